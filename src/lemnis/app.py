@@ -1,0 +1,68 @@
+"""The composition root: the one place that builds services and stages and hands them to each other.
+
+A workspace on disk::
+
+    DIR/lemnis.yaml      settings, committed
+    DIR/content/         the user's content, overlaid on the built-in one, committed
+    DIR/.lemnis/         state, never committed: lake/ spool.db journal.db vault/ playbooks.db keys/ cache/
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from lemnis.contracts.clock import Clock, SystemClock
+from lemnis.contracts.errors import Location, NotFoundError, UsageError
+
+SETTINGS = "lemnis.yaml"
+STATE = ".lemnis"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """An opened workspace: where things are, and the clock that everything in it uses."""
+
+    root: Path
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def state(self) -> Path:
+        """The folder of everything that is not content."""
+        return self.root / STATE
+
+    @property
+    def content(self) -> Path:
+        """The folder of the user's own content."""
+        return self.root / "content"
+
+
+def init(root: Path, *, name: str = "") -> Workspace:
+    """Make a workspace in ``root``; raises UsageError if there is one already."""
+    settings = root / SETTINGS
+    if settings.exists():
+        raise UsageError("this folder is a workspace already", at=Location(str(settings)))
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "content").mkdir(exist_ok=True)
+    (root / STATE).mkdir(mode=0o700, exist_ok=True)
+    (root / ".gitignore").write_text(f"/{STATE}/\n", encoding="utf-8")
+    settings.write_text(yaml.safe_dump({"name": name or root.resolve().name}), encoding="utf-8")
+    return Workspace(root)
+
+
+def open_workspace(root: Path | None = None, *, clock: Clock | None = None) -> Workspace:
+    """Open the workspace in ``root``, else in ``LEMNIS_WORKSPACE``, else in this folder or one above it.
+
+    Raises NotFoundError where there is none.
+    """
+    chosen = root or (Path(os.environ["LEMNIS_WORKSPACE"]) if "LEMNIS_WORKSPACE" in os.environ else None)
+    candidates = [chosen] if chosen else [Path.cwd(), *Path.cwd().parents]
+    for candidate in candidates:
+        if (candidate / SETTINGS).is_file():
+            return Workspace(candidate.resolve(), clock or SystemClock())
+    raise NotFoundError(
+        "no workspace here", at=Location(str(candidates[0])), fix="make one with `lemnis init DIR`"
+    )

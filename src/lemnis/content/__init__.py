@@ -1,0 +1,1 @@
+"""Service: finds, validates and versions content; a workspace overlays what is built in."""

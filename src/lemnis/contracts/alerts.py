@@ -1,0 +1,134 @@
+"""Alerts, incidents and what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from lemnis.contracts.ids import Json
+
+
+class Severity(IntEnum):
+    """OCSF ``severity_id``."""
+
+    UNKNOWN = 0
+    INFORMATIONAL = 1
+    LOW = 2
+    MEDIUM = 3
+    HIGH = 4
+    CRITICAL = 5
+    FATAL = 6
+
+
+class EntityKind(StrEnum):
+    """The kinds of entity that alerts share and the graph connects."""
+
+    USER = "user"
+    HOST = "host"
+    ADDRESS = "address"
+    PROCESS = "process"
+    FILE = "file"
+    HASH = "hash"
+    CONTAINER = "container"
+    WORKLOAD = "workload"
+    IMAGE = "image"
+    BUILD = "build"
+    COMMIT = "commit"
+    SOURCE_LINE = "source_line"
+    OWNER = "owner"
+    PRINCIPAL = "principal"
+    CREDENTIAL = "credential"
+    REPOSITORY = "repository"
+    DOMAIN = "domain"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entity:
+    """A resolved thing to pivot on; ``str()`` gives ``kind:value``, which is also its key in the graph."""
+
+    kind: EntityKind
+    value: str
+
+    def __str__(self) -> str:
+        """Render as ``kind:value``."""
+        return f"{self.kind}:{self.value}"
+
+    @classmethod
+    def parse(cls, text: str) -> Entity:
+        """Read ``kind:value``; raises ValueError for an unknown kind."""
+        kind, _, value = text.partition(":")
+        return cls(EntityKind(kind), value)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A detection finding that asks for triage (OCSF Detection Finding, ``is_alert``).
+
+    ``id`` is deterministic: rule id and event uids. ``time`` is the event's time; ``event`` is the event
+    that fired as the lake holds it, for people; ``content_digest`` names the content that decided.
+    """
+
+    id: str
+    rule_id: str
+    title: str
+    severity: Severity
+    time: int
+    source: str
+    event_uids: tuple[str, ...]
+    entities: tuple[Entity, ...]
+    content_digest: str
+    tags: tuple[str, ...] = ()
+    event: Mapping[str, Json] = field(default_factory=dict)
+
+
+class IncidentStatus(IntEnum):
+    """OCSF Incident Finding ``status_id``. Not the same list as a finding's."""
+
+    UNKNOWN = 0
+    NEW = 1
+    IN_PROGRESS = 2
+    ON_HOLD = 3
+    RESOLVED = 4
+    CLOSED = 5
+
+
+class FindingStatus(IntEnum):
+    """OCSF Findings ``status_id``. Not the same list as an incident's."""
+
+    UNKNOWN = 0
+    NEW = 1
+    IN_PROGRESS = 2
+    SUPPRESSED = 3
+    RESOLVED = 4
+    ARCHIVED = 5
+
+
+class Verdict(IntEnum):
+    """OCSF Incident Finding ``verdict_id``."""
+
+    UNKNOWN = 0
+    FALSE_POSITIVE = 1
+    TRUE_POSITIVE = 2
+    DISREGARD = 3
+    SUSPICIOUS = 4
+    BENIGN = 5
+    TEST = 6
+    INSUFFICIENT_DATA = 7
+    SECURITY_RISK = 8
+    MANAGED_EXTERNALLY = 9
+    DUPLICATE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentChange:
+    """What correlation says of an incident: it exists, and these alerts joined it, for these reasons.
+
+    ``incident_id`` is deterministic: derived from the first alert of the group. ``reasons`` maps an alert
+    id to the entities and the earlier alerts through which it joined.
+    """
+
+    incident_id: str
+    alerts: tuple[Alert, ...]
+    reasons: Mapping[str, tuple[str, ...]]
+    merged_from: tuple[str, ...] = ()

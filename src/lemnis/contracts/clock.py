@@ -1,0 +1,56 @@
+"""Time is passed in. An instant is an ``int`` everywhere: milliseconds since the Unix epoch, UTC."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> int:
+        """Return the current instant in milliseconds since the epoch, UTC."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        """Return the wall-clock time."""
+        return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A clock that stands still until it is moved: for tests, and for replays that run on event time."""
+
+    instant: int = 0
+
+    def now(self) -> int:
+        """Return the instant it was set to."""
+        return self.instant
+
+    def advance(self, milliseconds: int) -> None:
+        """Move forward by ``milliseconds``."""
+        self.instant += milliseconds
+
+
+def to_iso(instant: int) -> str:
+    """Render an instant as RFC 3339 in UTC with milliseconds, ending in ``Z``."""
+    moment = datetime.fromtimestamp(instant / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> int:
+    """Read an RFC 3339 / ISO 8601 time; without an offset it is taken as UTC.
+
+    Raises ValueError when the text is not such a time.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)

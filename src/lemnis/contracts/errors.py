@@ -1,0 +1,102 @@
+"""The error tree.
+
+LemnisError
+├── InputError          exit 2: the caller gave something wrong
+│   ├── ContentError      a content file (rule, policy, mapping, playbook …) is invalid
+│   │   └── UnsupportedError  valid, but uses what this version cannot evaluate
+│   ├── RecordError       one record of a log could not be read or mapped
+│   ├── NotFoundError     a named thing (incident, source, workspace …) does not exist
+│   └── UsageError        arguments that do not fit together
+├── RefusedError        exit 1: understood, and declined (policy, cap, approval, protection)
+├── IntegrityError      exit 1: a hash, a signature or a chain does not hold
+└── ServiceError        exit 3: a needed service or tool is missing or failed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Location:
+    """Where something is: a file, and in it a line and column (from 1) or a record number (from 1)."""
+
+    file: str = ""
+    line: int | None = None
+    column: int | None = None
+    record: int | None = None
+
+    def __str__(self) -> str:
+        """Render as ``file:line:column`` or ``file#record``."""
+        text = self.file or "<input>"
+        if self.line is not None:
+            text += f":{self.line}"
+            if self.column is not None:
+                text += f":{self.column}"
+        if self.record is not None:
+            text += f"#{self.record}"
+        return text
+
+
+class LemnisError(Exception):
+    """Base of every error that Lemnis raises on purpose: what is wrong, where, and what to do."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, what: str, *, at: Location | None = None, fix: str = "") -> None:
+        """``what`` is wrong; ``at`` says where; ``fix`` says what the reader can do."""
+        super().__init__(what)
+        self.what = what
+        self.at = at
+        self.fix = fix
+
+    def __str__(self) -> str:
+        """Render as ``where: what (fix)``, on one line."""
+        where = f"{self.at}: " if self.at else ""
+        fix = f" ({self.fix})" if self.fix else ""
+        return f"{where}{self.what}{fix}"
+
+
+class InputError(LemnisError):
+    """The caller gave something wrong."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ContentError(InputError):
+    """A content file is invalid."""
+
+
+class UnsupportedError(ContentError):
+    """A content file is valid, but uses a feature that this version cannot evaluate."""
+
+
+class RecordError(InputError):
+    """One record of a log could not be read or mapped."""
+
+
+class NotFoundError(InputError):
+    """A named thing does not exist."""
+
+
+class UsageError(InputError):
+    """The arguments do not fit together."""
+
+
+class RefusedError(LemnisError):
+    """Understood, and declined: by a policy, a cap, a missing approval or a protection."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class IntegrityError(LemnisError):
+    """A hash, a signature or a chain does not hold."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ServiceError(LemnisError):
+    """A needed service or tool is missing or failed."""
+
+    exit_code: ClassVar[int] = 3

@@ -1,0 +1,57 @@
+"""Plans, approvals and results of response actions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lemnis.contracts.ids import Json, canonical, digest
+
+
+class EffectClass(StrEnum):
+    """What an action does to the world; it decides retries and whether approval is asked."""
+
+    READ = "read"
+    REVERSIBLE = "reversible"
+    IRREVERSIBLE = "irreversible"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAction:
+    """One action of a plan: what would be done to which target, what undoes it, and what was read first."""
+
+    step: str
+    action: str
+    target: str
+    effect: EffectClass
+    arguments: Mapping[str, Json]
+    undo: str = ""
+    before: Mapping[str, Json] = field(default_factory=dict)
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a playbook would do for an incident. Approval is bound to ``digest``."""
+
+    playbook: str
+    incident_id: str
+    actions: tuple[PlannedAction, ...]
+    content_digest: str
+
+    @property
+    def digest(self) -> str:
+        """Digest of the exact actions, targets and arguments that were planned."""
+        acts = [[a.step, a.action, a.target, a.effect.value, dict(a.arguments), a.undo] for a in self.actions]
+        return digest(canonical([self.playbook, self.incident_id, self.content_digest, acts]))
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """What an action did: ``done``, ``already`` (the world was so), ``refused``, ``failed``."""
+
+    key: str
+    outcome: str
+    output: Mapping[str, Json] = field(default_factory=dict)
+    error: str = ""

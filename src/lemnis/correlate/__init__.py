@@ -1,0 +1,1 @@
+"""Stage: groups alerts that share entities into incidents."""

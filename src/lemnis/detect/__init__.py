@@ -1,0 +1,1 @@
+"""Stage: the Sigma compiler and the batch matcher."""

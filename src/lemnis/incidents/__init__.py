@@ -1,0 +1,1 @@
+"""Stage: incident lifecycle, timeline and evidence."""

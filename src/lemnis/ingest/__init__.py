@@ -1,0 +1,1 @@
+"""Stage: transports, parsers and the mapping interpreter, from bytes to OCSF."""

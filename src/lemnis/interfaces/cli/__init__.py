@@ -1,0 +1,70 @@
+"""The command line. Each module in ``commands`` adds its commands by a function ``register(app)``."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from lemnis import __version__
+from lemnis.contracts.errors import LemnisError
+from lemnis.interfaces.cli import commands
+from lemnis.interfaces.cli.output import report
+
+
+def build() -> typer.Typer:
+    """Build the whole command tree from the modules in ``commands``; there is no central list."""
+    app = typer.Typer(
+        name="lemnis",
+        help="One platform for the security operations centre and the development pipeline.",
+        invoke_without_command=True,
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    for module in sorted(pkgutil.iter_modules(commands.__path__), key=lambda found: found.name):
+        importlib.import_module(f"{commands.__name__}.{module.name}").register(app)
+    return app
+
+
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,  # noqa: FBT002
+) -> None:
+    """Print the version, or go on to the command."""
+    if version:
+        sys.stdout.write(f"{__version__}\n")
+        raise typer.Exit
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line in this process and return its exit code; errors are printed, not raised."""
+    command = typer.main.get_command(build())
+    try:
+        result = command.main(args=arguments, prog_name="lemnis", standalone_mode=False)
+    except LemnisError as error:
+        report(error)
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        sys.stderr.write("interrupted\n")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """Entry point of ``lemnis``."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Stage: turns a closed incident into a change set in git, with its proof."""

@@ -1,0 +1,1 @@
+"""Foundation: the pinned OCSF classes as Arrow schemas, and their validation."""

@@ -1,0 +1,1 @@
+"""Service: Rego evaluation and gate decisions."""

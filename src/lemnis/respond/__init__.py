@@ -1,0 +1,1 @@
+"""Stage: durable playbooks, actions, approvals and the effect ledger."""

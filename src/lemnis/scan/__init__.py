@@ -1,0 +1,1 @@
+"""Stage: runs scanners and reads what they say."""

@@ -1,0 +1,1 @@
+"""Service: the event lake, the journal and the evidence vault."""
