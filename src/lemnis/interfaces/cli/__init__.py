@@ -7,7 +7,6 @@ import pkgutil
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from lemnis import __version__
@@ -47,22 +46,13 @@ def run(arguments: list[str]) -> int:
     """Run one command line in this process and return its exit code; errors are printed, not raised."""
     command = typer.main.get_command(build())
     try:
-        result = command.main(args=arguments, prog_name="lemnis", standalone_mode=False)
+        command.main(args=arguments, prog_name="lemnis")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0
     except LemnisError as error:
         report(error)
         return error.exit_code
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        sys.stderr.write("interrupted\n")
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def main() -> None:

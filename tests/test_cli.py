@@ -1,0 +1,21 @@
+import pytest
+
+from lemnis import __version__
+from lemnis.interfaces.cli import run
+
+
+def test_version(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["init"], ["init", "--frobnicate", "x"]])
+def test_wrong_use_exits_2(arguments, capsys):
+    assert run(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_error_names_the_place_and_the_fix(tmp_path, capsys):
+    assert run(["init", str(tmp_path)]) == 0
+    assert run(["init", str(tmp_path)]) == 2
+    assert "lemnis.yaml" in capsys.readouterr().err
