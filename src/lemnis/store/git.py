@@ -1,0 +1,203 @@
+"""Reads and writes git repositories by the ``git`` program: no shell, hooks, checkout or user settings.
+
+Repositories are data from elsewhere: nothing in them is executed, and names are passed after
+``--end-of-options`` so that a revision can never be taken for an option.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lemnis.contracts.errors import InputError, Location, NotFoundError, ServiceError
+
+_SAFE = (
+    "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never",
+    "-c", "core.quotePath=false", "-c", "safe.directory=*", "-c", "commit.gpgSign=false",
+)  # fmt: skip
+_TIMEOUT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit: ``at`` is the author's time (ms), ``parents`` are full hashes."""
+
+    id: str
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+    email: str
+    at: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlameLine:
+    """Who last touched a line: the commit, and the line's number there."""
+
+    commit: str
+    path: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A git repository on this machine."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, *, branch: str = "main") -> Repository:
+        """Make an empty repository with ``branch`` as its first branch."""
+        path.mkdir(parents=True, exist_ok=True)
+        repository = cls(path)
+        repository.run("init", "--quiet", "--template=", f"--initial-branch={branch}")
+        return repository
+
+    def run(
+        self, *arguments: str, data: bytes | None = None, extra: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Run git here and return its output.
+
+        Raises NotFoundError where this is no repository, InputError with git's own words when it refuses,
+        ServiceError when git is missing or takes more than a minute.
+        """
+        if not self.path.is_dir():
+            raise NotFoundError("no such folder", at=Location(str(self.path)))
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath), "HOME": os.devnull, "LC_ALL": "C.UTF-8",
+            "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0",
+            "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", **(extra or {}),
+        }  # fmt: skip
+        try:
+            done = subprocess.run(
+                ["git", *_SAFE, "-C", str(self.path), *arguments],
+                input=data, capture_output=True, env=environment, timeout=_TIMEOUT, check=False,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise ServiceError("git is not installed", fix="install git") from error
+        except subprocess.TimeoutExpired as error:
+            raise ServiceError(f"git {arguments[0]} took over {_TIMEOUT} s") from error
+        if done.returncode:
+            words = done.stderr.decode(errors="replace").strip().splitlines()
+            raise InputError(
+                f"git {arguments[0]}: {words[-1] if words else f'exit {done.returncode}'}",
+                at=Location(str(self.path)),
+            )
+        return done.stdout
+
+    def resolve(self, revision: str) -> str:
+        """Return the full hash of the commit that ``revision`` names; raises NotFoundError."""
+        try:
+            found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        except InputError as error:
+            raise NotFoundError(f"no commit {revision!r}", at=Location(str(self.path))) from error
+        return found.decode().strip()
+
+    def commits(self, revision: str = "HEAD") -> list[Commit]:
+        """Return the commits that ``revision`` reaches, oldest first."""
+        shape = "%H%x1f%T%x1f%P%x1f%an%x1f%ae%x1f%at%x1f%s%x1e"
+        out = self.run("log", "--topo-order", "--reverse", f"--format={shape}", self.resolve(revision))
+        rows = (row.strip("\n").split("\x1f") for row in out.decode(errors="replace").split("\x1e"))
+        return [
+            Commit(r[0], r[1], tuple(r[2].split()), r[3], r[4], int(r[5]) * 1000, r[6])
+            for r in rows
+            if len(r) == 7  # noqa: PLR2004 - the seven fields of the format above
+        ]
+
+    def changed(self, revision: str) -> list[tuple[str, str]]:
+        """Return (status letter, path) of each file that a commit changed against its first parent."""
+        out = self.run(
+            "diff-tree", "--root", "--no-commit-id", "-r", "-z", "--name-status", "--no-renames", "-m",
+            "--first-parent", self.resolve(revision),
+        )  # fmt: skip
+        parts = out.decode(errors="surrogateescape").split("\0")[:-1]
+        return list(zip(parts[::2], parts[1::2], strict=True))
+
+    def files(self, revision: str) -> dict[str, str]:
+        """Return the regular files of a commit: path to blob id. Links and submodules are left out."""
+        out = self.run("ls-tree", "-r", "-z", "--full-tree", self.resolve(revision))
+        entries = (entry.split("\t", 1) for entry in out.decode(errors="surrogateescape").split("\0")[:-1])
+        return {path: head.split()[2] for head, path in entries if head.startswith("100")}
+
+    def read(self, revision: str, path: str) -> bytes:
+        """Return a file's bytes at a commit; raises NotFoundError."""
+        commit = self.resolve(revision)
+        try:
+            return self.run("cat-file", "blob", f"{commit}:{path}")
+        except InputError as error:
+            raise NotFoundError(f"no such file at {commit[:12]}", at=Location(path)) from error
+
+    def tree(self, revision: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+        """Yield (path, bytes) of every regular file of a commit, below ``prefix`` if given."""
+        archive = self.run("archive", "--format=tar", self.resolve(revision), *([prefix] if prefix else []))
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for member in tar:
+                handle = tar.extractfile(member) if member.isreg() else None
+                if handle is not None:
+                    yield member.name, handle.read()
+
+    def blame(self, revision: str, path: str, line: int) -> BlameLine:
+        """Return the commit that introduced a line as it stands at ``revision``; raises InputError."""
+        commit = self.resolve(revision)
+        out = self.run("blame", "--porcelain", f"-L{line},{line}", commit, "--", path)
+        rows = out.decode(errors="replace").splitlines()
+        origin, number = rows[0].split()[:2]
+        name = next((row[len("filename ") :] for row in rows if row.startswith("filename ")), path)
+        return BlameLine(origin, name, int(number), rows[-1][1:])
+
+    def write_branch(
+        self, branch: str, base: str, files: Mapping[str, bytes], message: str, *, author: str, at: int
+    ) -> str:
+        """Commit ``files`` on top of ``base`` as a new ``branch``, touching neither index nor work tree.
+
+        The commit's hash depends on the arguments only. Raises InputError if the branch exists elsewhere.
+        """
+        parent = self.resolve(base)
+        who = _identity(author, at)
+        with tempfile.TemporaryDirectory() as folder:
+            index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+            self.run("read-tree", parent, extra=index)
+            for path, content in sorted(files.items()):
+                blob = self.run("hash-object", "-w", "--stdin", data=content).decode().strip()
+                self.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", extra=index)
+            tree = self.run("write-tree", extra=index).decode().strip()
+        commit = (
+            self.run("commit-tree", tree, "-p", parent, data=message.encode(), extra=who).decode().strip()
+        )
+        existing = self.run("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}").decode().strip()
+        if existing and existing != commit:
+            raise InputError(
+                f"branch {branch} exists and holds something else (at {existing[:12]})",
+                at=Location(str(self.path)), fix="delete it, or choose another name",
+            )  # fmt: skip
+        self.run("update-ref", f"refs/heads/{branch}", commit)
+        return commit
+
+    def commit_all(self, message: str, *, author: str, at: int) -> str:
+        """Stage and commit everything in the work tree; return the commit's hash."""
+        self.run("add", "--all")
+        self.run(
+            "commit", "--quiet", "--no-verify", "--allow-empty", "--message", message,
+            extra=_identity(author, at),
+        )  # fmt: skip
+        return self.resolve("HEAD")
+
+    def merge(self, branch: str, *, author: str, at: int) -> str:
+        """Merge a branch into the one that is checked out; return the new head. Raises InputError."""
+        self.run("merge", "--quiet", "--no-edit", f"refs/heads/{branch}", extra=_identity(author, at))
+        return self.resolve("HEAD")
+
+
+def _identity(author: str, at: int) -> dict[str, str]:
+    """Return git's environment for an author ``Name <address>`` at an instant."""
+    name, _, email = author.rstrip(">").partition(" <")
+    values = {"NAME": name, "EMAIL": email, "DATE": f"@{at // 1000} +0000"}
+    return {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in values.items()}
