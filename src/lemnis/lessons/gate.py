@@ -1,0 +1,109 @@
+"""Writes the gate of a lesson: a Rego policy that refuses a change which brings the cause in again.
+
+How wide to draw it is a trade: by weakness (CWE) it also stops harmless neighbours, by the scanner's rule
+it stops this way of writing it. The scopes are tried widest first over the history, and the first that
+would have stopped the cause and nothing else is taken; if none is free, the one that stops the fewest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lemnis.contracts.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which new findings the gate refuses: of these weaknesses, and, where given, of these scanner rules."""
+
+    name: str
+    cwes: tuple[int, ...]
+    rules: tuple[str, ...] = ()
+
+    def covers(self, finding: Finding) -> bool:
+        """Say whether the gate would refuse this finding if a change brought it in."""
+        return bool(set(self.cwes) & set(finding.cwes)) and (
+            not self.rules or f"{finding.tool}:{finding.rule_id}" in self.rules
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a scope would have done to the history: the commits stopped, and those of them wrongly."""
+
+    scope: Scope
+    stopped: tuple[str, ...]
+    wrongly: tuple[str, ...]
+
+
+def scopes(cause: Sequence[Finding]) -> list[Scope]:
+    """Return the scopes that cover the findings at the cause, widest first."""
+    cwes = tuple(sorted({cwe for finding in cause for cwe in finding.cwes}))
+    rules = tuple(sorted({f"{finding.tool}:{finding.rule_id}" for finding in cause}))
+    return [Scope("weakness", cwes), Scope("scanner rule", cwes, rules)] if cwes else []
+
+
+def cost(scope: Scope, brought: Mapping[str, Sequence[Finding]], cause: str) -> Cost:
+    """Replay a scope over ``brought`` (commit to the findings new in it); ``cause`` is the culprit."""
+    stopped = tuple(commit for commit, new in brought.items() if any(map(scope.covers, new)))
+    return Cost(scope, stopped, tuple(commit for commit in stopped if commit != cause))
+
+
+def choose(costs: Sequence[Cost], cause: str) -> Cost | None:
+    """Take the scope that stops the cause and the fewest others; of equals the widest (the first)."""
+    able = [one for one in costs if cause in one.stopped]
+    return min(able, key=lambda one: len(one.wrongly), default=None)
+
+
+def rego(package: str, scope: Scope, *, lesson: str, message: str, fix: str) -> str:
+    """Return the policy's text. Every value is quoted as JSON, which Rego's strings are."""
+    rules = (
+        f"""    sprintf("%s:%s", [finding.tool, finding.rule_id]) in {_set(scope.rules)}\n"""
+        if scope.rules
+        else ""
+    )
+    return f"""# Lesson {lesson}: what led to an incident is refused when a change brings it in again.
+package {package}
+
+import rego.v1
+
+weaknesses := {_set(scope.cwes)}
+
+deny contains reason if {{
+    some finding in input.findings
+    finding.new
+    some cwe in finding.cwes
+    cwe in weaknesses
+{rules}    reason := {{
+        "message": sprintf("%s (%s, %s)", [{json.dumps(message)}, finding.rule_id, finding.title]),
+        "where": sprintf("%s:%d", [finding.path, finding.line]),
+        "fix": {json.dumps(fix)},
+    }}
+}}
+"""
+
+
+def rego_test(package: str, cause: Finding) -> str:
+    """Return the policy's own test: the cause is refused when new, and let be when it is not."""
+    document = {
+        "tool": cause.tool, "rule_id": cause.rule_id, "cwes": list(cause.cwes), "title": cause.title,
+        "path": cause.path, "line": cause.line,
+    }  # fmt: skip
+    new, old = (json.dumps({"findings": [{**document, "new": flag}]}) for flag in (True, False))
+    return f"""package {package}_test
+
+import rego.v1
+
+import data.{package}
+
+test_the_cause_is_refused if count({package.rpartition(".")[2]}.deny) == 1 with input as {new}
+
+test_what_was_there_before_is_let_be if count({package.rpartition(".")[2]}.deny) == 0 with input as {old}
+"""
+
+
+def _set(values: Sequence[str] | Sequence[int]) -> str:
+    """Render a Rego set."""
+    return "{" + ", ".join(json.dumps(value) for value in values) + "}"
