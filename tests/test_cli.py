@@ -2,6 +2,7 @@ import pytest
 
 from lemnis import __version__
 from lemnis.interfaces.cli import run
+from lemnis.store.git import Repository
 
 
 def test_version(capsys):
@@ -19,3 +20,8 @@ def test_an_error_names_the_place_and_the_fix(tmp_path, capsys):
     assert run(["init", str(tmp_path)]) == 0
     assert run(["init", str(tmp_path)]) == 2
     assert "lemnis.yaml" in capsys.readouterr().err
+
+
+def test_a_workspace_is_a_repository_of_content_without_state(tmp_path):
+    assert run(["init", str(tmp_path / "w")]) == 0
+    assert set(Repository(tmp_path / "w").files("HEAD")) == {".gitignore", "lemnis.yaml"}

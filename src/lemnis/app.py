@@ -20,6 +20,7 @@ from lemnis.contracts.errors import Location, NotFoundError, UsageError
 
 SETTINGS = "lemnis.yaml"
 STATE = ".lemnis"
+AUTHOR = "Lemnis <lemnis@localhost>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +41,27 @@ class Workspace:
         return self.root / "content"
 
 
-def init(root: Path, *, name: str = "") -> Workspace:
-    """Make a workspace in ``root``; raises UsageError if there is one already."""
+def init(root: Path, *, name: str = "", clock: Clock | None = None) -> Workspace:
+    """Make a workspace in ``root``, as a git repository unless it is in one that you keep yourself.
+
+    Raises UsageError if there is a workspace already.
+    """
+    from lemnis.store.git import Repository
+
     settings = root / SETTINGS
     if settings.exists():
         raise UsageError("this folder is a workspace already", at=Location(str(settings)))
     root.mkdir(parents=True, exist_ok=True)
+    root = root.resolve()
     (root / "content").mkdir(exist_ok=True)
     (root / STATE).mkdir(mode=0o700, exist_ok=True)
     (root / ".gitignore").write_text(f"/{STATE}/\n", encoding="utf-8")
-    settings.write_text(yaml.safe_dump({"name": name or root.resolve().name}), encoding="utf-8")
-    return Workspace(root)
+    settings.write_text(yaml.safe_dump({"name": name or root.name}), encoding="utf-8")
+    workspace = Workspace(root, clock or SystemClock())
+    if not (root / ".git").exists():
+        repository = Repository.create(root)
+        repository.commit_all("Begin the workspace", author=AUTHOR, at=workspace.clock.now())
+    return workspace
 
 
 def open_workspace(root: Path | None = None, *, clock: Clock | None = None) -> Workspace:
