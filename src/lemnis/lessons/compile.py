@@ -1,0 +1,225 @@
+"""The lesson compiler: what an incident taught → the files of its change set. Pure: facts in, bytes out.
+
+The change set is four folders of content: a gate (Rego, with its test), a detection (Sigma, with a regression
+sample), a threat-model entry, and the lesson that links them.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import yaml
+
+from lemnis.contracts.alerts import Alert
+from lemnis.contracts.findings import Finding
+from lemnis.contracts.ids import Json, stable_id
+from lemnis.lessons.derive import Measured
+from lemnis.lessons.gate import Cost, rego, rego_test
+from lemnis.lessons.scrub import scrub
+
+_NAMESPACE = uuid.UUID("6b1c8a52-5d0e-5c7b-9a0f-0c1f2b6e9d41")
+_TACTIC = re.compile(r"attack\.t\d{4}(\.\d{3})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Where an incident came from: the line, the commit that brought it in, and the scanner's view of it."""
+
+    repository: str
+    commit: str
+    path: str
+    line: int
+    text: str
+    author: str
+    owner: str
+    workload: str
+    entry_point: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Raw records of one source, as they were read."""
+
+    source: str
+    records: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that a lesson is compiled from."""
+
+    incident_id: str
+    title: str
+    at: int
+    alerts: tuple[Alert, ...]
+    cause: Cause
+    gate: Cost
+    detection: Measured
+    attack: Sample
+    benign: Sample
+    content_digest: str
+    hops: tuple[str, ...]
+
+
+def lesson_id(incident_id: str, at: int) -> str:
+    """Return the lesson's id: the year of the incident and six digits that follow from its id."""
+    return f"{datetime.fromtimestamp(at / 1000, UTC).year}-{stable_id('ls', incident_id)[3:9]}"
+
+
+def folder(lesson: str) -> str:
+    """Return the name that the lesson's gate, detection and threat have as content."""
+    return "lesson_" + lesson.replace("-", "_")
+
+
+def compile_lesson(facts: Facts) -> dict[str, bytes]:
+    """Return the files of the change set, by path in the workspace's repository."""
+    lesson = lesson_id(facts.incident_id, facts.at)
+    name = folder(lesson)
+    package = f"lemnis.{name}"
+    cause = facts.cause
+    message = f"this brings in what led to incident {facts.incident_id}"
+    fix = f"see lesson {lesson}; the cause was {cause.path}:{cause.line}, commit {cause.commit[:12]}"
+    attack, benign = (scrub(sample.records) for sample in (facts.attack, facts.benign))
+    return {
+        f"content/policies/{name}/policy.rego": rego(
+            package, facts.gate.scope, lesson=lesson, message=message, fix=fix
+        ).encode(),
+        f"content/policies/{name}/policy_test.rego": rego_test(package, cause.findings[0]).encode(),
+        f"content/policies/{name}/policy.yaml": _yaml(_policy(facts, lesson, name)),
+        f"content/detections/{name}/rule.yml": _yaml(_rule(facts, lesson)),
+        f"content/detections/{name}/tests.yml": _yaml(_tests(facts)),
+        f"content/detections/{name}/samples/attack.log": _lines(attack),
+        f"content/detections/{name}/samples/benign.log": _lines(benign),
+        f"content/threats/{name}/threat.yaml": _yaml(_threat(facts, lesson, name)),
+        f"content/lessons/{lesson}/lesson.yaml": _yaml(_lesson(facts, lesson, name)),
+    }
+
+
+def sigma(facts_id: str, measured: Measured, *, title: str, tags: Sequence[str], description: str) -> str:
+    """Return a candidate as a whole Sigma rule."""
+    return _yaml(_sigma(facts_id, measured, title=title, tags=tags, description=description)).decode()
+
+
+def _sigma(
+    lesson: str, measured: Measured, *, title: str, tags: Sequence[str], description: str
+) -> dict[str, Json]:
+    return {
+        "title": title,
+        "id": str(uuid.uuid5(_NAMESPACE, lesson)),
+        "status": "experimental",
+        "description": description,
+        "author": "Lemnis lesson compiler",
+        "tags": list(tags),
+        "logsource": dict(measured.candidate.logsource),
+        "detection": dict(measured.candidate.detection),
+        "falsepositives": ["None in the history it was measured on"],
+        "level": "high",
+    }
+
+
+def _rule(facts: Facts, lesson: str) -> dict[str, Json]:
+    measured = facts.detection
+    return _sigma(
+        lesson,
+        measured,
+        title=_sentence(measured.candidate.name),
+        tags=_tags(facts.alerts),
+        description=(
+            f"Lesson {lesson} of incident {facts.incident_id}: {measured.candidate.because}. "
+            f"Measured on the history: {len(measured.attack_hits)} events of the attack, "
+            f"{len(measured.other_hits)} others."
+        ),
+    )
+
+
+def _tests(facts: Facts) -> list[Json]:
+    return [
+        {
+            "name": "the recorded attack fires",
+            "source": facts.attack.source,
+            "given": "samples/attack.log",
+            "fires": True,
+        },
+        {
+            "name": "ordinary use of the same kind does not",
+            "source": facts.benign.source,
+            "given": "samples/benign.log",
+            "fires": False,
+        },
+    ]
+
+
+def _policy(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
+    weaknesses = ", ".join(f"CWE-{cwe}" for cwe in facts.gate.scope.cwes)
+    return {
+        "id": name,
+        "title": f"What led to incident {facts.incident_id} does not come back",
+        "description": (
+            f"Lesson {lesson}: refuses a change that brings in a new finding of {weaknesses} "
+            f"(scope: {facts.gate.scope.name})."
+        ),
+        "stages": ["build"],
+        "effect": "deny",
+        "severity": "high",
+        "controls": ["NIST.SSDF.PW.7", "NIST.SSDF.RV.3"],
+    }
+
+
+def _threat(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
+    return {
+        "id": name,
+        "title": facts.title,
+        "element": facts.cause.workload,
+        "entry_point": facts.cause.entry_point,
+        "cwes": list(facts.gate.scope.cwes),
+        "techniques": sorted({tag[7:].upper() for tag in _tags(facts.alerts) if _TACTIC.fullmatch(tag)}),
+        "state": "realised",
+        "incidents": [facts.incident_id],
+        "mitigations": {"gate": name, "detection": name, "lesson": lesson},
+        "owner": facts.cause.owner,
+    }
+
+
+def _lesson(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
+    cause = facts.cause
+    return {
+        "id": lesson,
+        "incident": facts.incident_id,
+        "title": facts.title,
+        "cause": {
+            "repository": cause.repository,
+            "commit": cause.commit,
+            "path": cause.path,
+            "line": cause.line,
+            "text": cause.text.strip(),
+            "owner": cause.owner,
+            "entry_point": cause.entry_point,
+            "findings": [f"{f.tool}:{f.rule_id}" for f in cause.findings],
+        },
+        "gate": name,
+        "detection": name,
+        "threat": name,
+        "old_digest": facts.content_digest,
+        "trace": list(facts.hops),
+    }
+
+
+def _tags(alerts: Sequence[Alert]) -> list[str]:
+    return sorted({tag for alert in alerts for tag in alert.tags if tag.startswith("attack.")})
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _lines(records: Sequence[str]) -> bytes:
+    return "".join(f"{record}\n" for record in records).encode()
+
+
+def _yaml(document: Mapping[str, Json] | list[Json]) -> bytes:
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100).encode()

@@ -1,0 +1,33 @@
+import ipaddress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lemnis.lessons.scrub import scrub
+
+
+def test_credentials_go_and_addresses_become_documentation():
+    line = '10.1.2.3 "GET /x?password=hunter2&n=1" key=AKIAEXAMPLEEXAMPLE1 from fe80::1 and 10.1.2.3 v1.2.3'
+    [cleaned] = scrub([line])
+    assert (
+        cleaned
+        == '192.0.2.1 "GET /x?password=[removed]&n=1" key=[removed] from 2001:db8::2 and 192.0.2.1 v1.2.3'
+    )
+
+
+def test_the_same_address_stays_the_same_across_records():
+    assert scrub(["a 10.0.0.1", "b 10.0.0.2", "c 10.0.0.1"]) == ["a 192.0.2.1", "b 192.0.2.2", "c 192.0.2.1"]
+
+
+def test_times_and_quads_that_are_no_addresses_stay():
+    assert scrub(["12:34:56 999.1.1.1 0.0.0.0"]) == ["12:34:56 999.1.1.1 0.0.0.0"]
+
+
+@given(st.ip_addresses())
+def test_no_address_survives(address):
+    documentation = (ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("2001:db8::/32"))
+    [cleaned] = scrub([f"from {address} port 1"])
+    if not address.is_unspecified and not any(
+        address in n for n in documentation if n.version == address.version
+    ):
+        assert str(address) not in cleaned.split()
