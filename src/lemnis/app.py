@@ -12,11 +12,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from lemnis.contracts.clock import Clock, SystemClock
 from lemnis.contracts.errors import Location, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from lemnis.store.journal import SqlJournal
+    from lemnis.store.vault import FileVault
 
 SETTINGS = "lemnis.yaml"
 STATE = ".lemnis"
@@ -77,3 +84,24 @@ def open_workspace(root: Path | None = None, *, clock: Clock | None = None) -> W
     raise NotFoundError(
         "no workspace here", at=Location(str(candidates[0])), fix="make one with `lemnis init DIR`"
     )
+
+
+def engine(workspace: Workspace) -> Engine:
+    """Open the workspace's database: LEMNIS_DATABASE_URL (PostgreSQL) if set, else ``.lemnis/journal.db``."""
+    from lemnis.store.database import open_engine
+
+    return open_engine(os.environ.get("LEMNIS_DATABASE_URL") or workspace.state / "journal.db")
+
+
+def journal(workspace: Workspace, *, on: Engine | None = None) -> SqlJournal:
+    """Open the workspace's journal, on an engine that is open already if given."""
+    from lemnis.store.journal import SqlJournal
+
+    return SqlJournal(on if on is not None else engine(workspace), workspace.clock)
+
+
+def vault(workspace: Workspace) -> FileVault:
+    """Open the workspace's evidence vault."""
+    from lemnis.store.vault import FileVault
+
+    return FileVault(workspace.state / "vault")

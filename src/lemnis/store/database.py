@@ -1,0 +1,120 @@
+"""The relational database: SQLite by default, PostgreSQL by URL, kept up to date by Alembic migrations.
+
+A room that needs a table adds one file ``rNNNN_name.py`` to ``store/migrations/versions``: its name is its
+revision id, and ``down_revision`` is the file before it. Nothing else changes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from lemnis.contracts.errors import Location, ServiceError, UsageError
+
+WRITE = "lemnis_write"
+_BUSY_SECONDS = 60
+_LOCK = 0x1E3415  # the advisory lock that serialises writers on PostgreSQL
+
+
+def open_engine(place: str | Path) -> sa.Engine:
+    """Open the database at a path (a SQLite file) or URL and bring its tables up to date.
+
+    SQLite runs in WAL mode with ``synchronous=FULL``: a commit that returned survives a power cut. Any
+    number of processes may open the same file. Raises UsageError for a URL that is none, ServiceError when
+    the database cannot be reached or was written by a newer Lemnis.
+    """
+    if isinstance(place, Path):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch(mode=0o600)
+        url = sa.URL.create("sqlite", database=str(place))
+    else:
+        try:
+            url = sa.make_url(place)
+        except sa.exc.ArgumentError as error:
+            raise UsageError(
+                "this is no database URL", fix="write postgresql+psycopg://USER@HOST/NAME"
+            ) from error
+    try:
+        engine = sa.create_engine(url)
+        if url.get_backend_name() == "sqlite":
+            sa.event.listen(engine, "connect", _sqlite_connect)
+            sa.event.listen(engine, "begin", _sqlite_begin)
+        _migrate(engine)
+    except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+        reason = getattr(error, "orig", None) or error
+        raise ServiceError(
+            f"the database does not open: {reason}",
+            at=Location(url.render_as_string(hide_password=True)),
+            fix="check the path or URL, and that the server runs",
+        ) from error
+    return engine
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a transaction that excludes all other writers, here and in other processes, until it ends.
+
+    It commits when the block ends and rolls back when the block raises.
+    """
+    with engine.connect().execution_options(**{WRITE: True}) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        yield connection
+
+
+def _sqlite_connect(connection: sqlite3.Connection, _record: Any) -> None:
+    """Set up one SQLite connection; transactions are begun by us, not by the driver."""
+    connection.isolation_level = None
+    for pragma in (f"busy_timeout={_BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL",
+                   "foreign_keys=ON", "trusted_schema=OFF"):  # fmt: skip
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    """Writers take the lock at the start: a lock taken halfway could not be waited for."""
+    write = connection.get_execution_options().get(WRITE)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def revisions() -> list[str]:
+    """Return the revisions that this version ships, in the order in which they apply."""
+    folder = files("lemnis.store.migrations").joinpath("versions")
+    names = (item.name.removesuffix(".py") for item in folder.iterdir() if item.name.endswith(".py"))
+    return sorted(name for name in names if name.startswith("r"))
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """Run the migrations that this database lacks, all in one transaction."""
+    with engine.connect() as connection:
+        if _applied(connection) == {revisions()[-1]}:
+            return
+    from alembic import command  # noqa: PLC0415 - a quarter of a second that a ready database does not need
+    from alembic.config import Config  # noqa: PLC0415 - the same
+    from alembic.util import CommandError  # noqa: PLC0415 - the same
+
+    config = Config()
+    config.set_main_option("script_location", "lemnis.store:migrations")
+    config.set_main_option("path_separator", "os")
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise ServiceError(
+                f"the database was written by another version: {error}",
+                at=Location(engine.url.render_as_string(hide_password=True)),
+                fix="use the newer Lemnis, or a copy of the database from before",
+            ) from error
+
+
+def _applied(connection: sa.Connection) -> set[str]:
+    """Return the revisions that the database says it has."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return set()
+    return {row[0] for row in connection.execute(sa.text("SELECT version_num FROM alembic_version"))}

@@ -1,0 +1,198 @@
+"""The journal in the database: append-only, hash-chained, one entry a key, one chain for all writers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import orjson
+import sqlalchemy as sa
+
+from lemnis.contracts.clock import Clock
+from lemnis.contracts.errors import InputError, IntegrityError, Location
+from lemnis.contracts.ids import Json, canonical, digest
+from lemnis.contracts.journal import Entry, NewEntry
+from lemnis.store.database import writing
+
+GENESIS = "sha256:" + "0" * 64
+"""What the first entry names as its previous hash."""
+_PAGE = 1000
+_KEYS = 500
+_Row = Mapping[str, object] | sa.RowMapping
+
+_JOURNAL = sa.table(
+    "journal",
+    *(sa.column(n, sa.BigInteger()) for n in ("seq", "at")),
+    *(sa.column(n, sa.Text()) for n in ("kind", "subject", "key", "actor", "reason")),
+    *(sa.column(n, sa.Text()) for n in ("payload", "previous", "hash")),
+)
+
+
+class SqlJournal:
+    """Implements ``contracts.journal.Journal`` on an engine of ``store.database.open_engine``."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        """``clock`` dates the entries."""
+        self._engine = engine
+        self._clock = clock
+
+    def append(self, entry: NewEntry) -> tuple[Entry, bool]:
+        """Write one entry durably; return it (or the earlier one of that key) and whether it is new."""
+        return self.append_all([entry])[0]
+
+    def append_all(self, entries: Sequence[NewEntry]) -> list[tuple[Entry, bool]]:
+        """Write several in one transaction: all of the new ones, or none.
+
+        Raises InputError, and writes nothing, if a payload is not JSON (64-bit numbers, string keys,
+        valid Unicode).
+        """
+        texts = [_payload(entry) for entry in entries]
+        if not entries:
+            return []
+        results: list[tuple[Entry, bool]] = []
+        with writing(self._engine) as connection:
+            known = _by_key(connection, [entry.key for entry in entries])
+            seq, previous = _head(connection)
+            rows: list[dict[str, object]] = []
+            for entry, text in zip(entries, texts, strict=True):
+                if entry.key in known:
+                    results.append((known[entry.key], False))
+                    continue
+                seq += 1
+                row = {
+                    "seq": seq, "at": self._clock.now(), "kind": entry.kind, "subject": entry.subject,
+                    "key": entry.key, "actor": entry.actor, "reason": entry.reason, "payload": text,
+                    "previous": previous,
+                }  # fmt: skip
+                row["hash"] = previous = _hash(row)
+                rows.append(row)
+                known[entry.key] = _entry(row)
+                results.append((known[entry.key], True))
+            if rows:
+                connection.execute(sa.insert(_JOURNAL), rows)
+        return results
+
+    def entries(
+        self, *, kind: str | None = None, subject: str | None = None, after: int = 0
+    ) -> Iterator[Entry]:
+        """Yield entries in order, optionally of one kind, about one subject, after a sequence number.
+
+        Read in pages, so that a slow reader holds no transaction; entries that are written meanwhile come.
+        """
+        query = sa.select(_JOURNAL).order_by(_JOURNAL.c.seq).limit(_PAGE)
+        if kind is not None:
+            query = query.where(_JOURNAL.c.kind == kind)
+        if subject is not None:
+            query = query.where(_JOURNAL.c.subject == subject)
+        while True:
+            with self._engine.connect() as connection:
+                page = connection.execute(query.where(_JOURNAL.c.seq > after)).mappings().all()
+            yield from (_entry(row) for row in page)
+            if len(page) < _PAGE:
+                return
+            after = int(page[-1]["seq"])
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry of this key."""
+        with self._engine.connect() as connection:
+            return _by_key(connection, [key]).get(key)
+
+    def head(self) -> tuple[int, str]:
+        """Return the last sequence number and hash: noted elsewhere, they prove that nothing was cut off."""
+        with self._engine.connect() as connection:
+            return _head(connection)
+
+    def verify(self, *, anchor: str | None = None) -> int:
+        """Check the whole chain; return its length. Raises IntegrityError naming the first bad entry.
+
+        ``anchor`` is a hash from an earlier ``head()``: it must still be in the chain, which a chain whose
+        end was cut off, or that was written anew, does not have.
+        """
+        length, previous, anchored = 0, GENESIS, anchor in (None, GENESIS)
+        query = sa.select(_JOURNAL).order_by(_JOURNAL.c.seq).limit(_PAGE)
+        while True:
+            with self._engine.connect() as connection:
+                page = connection.execute(query.where(_JOURNAL.c.seq > length)).mappings().all()
+            for row in page:
+                length += 1
+                fault = _fault(row, length, previous)
+                if fault:
+                    raise IntegrityError(
+                        f"the journal is broken: {fault}",
+                        at=Location("journal", record=length),
+                        fix="entries before it hold; restore the rest from a copy",
+                    )
+                previous = str(row["hash"])
+                anchored = anchored or previous == anchor
+            if len(page) < _PAGE:
+                break
+        stray = sa.select(sa.func.count()).select_from(_JOURNAL).where(_JOURNAL.c.seq < 1)
+        with self._engine.connect() as connection:
+            if connection.execute(stray).scalar_one():
+                raise IntegrityError(
+                    f"the journal is broken: after entry {length}, entries have numbers below 1",
+                    at=Location("journal", record=length + 1),
+                    fix="entries up to there hold; restore the rest from a copy",
+                )
+        if not anchored:
+            raise IntegrityError(
+                f"the journal is broken: it has {length} entries and none with the hash {anchor}",
+                at=Location("journal", record=length),
+                fix="its end was cut off or it was written anew; restore it from a copy",
+            )
+        return length
+
+
+def _payload(entry: NewEntry) -> str:
+    try:
+        canonical([entry.kind, entry.subject, entry.key, entry.actor, entry.reason])
+        return canonical(dict(entry.payload)).decode()
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"journal entry {entry.key!r} ({entry.kind}) cannot be written as JSON: {error}"
+        ) from error
+
+
+def _hash(row: _Row) -> str:
+    """Hash every field but the hash itself."""
+    return digest(canonical([row[column.name] for column in _JOURNAL.columns if column.name != "hash"]))
+
+
+def _fault(row: _Row, seq: int, previous: str) -> str:
+    """Say what is wrong with the entry that should have this number and predecessor; empty if nothing."""
+    if row["seq"] != seq:
+        return f"entry {seq} is missing"
+    if row["previous"] != previous:
+        return f"entry {seq} does not follow the entry before it"
+    try:
+        computed = _hash(row)
+    except (TypeError, ValueError) as error:
+        return f"entry {seq} was altered ({error})"
+    return "" if row["hash"] == computed else f"entry {seq} was altered (its hash does not match)"
+
+
+def _entry(row: _Row) -> Entry:
+    """Make an entry of a row; raises IntegrityError if its payload is no JSON object any more."""
+    try:
+        payload: Mapping[str, Json] = orjson.loads(str(row["payload"]))
+    except orjson.JSONDecodeError as error:
+        raise IntegrityError(
+            "the journal is broken: this entry's payload was altered",
+            at=Location("journal", record=int(str(row["seq"]))),
+            fix="run `lemnis journal verify`",
+        ) from error
+    return Entry(**{**row, "payload": payload})
+
+
+def _head(connection: sa.Connection) -> tuple[int, str]:
+    last = sa.select(_JOURNAL.c.seq, _JOURNAL.c.hash).order_by(_JOURNAL.c.seq.desc()).limit(1)
+    row = connection.execute(last).first()
+    return (int(row[0]), str(row[1])) if row else (0, GENESIS)
+
+
+def _by_key(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Entry]:
+    """Return the entries that have one of these keys."""
+    found: dict[str, Entry] = {}
+    for start in range(0, len(keys), _KEYS):
+        query = sa.select(_JOURNAL).where(_JOURNAL.c.key.in_(keys[start : start + _KEYS]))
+        found |= {str(row["key"]): _entry(row) for row in connection.execute(query).mappings()}
+    return found

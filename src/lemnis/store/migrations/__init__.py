@@ -1,0 +1,1 @@
+"""Alembic migrations of the database; one file a revision in ``versions``."""

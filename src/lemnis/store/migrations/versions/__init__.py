@@ -1,0 +1,1 @@
+"""Revisions; a file's name is its revision id."""

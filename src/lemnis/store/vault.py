@@ -1,0 +1,63 @@
+"""The evidence vault: immutable bytes by digest, in files sharded by the digest's first two digits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lemnis.contracts.errors import IntegrityError, Location, NotFoundError
+from lemnis.contracts.ids import digest as digest_of
+from lemnis.store import durable
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
+
+
+class FileVault:
+    """Keeps evidence under ``root/ab/cdef…``, files 0600 and folders 0700, verified whenever it is read."""
+
+    def __init__(self, root: Path) -> None:
+        """``root`` is made when the first evidence is stored."""
+        self.root = root
+
+    def put(self, data: bytes) -> str:
+        """Store durably and return the digest (``sha256:…``); the same bytes are stored once.
+
+        A stored copy that no longer matches its name is replaced by the good bytes.
+        """
+        name = digest_of(data)
+        path = self._path(name)
+        if not path.is_file() or path.read_bytes() != data:
+            durable.write(path, data)
+        return name
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes. Raises NotFoundError, or IntegrityError if they no longer match."""
+        path = self._path(digest)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no evidence {digest}", at=Location(str(self.root))) from error
+        found = digest_of(data)
+        if found != digest:
+            raise IntegrityError(
+                f"evidence was altered: its name says {digest}, its bytes say {found}",
+                at=Location(str(path)),
+                fix="restore it from a copy; the journal says where it was used",
+            )
+        return data
+
+    def digests(self) -> Iterator[str]:
+        """Yield the digest of everything stored, in order; nothing is read or verified."""
+        for path in sorted(self.root.glob("[0-9a-f][0-9a-f]/*")):
+            name = f"sha256:{path.parent.name}{path.name}"
+            if _DIGEST.fullmatch(name):
+                yield name
+
+    def _path(self, digest: str) -> Path:
+        parts = _DIGEST.fullmatch(digest)
+        if parts is None:
+            raise NotFoundError(
+                f"{digest!r} is no digest", at=Location(str(self.root)), fix="give sha256: and 64 hex digits"
+            )
+        return self.root / parts[1] / parts[2]
