@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from lemnis.contracts.clock import to_iso
+from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, show_table
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands about the journal."""
-    group = typer.Typer(help="The account of every decision and transition.", no_args_is_help=True)
-    group.command("list")(list_)
-    group.command("verify")(verify)
-    app.add_typer(group, name="journal")
+    journal = group(app, "journal")
+    journal.command("list")(list_)
+    journal.command("verify")(verify)
 
 
 def list_(

@@ -1,0 +1,139 @@
+"""The library: every item of content, from the built-in folder with the workspace's own laid over it.
+
+An item is a folder ``KIND/NAME/`` with a file that makes it one (``rule.yml``, ``policy.yaml`` …). Actions
+are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``. There is no list of items
+anywhere: what lies there is what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+import lemnis
+from lemnis.contracts.errors import ContentError, Location, NotFoundError
+from lemnis.contracts.ids import tree_digest
+
+MANIFESTS: Mapping[str, str] = MappingProxyType(
+    {
+        "sources": "source.yaml",
+        "detections": "rule.yml",
+        "policies": "policy.yaml",
+        "playbooks": "playbook.yaml",
+        "scanners": "scanner.yaml",
+        "threats": "threat.yaml",
+        "lessons": "lesson.yaml",
+    }
+)
+ACTIONS = "actions"
+KINDS = (*MANIFESTS, ACTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of content: its kind and name, its folder, its manifest, and whether the user's own."""
+
+    kind: str
+    name: str
+    folder: Path
+    manifest: Path
+    own: bool
+
+    def files(self) -> Iterator[Path]:
+        """Yield the item's files, sorted."""
+        yield from [self.manifest] if self.kind == ACTIONS else _files(self.folder)
+
+
+@dataclass(frozen=True)
+class Library:
+    """Content from one or two roots; later roots shadow earlier ones, item by item."""
+
+    roots: tuple[Path, ...]
+    _problems: list[ContentError] = field(default_factory=list, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, overlay: Path | None = None, *, builtin: Path | None = None) -> Library:
+        """Open the built-in content, with ``overlay`` (a workspace's ``content/``) laid over it."""
+        roots = [builtin or builtin_root()]
+        if overlay is not None and overlay.is_dir():
+            roots.append(overlay)
+        return cls(tuple(roots))
+
+    @cached_property
+    def _items(self) -> Mapping[str, Mapping[str, Item]]:
+        found: dict[str, dict[str, Item]] = {kind: {} for kind in KINDS}
+        for number, root in enumerate(self.roots):
+            for item in self._discover(root, own=number > 0):
+                found[item.kind][item.name] = item
+        return {kind: dict(sorted(items.items())) for kind, items in found.items()}
+
+    def _discover(self, root: Path, *, own: bool) -> Iterator[Item]:
+        for kind, manifest in MANIFESTS.items():
+            for folder in sorted(path for path in (root / kind).glob("*") if path.is_dir()):
+                if (folder / manifest).is_file():
+                    yield Item(kind, folder.name, folder, folder / manifest, own)
+                else:
+                    self._problems.append(
+                        ContentError(f"no {manifest} in this folder", at=Location(str(folder)), fix="add it")
+                    )
+        for path in sorted((root / ACTIONS).glob("*/*.yaml")):
+            yield Item(ACTIONS, f"{path.parent.name}.{path.stem}", path.parent, path, own)
+
+    def items(self, kind: str) -> Mapping[str, Item]:
+        """Return the items of a kind by name; raises NotFoundError for a kind there is not."""
+        if kind not in self._items:
+            raise NotFoundError(f"no kind of content {kind!r}", fix=f"one of {', '.join(KINDS)}")
+        return self._items[kind]
+
+    def get(self, kind: str, name: str) -> Item:
+        """Return one item; raises NotFoundError naming what there is."""
+        items = self.items(kind)
+        if name not in items:
+            known = ", ".join(items) or "none"
+            raise NotFoundError(f"no {kind.removesuffix('s')} {name!r}", fix=f"there are: {known}")
+        return items[name]
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of every effective item's files, by kind, name and path: what decided, in one value."""
+        return tree_digest(
+            (f"{kind}/{name}/{path.relative_to(item.folder).as_posix()}", path.read_bytes())
+            for kind, items in self._items.items()
+            for name, item in items.items()
+            for path in item.files()
+        )
+
+    @property
+    def problems(self) -> tuple[ContentError, ...]:
+        """What lies in the content folders and is no item."""
+        return tuple(self._problems) if self._items else ()
+
+
+def builtin_root() -> Path:
+    """Return the content that ships with Lemnis: beside ``src`` in a checkout, package data in a wheel."""
+    return _shipped("content")
+
+
+def examples_root() -> Path:
+    """Return the examples that ship with Lemnis."""
+    return _shipped("examples")
+
+
+def _shipped(name: str) -> Path:
+    package = Path(lemnis.__file__).parent
+    for candidate in (package / "_data" / name, package.parent.parent / name):
+        if candidate.is_dir():
+            return candidate
+    raise NotFoundError(
+        f"the built-in {name} is missing", at=Location(str(package)), fix="install Lemnis again"
+    )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield regular files below a folder, sorted; links are left out, so nothing outside is taken in."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield path

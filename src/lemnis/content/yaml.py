@@ -1,0 +1,156 @@
+"""Reads YAML content into typed models; every error has a file, a line and a column.
+
+Safe loading only. Keys may not repeat, aliases may not multiply a document, and a file may not be larger
+than a person would write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from lemnis.contracts.errors import ContentError, Location
+
+MAX_BYTES = 2_000_000
+MAX_NODES = 200_000
+MAX_DEPTH = 100
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loading of plain values: dates stay text, so that what is read is what was written."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def parse(text: str, file: str = "") -> Any:
+    """Read one YAML document as plain values; raises ContentError with line and column."""
+    return _construct(_compose(text, file), file)
+
+
+def load(source: Path | str, model: type[Model], *, file: str = "") -> Model:
+    """Read a file (Path) or a text (str, whose origin is ``file``) into a model.
+
+    Raises ContentError for the first thing that is wrong, at the line and column of the offending node.
+    """
+    if isinstance(source, Path):
+        file = file or str(source)
+        text = read_text(source)
+    else:
+        text = source
+    node = _compose(text, file)
+    try:
+        return model.model_validate(_construct(node, file))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        path = list(first["loc"])
+        name = ".".join(map(str, path)) or "the document"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ContentError(f"{name}: {first['msg']}{more}", at=_locate(node, path, file)) from error
+
+
+def read_text(path: Path) -> str:
+    """Return a content file's text; raises ContentError if it is too large, not UTF-8 or not readable."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ContentError(f"larger than {MAX_BYTES:,} bytes", at=Location(str(path)), fix="split it")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ContentError(f"cannot be read: {error.strerror}", at=Location(str(path))) from error
+    except UnicodeDecodeError as error:
+        raise ContentError(
+            f"not UTF-8 at byte {error.start}", at=Location(str(path)), fix="save it as UTF-8"
+        ) from error
+
+
+def _compose(text: str, file: str) -> yaml.Node | None:
+    """Parse to a node tree, bounded in size and depth."""
+    if len(text) > MAX_BYTES:
+        raise ContentError(f"larger than {MAX_BYTES:,} bytes", at=Location(file), fix="split it")
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
+        raise ContentError(f"not YAML: {error.problem or error.context}", at=place) from error
+    except yaml.reader.ReaderError as error:
+        raise ContentError(
+            f"not YAML: {error.reason} at position {error.position}", at=Location(file)
+        ) from error
+    except RecursionError as error:
+        raise ContentError("nested too deeply", at=Location(file)) from error
+    if node is not None:
+        _bound(node, file)
+    return node
+
+
+def _bound(root: yaml.Node, file: str) -> None:
+    """Refuse repeated keys, deep nesting, and aliases that would multiply the document."""
+    count, stack = 0, [(root, 1)]
+    while stack:
+        node, depth = stack.pop()
+        count += 1
+        if count > MAX_NODES or depth > MAX_DEPTH:
+            raise ContentError(
+                "too large once its aliases are followed, or nested too deeply", at=_mark(node, file)
+            )
+        if isinstance(node, yaml.SequenceNode):
+            stack.extend((child, depth + 1) for child in node.value)
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[tuple[str, str]] = set()
+            for key, value in node.value:
+                name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else ("", "")
+                if name != ("", "") and name in seen and key.tag != "tag:yaml.org,2002:merge":
+                    raise ContentError(f"key {key.value!r} stands here twice", at=_mark(key, file))
+                seen.add(name)
+                stack.append((value, depth + 1))
+
+
+def _construct(node: yaml.Node | None, file: str) -> Any:
+    """Turn a node tree into plain values."""
+    if node is None:
+        return None
+    loader = _Loader("")
+    try:
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
+        raise ContentError(f"not allowed in content: {error.problem}", at=place) from error
+    except (ValueError, TypeError) as error:
+        raise ContentError(f"a value cannot be read: {error}", at=_mark(node, file)) from error
+    finally:
+        loader.dispose()
+
+
+def _locate(root: yaml.Node | None, path: list[str | int], file: str) -> Location:
+    """Find the node that a path leads to, or the nearest one above it."""
+    node = root
+    for part in path:
+        found: yaml.Node | None = None
+        if isinstance(node, yaml.MappingNode):
+            found = next((value for key, value in node.value if _is(key, part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = node.value[part]
+        if found is None:
+            break
+        node = found
+    return _mark(node, file)
+
+
+def _is(key: yaml.Node, part: Hashable) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value == str(part)
+
+
+def _mark(node: yaml.Node | None, file: str) -> Location:
+    if node is None:
+        return Location(file)
+    return Location(file, node.start_mark.line + 1, node.start_mark.column + 1)

@@ -1,0 +1,26 @@
+"""Groups of commands that several modules add to: ``group(app, "incident").command("trace")(trace)``."""
+
+from __future__ import annotations
+
+import typer
+
+HELP = {
+    "content": "What decides: rules, policies, playbooks and the rest, as files.",
+    "findings": "What scanners found.",
+    "incident": "Incidents: alerts under one response.",
+    "journal": "The account of every decision and transition.",
+    "lesson": "Lessons: from a closed incident to a proven gate.",
+    "playbook": "Response: plan, approve, run, undo.",
+    "rules": "Detections as code.",
+    "sources": "Log sources: mappings, tests, health.",
+}
+
+
+def group(app: typer.Typer, name: str) -> typer.Typer:
+    """Return the group of this name in ``app``, made on first use; raises KeyError for an unknown name."""
+    for known in app.registered_groups:
+        if known.name == name and known.typer_instance is not None:
+            return known.typer_instance
+    made = typer.Typer(help=HELP[name], no_args_is_help=True)
+    app.add_typer(made, name=name)
+    return made
