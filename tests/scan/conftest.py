@@ -1,0 +1,10 @@
+import pytest
+
+from lemnis.content import yaml
+from lemnis.content.library import Library
+from lemnis.content.schemas.scanner import Scanner
+
+
+@pytest.fixture(scope="session")
+def bandit():
+    return yaml.load(Library.open().get("scanners", "bandit").manifest, Scanner)
