@@ -58,3 +58,40 @@ class Mapped:
 
     batches: tuple[EventBatch, ...]
     rejects: tuple[Reject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far an origin of a source is read and acknowledged.
+
+    ``origin_key`` identifies the origin by its content (the digest of its first record), so that a renamed
+    file is the same one; ``origin`` is where it was last seen. ``position`` records and ``offset`` bytes are
+    done, of which ``rejected`` records were not taken; ``prefix`` is the digest of those bytes: an origin
+    that no longer begins with them is another one. ``at`` is when.
+    """
+
+    source: str
+    origin_key: str
+    origin: str
+    position: int
+    offset: int = 0
+    prefix: str = ""
+    rejected: int = 0
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What the lake did with what it was given: all of it is in one of the three."""
+
+    accepted: int
+    duplicates: int
+    rejected: int
+
+    def __add__(self, other: Appended) -> Appended:
+        """Add up two accounts."""
+        return Appended(
+            self.accepted + other.accepted,
+            self.duplicates + other.duplicates,
+            self.rejected + other.rejected,
+        )

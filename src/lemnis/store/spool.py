@@ -1,0 +1,226 @@
+"""The spool: one SQLite file that holds what was acknowledged until it is safe in the lake's tables.
+
+A segment is one Arrow IPC stream of new rows of one table. Segment numbers only grow, and each table's log
+says up to which number it holds the rows, so one comparison tells what is still to be moved, after a crash
+too. Known uids are two tables of 64-bit numbers: ``fresh`` for the segments, small and hot, and ``seen`` for
+the lake, into which a flush moves them in sorted order. An append thus only reads the large one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lemnis.contracts.errors import Location, ServiceError
+from lemnis.contracts.events import Cursor
+from lemnis.store import durable
+from lemnis.store.columns import Keys
+
+_BUSY_SECONDS = 60
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS segments (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, rows INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS fresh (uid INTEGER PRIMARY KEY, segment INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS seen (uid INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS tables (
+  name TEXT PRIMARY KEY, schema BLOB NOT NULL, synced INTEGER NOT NULL DEFAULT -1);
+CREATE TABLE IF NOT EXISTS cursors (
+  source TEXT NOT NULL, origin_key TEXT NOT NULL, origin TEXT NOT NULL, position INTEGER NOT NULL,
+  offset INTEGER NOT NULL, prefix TEXT NOT NULL, rejected INTEGER NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY (source, origin_key));
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows of one table that wait in the spool."""
+
+    id: int
+    table: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much waits in the spool."""
+
+    rows: int
+    bytes: int
+
+
+class Spool:
+    """The spool's file; a connection lives for one operation, so threads and processes may share it."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the file at ``path`` if there is none."""
+        self.path = path
+        durable.make_folder(path.parent)
+        path.touch(mode=0o600)
+        with self._connection() as db:
+            db.executescript(_SCHEMA)
+
+    @contextmanager
+    def reading(self) -> Iterator[Reader]:
+        """Open a snapshot: all reads in the block see the same state."""
+        with self._connection() as db:
+            db.execute("BEGIN")
+            yield Reader(db)
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """Open a transaction that excludes other writers; it is on the device when the block has ended."""
+        with self._connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield Writer(db)
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, isolation_level=None, timeout=_BUSY_SECONDS)) as db:
+                for pragma in ("journal_mode=WAL", "synchronous=FULL", "mmap_size=1073741824",
+                               "temp_store=MEMORY"):  # fmt: skip
+                    db.execute(f"PRAGMA {pragma}")
+                yield db
+        except sqlite3.Error as error:
+            raise ServiceError(
+                f"the spool cannot be used: {error}",
+                at=Location(str(self.path)),
+                fix="check the disk's space and the file's owner; `lemnis doctor` tells more",
+            ) from error
+
+
+class Reader:
+    """What can be read in one snapshot."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        """Wrap a connection in a transaction."""
+        self._db = db
+
+    def names(self) -> list[str]:
+        """Return the tables that have, or had, rows."""
+        return [row[0] for row in self._db.execute("SELECT name FROM tables ORDER BY name")]
+
+    def schema(self, name: str) -> pa.Schema | None:
+        """Return a table's schema; None if it never had rows."""
+        row = self._db.execute("SELECT schema FROM tables WHERE name = ?", (name,)).fetchone()
+        return pa.ipc.read_schema(pa.BufferReader(row[0])) if row else None
+
+    def synced(self, name: str) -> int:
+        """Return the last version of the table's log that is known to be on the device; -1 if none."""
+        row = self._db.execute("SELECT synced FROM tables WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else -1
+
+    def last(self) -> int:
+        """Return the highest segment number ever given."""
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'segments'").fetchone()
+        return int(row[0]) if row else 0
+
+    def segments(self, name: str, *, after: int, up_to: int | None = None) -> Iterator[Segment]:
+        """Yield a table's segments in order."""
+        rows = self._db.execute(
+            "SELECT id, data FROM segments WHERE name = ? AND id > ? AND id <= ? ORDER BY id",
+            (name, after, np.iinfo(np.int64).max if up_to is None else up_to),
+        )
+        for number, data in rows:
+            yield Segment(number, pa.ipc.open_stream(data).read_all())
+
+    def backlog(self) -> Backlog:
+        """Return how much waits."""
+        query = "SELECT coalesce(sum(rows), 0), coalesce(sum(length(data)), 0) FROM segments"
+        return Backlog(*self._db.execute(query).fetchone())
+
+    def cursors(self, source: str | None = None, origin_key: str | None = None) -> list[Cursor]:
+        """Return the cursors, optionally of one source and origin."""
+        rows = self._db.execute(
+            "SELECT source, origin_key, origin, position, offset, prefix, rejected, at FROM cursors "
+            "WHERE source = coalesce(?, source) AND origin_key = coalesce(?, origin_key) "
+            "ORDER BY source, origin_key",
+            (source, origin_key),
+        )
+        return [Cursor(*row) for row in rows]
+
+
+class Writer(Reader):
+    """What can be changed in one transaction."""
+
+    def set_schema(self, name: str, schema: pa.Schema) -> None:
+        """Remember a table and its schema."""
+        self._db.execute(
+            "INSERT INTO tables (name, schema) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET schema = excluded.schema",
+            (name, schema.serialize().to_pybytes()),
+        )
+
+    def set_synced(self, name: str, version: int) -> None:
+        """Remember that a table's log is on the device up to this version."""
+        self._db.execute("UPDATE tables SET synced = ? WHERE name = ?", (version, name))
+
+    def unknown(self, keys: Keys) -> Keys:
+        """Return those of the distinct ``keys`` that neither a segment nor the lake has."""
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS probe (uid INTEGER PRIMARY KEY)")
+        self._db.execute("DELETE FROM temp.probe")
+        self._db.executemany("INSERT INTO temp.probe VALUES (?)", _rows(np.sort(keys)))
+        known = self._db.execute(
+            "SELECT uid FROM temp.probe AS p WHERE EXISTS (SELECT 1 FROM fresh WHERE uid = p.uid) "
+            "OR EXISTS (SELECT 1 FROM seen WHERE uid = p.uid)"
+        ).fetchall()
+        return np.setdiff1d(keys, np.array(known, dtype=np.int64).ravel(), assume_unique=True)
+
+    def add(self, name: str, table: pa.Table, keys: Keys) -> int:
+        """Put rows into the spool, with their uids' keys; return the segment's number."""
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
+            stream.write_table(table.combine_chunks())
+        data = memoryview(sink.getvalue())
+        number = self._db.execute(
+            "INSERT INTO segments (name, rows, data) VALUES (?, ?, ?)", (name, table.num_rows, data)
+        ).lastrowid
+        rows = ((uid, number) for (uid,) in _rows(np.sort(keys)))
+        self._db.executemany("INSERT INTO fresh VALUES (?, ?)", rows)
+        return int(number or 0)
+
+    def drop(self, name: str, up_to: int) -> int:
+        """Forget a table's segments up to a number, because its log holds them; return how many rows."""
+        which = "FROM segments WHERE name = ? AND id <= ?"
+        rows = self._db.execute(f"SELECT coalesce(sum(rows), 0) {which}", (name, up_to)).fetchone()  # noqa: S608 - constant text
+        if rows[0]:
+            moved = f"segment IN (SELECT id {which})"
+            self._db.execute(
+                f"INSERT OR IGNORE INTO seen SELECT uid FROM fresh WHERE {moved} ORDER BY uid",  # noqa: S608 - constant text
+                (name, up_to),
+            )
+            self._db.execute(f"DELETE FROM fresh WHERE {moved}", (name, up_to))  # noqa: S608 - constant text
+            self._db.execute(f"DELETE {which}", (name, up_to))
+        return int(rows[0])
+
+    def adopt(self, keys: Iterable[Keys], number: int) -> None:
+        """Learn the uids of a table that this spool did not fill; number the next segment above ``number``."""
+        for some in keys:
+            self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", _rows(np.sort(some)))
+        if number > self.last():
+            self._db.execute("INSERT INTO segments (id, name, rows, data) VALUES (?, '', 0, x'')", (number,))
+            self._db.execute("DELETE FROM segments WHERE id = ?", (number,))
+
+    def set_cursor(self, cursor: Cursor) -> None:
+        """Remember how far an origin is read."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO cursors "
+            "(source, origin_key, origin, position, offset, prefix, rejected, at) VALUES (?,?,?,?,?,?,?,?)",
+            (cursor.source, cursor.origin_key, cursor.origin, cursor.position, cursor.offset, cursor.prefix,
+             cursor.rejected, cursor.at),
+        )  # fmt: skip
+
+
+def _rows(keys: Keys) -> Iterator[tuple[int]]:
+    return zip(keys.tolist())
