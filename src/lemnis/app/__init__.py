@@ -4,7 +4,7 @@ A workspace on disk::
 
     DIR/lemnis.yaml      settings, committed
     DIR/content/         the user's content, overlaid on the built-in one, committed
-    DIR/.lemnis/         state, never committed: lake/ spool.db journal.db vault/ playbooks.db keys/ cache/
+    DIR/.lemnis/         state, never committed: lake/ journal.db vault/ playbooks.db keys/ cache/
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from lemnis.store.journal import SqlJournal
+    from lemnis.store.lake import Lake
     from lemnis.store.vault import FileVault
 
 SETTINGS = "lemnis.yaml"
@@ -98,6 +99,13 @@ def journal(workspace: Workspace, *, on: Engine | None = None) -> SqlJournal:
     from lemnis.store.journal import SqlJournal
 
     return SqlJournal(on if on is not None else engine(workspace), workspace.clock)
+
+
+def lake(workspace: Workspace) -> Lake:
+    """Open the workspace's event lake."""
+    from lemnis.store.lake import Lake
+
+    return Lake(workspace.state / "lake", workspace.clock)
 
 
 def vault(workspace: Workspace) -> FileVault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,9 @@ def merge_schemas(old: pa.Schema, new: pa.Schema) -> pa.Schema:
     return old if old.equals(new) else pa.schema(_merge_fields(list(old), list(new), ""))
 
 
-def _merge_fields(old: Iterable[pa.Field], new: Iterable[pa.Field], path: str) -> list[pa.Field]:
+def _merge_fields(
+    old: Iterable[pa.Field[Any]], new: Iterable[pa.Field[Any]], path: str
+) -> list[pa.Field[Any]]:
     merged = {field.name: field.type for field in old}
     for field in new:
         known = merged.get(field.name)
@@ -98,7 +100,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _conform(array: pa.Array[Any], kind: pa.DataType) -> pa.Array[Any]:
     if array.type.equals(kind):
         return array
-    if pa.types.is_struct(kind) and pa.types.is_struct(array.type):
+    if pa.types.is_struct(kind) and isinstance(array, pa.StructArray):
         have = {field.name: number for number, field in enumerate(array.type)}
         parts = [
             _conform(array.field(have[field.name]), field.type)
@@ -109,7 +111,7 @@ def _conform(array: pa.Array[Any], kind: pa.DataType) -> pa.Array[Any]:
         return pa.StructArray.from_arrays(parts, fields=list(kind), mask=pc.is_null(array))
     if pa.types.is_list(kind) and isinstance(array, pa.ListArray | pa.LargeListArray):
         values = _conform(array.flatten(), kind.value_type)
-        counts = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        counts = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
         offsets = pa.array(np.concatenate(([0], np.cumsum(counts))), pa.int32())
         return pa.ListArray.from_arrays(offsets, values, type=kind, mask=pc.is_null(array))
     return array.cast(kind)
@@ -140,8 +142,12 @@ def uid_keys(uids: pa.Array[Any] | pa.ChunkedArray[Any]) -> Keys:
     if count == 0:
         return np.empty(0, dtype=np.int64)
     _, offsets_buffer, data_buffer = raw.buffers()
-    offsets = np.frombuffer(offsets_buffer, dtype=np.int64)[raw.offset : raw.offset + count + 1]
-    data = np.frombuffer(data_buffer, dtype=np.uint8) if data_buffer else np.empty(0, dtype=np.uint8)
+    offsets = np.frombuffer(memoryview(offsets_buffer or b""), dtype=np.int64)[
+        raw.offset : raw.offset + count + 1
+    ]
+    data = (
+        np.frombuffer(memoryview(data_buffer), dtype=np.uint8) if data_buffer else np.empty(0, dtype=np.uint8)
+    )
     width = len(_PREFIX) + _HEX
     keys = np.empty(count, dtype=np.int64)
     standard = np.diff(offsets) == width
@@ -166,3 +172,15 @@ def sort_events(table: pa.Table) -> pa.Table:
     keys = pa.table({"time": table.column("time"), "uid": uid})
     order = pc.sort_indices(keys, sort_keys=[("time", "ascending"), ("uid", "ascending")])
     return table.take(order)
+
+
+def by_source(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the rows of each source (``metadata.log_name``), by name; rows without one come as source ""."""
+    logs: Any = leaf(table, "metadata.log_name")
+    if logs is None or table.num_rows == 0:
+        yield "", table
+        return
+    codes = logs.fill_null("").combine_chunks().dictionary_encode()
+    numbers = codes.indices.to_numpy()
+    for name, number in sorted((str(name), n) for n, name in enumerate(codes.dictionary)):
+        yield name, table.filter(pa.array(numbers == number))

@@ -11,25 +11,33 @@ writer version 2; partitioned by ``day``; Parquet with zstd.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Schema,
+    Transaction,
+    write_deltalake,
+)
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from lemnis.contracts.errors import IntegrityError, Location
+from lemnis.contracts.errors import InputError, IntegrityError, Location
 from lemnis.store import durable
-from lemnis.store.columns import MS_A_DAY, conform, sort_events
+from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
 
 APP = "lemnis-spool"
 DAY = "day"
@@ -38,6 +46,8 @@ _ROW_GROUP = 65_536
 _EPOCH = date(1970, 1, 1)
 _HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 _KEEP_HOURS = 168
+FAR = 2**62
+"""Beyond any time: the bounds of a file of which another writer kept no statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,8 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """The schema of the rows, without the partition column ``day``."""
-        fields = pa.schema(self._delta.schema())
+        schema: Any = self._delta.schema()  # Arrow reads it by its C interface
+        fields = pa.schema(schema)
         return pa.schema([pa.field(f.name, _plain(f.type)) for f in fields if f.name != DAY])
 
     def files(self, *, start: int | None = None, end: int | None = None) -> list[DataFile]:
@@ -83,7 +94,13 @@ class Table:
             return []
         names = ("path", f"partition.{DAY}", "num_records", "size_bytes", "min.time", "max.time")
         rows = zip(*(actions.column(name).to_pylist() for name in names), strict=True)
-        found = [DataFile(p, str(day), n, size, low, high) for p, day, n, size, low, high in rows]
+        found = [
+            DataFile(
+                path, str(day), count or 0, size,
+                low if low is not None else -FAR, high if high is not None else FAR,
+            )
+            for path, day, count, size, low, high in rows
+        ]  # fmt: skip
         chosen = [f for f in found if (end is None or f.first < end) and (start is None or f.last >= start)]
         return sorted(chosen, key=lambda file: (file.day, file.path))
 
@@ -95,12 +112,10 @@ class Table:
         self, files: Sequence[DataFile], *, start: int | None = None, end: int | None = None
     ) -> pa.Table:
         """Read the rows of some files in [start, end), in the table's schema, in no particular order."""
-        bounds = [("time", ">=", start)] if start is not None else []
-        bounds += [("time", "<", end)] if end is not None else []
+        low, high = (-FAR if start is None else start), (FAR if end is None else end)
+        bounds = (pc.field("time") >= low) & (pc.field("time") < high)
         parts = [
-            conform(
-                pq.read_table(self.absolute(file), filters=bounds or None, partitioning=None), self.schema
-            )
+            conform(pq.read_table(self.absolute(file), filters=bounds, partitioning=None), self.schema)
             for file in files
         ]
         return pa.concat_tables(parts) if parts else self.schema.empty_table()
@@ -108,7 +123,7 @@ class Table:
     def column(self, path: str) -> Iterator[pa.Table]:
         """Yield one column, by its dotted path, file by file."""
         for file in self.files():
-            yield pq.read_table(self.absolute(file), columns=[path], partitioning=None)
+            yield pq.ParquetFile(self.absolute(file)).read(columns=[path])
 
     def append(self, table: pa.Table, *, name: str, moved: int) -> None:
         """Add rows durably in one commit and note that the spool's segments up to ``moved`` are in it.
@@ -116,9 +131,12 @@ class Table:
         Columns that the table lacks are added to it. ``name`` names the files; a file of that name that a
         crash left behind unnamed by the log is replaced.
         """
+        before = self.version
         self._evolve(table.schema)
-        actions: list[AddAction | RemoveAction] = list(self._write(sort_events(table), name))
+        rows = sort_events(conform(table, self.schema))
+        actions: list[AddAction | RemoveAction] = list(self._write(rows, name))
         self._commit(actions, CommitProperties(app_transactions=[Transaction(APP, moved)]))
+        _sync_log(self.folder, before)
 
     def compact(self, *, min_files: int, rows: int) -> int:
         """Rewrite each day of at least ``min_files`` files as few, sorted ones; return how many days.
@@ -129,7 +147,7 @@ class Table:
         by_day: dict[str, list[DataFile]] = {}
         for file in self.files():
             by_day.setdefault(file.day, []).append(file)
-        days = 0
+        days, before = 0, self.version
         for day, files in by_day.items():
             whole = sum(file.rows for file in files) // rows + 1
             if len(files) < max(min_files, whole + 1):
@@ -148,23 +166,23 @@ class Table:
         if days:
             self._delta.create_checkpoint()
             self._delta.vacuum(
-                retention_hours=_KEEP_HOURS, dry_run=False, post_commithook_properties=_HOOKS
+                retention_hours=_KEEP_HOURS, dry_run=False, full=True, post_commithook_properties=_HOOKS
             )
             self._delta.update_incremental()
-            _sync_log(self.folder)
+            _sync_log(self.folder, before)
         return days
 
     def _evolve(self, schema: pa.Schema) -> None:
         """Give the table the columns that it lacks."""
         known = self.schema
-        if conform(known.empty_table(), schema).schema.equals(known):
-            return
-        whole = schema.append(pa.field(DAY, pa.date32()))
-        write_deltalake(
-            self._delta, whole.empty_table(), mode="append", schema_mode="merge",
-            post_commithook_properties=_HOOKS,
-        )  # fmt: skip
-        self._delta.update_incremental()
+        merged = merge_schemas(known, schema)
+        if not merged.equals(known):
+            whole = merged.append(pa.field(DAY, pa.date32()))
+            write_deltalake(
+                self._delta, whole.empty_table(), mode="append", schema_mode="merge",
+                post_commithook_properties=_HOOKS,
+            )  # fmt: skip
+            self._delta.update_incremental()
 
     def _commit(self, actions: list[AddAction | RemoveAction], properties: CommitProperties | None) -> None:
         self._delta.create_write_transaction(
@@ -172,13 +190,12 @@ class Table:
             commit_properties=properties, post_commithook_properties=_HOOKS,
         )  # fmt: skip
         self._delta.update_incremental()
-        _sync_log(self.folder)
 
     def _write(self, table: pa.Table, name: str, *, changed: bool = True) -> Iterator[AddAction]:
         """Write sorted rows as one synced file a day; yield what the log has to say of each."""
         days = np.floor_divide(table.column("time").to_numpy(), MS_A_DAY)
         starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
-        for start, stop in zip(starts, [*starts[1:], len(days)], strict=True):
+        for start, stop in pairwise([*starts.tolist(), len(days)]):
             part = table.slice(start, stop - start)
             day = (_EPOCH + timedelta(days=int(days[start]))).isoformat()
             path = self.folder / f"{DAY}={day}" / f"{name}.zstd.parquet"
@@ -199,6 +216,14 @@ class Table:
             )  # fmt: skip
 
 
+def check(schema: pa.Schema) -> None:
+    """Raise InputError if a table cannot have this schema."""
+    try:
+        Schema.from_arrow(schema)
+    except Exception as error:
+        raise InputError(f"the lake cannot keep these columns: {error}") from error
+
+
 def open_table(folder: Path) -> Table | None:
     """Open the newest version of a table; None if there is none. Raises IntegrityError if its log is bad."""
     if not (folder / "_delta_log").is_dir():
@@ -216,52 +241,66 @@ def create_table(folder: Path, schema: pa.Schema) -> Table:
     durable.make_folder(folder)
     whole = schema.append(pa.field(DAY, pa.date32()))
     delta = DeltaTable.create(folder, schema=whole, partition_by=[DAY], post_commithook_properties=_HOOKS)
-    _sync_log(folder)
+    _sync_log(folder, -1)
     return Table(folder, delta)
 
 
-def recover(folder: Path, synced: int) -> int:
-    """Bring a table's log onto the device, after a crash too; return its last whole version.
+def newest(folder: Path) -> int:
+    """Return the number of the last entry in a table's log, whole or not; -1 if there is none."""
+    log = folder / "_delta_log"
+    return max((version for version, _ in _versions(log)), default=-1) if log.is_dir() else -1
 
-    Versions up to ``synced`` are known to be there. A later one that a power cut left torn is removed, and
-    so are checkpoints, which only repeat the log, if the table does not open with them.
+
+def recover(folder: Path, synced: int) -> int:
+    """Bring a table's log onto the device, after a crash too; return its last whole version, -1 if none.
+
+    Versions up to ``synced`` are known to be there. From the first later one that a power cut left torn or
+    missing, versions are removed: their rows are still in the spool. So are checkpoints, which only repeat
+    the log, if the table does not open with them.
     """
     log = folder / "_delta_log"
     if not log.is_dir():
         return -1
-    for version, path in _versions(log):
-        if version > synced and not _whole(path):
+    last = synced
+    entries = [(version, log / name) for version, name in _versions(log) if version > synced]
+    for version, path in entries:
+        if version == last + 1 and _whole(path):
+            last = version
+        else:
             path.unlink()
-    _sync_log(folder)
+    _sync_log(folder, synced)
     try:
         open_table(folder)
     except IntegrityError:
         for path in [log / "_last_checkpoint", *log.glob("*.checkpoint*.parquet")]:
             path.unlink(missing_ok=True)
-        _sync_log(folder)
-    return max((version for version, _ in _versions(log)), default=-1)
+        durable.sync(log)
+    for path in folder.rglob(f"{durable.UNFINISHED}*"):
+        path.unlink()
+    return last
 
 
-def _versions(log: Path) -> list[tuple[int, Path]]:
-    found = ((_LOG_FILE.fullmatch(path.name), path) for path in log.iterdir())
-    return sorted((int(match[1]), path) for match, path in found if match)
+def _versions(log: Path) -> list[tuple[int, str]]:
+    """Return the log's entries as (version, file name), in order."""
+    found = (_LOG_FILE.fullmatch(path.name) for path in log.iterdir())
+    return sorted((int(match[1]), match[0]) for match in found if match)
 
 
 def _whole(path: Path) -> bool:
     """Say whether a log entry is complete: lines of JSON, and at least one."""
     try:
-        lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+        return bool([orjson.loads(line) for line in path.read_bytes().splitlines()])
     except orjson.JSONDecodeError:
         return False
-    return bool(lines)
 
 
-def _sync_log(folder: Path) -> None:
-    """Sync what the log holds of late, and the names in it and above."""
+def _sync_log(folder: Path, after: int) -> None:
+    """Sync the log's entries and checkpoints later than a version, and the names of all of them."""
     log = folder / "_delta_log"
-    newest = sorted(log.iterdir(), key=lambda path: path.stat().st_mtime_ns)[-8:]
-    for path in newest:
-        durable.sync(path)
+    for path in log.iterdir():
+        number = path.name[:20]
+        if path.name == "_last_checkpoint" or (number.isdigit() and int(number) > after):
+            durable.sync(path)
     durable.sync(log)
     durable.sync(folder)
 
@@ -273,19 +312,3 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_list(kind):
         return pa.list_(_plain(kind.value_type))
     return kind
-
-
-def size_of(files: Sequence[DataFile]) -> dict[str, Any]:
-    """Add up files: how many, their rows and bytes, their last time."""
-    return {
-        "files": len(files),
-        "rows": sum(file.rows for file in files),
-        "bytes": sum(file.bytes for file in files),
-        "last": max((file.last for file in files), default=None),
-    }
-
-
-def remove_stale(folder: Path) -> None:
-    """Remove what a killed writer left half-written: files whose name begins with ``.new-``."""
-    for path in folder.rglob(".new-*"):
-        os.unlink(path)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PRIVATE_FOLDER = 0o700
+UNFINISHED = ".new-"
+"""How the name of a file that is being written begins; a crash can leave one behind."""
 
 
 def sync(path: Path) -> None:
@@ -27,13 +33,16 @@ def make_folder(path: Path) -> None:
     sync(path.parent)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path`` in one step, readable by its owner only: the whole file, or no change."""
-    make_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write; it is put at ``path`` in one step when the block ends, or not at all.
+
+    The folder must exist. The file is readable by its owner only, and synced with its name.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
@@ -41,3 +50,21 @@ def write(path: Path, data: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     sync(path.parent)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put ``data`` at ``path`` in one step, with its folders: the whole file, or no change."""
+    make_folder(path.parent)
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file at ``path``: one holder on this machine; it is free again when the holder dies."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

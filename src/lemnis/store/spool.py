@@ -113,7 +113,7 @@ class Reader:
     def schema(self, name: str) -> pa.Schema | None:
         """Return a table's schema; None if it never had rows."""
         row = self._db.execute("SELECT schema FROM tables WHERE name = ?", (name,)).fetchone()
-        return pa.ipc.read_schema(pa.BufferReader(row[0])) if row else None
+        return pa.ipc.read_schema(pa.py_buffer(row[0])) if row else None
 
     def synced(self, name: str) -> int:
         """Return the last version of the table's log that is known to be on the device; -1 if none."""
@@ -193,7 +193,7 @@ class Writer(Reader):
     def drop(self, name: str, up_to: int) -> int:
         """Forget a table's segments up to a number, because its log holds them; return how many rows."""
         which = "FROM segments WHERE name = ? AND id <= ?"
-        rows = self._db.execute(f"SELECT coalesce(sum(rows), 0) {which}", (name, up_to)).fetchone()  # noqa: S608 - constant text
+        rows = self._db.execute(f"SELECT coalesce(sum(rows), 0) {which}", (name, up_to)).fetchone()
         if rows[0]:
             moved = f"segment IN (SELECT id {which})"
             self._db.execute(
@@ -205,7 +205,7 @@ class Writer(Reader):
         return int(rows[0])
 
     def adopt(self, keys: Iterable[Keys], number: int) -> None:
-        """Learn the uids of a table that this spool did not fill; number the next segment above ``number``."""
+        """Learn the uids of a table that this spool did not fill; segments are numbered above ``number``."""
         for some in keys:
             self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", _rows(np.sort(some)))
         if number > self.last():

@@ -1,0 +1,351 @@
+"""The event lake: acknowledged into a spool, kept in Delta tables by class and day, queried by DuckDB.
+
+On disk, below the lake's root::
+
+    spool.db                      what is not flushed yet, the uids of everything, the cursors
+    tables/NAME/day=…/*.parquet   one Delta table a class, named as OCSF names it, and ``rejects``
+
+Other engines read ``tables/NAME`` as the Delta tables they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lemnis.contracts.clock import Clock
+from lemnis.contracts.errors import InputError, IntegrityError, Location
+from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
+from lemnis.store import delta, durable, query, rows
+from lemnis.store.columns import MS_A_DAY, by_source, conform, merge_schemas, sort_events, uid_keys
+from lemnis.store.spool import Backlog, Reader, Spool, Writer
+
+_SEGMENT_ROWS = 50_000
+_FLUSH_ROWS = 500_000
+_FILE_ROWS = 2_000_000
+_BATCH_ROWS = 65_536
+_BUSY_DAY = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """What a table of the lake holds, the spool aside; ``last`` is its newest ``time`` (ms)."""
+
+    name: str
+    files: int
+    rows: int
+    bytes: int
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """One table at one moment: its files as the log names them, and its rows that the log lacks."""
+
+    schema: pa.Schema
+    table: delta.Table | None
+    spooled: pa.Table
+
+
+class Lake:
+    """The lake of one workspace. Any number of processes and threads may use it at once."""
+
+    def __init__(self, root: Path, clock: Clock) -> None:
+        """Open the lake below ``root``, and make it if there is none; ``clock`` dates rejects and cursors."""
+        self.root = root
+        self._clock = clock
+        self._spool = Spool(root / "spool.db")
+        with self._spool.reading() as spool:
+            ahead = [f for f in self._folders() if delta.newest(f) > spool.synced(f.name)]
+        if ahead:  # a flush was killed, or the spool is older than the tables: lost, or from a copy
+            with self._exclusive():
+                self._reconcile()
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def append(
+        self,
+        batches: Sequence[EventBatch],
+        *,
+        rejects: Sequence[Reject] = (),
+        cursor: Cursor | None = None,
+    ) -> Appended:
+        """Store events, rejects and cursor in one transaction; they are on the device when this returns.
+
+        An event whose ``metadata.uid`` the lake has, or the same call has given already, is a duplicate and
+        not stored again. A row without ``metadata.uid``, or without a ``time`` that is a date, becomes a
+        reject. Raises InputError, and stores nothing, for a column of another type than the lake's.
+        """
+        parts: list[tuple[str, pa.Table]] = []
+        refused = list(rejects)
+        for batch in batches:
+            table, bad = rows.part(batch)
+            refused += bad
+            name, starts = rows.table_name(batch.class_uid), range(0, table.num_rows, _SEGMENT_ROWS)
+            parts += [(name, table.slice(start, _SEGMENT_ROWS)) for start in starts]
+        source = cursor.source if cursor else next((batch.source for batch in batches), "")
+        accepted = duplicates = 0
+        with self._spool.writing() as spool:
+            for name, table in parts:
+                new = _add(spool, name, table)
+                accepted, duplicates = accepted + new, duplicates + table.num_rows - new
+            if refused:
+                origin = cursor.origin_key if cursor else ""
+                _add(spool, rows.REJECTS, rows.reject_rows(refused, source, origin, self._clock.now()))
+            if cursor:
+                spool.set_cursor(cursor)
+        return Appended(accepted, duplicates, len(refused))
+
+    def flush(self) -> int:
+        """Move what the spool holds into the tables; return how many rows. Exactly once, whatever happens.
+
+        Each table gets one commit, which names the last spool segment in it. The segments are deleted when
+        files and commit are on the device; what a killed flush left of that is done by the next one.
+        """
+        with self._exclusive():
+            self._reconcile()
+            with self._spool.reading() as spool:
+                names, last = spool.names(), spool.last()
+            return sum(self._flush(name, last) for name in names)
+
+    def compact(self, *, min_files: int = 8) -> int:
+        """Rewrite the days of at least ``min_files`` files as few, sorted ones; return how many days."""
+        with self._exclusive():
+            self._reconcile()
+            days = 0
+            for name, table in self._tables():
+                days += table.compact(min_files=min_files, rows=_FILE_ROWS)
+                with self._spool.writing() as spool:
+                    spool.set_synced(name, table.version)
+            return days
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def query(
+        self,
+        sql: str,
+        *,
+        parameters: Sequence[object] = (),
+        limit: int = 1000,
+        timeout: float = 60,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> pa.Table:
+        """Run one SELECT over everything acknowledged, flushed or not; return at most ``limit`` rows.
+
+        There is one view a class, named as OCSF names it, ``events`` with the columns common to all classes,
+        and ``rejects``. ``parameters`` are the values for ``?``; ``timeout`` is in seconds; ``start`` and
+        ``end`` (ms) only spare the reading of files without a row in [start, end). Raises UsageError for
+        anything but one SELECT that can be run within the limits; see ``store.query.run``.
+        """
+        with self._spool.reading() as spool:
+            names = spool.names()
+            wanted = query.needed(sql, names)
+            snapshots = {name: self._snapshot(spool, name) for name in names if name in wanted}
+        relations = {
+            name: query.Relation(
+                snap.schema,
+                [snap.table.absolute(f) for f in snap.table.files(start=start, end=end)]
+                if snap.table
+                else [],
+                snap.spooled,
+            )
+            for name, snap in snapshots.items()
+        }
+        return query.run(relations, sql, parameters=parameters, limit=limit, timeout=timeout)
+
+    def scan(
+        self,
+        class_uid: int | None = None,
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        source: str | None = None,
+    ) -> Iterator[EventBatch]:
+        """Yield the events with ``time`` in [start, end) as they are now, in an order that never varies.
+
+        It goes through the days (busy ones by hour), in each through classes and sources; a batch is of one
+        class and one source, sorted by (time, uid), of at most 65,536 rows. Neither order nor batches depend
+        on when and how the rows were written, flushed or compacted.
+        """
+        with self._spool.reading() as spool:
+            snapshots = {
+                rows.table_class(name): self._snapshot(spool, name)
+                for name in spool.names()
+                if name != rows.REJECTS and class_uid in (None, rows.table_class(name))
+            }
+        for low, high in _windows(snapshots.values(), start, end):
+            for number, snap in sorted(snapshots.items(), key=lambda item: item[0]):
+                table = _read(snap, low, high)
+                for name, some in by_source(table):
+                    if source not in (None, name):
+                        continue
+                    chosen = sort_events(some)
+                    for first in range(0, chosen.num_rows, _BATCH_ROWS):
+                        yield EventBatch(number, name, "lake", chosen.slice(first, _BATCH_ROWS))
+
+    def cursor(self, source: str, origin_key: str) -> Cursor | None:
+        """Return how far an origin of a source was acknowledged."""
+        with self._spool.reading() as spool:
+            return next(iter(spool.cursors(source, origin_key)), None)
+
+    def cursors(self, source: str | None = None) -> list[Cursor]:
+        """Return every cursor, optionally of one source."""
+        with self._spool.reading() as spool:
+            return spool.cursors(source)
+
+    def backlog(self) -> Backlog:
+        """Return how much is acknowledged and not flushed yet."""
+        with self._spool.reading() as spool:
+            return spool.backlog()
+
+    def schemas(self) -> dict[str, pa.Schema]:
+        """Return the schema of each table that ever had rows."""
+        with self._spool.reading() as spool:
+            return {name: schema for name in spool.names() if (schema := spool.schema(name)) is not None}
+
+    def status(self) -> list[TableStatus]:
+        """Return what each table holds on the disk."""
+        found = []
+        for name, table in self._tables():
+            files = table.files()
+            found.append(
+                TableStatus(
+                    name, len(files), sum(f.rows for f in files), sum(f.bytes for f in files),
+                    max((f.last for f in files), default=None),
+                )
+            )  # fmt: skip
+        return found
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _folder(self, name: str) -> Path:
+        return self.root / "tables" / name
+
+    def _exclusive(self) -> AbstractContextManager[None]:
+        """Hold the lake's tables for writing."""
+        return durable.exclusive(self.root / "flush.lock")
+
+    def _folders(self) -> list[Path]:
+        return sorted((self.root / "tables").glob("*"))
+
+    def _tables(self) -> Iterator[tuple[str, delta.Table]]:
+        """Yield the tables on the disk."""
+        for folder in self._folders():
+            table = delta.open_table(folder)
+            if table is not None:
+                yield folder.name, table
+
+    def _reconcile(self) -> None:
+        """Finish what a killed flush left: what the tables hold is dropped from the spool."""
+        for folder in self._folders():
+            name = folder.name
+            with self._spool.reading() as spool:
+                synced, last, known = spool.synced(name), spool.last(), spool.schema(name)
+            whole = delta.recover(folder, synced)
+            table = delta.open_table(folder)
+            if table is None:
+                continue
+            with self._spool.writing() as spool:
+                if known is None:
+                    spool.set_schema(name, table.schema)
+                if known is None or table.moved > last:
+                    keys = (uid_keys(rows.uids(part)) for part in table.column("metadata.uid"))
+                    spool.adopt(keys, table.moved)
+                spool.drop(name, table.moved)
+                spool.set_synced(name, whole)
+
+    def _flush(self, name: str, last: int) -> int:
+        """Move one table's segments up to ``last``, in commits of bounded size; return how many rows."""
+        moved = 0
+        while True:
+            with self._spool.reading() as spool:
+                schema = spool.schema(name)
+                if schema is None:
+                    raise IntegrityError(
+                        f"the spool has lost the schema of {name}", at=Location(str(self.root))
+                    )
+                parts, first, latest, taken = [], 0, 0, 0
+                for segment in spool.segments(name, after=0, up_to=last):
+                    parts.append(conform(segment.table, schema))
+                    first, latest = first or segment.id, segment.id
+                    taken += segment.table.num_rows
+                    if taken >= _FLUSH_ROWS:
+                        break
+            if not parts:
+                return moved
+            table = delta.open_table(self._folder(name)) or delta.create_table(self._folder(name), schema)
+            table.append(pa.concat_tables(parts), name=f"spool-{first:012}-{latest:012}", moved=latest)
+            with self._spool.writing() as spool:
+                moved += spool.drop(name, latest)
+                spool.set_synced(name, table.version)
+
+    def _snapshot(self, spool: Reader, name: str) -> _Snapshot:
+        """Take a table as it is: the rows of segments that its log does not cover are added to its files.
+
+        The spool was read first, so a flush that ends meanwhile moves rows from one to the other, and they
+        are seen once.
+        """
+        schema = spool.schema(name)
+        table = delta.open_table(self._folder(name))
+        if schema is None:
+            raise IntegrityError(f"the spool has lost the schema of {name}", at=Location(str(self.root)))
+        moved = table.moved if table else 0
+        parts = [conform(segment.table, schema) for segment in spool.segments(name, after=moved)]
+        return _Snapshot(schema, table, pa.concat_tables([schema.empty_table(), *parts]))
+
+
+def _add(spool: Writer, name: str, table: pa.Table) -> int:
+    """Put the rows with new uids into the spool; return how many."""
+    known = spool.schema(name)
+    schema = merge_schemas(known, table.schema) if known is not None else table.schema
+    if known is None or not schema.equals(known):
+        delta.check(schema)
+        spool.set_schema(name, schema)
+    try:
+        table = conform(table, schema)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"a value does not fit the lake's column of {name}: {error}") from error
+    keys, places = np.unique(uid_keys(rows.uids(table)), return_index=True)
+    new = spool.unknown(keys)
+    if len(new) == 0:
+        return 0
+    if len(new) < table.num_rows:
+        table = table.take(np.sort(places[np.isin(keys, new, assume_unique=True)]))
+    spool.add(name, table, new)
+    return table.num_rows
+
+
+def _read(snap: _Snapshot, low: int, high: int) -> pa.Table:
+    """Return a snapshot's rows in [low, high), unsorted."""
+    times = snap.spooled.column("time").to_numpy()
+    parts = [snap.spooled.filter(pa.array((times >= low) & (times < high)))]
+    if snap.table:
+        files = snap.table.files(start=low, end=high)
+        parts.append(conform(snap.table.read(files, start=low, end=high), snap.schema))
+    return pa.concat_tables(parts)
+
+
+def _windows(snapshots: Iterable[_Snapshot], start: int | None, end: int | None) -> Iterator[tuple[int, int]]:
+    """Yield [low, high) over all that has rows: a day, or the hours of a day with many."""
+    counts: dict[int, int] = {}
+    for snap in snapshots:
+        for file in snap.table.files(start=start, end=end) if snap.table else []:
+            day = (date.fromisoformat(file.day) - date(1970, 1, 1)).days
+            counts[day] = counts.get(day, 0) + file.rows
+        days = np.floor_divide(snap.spooled.column("time").to_numpy(), MS_A_DAY)
+        for day, count in zip(*np.unique(days, return_counts=True), strict=True):
+            counts[int(day)] = counts.get(int(day), 0) + int(count)
+    for day, count in sorted(counts.items()):
+        step = MS_A_DAY if count <= _BUSY_DAY else MS_A_DAY // 24
+        for low in range(day * MS_A_DAY, (day + 1) * MS_A_DAY, step):
+            first = low if start is None else max(low, start)
+            last = low + step if end is None else min(low + step, end)
+            if first < last:
+                yield first, last

@@ -1,0 +1,158 @@
+"""Read-only SQL over the lake: DuckDB in memory, one view a table, nothing else within its reach."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from lemnis.contracts.errors import Location, UsageError
+
+EVENTS = "events"
+COMMON = {
+    "class_uid": "BIGINT", "category_uid": "BIGINT", "activity_id": "BIGINT", "type_uid": "BIGINT",
+    "severity_id": "INTEGER", "time": "BIGINT", "status_id": "BIGINT", "message": "VARCHAR",
+    "metadata": 'STRUCT(uid VARCHAR, "version" VARCHAR, log_name VARCHAR)', "raw_data": "VARCHAR",
+    "unmapped": "VARCHAR",
+}  # fmt: skip
+"""The columns that every class has, of which the view ``events`` is made."""
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+    "temp_directory": "",
+    "preserve_insertion_order": False,
+}
+_LOCKS = ("SET enable_external_access = false", "SET lock_configuration = true")
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One table of the lake as a query sees it: its files, and the rows that are still in the spool."""
+
+    schema: pa.Schema
+    files: Sequence[Path]
+    spooled: pa.Table
+
+
+def needed(sql: str, names: Sequence[str]) -> set[str]:
+    """Return which of the tables ``names`` a query may need; raises UsageError unless it is one SELECT.
+
+    Those that its text names: perhaps one too many, never one too few. ``events`` needs all of them, and so
+    does a query that names none, because it may ask the catalogue.
+    """
+    with closing(duckdb.connect(config=_SETTINGS)) as connection:
+        _one_select(connection, sql)
+    text = sql.lower()
+    named = {name for name in names if name in text}
+    return named if named and EVENTS not in text else set(names)
+
+
+def run(
+    relations: Mapping[str, Relation],
+    sql: str,
+    *,
+    parameters: Sequence[object] = (),
+    limit: int,
+    timeout: float,
+    memory: str = "2GB",
+) -> pa.Table:
+    """Run one SELECT and return at most ``limit`` rows.
+
+    The query sees a view for each relation and ``events``, the common columns of all that have a
+    ``class_uid``. It can read no file but theirs, change nothing and load nothing; it has ``timeout``
+    seconds and ``memory``. Values go in by ``parameters``, for ``?``. Raises UsageError for anything but one
+    valid SELECT, and for one that needs too much.
+    """
+    with closing(duckdb.connect(config={**_SETTINGS, "memory_limit": memory})) as connection:
+        statement = _one_select(connection, sql)
+        for name, relation in relations.items():
+            _view(connection, name, relation)
+        connection.execute(_events(relations))
+        files = [str(path) for relation in relations.values() for path in relation.files]
+        connection.execute("SET allowed_paths = ?", [files])
+        for lock in _LOCKS:
+            connection.execute(lock)
+        with _limited(connection, timeout):
+            answer = connection.sql(statement, params=list(parameters) or None)
+            return pa.table(answer.limit(limit).to_arrow_table())
+
+
+@contextmanager
+def _limited(connection: duckdb.DuckDBPyConnection, timeout: float) -> Iterator[None]:
+    """Interrupt what runs in the block after ``timeout`` seconds; say what DuckDB has against it."""
+    expired = threading.Event()
+
+    def stop() -> None:
+        expired.set()
+        connection.interrupt()
+
+    timer = threading.Timer(timeout, stop)
+    timer.start()
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        if not expired.is_set():
+            raise
+        raise UsageError(
+            f"the query took longer than {timeout:g} s",
+            fix="narrow the time range, or allow more with --timeout",
+        ) from error
+    except duckdb.OutOfMemoryException as error:
+        raise UsageError(
+            "the query needs more memory than it may have",
+            fix="select fewer columns, or a narrower time range",
+        ) from error
+    except duckdb.Error as error:
+        raise _refused(error) from error
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """Return the text of the one SELECT that ``sql`` is; raises UsageError for anything else."""
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise _refused(error) from error
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise UsageError("only one SELECT can be run", at=Location("<sql>"), fix="the lake is read-only")
+    return str(statements[0].query)
+
+
+def _view(connection: duckdb.DuckDBPyConnection, name: str, relation: Relation) -> None:
+    """Make the view of a table: its files and its spooled rows."""
+    spooled = f"{name}__spooled"
+    connection.register(spooled, relation.spooled)
+    parts = [f'SELECT * FROM "{spooled}"']  # noqa: S608 - the lake's own names
+    if relation.files:
+        paths = ", ".join("'" + str(path).replace("'", "''") + "'" for path in relation.files)
+        files = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
+        parts.append(f"SELECT * FROM {files}")  # noqa: S608 - the lake's own files, quoted
+    rows = " UNION ALL BY NAME ".join(parts)
+    day = "CAST(epoch_ms(time) AS DATE) AS day"
+    connection.execute(f'CREATE VIEW "{name}" AS SELECT *, {day} FROM ({rows})')  # noqa: S608 - the lake's own names
+
+
+def _events(relations: Mapping[str, Relation]) -> str:
+    """Return the statement that makes ``events`` of all relations that hold events."""
+    selects = []
+    for name, relation in relations.items():
+        if "class_uid" in relation.schema.names:
+            columns = ", ".join(column for column in COMMON if column in relation.schema.names)
+            selects.append(f'SELECT {columns}, day FROM "{name}"')  # noqa: S608 - the lake's own names
+    empty = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in COMMON.items())
+    selects.append(f"SELECT {empty}, CAST(NULL AS DATE) AS day WHERE false")
+    return f"CREATE VIEW {EVENTS} AS " + " UNION ALL BY NAME ".join(selects)
+
+
+def _refused(error: duckdb.Error) -> UsageError:
+    """Say in one line what DuckDB has against a query."""
+    first = str(error).strip().splitlines()[0]
+    return UsageError(first, at=Location("<sql>"), fix="`lemnis sql` without a query lists the tables")
