@@ -5,12 +5,14 @@ from __future__ import annotations
 import typer
 
 HELP = {
+    "attest": "Build provenance: sign, record, verify.",
     "content": "What decides: rules, policies, playbooks and the rest, as files.",
     "findings": "What scanners found.",
     "incident": "Incidents: alerts under one response.",
     "journal": "The account of every decision and transition.",
     "lesson": "Lessons: from a closed incident to a proven gate.",
     "playbook": "Response: plan, approve, run, undo.",
+    "policies": "Policies as code: list, lint, test.",
     "rules": "Detections as code.",
     "sources": "Log sources: mappings, tests, health.",
 }
