@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from lemnis.contracts.clock import Clock, SystemClock
+from lemnis.contracts.clock import Clock, OffsetClock, SystemClock
 from lemnis.contracts.errors import Location, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def init(root: Path, *, name: str = "", clock: Clock | None = None) -> Workspace
     (root / STATE).mkdir(mode=0o700, exist_ok=True)
     (root / ".gitignore").write_text(f"/{STATE}/\n", encoding="utf-8")
     settings.write_text(yaml.safe_dump({"name": name or root.name}), encoding="utf-8")
-    workspace = Workspace(root, clock or SystemClock())
+    workspace = Workspace(root, clock or default_clock())
     if not (root / ".git").exists():
         repository = Repository.create(root)
         repository.commit_all("Begin the workspace", author=AUTHOR, at=workspace.clock.now())
@@ -81,10 +81,27 @@ def open_workspace(root: Path | None = None, *, clock: Clock | None = None) -> W
     candidates = [chosen] if chosen else [Path.cwd(), *Path.cwd().parents]
     for candidate in candidates:
         if (candidate / SETTINGS).is_file():
-            return Workspace(candidate.resolve(), clock or SystemClock())
+            return Workspace(candidate.resolve(), clock or default_clock())
     raise NotFoundError(
         "no workspace here", at=Location(str(candidates[0])), fix="make one with `lemnis init DIR`"
     )
+
+
+def default_clock() -> Clock:
+    """Return the machine's clock, moved by LEMNIS_CLOCK_OFFSET milliseconds if that is set.
+
+    With an offset, recorded input is worked on as if it came now: a demonstration, an exercise, a replay.
+    Raises UsageError if it is not a whole number.
+    """
+    text = os.environ.get("LEMNIS_CLOCK_OFFSET", "")
+    if not text:
+        return SystemClock()
+    try:
+        return OffsetClock(int(text))
+    except ValueError as error:
+        raise UsageError(
+            f"LEMNIS_CLOCK_OFFSET is {text!r}, not a number of milliseconds", fix="unset it"
+        ) from error
 
 
 def engine(workspace: Workspace) -> Engine:

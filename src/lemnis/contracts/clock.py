@@ -24,6 +24,17 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class OffsetClock:
+    """The machine's clock moved by ``offset`` milliseconds: recorded input is handled as if it came now."""
+
+    offset: int
+
+    def now(self) -> int:
+        """Return the wall-clock time, moved."""
+        return SystemClock().now() + self.offset
+
+
 @dataclass(slots=True)
 class ManualClock:
     """A clock that stands still until it is moved: for tests, and for replays that run on event time."""
