@@ -1,0 +1,63 @@
+"""A workspace's settings: read, checked, and resolved to what services need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.content import yaml
+from lemnis.content.schemas.settings import Settings
+from lemnis.contracts.errors import ContentError, InputError, Location, NotFoundError
+
+if TYPE_CHECKING:
+    from lemnis.graph.attestation import Trusted
+    from lemnis.store.git import Repository
+
+
+def load(workspace: app.Workspace) -> Settings:
+    """Read ``lemnis.yaml``; raises ContentError with file, line and column."""
+    return yaml.load(workspace.root / app.SETTINGS, Settings)
+
+
+def resolve(workspace: app.Workspace, path: str) -> Path:
+    """Return a path of the settings: relative ones start at the workspace."""
+    return (workspace.root / path).resolve()
+
+
+def trusted(workspace: app.Workspace, settings: Settings | None = None) -> list[Trusted]:
+    """Return the trusted builders with their keys; raises ContentError for a key that cannot be read."""
+    from lemnis.graph.attestation import Trusted, read_public
+
+    found = []
+    for number, builder in enumerate((settings or load(workspace)).builders):
+        place = Location(str(workspace.root / app.SETTINGS))
+        pem = builder.key.encode()
+        if not builder.key.lstrip().startswith("-----BEGIN"):
+            try:
+                pem = resolve(workspace, builder.key).read_bytes()
+            except OSError as error:
+                raise ContentError(
+                    f"builders.{number}.key: {builder.key} cannot be read: {error.strerror}",
+                    at=place, fix="a PEM file in the workspace, or the PEM text itself",
+                ) from error  # fmt: skip
+        try:
+            found.append(Trusted(builder.id, read_public(pem)))
+        except InputError as error:
+            raise ContentError(f"builders.{number}.key: {error.what}", at=place) from error
+    return found
+
+
+def repository(workspace: app.Workspace, wanted: str, settings: Settings | None = None) -> Repository:
+    """Open the repository of this name or address as the settings have it; raises NotFoundError."""
+    from lemnis.store.git import Repository
+
+    known = settings or load(workspace)
+    one = known.repository(wanted)
+    if one is None:
+        there = ", ".join(r.name for r in known.repositories) or "none"
+        raise NotFoundError(
+            f"no repository {wanted!r} in the settings", at=Location(str(workspace.root / app.SETTINGS)),
+            fix=f"add it under `repositories:`; there are: {there}",
+        )  # fmt: skip
+    return Repository(resolve(workspace, one.path))

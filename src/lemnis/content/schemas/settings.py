@@ -1,0 +1,75 @@
+"""``lemnis.yaml``: a workspace's settings. Secrets are never in it: it names where they are to be read.
+
+::
+
+    name: shop
+    builders:                       # who may sign what is deployed
+      - id: https://builder.example/shop
+        key: keys/builder.pub       # a PEM file in the workspace, or the PEM text itself
+    repositories:                   # where the source code of workloads lies
+      - name: shop
+        url: https://git.example/shop.git
+        path: ../shop               # relative to the workspace
+    connections:                    # what actions and collectors talk to
+      cluster: {url: "https://10.0.0.1:6443", token_env: CLUSTER_TOKEN, ca: keys/cluster-ca.pem}
+      cloud: {url: "https://iam.amazonaws.com", access_key_env: AWS_ACCESS_KEY_ID, ...}
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pydantic
+
+from lemnis.content.schemas import Model
+
+Name = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Variable = Annotated[str, pydantic.Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,127})?$")]
+Url = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s/]+")]
+
+
+class Builder(Model):
+    """A builder whose attestations are believed: its id as provenance names it, and its public key."""
+
+    id: str = pydantic.Field(min_length=1)
+    key: str = pydantic.Field(min_length=1)
+
+
+class Connection(Model):
+    """An address that actions call, and where its credentials are: names of variables, or files.
+
+    A bearer token comes from ``token_env`` or ``token_file``; signed AWS requests from ``access_key_env``,
+    ``secret_key_env``, ``session_token_env`` and ``region``. ``ca`` is a PEM file that the server's
+    certificate must lead to; paths are relative to the workspace.
+    """
+
+    url: Url
+    token_env: Variable = ""
+    token_file: str = ""
+    ca: str = ""
+    access_key_env: Variable = ""
+    secret_key_env: Variable = ""
+    session_token_env: Variable = ""
+    region: str = ""
+    timeout_s: float = pydantic.Field(default=10, gt=0, le=600)
+
+
+class SourceRepository(Model):
+    """Where the source code of workloads lies: its name, the address provenance gives, and the folder."""
+
+    name: Name
+    path: str = pydantic.Field(min_length=1)
+    url: str = ""
+
+
+class Settings(Model):
+    """The whole file."""
+
+    name: str = pydantic.Field(min_length=1)
+    builders: tuple[Builder, ...] = ()
+    repositories: tuple[SourceRepository, ...] = ()
+    connections: dict[Name, Connection] = pydantic.Field(default_factory=dict)
+
+    def repository(self, wanted: str) -> SourceRepository | None:
+        """Return the repository of this name or address, if there is one."""
+        return next((one for one in self.repositories if wanted and wanted in {one.name, one.url}), None)
