@@ -68,6 +68,45 @@ def test_the_graver_finding_on_the_way_wins():
     assert (found.line, found.calls) == (7, ("a", "b"))
 
 
+TWO = """
+    def preview(to):
+        command = f"render-label --to {to}"
+        return run(["/bin/sh", "-c", command])
+
+    def backup():
+        return run("tar-all " + FOLDER, shell=True)
+"""
+
+
+def test_the_text_that_was_seen_to_be_run_confirms_the_line():
+    code, graver = read(files(two=TWO)), finding("app/two.py", 7, Severity.CRITICAL)
+    low = finding("app/two.py", 4, Severity.LOW)
+    found = locate(code, ["/elsewhere"], [graver, low], ["/bin/sh -c render-label  --to x; id"])
+    assert (found.line, found.said, found.method) == (4, "render-label --to", "text_in_command")
+    assert found.strength is Strength.LABEL
+    assert locate(code, ["/elsewhere"], [graver, low], ["/bin/date"]).line == 7
+
+
+def test_a_text_that_was_run_outweighs_severity_among_the_reached():
+    routed = (
+        TWO
+        + """
+    ROUTES = {"/label": both}
+
+    def both(q):
+        backup()
+        preview(q)
+"""
+    )
+    found = locate(
+        read(files(two=routed)),
+        ["/label"],
+        [finding("app/two.py", 7, Severity.CRITICAL), finding("app/two.py", 4, Severity.LOW)],
+        ["sh -c render-label --to x; id"],
+    )
+    assert (found.line, found.calls, found.strength) == (4, ("both", "preview"), Strength.RECORDED)
+
+
 def test_what_cannot_be_parsed_is_named():
     assert read([("a.py", b"def ("), ("b.py", b"x = 1"), ("c.txt", b"("), ("d.py", b"\0")]).skipped == [
         "a.py",

@@ -85,3 +85,11 @@ def test_saying_it_again_replaces(graph):
     again = edge(*CHAIN[0], valid_to=5)
     graph.add([again])
     assert graph.edges_from(again.source) == [again]
+
+
+def test_what_is_renewed_leaves_nothing_stronger_behind(graph):
+    broken = edge("image:sha256:aa", "built_by", "build:?", Strength.BROKEN, "signature")
+    graph.renew([broken])
+    assert graph.edges_from(broken.source) == [broken]
+    assert graph.trace(Entity.parse("process:h/1"))[-1].broken == "it did not hold"
+    graph.renew([])

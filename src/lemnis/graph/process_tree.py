@@ -13,7 +13,7 @@ MAX_DEPTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process was started: event uid, host, its number and its parent's, when (ms), and the program."""
+    """A process was started: event uid, host, its number and its parent's, when (ms), and what was run."""
 
     uid: str
     host: str
@@ -21,6 +21,7 @@ class Started:
     parent: int
     at: int
     program: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 The handler of the request's path is found by where that path stands in the code: in a decorator, beside the
 function in a table or a call, or in a comparison. From there calls are followed by name through the
-repository until a function holds a line that a scanner has reported.
+repository until a function holds a line that a scanner has reported. What the code itself writes into a
+command line confirms the choice when it stands in the command line that was seen.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from lemnis.contracts.findings import Finding
 from lemnis.contracts.provenance import Strength
 
 MAX_FILE = 2_000_000
+SHORTEST = 6  # a shorter text stands in too many command lines
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A line, how it was found, and the calls that lead to it."""
+    """A line, how it was found, the calls that lead to it, and the text of it that was seen in a command."""
 
     path: str
     line: int
@@ -31,17 +33,19 @@ class Located:
     route: str
     calls: tuple[str, ...]
     findings: tuple[Finding, ...]
+    said: str = ""
 
 
 @dataclass(slots=True)
 class _Defined:
-    """A function: where it is, whom it calls, and which paths it answers."""
+    """A function: where it is, whom it calls, and the texts in it."""
 
     path: str
     name: str
     first: int
     last: int
     calls: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -70,32 +74,46 @@ def read(files: Iterable[tuple[str, bytes]]) -> Code:
     return code
 
 
-def locate(code: Code, requests: Sequence[str], findings: Sequence[Finding]) -> Located | None:
-    """Return the line behind the requested paths: the shortest chain of calls, then the gravest finding.
+def locate(
+    code: Code, requests: Sequence[str], findings: Sequence[Finding], commands: Sequence[str] = ()
+) -> Located | None:
+    """Return the line behind the requested paths and the command lines that were seen.
 
-    Where no handler leads to a finding, the gravest finding alone is returned as a mere NAME_MATCH. None
-    without findings.
+    Of the lines that a handler of the paths leads to: one whose function holds a text of a command line, then
+    the gravest finding, then the shortest chain of calls. Where no handler leads to a finding, the finding
+    whose function holds the longest such text, as a LABEL; else the gravest finding, as a mere NAME_MATCH.
+    None without findings.
     """
-    reached: list[Located] = []
-    for request in dict.fromkeys(requests):
-        for route, handlers in code.routes.items():
-            if not _answers(route, request):
-                continue
-            for handler in sorted(handlers):
-                reached.extend(_follow(code, handler, route, findings))
+    reached = [
+        one
+        for request in dict.fromkeys(requests)
+        for route, handlers in code.routes.items()
+        if _answers(route, request)
+        for handler in sorted(handlers)
+        for one in _follow(code, handler, route, findings, commands)
+    ]
     if reached:
         return min(
             reached,
-            key=lambda one: (-max(f.severity for f in one.findings), len(one.calls), one.path, one.line),
-        )
+            key=lambda one: (
+                -len(one.said), -max(f.severity for f in one.findings), len(one.calls), one.path, one.line,
+            ),
+        )  # fmt: skip
     if not findings:
         return None
-    worst = max(findings, key=lambda one: (one.severity, one.path, -one.line))
+    worst = max(
+        findings, key=lambda one: (len(_said(code, one, commands)), one.severity, one.path, -one.line)
+    )
+    said = _said(code, worst, commands)
     same = tuple(f for f in findings if (f.path, f.line) == (worst.path, worst.line))
+    if said:
+        return Located(worst.path, worst.line, "text_in_command", Strength.LABEL, "", (), same, said)
     return Located(worst.path, worst.line, "gravest_finding", Strength.NAME_MATCH, "", (), same)
 
 
-def _follow(code: Code, handler: str, route: str, findings: Sequence[Finding]) -> Iterator[Located]:
+def _follow(
+    code: Code, handler: str, route: str, findings: Sequence[Finding], commands: Sequence[str]
+) -> Iterator[Located]:
     """Follow calls breadth first from a handler; yield each line with a finding that is reached."""
     queue: deque[tuple[str, tuple[str, ...]]] = deque([(handler, (handler,))])
     seen = {handler}
@@ -108,12 +126,28 @@ def _follow(code: Code, handler: str, route: str, findings: Sequence[Finding]) -
             for line in sorted({f.line for f in inside}):
                 here = tuple(f for f in inside if f.line == line)
                 yield Located(
-                    function.path, line, "route_calls_finding", Strength.RECORDED, route, chain, here
-                )
+                    function.path, line, "route_calls_finding", Strength.RECORDED, route, chain, here,
+                    _longest(function.texts, commands),
+                )  # fmt: skip
             for called in sorted(function.calls - seen):
                 if called in code.functions:
                     seen.add(called)
                     queue.append((called, (*chain, called)))
+
+
+def _said(code: Code, finding: Finding, commands: Sequence[str]) -> str:
+    """Return the longest text of the finding's function that stands in a command line."""
+    functions = (f for same in code.functions.values() for f in same if f.path == finding.path)
+    texts = (f.texts for f in functions if f.first <= finding.line <= f.last)
+    return max((_longest(some, commands) for some in texts), key=len, default="")
+
+
+def _longest(texts: Iterable[str], commands: Sequence[str]) -> str:
+    """Return the longest text that stands in a command line, whatever the white space; empty if none does."""
+    seen = [" ".join(command.split()) for command in commands]
+    plain = (" ".join(text.split()) for text in texts)
+    told = (text for text in plain if len(text) >= SHORTEST and any(text in command for command in seen))
+    return max(told, key=lambda text: (len(text), text), default="")
 
 
 def _read_tree(code: Code, path: str, tree: ast.Module) -> None:
@@ -129,6 +163,7 @@ def _read_tree(code: Code, path: str, tree: ast.Module) -> None:
             defined.calls |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in names} - {
                 node.name
             }
+            defined.texts = set(_texts(*(n for n in ast.walk(node) if isinstance(n, ast.Constant))))
             code.functions.setdefault(node.name, []).append(defined)
             for text in _texts(*node.decorator_list):
                 _route(code, text, node.name)

@@ -53,6 +53,21 @@ class Graph:
             connection.execute(sa.delete(EDGES).where(EDGES.c.id.in_(list(rows))))
             connection.execute(sa.insert(EDGES), list(rows.values()))
 
+    def renew(self, edges: Sequence[Edge]) -> None:
+        """Add edges in place of all that was said before of their source, by their relation.
+
+        What was looked at again is now so, or broken; an earlier, stronger statement must not outlive that.
+        """
+        about = sorted({(str(edge.source), edge.relation) for edge in edges})
+        if not about:
+            return
+        with writing(self._engine) as connection:
+            for source, relation in about:
+                connection.execute(
+                    sa.delete(EDGES).where(EDGES.c.source == source, EDGES.c.relation == relation)
+                )
+            connection.execute(sa.insert(EDGES), list({row["id"]: row for row in map(_row, edges)}.values()))
+
     def edges_from(self, entity: Entity, at: int | None = None) -> list[Edge]:
         """Return the edges that leave an entity (and held at an instant), strongest first."""
         query = sa.select(EDGES).where(EDGES.c.source == str(entity))

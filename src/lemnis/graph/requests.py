@@ -1,0 +1,110 @@
+"""Which request made a service start a process: one whose own text stands in the process's command line.
+
+A value of a request that turns up, whole, in what a process was told to do is as near to proof as logs give;
+a request that merely came shortly before is a hint, and said to be one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, unquote_plus
+
+from lemnis.contracts.provenance import Strength
+from lemnis.graph.process_tree import Started
+
+BEFORE, AFTER = 30_000, 60_000  # ms: how late after a request a process starts, or is logged before it
+SHORTEST = 4  # a shorter value stands in too many command lines
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that a web service logged: the event's uid, the host that logged it if known, when (ms)."""
+
+    uid: str
+    host: str
+    at: int
+    client: str
+    path: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A request, the process in whose command line its text stands, and that text; none if only near."""
+
+    request: Request
+    process: Started
+    text: str
+
+    @property
+    def injected(self) -> bool:
+        """Say whether the text is more than a word: words may stand in both by chance."""
+        return bool(set(self.text) - _PLAIN)
+
+    @property
+    def method(self) -> str:
+        """How the two were brought together."""
+        return "injected_text" if self.injected else "same_word" if self.text else "time"
+
+    @property
+    def strength(self) -> Strength:
+        """How far that can be trusted."""
+        return Strength.OBSERVED if self.injected else Strength.LABEL if self.text else Strength.NAME_MATCH
+
+
+def behind(chain: Sequence[Started], requests: Iterable[Request], *, within: int = BEFORE) -> list[Behind]:
+    """Return the requests behind a chain of processes (nearest first), the most telling first.
+
+    Those with injected text in a command line of the chain: the longest text, then the nearest in time; then
+    those with a word in it. Where no request's text is found, those that came up to ``within`` ms before,
+    nearest first, as mere hints.
+    """
+    if not chain:
+        return []
+    first = chain[-1] if len(chain) == 1 else min(chain, key=lambda one: one.at)
+    told: list[Behind] = []
+    near: list[Behind] = []
+    for request in requests:
+        if request.host and request.host != chain[0].host:
+            continue
+        found = _told(chain, request, within)
+        if found is not None:
+            told.append(found)
+        elif 0 <= first.at - request.at <= within:
+            near.append(Behind(request, first, ""))
+    told.sort(
+        key=lambda one: (
+            not one.injected, -len(one.text), abs(one.process.at - one.request.at), one.request.uid,
+        )
+    )  # fmt: skip
+    near.sort(key=lambda one: (one.process.at - one.request.at, one.request.uid))
+    return told or near
+
+
+def values(query: str) -> list[str]:
+    """Return the decoded values of a query, longest first, each also as it is with ``+`` kept."""
+    found = set()
+    for parameter in query.split("&"):
+        raw = parameter.partition("=")[2]
+        found |= {unquote_plus(raw), unquote(raw)}
+    return sorted((one for one in found if one), key=lambda one: (-len(one), one))
+
+
+def _told(chain: Sequence[Started], request: Request, within: int) -> Behind | None:
+    """Return where a value of the request, or a part of its path that is no word, stands in the chain."""
+    parts = [part for part in map(unquote, request.path.split("/")) if set(part) - _PLAIN]
+    for value in [*values(request.query), *parts]:
+        text = _plain(value)
+        if len(text) < SHORTEST:
+            continue
+        for process in chain:
+            if -AFTER <= process.at - request.at <= within and text in _plain(process.command):
+                return Behind(request, process, text)
+    return None
+
+
+def _plain(text: str) -> str:
+    """Return a text with each run of white space as one blank: logs differ in how they keep it."""
+    return " ".join(text.split())
