@@ -6,7 +6,7 @@ than a person would write.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,6 +55,11 @@ def load(source: Path | str, model: type[Model], *, file: str = "") -> Model:
         name = ".".join(map(str, path)) or "the document"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise ContentError(f"{name}: {first['msg']}{more}", at=_locate(node, path, file)) from error
+
+
+def locate(source: Path, path: Sequence[str | int]) -> Location:
+    """Return where the node is that a path of keys and numbers leads to, or the nearest one above it."""
+    return _locate(_compose(read_text(source), str(source)), list(path), str(source))
 
 
 def read_text(path: Path) -> str:

@@ -1,0 +1,337 @@
+r"""``source.yaml`` and ``mapping.yaml``: a log product, how it is read, and what its fields mean.
+
+Everything here speaks of *raw fields*: the columns of ``RawBatch.fields``, by the (dotted) names that the
+source's parser gives them. A raw value is a text, a list of texts, or absent.
+
+``source.yaml``::
+
+    name: acme_proxy                     # the folder's name
+    title: Acme proxy
+    vendor: Acme
+    product: Proxy
+    parser: jsonl                        # a module of ingest/parsers
+    options: {records_at: Records}       # given to the parser as they stand
+    identity: [id]                       # fields that name a record for good; else origin, position, raw
+    ignore_case: [channel]               # conditions compare these fields without regard to case
+    recognise:                           # how a reader tells that a file is of this source
+      files: ["*acme*.log"]              # names, as globs; never enough alone unless nothing else is given
+      starts: ["ElfFile"]                # texts that the bytes begin with
+      line: '^\{"acme":'                  # RE2, over the first line
+      fields: {vendor: acme}             # a condition over the parsed fields of the first records
+    sigma:
+      routes:                            # a row belongs to every route whose `when` fits
+        - when: {kind: request}
+          product: acme                  # each of the three may be left out, or be a list
+          category: proxy
+          service: access
+          fields: {c-ip: {from: client}} # as below, for the rows of this route only
+      fields:                            # Sigma's name for what this source calls otherwise
+        c-uri: http_request.url.url_string    # an OCSF path: the value that the mapping put there
+        cs-user: {from: [user, account]}      # a line over raw fields (no OCSF path holds it)
+
+A Sigma field that is not listed is the raw field of that name.
+
+``mapping.yaml``: the first entry of ``events`` whose ``when`` fits maps the record; a record that none fits
+is rejected with that reason. What ``common`` says holds for every entry that does not say otherwise::
+
+    common:
+      time: {from: ts, format: iso}
+      set: {device.hostname: host}
+    events:
+      - name: request                    # names the entry in errors, lineage and the event's metadata
+        class: http_activity
+        when: {kind: request}
+        time: [{from: start, format: epoch_ms}, {from: ts, format: iso}]    # the first that is there
+        severity: informational          # or a line that gives one of the names
+        activity: {from: method, map: {GET: 3, POST: 6}, default: 99}       # a line, or an activity_id
+        set:
+          src_endpoint.ip: client        # a raw field, as it is
+          src_endpoint.port: {from: port, as: integer}
+          http_response.code: {from: status, as: integer, absent: ["-"]}
+          metadata.log_provider: {value: acme}
+          resources[0].uid: arn          # objects in a list, by number
+          user.name: [{from: user}, {from: owner, match: '^([^@]+)@'}]      # the first that is there
+
+**Conditions** (``when``, ``recognise.fields``) map raw fields to what they must be; all must hold:
+a value (equals), a list (one of), null (absent), or tests ``{equals, in, startswith, endswith, contains,
+matches, exists, ignore_case}``, of which all must hold and each may have several values (one of).
+``all: [...]``, ``any: [...]`` and ``not: {...}`` combine conditions. ``{}`` always holds.
+
+**Lines** say where an attribute's value comes from: a raw field's name, or ``{from, value, absent, match,
+split, as, map, default, personal}``, applied in that order. ``from`` takes the first of several fields that
+is there; texts in ``absent`` count as not there; ``match`` (RE2) keeps the group named ``value``, else the
+first group, else all of it, and where it does not match there is no value; ``split`` makes a list; ``as``
+converts (below); ``map`` translates, and leaves out what it does not know unless there is a ``default``;
+``default`` also stands in for an absent value. A value that ``as`` cannot convert rejects the record, with
+``lenient: true`` it is left out. ``personal: true`` labels a value as personal data.
+
+Whatever the lines of an entry do not keep word for word goes into the event's ``unmapped``, so the raw
+fields can be had back from any event: Sigma rules see the same columns on raw input and on the lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from lemnis.content import yaml
+from lemnis.content.library import Item
+from lemnis.content.schemas import Model
+from lemnis.contracts.errors import ContentError
+from lemnis.contracts.ids import tree_digest
+
+Scalar = bool | int | float | str
+Texts = tuple[Scalar, ...]
+Conversion = Literal[
+    "string", "integer", "hexadecimal", "number", "boolean", "lower", "upper", "ip", "timestamp",
+    "basename", "dirname", "json", "hashes",
+]  # fmt: skip
+"""``integer`` reads decimal and 0x numbers, ``hexadecimal`` bare hex digits; ``timestamp`` gives int64 ms by
+the line's ``format``; ``json`` reads a JSON list of texts; ``hashes`` reads ``SHA256=…,MD5=…`` or bare
+digests into OCSF fingerprints; ``basename`` and ``dirname`` know both slashes."""
+SeverityName = Literal["unknown", "informational", "low", "medium", "high", "critical", "fatal"]
+
+
+def _many(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+Values = Annotated[Texts, pydantic.BeforeValidator(_many)]
+Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_many)]
+
+
+class Test(Model):
+    """What one field must be; every part that is given must hold, by any one of its values."""
+
+    equals: Values | None = None
+    in_: Values | None = pydantic.Field(default=None, alias="in")
+    startswith: Values | None = None
+    endswith: Values | None = None
+    contains: Values | None = None
+    matches: Names | None = None
+    exists: bool | None = None
+    ignore_case: bool = False
+
+
+def _test(value: Any) -> Any:
+    if value is None:
+        return {"exists": False}
+    return {"equals": value} if isinstance(value, bool | int | float | str | list) else value
+
+
+class Condition(Model):
+    """A conjunction: tests by field, and nested conditions."""
+
+    tests: Mapping[str, Annotated[Test, pydantic.BeforeValidator(_test)]] = pydantic.Field(
+        default_factory=dict
+    )
+    all: tuple[Condition, ...] = ()
+    any: tuple[Condition, ...] = ()
+    not_: Condition | None = pydantic.Field(default=None, alias="not")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _gather(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        words = {key: value[key] for key in ("all", "any", "not") if key in value}
+        return {"tests": {key: test for key, test in value.items() if key not in words}, **words}
+
+
+class TimeLine(Model):
+    """Where the time is and how it is written.
+
+    ``iso`` (without an offset it is UTC), ``epoch_s`` (also with a fraction), ``epoch_ms``, ``epoch_us``,
+    ``epoch_ns``, ``filetime`` (100 ns since 1601), ``syslog`` (``Mmm dd HH:MM:SS``; its year is passed in),
+    ``clf`` (``dd/Mmm/yyyy:HH:MM:SS +hhmm``), or a strptime format (recognised by its ``%``).
+    """
+
+    source: Names = pydantic.Field(alias="from")
+    format: str = "iso"
+    absent: Values = ()
+
+    @pydantic.field_validator("format")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in TIME_FORMATS and "%" not in value:
+            raise ValueError(f"one of {', '.join(TIME_FORMATS)}, or a strptime format")
+        return value
+
+
+TIME_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "syslog", "clf")
+
+
+class Line(Model):
+    """Where a value comes from and what is done to it; see the module."""
+
+    source: Names = pydantic.Field(default=(), alias="from")
+    value: Scalar | tuple[Scalar, ...] | None = None
+    absent: Values = ()
+    match: str | None = None
+    split: str | None = None
+    as_: Conversion = pydantic.Field(default="string", alias="as")
+    format: str = "iso"
+    map: Mapping[str, Scalar] | None = None
+    default: Scalar | None = None
+    lenient: bool = False
+    personal: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _one_origin(self) -> Line:
+        if bool(self.source) == (self.value is not None):
+            raise ValueError("give either `from` or `value`")
+        return self
+
+    @pydantic.field_validator("map", mode="before")
+    @classmethod
+    def _text_keys(cls, value: Any) -> Any:
+        return {_text(key): item for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _text(value: object) -> str:
+    """Write a scalar the way parsers do: booleans in small letters."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _line(value: Any) -> Any:
+    return {"from": value} if isinstance(value, str) else value
+
+
+def _lines(value: Any) -> Any:
+    return [_line(one) for one in value] if isinstance(value, list | tuple) else [_line(value)]
+
+
+Lines = Annotated[tuple[Line, ...], pydantic.BeforeValidator(_lines)]
+Times = Annotated[tuple[TimeLine, ...], pydantic.BeforeValidator(_many)]
+
+
+def _constant(value: Any) -> Any:
+    return _lines({"value": value} if isinstance(value, int) else value)
+
+
+def _severity(value: Any) -> Any:
+    return _lines({"value": value} if isinstance(value, str) else value)
+
+
+class Common(Model):
+    """What holds for every entry that does not say otherwise."""
+
+    time: Times | None = None
+    severity: Annotated[Lines, pydantic.BeforeValidator(_severity)] | None = None
+    set: Mapping[str, Lines] = pydantic.Field(default_factory=dict)
+
+
+class Entry(Common):
+    """One kind of record, and the OCSF event it becomes."""
+
+    name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,80}$")
+    class_: str = pydantic.Field(alias="class")
+    when: Condition = Condition()
+    activity: Annotated[Lines, pydantic.BeforeValidator(_constant)]
+
+
+class MappingFile(Model):
+    """``mapping.yaml``."""
+
+    common: Common = Common()
+    events: tuple[Entry, ...] = pydantic.Field(min_length=1)
+
+    @pydantic.model_validator(mode="after")
+    def _names_differ(self) -> MappingFile:
+        names = [entry.name for entry in self.events]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"several entries are named {', '.join(twice)}")
+        return self
+
+
+def _sigma_field(value: Any) -> Any:
+    return {"ocsf": value} if isinstance(value, str) else {"line": value}
+
+
+class SigmaField(Model):
+    """A Sigma field: the value at an OCSF path, or a line over raw fields."""
+
+    ocsf: str | None = None
+    line: Line | None = None
+
+
+SigmaFields = Mapping[str, Annotated[SigmaField, pydantic.BeforeValidator(_sigma_field)]]
+
+
+class Route(Model):
+    """Rows of a Sigma log source."""
+
+    when: Condition = Condition()
+    product: Names = ()
+    category: Names = ()
+    service: Names = ()
+    fields: SigmaFields = pydantic.Field(default_factory=dict)
+
+
+class SigmaView(Model):
+    """How Sigma rules see the source."""
+
+    routes: tuple[Route, ...] = ()
+    fields: SigmaFields = pydantic.Field(default_factory=dict)
+
+
+class Recognise(Model):
+    """How a reader tells that a file is of this source; all that is given must hold."""
+
+    files: Names = ()
+    starts: Names = ()
+    line: str | None = None
+    fields: Condition | None = None
+
+
+class SourceFile(Model):
+    """``source.yaml``."""
+
+    name: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,60}$")
+    title: str
+    vendor: str
+    product: str
+    parser: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
+    options: Mapping[str, Any] = pydantic.Field(default_factory=dict)
+    identity: Names = ()
+    ignore_case: Names = ()
+    recognise: Recognise = Recognise()
+    sigma: SigmaView = SigmaView()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSource:
+    """A source, read and checked: what the readers, the mapping and the Sigma frames work from.
+
+    ``digest`` is that of both files; ``folder`` holds them, with ``samples/`` and ``golden/``.
+    """
+
+    name: str
+    file: SourceFile
+    mapping: MappingFile
+    folder: Path
+    digest: str
+
+    @classmethod
+    def load(cls, item: Item) -> LoadedSource:
+        """Read a source of the library; raises ContentError at the line and column of what is wrong."""
+        return cls.read(item.folder)
+
+    @classmethod
+    def read(cls, folder: Path) -> LoadedSource:
+        """Read the source in a folder; raises ContentError at the line and column of what is wrong."""
+        file, mapping = folder / "source.yaml", folder / "mapping.yaml"
+        source = yaml.load(file, SourceFile)
+        if source.name != folder.name:
+            raise ContentError(
+                f"the source is named {source.name!r}, its folder {folder.name!r}",
+                at=yaml.locate(file, ["name"]),
+                fix="give both the same name",
+            )
+        loaded = yaml.load(mapping, MappingFile)
+        digest = tree_digest((path.name, path.read_bytes()) for path in (file, mapping))
+        return cls(source.name, source, loaded, folder, digest)
