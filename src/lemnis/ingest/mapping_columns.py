@@ -1,0 +1,153 @@
+"""Raw fields as text columns, whatever the parser made of them, with their distinct values at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TEXT = pa.string()
+TEXTS = pa.list_(pa.string())
+_BETWEEN = "\x1f"
+
+Column: TypeAlias = Any  # a pyarrow.Array: its stubs cannot follow compute functions
+Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """A column as codes into its distinct values; -1 where the field is absent."""
+
+    codes: npt.NDArray[np.int32]
+    values: Column
+
+
+class Columns(Protocol):
+    """Rows by raw field name."""
+
+    @property
+    def count(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def names(self) -> Iterable[str]:
+        """Return the names of the fields there are."""
+        ...
+
+    def get(self, name: str) -> Column | None:
+        """Return a field as string or list<string>; None if no row has it."""
+        ...
+
+
+class RawColumns:
+    """Chosen rows of a parser's table; a column is only made when it is asked for."""
+
+    def __init__(self, table: pa.Table, rows: Rows | None = None) -> None:
+        self._table = table
+        self._rows = rows
+        self._index = {name: number for number, name in enumerate(table.column_names)}
+        self._made: dict[str, Column | None] = {}
+
+    @property
+    def count(self) -> int:
+        """Return the number of rows."""
+        return int(self._table.num_rows if self._rows is None else len(self._rows))
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of the fields there are."""
+        return iter(self._index)
+
+    def get(self, name: str) -> Column | None:
+        """Return a field as string or list<string>; None if no row has it."""
+        if name not in self._made:
+            number = self._index.get(name)
+            self._made[name] = None if number is None else self._make(number)
+        return self._made[name]
+
+    def take(self, rows: Rows) -> RawColumns:
+        """Return the columns of some of these rows."""
+        return RawColumns(self._table, rows if self._rows is None else self._rows[rows])
+
+    def _make(self, number: int) -> Column | None:
+        column = self._table.column(number)
+        if column.null_count == len(column):
+            return None
+        taken: Any = column if self._rows is None else column.take(pa.array(self._rows))
+        made = text(flat(taken))
+        return None if made.null_count == len(made) and len(made) else made
+
+
+def flat(column: Any) -> Column:
+    """Return a column in one piece."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column  # type: ignore[no-any-return]
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.nulls(0)])
+
+
+def text(column: Any) -> Column:
+    """Return a column of any scalars as texts, of lists as lists of texts."""
+    types, kind = pa.types, column.type
+    if types.is_dictionary(kind):
+        return text(column.cast(kind.value_type))
+    if types.is_string(kind) or kind.equals(TEXTS):
+        return column  # type: ignore[no-any-return]
+    if types.is_list(kind) or types.is_large_list(kind):
+        return column.cast(TEXTS)  # type: ignore[no-any-return]
+    if types.is_floating(kind):
+        return pa.array([None if value is None else _number(value) for value in column.to_pylist()], TEXT)
+    return column.cast(TEXT)  # type: ignore[no-any-return]
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+def distinct(column: Column) -> Distinct:
+    """Return a column's distinct values and, row by row, which of them it is; of lists, the joined texts."""
+    flattened: Any = column
+    if pa.types.is_list(column.type):
+        flattened = pc.binary_join(column, _BETWEEN)
+    encoded = flattened.dictionary_encode()
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    return Distinct(codes, encoded.dictionary)
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows that agree in some fields: each row's group, and the first row of each group."""
+
+    of: npt.NDArray[np.int64]
+    first: Rows
+
+
+def groups(columns: Columns, fields: Iterable[str]) -> Groups:
+    """Group the rows by the values of ``fields``."""
+    count = columns.count
+    codes = np.zeros(count, dtype=np.int64)
+    for name in fields:
+        column = columns.get(name)
+        if column is None:
+            continue
+        one = distinct(column)
+        codes = codes * (len(one.values) + 1) + (one.codes + 1)
+        codes = _dense(codes)
+    return Groups(codes, _first(codes))
+
+
+def _dense(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    encoded: Any = pa.array(codes).dictionary_encode()
+    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
+
+
+def _first(codes: npt.NDArray[np.int64]) -> Rows:
+    if not len(codes):
+        return np.empty(0, dtype=np.int64)
+    first = np.empty(int(codes.max()) + 1, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    return first

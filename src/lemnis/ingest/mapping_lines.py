@@ -1,0 +1,258 @@
+"""Lines of the mapping language over columns: values, and the rows whose text could not be converted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.content.schemas.source import Line, Scalar, TimeLine
+from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Columns, Mask, distinct
+from lemnis.ingest.mapping_conditions import spell
+from lemnis.ingest.mapping_times import instants
+from lemnis.ingest.mapping_values import convert, extract, named
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What a line gave: one value a row (null: none), and the rows that must be rejected, with the line."""
+
+    array: Column
+    bad: Mask | None = None
+    line: Line | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What lines need besides the columns: texts that count as absent everywhere, and the time of reading."""
+
+    absent: frozenset[str] = frozenset()
+    now: int = 0
+
+
+def evaluate(lines: Sequence[Line], columns: Columns, kind: pa.DataType, context: Context) -> Values | None:
+    """Give the first value that is there, row by row; None if no line has any."""
+    found: Values | None = None
+    for line in lines:
+        one = _line(line, columns, kind, context)
+        if one is None:
+            continue
+        if found is None:
+            found = one
+            continue
+        there = found.array.is_valid().to_numpy(zero_copy_only=False)
+        array = pc.coalesce(found.array, one.array) if not _nested(kind) else _either(found.array, one.array)
+        bad = None if one.bad is None else one.bad & ~there
+        found = Values(array, _or(found.bad, bad), found.line if found.bad is not None else one.line)
+    return found
+
+
+def _or(one: Mask | None, other: Mask | None) -> Mask | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one | other  # type: ignore[no-any-return]
+
+
+def _nested(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_struct(kind)
+
+
+def _either(one: Column, other: Column) -> Column:
+    """Coalesce arrays of any type."""
+    count = len(one)
+    places = np.where(
+        one.is_valid().to_numpy(zero_copy_only=False), np.arange(count), np.arange(count) + count
+    )
+    return pa.concat_arrays([one, other]).take(pa.array(places))  # type: ignore[no-any-return]
+
+
+def _line(line: Line, columns: Columns, kind: pa.DataType, context: Context) -> Values | None:
+    if line.value is not None:
+        return Values(constant(line.value, columns.count, kind))
+    absent = context.absent | {spell(value) for value in line.absent}
+    given: Column | None = None
+    for name in line.source:
+        column = present(columns.get(name), absent)
+        if column is not None:
+            given = column if given is None else _coalesce(given, column)
+    if given is None:
+        return None if line.default is None else Values(constant(line.default, columns.count, kind))
+    if plain(line) and given.type.equals(kind):
+        return Values(given)
+    return _transform(line, given, kind, context)
+
+
+def plain(line: Line) -> bool:
+    """Say whether a line only copies."""
+    return (
+        line.value is None
+        and line.match is None
+        and line.split is None
+        and line.as_ == "string"
+        and line.map is None
+        and line.default is None
+    )
+
+
+def present(column: Column | None, absent: frozenset[str]) -> Column | None:
+    """Return the column with the texts that stand for nothing taken out."""
+    if column is None or not absent or pa.types.is_list(column.type):
+        return column
+    nothing: Any = pc.is_in(column, value_set=pa.array(sorted(absent), TEXT))
+    return pc.if_else(nothing, None, column) if pc.any(nothing).as_py() else column
+
+
+def _coalesce(one: Column, other: Column) -> Column:
+    if one.type.equals(other.type) and not _nested(one.type):
+        return pc.coalesce(one, other)
+    return _either(as_list(one), as_list(other))
+
+
+def as_list(column: Column) -> Column:
+    """Return a column as lists; a single text is a list of one."""
+    if pa.types.is_list(column.type):
+        return column
+    offsets = np.arange(len(column) + 1, dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), column, mask=column.is_null())
+
+
+def as_text(column: Column) -> Column:
+    """Return a column as texts; a list of one is its text, a longer one is written as JSON."""
+    if not pa.types.is_list(column.type):
+        return column
+    lists = column.to_pylist()
+    return pa.array([None if not one else one[0] if len(one) == 1 else _dump(one) for one in lists], TEXT)
+
+
+def _dump(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _transform(line: Line, given: Any, kind: pa.DataType, context: Context) -> Values:
+    """Work on the distinct values, then spread them over the rows."""
+    many = pa.types.is_list(given.type)
+    if many and pa.types.is_list(kind) and line.as_ != "hashes":
+        inner = _transform(line, given.flatten(), kind.value_type, context)
+        return Values(_rewrap(given, inner.array), _any_of(given, inner.bad), line)
+    one = distinct(as_text(given) if many else given)
+    values, bad = _steps(line, one.values, kind, context)
+    rows = pa.array(one.codes, mask=one.codes < 0)
+    array = values.take(rows)
+    if line.default is not None:
+        array = _or_default(array, constant(line.default, 1, kind))
+    failed = None
+    if bad.any() and not line.lenient and line.default is None:
+        failed = np.append(bad, False)[one.codes]
+    return Values(array, failed, line)
+
+
+def _rewrap(lists: Any, values: Column) -> Column:
+    counts = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, values, mask=lists.is_null())
+
+
+def _any_of(lists: Any, bad: Mask | None) -> Mask | None:
+    if bad is None:
+        return None
+    rows = np.zeros(len(lists), dtype=bool)
+    rows[np.asarray(pc.list_parent_indices(lists))[bad]] = True
+    return rows
+
+
+def _or_default(array: Any, default: Any) -> Column:
+    if array.null_count == 0:
+        return array  # type: ignore[no-any-return]
+    if not _nested(array.type):
+        return array.fill_null(default[0])  # type: ignore[no-any-return]
+    return _either(array, default.take(pa.array(np.zeros(len(array), dtype=np.int64))))
+
+
+def _steps(line: Line, texts: Any, kind: pa.DataType, context: Context) -> tuple[Column, Mask]:
+    if line.match is not None:
+        texts = extract(texts, named(line.match))
+    if line.split is not None:
+        texts = pc.split_pattern(texts, line.split)
+    wanted = line.as_ if line.as_ != "string" or line.map is not None else _conversion(kind)
+    if wanted == "timestamp":
+        values = instants(texts, line.format, context.now)
+    elif pa.types.is_list(texts.type):
+        inner = convert(texts.flatten(), wanted) if wanted != "string" else texts.flatten()
+        values = _rewrap(texts, inner)
+    else:
+        values = convert(texts, wanted)
+    before: Mask = texts.is_valid().to_numpy(zero_copy_only=False)
+    bad = before & values.is_null().to_numpy(zero_copy_only=False)
+    if line.map is not None:
+        values = _mapped(values, line.map, kind)
+    return _to(values, kind), bad
+
+
+def _conversion(kind: pa.DataType) -> str:
+    """Return what a text must be converted to where nothing is said."""
+    if pa.types.is_list(kind):
+        return _conversion(kind.value_type)
+    if pa.types.is_integer(kind):
+        return "integer"
+    if pa.types.is_floating(kind):
+        return "number"
+    return "boolean" if pa.types.is_boolean(kind) else "string"
+
+
+def _mapped(values: Any, table: Any, kind: pa.DataType) -> Column:
+    keys, items = pa.array(list(table), TEXT), [*table.values()]
+    places = pc.index_in(values.cast(TEXT), value_set=keys)
+    scalar = kind.value_type if pa.types.is_list(kind) else kind
+    return pa.array([_scalar(item, scalar) for item in items], scalar).take(places)  # type: ignore[no-any-return]
+
+
+def _to(values: Any, kind: pa.DataType) -> Column:
+    if values.type.equals(kind):
+        return values  # type: ignore[no-any-return]
+    if pa.types.is_list(kind) and not pa.types.is_list(values.type):
+        return as_list(_to(values, kind.value_type))
+    if pa.types.is_list(values.type) and not pa.types.is_list(kind):
+        return _to(as_text(values.cast(TEXTS)), kind)
+    return values.cast(kind)  # type: ignore[no-any-return]
+
+
+def constant(value: Scalar | tuple[Scalar, ...], count: int, kind: pa.DataType) -> Column:
+    """Return the same value in every row."""
+    if pa.types.is_list(kind):
+        items = value if isinstance(value, tuple) else (value,)
+        scalar = pa.scalar([_scalar(item, kind.value_type) for item in items], kind)
+    else:
+        scalar = pa.scalar(_scalar(value, kind), kind)
+    return pa.repeat(scalar, count)
+
+
+def _scalar(value: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_string(kind):
+        return spell(value) if not isinstance(value, tuple) else _dump(value)
+    if pa.types.is_boolean(kind) and not isinstance(value, bool):
+        return str(value).lower() == "true"
+    return value
+
+
+def times(lines: Sequence[TimeLine], columns: Columns, context: Context) -> tuple[Column, Column]:
+    """Return the events' times and the texts that they were read from; null where there is none."""
+    found: Any = pa.nulls(columns.count, pa.int64())
+    texts: Any = pa.nulls(columns.count, TEXT)
+    for line in lines:
+        absent = context.absent | {spell(value) for value in line.absent}
+        for name in line.source:
+            column = present(columns.get(name), absent)
+            if column is None:
+                continue
+            column = as_text(column)
+            read = instants(column, line.format, context.now)
+            texts = pc.if_else(pc.and_(pc.is_null(found), pc.is_valid(column)), column, texts)
+            found = pc.coalesce(found, read)
+            if found.null_count == 0:
+                return found, texts
+    return found, texts

@@ -1,0 +1,154 @@
+"""Times as logs write them → int64 milliseconds since the epoch, a column at a time; null where it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.ingest.mapping_columns import Column
+
+_DAY = r"^[0-9]{4}-[0-1][0-9]-[0-3][0-9]"
+_ISO_ZONE = _DAY + r"[T ][0-2][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})$"
+_ISO_PLAIN = _DAY + r"([T ][0-2][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?)?$"
+_WHOLE = r"^-?[0-9]{1,18}$"
+_DECIMAL = r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$"
+_FILETIME_EPOCH_MS = 11_644_473_600_000
+_DAY_MS = 86_400_000
+INT64 = pa.int64()
+
+
+def instants(texts: Column, written: str, now: int) -> Column:
+    """Read texts in a format of the mapping language; ``now`` supplies what ``syslog`` times leave out."""
+    reader = _READERS.get(written)
+    if reader is not None:
+        return reader(texts)
+    if written == "syslog":
+        return _syslog(texts, now)
+    return _strptime(texts, written)
+
+
+def _iso(texts: Any) -> Column:
+    for kind in (pa.timestamp("ns", "UTC"), pa.timestamp("ns")):
+        try:
+            return _ms(texts.cast(kind), 1_000_000)
+        except pa.ArrowInvalid:
+            continue
+    zone = _where(texts, _ISO_ZONE, lambda some: _cast(some, pa.timestamp("ns", "UTC")))
+    plain = _where(texts, _ISO_PLAIN, lambda some: _cast(some, pa.timestamp("ns")))
+    read: Any = pc.coalesce(zone, plain)
+    left = pc.and_(pc.is_null(read), pc.is_valid(texts))
+    if not pc.any(left).as_py():
+        return read  # type: ignore[no-any-return]
+    return pc.replace_with_mask(read, left, _each(texts.filter(left), _iso_text))  # type: ignore[no-any-return]
+
+
+def _iso_text(text: str) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return _instant(moment)
+
+
+def _instant(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // _MILLISECOND
+
+
+_MILLISECOND = datetime(1970, 1, 1, 0, 0, 0, 1000) - datetime(1970, 1, 1)  # noqa: DTZ001 - a difference
+
+
+def _cast(some: Any, kind: pa.DataType) -> Column:
+    try:
+        return _ms(some.cast(kind), 1_000_000)
+    except pa.ArrowInvalid:  # a day that does not exist, or a year that 64 bits of nanoseconds cannot hold
+        return _each(some, _iso_text)
+
+
+def _ms(stamps: Any, divisor: int) -> Column:
+    numbers = stamps.cast(INT64)
+    values = np.floor_divide(numbers.fill_null(0).to_numpy(zero_copy_only=False), divisor)
+    return pa.array(values, INT64, mask=numbers.is_null().to_numpy(zero_copy_only=False))
+
+
+def _where(texts: Any, pattern: str, read: Callable[[Any], Column]) -> Column:
+    """Read the texts that look like ``pattern``; the others give null."""
+    fits: Any = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
+    if not pc.any(fits).as_py():
+        return pa.nulls(len(texts), INT64)
+    return pc.replace_with_mask(  # type: ignore[no-any-return]
+        pa.nulls(len(texts), INT64), fits, read(texts.filter(fits))
+    )
+
+
+def _each(texts: Any, read: Callable[[str], int | None]) -> Column:
+    """Read odd texts one by one, each distinct one once."""
+    encoded = texts.dictionary_encode()
+    values = pa.array([read(value) for value in encoded.dictionary.to_pylist()], INT64)
+    return values.take(encoded.indices)  # type: ignore[no-any-return]
+
+
+def _whole(divisor: int, factor: int = 1, shift: int = 0) -> Callable[[Any], Column]:
+    def read(texts: Any) -> Column:
+        def some(chosen: Any) -> Column:
+            numbers = chosen.cast(INT64).to_numpy(zero_copy_only=False)
+            return pa.array(np.floor_divide(numbers, divisor) * factor - shift, INT64)
+
+        return _where(texts, _WHOLE, some)
+
+    return read
+
+
+def _seconds(texts: Any) -> Column:
+    def some(chosen: Any) -> Column:
+        numbers = chosen.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return pa.array(np.floor(np.round(numbers * 1e6) / 1e3).astype(np.int64), INT64)
+
+    return _where(texts, _DECIMAL, some)
+
+
+def _clf(texts: Any) -> Column:
+    return _strptime(pc.utf8_trim(texts, "[] "), "%d/%b/%Y:%H:%M:%S %z")
+
+
+def _strptime(texts: Any, written: str) -> Column:
+    if "%f" in written:
+
+        def read(text: str) -> int | None:
+            try:
+                return _instant(datetime.strptime(text, written))  # noqa: DTZ007 - _instant says UTC
+            except ValueError:
+                return None
+
+        return _each(texts, read)
+    return _ms(pc.strptime(texts, format=written, unit="ms", error_is_null=True), 1)
+
+
+def _syslog(texts: Any, now: int) -> Column:
+    """Take the year that puts the time nearest before ``now``, with a day's grace for clocks that differ."""
+    year = datetime.fromtimestamp(now / 1000, UTC).year
+
+    def of(number: int) -> Any:
+        dated = pc.binary_join_element_wise(str(number), texts, " ")
+        return _strptime(dated, "%Y %b %d %H:%M:%S")
+
+    this = of(year)
+    late = pc.fill_null(pc.greater(this, now + _DAY_MS), False)
+    return pc.if_else(late, of(year - 1), this) if pc.any(late).as_py() else this
+
+
+_READERS: Mapping[str, Callable[[Any], Column]] = {
+    "iso": _iso,
+    "epoch_s": _seconds,
+    "epoch_ms": _whole(1),
+    "epoch_us": _whole(1_000),
+    "epoch_ns": _whole(1_000_000),
+    "filetime": _whole(10_000, 1, _FILETIME_EPOCH_MS),
+    "clf": _clf,
+}

@@ -1,0 +1,151 @@
+"""Conversions of the mapping language: distinct texts in, values of an OCSF type out, null where it is none."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column
+
+INT64 = pa.int64()
+_INTEGER = r"^(-?[0-9]{1,18}|0[xX][0-9a-fA-F]{1,15})$"
+_HEX = r"^[0-9a-fA-F]{1,15}$"
+_NUMBER = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?$"
+_TRUE, _FALSE = ("true", "yes", "1", "success"), ("false", "no", "0", "failure")
+_ALGORITHMS: Mapping[str, tuple[int, str]] = {
+    "md5": (1, "MD5"), "sha1": (2, "SHA-1"), "sha256": (3, "SHA-256"), "sha512": (4, "SHA-512"),
+    "ctph": (5, "CTPH"), "tlsh": (6, "TLSH"), "imphash": (99, "IMPHASH"),
+}  # fmt: skip
+_BY_LENGTH = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
+FINGERPRINT = pa.struct([("algorithm_id", INT64), ("algorithm", TEXT), ("value", TEXT)])
+FINGERPRINTS = pa.list_(FINGERPRINT)
+
+
+def convert(texts: Column, conversion: str) -> Column:
+    """Convert texts (or lists of texts); a text that cannot be converted gives null."""
+    return _CONVERTERS[conversion](texts)
+
+
+def _where(texts: Any, pattern: str, kind: pa.DataType, *, prefix: str = "") -> Column:
+    good: Any = pc.match_substring_regex(texts, pattern)
+    kept = pc.if_else(good, texts, None)
+    return (pc.binary_join_element_wise(prefix, kept, "") if prefix else kept).cast(kind)  # type: ignore[no-any-return]
+
+
+def integer(texts: Any) -> Column:
+    """Read decimal numbers, and hexadecimal ones with 0x."""
+    return _where(texts, _INTEGER, INT64)
+
+
+def _hexadecimal(texts: Any) -> Column:
+    return _where(texts, _HEX, INT64, prefix="0x")
+
+
+def _number(texts: Any) -> Column:
+    return _where(texts, _NUMBER, pa.float64())
+
+
+def _boolean(texts: Any) -> Column:
+    low = pc.utf8_lower(texts)
+    true = pc.is_in(low, value_set=pa.array(_TRUE, TEXT))
+    false = pc.is_in(low, value_set=pa.array(_FALSE, TEXT))
+    return pc.if_else(pc.or_(true, false), true, pa.scalar(None, pa.bool_()))  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=65_536)
+def address(text: str) -> str | None:
+    """Return an address in its usual form (IPv4 in IPv6 as IPv4), without a zone; None if it is none."""
+    try:
+        found = ipaddress.ip_address(text.strip("[] ").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = getattr(found, "ipv4_mapped", None)
+    return str(mapped or found)
+
+
+@lru_cache(maxsize=65_536)
+def _hashes(text: str) -> list[dict[str, Any]] | None:
+    found = []
+    for part in re.split(r"[,;\s]+", text.strip()):
+        name, _, value = part.rpartition("=") if "=" in part else part.rpartition(":")
+        key = name.lower().replace("-", "").removeprefix("hash") or _BY_LENGTH.get(len(value), "")
+        if not value or not key:
+            return None
+        number, title = _ALGORITHMS.get(key, (99, name))
+        found.append({"algorithm_id": number, "algorithm": title, "value": value})
+    return found
+
+
+def _json(text: str) -> list[str] | None:
+    try:
+        read = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(read, list):
+        return None
+    return [item if isinstance(item, str) else orjson.dumps(item).decode() for item in read]
+
+
+def _each(read: Callable[[str], Any], kind: pa.DataType) -> Callable[[Any], Column]:
+    def convert_all(texts: Any) -> Column:
+        return pa.array([None if text is None else read(text) for text in texts.to_pylist()], kind)
+
+    return convert_all
+
+
+def _part(pattern: str) -> Callable[[Any], Column]:
+    def extract_part(texts: Any) -> Column:
+        return extract(texts, pattern)
+
+    return extract_part
+
+
+def extract(texts: Any, pattern: str) -> Column:
+    """Return what the group ``value`` of a pattern holds; null where the pattern does not match."""
+    return pc.struct_field(pc.extract_regex(texts, pattern=pattern), "value")  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1024)
+def named(pattern: str) -> str:
+    """Return a pattern whose group ``value`` is the one to keep: so named, else the first, else all of it."""
+    if "(?P<value>" in pattern:
+        return pattern
+    position, in_class = 0, False
+    while position < len(pattern):
+        char = pattern[position]
+        if char == "\\":
+            position += 2
+            continue
+        if char == "[" and not in_class:
+            in_class = True
+            position += 2 if pattern[position + 1 : position + 2] in {"]", "^"} else 1
+            continue
+        if char == "]":
+            in_class = False
+        elif char == "(" and not in_class and pattern[position + 1 : position + 2] != "?":
+            return f"{pattern[:position]}(?P<value>{pattern[position + 1 :]}"
+        position += 1
+    return f"(?P<value>{pattern})"
+
+
+_CONVERTERS: Mapping[str, Callable[[Any], Column]] = {
+    "string": lambda texts: texts,
+    "integer": integer,
+    "hexadecimal": _hexadecimal,
+    "number": _number,
+    "boolean": _boolean,
+    "lower": pc.utf8_lower,
+    "upper": pc.utf8_upper,
+    "ip": _each(address, TEXT),
+    "basename": _part(r"(?P<value>[^\\/]*)[\\/]*$"),
+    "dirname": _part(r"^(?P<value>.*)[\\/][^\\/]*$"),
+    "json": _each(_json, TEXTS),
+    "hashes": _each(_hashes, FINGERPRINTS),
+}
