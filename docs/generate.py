@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: the command line, the error tree and the content kinds.
+"""Writes docs/reference from the code: the command line, the error tree and the settings.
 
 python docs/generate.py            write
 python docs/generate.py --check    exit 1 and name the pages that no longer match the code
@@ -9,11 +9,15 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
+import pydantic
 import typer
 
+from lemnis import app
+from lemnis.content.schemas import settings
 from lemnis.contracts import errors
 from lemnis.interfaces.cli import build
 
@@ -59,7 +63,47 @@ def error_page() -> str:
     return f"{NOTE}# Errors and exit codes\n\n```\n{tree}\n```\n"
 
 
-PAGES = {"commands.md": command_page, "errors.md": error_page}
+def settings_page() -> str:
+    """Render ``lemnis.yaml`` and the environment variables."""
+    example = inspect.cleandoc(settings.__doc__ or "").replace("::\n\n", "", 1).replace("``", "`")
+    parts = [NOTE, f"# Settings\n\n{example}\n"]
+    for model in models(settings.Settings):
+        summary = inspect.cleandoc(model.__doc__ or "").replace("``", "`")
+        parts.append(f"\n## {model.__name__}\n\n{summary}\n\n| key | type | default |\n|---|---|---|\n")
+        for name, field in model.model_fields.items():
+            default = (
+                "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)!r}`"
+            )
+            parts.append(f"| `{name}` | {cell(kind(field.annotation))} | {cell(default)} |\n")
+    parts.append("\n## Environment\n\n| variable | meaning |\n|---|---|\n")
+    parts.extend(f"| `{name}` | {cell(meaning)} |\n" for name, meaning in sorted(app.ENVIRONMENT.items()))
+    return "".join(parts)
+
+
+def models(model: type[pydantic.BaseModel]) -> Iterator[type[pydantic.BaseModel]]:
+    """Yield a model and the models in its fields."""
+    yield model
+    for field in model.model_fields.values():
+        for part in (field.annotation, *inner(field.annotation)):
+            if isinstance(part, type) and issubclass(part, pydantic.BaseModel):
+                yield from models(part)
+
+
+def inner(annotation: object) -> Iterator[object]:
+    """Yield the types inside a type."""
+    for part in typing.get_args(annotation):
+        yield part
+        yield from inner(part)
+
+
+def kind(annotation: object) -> str:
+    """Spell a type for readers."""
+    found = [part.__name__ for part in inner(annotation) if isinstance(part, type)]
+    name = getattr(typing.get_origin(annotation) or annotation, "__name__", str(annotation))
+    return f"{name} of {', '.join(dict.fromkeys(found))}" if found else name
+
+
+PAGES = {"commands.md": command_page, "errors.md": error_page, "settings.md": settings_page}
 
 
 def main() -> int:

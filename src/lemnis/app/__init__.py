@@ -10,8 +10,10 @@ A workspace on disk::
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import yaml
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
 SETTINGS = "lemnis.yaml"
 STATE = ".lemnis"
 AUTHOR = "Lemnis <lemnis@localhost>"
+ENVIRONMENT: Mapping[str, str] = MappingProxyType(
+    {
+        "LEMNIS_WORKSPACE": "The workspace of a command without --workspace; else the one around the folder.",
+        "LEMNIS_DATABASE_URL": "A PostgreSQL address for journal and graph; else SQLite in the workspace.",
+        "LEMNIS_CLOCK_OFFSET": "Milliseconds to move the clock by; recorded input is handled as if new.",
+    }
+)
+"""Every variable that Lemnis reads on its own; the settings may name others that hold credentials."""
 
 
 @dataclass(frozen=True, slots=True)
