@@ -1,0 +1,298 @@
+"""JSON texts to columns, natively: DuckDB reads every text once, numpy turns keys into columns.
+
+Objects become dotted names; a list of scalars becomes list<string>, any other list its JSON text; numbers
+and booleans become their text; null is absent. Every column is a string or list<string> array.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as _compute
+
+pc: Any = _compute
+MAX_DEPTH = 64
+_BRACKETS = 40
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+    "temp_directory": "",
+    "enable_external_access": False,
+    "threads": min(4, os.cpu_count() or 1),
+}
+_MAP = """
+SELECT CASE WHEN json_valid(text) THEN
+  CASE WHEN json_type(text) = 'OBJECT' THEN json_transform(text, '"MAP(VARCHAR,VARCHAR)"') END END AS pairs
+FROM texts"""
+_ITEMS = """
+SELECT CASE WHEN json_valid(text) THEN
+  CASE WHEN NOT list_has_any(json_type(text, '$[*]'), ['OBJECT', 'ARRAY'])
+    THEN text ->> '$[*]' END END AS items
+FROM texts"""
+_CHUNK = 4096
+_local = threading.local()
+_Mask = npt.NDArray[np.bool_]
+Array = Any
+"""An Arrow array; the stubs cannot follow what is done to it here."""
+Columns = dict[str, Array]
+Bad = dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """Columns of equal length, and why some rows have none: row → reason."""
+
+    columns: Columns
+    bad: Bad
+
+
+def flatten(texts: Array, *, depth: int = 0) -> Flat:
+    """Turn JSON objects into columns; a row that is no object, or nested too deep, is in ``bad``."""
+    count = len(texts)
+    pairs = _pairs(texts)
+    bad = {int(row): "" for row in np.flatnonzero(~_valid(pairs))}
+    if bad:
+        texts, pairs, bad = _again(texts, pairs, bad)
+    columns: Columns = {}
+    nested: list[str] = []
+    for name, column, odd in _pivot(pairs, count):
+        columns[name] = column
+        if odd:
+            nested.append(name)
+    if nested:
+        _unfold(texts, columns, nested, bad, depth)
+    return Flat(columns, bad)
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    if not hasattr(_local, "connection"):
+        _local.connection = duckdb.connect(config=_SETTINGS)
+    connection: duckdb.DuckDBPyConnection = _local.connection
+    return connection
+
+
+def _run(sql: str, texts: Array) -> Array:
+    """Return the one column of a query over the column ``text`` of ``texts``, in order."""
+    pieces = [texts.slice(first, _CHUNK) for first in range(0, len(texts), _CHUNK)]
+    connection = _connection()
+    connection.register("texts", pa.table({"text": pa.chunked_array(pieces, texts.type)}))
+    try:
+        return connection.sql(sql).to_arrow_table().column(0).combine_chunks()
+    finally:
+        connection.unregister("texts")
+
+
+def _pairs(texts: Array) -> Array:
+    return _run(_MAP, texts)
+
+
+def _valid(array: Array) -> _Mask:
+    mask: _Mask = array.is_valid().to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _again(texts: Array, pairs: Array, bad: Bad) -> tuple[Array, Array, Bad]:
+    """Give rows that DuckDB has no map for a second look: say why, or write them plainly and try once more.
+
+    A key that is there twice is such a case: the last one holds, as elsewhere.
+    """
+    reasons: Bad = {}
+    plain = dict.fromkeys(bad, "{}")
+    for row in bad:
+        try:
+            value = orjson.loads(texts[row].as_py())
+        except orjson.JSONDecodeError as error:
+            reasons[row] = f"not JSON: {error}"
+            continue
+        if isinstance(value, dict):
+            plain[row] = orjson.dumps(value).decode()
+        else:
+            reasons[row] = "JSON, but not an object"
+    fresh = [plain.get(row, "") for row in sorted(plain)]
+    mask = np.zeros(len(texts), bool)
+    mask[sorted(plain)] = True
+    texts = pc.replace_with_mask(texts, pa.array(mask), pa.array(fresh, pa.string()))
+    pairs = _pairs(texts)
+    for row in np.flatnonzero(~_valid(pairs)).tolist():
+        reasons.setdefault(row, "JSON that cannot be read into fields")
+    return texts, pairs, reasons
+
+
+def _pivot(pairs: Array, count: int) -> Iterator[tuple[str, Array, bool]]:
+    """Yield name, column, and whether some value may be an object or a list."""
+    keys = pairs.keys.dictionary_encode()
+    offsets = pairs.offsets.to_numpy()
+    sizes = np.where(_valid(pairs), np.diff(offsets), 0)
+    rows = np.repeat(np.arange(count), sizes)
+    codes = keys.indices.to_numpy()
+    names = keys.dictionary.to_pylist()
+    order = np.argsort(codes.astype(np.uint16 if len(names) < 1 << 16 else np.uint32), kind="stable")
+    values = pairs.items.take(pa.array(order))
+    rows = rows[order]
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    places = np.frombuffer(values.buffers()[1], np.int32)[: len(values) + 1] if len(values) else None
+    present = _valid(values)
+    data: Any = values.buffers()[2] or pa.py_buffer(b"")
+    first = np.frombuffer(data, np.uint8)
+    start = 0
+    for name, end in zip(names, ends.tolist(), strict=True):
+        assert places is not None  # noqa: S101 - a name has a value
+        mine, cuts, there = rows[start:end], places[start : end + 1], present[start:end]
+        lengths = np.zeros(count + 1, np.int32)
+        lengths[mine + 1] = np.diff(cuts)
+        mask = np.zeros(count, bool)
+        mask[mine] = there
+        start = end
+        if not there.any():
+            continue
+        column = pa.StringArray.from_buffers(
+            count,
+            pa.py_buffer(np.cumsum(lengths, dtype=np.int32) + cuts[0]),
+            data,
+            pa.py_buffer(np.packbits(mask, bitorder="little").data),
+        )
+        begins = first[cuts[:-1][np.diff(cuts) > 0]]
+        yield name, column, bool(np.isin(begins, (0x5B, 0x7B)).any())
+
+
+def _unfold(
+    texts: Array,
+    columns: Columns,
+    nested: list[str],
+    bad: Bad,
+    depth: int,
+) -> None:
+    """Replace columns that hold objects and lists by what is in them."""
+    for name, kinds in zip(nested, _kinds(texts, columns, nested), strict=True):
+        column = columns[name]
+        objects, lists = kinds
+        if objects.any():
+            _objects(columns, name, objects, bad, depth=depth)
+            column = columns.get(name)
+        if lists.any() and column is not None:
+            columns[name] = _lists(column, lists, bad)
+
+
+def _kinds(texts: Array, columns: Columns, nested: list[str]) -> Iterator[tuple[_Mask, _Mask]]:
+    """Yield for each column where the JSON really has an object, and where a list: text may look like one."""
+    suspects = np.zeros(len(texts), bool)
+    for name in nested:
+        begins = pc.utf8_slice_codeunits(columns[name], 0, 1)
+        suspects |= pc.is_in(begins, pa.array(["{", "["])).to_numpy(zero_copy_only=False)
+    places = np.flatnonzero(suspects)
+    pointers = [("/" + n.replace("~", "~0").replace("/", "~1")).replace("'", "''") for n in nested]
+    sql = "SELECT json_type(text, [{}]) AS kinds FROM texts".format(", ".join(f"'{p}'" for p in pointers))  # noqa: S608
+    answer = _run(sql, texts.take(pa.array(places)))
+    flat = answer.flatten()
+    objects_at = pc.equal(flat, "OBJECT").fill_null(False).to_numpy(zero_copy_only=False)
+    lists_at = pc.equal(flat, "ARRAY").fill_null(False).to_numpy(zero_copy_only=False)
+    for number in range(len(nested)):
+        objects, lists = np.zeros(len(texts), bool), np.zeros(len(texts), bool)
+        objects[places] = objects_at[number :: len(nested)]
+        lists[places] = lists_at[number :: len(nested)]
+        yield objects, lists
+
+
+def _objects(columns: Columns, name: str, objects: _Mask, bad: Bad, *, depth: int) -> None:
+    """Put the fields of a column's objects beside it, and leave in it what is no object."""
+    column = columns[name]
+    places = np.flatnonzero(objects)
+    inner = column.take(pa.array(places))
+    deep = _too_deep(inner, depth)
+    for row in np.flatnonzero(deep).tolist():
+        bad.setdefault(int(places[row]), f"nested deeper than {MAX_DEPTH} levels")
+    places, inner = places[~deep], inner.filter(pa.array(~deep))
+    rest = pc.if_else(pa.array(objects), pa.scalar(None, pa.string()), column)
+    del columns[name]
+    if rest.null_count < len(rest):
+        columns[name] = rest
+    back = np.full(len(column), -1, np.int64)
+    back[places] = np.arange(len(places))
+    index = pa.array(back, mask=back < 0)
+    found = flatten(inner, depth=depth + 1)
+    for row, reason in found.bad.items():
+        bad.setdefault(int(places[row]), reason)
+    for key, some in found.columns.items():
+        path, spread = f"{name}.{key}", some.take(index)
+        columns[path] = coalesce(columns[path], spread) if path in columns else spread
+
+
+def _lists(column: Array, lists: _Mask, bad: Bad) -> Array:
+    """Turn lists of scalars into values of several; where a row has another list, keep texts.
+
+    The column is list<string> if every list in it is one of scalars; a single value is then a list of one.
+    """
+    places = np.flatnonzero(lists)
+    inner = column.take(pa.array(places))
+    for row in np.flatnonzero(_too_deep(inner, 0)).tolist():
+        bad.setdefault(int(places[row]), f"nested deeper than {MAX_DEPTH} levels")
+    items = _run(_ITEMS, inner)
+    if items.null_count:
+        return column
+    texts = column.to_pylist()
+    for row, value in zip(places.tolist(), items.to_pylist(), strict=True):
+        texts[row] = [item for item in value if item is not None]
+    return pa.array([v if v is None or isinstance(v, list) else [v] for v in texts], pa.list_(pa.string()))
+
+
+def _too_deep(texts: Array, depth: int) -> _Mask:
+    """Say which JSON texts nest deeper than allowed."""
+    counts = pc.add(pc.count_substring(texts, "["), pc.count_substring(texts, "{")).to_numpy()
+    deep = np.zeros(len(texts), bool)
+    for row in np.flatnonzero(counts > _BRACKETS).tolist():
+        deep[row] = depth + _depth(texts[row].as_py()) > MAX_DEPTH
+    return deep
+
+
+def _depth(text: str) -> int:
+    """Return how deep a JSON text nests."""
+    deepest = level = 0
+    quoted = escaped = False
+    for char in text:
+        if quoted:
+            if escaped:
+                escaped = False
+            elif char == "\\":
+                escaped = True
+            elif char == '"':
+                quoted = False
+        elif char == '"':
+            quoted = True
+        elif char in "[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif char in "]}":
+            level -= 1
+    return deepest
+
+
+def coalesce(first: Array, second: Array) -> Array:
+    """Take ``first`` where it has a value, else ``second``; lists if either has lists."""
+    if pa.types.is_list(first.type) != pa.types.is_list(second.type):
+        first, second = as_lists(first), as_lists(second)
+    if pa.types.is_list(first.type):
+        return pa.array(
+            [a if a is not None else b for a, b in zip(first.to_pylist(), second.to_pylist(), strict=True)],
+            first.type,
+        )
+    return pc.coalesce(first, second)
+
+
+def as_lists(column: Array) -> Array:
+    """Make every value a list of one; a column of lists is left as it is."""
+    if pa.types.is_list(column.type):
+        return column
+    there = _valid(column)
+    offsets = np.concatenate(([0], np.cumsum(there))).astype(np.int32)
+    make: Any = pa.ListArray.from_arrays
+    return make(pa.array(offsets), column.drop_null(), type=pa.list_(pa.string()), mask=pa.array(~there))

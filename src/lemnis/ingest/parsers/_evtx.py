@@ -1,0 +1,106 @@
+"""Windows event log files: every record as JSON, and why the others are not there.
+
+The library walks chunks and records; what it passes over in silence (a file that ends within a chunk, fewer
+chunks than the header counts) is found here by looking at the file's own counts.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import evtx
+
+from lemnis.ingest.streams import BrokenStreamError, Stream
+
+MAGIC = b"ElfFile\x00"
+_CHUNK_MAGIC = b"ElfChnk\x00"
+_HEADER, _CHUNK = 4096, 65_536
+_CHUNK_COUNT = struct.Struct("<H")
+_COUNT_AT = 42
+_MAX_UNPACKED = 8_000_000_000
+_ENDLESS = 10_000
+
+
+def records(stream: Stream) -> Iterator[str | ValueError]:
+    """Yield each record as JSON text, or the reason why it cannot be had, in the file's order."""
+    with _file(stream) as path:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header = file.read(_HEADER)
+        if not header.startswith(MAGIC):
+            yield ValueError("not a Windows event log: it does not begin with ElfFile")
+            return
+        if len(header) < _HEADER:
+            yield ValueError(f"cut off within the file's header, after {size:,} bytes")
+            return
+        cut = (size - _HEADER) % _CHUNK
+        source: str | io.BytesIO = str(path)
+        if cut:  # the library leaves a chunk that is not whole unread: what is missing reads as zeros
+            source = io.BytesIO(path.read_bytes() + bytes(_CHUNK - cut))
+        yield from _read(source, path)
+        chunks, counted = (size - _HEADER) // _CHUNK, _CHUNK_COUNT.unpack_from(header, _COUNT_AT)[0]
+        if cut:
+            yield ValueError(f"cut off within chunk {chunks + 1}: {cut:,} of {_CHUNK:,} bytes are there")
+        elif chunks < counted:
+            yield ValueError(f"cut off: {chunks} of the {counted} chunks that the header counts are there")
+
+
+def _read(source: str | io.BytesIO, path: Path) -> Iterator[str | ValueError]:
+    try:
+        found: Any = evtx.PyEvtxParser(source).records_json()
+    except (RuntimeError, OSError) as error:
+        yield ValueError(f"not readable as a Windows event log: {error}")
+        return
+    failed = 0
+    while True:
+        try:
+            record = next(found)
+        except StopIteration:
+            return
+        except (RuntimeError, OSError) as error:
+            reason = str(error)
+            if _is_unused(reason, path):
+                continue
+            failed += 1
+            yield ValueError(reason)
+            if failed >= _ENDLESS:
+                yield ValueError(f"given up after {failed:,} damaged records")
+                return
+        else:
+            yield record["data"]
+
+
+def _is_unused(reason: str, path: Path) -> bool:
+    """Say whether an unreadable chunk is one that the log never filled, rather than a damaged one."""
+    marker = "Failed to parse chunk number "
+    if not reason.startswith(marker) or "magic" not in reason:
+        return False
+    number = int(reason.removeprefix(marker).partition(":")[0])
+    with path.open("rb") as file:
+        counted = _CHUNK_COUNT.unpack_from(file.read(_HEADER), _COUNT_AT)[0]
+        file.seek(_HEADER + number * _CHUNK)
+        chunk = file.read(_CHUNK)
+    return not chunk.startswith(_CHUNK_MAGIC) and (number >= counted or not any(chunk))
+
+
+@contextmanager
+def _file(stream: Stream) -> Iterator[Path]:
+    """Have the stream's bytes as a file: its own, or a temporary one that it is unpacked into."""
+    if stream.plain:
+        yield stream.path
+        return
+    with tempfile.NamedTemporaryFile(prefix="lemnis-", suffix=".evtx") as file:
+        size = 0
+        for block in stream.blocks():
+            size += len(block)
+            if size > _MAX_UNPACKED:
+                raise BrokenStreamError(f"it unpacks to more than {_MAX_UNPACKED:,} bytes")
+            file.write(block)
+        file.flush()
+        yield Path(file.name)

@@ -1,0 +1,115 @@
+"""The sources that a library has, and which of them a file is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+import re2
+
+from lemnis.content.library import Library
+from lemnis.content.schemas.source import LoadedSource, Recognise
+from lemnis.contracts.errors import ContentError, Location, NotFoundError
+from lemnis.ingest import parsers
+from lemnis.ingest.mapping_columns import RawColumns
+from lemnis.ingest.mapping_conditions import holds
+from lemnis.ingest.parsers import Parsed, Start
+from lemnis.ingest.streams import BrokenStreamError, Head, Stream
+
+_SAMPLE = 262_144
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Sources by name, and what was wrong with the others."""
+
+    by_name: Mapping[str, LoadedSource]
+    problems: tuple[ContentError, ...] = ()
+
+    @classmethod
+    def load(cls, library: Library) -> Sources:
+        """Read every source of the library; those that are wrong are in ``problems``."""
+        found: dict[str, LoadedSource] = {}
+        problems: list[ContentError] = []
+        for name, item in library.items("sources").items():
+            try:
+                source = LoadedSource.load(item)
+                _check(source)
+            except ContentError as error:
+                problems.append(error)
+            else:
+                found[name] = source
+        return cls(found, tuple(problems))
+
+    def get(self, name: str) -> LoadedSource:
+        """Return a source; raises the ContentError of a wrong one, NotFoundError where there is none."""
+        if name in self.by_name:
+            return self.by_name[name]
+        for problem in self.problems:
+            if problem.at and f"/sources/{name}/" in problem.at.file:
+                raise problem
+        raise NotFoundError(f"no source {name!r}", fix=f"there are: {', '.join(self.by_name) or 'none'}")
+
+    def recognise(self, stream: Stream) -> LoadedSource | None:
+        """Return the source that a file is of, by its bytes and first records; None if none fits.
+
+        The source whose condition the most of the first records meet; then the one that asks for more.
+        """
+        head = stream.head(_SAMPLE)
+        sample = Head(stream, head, whole=len(head) < _SAMPLE)
+        scores = []
+        for source in self.by_name.values():
+            hits = _hits(source, stream, sample)
+            if hits > 0:
+                scores.append((hits, _strictness(source.file.recognise), source.name))
+        if not scores:
+            return None
+        return self.by_name[max(scores)[2]]
+
+
+def _check(source: LoadedSource) -> None:
+    """Raise ContentError if a source cannot work: it names no parser that there is."""
+    if source.file.parser not in parsers.names():
+        raise ContentError(
+            f"no parser {source.file.parser!r}",
+            at=Location(str(source.folder / "source.yaml")),
+            fix=f"there are: {', '.join(parsers.names())}",
+        )
+
+
+def _strictness(recognise: Recognise) -> int:
+    return sum(bool(part) for part in (recognise.files, recognise.starts, recognise.line, recognise.fields))
+
+
+def _hits(source: LoadedSource, stream: Stream, sample: Head) -> float:
+    """Return the share of the first records that a source recognises; 1 where its bytes are enough."""
+    recognise = source.file.recognise
+    name = stream.path.name.removesuffix(".gz").removesuffix(".zst").lower()
+    if recognise.files and not any(fnmatch(name, pattern.lower()) for pattern in recognise.files):
+        return 0
+    if recognise.starts and not any(sample.data.startswith(start.encode()) for start in recognise.starts):
+        return 0
+    if recognise.line is not None and not re2.search(recognise.line, sample.first_line()):
+        return 0
+    if recognise.fields is None:
+        return 1 if _strictness(recognise) else 0
+    parser = parsers.get(source.file.parser)
+    magic = getattr(parser, "MAGIC", None)
+    if magic and sample.data.startswith(magic):
+        return 1
+    read = good = 0
+    for parsed in _parsed(source, sample):
+        read += len(parsed.records) + len(parsed.rejects)
+        columns = RawColumns(parsed.fields)
+        if columns.count:
+            good += int(holds(recognise.fields, columns, frozenset(source.file.ignore_case)).sum())
+    return good / read if read else 0
+
+
+def _parsed(source: LoadedSource, sample: Head) -> Iterator[Parsed]:
+    parser = parsers.get(source.file.parser)
+    try:
+        yield from parser.parse(sample, source.file.options, Start(), whole=sample.whole)
+    except BrokenStreamError:
+        return

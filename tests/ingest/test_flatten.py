@@ -1,0 +1,96 @@
+"""JSON to columns: the same columns as a plain reading of every record."""
+
+import orjson
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lemnis.ingest.flatten import MAX_DEPTH, flatten
+
+NAMES = st.text(st.sampled_from("ab/~'\"$.é\\ "), min_size=1, max_size=3)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(max_size=6)
+    | st.sampled_from(["{x", "[1]", '{"a":1}', "null", "[", "\x00"])
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+OBJECTS = st.dictionaries(NAMES, VALUES, max_size=4)
+
+
+def text(value):
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def plain(record, prefix=""):
+    """The record's fields as the reader is meant to name them; the first of two of one name holds."""
+    found = {}
+    for name, value in record.items():
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            for key, some in plain(value, f"{prefix}{name}.").items():
+                found.setdefault(key, some)
+        elif isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
+            found[f"{prefix}{name}"] = [text(item) for item in value if item is not None]
+        else:
+            found[f"{prefix}{name}"] = text(value)
+    return found
+
+
+def rows(columns, count):
+    return [
+        {name: v for name, c in columns.items() if (v := c[row].as_py()) is not None} for row in range(count)
+    ]
+
+
+def listed(record, lists):
+    return {k: v if k not in lists or isinstance(v, list) else [v] for k, v in record.items()}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(OBJECTS, min_size=1, max_size=6))
+def test_columns_are_what_the_records_say(records):
+    flat = flatten(pa.array([orjson.dumps(r).decode() for r in records]))
+    assert flat.bad == {}
+    lists = {name for name, column in flat.columns.items() if pa.types.is_list(column.type)}
+    found = rows(flat.columns, len(records))
+    for got, record in zip(found, records, strict=True):
+        want = plain(record)
+        odd = {k for k, v in want.items() if isinstance(v, list) and k not in lists}
+        assert {k: v for k, v in got.items() if k not in odd} == {
+            k: v for k, v in listed(want, lists).items() if k not in odd
+        }
+        for name in odd:  # another row's list holds objects: the texts are kept
+            assert orjson.loads(got[name]) is not None
+
+
+def test_bad_rows_say_why_and_leave_the_others():
+    deep = "[" * 3000 + "]" * 3000
+    texts = [
+        '{"a":1}',
+        "{",
+        "[1]",
+        '{"a":%s}' % deep,
+        '{"a":"x","a":"y","A":2}',
+        '{"b":"\\ud800"}',
+        '{"c":{"d":[1,2]}}',
+    ]
+    flat = flatten(pa.array(texts))
+    assert set(flat.bad) == {1, 2, 3, 5}
+    assert flat.bad[2] == "JSON, but not an object"
+    assert flat.bad[3] == f"nested deeper than {MAX_DEPTH} levels"
+    good = rows(flat.columns, len(texts))
+    assert good[0] == {"a": "1"}
+    assert good[4] == {"a": "y", "A": "2"}
+    assert good[6] == {"c.d": ["1", "2"]}
+
+
+def test_text_that_looks_like_json_stays_text():
+    flat = flatten(pa.array([orjson.dumps({"agent": '{"x":1}', "path": "[1]", "real": {"x": 1}}).decode()]))
+    assert rows(flat.columns, 1) == [{"agent": '{"x":1}', "path": "[1]", "real.x": "1"}]
