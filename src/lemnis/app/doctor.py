@@ -1,0 +1,103 @@
+"""What works here and what does not: the machine, the scanners, and a workspace if there is one."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lemnis import app
+from lemnis.contracts.errors import LemnisError, NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at: whether it is well, what was found, and what to do if not."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+def examine(root: Path | None) -> list[Check]:
+    """Look at everything; a workspace must be there if ``root`` is given, else it is looked at where one is."""
+    checks = [*_machine(), *_scanners()]
+    try:
+        workspace = app.open_workspace(root)
+    except NotFoundError as error:
+        return [*checks, Check("workspace", root is None, "none here", error.fix)]
+    return [*checks, *_workspace(workspace)]
+
+
+def _machine() -> Iterator[Check]:
+    version = platform.python_version()
+    yield Check("python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
+    git = shutil.which("git")
+    yield Check("git", git is not None, "found" if git else "missing", "install git")
+
+
+def _scanners() -> Iterator[Check]:
+    from lemnis.content import yaml
+    from lemnis.content.library import Library
+    from lemnis.content.schemas.scanner import Scanner
+    from lemnis.scan.runner import version
+
+    for item in Library.open().items("scanners").values():
+        scanner = yaml.load(item.manifest, Scanner)
+        found = version(scanner)
+        yield Check(f"scanner {scanner.name}", bool(found), found or "missing", scanner.install)
+
+
+def _workspace(workspace: app.Workspace) -> Iterator[Check]:
+    yield Check("workspace", ok=True, found=str(workspace.root))
+    yield _try("settings", lambda: _settings(workspace), f"mend {app.SETTINGS}")
+    yield _try("journal", lambda: _journal(workspace), "restore the journal from a backup")
+    yield _try("lake", lambda: _lake(workspace), "restore the lake from a backup")
+    yield _try("content", lambda: _content(workspace), "run `lemnis content lint`")
+
+
+def _try(name: str, look: Callable[[], str], fix: str) -> Check:
+    """Turn a look that may fail on purpose into a check."""
+    try:
+        return Check(name, ok=True, found=look())
+    except LemnisError as error:
+        return Check(name, ok=False, found=str(error), fix=error.fix or fix)
+
+
+def _settings(workspace: app.Workspace) -> str:
+    from lemnis.app import settings
+
+    loaded = settings.load(workspace)
+    builders = settings.trusted(workspace, loaded)
+    wanted = {
+        value
+        for connection in loaded.connections.values()
+        for name, value in connection
+        if name.endswith("_env") and value
+    }
+    missing = sorted(name for name in wanted if name not in os.environ)
+    absent = f", not set: {', '.join(missing)}" if missing else ""
+    return f"{len(builders)} builders, {len(loaded.connections)} connections{absent}"
+
+
+def _journal(workspace: app.Workspace) -> str:
+    return f"a chain of {app.journal(workspace).verify()} entries holds"
+
+
+def _lake(workspace: app.Workspace) -> str:
+    lake = app.lake(workspace)
+    return f"{sum(table.rows for table in lake.status()):,} rows, {lake.backlog().rows:,} more in the spool"
+
+
+def _content(workspace: app.Workspace) -> str:
+    from lemnis.content.library import KINDS, Library
+
+    library = Library.open(workspace.content)
+    for problem in library.problems:
+        raise problem
+    return f"{sum(len(library.items(kind)) for kind in KINDS)} items, {library.digest[:19]}"
