@@ -1,6 +1,6 @@
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.findings import Finding
-from lemnis.lessons.gate import choose, cost, rego, rego_test, scopes
+from lemnis.lessons.gate import bring, choose, cost, rego, rego_test, scopes
 
 
 def finding(rule, cwe=78):
@@ -13,15 +13,15 @@ SHELL, NO_SHELL, OTHER = finding("B602"), finding("B603"), finding("B101", 703)
 def test_the_widest_scope_without_wrong_stops_wins():
     weakness, rule = scopes([SHELL])
     history = {"c1": [NO_SHELL], "c2": [SHELL, OTHER], "c3": []}
-    costs = [cost(scope, history, "c2") for scope in (weakness, rule)]
+    costs = [cost(scope, history, {"c2"}) for scope in (weakness, rule)]
     assert [(one.stopped, one.wrongly) for one in costs] == [(("c1", "c2"), ("c1",)), (("c2",), ())]
     assert choose(costs, "c2").scope is rule
     free = {"c2": [SHELL], "c3": [OTHER]}
-    assert choose([cost(scope, free, "c2") for scope in (weakness, rule)], "c2").scope is weakness
+    assert choose([cost(scope, free, {"c2"}) for scope in (weakness, rule)], "c2").scope is weakness
 
 
 def test_no_scope_where_the_cause_would_not_be_stopped():
-    assert choose([cost(scope, {"c1": [NO_SHELL]}, "c9") for scope in scopes([SHELL])], "c9") is None
+    assert choose([cost(scope, {"c1": [NO_SHELL]}, {"c9"}) for scope in scopes([SHELL])], "c9") is None
     assert scopes([]) == []
 
 
@@ -32,3 +32,10 @@ def test_values_cannot_break_out_of_the_policy():
     assert '"bandit:B6\\"] } deny := true"' in text
     assert '"fix": "a\\nb"' in text
     assert "data.lemnis.x" in rego_test("lemnis.x", SHELL)
+
+
+def test_whoever_brings_the_cause_in_again_is_stopped_rightly():
+    history = {"c1": [SHELL], "c2": [NO_SHELL], "c3": [OTHER, SHELL]}
+    again = bring(history, [SHELL])
+    assert again == {"c1", "c3"}
+    assert cost(scopes([SHELL])[0], history, again).wrongly == ("c2",)

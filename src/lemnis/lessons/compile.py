@@ -197,6 +197,7 @@ def _lesson(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
             "path": cause.path,
             "line": cause.line,
             "text": cause.text.strip(),
+            "author": cause.author,
             "owner": cause.owner,
             "entry_point": cause.entry_point,
             "findings": [f"{f.tool}:{f.rule_id}" for f in cause.findings],
@@ -204,6 +205,10 @@ def _lesson(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
         "gate": name,
         "detection": name,
         "threat": name,
+        "cost": {
+            "commits_stopped_wrongly": list(facts.gate.wrongly),
+            "alerts_added": len(facts.detection.other_hits),
+        },
         "old_digest": facts.content_digest,
         "trace": list(facts.hops),
     }

@@ -8,7 +8,7 @@ would have stopped the cause and nothing else is taken; if none is free, the one
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lemnis.contracts.findings import Finding
@@ -45,10 +45,21 @@ def scopes(cause: Sequence[Finding]) -> list[Scope]:
     return [Scope("weakness", cwes), Scope("scanner rule", cwes, rules)] if cwes else []
 
 
-def cost(scope: Scope, brought: Mapping[str, Sequence[Finding]], cause: str) -> Cost:
-    """Replay a scope over ``brought`` (commit to the findings new in it); ``cause`` is the culprit."""
+def bring(brought: Mapping[str, Sequence[Finding]], cause: Sequence[Finding]) -> frozenset[str]:
+    """Return the commits that bring the cause in: the culprit, and whoever does it once more."""
+    marks = {finding.fingerprint for finding in cause}
+    return frozenset(
+        commit for commit, new in brought.items() if any(finding.fingerprint in marks for finding in new)
+    )
+
+
+def cost(scope: Scope, brought: Mapping[str, Sequence[Finding]], again: Collection[str]) -> Cost:
+    """Replay a scope over ``brought`` (commit to the findings new in it).
+
+    It is right to stop the commits ``again``, which bring the cause in, and wrong to stop any other.
+    """
     stopped = tuple(commit for commit, new in brought.items() if any(map(scope.covers, new)))
-    return Cost(scope, stopped, tuple(commit for commit in stopped if commit != cause))
+    return Cost(scope, stopped, tuple(commit for commit in stopped if commit not in again))
 
 
 def choose(costs: Sequence[Cost], cause: str) -> Cost | None:
@@ -86,12 +97,13 @@ deny contains reason if {{
 
 
 def rego_test(package: str, cause: Finding) -> str:
-    """Return the policy's own test: the cause is refused when new, and let be when it is not."""
+    """Return the policy's own test: the cause is refused when new; old and other findings are let be."""
     document = {
         "tool": cause.tool, "rule_id": cause.rule_id, "cwes": list(cause.cwes), "title": cause.title,
         "path": cause.path, "line": cause.line,
     }  # fmt: skip
     new, old = (json.dumps({"findings": [{**document, "new": flag}]}) for flag in (True, False))
+    other = json.dumps({"findings": [{**document, "cwes": [], "rule_id": "another", "new": True}]})
     return f"""package {package}_test
 
 import rego.v1
@@ -101,6 +113,8 @@ import data.{package}
 test_the_cause_is_refused if count({package.rpartition(".")[2]}.deny) == 1 with input as {new}
 
 test_what_was_there_before_is_let_be if count({package.rpartition(".")[2]}.deny) == 0 with input as {old}
+
+test_another_weakness_is_let_be if count({package.rpartition(".")[2]}.deny) == 0 with input as {other}
 """
 
 

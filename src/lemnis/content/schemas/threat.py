@@ -1,0 +1,57 @@
+"""``threat.yaml``: one thing that can go wrong with one element, what guards against it, and whose it is.
+
+::
+
+    id: lesson_2026_014
+    title: A shipping label runs a stranger's command
+    element: shop                       # the workload, store or flow it is about
+    entry_point: GET /label             # where it comes in
+    cwes: [78]
+    techniques: [T1059.004]             # MITRE ATT&CK
+    state: realised                     # assumed, realised, mitigated, accepted
+    incidents: [in-0123456789abcdef]
+    mitigations: {gate: lesson_2026_014, detection: lesson_2026_014, lesson: 2026-014}
+    owner: "@shop/shipping"
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pydantic
+
+from lemnis.content.schemas import Model
+
+Text = Annotated[str, pydantic.Field(min_length=1, max_length=2000)]
+Technique = Annotated[str, pydantic.Field(pattern=r"^T\d{4}(\.\d{3})?$")]
+Weakness = Annotated[int, pydantic.Field(ge=1, le=9999)]
+
+
+class Mitigations(Model):
+    """What guards against a threat: a policy, a detection, a playbook by name, and the lesson they are of."""
+
+    gate: str = ""
+    detection: str = ""
+    playbook: str = ""
+    lesson: str = ""
+
+
+class Threat(Model):
+    """One threat."""
+
+    id: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,80}$")
+    title: Text
+    element: Text
+    entry_point: str = ""
+    cwes: tuple[Weakness, ...] = ()
+    techniques: tuple[Technique, ...] = ()
+    state: Literal["assumed", "realised", "mitigated", "accepted"]
+    incidents: tuple[str, ...] = ()
+    mitigations: Mitigations = Mitigations()
+    owner: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _realised_has_an_incident(self) -> Threat:
+        if self.state == "realised" and not self.incidents:
+            raise ValueError("a realised threat names the incident that realised it")
+        return self
