@@ -1,9 +1,12 @@
-"""JSON lines: one object a line."""
+"""JSON: one object a line, or documents that hold records (see ``_documents``).
+
+Option ``records_at``: the member, or members, of an envelope that list the records.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +15,48 @@ import pyarrow as pa
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
 from lemnis.ingest.flatten import flatten
-from lemnis.ingest.parsers import Options, Parsed, Start
-from lemnis.ingest.streams import KEPT_RAW, Stream, lines
+from lemnis.ingest.parsers import Options, Parsed, Start, _documents
+from lemnis.ingest.streams import KEPT_RAW, MAX_BATCH_BYTES, Stream, lines
+
+_LOOK = 65_536
+_BATCH = 20_000
 
 
-def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:  # noqa: ARG001
-    """Yield the objects of a stream of JSON lines."""
+def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
+    """Yield the objects of a stream of JSON; a document is read again from its start."""
+    at = options.get("records_at", ())
+    keys = (at,) if isinstance(at, str) else tuple(at)
+    if _documents.is_document(stream.head(_LOOK), keys):
+        if whole:
+            yield from listed(stream.name, _documents.records(stream, keys), start)
+        return
     for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
         rejects, position, offset = batch.rejects, batch.position, batch.offset
         yield objects(stream.name, batch.texts, batch.numbers, rejects, position=position, offset=offset)
+
+
+def listed(name: str, found: Iterator[str | ValueError], start: Start) -> Iterator[Parsed]:
+    """Yield records that come one by one, in batches; those up to ``start`` are left out."""
+    numbered = islice(enumerate(found, 1), start.position, None)
+    some: list[tuple[int, str | ValueError]] = []
+    size = 0
+    for number, record in numbered:
+        some.append((number, record))
+        size += len(record) if isinstance(record, str) else 0
+        if len(some) >= _BATCH or size >= MAX_BATCH_BYTES:
+            yield _batch(name, some)
+            some, size = [], 0
+    if some:
+        yield _batch(name, some)
+
+
+def _batch(name: str, some: list[tuple[int, str | ValueError]]) -> Parsed:
+    texts = pa.array([text for _, text in some if isinstance(text, str)], pa.string())
+    numbers = np.array([number for number, text in some if isinstance(text, str)], np.int64)
+    rejects = tuple(
+        Reject(Location(name, record=number), str(text)) for number, text in some if not isinstance(text, str)
+    )
+    return objects(name, texts, numbers, rejects, position=some[-1][0], offset=0)
 
 
 def objects(
@@ -34,7 +70,7 @@ def objects(
 ) -> Parsed:
     """Turn JSON texts into records; those that are no objects join the rejects."""
     flat = flatten(texts)
-    columns: dict[str, pa.Array[Any]] = flat.columns
+    columns = flat.columns
     found = list(rejects)
     if flat.bad:
         keep = np.ones(len(texts), bool)

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute as _compute
 
-from lemnis.contracts.errors import Location
-from lemnis.contracts.events import Reject
 from lemnis.ingest.flatten import coalesce
 from lemnis.ingest.parsers import Options, Parsed, Start, _evtx, jsonl
 from lemnis.ingest.streams import Stream
 
+pc: Any = _compute
 MAGIC = _evtx.MAGIC
-_BATCH = 20_000
 _TEXT = "#text"
 _ATTRIBUTES = "#attributes"
+_SYSTEM = ("Event.System.", "System.")
+_XMLNS = "#attributes.xmlns"
 _PREFIXES = ("Event.EventData.", "Event.UserData.", "Event.System.", "EventData.", "UserData.", "System.",
              "winlog.event_data.", "winlog.user_data.", "event_data.", "user_data.")  # fmt: skip
 _ALIASES: Mapping[str, str] = MappingProxyType({
@@ -52,59 +50,44 @@ _ALIASES: Mapping[str, str] = MappingProxyType({
     "TimeCreated": "SystemTime", "ProviderName": "Provider_Name", "EventRecordId": "EventRecordID",
     "@timestamp": "SystemTime", "EventTime": "SystemTime",
 })  # fmt: skip
-_SIGNS = frozenset({"Channel", "EventID", "EventRecordID"})
+_ORDER = {alias: place for place, alias in enumerate(_ALIASES)}
 
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the events of an event log file, or of JSON lines."""
     if stream.head(len(MAGIC)).startswith(MAGIC):
-        yield from _event_log(stream, start)
-        return
-    for parsed in jsonl.parse(stream, options, start, whole=whole):
-        yield _named(parsed)
-
-
-def _event_log(stream: Stream, start: Start) -> Iterator[Parsed]:
-    """Yield the records of an event log file; those up to ``start`` are read again and left out."""
-    found = enumerate(_evtx.records(stream), 1)
-    position = start.position
-    for _ in islice(found, start.position):
-        pass
-    while some := list(islice(found, _BATCH)):
-        texts = pa.array([text for _, text in some if isinstance(text, str)], pa.string())
-        numbers = np.array([number for number, text in some if isinstance(text, str)], np.int64)
-        rejects = tuple(
-            Reject(Location(stream.name, record=number), str(text))
-            for number, text in some
-            if not isinstance(text, str)
-        )
-        position = some[-1][0]
-        yield _named(jsonl.objects(stream.name, texts, numbers, rejects, position=position, offset=0))
+        found = jsonl.listed(stream.name, _evtx.records(stream), start)
+    else:
+        found = jsonl.parse(stream, options, start, whole=whole)
+    yield from map(_named, found)
 
 
 def _named(parsed: Parsed) -> Parsed:
     """Give every column the one name that it has, whoever carried it."""
-    columns: dict[str, pa.Array[Any]] = {}
-    later: list[tuple[str, str, pa.Array[Any]]] = []
-    for name in parsed.fields.column_names:
-        column: Any = parsed.fields.column(name).combine_chunks()
+    columns: dict[str, Any] = {}
+    later: list[tuple[str, str]] = []
+    for name in sorted(parsed.fields.column_names, key=lambda name: not name.startswith(_SYSTEM)):
         plain = _plain(name)
         if plain in _ALIASES:
-            later.append((_ALIASES[plain], plain, column))
-        else:
-            columns[plain] = coalesce(columns[plain], column) if plain in columns else column
-    order = {alias: place for place, alias in enumerate(_ALIASES)}
-    for name, alias, column in sorted(later, key=lambda item: order[item[1]]):
-        if name not in columns:
-            columns[name] = column
-            continue
-        taken = pc.is_valid(columns[name])
-        columns[name] = coalesce(columns[name], column)
-        rest = pc.if_else(taken, column, pa.scalar(None, column.type))
-        if rest.null_count < len(rest):
-            columns[alias] = coalesce(columns[alias], rest) if alias in columns else rest
-    table = pa.table(columns) if columns else parsed.fields
+            later.append((plain, name))
+        elif not name.endswith(_XMLNS):
+            _put(columns, plain, parsed.fields.column(name).combine_chunks(), name)
+    for plain, name in sorted(later, key=lambda pair: _ORDER[pair[0]]):
+        _put(columns, _ALIASES[plain], parsed.fields.column(name).combine_chunks(), plain)
+    table = pa.table(columns) if columns else parsed.fields.select([])
     return Parsed(parsed.records, table, parsed.positions, parsed.rejects, parsed.position, parsed.offset)
+
+
+def _put(columns: dict[str, Any], name: str, column: Any, other: str) -> None:
+    """Add a column under ``name``; where that has a value already, the new one goes to ``other``."""
+    if name not in columns:
+        columns[name] = column
+        return
+    taken = pc.is_valid(columns[name])
+    columns[name] = coalesce(columns[name], column)
+    rest = pc.if_else(taken, column, pa.scalar(None, column.type))
+    if rest.null_count < len(rest) and other != name:
+        columns[other] = coalesce(columns[other], rest) if other in columns else rest
 
 
 def _plain(name: str) -> str:

@@ -1,0 +1,116 @@
+"""JSON documents that hold records: arrays, envelopes (``{"Records": [...]}``), objects one after another.
+
+Each record is cut out of the text as it stands. A document that breaks off gives the records before that.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+import orjson
+
+from lemnis.ingest.streams import BrokenStreamError, Stream
+
+MAX_DOCUMENT = 512_000_000
+_SPACE = re.compile(r"[\s,]*")
+_NEXT = re.compile(r"\n(?=\{)")
+_decode = json.JSONDecoder(strict=False).raw_decode
+Record = str | ValueError
+
+
+def is_document(head: bytes, keys: Sequence[str]) -> bool:
+    """Say whether a stream that begins so is a document rather than JSON lines."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if text.startswith(b"["):
+        return True
+    if not text.startswith(b"{"):
+        return False
+    if keys and _envelope(keys).match(text.decode("utf-8", "replace")):
+        return True
+    line, newline, _ = text.partition(b"\n")
+    return bool(newline) and line.rstrip()[-1:] in {b"{", b"[", b","}
+
+
+def records(stream: Stream, keys: Sequence[str]) -> Iterator[Record]:
+    """Yield the text of each record, or why one could not be had, in order."""
+    data = bytearray()
+    broken = ""
+    try:
+        for block in stream.blocks():
+            data += block
+            if len(data) > MAX_DOCUMENT:
+                broken = f"a document may have {MAX_DOCUMENT:,} bytes; write it as JSON lines"
+                break
+    except BrokenStreamError as error:
+        broken = str(error)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        yield ValueError(f"not UTF-8 at byte {error.start + 1}")
+        text = data.decode("utf-8", "replace")
+    yield from _walk(text, keys)
+    if broken:
+        yield ValueError(broken)
+
+
+def _walk(text: str, keys: Sequence[str]) -> Iterator[Record]:
+    place, depth = _SPACE.match(text, 0).end(), 0  # type: ignore[union-attr]
+    while place < len(text):
+        if text[place] == "[":
+            depth, place = depth + 1, place + 1
+        elif text[place] in "]}" and depth:
+            depth, place = depth - 1, place + 1
+        elif keys and depth == 0 and (opened := _envelope(keys).match(text, place)):
+            depth, place = 2, opened.end()
+        else:
+            end, found = _one(text, place, keys, inside=depth > 0)
+            yield from found
+            place = end
+        place = _SPACE.match(text, place).end()  # type: ignore[union-attr]
+        if depth == 1 and text[place : place + 1] == '"':  # what follows the records in an envelope
+            place, depth = _close(text, place), 0
+    if depth:
+        yield ValueError("the document ends before its list of records does")
+
+
+def _one(text: str, place: int, keys: Sequence[str], *, inside: bool) -> tuple[int, list[Record]]:
+    """Read one value; return where it ends and the records in it."""
+    try:
+        value, end = _decode(text, place)
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
+        line = text.count("\n", 0, getattr(error, "pos", place)) + 1
+        following = _NEXT.search(text, place)
+        end = following.end() if following and not inside else len(text)
+        return end, [ValueError(f"not JSON at line {line}: {reason}")]
+    if not inside and isinstance(value, dict):
+        for key in keys:
+            if isinstance(value.get(key), list):
+                return end, [_dump(item) for item in value[key]]
+    return end, [text[place:end]]
+
+
+def _dump(value: object) -> Record:
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        return ValueError(f"cannot be written as JSON: {error}")
+
+
+def _close(text: str, place: int) -> int:
+    """Pass over the other members of an envelope, from a member's name to behind the closing brace."""
+    while place < len(text) and text[place] != "}":
+        try:
+            _, place = _decode(text, place)
+            place = _SPACE.match(text, place).end()  # type: ignore[union-attr]
+            if text[place : place + 1] == ":":
+                place = _SPACE.match(text, place + 1).end()  # type: ignore[union-attr]
+        except (json.JSONDecodeError, RecursionError):
+            return len(text)
+    return place + 1
+
+
+def _envelope(keys: Sequence[str]) -> re.Pattern[str]:
+    return re.compile(r'\s*\{\s*"(?:' + "|".join(map(re.escape, keys)) + r')"\s*:\s*\[')
