@@ -63,11 +63,15 @@ def test_columns_are_what_the_records_say(records):
     for got, record in zip(found, records, strict=True):
         want = plain(record)
         odd = {k for k, v in want.items() if isinstance(v, list) and k not in lists}
-        assert {k: v for k, v in got.items() if k not in odd} == {
-            k: v for k, v in listed(want, lists).items() if k not in odd
-        }
-        for name in odd:  # another row's list holds objects: the texts are kept
-            assert orjson.loads(got[name]) is not None
+        assert got.keys() == want.keys()
+        for name, value in listed(want, lists).items():
+            nested = name in odd or (isinstance(value, str) and value.startswith("[") and got[name] != value)
+            if nested:  # a list with objects in it, in this row or another: its JSON text is kept
+                expected = value if isinstance(value, list) else orjson.loads(value)
+                kept = orjson.loads(got[name])
+                assert [text(item) for item in kept if item is not None] == expected or kept == expected
+            else:
+                assert got[name] == value
 
 
 def test_bad_rows_say_why_and_leave_the_others():

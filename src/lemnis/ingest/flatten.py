@@ -56,8 +56,11 @@ class Flat:
     bad: Bad
 
 
-def flatten(texts: Array, *, depth: int = 0) -> Flat:
-    """Turn JSON objects into columns; a row that is no object, or nested too deep, is in ``bad``."""
+def flatten(texts: Array, *, keep: frozenset[str] = frozenset(), depth: int = 0) -> Flat:
+    """Turn JSON objects into columns; a row that is no object, or nested too deep, is in ``bad``.
+
+    Of the objects named in ``keep`` the JSON text is kept too, as a column beside those of its members.
+    """
     count = len(texts)
     pairs = _pairs(texts)
     bad = {int(row): "" for row in np.flatnonzero(~_valid(pairs))}
@@ -69,8 +72,10 @@ def flatten(texts: Array, *, depth: int = 0) -> Flat:
         columns[name] = column
         if odd:
             nested.append(name)
+    kept = {name: columns[name] for name in keep if name in columns}
     if nested:
         _unfold(texts, columns, nested, bad, depth)
+        columns |= kept
     return Flat(columns, bad)
 
 

@@ -195,7 +195,7 @@ def _process(row: Row, main: dict[str, str], by_type: dict[str, Record], node: s
     row["CommandLine"] = command or before.command or title or None
     row["CurrentDirectory"] = by_type["CWD"].fields.get("cwd") if "CWD" in by_type else main.get("cwd")
     uid = main.get("euid") or main.get("uid")
-    row["User"] = main.get("EUID") or main.get("UID") or uid
+    row["User"] = main.get("EUID") or main.get("UID") or ("root" if uid == "0" else uid)
     login = main.get("auid")
     row["LoginUser"] = None if login in {None, _UNSET} else main.get("AUID") or login
     if parent is not None:
@@ -224,6 +224,8 @@ def _address(row: Row, main: dict[str, str], by_type: dict[str, Record]) -> None
         return
     side = "Destination" if main.get("SYSCALL") in _OUTWARD else "Source"
     row[f"{side}Ip"], row[f"{side}Port"] = address, port
+    if side == "Destination":
+        row["Initiated"] = "true"
 
 
 def _file(row: Row, main: dict[str, str], records: list[Record]) -> None:

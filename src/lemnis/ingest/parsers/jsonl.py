@@ -1,6 +1,8 @@
 """JSON: one object a line, or documents that hold records (see ``_documents``).
 
-Option ``records_at``: the member, or members, of an envelope that list the records.
+Options: ``records_at``, the member (or members) of an envelope that list the records; ``lift``, an object
+whose members are named as if they stood outside it; ``texts``, objects whose JSON text is kept beside their
+members.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import pyarrow as pa
 
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
-from lemnis.ingest.flatten import flatten
+from lemnis.ingest.flatten import Columns, coalesce, flatten
 from lemnis.ingest.parsers import Options, Parsed, Start, _documents
 from lemnis.ingest.streams import KEPT_RAW, MAX_BATCH_BYTES, Stream, lines
 
@@ -28,14 +30,18 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     keys = (at,) if isinstance(at, str) else tuple(at)
     if _documents.is_document(stream.head(_LOOK), keys):
         if whole:
-            yield from listed(stream.name, _documents.records(stream, keys), start)
+            yield from listed(stream.name, _documents.records(stream, keys), start, options)
         return
     for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
         rejects, position, offset = batch.rejects, batch.position, batch.offset
-        yield objects(stream.name, batch.texts, batch.numbers, rejects, position=position, offset=offset)
+        yield objects(
+            stream.name, batch.texts, batch.numbers, rejects, options, position=position, offset=offset
+        )
 
 
-def listed(name: str, found: Iterator[str | ValueError], start: Start) -> Iterator[Parsed]:
+def listed(
+    name: str, found: Iterator[str | ValueError], start: Start, options: Options | None = None
+) -> Iterator[Parsed]:
     """Yield records that come one by one, in batches; those up to ``start`` are left out."""
     numbered = islice(enumerate(found, 1), start.position, None)
     some: list[tuple[int, str | ValueError]] = []
@@ -44,19 +50,19 @@ def listed(name: str, found: Iterator[str | ValueError], start: Start) -> Iterat
         some.append((number, record))
         size += len(record) if isinstance(record, str) else 0
         if len(some) >= _BATCH or size >= MAX_BATCH_BYTES:
-            yield _batch(name, some)
+            yield _batch(name, some, options)
             some, size = [], 0
     if some:
-        yield _batch(name, some)
+        yield _batch(name, some, options)
 
 
-def _batch(name: str, some: list[tuple[int, str | ValueError]]) -> Parsed:
+def _batch(name: str, some: list[tuple[int, str | ValueError]], options: Options | None) -> Parsed:
     texts = pa.array([text for _, text in some if isinstance(text, str)], pa.string())
     numbers = np.array([number for number, text in some if isinstance(text, str)], np.int64)
     rejects = tuple(
         Reject(Location(name, record=number), str(text)) for number, text in some if not isinstance(text, str)
     )
-    return objects(name, texts, numbers, rejects, position=some[-1][0], offset=0)
+    return objects(name, texts, numbers, rejects, options, position=some[-1][0], offset=0)
 
 
 def objects(
@@ -64,13 +70,15 @@ def objects(
     texts: pa.StringArray,
     numbers: npt.NDArray[np.int64],
     rejects: tuple[Reject, ...],
+    options: Options | None = None,
     *,
     position: int,
     offset: int,
 ) -> Parsed:
     """Turn JSON texts into records; those that are no objects join the rejects."""
-    flat = flatten(texts)
-    columns = flat.columns
+    asked = options or {}
+    flat = flatten(texts, keep=frozenset(asked.get("texts", ())))
+    columns = _lifted(flat.columns, asked["lift"]) if "lift" in asked else flat.columns
     found = list(rejects)
     if flat.bad:
         keep = np.ones(len(texts), bool)
@@ -84,6 +92,15 @@ def objects(
     table = pa.table(columns) if columns else empty(len(texts))
     found.sort(key=lambda reject: reject.at.record or 0)
     return Parsed(texts, table, pa.array(numbers, pa.int64()), tuple(found), position, offset)
+
+
+def _lifted(columns: Columns, name: str) -> Columns:
+    """Name the members of an object as if they stood outside it; what stands there already comes first."""
+    lifted: Columns = {}
+    for key in sorted(columns, key=lambda key: key.startswith(f"{name}.")):
+        plain = key.removeprefix(f"{name}.")
+        lifted[plain] = coalesce(lifted[plain], columns[key]) if plain in lifted else columns[key]
+    return lifted
 
 
 def empty(rows: int) -> pa.Table:

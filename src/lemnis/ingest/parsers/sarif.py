@@ -1,19 +1,27 @@
 """SARIF 2.1.0: each result with its tool, rule and run as one record.
 
-A record is ``{"tool", "rule", "run", "result"}``; the result is as the report has it.
+A record is ``{"tool", "rule", "run", "result"}``; the result is as the report has it. Beside its fields stand
+``uid``, ``path``, ``line``, ``end_line``, ``level``, ``security_severity``, ``cwe`` and ``report_time``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
+from lemnis.contracts.clock import to_iso
+from lemnis.contracts.ids import stable_id
 from lemnis.ingest.parsers import Options, Parsed, Start, jsonl
+from lemnis.ingest.parsers._columns import Row, table
 from lemnis.ingest.streams import BrokenStreamError, Stream
 
 _Object = dict[str, Any]
+_CWE = re.compile(r"(?i)cwe[-_/: ]*0*([1-9][0-9]{0,4})")
 _MAX_REPORT = 256_000_000
 _DRIVER = ("name", "version", "semanticVersion", "informationUri")
 _RUN = ("automationDetails", "versionControlProvenance", "baselineGuid", "invocations")
@@ -21,8 +29,73 @@ _RUN = ("automationDetails", "versionControlProvenance", "baselineGuid", "invoca
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:  # noqa: ARG001
     """Yield the results of a SARIF report."""
-    if whole:
-        yield from jsonl.listed(stream.name, _results(stream), start)
+    if not whole:
+        return
+    for parsed in jsonl.listed(stream.name, _results(stream), start):
+        rows = [_summary(orjson.loads(text), stream) for text in parsed.records.to_pylist()]  # type: ignore[arg-type]
+        extra, fields = table(rows), parsed.fields
+        for name in extra.column_names:
+            fields = fields.append_column(name, extra.column(name))
+        yield replace(parsed, fields=fields)
+
+
+def _summary(record: _Object, stream: Stream) -> Row:
+    """Say what every tool says in a place of its own: where, how bad, which weakness, what it is known by.
+
+    A report without times is as old as its file.
+    """
+    result, rule = record["result"], record["rule"]
+    properties = rule.get("properties") if isinstance(rule.get("properties"), dict) else {}
+    place = next((one for one in result.get("locations") or [] if isinstance(one, dict)), {})
+    physical = place.get("physicalLocation") or {}
+    region = physical.get("region") or {}
+    path = _path(str((physical.get("artifactLocation") or {}).get("uri") or ""))
+    default = (rule.get("defaultConfiguration") or {}).get("level")
+    line = region.get("startLine")
+    row: Row = {
+        "path": path or None,
+        "line": _text(line),
+        "end_line": _text(region.get("endLine", line)),
+        "level": _text(result.get("level") or default or "warning"),
+        "security_severity": _text(properties.get("security-severity")),
+        "cwe": _cwe(properties, rule),
+        "report_time": _time(record["run"]) or _modified(stream),
+    }
+    known = sorted((result.get("partialFingerprints") or result.get("fingerprints") or {}).items())
+    parts = [str(record["tool"].get("name")), str(result.get("ruleId") or rule.get("id"))]
+    message = result.get("message") or {}
+    where = [f"{key}={value}" for key, value in known] or [path, str(line), str(message.get("text"))]
+    row["uid"] = _text(result.get("guid")) or stable_id("fi", *parts, *where)
+    return row
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _path(uri: str) -> str:
+    return unquote(uri.removeprefix("file://"))
+
+
+def _cwe(properties: _Object, rule: _Object) -> str | None:
+    """Find a weakness number in a rule's tags or relations, however the tool writes it."""
+    found = _CWE.search(orjson.dumps([properties, rule.get("relationships")]).decode())
+    return f"CWE-{int(found[1])}" if found else None
+
+
+def _time(run: _Object) -> str | None:
+    for invocation in run.get("invocations") or []:
+        for name in ("endTimeUtc", "startTimeUtc"):
+            if isinstance(invocation, dict) and isinstance(invocation.get(name), str):
+                return str(invocation[name])
+    return None
+
+
+def _modified(stream: Stream) -> str | None:
+    try:
+        return to_iso(int(stream.path.stat().st_mtime * 1000))
+    except OSError:
+        return None
 
 
 def _results(stream: Stream) -> Iterator[str | ValueError]:
