@@ -21,6 +21,7 @@ MANIFESTS: Mapping[str, str] = MappingProxyType(
     {
         "sources": "source.yaml",
         "detections": "rule.yml",
+        "correlations": "grouping.yaml",
         "policies": "policy.yaml",
         "playbooks": "playbook.yaml",
         "scanners": "scanner.yaml",

@@ -125,10 +125,14 @@ class IncidentChange:
     """What correlation says of an incident: it exists, and these alerts joined it, for these reasons.
 
     ``incident_id`` is deterministic: derived from the first alert of the group. ``reasons`` maps an alert
-    id to the entities and the earlier alerts through which it joined.
+    id to the entities and the earlier alerts through which it joined. ``risk`` is the group's, ``because``
+    says how it came about, ``decisive`` is the event time at which it was enough to open the incident.
     """
 
     incident_id: str
     alerts: tuple[Alert, ...]
     reasons: Mapping[str, tuple[str, ...]]
     merged_from: tuple[str, ...] = ()
+    risk: int = 0
+    because: str = ""
+    decisive: int = 0

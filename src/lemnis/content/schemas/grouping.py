@@ -1,0 +1,80 @@
+"""``grouping.yaml``: what ties alerts together, and when what is tied together is an incident."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Literal
+
+import pydantic
+
+from lemnis.content.schemas import Model
+from lemnis.contracts.alerts import EntityKind
+
+SeverityName = Literal["unknown", "informational", "low", "medium", "high", "critical", "fatal"]
+_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SPAN = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
+
+
+def _span(value: object) -> object:
+    """Read ``15m`` as milliseconds."""
+    if isinstance(value, str):
+        found = _SPAN.fullmatch(value)
+        if found is None:
+            raise ValueError("not a span of time; write 90s, 15m, 4h or 7d")
+        return int(found[1]) * _UNITS[found[2]]
+    raise ValueError("a span of time needs its unit; write 90s, 15m, 4h or 7d")
+
+
+Span = Annotated[int, pydantic.BeforeValidator(_span), pydantic.Field(le=30 * 86_400_000)]
+
+
+class Tie(Model):
+    """What sharing an entity weighs for two alerts at most ``within`` apart, both of at least ``from``."""
+
+    within: Span
+    weight: int = pydantic.Field(ge=1, le=100)
+    at_least: SeverityName = pydantic.Field(default="unknown", alias="from")
+
+
+class Common(Model):
+    """Entities that say little: names (``*`` and ``?`` stand for anything) or, of addresses, networks."""
+
+    kind: EntityKind
+    values: tuple[str, ...] = pydantic.Field(min_length=1)
+    at_most: int = pydantic.Field(default=0, ge=0, le=99)
+    because: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _networks(self) -> Common:
+        if self.kind is EntityKind.ADDRESS:
+            for value in self.values:
+                if not any(wild in value for wild in "*?"):
+                    ipaddress.ip_network(value)
+        return self
+
+
+class Risk(Model):
+    """What a group of alerts amounts to: each rule once by its severity, each tactic after the first."""
+
+    open_at: int = pydantic.Field(ge=1)
+    severity: dict[SeverityName, Annotated[int, pydantic.Field(ge=0, le=1000)]]
+    tactic: int = pydantic.Field(default=0, ge=0, le=1000)
+
+    @pydantic.field_validator("severity")
+    @classmethod
+    def _complete(cls, value: dict[SeverityName, int]) -> dict[SeverityName, int]:
+        missing = [name for name in SeverityName.__args__ if name not in value]  # type: ignore[attr-defined]
+        if missing:
+            raise ValueError(f"nothing is said of {', '.join(missing)}")
+        return value
+
+
+class Grouping(Model):
+    """How alerts become incidents."""
+
+    title: str
+    description: str = ""
+    ties: dict[EntityKind, Annotated[tuple[Tie, ...], pydantic.Field(min_length=1)]]
+    common: tuple[Common, ...] = ()
+    risk: Risk
