@@ -1,0 +1,129 @@
+"""What the lake shows of an incident: processes, containers of their hosts, requests around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.contracts.alerts import Alert, Entity, EntityKind
+from lemnis.graph import observed
+from lemnis.graph.process_tree import Container, Started, Tree, container_of
+from lemnis.graph.requests import AFTER, BEFORE, Behind, Request, behind
+from lemnis.store.columns import leaf
+from lemnis.store.lake import Lake
+from lemnis.store.rows import uids
+
+REACH = 30 * 86_400_000  # ms: how long before an alert a container may have been started
+_NETWORK_ACTIVITY, _FILE_ACTIVITY = 4001, 1001
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A process that an alert is about, with its ancestors, and its container if it ran in one."""
+
+    alert: Alert
+    process: Started
+    chain: tuple[Started, ...]
+    container: Container | None
+
+    @property
+    def entity(self) -> Entity:
+        """The process as an entity: as the alert has it, if it has one only."""
+        own = [one for one in self.alert.entities if one.kind is EntityKind.PROCESS]
+        return (
+            own[0] if len(own) == 1 else Entity(EntityKind.PROCESS, f"{self.process.host}/{self.process.pid}")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The processes behind an incident's alerts, earliest first, and all that was read around them."""
+
+    alerts: tuple[Alert, ...]
+    seen: tuple[Seen, ...]
+    tree: Tree
+    containers: tuple[Container, ...]
+    requests: tuple[Request, ...]
+
+    def inside(self, one: Seen) -> list[Started]:
+        """Return the chain of a process below its container's first process: what was started in it."""
+        if one.container is None:
+            return list(one.chain)
+        return [link for link in one.chain if link.pid != one.container.pid]
+
+    def behind(self, one: Seen) -> list[Behind]:
+        """Return the requests behind a process."""
+        return behind(self.inside(one), self.requests)
+
+    def of(self, container: Container) -> list[Seen]:
+        """Return what was seen in a container."""
+        return [one for one in self.seen if one.container and one.container.id == container.id]
+
+
+def look(lake: Lake, alerts: Sequence[Alert]) -> Scene:
+    """Read what the lake has around some alerts."""
+    ordered = tuple(sorted(alerts, key=lambda one: (one.time, one.id)))
+    if not ordered:
+        return Scene((), (), Tree({}), (), ())
+    first, last = ordered[0].time, ordered[-1].time
+    about = _processes(lake, ordered, first, last)
+    hosts = {host for found in about.values() for host, _, _ in found}
+    starts: list[Started] = []
+    named: list[pa.Table] = []
+    for batch in lake.scan(observed.PROCESS_ACTIVITY, start=first - REACH, end=last + AFTER):
+        table = observed.on_hosts(batch.table, hosts)
+        if table.num_rows:
+            starts.extend(observed.started(table))
+            named.append(table)
+    tree, containers = Tree.of(starts), tuple(observed.containers(named))
+    seen = [
+        one
+        for alert in ordered
+        for host, pid, at in about.get(alert.id, ())
+        if (one := _seen(alert, tree.at(host, pid, at), tree, containers)) is not None
+    ]
+    moments = [one.process.at for one in seen]
+    requests = _requests(lake, min(moments), max(moments)) if moments else ()
+    return Scene(ordered, tuple(seen), tree, containers, tuple(requests))
+
+
+def _seen(alert: Alert, process: Started | None, tree: Tree, containers: Sequence[Container]) -> Seen | None:
+    if process is None:
+        return None
+    found = container_of(process, tree, containers)
+    if found is None:
+        return Seen(alert, process, tuple(tree.ancestors(process)), None)
+    return Seen(alert, process, tuple(found[1]), found[0])
+
+
+def _processes(
+    lake: Lake, alerts: Sequence[Alert], first: int, last: int
+) -> dict[str, list[tuple[str, int, int]]]:
+    """Return the processes (host, number, when) that each alert's events name, by alert id."""
+    wanted = {uid: alert.id for alert in alerts for uid in alert.event_uids}
+    found: dict[str, list[tuple[str, int, int]]] = {}
+    for kind, path in (
+        (observed.PROCESS_ACTIVITY, "process.pid"),
+        (_NETWORK_ACTIVITY, "actor.process.pid"),
+        (_FILE_ACTIVITY, "actor.process.pid"),
+    ):
+        for batch in lake.scan(kind, start=first, end=last + 1):
+            chosen = batch.table.filter(pc.is_in(uids(batch.table), pa.array(list(wanted), pa.string())))
+            for uid, host, pid, at in _rows(chosen, path):
+                if pid is not None:
+                    found.setdefault(wanted[uid], []).append((host or "", pid, at))
+    return found
+
+
+def _rows(table: pa.Table, path: str) -> Iterator[tuple[Any, ...]]:
+    columns = (leaf(table, name) for name in ("metadata.uid", "device.hostname", path, "time"))
+    return zip(*([None] * table.num_rows if c is None else c.to_pylist() for c in columns), strict=True)
+
+
+def _requests(lake: Lake, first: int, last: int) -> Iterator[Request]:
+    for batch in lake.scan(observed.HTTP_ACTIVITY, start=first - BEFORE, end=last + AFTER):
+        yield from observed.requests(batch.table)

@@ -1,0 +1,286 @@
+"""From an incident to the line of code and its owner: each hop with its evidence, or broken and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from lemnis import app
+from lemnis.app import scene as scenes
+from lemnis.app import settings
+from lemnis.app.scene import Scene, Seen
+from lemnis.contracts.alerts import Alert, Entity, EntityKind
+from lemnis.contracts.errors import InputError, IntegrityError, NotFoundError
+from lemnis.contracts.findings import Finding, Health
+from lemnis.contracts.ids import Json
+from lemnis.contracts.provenance import Edge, Hop, Strength
+from lemnis.graph import code_edges
+from lemnis.graph.attestation import Build
+from lemnis.graph.codeowners import PLACES
+from lemnis.graph.process_tree import Container, instance_of, runs_in
+from lemnis.graph.requests import Behind
+from lemnis.graph.source_line import Located, locate, read
+from lemnis.graph.store import Graph, walk
+from lemnis.store.git import Repository
+
+NEAR = 3  # how many requests that were merely near in time are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a chain ends in the code: repository, deployed commit, line, and who brought it in."""
+
+    name: str
+    repository: Repository
+    deployed: str
+    located: Located
+    culprit: str = ""
+    text: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """One chain, from the first process that an alert saw in a container; ``others`` are seen there too."""
+
+    first: Seen
+    others: int
+    behind: tuple[Behind, ...]
+    hops: tuple[Hop, ...]
+    source: Source | None
+
+    @property
+    def holds(self) -> bool:
+        """Say whether every hop holds."""
+        return not any(hop.broken for hop in self.hops)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The chains of an incident or alert, one a container, and the alerts that name no process."""
+
+    subject: str
+    scene: Scene
+    chains: tuple[Chain, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Say whether there is a chain and every hop of every chain holds."""
+        return bool(self.chains) and all(chain.holds for chain in self.chains)
+
+    @property
+    def hops(self) -> list[Hop]:
+        """Return the hops of all chains."""
+        return [hop for chain in self.chains for hop in chain.hops]
+
+
+def trace(workspace: app.Workspace, subject: str) -> Trace:
+    """Trace an incident or an alert; the edges that were found are added to the graph.
+
+    Raises NotFoundError where there is no such incident or alert, or none of its alerts is about a process.
+    """
+    return trace_alerts(workspace, subject, alerts_of(workspace, subject))
+
+
+def alerts_of(workspace: app.Workspace, subject: str) -> list[Alert]:
+    """Return the alerts of an incident (of the one that took it in, if it was merged), or the one alert."""
+    from lemnis.app.watch import views
+    from lemnis.incidents.entries import ALERT, read_alert
+
+    journal = app.journal(workspace)
+    entry = journal.get(subject)
+    if entry is not None and entry.kind == ALERT:
+        return [read_alert(entry)]
+    incidents = views(journal)
+    incident = incidents.get(subject)
+    while incident is not None and incident.merged_into:
+        incident = incidents.get(incident.merged_into)
+    if incident is None:
+        raise NotFoundError(f"no incident or alert {subject!r}", fix="`lemnis incident list` shows them")
+    found = (journal.get(alert) for alert in incident.alert_ids)
+    return [read_alert(one) for one in found if one is not None]
+
+
+def trace_alerts(workspace: app.Workspace, subject: str, alerts: Sequence[Alert]) -> Trace:
+    """Trace some alerts."""
+    scene = scenes.look(app.lake(workspace), alerts)
+    if not scene.seen:
+        raise NotFoundError(
+            f"no alert of {subject} is about a process that the lake has",
+            fix="a trace starts from a process: is a source of process starts read (`lemnis sources`)?",
+        )
+    chains = tuple(_chain(workspace, scene, group) for group in _by_container(scene))
+    Graph(app.engine(workspace)).renew([hop.edge for chain in chains for hop in chain.hops])
+    return Trace(subject, scene, chains)
+
+
+def _by_container(scene: Scene) -> list[list[Seen]]:
+    """Group what was seen by container; what ran in none counts only where nothing ran in one."""
+    groups: dict[str, list[Seen]] = {}
+    for one in scene.seen:
+        groups.setdefault(one.container.id if one.container else "", []).append(one)
+    bare = groups.pop("", [])
+    return list(groups.values()) or [bare]
+
+
+def _chain(workspace: app.Workspace, scene: Scene, group: Sequence[Seen]) -> Chain:
+    """Follow one container's chain to its end."""
+    told = [(one, found) for one in group if (found := scene.behind(one)) and found[0].text]
+    first, behind = told[0] if told else (group[0], scene.behind(group[0])[:NEAR])
+    behind = [one for one in behind if one.injected] or [one for one in behind if one.text] or behind
+    follower = _Follower(workspace, scene, first, behind)
+    source = follower.follow()
+    hops = walk(first.entity, lambda entity: [edge for edge in follower.edges if edge.source == entity])
+    return Chain(first, len(group) - 1, tuple(behind), tuple(hops), source)
+
+
+@dataclass(slots=True)
+class _Follower:
+    """Gathers edge after edge, up to the first that does not hold."""
+
+    workspace: app.Workspace
+    scene: Scene
+    first: Seen
+    behind: Sequence[Behind]
+    edges: list[Edge] = field(default_factory=list)
+
+    def follow(self) -> Source | None:
+        """Go from the process to the code; return where that is."""
+        edge = runs_in(self.first.entity, self.first.process, self.scene.tree, self.scene.containers)
+        if edge is None or self.first.container is None:
+            self.edges.append(_no_container(self.first, self.scene.containers))
+            return None
+        self.edges.append(_with(edge, alert=self.first.alert.id, rule=self.first.alert.title))
+        self.edges.append(_image(self.first.container))
+        if self.edges[-1].strength is Strength.BROKEN:
+            return None
+        build, found = _build(self.workspace, self.edges[-1].target)
+        self.edges.extend(found)
+        if build is None:
+            return None
+        try:
+            repository = settings.repository(self.workspace, build.repository)
+            repository.resolve(build.commit)
+        except InputError as error:
+            self._break("has_line", EntityKind.SOURCE_LINE, "repository", str(error))
+            return None
+        return self._code(build, repository)
+
+    def _code(self, build: Build, repository: Repository) -> Source | None:
+        """Add the hops in the code: line, introducing commit, owner."""
+        findings, trouble = _findings(self.workspace, repository, build.commit)
+        files = dict(repository.tree(build.commit))
+        commands = [link.command for link in self.scene.inside(self.first)]
+        paths = [one.request.path for one in self.behind]
+        located = locate(read(files.items()), paths, findings, commands)
+        if located is None:
+            reason = trouble or "no scanner reports anything in this commit"
+            self._break("has_line", EntityKind.SOURCE_LINE, "findings", reason)
+            return None
+        lines = files[located.path].decode(errors="replace").splitlines()
+        text = lines[located.line - 1].strip() if located.line <= len(lines) else ""
+        edge = code_edges.line(self.edges[-1].target, located, text, self.behind)
+        self.edges.append(_with(edge, scanners=trouble) if trouble else edge)
+        line = edge.target
+        culprit = self._blame(line, repository, build.commit, located)
+        place = next((place for place in PLACES if place in files), "")
+        rules = files[place].decode(errors="replace") if place else ""
+        owned = code_edges.owned(line, located.path, place, rules)
+        self.edges.append(owned)
+        known = settings.load(self.workspace).repository(build.repository)
+        return Source(
+            name=known.name if known else build.repository,
+            repository=repository,
+            deployed=build.commit,
+            located=located,
+            culprit=culprit,
+            text=text,
+            owner="" if owned.strength is Strength.BROKEN else owned.target.value,
+        )
+
+    def _blame(self, line: Entity, repository: Repository, deployed: str, located: Located) -> str:
+        """Add the commit that wrote the line; return it."""
+        blame = repository.blame(deployed, located.path, located.line)
+        history = repository.commits(deployed)
+        places = {one.id: number for number, one in enumerate(history)}
+        wrote = history[places[blame.commit]] if blame.commit in places else None
+        after = len(history) - 1 - places.get(blame.commit, len(history) - 1)
+        self.edges.append(code_edges.introduced(line, blame, wrote, deployed, after))
+        return blame.commit
+
+    def _break(self, relation: str, kind: EntityKind, method: str, reason: str) -> None:
+        self.edges.append(code_edges.broken(self.edges[-1].target, relation, kind, method, reason))
+
+
+def _findings(
+    workspace: app.Workspace, repository: Repository, commit: str
+) -> tuple[tuple[Finding, ...], str]:
+    """Scan a commit; return its findings, and what a scanner could not look at."""
+    from lemnis.content import yaml
+    from lemnis.content.library import Library
+    from lemnis.content.schemas.scanner import Scanner
+    from lemnis.scan.history import history
+
+    items = Library.open(workspace.content).items("scanners").values()
+    scanners = [yaml.load(item.manifest, Scanner) for item in items]
+    deployed = [one for one in repository.commits(commit) if one.id == commit]
+    report = history(repository, deployed, scanners)[commit]
+    bad = [f"{one.tool}: {'; '.join(one.errors)}" for one in report.health if one.state is not Health.OK]
+    return report.findings, "; ".join(bad)
+
+
+def _image(container: Container) -> Edge:
+    if container.image_digest:
+        return instance_of(container)
+    return code_edges.broken(
+        Entity(EntityKind.CONTAINER, container.id), "instance_of", EntityKind.IMAGE, "runtime_record",
+        "the runtime did not say which image it runs", events=list(container.uids),
+    )  # fmt: skip
+
+
+def _no_container(first: Seen, containers: Sequence[Container]) -> Edge:
+    known = "no container's first process is among its ancestors" if containers else "no container is known"
+    return code_edges.broken(
+        first.entity, "runs_in", EntityKind.CONTAINER, "process_tree",
+        f"{known} on {first.process.host or '?'}",
+        events=[link.uid for link in first.chain],
+        chain=[f"{link.pid} {link.program}".strip() for link in first.chain],
+    )  # fmt: skip
+
+
+def _build(workspace: app.Workspace, image: Entity) -> tuple[Build | None, list[Edge]]:
+    """Find an image's attestations through the journal and verify them; the first that holds counts."""
+    from lemnis.graph import attestation
+
+    trusted = settings.trusted(workspace)
+    why: list[str] = []
+    kept: list[str] = []
+    for digest in _attestations(workspace, image):
+        kept.append(digest)
+        try:
+            data = app.vault(workspace).get(digest)
+            build = attestation.verify(data, trusted, subject_digest=image.value, file=digest)
+        except (InputError, IntegrityError) as error:
+            why.append(error.what)
+            continue
+        return build, code_edges.built(image, build, digest)
+    if not kept:
+        reason = "no attestation of this image is in the journal"
+    else:
+        reason = "; ".join(why) + ("" if trusted else " (the settings name no trusted builder)")
+    facts: dict[str, Json] = {"attestations": kept}
+    return None, [code_edges.broken(image, "built_by", EntityKind.BUILD, "attestation", reason, **facts)]
+
+
+def _attestations(workspace: app.Workspace, image: Entity) -> Iterator[str]:
+    """Yield the vault digests of the attestations that the journal has of an image, the newest first."""
+    entries = list(app.journal(workspace).entries(kind="attestation", subject=str(image)))
+    yield from dict.fromkeys(str(entry.payload.get("digest", "")) for entry in reversed(entries))
+
+
+def _with(edge: Edge, **facts: Json) -> Edge:
+    """Return an edge with more evidence."""
+    return Edge(
+        edge.source, edge.target, edge.relation, edge.method, edge.strength, {**edge.evidence, **facts},
+        edge.valid_from, edge.valid_to,
+    )  # fmt: skip
