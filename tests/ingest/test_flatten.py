@@ -2,10 +2,12 @@
 
 import orjson
 import pyarrow as pa
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lemnis.ingest.flatten import MAX_DEPTH, flatten
+from lemnis.ingest import flatten as flattening
+from lemnis.ingest.flatten import MAX_DEPTH, few, flatten
 
 NAMES = st.text(st.sampled_from("ab/~'\"$.é\\ "), min_size=1, max_size=3)
 SCALARS = (
@@ -21,6 +23,11 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 OBJECTS = st.dictionaries(NAMES, VALUES, max_size=4)
+
+
+@pytest.fixture(autouse=True, params=[0, 48], ids=["native", "few"])
+def way(request, monkeypatch):
+    monkeypatch.setattr(flattening, "_FEW", request.param)
 
 
 def text(value):
@@ -53,7 +60,7 @@ def listed(record, lists):
     return {k: v if k not in lists or isinstance(v, list) else [v] for k, v in record.items()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(OBJECTS, min_size=1, max_size=6))
 def test_columns_are_what_the_records_say(records):
     flat = flatten(pa.array([orjson.dumps(r).decode() for r in records]))
@@ -80,7 +87,7 @@ def test_bad_rows_say_why_and_leave_the_others():
         '{"a":1}',
         "{",
         "[1]",
-        '{"a":%s}' % deep,
+        f'{{"a":{deep}}}',
         '{"a":"x","a":"y","A":2}',
         '{"b":"\\ud800"}',
         '{"c":{"d":[1,2]}}',
@@ -98,3 +105,16 @@ def test_bad_rows_say_why_and_leave_the_others():
 def test_text_that_looks_like_json_stays_text():
     flat = flatten(pa.array([orjson.dumps({"agent": '{"x":1}', "path": "[1]", "real": {"x": 1}}).decode()]))
     assert rows(flat.columns, 1) == [{"agent": '{"x":1}', "path": "[1]", "real.x": "1"}]
+
+
+def test_of_two_values_of_one_name_both_ways_take_the_same():
+    texts = pa.array(
+        [
+            '{"a.b":"flat","a":{"b":"nested"}}',
+            '{"a":{"b":"nested"},"a.b":"flat"}',
+            '{"a":1,"a":2}',
+            '{"a":{"b":1},"a":{"b":2}}',
+        ]
+    )
+    flat = flatten(texts)
+    assert rows(flat.columns, 4) == rows(few(texts).columns, 4)

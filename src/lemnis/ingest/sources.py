@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
@@ -17,7 +18,7 @@ from lemnis.ingest.mapping_conditions import holds
 from lemnis.ingest.parsers import Parsed, Start
 from lemnis.ingest.streams import BrokenStreamError, Head, Stream
 
-_SAMPLE = 262_144
+_SAMPLE = 65_536
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ class Sources:
         """
         head = stream.head(_SAMPLE)
         sample = Head(stream, head, whole=len(head) < _SAMPLE)
+        look = _Look(sample)
         scores = []
         for source in self.by_name.values():
-            hits = _hits(source, stream, sample)
+            hits = look.hits(source, stream.path.name)
             if hits > 0:
                 scores.append((hits, _strictness(source.file.recognise), source.name))
         if not scores:
@@ -82,34 +84,44 @@ def _strictness(recognise: Recognise) -> int:
     return sum(bool(part) for part in (recognise.files, recognise.starts, recognise.line, recognise.fields))
 
 
-def _hits(source: LoadedSource, stream: Stream, sample: Head) -> float:
-    """Return the share of the first records that a source recognises; 1 where its bytes are enough."""
-    recognise = source.file.recognise
-    name = stream.path.name.removesuffix(".gz").removesuffix(".zst").lower()
-    if recognise.files and not any(fnmatch(name, pattern.lower()) for pattern in recognise.files):
-        return 0
-    if recognise.starts and not any(sample.data.startswith(start.encode()) for start in recognise.starts):
-        return 0
-    if recognise.line is not None and not re2.search(recognise.line, sample.first_line()):
-        return 0
-    if recognise.fields is None:
-        return 1 if _strictness(recognise) else 0
-    parser = parsers.get(source.file.parser)
-    magic = getattr(parser, "MAGIC", None)
-    if magic and sample.data.startswith(magic):
-        return 1
-    read = good = 0
-    for parsed in _parsed(source, sample):
-        read += len(parsed.records) + len(parsed.rejects)
-        columns = RawColumns(parsed.fields)
-        if columns.count:
-            good += int(holds(recognise.fields, columns, frozenset(source.file.ignore_case)).sum())
-    return good / read if read else 0
+class _Look:
+    """A look at a file's first bytes by the eyes of several sources; what two of them parse alike, once."""
 
+    def __init__(self, sample: Head) -> None:
+        self._sample = sample
+        self._parsed: dict[str, list[Parsed]] = {}
 
-def _parsed(source: LoadedSource, sample: Head) -> Iterator[Parsed]:
-    parser = parsers.get(source.file.parser)
-    try:
-        yield from parser.parse(sample, source.file.options, Start(), whole=sample.whole)
-    except BrokenStreamError:
-        return
+    def hits(self, source: LoadedSource, name: str) -> float:
+        """Return the share of the first records that a source recognises; 1 where the bytes are enough."""
+        recognise, sample = source.file.recognise, self._sample
+        plain = name.lower().removesuffix(".gz").removesuffix(".zst")
+        if recognise.files and not any(fnmatch(plain, pattern.lower()) for pattern in recognise.files):
+            return 0
+        if recognise.starts and not any(sample.data.startswith(one.encode()) for one in recognise.starts):
+            return 0
+        if recognise.line is not None and not re2.search(recognise.line, sample.first_line()):
+            return 0
+        if recognise.fields is None:
+            return 1 if _strictness(recognise) else 0
+        magic = getattr(parsers.get(source.file.parser), "MAGIC", None)
+        if magic and sample.data.startswith(magic):
+            return 1
+        read = good = 0
+        for parsed in self._parse(source):
+            read += len(parsed.records) + len(parsed.rejects)
+            columns = RawColumns(parsed.fields)
+            if len(parsed.records):
+                good += int(holds(recognise.fields, columns, frozenset(source.file.ignore_case)).sum())
+        return good / read if read else 0
+
+    def _parse(self, source: LoadedSource) -> list[Parsed]:
+        key = f"{source.file.parser} {source.file.options!r}"
+        if key not in self._parsed:
+            parser, sample = parsers.get(source.file.parser), self._sample
+            fits = getattr(parser, "fits", None)
+            self._parsed[key] = []
+            if fits is None or fits(sample.data):
+                with suppress(BrokenStreamError):
+                    found = parser.parse(sample, source.file.options, Start(), whole=sample.whole)
+                    self._parsed[key] = list(found)
+        return self._parsed[key]

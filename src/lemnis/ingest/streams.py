@@ -6,13 +6,12 @@ what was read before that stands.
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +29,7 @@ MAX_RATIO = 400
 RATIO_FLOOR = 256_000_000
 KEPT_RAW = 65_536
 STDIN = "-"
+_PACKED = 1024
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _BOM8 = b"\xef\xbb\xbf"
@@ -115,8 +115,6 @@ class Stream:
                 yield from _decompressed(file, size)
         except OSError as error:
             raise BrokenStreamError(f"cannot be read: {error.strerror or error}") from error
-        except (EOFError, zlib.error, zstandard.ZstdError) as error:
-            raise BrokenStreamError(f"the compressed file is damaged: {error}") from error
 
 
 class Head(Stream):
@@ -150,21 +148,48 @@ class Head(Stream):
 def _decompressed(file: BinaryIO, size: int) -> Iterator[bytes]:
     start = file.read(4)
     file.seek(0)
-    reader: BinaryIO
+    pieces: Iterator[bytes]
     if start.startswith(_GZIP):
-        reader = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]
+        pieces = _members(file, lambda: zlib.decompressobj(wbits=31))
     elif start == _ZSTD:
-        unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-        reader = unpacker.stream_reader(file, read_across_frames=True)
+        pieces = _members(file, zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj)
     else:
         yield from iter(lambda: file.read(size), b"")
         return
-    total = 0
-    while block := reader.read(size):
-        total += len(block)
+    total, held, broken = 0, bytearray(), None
+    while True:
+        try:
+            piece = next(pieces, b"")
+        except (EOFError, zlib.error, zstandard.ZstdError) as error:
+            piece, broken = b"", error
+        total += len(piece)
         if total > RATIO_FLOOR and total > MAX_RATIO * max(1, file.tell()):
             raise BrokenStreamError(f"it unpacks to more than {MAX_RATIO} times its size; unpack it yourself")
-        yield block
+        held += piece
+        if held and (not piece or len(held) >= size):
+            yield bytes(held)
+            held.clear()
+        if broken is not None:
+            raise BrokenStreamError(f"the compressed file is damaged: {broken}") from broken
+        if not piece:
+            return
+
+
+def _members(file: BinaryIO, make: Callable[[], Any]) -> Iterator[bytes]:
+    """Unpack one member after another, from so little input at a time that a bomb stays small."""
+    unpacker, data = make(), b""
+    begun = False
+    while data := (data or file.read(_PACKED)):
+        if piece := unpacker.decompress(data):
+            yield piece
+        begun = True
+        data = b""
+        if unpacker.eof:
+            data, unpacker, begun = unpacker.unused_data, make(), False
+            if data and not data.strip(b"\0"):  # padding after the last member
+                data = b""
+    if begun:
+        raise EOFError("it ends too early")
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,9 +107,8 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     """Yield the events of an audit log; it is read from its start, those done before ``start`` left out."""
     state, position, offset = _State(), 0, 0
     for batch in lines(stream, whole=whole):
-        done = batch.position <= start.position
         events, rejects = _events(batch, state, stream.name, start)
-        if not done and (events or rejects):
+        if events or rejects:
             yield _parsed(events, rejects, batch.position, batch.offset)
         position, offset = batch.position, batch.offset
     if whole and (left := [(event, _row(event, state)) for event in state.rest()]):

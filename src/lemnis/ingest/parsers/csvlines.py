@@ -38,6 +38,10 @@ class _Taken:
             for text, number in zip(texts, batch.numbers.tolist(), strict=True):
                 if not self.texts:
                     self.first = number
+                else:  # blank lines within a quoted value
+                    blank = [""] * (number - self.number - 1)
+                    self.texts += blank
+                    yield from (f"{line}\n" for line in blank)
                 self.texts.append(text)
                 self.number = number
                 yield text + "\n"

@@ -18,7 +18,7 @@ from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
 from lemnis.ingest.flatten import Columns, coalesce, flatten
 from lemnis.ingest.parsers import Options, Parsed, Start, _documents
-from lemnis.ingest.streams import KEPT_RAW, MAX_BATCH_BYTES, Stream, lines
+from lemnis.ingest.streams import KEPT_RAW, MAX_BATCH_BYTES, Head, Stream, lines
 
 _LOOK = 65_536
 _BATCH = 20_000
@@ -29,7 +29,7 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     at = options.get("records_at", ())
     keys = (at,) if isinstance(at, str) else tuple(at)
     if _documents.is_document(stream.head(_LOOK), keys):
-        if whole:
+        if whole or isinstance(stream, Head):
             yield from listed(stream.name, _documents.records(stream, keys), start, options)
         return
     for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
@@ -37,6 +37,11 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
         yield objects(
             stream.name, batch.texts, batch.numbers, rejects, options, position=position, offset=offset
         )
+
+
+def fits(head: bytes) -> bool:
+    """Say whether a stream that begins so can be JSON at all."""
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"["}
 
 
 def listed(

@@ -18,7 +18,7 @@ from lemnis.contracts.clock import to_iso
 from lemnis.contracts.ids import stable_id
 from lemnis.ingest.parsers import Options, Parsed, Start, jsonl
 from lemnis.ingest.parsers._columns import Row, table
-from lemnis.ingest.streams import BrokenStreamError, Stream
+from lemnis.ingest.streams import BrokenStreamError, Head, Stream
 
 _Object = dict[str, Any]
 _CWE = re.compile(r"(?i)cwe[-_/: ]*0*([1-9][0-9]{0,4})")
@@ -27,9 +27,14 @@ _DRIVER = ("name", "version", "semanticVersion", "informationUri")
 _RUN = ("automationDetails", "versionControlProvenance", "baselineGuid", "invocations")
 
 
+def fits(head: bytes) -> bool:
+    """Say whether a stream that begins so can be a SARIF report."""
+    return jsonl.fits(head) and (b'"runs"' in head or b"sarif" in head)
+
+
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:  # noqa: ARG001
     """Yield the results of a SARIF report."""
-    if not whole:
+    if not whole and not isinstance(stream, Head):
         return
     for parsed in jsonl.listed(stream.name, _results(stream), start):
         rows = [_summary(orjson.loads(text), stream) for text in parsed.records.to_pylist()]  # type: ignore[arg-type]

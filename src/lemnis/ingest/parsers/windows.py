@@ -17,10 +17,11 @@ import pyarrow.compute as _compute
 
 from lemnis.ingest.flatten import coalesce
 from lemnis.ingest.parsers import Options, Parsed, Start, _evtx, jsonl
-from lemnis.ingest.streams import Stream
+from lemnis.ingest.streams import BrokenStreamError, Stream
 
 pc: Any = _compute
 MAGIC = _evtx.MAGIC
+fits = jsonl.fits
 _TEXT = "#text"
 _ATTRIBUTES = "#attributes"
 _SYSTEM = ("Event.System.", "System.")
@@ -60,6 +61,16 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     else:
         found = jsonl.parse(stream, options, start, whole=whole)
     yield from map(_named, found)
+
+
+def first(stream: Stream) -> str | None:
+    """Return the first record of an event log file; None for other streams."""
+    if not stream.head(len(MAGIC)).startswith(MAGIC):
+        return None
+    try:
+        return next((record for record in _evtx.records(stream) if isinstance(record, str)), None)
+    except BrokenStreamError:
+        return None
 
 
 def _named(parsed: Parsed) -> Parsed:
