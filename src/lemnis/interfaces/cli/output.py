@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -42,11 +42,21 @@ def warn(text: str) -> None:
     messages.print(f"[yellow]warning:[/yellow] {escape(text)}")
 
 
-def show_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table; cells are shown as they are, never read as markup."""
+def show_table(
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Print a table; cells are shown as they are, never read as markup.
+
+    ``styles`` gives a row the style of its first cell's text.
+    """
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        cells = [escape(str(cell)) for cell in row]
+        table.add_row(*cells, style=(styles or {}).get(cells[0] if cells else ""))
     console.print(table)

@@ -1,0 +1,246 @@
+"""The batch matcher: every rule over every row of a frame, without a loop over rows.
+
+For each log source the rules that see it are gathered into a plan: their atoms by field, and for each rule
+the atoms of which one must match. A frame's columns are dictionary-encoded, each distinct value is matched
+once (and remembered), the hits become one bitmap a matched atom, and only rules whose needed atoms were hit
+are evaluated over the bitmaps.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.contracts.detection import Frame, Match, Offers
+from lemnis.detect.atoms import Atom, Expression, atoms_of, needed
+from lemnis.detect.field import Values
+
+Rows = npt.NDArray[np.int64]
+_PRESENCE = frozenset({"null", "exists"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column by its distinct values: the rows of value ``v`` are ``rows[start[v]:start[v + 1]]``."""
+
+    values: list[str]
+    start: Rows
+    rows: Rows
+    present: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The rules of one log source."""
+
+    rules: tuple[int, ...]
+    values: dict[str | None, Values]
+    presence: dict[str, tuple[tuple[int, bool], ...]]
+    references: tuple[tuple[int, Atom], ...]
+    by_atom: dict[int, tuple[int, ...]]
+    always: tuple[int, ...]
+    fields: frozenset[str]
+    keywords: bool
+
+
+class Matcher:
+    """Matches compiled rules; ``rules`` have ``logsource`` and ``expression`` over ``atoms``."""
+
+    def __init__(self, rules: Sequence[Any], atoms: Sequence[Atom]) -> None:
+        """Nothing is built before a log source is asked for."""
+        self.rules = tuple(rules)
+        self._atoms = atoms
+        self._plans: dict[Offers, _Plan] = {}
+
+    def needed(self, offers: Offers) -> frozenset[str]:
+        """Return the fields that some rule for these log sources reads."""
+        return self._plan(offers).fields
+
+    def match(self, frame: Frame) -> list[Match]:
+        """Return what matched, by rule; a row is named by its place in the frame's batch."""
+        plan, count = self._plan(frame.offers), len(frame)
+        if not plan.rules or not count:
+            return []
+        bitmaps = self._bitmaps(plan, frame, count)
+        full = (1 << count) - 1
+        candidates = set(plan.always)
+        for atom in bitmaps:
+            candidates.update(plan.by_atom.get(atom, ()))
+        found = []
+        for rule in sorted(candidates):
+            bits = evaluate(self.rules[rule].expression, bitmaps, full)
+            if bits:
+                found.append(Match(rule, frame.rows[_places(bits, count)].tolist()))
+        return found
+
+    def _bitmaps(self, plan: _Plan, frame: Frame, count: int) -> dict[int, int]:
+        full = (1 << count) - 1
+        bitmaps: dict[int, int] = {}
+        columns: dict[str, _Column | None] = {}
+        for name in plan.fields:
+            array = frame.columns.get(name)
+            columns[name] = None if array is None else _column(array, count)
+        for field, values in plan.values.items():
+            column = _column(frame.records, count) if field is None else columns[field]
+            if column is not None:
+                _match_values(values, column, count, bitmaps)
+        for name, asked in plan.presence.items():
+            column = columns[name]
+            present = 0 if column is None else column.present
+            for atom, wanted in asked:
+                bits = present if wanted else full & ~present
+                if bits:
+                    bitmaps[atom] = bits
+        for number, reference in plan.references:
+            bits = _referenced(reference, columns, frame, count)
+            if bits:
+                bitmaps[number] = bits
+        return bitmaps
+
+    def _plan(self, offers: Offers) -> _Plan:
+        plan = self._plans.get(offers)
+        if plan is None:
+            plan = self._plans[offers] = self._make(offers)
+        return plan
+
+    def _make(self, offers: Offers) -> _Plan:
+        mine = [i for i, rule in enumerate(self.rules) if offers.serves(*rule.logsource)]
+        by_field: dict[str | None, list[tuple[int, Atom]]] = defaultdict(list)
+        presence: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+        references: list[tuple[int, Atom]] = []
+        by_atom: dict[int, list[int]] = defaultdict(list)
+        always: list[int] = []
+        for number in sorted({a for i in mine for a in atoms_of(self.rules[i].expression)}):
+            atom = self._atoms[number]
+            if atom.kind in _PRESENCE and atom.field is not None:
+                presence[atom.field].append((number, atom.kind == "exists" and bool(atom.value)))
+            elif atom.kind == "field":
+                references.append((number, atom))
+            else:
+                by_field[atom.field].append((number, atom))
+        for i in mine:
+            need = needed(self.rules[i].expression)
+            if need is None:
+                always.append(i)
+            else:
+                for number in need:
+                    by_atom[number].append(i)
+        named = {
+            *by_field,
+            *presence,
+            *(a.field for _, a in references),
+            *(a.value[0] for _, a in references),
+        }
+        return _Plan(
+            rules=tuple(mine),
+            values={name: Values(atoms) for name, atoms in by_field.items()},
+            presence={name: tuple(asked) for name, asked in presence.items()},
+            references=tuple(references),
+            by_atom={number: tuple(rules) for number, rules in by_atom.items()},
+            always=tuple(always),
+            fields=frozenset(name for name in named if name is not None),
+            keywords=None in by_field,
+        )
+
+
+def evaluate(expression: Expression, bitmaps: dict[int, int], full: int) -> int:
+    """Evaluate an expression over bitmaps; an atom without one matched nothing."""
+    if isinstance(expression, int):
+        return bitmaps.get(expression, 0)
+    sign = expression[0]
+    if sign == "&":
+        bits = full
+        for part in expression[1:]:
+            bits &= evaluate(part, bitmaps, full)
+            if not bits:
+                break
+        return bits
+    if sign == "|":
+        bits = 0
+        for part in expression[1:]:
+            bits |= evaluate(part, bitmaps, full)
+            if bits == full:
+                break
+        return bits
+    return full & ~evaluate(expression[1], bitmaps, full)
+
+
+def _column(array: Any, count: int) -> _Column:
+    """Encode a column: distinct values, and for each the rows that have it (one of it, in a list)."""
+    whole: Any = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    owner: Rows | None = None
+    if pa.types.is_list(whole.type) or pa.types.is_large_list(whole.type):
+        owner = pc.list_parent_indices(whole).to_numpy().astype(np.int64)
+        whole = pc.list_flatten(whole)
+    if isinstance(whole, pa.ChunkedArray):
+        whole = whole.combine_chunks()
+    if not pa.types.is_dictionary(whole.type):
+        whole = pc.dictionary_encode(whole.cast(pa.string()))
+    codes = pc.fill_null(whole.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    order = np.argsort(codes, kind="stable")
+    start = np.searchsorted(codes[order], np.arange(len(whole.dictionary) + 1))
+    rows = order if owner is None else owner[order]
+    return _Column(whole.dictionary.to_pylist(), start, rows, _bits(rows[start[0] :], count))
+
+
+def _match_values(values: Values, column: _Column, count: int, bitmaps: dict[int, int]) -> None:
+    hits: dict[int, list[int]] = defaultdict(list)
+    for place, value in enumerate(column.values):
+        for atom in values.of(value):
+            hits[atom].append(place)
+    start, rows = column.start, column.rows
+    for atom, places in hits.items():
+        if len(places) == 1:
+            mine = rows[start[places[0]] : start[places[0] + 1]]
+        else:
+            mine = np.concatenate([rows[start[p] : start[p + 1]] for p in places])
+        bitmaps[atom] = _bits(mine, count)
+
+
+def _bits(rows: Rows, count: int) -> int:
+    mask = np.zeros(count, dtype=bool)
+    mask[rows] = True
+    return int.from_bytes(np.packbits(mask, bitorder="little").tobytes(), "little")
+
+
+def _places(bits: int, count: int) -> Rows:
+    raw = np.frombuffer(bits.to_bytes((count + 7) // 8, "little"), dtype=np.uint8)
+    return np.flatnonzero(np.unpackbits(raw, bitorder="little", count=count))
+
+
+def _referenced(atom: Atom, columns: dict[str, _Column | None], frame: Frame, count: int) -> int:
+    """Compare two fields row by row: rules that do so are few."""
+    other, starts, ends = atom.value
+    if atom.field is None or columns.get(atom.field) is None or columns.get(other) is None:
+        return 0
+    mine, theirs = (_lists(frame.columns[name]) for name in (atom.field, other))
+    rows = [row for row in range(count) if _refers(mine[row], theirs[row], starts=starts, ends=ends)]
+    return _bits(np.array(rows, dtype=np.int64), count)
+
+
+def _lists(array: Any) -> list[list[str]]:
+    return [
+        [] if value is None else [str(v).lower() for v in (value if isinstance(value, list) else [value])]
+        for value in array.to_pylist()
+    ]
+
+
+def _refers(mine: list[str], theirs: list[str], *, starts: bool, ends: bool) -> bool:
+    for value in mine:
+        for other in theirs:
+            if starts and ends:
+                held = other in value
+            elif starts:
+                held = value.startswith(other)
+            else:
+                held = value.endswith(other) if ends else value == other
+            if held:
+                return True
+    return False
