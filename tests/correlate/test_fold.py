@@ -92,7 +92,9 @@ def test_a_host_ties_what_is_serious_within_minutes_but_not_every_knock_on_it(al
     assert ids(change.alerts) == ids(serious)
 
 
-@pytest.mark.parametrize("entity", ["address:127.0.0.1", "address:169.254.169.254", "user:root", "user:NT AUTHORITY\\SYSTEM"])
+@pytest.mark.parametrize(
+    "entity", ["address:127.0.0.1", "address:169.254.169.254", "user:root", "user:NT AUTHORITY\\SYSTEM"]
+)
 def test_what_everything_shares_ties_nothing(alert, grouping, entity):
     assert len(correlate([alert(n, n, entity, severity=Severity.HIGH) for n in (1, 2)], grouping)) == 2
 
@@ -131,14 +133,27 @@ def test_what_is_the_same_again_is_said_once(alert, grouping):
 
 
 ENTITIES = st.sampled_from(
-    [ATTACKER, "address:127.0.0.1", "host:a", "host:b", "user:u", "user:root", "file:/f", "domain:d", "process:p", "hash:h"]
+    [
+        ATTACKER,
+        "address:127.0.0.1",
+        "host:a",
+        "host:b",
+        "user:u",
+        "user:root",
+        "file:/f",
+        "domain:d",
+        "process:p",
+        "hash:h",
+    ]
 )
 
 
 @st.composite
 def alerts(draw):
     severity = st.sampled_from([Severity.LOW, Severity.MEDIUM, Severity.HIGH])
-    rows = draw(st.lists(st.tuples(st.integers(0, 400), st.frozensets(ENTITIES, max_size=4), severity), max_size=14))
+    rows = draw(
+        st.lists(st.tuples(st.integers(0, 400), st.frozensets(ENTITIES, max_size=4), severity), max_size=14)
+    )
     return [
         Alert(
             id=f"al-{n}", rule_id=f"r{n % 5}", title="t", severity=level, time=minute * MINUTE, source="s", event_uids=(str(n),),
@@ -198,11 +213,20 @@ def test_a_hundred_thousand_alerts_take_seconds():
             (EntityKind.FILE, f"f{rng.randrange(3000)}")  # fmt: skip
         entities = tuple(sorted(Entity(*kind) for kind in kinds))
         some.append(
-            Alert(f"al-{n}", f"r{rng.randrange(80)}", "t", Severity(rng.randrange(1, 6)), rng.randrange(30 * 86_400_000), "s", (), entities, "")
+            Alert(
+                f"al-{n}",
+                f"r{rng.randrange(80)}",
+                "t",
+                Severity(rng.randrange(1, 6)),
+                rng.randrange(30 * 86_400_000),
+                "s",
+                (),
+                entities,
+                "",
+            )
         )
     begin = time.perf_counter()
     changes = correlate(some, GROUPING)
     took = time.perf_counter() - begin
     assert sum(len(change.alerts) for change in changes) > 10_000
     assert took < 20, f"{took:.1f} s"
-    print(f"100,000 alerts in {took:.2f} s, {len(changes)} incidents")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lemnis.content.schemas.grouping import Grouping
-from lemnis.contracts.alerts import Alert, Entity, IncidentChange
+from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange
 from lemnis.contracts.ids import stable_id
 from lemnis.correlate.risk import assess
 from lemnis.correlate.ties import Ties
@@ -62,19 +62,23 @@ class Fold:
         self._ties = Ties(grouping)
         self._alerts: list[Alert] = []
         self._parent: list[int] = []
-        self._islands: dict[tuple[tuple[Entity, ...], int], list[_Island]] = {}
-        self._reasons: list[tuple[tuple[tuple[Entity, ...], int], ...]] = []
+        self._islands: dict[tuple[int, ...], list[_Island]] = {}
+        self._reasons: list[tuple[tuple[tuple[int, ...], int], ...]] = []
+        self._numbers: dict[Entity, int] = {}
+        self._entities: list[tuple[EntityKind, int]] = []
 
     def add(self, alert: Alert) -> None:
         """Take an alert that was not added before."""
         number = len(self._alerts)
         self._alerts.append(alert if not alert.event else replace(alert, event={}))
         self._parent.append(number)
-        reasons: list[tuple[tuple[Entity, ...], int]] = []
-        for tied in self._ties.of(alert.entities, alert.severity):
-            other = self._file(tied.entities, tied.window, alert.time, number)
+        entities = [self._number(entity) for entity in alert.entities]
+        reasons: list[tuple[tuple[int, ...], int]] = []
+        for tied in self._ties.of(tuple(self._entities[e] for e in entities), alert.severity):
+            key = (tied.window, *(entities[place] for place in tied.places))
+            other = self._file(key, tied.window, alert.time, number)
             if other is not None and len(reasons) < MAX_REASONS:
-                reasons.append((tied.entities, other))
+                reasons.append((tied.places, other))
         self._reasons.append(tuple(reasons))
 
     def changes(self, known: Known) -> tuple[IncidentChange, ...]:
@@ -93,6 +97,14 @@ class Fold:
         return tuple(change for _, change in sorted(found, key=lambda pair: (pair[0], pair[1].incident_id)))
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _number(self, entity: Entity) -> int:
+        """Return the entity's number here; its kind and cap are kept by it."""
+        number = self._numbers.get(entity)
+        if number is None:
+            number = self._numbers[entity] = len(self._entities)
+            self._entities.append((entity.kind, self._ties.cap(entity)))
+        return number
 
     def _change(
         self, numbers: list[int], there: Sequence[str], incident_of: Mapping[str, str]
@@ -129,16 +141,16 @@ class Fold:
                 reasons[alert.id] = text or ("the first of its kind here; later alerts joined it",)
         return reasons
 
-    def _reason(self, number: int, shared: tuple[Entity, ...], other: int) -> str:
+    def _reason(self, number: int, shared: tuple[int, ...], other: int) -> str:
         alert, earlier = self._alerts[number], self._alerts[other]
-        what = " and ".join(f"{entity.kind.value} {entity.value}" for entity in shared)
+        what = " and ".join(f"{e.kind.value} {e.value}" for e in (alert.entities[place] for place in shared))
         apart = alert.time - earlier.time
         when = f"{_span(apart)} after" if apart >= 0 else f"{_span(-apart)} before"
         return f"shares {what} with {earlier.id} ({earlier.title}), {when} it"
 
-    def _file(self, entities: tuple[Entity, ...], window: int, time: int, number: int) -> int | None:
+    def _file(self, key: tuple[int, ...], window: int, time: int, number: int) -> int | None:
         """File an alert under a set of entities; return the alert there that it is tied to."""
-        islands = self._islands.setdefault((entities, window), [])
+        islands = self._islands.setdefault(key, [])
         place = bisect_right(islands, time, key=lambda island: island.low)
         before = islands[place - 1] if place else None
         after = islands[place] if place < len(islands) else None

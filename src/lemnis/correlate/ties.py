@@ -1,4 +1,4 @@
-"""What ties alerts: from an alert's entities to the sets of them that are enough to share.
+"""What ties alerts: which sets of an alert's entities are enough to share.
 
 Two alerts are tied if what they share weighs at least 100 at their distance in time. That is so exactly if
 they share a *minimal* set that weighs that much; so each alert is filed under its minimal sets, and alerts
@@ -11,7 +11,7 @@ import fnmatch
 import ipaddress
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lemnis.content.schemas.grouping import Common, Grouping
@@ -19,80 +19,78 @@ from lemnis.contracts.alerts import Entity, EntityKind, Severity
 
 ENOUGH = 100
 _WEAK = 14  # of entities that do not suffice alone, so many are combined: the heaviest, then by name
-_CACHED = 50_000
+
+
+Shape = tuple[tuple[EntityKind, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Tied:
-    """A set of entities that is enough to share within ``window`` milliseconds."""
+    """A set of an alert's entities, by their places in it, that is enough to share within ``window`` ms."""
 
-    entities: tuple[Entity, ...]
+    places: tuple[int, ...]
     window: int
 
 
 class Ties:
-    """Knows the ties of alerts under one grouping; remembers what it worked out."""
+    """Knows the ties of alerts under one grouping.
+
+    Which sets are enough depends only on the kinds of an alert's entities and on how common they are, so
+    it is worked out once for each such shape.
+    """
 
     def __init__(self, grouping: Grouping) -> None:
         """Prepare the grouping's weights and common entities."""
-        self._ties = grouping.ties
+        self._ties = {
+            kind: [(tie.within, tie.weight, _severity(tie.at_least)) for tie in ties]
+            for kind, ties in grouping.ties.items()
+        }
+        every = [tie for ties in self._ties.values() for tie in ties]
+        self._levels = sorted({level for _, _, level in every})
+        self._windows = sorted({within for within, _, _ in every})
         self._common = [_matcher(common) for common in grouping.common]
-        self._levels = sorted({_severity(t.at_least) for ties in grouping.ties.values() for t in ties})
-        self._windows = sorted({tie.within for ties in grouping.ties.values() for tie in ties})
-        self._known: dict[tuple[tuple[Entity, ...], int], tuple[Tied, ...]] = {}
-        self._caps: dict[Entity, int] = {}
+        self._shapes: dict[tuple[Shape, int], tuple[Tied, ...]] = {}
 
-    def of(self, entities: tuple[Entity, ...], severity: Severity) -> tuple[Tied, ...]:
-        """Return the minimal sets under which an alert with these entities and this severity is filed."""
+    def cap(self, entity: Entity) -> int:
+        """Return the most that sharing this entity can weigh: less than enough for common ones."""
+        return min((limit for matches, limit in self._common if matches(entity)), default=ENOUGH)
+
+    def of(self, shape: Shape, severity: Severity) -> tuple[Tied, ...]:
+        """Return the minimal sets under which an alert is filed whose entities have these kinds and caps."""
         levels = sum(level <= severity for level in self._levels)
-        key = (entities, levels)
-        found = self._known.get(key)
+        found = self._shapes.get((shape, levels))
         if found is None:
-            if len(self._known) >= _CACHED:
-                self._known.clear()
-            found = self._known[key] = self._work_out(entities, self._levels[:levels])
+            found = self._shapes[shape, levels] = self._work_out(shape, self._levels[:levels])
         return found
 
-    def _work_out(self, entities: tuple[Entity, ...], levels: Sequence[int]) -> tuple[Tied, ...]:
-        found: list[tuple[tuple[Entity, ...], int]] = []
+    def _work_out(self, shape: Shape, levels: Sequence[int]) -> tuple[Tied, ...]:
+        found: list[tuple[tuple[int, ...], int]] = []
         for level in levels:  # what alerts of a lower level are filed under too comes first
-            sets: dict[tuple[Entity, ...], int] = {}
+            sets: dict[tuple[int, ...], int] = {}
             for window in self._windows:
-                weights = {entity: self._weight(entity, level, window) for entity in entities}
+                weights = [min(cap, self._weight(kind, level, window)) for kind, cap in shape]
                 sets |= dict.fromkeys(minimal_sets(weights), window)
             for chosen, window in sorted(sets.items(), key=lambda item: (len(item[0]), item[0])):
                 if not any(other >= window and set(less) <= set(chosen) for less, other in found):
                     found.append((chosen, window))
         return tuple(Tied(*one) for one in found)
 
-    def _weight(self, entity: Entity, level: int, window: int) -> int:
-        """Weigh an entity for two alerts of at least ``level`` that are ``window`` apart."""
-        weight = max(
-            (t.weight for t in self._ties.get(entity.kind, ())
-             if t.within >= window and _severity(t.at_least) <= level),
-            default=0,
-        )  # fmt: skip
-        return min(weight, self._cap(entity)) if weight else 0
-
-    def _cap(self, entity: Entity) -> int:
-        cap = self._caps.get(entity)
-        if cap is None:
-            if len(self._caps) >= _CACHED:
-                self._caps.clear()
-            cap = min((limit for matches, limit in self._common if matches(entity)), default=ENOUGH)
-            self._caps[entity] = cap
-        return cap
+    def _weight(self, kind: EntityKind, level: int, window: int) -> int:
+        """Weigh an entity of a kind for two alerts of at least ``level`` that are ``window`` apart."""
+        ties = self._ties.get(kind, ())
+        return max((w for within, w, at_least in ties if within >= window and at_least <= level), default=0)
 
 
-def minimal_sets(weights: Mapping[Entity, int]) -> list[tuple[Entity, ...]]:
-    """Return the sets that weigh enough and of which no part does, each sorted; bounded in number."""
-    strong = sorted(entity for entity, weight in weights.items() if weight >= ENOUGH)
-    weak = sorted((e for e, w in weights.items() if 0 < w < ENOUGH), key=lambda e: (-weights[e], e))[:_WEAK]
-    found: list[tuple[Entity, ...]] = [(entity,) for entity in strong]
+def minimal_sets(weights: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the sets of places that weigh enough and of which no part does; bounded in number."""
+    found: list[tuple[int, ...]] = [(place,) for place, weight in enumerate(weights) if weight >= ENOUGH]
+    weak = sorted((p for p, w in enumerate(weights) if 0 < w < ENOUGH), key=lambda p: (-weights[p], p))[
+        :_WEAK
+    ]
     for size in (2, 3, 4):
         for chosen in itertools.combinations(weak, size):
-            total = sum(weights[e] for e in chosen)
-            if total >= ENOUGH and total - min(weights[e] for e in chosen) < ENOUGH:
+            each = [weights[place] for place in chosen]
+            if sum(each) >= ENOUGH and sum(each) - min(each) < ENOUGH:
                 found.append(tuple(sorted(chosen)))
     return found
 

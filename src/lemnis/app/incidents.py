@@ -1,0 +1,187 @@
+"""Incidents of a workspace: seen, decided on, told, exported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.app import watch
+from lemnis.contracts.alerts import Alert, IncidentStatus, Verdict
+from lemnis.contracts.errors import NotFoundError, RefusedError
+from lemnis.contracts.ids import canonical
+from lemnis.contracts.incidents import Incident, Metrics, TimelineItem
+from lemnis.contracts.journal import Entry, NewEntry
+from lemnis.incidents import entries as writing
+from lemnis.incidents import export as exporting
+from lemnis.incidents.metrics import measure
+from lemnis.incidents.timeline import timeline as build
+from lemnis.incidents.view import fold
+
+if TYPE_CHECKING:
+    from lemnis.store.journal import SqlJournal
+
+
+def incidents(workspace: app.Workspace, *, settled: bool = True) -> list[Incident]:
+    """Return every incident as it stands, in the order in which they were opened.
+
+    What an ingest that was killed left is correlated first, unless ``settled`` is False.
+    """
+    journal = app.journal(workspace)
+    if settled:
+        watch.settle(workspace, journal=journal)
+    return list(watch.views(journal).values())
+
+
+def get(workspace: app.Workspace, incident: str) -> Incident:
+    """Return an incident by its id or a beginning of it that no other has; raises NotFoundError."""
+    journal = app.journal(workspace)
+    watch.settle(workspace, journal=journal)
+    return _get(journal, incident)
+
+
+def alert(workspace: app.Workspace, alert_id: str) -> Alert:
+    """Return an alert; raises NotFoundError."""
+    entry = app.journal(workspace).get(alert_id)
+    if entry is None or entry.kind != writing.ALERT:
+        raise NotFoundError(f"no alert {alert_id}", fix="`lemnis incident show ID` lists them")
+    return writing.read_alert(entry)
+
+
+def alerts_of(workspace: app.Workspace, subject: str) -> list[Alert]:
+    """Return the alerts of an incident by event time, or the one alert of that id."""
+    if subject.startswith("al-"):
+        return [alert(workspace, subject)]
+    journal = app.journal(workspace)
+    wanted = get(workspace, subject).alert_ids
+    return [writing.read_alert(entry) for one in wanted if (entry := journal.get(one)) is not None]
+
+
+def incident_of(workspace: app.Workspace, alert_id: str) -> Incident | None:
+    """Return the incident that an alert is in, if it is in one."""
+    for one in incidents(workspace):
+        if not one.merged_into and alert_id in one.alert_ids:
+            return one
+    return None
+
+
+def metrics(workspace: app.Workspace, incident: Incident) -> Metrics:
+    """Return when things happened in an incident, and how long they took."""
+    return measure(incident, _contained(_about(app.journal(workspace), incident)))
+
+
+def timeline(workspace: app.Workspace, incident: Incident) -> list[TimelineItem]:
+    """Return an incident's timeline: alerts, what was deployed, decisions, actions, notes."""
+    journal = app.journal(workspace)
+    firsts = [journal.get(group.alerts[0][0]) for group in incident.groups]
+    alerts = {entry.key: (writing.read_alert(entry), entry.at) for entry in firsts if entry is not None}
+    return build(incident, alerts, _about(journal, incident))
+
+
+def transition(
+    workspace: app.Workspace,
+    incident: str,
+    to: IncidentStatus,
+    *,
+    actor: str,
+    reason: str,
+    verdict: Verdict | None = None,
+) -> Incident:
+    """Move an incident to a status; raises RefusedError if that is not legal from where it is."""
+    journal = app.journal(workspace)
+    known = _get(journal, incident)
+    return _write(journal, known, writing.transition(known, to, actor=actor, reason=reason, verdict=verdict))
+
+
+def acknowledge(workspace: app.Workspace, incident: str, *, actor: str, reason: str = "") -> Incident:
+    """Take an incident into work: in progress, and owned by ``actor`` if nobody owns it."""
+    moved = transition(
+        workspace, incident, IncidentStatus.IN_PROGRESS, actor=actor, reason=reason or "acknowledged"
+    )
+    return moved if moved.owner else assign(workspace, moved.id, actor, actor=actor)
+
+
+def close(workspace: app.Workspace, incident: str, verdict: Verdict, *, actor: str, reason: str) -> Incident:
+    """Close an incident with a verdict."""
+    return transition(workspace, incident, IncidentStatus.CLOSED, actor=actor, reason=reason, verdict=verdict)
+
+
+def assign(workspace: app.Workspace, incident: str, name: str, *, actor: str) -> Incident:
+    """Give an incident an owner."""
+    journal = app.journal(workspace)
+    known = _get(journal, incident)
+    return _write(journal, known, writing.owner(known.id, name, actor=actor, at=workspace.clock.now()))
+
+
+def note(workspace: app.Workspace, incident: str, text: str, *, actor: str) -> Incident:
+    """Write a note to an incident."""
+    journal = app.journal(workspace)
+    known = _get(journal, incident)
+    return _write(journal, known, writing.note(known.id, text, actor=actor, at=workspace.clock.now()))
+
+
+def add_evidence(workspace: app.Workspace, incident: str, data: bytes, title: str, *, actor: str) -> str:
+    """Put evidence of an incident into the vault, write that down, and return its digest."""
+    journal = app.journal(workspace)
+    known = _get(journal, incident)
+    digest = app.vault(workspace).put(data)
+    journal.append(writing.evidence(known.id, digest, title, actor=actor))
+    return digest
+
+
+def export(workspace: app.Workspace, incident: str, form: str) -> str:
+    """Return an incident whole, as ``json`` or ``markdown``."""
+    one = get(workspace, incident)
+    times, items = metrics(workspace, one), timeline(workspace, one)
+    if form == "markdown":
+        return exporting.markdown(one, times, items)
+    whole = {**exporting.document(one, times), "timeline": [exporting.item(item) for item in items]}
+    return canonical(whole).decode()
+
+
+def _get(journal: SqlJournal, incident: str) -> Incident:
+    """Fold one incident and what was merged into it; by a beginning of its id, all are looked at."""
+    own = list(journal.entries(subject=incident))
+    if own and own[0].kind == writing.OPENED:
+        return fold(_with_merged(journal, own))[incident]
+    found = [one for one in watch.views(journal).values() if incident and one.id.startswith(incident)]
+    if len(found) != 1:
+        what = f"{len(found)} incidents begin with {incident!r}" if found else f"no incident {incident!r}"
+        raise NotFoundError(what, fix="`lemnis incident list` shows them")
+    return found[0]
+
+
+def _with_merged(journal: SqlJournal, own: list[Entry]) -> list[Entry]:
+    """Add the entries of incidents that were merged into this one, and into those, in the journal's order."""
+    found, todo = list(own), [own]
+    while todo:
+        for entry in todo.pop():
+            if entry.kind == writing.MERGED and "from" in entry.payload:
+                others = list(journal.entries(subject=str(entry.payload["from"])))
+                found += others
+                todo.append(others)
+    return sorted({entry.seq: entry for entry in found}.values(), key=lambda entry: entry.seq)
+
+
+def _write(journal: SqlJournal, known: Incident, entry: NewEntry) -> Incident:
+    """Append a decision; raises RefusedError if someone else decided meanwhile."""
+    written, new = journal.append(entry)
+    if not new and (written.actor, written.reason, dict(written.payload)) != (
+        entry.actor,
+        entry.reason,
+        dict(entry.payload),
+    ):
+        raise RefusedError(
+            f"{written.actor} changed {known.id} meanwhile ({written.reason})", fix="look at it again"
+        )
+    return _get(journal, known.id)
+
+
+def _about(journal: SqlJournal, incident: Incident) -> Iterator[Entry]:
+    """Yield the journal's entries about an incident."""
+    yield from journal.entries(subject=incident.id)
+
+
+def _contained(entries: Iterator[Entry]) -> int | None:
+    """Return when the first containing action took effect."""
+    return next((entry.at for entry in entries if entry.kind == "incident.contained"), None)

@@ -1,0 +1,43 @@
+"""Replay, the primitive under every proof: the alerts that some content gives over a range of the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from lemnis.app.detection import Detection, detection
+from lemnis.content.library import Library
+from lemnis.contracts.alerts import Alert
+from lemnis.store.lake import Lake
+
+
+def replay(
+    lake: Lake,
+    library: Library,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    rules: Sequence[Path] | None = None,
+    sources: Collection[str] | None = None,
+) -> list[Alert]:
+    """Return the alerts of the events with ``time`` in [start, end), by event time: those of live detection.
+
+    Depends on the lake's events and the library's content only; nothing is written. ``rules`` are files and
+    folders of rules to use instead of the library's; ``sources`` limits the events to some sources.
+    """
+    found = each(lake, detection(library, rules=rules), start=start, end=end, sources=sources)
+    return sorted({alert.id: alert for alert in found}.values(), key=lambda alert: (alert.time, alert.id))
+
+
+def each(
+    lake: Lake,
+    detecting: Detection,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    sources: Collection[str] | None = None,
+) -> Iterator[Alert]:
+    """Yield the alerts as the lake is scanned."""
+    for source in [None] if sources is None else sorted(sources):
+        for batch in lake.scan(start=start, end=end, source=source):
+            yield from detecting.detect(batch)

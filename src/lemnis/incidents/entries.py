@@ -1,0 +1,197 @@
+"""What is written of incidents: changes and decisions as journal entries, idempotent by their keys. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from lemnis.contracts.alerts import Alert, Entity, IncidentChange, IncidentStatus, Severity, Verdict
+from lemnis.contracts.errors import RefusedError, UsageError
+from lemnis.contracts.ids import Json, canonical, stable_id
+from lemnis.contracts.incidents import Incident
+from lemnis.contracts.journal import Entry, NewEntry
+
+ALERT = "alert"
+OPENED = "incident.opened"
+JOINED = "incident.joined"
+MERGED = "incident.merged"
+STATUS = "incident.status"
+NOTE = "incident.note"
+OWNER = "incident.owner"
+EVIDENCE = "evidence"
+KINDS = (OPENED, JOINED, MERGED, STATUS, NOTE, OWNER, EVIDENCE)
+"""The kinds that an incident is folded from."""
+_ALERTS_AN_ENTRY = 1000
+_NEXT: Mapping[IncidentStatus, frozenset[IncidentStatus]] = {
+    IncidentStatus.NEW: frozenset(
+        {IncidentStatus.IN_PROGRESS, IncidentStatus.ON_HOLD, IncidentStatus.RESOLVED, IncidentStatus.CLOSED}
+    ),
+    IncidentStatus.IN_PROGRESS: frozenset(
+        {IncidentStatus.ON_HOLD, IncidentStatus.RESOLVED, IncidentStatus.CLOSED}
+    ),
+    IncidentStatus.ON_HOLD: frozenset(
+        {IncidentStatus.IN_PROGRESS, IncidentStatus.RESOLVED, IncidentStatus.CLOSED}
+    ),
+    IncidentStatus.RESOLVED: frozenset({IncidentStatus.IN_PROGRESS, IncidentStatus.CLOSED}),
+    IncidentStatus.CLOSED: frozenset({IncidentStatus.IN_PROGRESS}),
+}
+_QUIET = frozenset(
+    {Verdict.FALSE_POSITIVE, Verdict.DISREGARD, Verdict.BENIGN, Verdict.TEST, Verdict.DUPLICATE}
+)
+
+
+def alert_entry(alert: Alert) -> NewEntry:
+    """Write an alert down; the same alert is written once."""
+    payload: dict[str, Json] = {
+        **_summary(alert),
+        "time": alert.time,
+        "event_uids": list(alert.event_uids),
+        "content_digest": alert.content_digest,
+        "event": alert.event,
+    }
+    return NewEntry(ALERT, alert.id, alert.id, payload, reason=alert.title)
+
+
+def read_alert(entry: Entry) -> Alert:
+    """Read an alert back from its entry."""
+    p = entry.payload
+    return Alert(
+        id=entry.subject, rule_id=str(p["rule_id"]), title=str(p["title"]),
+        severity=Severity(_int(p["severity"])),
+        time=_int(p["time"]), source=str(p["source"]), event_uids=_texts(p["event_uids"]),
+        entities=tuple(Entity.parse(text) for text in _texts(p["entities"])),
+        content_digest=str(p["content_digest"]), tags=_texts(p["tags"]), event=_object(p["event"]),
+    )  # fmt: skip
+
+
+def change_entries(change: IncidentChange, known: Incident | None, content_digest: str) -> list[NewEntry]:
+    """Write down what correlation found: opened or joined, merged, and opened again where that is due.
+
+    ``known`` is the incident as it stands, None if this opens it.
+    """
+    incident, entries = change.incident_id, []
+    facts: dict[str, Json] = {
+        "risk": change.risk, "because": change.because, "decisive": change.decisive,
+        "content_digest": content_digest,
+    }  # fmt: skip
+    for number, groups in enumerate(_chunks(change)):
+        ids = sorted(alert for group in groups for alert in _ids(group))
+        payload: dict[str, Json] = {**facts, "groups": groups}
+        if known is None and number == 0:
+            entries.append(NewEntry(OPENED, incident, f"{OPENED}:{incident}", payload, reason=change.because))
+        else:
+            key = f"{JOINED}:{stable_id('ij', incident, *ids)}"
+            reason = f"{len(ids)} alert{'s' if len(ids) > 1 else ''} joined"
+            entries.append(NewEntry(JOINED, incident, key, payload, reason=reason))
+    for other in change.merged_from:
+        key = f"{MERGED}:{incident}:{other}"
+        reason = "alerts tie them together"
+        entries += [
+            NewEntry(MERGED, incident, key, {"from": other, **facts}, reason=reason),
+            NewEntry(MERGED, other, f"{key}:into", {"into": incident}, reason=reason),
+        ]
+    if known is not None and not known.open:
+        why = _why_again(change, known)
+        if why:
+            entries.append(_status(known, IncidentStatus.IN_PROGRESS, known.verdict, "lemnis", why))
+    return entries
+
+
+def transition(
+    incident: Incident, to: IncidentStatus, *, actor: str, reason: str, verdict: Verdict | None = None
+) -> NewEntry:
+    """Write a transition down; raises RefusedError if it is not legal, UsageError for what is missing."""
+    if incident.merged_into:
+        raise RefusedError(f"{incident.id} was merged into {incident.merged_into}", fix="act on that one")
+    if to not in _NEXT.get(incident.status, frozenset()):
+        legal = ", ".join(sorted(s.name.lower() for s in _NEXT.get(incident.status, ())))
+        raise RefusedError(
+            f"{incident.id} is {incident.status.name.lower()} and cannot become {to.name.lower()}",
+            fix=f"from there it can become: {legal}",
+        )
+    decided = verdict if verdict is not None else incident.verdict
+    if not reason.strip():
+        raise UsageError("a transition needs a reason")
+    if to is IncidentStatus.CLOSED and decided is Verdict.UNKNOWN:
+        raise UsageError("an incident is closed with a verdict", fix="give one, such as true_positive")
+    return _status(incident, to, decided, actor, reason)
+
+
+def note(incident: str, text: str, *, actor: str, at: int) -> NewEntry:
+    """Write a note down."""
+    if not text.strip():
+        raise UsageError("the note is empty")
+    return NewEntry(NOTE, incident, stable_id("nt", incident, actor, str(at), text), {"text": text}, actor)
+
+
+def owner(incident: str, name: str, *, actor: str, at: int) -> NewEntry:
+    """Write down who owns the incident from now on."""
+    key = stable_id("ow", incident, name, actor, str(at))
+    return NewEntry(OWNER, incident, key, {"owner": name}, actor, f"assigned to {name}")
+
+
+def evidence(incident: str, digest: str, title: str, *, actor: str, reason: str = "") -> NewEntry:
+    """Write down that the vault has evidence of the incident; the same evidence is written once."""
+    payload = {"digest": digest, "title": title}
+    return NewEntry(EVIDENCE, incident, f"{EVIDENCE}:{incident}:{digest}", payload, actor, reason or title)
+
+
+def _status(incident: Incident, to: IncidentStatus, verdict: Verdict, actor: str, reason: str) -> NewEntry:
+    payload = {"status": int(to), "verdict": int(verdict), "from": int(incident.status)}
+    key = f"{STATUS}:{incident.id}:{len(incident.transitions) + 1}"
+    return NewEntry(STATUS, incident.id, key, payload, actor, reason)
+
+
+def _why_again(change: IncidentChange, known: Incident) -> str:
+    """Say why a closed incident is opened again; empty if it stays closed.
+
+    What was judged harmless stays closed while only the same rules go on about it.
+    """
+    rules = {group.rule_id for group in known.groups}
+    new = next((alert for alert in change.alerts if alert.rule_id not in rules), None)
+    if new is not None:
+        return f"{new.id} ({new.title}) joined after it was {known.status.name.lower()}"
+    if change.merged_from:
+        return f"{', '.join(change.merged_from)} was merged into it"
+    if change.alerts and known.verdict not in _QUIET:
+        return f"{change.alerts[0].id} joined after it was {known.status.name.lower()}: it goes on"
+    return ""
+
+
+def _chunks(change: IncidentChange) -> Iterator[list[Json]]:
+    """Part a change's alerts into groups of the same rule and entities, a bounded number of alerts a time."""
+    for start in range(0, len(change.alerts), _ALERTS_AN_ENTRY):
+        groups: dict[bytes, dict[str, Json]] = {}
+        members: dict[bytes, list[Json]] = {}
+        for alert in change.alerts[start : start + _ALERTS_AN_ENTRY]:
+            summary = _summary(alert)
+            key = canonical(summary)
+            if key not in groups:
+                groups[key] = {**summary, "reasons": list(change.reasons.get(alert.id, ()))}
+            members.setdefault(key, []).append([alert.id, alert.time])
+        yield [{**group, "alerts": members[key]} for key, group in groups.items()]
+
+
+def _ids(group: Json) -> list[str]:
+    alerts = group["alerts"] if isinstance(group, Mapping) else []
+    return [str(pair[0]) for pair in alerts if isinstance(pair, list)] if isinstance(alerts, list) else []
+
+
+def _summary(alert: Alert) -> dict[str, Json]:
+    return {
+        "rule_id": alert.rule_id, "title": alert.title, "severity": int(alert.severity),
+        "source": alert.source, "tags": list(alert.tags), "entities": [str(e) for e in alert.entities],
+    }  # fmt: skip
+
+
+def _int(value: Json) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"a number is expected, not {value!r}")
+    return value
+
+
+def _texts(value: Json) -> tuple[str, ...]:
+    return () if isinstance(value, str) or not isinstance(value, Sequence) else tuple(map(str, value))
+
+
+def _object(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,187 @@
+"""Incidents for elsewhere: one JSON document, or Markdown for a report. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lemnis.contracts.clock import to_iso
+from lemnis.contracts.ids import Json
+from lemnis.contracts.incidents import AlertGroup, Incident, Metrics, TimelineItem
+
+_SECOND, _MINUTE, _HOUR, _DAY = 1000, 60_000, 3_600_000, 86_400_000
+
+
+def summary(incident: Incident) -> dict[str, Json]:
+    """Return what a list shows of an incident."""
+    return {
+        "id": incident.id,
+        "title": incident.title,
+        "severity": incident.severity.name.lower(),
+        "severity_id": int(incident.severity),
+        "status": incident.status.name.lower(),
+        "status_id": int(incident.status),
+        "verdict": incident.verdict.name.lower(),
+        "verdict_id": int(incident.verdict),
+        "owner": incident.owner,
+        "alerts": sum(group.count for group in incident.groups),
+        "rules": len({group.rule_id for group in incident.groups}),
+        "risk": incident.risk,
+        "first_event": to_iso(incident.first_event),
+        "last_event": to_iso(incident.last_event),
+        "opened": to_iso(incident.opened),
+        "updated": to_iso(incident.updated),
+        "merged_into": incident.merged_into,
+    }
+
+
+def document(incident: Incident, metrics: Metrics) -> dict[str, Json]:
+    """Return everything about an incident but its timeline."""
+    return {
+        **summary(incident),
+        "because": incident.because,
+        "content_digest": incident.content_digest,
+        "alert_ids": list(incident.alert_ids),
+        "groups": [_group(group) for group in incident.groups],
+        "entities": [
+            {"entity": str(entity), "kind": entity.kind.value, "value": entity.value, "alerts": count}
+            for entity, count in incident.entities.items()
+        ],
+        "transitions": [
+            {"at": to_iso(c.at), "actor": c.actor, "status": c.status.name.lower(), "reason": c.reason}
+            for c in incident.transitions
+        ],
+        "notes": [{"at": to_iso(n.at), "actor": n.actor, "text": n.text} for n in incident.notes],
+        "evidence": [
+            {"at": to_iso(e.at), "actor": e.actor, "digest": e.digest, "title": e.title}
+            for e in incident.evidence
+        ],
+        "merged_from": list(incident.merged_from),
+        "metrics": times(metrics),
+    }
+
+
+def times(metrics: Metrics) -> dict[str, Json]:
+    """Return the instants as text, the durations in milliseconds."""
+    instants = ("first_event", "decisive", "detected", "acknowledged", "contained", "closed")
+    spans = ("time_to_detect", "lag", "recorded", "time_to_acknowledge", "time_to_contain", "time_to_close")
+    found: dict[str, Json] = {}
+    for name in instants:
+        value = getattr(metrics, name)
+        found[name] = None if value is None else to_iso(value)
+    return found | {name: getattr(metrics, name) for name in spans}
+
+
+def item(one: TimelineItem) -> dict[str, Json]:
+    """Return one item of a timeline."""
+    return {
+        "time": to_iso(one.time), "recorded": to_iso(one.recorded), "kind": one.kind, "title": one.title,
+        "severity": one.severity.name.lower(), "actor": one.actor, "reference": one.reference,
+        "detail": one.detail,
+    }  # fmt: skip
+
+
+def markdown(incident: Incident, metrics: Metrics, timeline: Iterable[TimelineItem]) -> str:
+    """Return a report that people can read, keep and send."""
+    facts = [
+        ("id", incident.id),
+        ("severity", incident.severity.name.lower()),
+        ("status", incident.status.name.replace("_", " ").lower()),
+        ("verdict", incident.verdict.name.replace("_", " ").lower()),
+        ("owner", incident.owner or "nobody"),
+        ("risk", incident.because),
+        ("first event", to_iso(incident.first_event)),
+        ("last event", to_iso(incident.last_event)),
+        ("content", incident.content_digest),
+    ]
+    parts = [
+        f"# {_inline(incident.title)}",
+        _table(("", ""), facts),
+        "## Times",
+        _table(("", "when", "took"), time_rows(metrics)),
+        "## Alerts",
+        _table(
+            ("severity", "rule", "times", "first", "why it is in"),
+            [
+                (g.severity.name.lower(), g.title, g.count, to_iso(g.first), "; ".join(g.reasons))
+                for g in incident.groups
+            ],
+        ),
+        "## Entities",
+        _table(
+            ("kind", "value", "alerts"), [(e.kind.value, e.value, n) for e, n in incident.entities.items()]
+        ),
+        "## Timeline",
+        _table(
+            ("time", "what", "", "by"),
+            [(to_iso(one.time), one.kind, one.title, one.actor) for one in timeline],
+        ),
+    ]
+    if incident.notes:
+        parts += [
+            "## Notes",
+            *(f"{to_iso(n.at)}, {_inline(n.actor)}: {_inline(n.text)}" for n in incident.notes),
+        ]
+    if incident.evidence:
+        rows = [(e.digest, e.title, e.actor, to_iso(e.at)) for e in incident.evidence]
+        parts += ["## Evidence", _table(("digest", "what", "by", "when"), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def time_rows(metrics: Metrics) -> list[tuple[str, str, str]]:
+    """Return the times for people: what, when, how long it took."""
+    m = metrics
+    lag = "the age of the recording" if m.recorded else f"{span(m.lag)} after the deciding event"
+    rows = [
+        ("first event", to_iso(m.first_event), ""),
+        ("deciding event", to_iso(m.decisive), f"{span(m.time_to_detect)} after the first"),
+        ("detected", to_iso(m.detected), lag),
+    ]
+    for name, at, took in (
+        ("acknowledged", m.acknowledged, m.time_to_acknowledge),
+        ("contained", m.contained, m.time_to_contain),
+        ("closed", m.closed, m.time_to_close),
+    ):
+        when = "not yet" if at is None else to_iso(at)
+        rows.append((name, when, "" if took is None else f"{span(took)} after detection"))
+    return rows
+
+
+def span(milliseconds: int) -> str:
+    """Render a duration for people."""
+    sign, rest = ("-" if milliseconds < 0 else ""), abs(milliseconds)
+    if rest < _MINUTE:
+        return f"{sign}{rest / _SECOND:.1f} s"
+    if rest < _HOUR:
+        return f"{sign}{rest // _MINUTE} min {rest % _MINUTE // _SECOND} s"
+    if rest < _DAY:
+        return f"{sign}{rest // _HOUR} h {rest % _HOUR // _MINUTE} min"
+    return f"{sign}{rest // _DAY} d {rest % _DAY // _HOUR} h"
+
+
+def _group(group: AlertGroup) -> dict[str, Json]:
+    return {
+        "rule_id": group.rule_id,
+        "title": group.title,
+        "severity": group.severity.name.lower(),
+        "source": group.source,
+        "tags": list(group.tags),
+        "entities": [str(entity) for entity in group.entities],
+        "count": group.count,
+        "first": to_iso(group.first),
+        "last": to_iso(group.last),
+        "alerts": [alert for alert, _ in group.alerts],
+        "reasons": list(group.reasons),
+    }
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    lines += [" | ".join(_inline(str(cell)) for cell in row) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _inline(text: str) -> str:
+    """Write foreign text as text: no markup, no line breaks, no cells of its own."""
+    for mark in "\\`*_[]<>|#":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

@@ -1,0 +1,147 @@
+"""Incidents as they stand: a pure fold over journal entries in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lemnis.contracts.alerts import Entity, IncidentStatus, Severity, Verdict
+from lemnis.contracts.incidents import AlertGroup, EvidenceReference, Incident, Note, StatusChange
+from lemnis.contracts.journal import Entry
+from lemnis.incidents import entries as kinds
+
+_Key = tuple[str, tuple[str, ...], int]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Alerts of one rule about the same entities, being gathered."""
+
+    facts: Mapping[str, Any]
+    alerts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Building:
+    """An incident while its entries are read."""
+
+    opened: int
+    updated: int
+    facts: Mapping[str, Any]
+    status: IncidentStatus = IncidentStatus.NEW
+    verdict: Verdict = Verdict.UNKNOWN
+    owner: str = ""
+    groups: dict[_Key, _Group] = field(default_factory=dict)
+    transitions: list[StatusChange] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    evidence: list[EvidenceReference] = field(default_factory=list)
+    merged_from: list[str] = field(default_factory=list)
+    merged_into: str = ""
+
+
+def fold(entries: Iterable[Entry]) -> dict[str, Incident]:
+    """Return the incidents that the entries tell of, in the order in which they were opened.
+
+    Entries of other kinds are passed over. To have an incident whole, give the entries of those merged
+    into it too.
+    """
+    building: dict[str, _Building] = {}
+    for entry in entries:
+        if entry.kind == kinds.OPENED:
+            made = building[entry.subject] = _Building(entry.at, entry.at, entry.payload)
+            _gather(made, entry.payload)
+        elif entry.subject in building and entry.kind in kinds.KINDS:
+            one = building[entry.subject]
+            one.updated = entry.at
+            _apply(one, entry, building)
+    return {incident: _finish(incident, one) for incident, one in building.items()}
+
+
+def _apply(one: _Building, entry: Entry, building: Mapping[str, _Building]) -> None:
+    payload: Mapping[str, Any] = entry.payload
+    if entry.kind == kinds.JOINED:
+        one.facts = payload
+        _gather(one, payload)
+    elif entry.kind == kinds.MERGED and "into" in payload:
+        one.merged_into = payload["into"]
+        one.status, one.verdict = IncidentStatus.CLOSED, Verdict.DUPLICATE
+    elif entry.kind == kinds.MERGED:
+        one.facts = payload
+        one.merged_from.append(payload["from"])
+        if payload["from"] in building:
+            _take_in(one, building[payload["from"]])
+    elif entry.kind == kinds.STATUS:
+        one.status, one.verdict = IncidentStatus(payload["status"]), Verdict(payload["verdict"])
+        one.transitions.append(StatusChange(entry.at, entry.actor, one.status, entry.reason))
+    elif entry.kind == kinds.NOTE:
+        one.notes.append(Note(entry.at, entry.actor, payload["text"]))
+    elif entry.kind == kinds.OWNER:
+        one.owner = payload["owner"]
+    elif entry.kind == kinds.EVIDENCE:
+        title = str(payload.get("title") or entry.reason)
+        one.evidence.append(EvidenceReference(entry.at, entry.actor, str(payload.get("digest", "")), title))
+
+
+def _gather(one: _Building, payload: Mapping[str, Any]) -> None:
+    for facts in payload["groups"]:
+        key = (facts["rule_id"], tuple(facts["entities"]), facts["severity"])
+        group = one.groups.setdefault(key, _Group(facts))
+        group.alerts |= dict(facts["alerts"])
+
+
+def _take_in(one: _Building, other: _Building) -> None:
+    """Add what a merged incident had: its alerts, notes and evidence. Its transitions stay its own."""
+    for key, theirs in other.groups.items():
+        group = one.groups.setdefault(key, _Group(theirs.facts))
+        group.alerts |= theirs.alerts
+    one.notes = sorted([*one.notes, *other.notes], key=lambda note: note.at)
+    one.evidence = sorted([*one.evidence, *other.evidence], key=lambda evidence: evidence.at)
+    one.merged_from += [incident for incident in other.merged_from if incident not in one.merged_from]
+
+
+def _finish(incident: str, one: _Building) -> Incident:
+    groups = tuple(sorted(map(_group, one.groups.values()), key=lambda g: (g.first, g.rule_id, g.entities)))
+    return Incident(
+        id=incident,
+        title=_title(groups),
+        severity=max(group.severity for group in groups),
+        status=one.status,
+        verdict=one.verdict,
+        owner=one.owner,
+        opened=one.opened,
+        updated=one.updated,
+        first_event=min(group.first for group in groups),
+        last_event=max(group.last for group in groups),
+        decisive=one.facts["decisive"],
+        risk=one.facts["risk"],
+        because=one.facts["because"],
+        groups=groups,
+        transitions=tuple(one.transitions),
+        notes=tuple(one.notes),
+        evidence=tuple(one.evidence),
+        merged_from=tuple(one.merged_from),
+        merged_into=one.merged_into,
+        content_digest=one.facts["content_digest"],
+    )
+
+
+def _group(group: _Group) -> AlertGroup:
+    facts = group.facts
+    return AlertGroup(
+        rule_id=facts["rule_id"],
+        title=facts["title"],
+        severity=Severity(facts["severity"]),
+        source=facts["source"],
+        tags=tuple(facts["tags"]),
+        entities=tuple(Entity.parse(text) for text in facts["entities"]),
+        alerts=tuple(sorted(group.alerts.items(), key=lambda pair: (pair[1], pair[0]))),
+        reasons=tuple(facts["reasons"]),
+    )
+
+
+def _title(groups: tuple[AlertGroup, ...]) -> str:
+    """Name an incident by its worst rule, the earliest of them, and say how many others there are."""
+    worst = min(groups, key=lambda g: (-g.severity, g.first, g.rule_id))
+    others = len({group.rule_id for group in groups}) - 1
+    return worst.title + (f", and {others} more" if others else "")

@@ -1,0 +1,162 @@
+"""How incidents look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from lemnis.contracts.alerts import IncidentStatus, Severity
+from lemnis.contracts.clock import to_iso
+from lemnis.contracts.incidents import AlertGroup, Incident, Metrics, TimelineItem
+from lemnis.incidents.export import span, time_rows
+
+_SEVERITY = {
+    Severity.UNKNOWN: "dim", Severity.INFORMATIONAL: "cyan", Severity.LOW: "green", Severity.MEDIUM: "yellow",
+    Severity.HIGH: "red", Severity.CRITICAL: "bold white on red", Severity.FATAL: "bold white on red",
+}  # fmt: skip
+_STATUS = {
+    IncidentStatus.NEW: "bold magenta", IncidentStatus.IN_PROGRESS: "cyan", IncidentStatus.ON_HOLD: "yellow",
+    IncidentStatus.RESOLVED: "green", IncidentStatus.CLOSED: "green",
+}  # fmt: skip
+_KIND = {
+    "alert": "yellow", "opened": "bold magenta", "joined": "magenta", "merged": "magenta", "status": "cyan",
+    "note": "white", "owner": "cyan", "evidence": "green", "action": "bold green", "deploy": "blue",
+}  # fmt: skip
+_ENTITIES_SHOWN = 15
+_LATE = 60_000  # ms; what was learnt sooner was learnt at once
+
+
+def severity(level: Severity) -> Text:
+    """Render a severity in its colour."""
+    return Text(level.name.lower(), _SEVERITY[level])
+
+
+def status(incident: Incident) -> Text:
+    """Render a status in its colour, with the verdict if there is one."""
+    text = Text(incident.status.name.lower().replace("_", " "), _STATUS.get(incident.status, ""))
+    if incident.verdict:
+        text.append(f", {incident.verdict.name.lower().replace('_', ' ')}", "dim")
+    return text
+
+
+def one_line(incident: Incident) -> Text:
+    """Render an incident on a line."""
+    parts = [
+        Text(incident.id, "bold"), severity(incident.severity), status(incident), Text(incident.title),
+        Text(f"owner {incident.owner or 'nobody'}", "dim"),
+    ]  # fmt: skip
+    return Text("  ").join(parts)
+
+
+def incident_table(incidents: Sequence[Incident], hidden: int = 0) -> RenderableType:
+    """Render a list of incidents."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title_justify="left")
+    for name in ("id", "severity", "status", "what", "alerts", "risk", "first event", "owner"):
+        table.add_column(
+            name, justify="right" if name in {"alerts", "risk"} else "left", overflow="fold",
+            no_wrap=name == "id",
+        )  # fmt: skip
+    for one in incidents:
+        alerts = sum(group.count for group in one.groups)
+        table.add_row(
+            one.id, severity(one.severity), status(one), Text(one.title), f"{alerts:,}", str(one.risk),
+            to_iso(one.first_event), Text(one.owner),
+        )  # fmt: skip
+    more = f", {hidden} closed or merged not shown (--all)" if hidden else ""
+    return Group(table, Text(f"{len(incidents)} incidents{more}", "dim"))
+
+
+def incident_panels(incident: Incident, metrics: Metrics) -> Iterator[RenderableType]:
+    """Render an incident: head, times, alerts with their reasons, entities, notes and evidence."""
+    yield _head(incident)
+    yield _times(metrics)
+    yield _alerts(incident.groups)
+    yield _entities(incident)
+    if incident.notes:
+        lines = [Text(f"{to_iso(n.at)}  {n.actor}: ", "dim").append(n.text, "white") for n in incident.notes]
+        yield Panel(Group(*lines), title="notes", title_align="left", border_style="dim")
+    if incident.evidence:
+        table = _plain("evidence", "what", "digest", "by", "when")
+        for one in incident.evidence:
+            table.add_row(Text(one.title), one.digest, Text(one.actor), to_iso(one.at))
+        yield table
+
+
+def timeline_table(incident: Incident, items: Iterable[TimelineItem]) -> RenderableType:
+    """Render a timeline; what was learnt of later than a minute after it happened says so."""
+    table = _plain(f"timeline of {incident.id}", "time", "what", "", "learnt", "by")
+    for one in items:
+        late = one.recorded - one.time
+        title = Text(one.title, _SEVERITY[one.severity] if one.severity else "")
+        count = one.detail.get("count")
+        if isinstance(count, int) and count > 1:
+            title.append(f"  {count} times", "bold")
+        table.add_row(
+            to_iso(one.time), Text(one.kind, _KIND.get(one.kind, "")), title,
+            Text(f"+{span(late)}" if late > _LATE else "", "dim"), Text(one.actor, "dim"),
+        )  # fmt: skip
+    return table
+
+
+def _head(incident: Incident) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("severity", severity(incident.severity))
+    grid.add_row("status", status(incident))
+    grid.add_row("owner", Text(incident.owner or "nobody"))
+    alerts = sum(group.count for group in incident.groups)
+    grid.add_row("alerts", f"{alerts:,} of {len({g.rule_id for g in incident.groups})} rules")
+    grid.add_row("why", Text(incident.because))
+    for name, value in (
+        ("merged from", ", ".join(incident.merged_from)),
+        ("merged into", incident.merged_into),
+    ):
+        if value:
+            grid.add_row(name, value)
+    grid.add_row("content", Text(incident.content_digest, "dim"))
+    title = f"[bold]{escape(incident.title)}[/]  {incident.id}"
+    return Panel(grid, title=title, title_align="left", border_style=_SEVERITY[incident.severity].split()[-1])
+
+
+def _times(metrics: Metrics) -> RenderableType:
+    table = _plain("times", "", "when", "")
+    for name, when, took in time_rows(metrics):
+        table.add_row(name, Text(when, "dim" if when == "not yet" else ""), took)
+    return table
+
+
+def _alerts(groups: Sequence[AlertGroup]) -> RenderableType:
+    table = _plain("alerts, and why each is here", "first", "severity", "what", "times", "why")
+    for one in groups:
+        table.add_row(
+            to_iso(one.first), severity(one.severity),
+            Text(one.title).append(f"\n{one.alerts[0][0]}  {one.source}", "dim"), f"{one.count:,}",
+            Text("\n".join(one.reasons)),
+        )  # fmt: skip
+    return table
+
+
+def _entities(incident: Incident) -> RenderableType:
+    table = _plain("entities", "kind", "value", "alerts")
+    entities = list(incident.entities.items())
+    for entity, count in entities[:_ENTITIES_SHOWN]:
+        table.add_row(entity.kind.value, Text(entity.value), f"{count:,}")
+    if len(entities) > _ENTITIES_SHOWN:
+        table.add_row("", Text(f"and {len(entities) - _ENTITIES_SHOWN} more (--json has all)", "dim"), "")
+    return table
+
+
+def _plain(title: str, *columns: str) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", box=box.SIMPLE_HEAD
+    )
+    for column in columns:
+        table.add_column(
+            column, justify="right" if column in {"alerts", "times"} else "left", overflow="fold"
+        )
+    return table
