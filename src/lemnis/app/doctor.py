@@ -25,7 +25,7 @@ class Check:
 
 
 def examine(root: Path | None) -> list[Check]:
-    """Look at everything; a workspace must be there if ``root`` is given, else it is looked at where one is."""
+    """Look at everything; a workspace must be there if ``root`` is given, else one is looked at if found."""
     checks = [*_machine(), *_scanners()]
     try:
         workspace = app.open_workspace(root)

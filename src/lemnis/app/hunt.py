@@ -17,9 +17,11 @@ from lemnis.contracts.events import RawBatch, Reject
 from lemnis.detect import Matcher, Rule, RuleSet, load_rules
 from lemnis.detect.rules import rule_files
 from lemnis.ingest.frames import raw_frames
-from lemnis.ingest.reading import AUTO, open_path
+from lemnis.ingest.reading import AUTO, UNRECOGNISED, open_path
 from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import walk
+
+_LOGS = frozenset({".evtx", ".json", ".jsonl", ".ndjson", ".log", ".csv", ".gz", ".zst"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class Progress:
 
     file: str
     records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file in a folder that no source recognises and whose name does not say that it is a log."""
+
+    file: str
 
 
 def cache_folder() -> Path:
@@ -65,8 +74,10 @@ def rules(paths: Sequence[Path]) -> RuleSet:
     return replace(loaded, problems=(*empty, *loaded.problems))
 
 
-def hunt(paths: Sequence[Path], loaded: RuleSet, *, source: str = AUTO) -> Iterator[Hit | Reject | Progress]:
-    """Yield what matched, and what could not be read, in order of the input.
+def hunt(
+    paths: Sequence[Path], loaded: RuleSet, *, source: str = AUTO
+) -> Iterator[Hit | Reject | Skipped | Progress]:
+    """Yield what matched, what could not be read, and what was left out, in order of the input.
 
     Raises NotFoundError for a path or a source that is not there.
     """
@@ -78,7 +89,7 @@ def hunt(paths: Sequence[Path], loaded: RuleSet, *, source: str = AUTO) -> Itera
             yield Reject(Location(str(path)), "the folder is empty")
     for read in open_path(list(paths), sources, source=source):
         if isinstance(read, Reject):
-            yield read
+            yield Skipped(read.at.file) if _no_log(read, paths) else read
             continue
         yield from hits(matcher, read, sources.get(read.source))
         count += len(read)
@@ -102,6 +113,17 @@ def hits(matcher: Matcher, batch: RawBatch, source: LoadedSource) -> Iterator[Hi
         event = events[row]
         time = next((str(event[name]) for name in times if name in event), "")
         yield Hit(matcher.rules[rule], time, batch.origin, int(batch.positions[row].as_py()), event)
+
+
+def _no_log(reject: Reject, paths: Sequence[Path]) -> bool:
+    """Say whether a file came along in a folder of logs: a licence, a description."""
+    file = Path(reject.at.file)
+    return (
+        reject.at.record is None
+        and reject.reason == UNRECOGNISED
+        and file not in paths
+        and not _LOGS & set(file.suffixes)
+    )
 
 
 def time_fields(source: LoadedSource) -> list[str]:

@@ -17,6 +17,7 @@ from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import STDIN, BrokenStreamError, Stream, walk
 
 AUTO = "auto"
+UNRECOGNISED = "no source recognises it; name one"
 
 
 def open_path(
@@ -76,7 +77,7 @@ def read(
         reason = unreadable(stream)
         if reason == "":
             return
-        raise UnrecognisedError(reason or "no source recognises it; name one")
+        raise UnrecognisedError(reason or UNRECOGNISED)
     parser = parsers.get(source.file.parser)
     done = start or Start()
     try:

@@ -37,9 +37,9 @@ def report(error: LemnisError) -> None:
     messages.print(f"[red]error:[/red] {where}{escape(error.what)}{fix}")
 
 
-def warn(text: str) -> None:
+def warn(text: object) -> None:
     """Print a warning on stderr."""
-    messages.print(f"[yellow]warning:[/yellow] {escape(text)}")
+    messages.print(f"[yellow]warning:[/yellow] {escape(str(text))}")
 
 
 def show_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +12,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from lemnis.interfaces.cli.output import JsonOption, console, emit, messages, report, show_table, warn
 
 if TYPE_CHECKING:
-    from lemnis.app.hunt import Hit
+    from lemnis.app import hunt as hunting
+    from lemnis.app.hunt import Hit, Skipped
+    from lemnis.contracts.events import Reject
 
 _LEVELS = ("critical", "high", "medium", "low", "informational", "")
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
-_SHOWN = 20
+_NAMED = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -36,49 +39,77 @@ def hunt(
     """Look for what the rules describe in event logs (EVTX, JSON lines, audit, syslog, web …, .gz, .zst).
 
     With --json one object a match: `rule_id`, `rule_title`, `level`, `time`, `file`, `record`, `event`. Exit
-    code 0: nothing found, 1: something found, 2: some input or rule was bad (the rest was looked at).
+    code 0: nothing found, 1: something found, 2: some input or rule was bad (the rest was looked at). A rule
+    that is right but cannot be evaluated here (a placeholder without a value) is warned of.
 
     Example: lemnis hunt C/Windows/System32/winevt/Logs --rules sigma/rules/windows
     """
     from lemnis.app import hunt as hunting
-    from lemnis.contracts.errors import UsageError
-    from lemnis.contracts.events import Reject
+    from lemnis.contracts.errors import UnsupportedError, UsageError
 
     if level not in _LEVELS:
         raise UsageError(f"no level {level!r}", fix=f"one of {', '.join(_LEVELS[:-1])}")
-    wanted = _LEVELS[: _LEVELS.index(level) + 1] if level else _LEVELS
     loaded = hunting.rules(rules or [])
+    broken = [problem for problem in loaded.problems if not isinstance(problem, UnsupportedError)]
     for problem in loaded.problems:
-        report(problem)
-    found: list[Hit] = []
-    matches = bad = records = 0
+        (report if problem in broken else warn)(problem)
+    account = _Account(_LEVELS[: _LEVELS.index(level) + 1] if level else _LEVELS, json=json)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task(f"{len(loaded.rules):,} rules")
         for item in hunting.hunt(paths, loaded, source=source):
-            if isinstance(item, Reject):
-                bad += 1
-                warn(f"{item.at}: {item.reason}")
-            elif isinstance(item, hunting.Progress):
-                records = item.records
-                progress.update(task, description=f"{records:,} records · {matches:,} matches · {item.file}")
-            elif item.rule.level in wanted:
-                matches += 1
-                if json:
-                    emit(
-                        {
-                            "rule_id": item.rule.id, "rule_title": item.rule.title, "level": item.rule.level,
-                            "time": item.time, "file": item.file, "record": item.record, "event": item.event,
-                        }
-                    )  # fmt: skip
-                else:
-                    found.append(item)
+            account.take(item)
+            progress.update(task, description=f"{account.records:,} records · {account.matches:,} matches")
     if not json:
-        _show(found, records=records, rules=len(loaded.rules))
-    if bad or loaded.problems:
-        warn(f"{bad:,} records or files and {len(loaded.problems):,} rules could not be used")
+        _show(account.found, records=account.records, rules=len(loaded.rules))
+    if account.skipped:
+        names = ", ".join(sorted({Path(file).name for file in account.skipped})[:_NAMED])
+        warn(f"{len(account.skipped):,} files that no source recognises as logs were left out: {names} …")
+    if account.bad or broken:
+        warn(f"{account.bad:,} records or files and {len(broken):,} rules could not be used")
         raise typer.Exit(2)
-    raise typer.Exit(1 if matches else 0)
+    raise typer.Exit(1 if account.matches else 0)
+
+
+@dataclass(slots=True)
+class _Account:
+    """What a hunt has come to so far; with ``json`` each match is printed and not kept."""
+
+    levels: tuple[str, ...]
+    json: bool
+    found: list[Hit] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    matches: int = 0
+    bad: int = 0
+    records: int = 0
+
+    def take(self, item: Hit | Reject | Skipped | hunting.Progress) -> None:
+        """Count, print or keep one thing that the hunt came upon."""
+        from lemnis.app import hunt as hunting
+        from lemnis.contracts.events import Reject
+
+        if isinstance(item, Reject):
+            self.bad += 1
+            warn(f"{item.at}: {item.reason}")
+        elif isinstance(item, hunting.Skipped):
+            self.skipped.append(item.file)
+        elif isinstance(item, hunting.Progress):
+            self.records = item.records
+        elif item.rule.level in self.levels:
+            self.matches += 1
+            if self.json:
+                emit(_document(item))
+            else:
+                self.found.append(item)
+
+
+def _document(hit: Hit) -> dict[str, object]:
+    """Return a match as machines read it."""
+    rule = hit.rule
+    return {
+        "rule_id": rule.id, "rule_title": rule.title, "level": rule.level, "time": hit.time,
+        "file": hit.file, "record": hit.record, "event": hit.event,
+    }  # fmt: skip
 
 
 def _show(found: list[Hit], *, records: int, rules: int) -> None:
