@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.findings import Finding
-from lemnis.lessons.gate import bring, choose, cost, rego, rego_test, scopes
+from lemnis.lessons.gate import bring, brought, choose, cost, fixes, rego, rego_test, scopes
+from lemnis.store.git import Commit
 
 
 def finding(rule, cwe=78):
@@ -11,7 +14,7 @@ SHELL, NO_SHELL, OTHER = finding("B602"), finding("B603"), finding("B101", 703)
 
 
 def test_the_widest_scope_without_wrong_stops_wins():
-    weakness, rule = scopes([SHELL])
+    weakness, rule, *_ = scopes([SHELL])
     history = {"c1": [NO_SHELL], "c2": [SHELL, OTHER], "c3": []}
     costs = [cost(scope, history, {"c2"}) for scope in (weakness, rule)]
     assert [(one.stopped, one.wrongly) for one in costs] == [(("c1", "c2"), ("c1",)), (("c2",), ())]
@@ -39,3 +42,27 @@ def test_whoever_brings_the_cause_in_again_is_stopped_rightly():
     again = bring(history, [SHELL])
     assert again == {"c1", "c3"}
     assert cost(scopes([SHELL])[0], history, again).wrongly == ("c2",)
+
+
+def test_the_folder_of_the_cause_spares_the_tools_beside_it():
+    tool = replace(SHELL, path="tools/x.py", fingerprint="fp-tool")
+    costs = [cost(scope, {"c1": [tool], "c2": [SHELL]}, {"c2"}) for scope in scopes([SHELL])]
+    assert [len(one.wrongly) for one in costs] == [1, 1, 0, 0]
+    chosen = choose(costs, "c2").scope
+    assert chosen.name == "weakness in app/"
+    assert 'startswith(finding.path, "app/")' in rego("lemnis.x", chosen, lesson="l", message="m", fix="f")
+    assert len(scopes([replace(SHELL, path="x.py")])) == 2
+
+
+def commit(name, *parents):
+    return Commit(name, "t", parents, "a", "a@x", 0, "s")
+
+
+def test_what_a_commit_brings_in_and_takes_out():
+    commits = [commit("a"), commit("b", "a"), commit("c", "a"), commit("d", "b", "c"), commit("e", "d")]
+    reports = {"a": [OTHER], "b": [OTHER, SHELL], "c": [NO_SHELL], "d": [SHELL, NO_SHELL], "e": [NO_SHELL]}
+    new = brought(commits, reports)
+    assert {name: [f.rule_id for f in found] for name, found in new.items()} == {
+        "a": ["B101"], "b": ["B602"], "c": ["B603"], "d": [], "e": []
+    }  # fmt: skip
+    assert fixes(commits, reports, [SHELL]) == ("e",)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lemnis import app
+from lemnis.app import scans, settings
 from lemnis.app import scene as scenes
-from lemnis.app import settings
 from lemnis.app.scene import Scene, Seen
 from lemnis.contracts.alerts import Alert, Entity, EntityKind
 from lemnis.contracts.errors import InputError, IntegrityError, NotFoundError
-from lemnis.contracts.findings import Finding, Health
+from lemnis.contracts.findings import Finding
 from lemnis.contracts.ids import Json
 from lemnis.contracts.provenance import Edge, Hop, Strength
 from lemnis.graph import code_edges
@@ -216,17 +216,9 @@ def _findings(
     workspace: app.Workspace, repository: Repository, commit: str
 ) -> tuple[tuple[Finding, ...], str]:
     """Scan a commit; return its findings, and what a scanner could not look at."""
-    from lemnis.content import yaml
-    from lemnis.content.library import Library
-    from lemnis.content.schemas.scanner import Scanner
-    from lemnis.scan.history import history
-
-    items = Library.open(workspace.content).items("scanners").values()
-    scanners = [yaml.load(item.manifest, Scanner) for item in items]
     deployed = [one for one in repository.commits(commit) if one.id == commit]
-    report = history(repository, deployed, scanners)[commit]
-    bad = [f"{one.tool}: {'; '.join(one.errors)}" for one in report.health if one.state is not Health.OK]
-    return report.findings, "; ".join(bad)
+    report = scans.reports(workspace, repository, deployed)[commit]
+    return report.findings, scans.trouble(report)
 
 
 def _image(container: Container) -> Edge:

@@ -108,3 +108,14 @@ def _told(chain: Sequence[Started], request: Request, within: int) -> Behind | N
 def _plain(text: str) -> str:
     """Return a text with each run of white space as one blank: logs differ in how they keep it."""
     return " ".join(text.split())
+
+
+def caused(starts: Iterable[Started], requests: Iterable[Request]) -> dict[str, str]:
+    """Return the processes in whose command line injected text of a request stands: event uid to uid."""
+    asked = list(requests)
+    found = {}
+    for start in starts:
+        best = next(iter(behind([start], asked)), None)
+        if best is not None and best.injected:
+            found[start.uid] = best.request.uid
+    return found

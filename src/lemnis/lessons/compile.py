@@ -17,7 +17,7 @@ import yaml
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.findings import Finding
 from lemnis.contracts.ids import Json, stable_id
-from lemnis.lessons.derive import Measured
+from lemnis.lessons.derive import Candidate, Measured
 from lemnis.lessons.gate import Cost, rego, rego_test
 from lemnis.lessons.scrub import scrub
 
@@ -100,23 +100,28 @@ def compile_lesson(facts: Facts) -> dict[str, bytes]:
     }
 
 
-def sigma(facts_id: str, measured: Measured, *, title: str, tags: Sequence[str], description: str) -> str:
+def rule_id(lesson: str) -> str:
+    """Return the id of a lesson's detection."""
+    return str(uuid.uuid5(_NAMESPACE, lesson))
+
+
+def sigma(lesson: str, candidate: Candidate, *, title: str, tags: Sequence[str], description: str) -> str:
     """Return a candidate as a whole Sigma rule."""
-    return _yaml(_sigma(facts_id, measured, title=title, tags=tags, description=description)).decode()
+    return _yaml(_sigma(lesson, candidate, title=title, tags=tags, description=description)).decode()
 
 
 def _sigma(
-    lesson: str, measured: Measured, *, title: str, tags: Sequence[str], description: str
+    lesson: str, candidate: Candidate, *, title: str, tags: Sequence[str], description: str
 ) -> dict[str, Json]:
     return {
         "title": title,
-        "id": str(uuid.uuid5(_NAMESPACE, lesson)),
+        "id": rule_id(lesson),
         "status": "experimental",
         "description": description,
         "author": "Lemnis lesson compiler",
         "tags": list(tags),
-        "logsource": dict(measured.candidate.logsource),
-        "detection": dict(measured.candidate.detection),
+        "logsource": dict(candidate.logsource),
+        "detection": dict(candidate.detection),
         "falsepositives": ["None in the history it was measured on"],
         "level": "high",
     }
@@ -126,7 +131,7 @@ def _rule(facts: Facts, lesson: str) -> dict[str, Json]:
     measured = facts.detection
     return _sigma(
         lesson,
-        measured,
+        measured.candidate,
         title=_sentence(measured.candidate.name),
         tags=_tags(facts.alerts),
         description=(

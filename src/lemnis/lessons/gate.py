@@ -1,8 +1,9 @@
 """Writes the gate of a lesson: a Rego policy that refuses a change which brings the cause in again.
 
 How wide to draw it is a trade: by weakness (CWE) it also stops harmless neighbours, by the scanner's rule
-it stops this way of writing it. The scopes are tried widest first over the history, and the first that
-would have stopped the cause and nothing else is taken; if none is free, the one that stops the fewest.
+it stops this way of writing it, by folder it stops it in the part of the repository where the cause was. The
+scopes are tried widest first over the history, and the first that would have stopped the cause and nothing
+else is taken; if none is free, the one that stops the fewest.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lemnis.contracts.findings import Finding
+from lemnis.store.git import Commit
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which new findings the gate refuses: of these weaknesses, and, where given, of these scanner rules."""
+    """Which new findings the gate refuses: of these weaknesses, by these scanner rules, below this folder."""
 
     name: str
     cwes: tuple[int, ...]
     rules: tuple[str, ...] = ()
+    folder: str = ""
 
     def covers(self, finding: Finding) -> bool:
         """Say whether the gate would refuse this finding if a change brought it in."""
-        return bool(set(self.cwes) & set(finding.cwes)) and (
-            not self.rules or f"{finding.tool}:{finding.rule_id}" in self.rules
+        return (
+            bool(set(self.cwes) & set(finding.cwes))
+            and (not self.rules or f"{finding.tool}:{finding.rule_id}" in self.rules)
+            and finding.path.startswith(self.folder)
         )
 
 
@@ -42,23 +47,55 @@ def scopes(cause: Sequence[Finding]) -> list[Scope]:
     """Return the scopes that cover the findings at the cause, widest first."""
     cwes = tuple(sorted({cwe for finding in cause for cwe in finding.cwes}))
     rules = tuple(sorted({f"{finding.tool}:{finding.rule_id}" for finding in cause}))
-    return [Scope("weakness", cwes), Scope("scanner rule", cwes, rules)] if cwes else []
+    if not cwes:
+        return []
+    tops = {finding.path.partition("/")[0] + "/" for finding in cause if "/" in finding.path}
+    found = [Scope("weakness", cwes), Scope("scanner rule", cwes, rules)]
+    if len(tops) == 1:
+        folder = tops.pop()
+        found.append(Scope(f"weakness in {folder}", cwes, folder=folder))
+        found.append(Scope(f"scanner rule in {folder}", cwes, rules, folder))
+    return found
 
 
-def bring(brought: Mapping[str, Sequence[Finding]], cause: Sequence[Finding]) -> frozenset[str]:
-    """Return the commits that bring the cause in: the culprit, and whoever does it once more."""
+def brought(
+    commits: Sequence[Commit], reports: Mapping[str, Sequence[Finding]]
+) -> dict[str, tuple[Finding, ...]]:
+    """Return the findings that each commit brings in: those that none of its parents has."""
+    found = {}
+    for commit in commits:
+        known = {f.fingerprint for parent in commit.parents for f in reports.get(parent, ())}
+        found[commit.id] = tuple(f for f in reports[commit.id] if f.fingerprint not in known)
+    return found
+
+
+def fixes(
+    commits: Sequence[Commit], reports: Mapping[str, Sequence[Finding]], cause: Sequence[Finding]
+) -> tuple[str, ...]:
+    """Return the commits that took the cause out: a parent has it, and they have it no more."""
     marks = {finding.fingerprint for finding in cause}
-    return frozenset(
-        commit for commit, new in brought.items() if any(finding.fingerprint in marks for finding in new)
+    has = {commit: any(f.fingerprint in marks for f in found) for commit, found in reports.items()}
+    return tuple(
+        commit.id
+        for commit in commits
+        if not has[commit.id] and any(has.get(parent, False) for parent in commit.parents)
     )
 
 
-def cost(scope: Scope, brought: Mapping[str, Sequence[Finding]], again: Collection[str]) -> Cost:
-    """Replay a scope over ``brought`` (commit to the findings new in it).
+def bring(new_in: Mapping[str, Sequence[Finding]], cause: Sequence[Finding]) -> frozenset[str]:
+    """Return the commits that bring the cause in: the culprit, and whoever does it once more."""
+    marks = {finding.fingerprint for finding in cause}
+    return frozenset(
+        commit for commit, new in new_in.items() if any(finding.fingerprint in marks for finding in new)
+    )
+
+
+def cost(scope: Scope, new_in: Mapping[str, Sequence[Finding]], again: Collection[str]) -> Cost:
+    """Replay a scope over the findings that are new in each commit.
 
     It is right to stop the commits ``again``, which bring the cause in, and wrong to stop any other.
     """
-    stopped = tuple(commit for commit, new in brought.items() if any(map(scope.covers, new)))
+    stopped = tuple(commit for commit, new in new_in.items() if any(map(scope.covers, new)))
     return Cost(scope, stopped, tuple(commit for commit in stopped if commit not in again))
 
 
@@ -75,6 +112,7 @@ def rego(package: str, scope: Scope, *, lesson: str, message: str, fix: str) -> 
         if scope.rules
         else ""
     )
+    rules += f"    startswith(finding.path, {json.dumps(scope.folder)})\n" if scope.folder else ""
     return f"""# Lesson {lesson}: what led to an incident is refused when a change brings it in again.
 package {package}
 

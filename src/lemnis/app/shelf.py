@@ -1,0 +1,109 @@
+"""Lessons as the workspace's git repository has them: on a branch, or merged; and content at any commit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lemnis import app
+from lemnis.content import yaml
+from lemnis.content.library import Library
+from lemnis.content.schemas.lesson import Lesson
+from lemnis.contracts.errors import IntegrityError, NotFoundError
+from lemnis.store.git import Repository
+
+PREFIX = "lesson/"
+_HEADS = "refs/heads/"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A lesson in git: ``commit`` is its newest state, ``first`` brought it in, ``base`` was before that."""
+
+    id: str
+    branch: str
+    commit: str
+    first: str
+    base: str
+    merged: bool
+    lesson: Lesson
+
+
+def repository(workspace: app.Workspace) -> Repository:
+    """Return the workspace's own git repository; raises NotFoundError if it has none."""
+    found = Repository(workspace.root)
+    found.resolve("HEAD")
+    return found
+
+
+def branch_of(lesson: str) -> str:
+    """Return the name of a lesson's branch."""
+    return PREFIX + lesson
+
+
+def names(workspace: app.Workspace) -> list[str]:
+    """Return the ids of all lessons: those on branches, and those that were merged."""
+    git = repository(workspace)
+    heads = git.run("for-each-ref", "--format=%(refname)", f"{_HEADS}{PREFIX}").decode().split()
+    found = {head.removeprefix(f"{_HEADS}{PREFIX}") for head in heads}
+    found |= {
+        parts[2]
+        for path in git.files("HEAD")
+        if len(parts := path.split("/")) > 3 and path.startswith("content/lessons/")  # noqa: PLR2004
+    }
+    return sorted(found)
+
+
+def find(workspace: app.Workspace, lesson: str) -> Written:
+    """Return a lesson; raises NotFoundError naming those that there are, ContentError if it is no lesson."""
+    git = repository(workspace)
+    file = f"content/lessons/{lesson}/lesson.yaml"
+    head = git.files("HEAD")
+    branch = ""
+    try:
+        commit, branch = git.resolve(f"{_HEADS}{branch_of(lesson)}"), branch_of(lesson)
+    except NotFoundError:
+        commit = git.resolve("HEAD")
+        if file not in head:
+            there = ", ".join(names(workspace)) or "none"
+            raise NotFoundError(f"no lesson {lesson!r}", fix=f"there are: {there}") from None
+    text = git.read(commit, file).decode(errors="replace")
+    out = git.run("log", "--diff-filter=A", "--format=%H %P", commit, "--", file).decode().splitlines()
+    if not out or len(out[-1].split()) < 2:  # noqa: PLR2004 - a commit and its parent
+        raise NotFoundError(f"lesson {lesson} has nothing before it: it is not proposed on a base")
+    first, base = out[-1].split()[:2]
+    return Written(
+        lesson, branch, commit, first, base, file in head,
+        yaml.load(text, Lesson, file=f"{commit[:12]}:{file}"),
+    )  # fmt: skip
+
+
+def lesson_files(workspace: app.Workspace, written: Written) -> dict[str, bytes]:
+    """Return the files of a lesson's change set as they are now, by path."""
+    lesson = written.lesson
+    mine = (
+        f"content/policies/{lesson.gate}/", f"content/detections/{lesson.detection}/",
+        f"content/threats/{lesson.threat}/", f"content/lessons/{lesson.id}/",
+    )  # fmt: skip
+    tree = repository(workspace).tree(written.commit)
+    return {path: data for path, data in tree if path.startswith(mine)}
+
+
+@contextmanager
+def library_at(workspace: app.Workspace, revision: str) -> Iterator[Library]:
+    """Yield the content as it was at a commit of the workspace, over the built-in content."""
+    with tempfile.TemporaryDirectory(prefix="lemnis-content-") as name:
+        root = Path(name)
+        (root / "content").mkdir()
+        for path, data in repository(workspace).tree(revision):
+            parts = PurePosixPath(path).parts
+            if parts[0] != "content":
+                continue
+            if ".." in parts or path.startswith("/"):
+                raise IntegrityError(f"{revision[:12]} holds a file name that leads outside: {path}")
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(data)
+        yield Library.open(root / "content")
