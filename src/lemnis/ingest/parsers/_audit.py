@@ -54,18 +54,7 @@ def read(line: str) -> Record | None:
     known = re.fullmatch(r"UNKNOWN\[(\d+)\]", kind)
     kind = _KERNEL_TYPES.get(known[1] if known else kind, kind)
     body, _, enriched = header["body"].partition(_SEPARATOR)
-    fields: Fields = {}
-    if avc := _AVC.match(body):
-        fields |= {"seresult": avc["seresult"], "seperms": avc["seperms"].strip()}
-        body = body[avc.end() :]
-    inner = _MESSAGE.search(body)
-    if inner is not None:
-        _collect(body[: inner.start()], kind, fields)
-        _collect(inner[1], kind, fields)
-        if not _FIELD.search(inner[1]):
-            fields["msg"] = inner[1]
-    else:
-        _collect(body, kind, fields)
+    fields = _body(body, kind)
     if enriched:
         _collect(enriched, "", fields)
     arguments: tuple[str, ...] = ()
@@ -75,11 +64,30 @@ def read(line: str) -> Record | None:
         fields |= {f"a{number}": text for number, text in enumerate(arguments)}
     elif kind == "SOCKADDR":
         fields |= _address(fields.get("saddr", ""))
-    elif kind == "SYSCALL" and "SYSCALL" not in fields:
+    elif "SYSCALL" not in fields:
         name = _linux.syscall(fields.get("arch", ""), fields.get("syscall", ""))
         if name is not None:
             fields["SYSCALL"] = name
     return Record(kind, header["node"] or "", header["time"], header["serial"], fields, arguments)
+
+
+def _body(body: str, kind: str) -> Fields:
+    """Read the fields of a record's body, those of a user program's message among them."""
+    fields: Fields = {}
+    if kind == "LOGIN":  # of old kernels: "old auid=… new auid=…"
+        body = body.replace("old auid=", "old_auid=").replace("new auid=", "auid=")
+    if avc := _AVC.match(body):
+        fields |= {"seresult": avc["seresult"], "seperms": avc["seperms"].strip()}
+        body = body[avc.end() :]
+    inner = _MESSAGE.search(body)
+    if inner is None:
+        _collect(body, kind, fields)
+        return fields
+    _collect(body[: inner.start()], kind, fields)
+    _collect(inner[1].removesuffix(")"), kind, fields)
+    if not _FIELD.search(inner[1]):
+        fields["msg"] = inner[1]
+    return fields
 
 
 def _is_argument(name: str) -> bool:
