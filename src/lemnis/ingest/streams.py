@@ -22,7 +22,7 @@ from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
 
 BLOCK = 1 << 20
-MAX_BATCH_BYTES = 64_000_000
+MAX_BATCH_BYTES = 32_000_000
 MAX_BATCH_RECORDS = 50_000
 MAX_RECORD_BYTES = 8_000_000
 MAX_RATIO = 400
@@ -266,14 +266,21 @@ class _Cutter:
         return _refused(reject, self.position, self.offset)
 
     def _cut(self, *, whole: bool) -> Iterator[Lines]:
-        data = b"".join(self._held)
-        last = len(data) if whole else data.rfind(b"\n") + 1
-        rest = data[last:]
-        self._held, self._size, self._breaks = ([rest] if rest else []), len(rest), 0
-        if last:
-            yield from self._split(data[:last])
-        if len(rest) > MAX_RECORD_BYTES:
-            self._held, self._size, self._overlong = [], 0, len(rest)
+        """Make lines of what is gathered, up to the last line's end unless it is the ``whole``."""
+        rest: list[bytes] = []
+        while self._held and not whole:
+            end = self._held[-1].rfind(b"\n") + 1
+            if end:
+                rest.insert(0, self._held[-1][end:])
+                self._held[-1] = self._held[-1][:end]
+                break
+            rest.insert(0, self._held.pop())
+        if self._held:
+            yield from self._split(b"".join(self._held))
+        size = sum(map(len, rest))
+        self._held, self._size, self._breaks = [piece for piece in rest if piece], size, 0
+        if size > MAX_RECORD_BYTES:
+            self._held, self._size, self._overlong = [], 0, size
 
     def _split(self, data: bytes) -> Iterator[Lines]:
         """Cut bytes that end with a line's end, or with the stream's."""
