@@ -118,6 +118,19 @@ def distinct(column: Column) -> Distinct:
     return Distinct(codes, encoded.dictionary)
 
 
+def equal_texts(column: Column, other: Column) -> Mask:
+    """Say for each row whether both columns hold the same text (null is equal to nothing)."""
+    if column is other and not pa.types.is_list(column.type):
+        return column.is_valid().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    if pa.types.is_list(column.type) or pa.types.is_list(other.type):
+        same = column is other or column.equals(other)
+        there: Mask = column.is_valid().to_numpy(zero_copy_only=False)
+        return there if same else np.zeros(len(column), dtype=bool)
+    return pc.fill_null(pc.equal(column, text(other)), False).to_numpy(  # type: ignore[no-any-return]
+        zero_copy_only=False
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Rows that agree in some fields: each row's group, and the first row of each group."""

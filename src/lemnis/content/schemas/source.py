@@ -35,8 +35,9 @@ A Sigma field that is not listed is the raw field of that name.
 is rejected with that reason. What ``common`` says holds for every entry that does not say otherwise::
 
     common:
+      absent: ["-"]                      # texts that count as not there, in every line
       time: {from: ts, format: iso}
-      set: {device.hostname: host}
+      set: {device.hostname: host}       # where the entry's class has the attribute
     events:
       - name: request                    # names the entry in errors, lineage and the event's metadata
         class: http_activity
@@ -234,10 +235,16 @@ class Entry(Common):
     activity: Annotated[Lines, pydantic.BeforeValidator(_constant)]
 
 
+class Everywhere(Common):
+    """What holds for every entry, and the texts that count as absent in every line."""
+
+    absent: Values = ()
+
+
 class MappingFile(Model):
     """``mapping.yaml``."""
 
-    common: Common = Common()
+    common: Everywhere = Everywhere()
     events: tuple[Entry, ...] = pydantic.Field(min_length=1)
 
     @pydantic.model_validator(mode="after")

@@ -1,0 +1,74 @@
+"""Event uids: the same record has the same uid on every machine and whenever it is read again.
+
+A source that declares ``identity`` fields names a record by them; a record that lacks one of them, and every
+record of other sources, is named by its origin, its position there and its bytes. The uid is that of
+``contracts.ids.stable_id``; its length-framed input is put together by columns, so that a row costs one hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.ingest.mapping_columns import TEXT, Column
+
+_BINARY = pa.binary()
+
+
+def uids(
+    source: str, natural: Sequence[Column | None], origin_key: str, positions: Column, records: Column
+) -> Column:
+    """Return an ``ev-…`` uid for each row; ``natural`` are the identity fields (None: no row has it)."""
+    count = len(positions)
+    if not count:
+        return pa.array([], TEXT)
+    fallback = _framed([_repeat(origin_key, count), positions.cast(TEXT), records])
+    if natural and all(column is not None for column in natural):
+        named = _framed([column for column in natural if column is not None])
+        framed = pc.coalesce(named, fallback) if named.null_count else named
+    else:
+        framed = fallback
+    return _hash(source, framed)
+
+
+def _repeat(text: str, count: int) -> Column:
+    return pa.repeat(pa.scalar(text, TEXT), count)
+
+
+def _framed(columns: Sequence[Column]) -> Any:
+    """Join the columns' bytes, each after its length in eight bytes; null where one is null."""
+    pieces: list[Any] = []
+    for column in columns:
+        raw = column.cast(_BINARY)
+        lengths = pc.binary_length(raw).fill_null(0).to_numpy(zero_copy_only=False).astype(">u8")
+        fixed = pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(8), len(lengths), [None, pa.py_buffer(lengths.tobytes())]
+        )
+        pieces += [fixed.cast(_BINARY), raw]
+    return pc.binary_join_element_wise(*pieces, b"")
+
+
+def _hash(source: str, framed: Any) -> Column:
+    base = hashlib.sha256()
+    for part in (b"ev", source.encode("utf-8", "surrogatepass")):
+        base.update(len(part).to_bytes(8, "big") + part)
+    out = []
+    for raw in framed.to_pylist():
+        state = base.copy()
+        state.update(raw)
+        out.append("ev-" + state.hexdigest()[:16])
+    return pa.array(out, TEXT)
+
+
+def text_fields(columns: Sequence[Column | None]) -> list[Column | None]:
+    """Return identity fields as texts: lists are joined."""
+    return [
+        pc.binary_join(column, "\x1f") if column is not None and pa.types.is_list(column.type) else column
+        for column in columns
+    ]
+
+

@@ -1,0 +1,270 @@
+"""The mapping interpreter: raw batches in, OCSF event batches and rejects out, by columns.
+
+It is total: a record becomes an event, or a reject that says why (no entry fits, no time, a value that is not
+what its attribute wants, a required attribute without a value).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.content import yaml
+from lemnis.content.schemas.source import Line, LoadedSource
+from lemnis.contracts.errors import Location
+from lemnis.contracts.events import EventBatch, Mapped, RawBatch, Reject
+from lemnis.ingest import mapping_build, mapping_unmapped
+from lemnis.ingest.identity import text_fields, uids
+from lemnis.ingest.mapping_columns import (
+    TEXT,
+    Column,
+    Mask,
+    RawColumns,
+    Rows,
+    equal_texts,
+    flat,
+    groups,
+)
+from lemnis.ingest.mapping_conditions import fields, holds
+from lemnis.ingest.mapping_lines import Context, constant, evaluate, times
+from lemnis.ingest.mapping_plan import ORIGINAL_TIME, SEVERITIES, EntryPlan, plans
+from lemnis.ocsf.schema import version
+from lemnis.ocsf.validation import problems
+
+INT64 = pa.int64()
+_SHOWN = 60
+ENTRY_PATH = "metadata.transformation_info_list[0].name"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an attribute's value comes from: the entry, its path, the raw fields, and the mapping's line."""
+
+    entry: str
+    path: str
+    raw: tuple[str, ...]
+    at: Location
+
+
+@dataclass(slots=True)
+class _Work:
+    """One entry's rows on their way: columns by path, and the first reason against each row."""
+
+    count: int
+    columns: dict[str, Column] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
+
+    def against(self, rows: Sequence[int], reason: Sequence[str]) -> None:
+        """Note a reason against rows that have none yet."""
+        for row, text in zip(rows, reason, strict=True):
+            self.reasons.setdefault(row, text)
+
+
+class Mapper:
+    """Maps the records of one source."""
+
+    def __init__(self, source: LoadedSource) -> None:
+        self._source = source
+        self._plans = plans(source)
+        self._conditions = [entry.when for entry in source.mapping.events]
+        self._fields = list(dict.fromkeys(name for one in self._conditions for name in fields(one)))
+        self._absent = frozenset(str(value) for value in source.mapping.common.absent)
+
+    def map(self, batch: RawBatch, *, origin_key: str = "", now: int = 0) -> Mapped:
+        """Map a batch. ``origin_key`` names its origin in uids of records that do not name themselves;
+        ``now`` is the time of reading, from which times without a year take theirs.
+        """  # noqa: D205 - one sentence each
+        columns = RawColumns(batch.fields)
+        batches: list[EventBatch] = []
+        rejects: list[Reject] = []
+        for number, rows in self._parts(columns, len(batch)):
+            if number < 0:
+                rejects += [_reject(batch, row, "no entry of the mapping fits") for row in rows.tolist()]
+                continue
+            some = columns if len(rows) == len(batch) else columns.take(rows)
+            made, refused = self._entry(self._plans[number], some, batch, rows, origin_key, now)
+            rejects += refused
+            if made is not None:
+                batches.append(EventBatch(self._plans[number].kind.uid, batch.source, batch.origin, made))
+        rejects.sort(key=lambda reject: reject.at.record or 0)
+        return Mapped(tuple(batches), tuple(rejects))
+
+    def explain(self, path: str) -> tuple[Origin, ...]:
+        """Say for an OCSF path where each entry takes its value from: raw fields and the mapping's line."""
+        return tuple(self._explained(path))
+
+    def _explained(self, path: str) -> Iterator[Origin]:
+        file = self._source.folder / "mapping.yaml"
+        for number, (plan, entry) in enumerate(zip(self._plans, self._source.mapping.events, strict=True)):
+            lines = plan.lines.get(path)
+            if lines is not None:
+                own = path in entry.set
+                place: list[str | int] = ["events", number] if own else ["common"]
+                raw = tuple(dict.fromkeys(name for line in lines for name in line.source))
+                yield Origin(plan.name, path, raw, yaml.locate(file, [*place, "set", path]))
+            elif path in {"time", ORIGINAL_TIME}:
+                place = ["common"] if entry.time is None else ["events", number]
+                raw = tuple(dict.fromkeys(name for line in plan.time for name in line.source))
+                yield Origin(plan.name, path, raw, yaml.locate(file, [*place, "time"]))
+
+    def _parts(self, columns: RawColumns, count: int) -> Iterator[tuple[int, Rows]]:
+        """Yield the rows of each entry, and of none (-1)."""
+        if not count:
+            return
+        grouped = groups(columns, self._fields)
+        samples = columns.take(grouped.first)
+        ignore = frozenset(self._source.file.ignore_case)
+        entry = np.full(len(grouped.first), -1)
+        for number, condition in reversed(list(enumerate(self._conditions))):
+            entry[holds(condition, samples, ignore)] = number
+        numbers = entry[grouped.of] if columns_grouped(grouped.of, count) else np.full(count, entry[0])
+        for number in sorted(set(entry.tolist())):
+            yield number, np.flatnonzero(numbers == number)
+
+    def _entry(
+        self, plan: EntryPlan, raw: RawColumns, batch: RawBatch, rows: Rows, origin_key: str, now: int
+    ) -> tuple[pa.Table | None, list[Reject]]:
+        work = _Work(len(rows))
+        context = Context(self._absent, now)
+        self._times(plan, raw, work, context)
+        for path, lines in plan.lines.items():
+            self._line(path, lines, plan.types[path], raw, work, context)
+        self._classify(plan, raw, work, context)
+        records = _records(batch, rows)
+        positions = flat(batch.positions.take(pa.array(rows)))
+        natural = text_fields([raw.get(name) for name in self._source.file.identity])
+        work.columns["metadata.uid"] = uids(batch.source, natural, origin_key, positions, records)
+        work.columns["raw_data"] = records
+        unmapped = self._unmapped(plan, raw, work)
+        if unmapped is not None:
+            work.columns["unmapped"] = unmapped
+        table = mapping_build.table(plan.kind.name, work.columns, work.count)
+        for row, reason in problems(table, plan.kind.name, nested=False).items():
+            work.against([row], [reason])
+        rejects = [_reject(batch, int(rows[row]), reason) for row, reason in sorted(work.reasons.items())]
+        if not work.reasons:
+            return table, rejects
+        good = np.ones(work.count, dtype=bool)
+        good[list(work.reasons)] = False
+        return (table.filter(pa.array(good)) if good.any() else None), rejects
+
+    def _times(self, plan: EntryPlan, raw: RawColumns, work: _Work, context: Context) -> None:
+        found, texts = times(plan.time, raw, context)
+        work.columns["time"] = found
+        work.columns[ORIGINAL_TIME] = texts
+        if found.null_count:
+            rows = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False)).tolist()
+            wanted = ", ".join(dict.fromkeys(name for line in plan.time for name in line.source))
+            reasons = [
+                f"no time: none of {wanted} is there" if text is None else f"no time: {_shorten(text)}"
+                for text in texts.take(pa.array(rows, INT64)).to_pylist()
+            ]
+            work.against(rows, reasons)
+
+    @staticmethod
+    def _line(
+        path: str, lines: Sequence[Line], kind: pa.DataType, raw: RawColumns, work: _Work, context: Context
+    ) -> None:
+        values = evaluate(lines, raw, kind, context)
+        if values is None:
+            return
+        work.columns[path] = values.array
+        if values.bad is None or values.line is None or not values.bad.any():
+            return
+        rows = np.flatnonzero(values.bad).tolist()
+        given = [raw.get(name) for name in values.line.source]
+        wanted = values.line.as_ if values.line.as_ != "string" else str(kind)
+        for row in rows:
+            texts = [column[row].as_py() for column in given if column is not None]
+            text = next((text for text in texts if text is not None), "")
+            work.against([row], [f"{path}: {_shorten(text)} is no {wanted}"])
+
+    def _classify(self, plan: EntryPlan, raw: RawColumns, work: _Work, context: Context) -> None:
+        """Fill in what OCSF says of the class, the activity, the severity and the event as such."""
+        kind, count, columns = plan.kind, work.count, work.columns
+        self._line("activity_id", plan.activity, INT64, raw, work, context)
+        activity: Any = columns.setdefault("activity_id", constant(0, count, INT64)).fill_null(0)
+        columns["activity_id"] = activity
+        columns["type_uid"] = pc.add(activity, kind.uid * 100)
+        names = kind.shape.attributes["activity_id"].enum
+        columns.setdefault("activity_name", _named(activity, names))
+        columns["type_name"] = pc.binary_join_element_wise(f"{kind.caption}: ", columns["activity_name"], "")
+        severity = self._severity(plan, raw, work, context)
+        columns["severity_id"] = severity
+        columns.setdefault("severity", _named(severity, kind.shape.attributes["severity_id"].enum))
+        if "status_id" in columns:
+            status = kind.shape.attributes["status_id"].enum
+            columns.setdefault("status", _named(columns["status_id"], status))
+        file = self._source.file
+        for path, value in (
+            ("class_uid", kind.uid), ("class_name", kind.caption), ("category_uid", kind.category_uid),
+            ("category_name", kind.category), ("metadata.version", version()),
+            ("metadata.log_name", self._source.name), ("metadata.product.name", file.product),
+            ("metadata.product.vendor_name", file.vendor), (ENTRY_PATH, plan.name),
+        ):  # fmt: skip
+            columns[path] = constant(value, count, INT64 if isinstance(value, int) else TEXT)
+
+    def _severity(self, plan: EntryPlan, raw: RawColumns, work: _Work, context: Context) -> Column:
+        values = evaluate(plan.severity, raw, TEXT, context)
+        if values is None:
+            return constant(0, work.count, INT64)
+        keys = pa.array(list(SEVERITIES), TEXT)
+        numbers = pc.index_in(pc.utf8_lower(values.array), value_set=keys).cast(INT64)
+        return numbers.fill_null(0)
+
+    @staticmethod
+    def _unmapped(plan: EntryPlan, raw: RawColumns, work: _Work) -> Column | None:
+        left: dict[str, tuple[Column, Mask]] = {}
+        for name in raw.names():
+            column = raw.get(name)
+            if column is None:
+                continue
+            rest: Mask = column.is_valid().to_numpy(zero_copy_only=False)
+            for path in plan.kept.get(name, ()):
+                held = work.columns.get(path)
+                if held is not None:
+                    rest = rest & ~equal_texts(column, held)
+            if rest.any():
+                left[name] = (column, rest)
+        return mapping_unmapped.write(left, work.count)
+
+
+def columns_grouped(of: Rows, count: int) -> bool:
+    """Say whether groups were made of the rows at all (they are not where no field is looked at)."""
+    return len(of) == count
+
+
+def _named(numbers: Any, names: Any) -> Column:
+    keys = pa.array(list(names), INT64)
+    return pa.array(list(names.values()), TEXT).take(pc.index_in(numbers, value_set=keys))
+
+
+def _records(batch: RawBatch, rows: Rows) -> Column:
+    records: Any = flat(batch.records)
+    if len(rows) != len(batch):
+        records = records.take(pa.array(rows))
+    if pa.types.is_string(records.type):
+        return records
+    try:
+        return records.cast(TEXT)
+    except pa.ArrowInvalid:
+        return pa.array(
+            [None if raw is None else raw.decode("utf-8", "backslashreplace") for raw in records.to_pylist()],
+            TEXT,
+        )
+
+
+def _reject(batch: RawBatch, row: int, reason: str) -> Reject:
+    raw = batch.records[row].as_py()
+    data = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw or b""
+    return Reject(Location(batch.origin, record=batch.positions[row].as_py()), reason, data)
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,88 @@
+"""A mapping made ready: each entry's class and lines by path, and where raw fields are kept word for word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+from lemnis.content.schemas.source import Entry, Line, LoadedSource, TimeLine
+from lemnis.ocsf.schema import EventClass, event_class, path_type, steps
+
+ORIGINAL_TIME = "metadata.original_time"
+_KEEPING = frozenset({"string", "integer", "number", "boolean", "lower", "upper", "ip"})
+SEVERITIES: Mapping[str, int] = {
+    "unknown": 0, "informational": 1, "low": 2, "medium": 3, "high": 4, "critical": 5, "fatal": 6,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EntryPlan:
+    """One entry with what ``common`` adds to it."""
+
+    name: str
+    kind: EventClass
+    time: Sequence[TimeLine]
+    severity: Sequence[Line]
+    activity: Sequence[Line]
+    lines: Mapping[str, Sequence[Line]]
+    types: Mapping[str, pa.DataType]
+
+    @cached_property
+    def kept(self) -> Mapping[str, tuple[str, ...]]:
+        """Return by raw field the paths that may hold its text as it was."""
+        found: dict[str, list[str]] = {}
+        for path, lines in self.lines.items():
+            if keeps(lines) and _only_from_lines(self.kind.name, path):
+                found.setdefault(lines[0].source[0], []).append(path)
+        if ORIGINAL_TIME not in self.lines and len(self.time) == 1 and len(self.time[0].source) == 1:
+            found.setdefault(self.time[0].source[0], []).append(ORIGINAL_TIME)
+        return {name: tuple(paths) for name, paths in found.items()}
+
+
+def _only_from_lines(class_name: str, path: str) -> bool:
+    """Say whether nothing but its line puts a value at the path (required names and ids are filled in)."""
+    found = steps(class_name, path)
+    return not found[-1].attribute.required and all(step.element is None for step in found)
+
+
+def keeps(lines: Sequence[Line]) -> bool:
+    """Say whether the raw text can be had back from what the lines give, where it is equal to it."""
+    if len(lines) != 1 or len(lines[0].source) != 1:
+        return False
+    line = lines[0]
+    return (
+        line.as_ in _KEEPING
+        and line.match is None
+        and line.split is None
+        and line.map is None
+        and line.default is None
+    )
+
+
+def entry_plan(source: LoadedSource, entry: Entry) -> EntryPlan:
+    """Make one entry ready."""
+    common, kind = source.mapping.common, event_class(entry.class_)
+    known = kind.shape.attributes
+    inherited = {path: lines for path, lines in common.set.items() if path.split(".")[0].split("[")[0] in known}
+    lines = {**inherited, **entry.set}
+    return EntryPlan(
+        entry.name, kind, entry.time or common.time or (), entry.severity or common.severity or (),
+        entry.activity, lines, {path: path_type(kind.name, path) for path in lines},
+    )  # fmt: skip
+
+
+def plans(source: LoadedSource) -> tuple[EntryPlan, ...]:
+    """Make all entries of a source ready; they are remembered by the source's digest."""
+    key = (source.name, source.digest)
+    if key not in _PLANS:
+        if len(_PLANS) > _REMEMBERED:
+            _PLANS.clear()
+        _PLANS[key] = tuple(entry_plan(source, entry) for entry in source.mapping.events)
+    return _PLANS[key]
+
+
+_REMEMBERED = 256
+_PLANS: dict[tuple[str, str], tuple[EntryPlan, ...]] = {}

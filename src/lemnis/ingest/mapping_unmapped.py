@@ -1,0 +1,99 @@
+"""``unmapped``: one JSON object a row of the raw values that no line kept word for word; written and read back.
+
+Values are texts or lists of texts, so it is written by columns; control characters are rare and go one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Mask
+
+_CONTROL = "[\x00-\x1f\x7f]"
+
+
+def write(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | None:
+    """Return the JSON objects; ``fields`` gives columns and which rows of each are to be written."""
+    pieces = []
+    for name, (column, rows) in fields.items():
+        quoted = _list(column) if pa.types.is_list(column.type) else _quoted(column)
+        piece = pc.binary_join_element_wise(orjson.dumps(name).decode(), quoted, ":")
+        pieces.append(piece if rows.all() else pc.if_else(pa.array(rows), piece, pa.scalar(None, TEXT)))
+    if not pieces:
+        return None
+    inner = pc.binary_join_element_wise(*pieces, ",", null_handling="skip")
+    whole = pc.binary_join_element_wise("{", inner, "}", "")
+    return pc.if_else(pc.equal(inner, ""), pa.scalar(None, TEXT), whole)  # type: ignore[no-any-return]
+
+
+def _quoted(texts: Any) -> Any:
+    escaped = pc.replace_substring(texts, "\\", "\\\\")
+    escaped = pc.replace_substring(escaped, '"', '\\"')
+    quoted: Any = pc.binary_join_element_wise('"', escaped, '"', "")
+    odd = pc.fill_null(pc.match_substring_regex(texts, _CONTROL), False)
+    if pc.any(odd).as_py():
+        one_by_one = pa.array([orjson.dumps(value).decode() for value in texts.filter(odd).to_pylist()], TEXT)
+        quoted = pc.replace_with_mask(quoted, odd, one_by_one)
+    return quoted
+
+
+def _list(lists: Any) -> Any:
+    inner = _quoted(lists.flatten().fill_null(""))
+    counts = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int32))
+    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, inner), ",")
+    whole = pc.binary_join_element_wise("[", joined, "]", "")
+    return pc.if_else(lists.is_valid(), whole, pa.scalar(None, TEXT))
+
+
+def read(texts: Column) -> dict[str, Column]:
+    """Return the fields that such objects hold, as string or list<string> columns."""
+    present: Any = texts.drop_null()
+    if not len(present):
+        return {}
+    columns = _parse(present)
+    if len(present) == len(texts):
+        return columns
+    places = np.cumsum(texts.is_valid().to_numpy(zero_copy_only=False)) - 1
+    rows = pa.array(places, mask=texts.is_null().to_numpy(zero_copy_only=False))
+    return {name: column.take(rows) for name, column in columns.items()}
+
+
+def _parse(texts: Any) -> dict[str, Column]:
+    joined = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts), "\n")
+    data = joined[0].as_buffer()
+    longest = int(pc.max(pc.binary_length(texts)).as_py())
+    options = pa.json.ReadOptions(block_size=max(1 << 20, 2 * longest + 64))
+    schema: dict[str, pa.DataType] = {}
+    for _ in range(2):  # once more if a text was taken for a time
+        given = pa.json.ParseOptions(explicit_schema=pa.schema(list(schema.items()))) if schema else None
+        try:
+            table = pa.json.read_json(pa.BufferReader(data), read_options=options, parse_options=given)
+        except pa.ArrowInvalid:  # a field that is a text here and a list there
+            break
+        schema = {name: _wanted(table.schema.field(name).type) for name in table.column_names}
+        if all(table.schema.field(name).type.equals(kind) for name, kind in schema.items()):
+            return {name: table.column(name).combine_chunks() for name in table.column_names}
+    return _slowly(texts.to_pylist())
+
+
+def _wanted(kind: pa.DataType) -> pa.DataType:
+    return TEXTS if pa.types.is_list(kind) else TEXT
+
+
+def _slowly(texts: list[str]) -> dict[str, Column]:
+    rows = [orjson.loads(text) for text in texts]
+    found = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        if any(isinstance(value, list) for value in values):
+            values = [[value] if isinstance(value, str) else value for value in values]
+        found[name] = pa.array(values, TEXTS if any(isinstance(v, list) for v in values) else TEXT)
+    return found

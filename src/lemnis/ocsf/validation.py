@@ -1,0 +1,110 @@
+"""What the standard demands of events, checked by columns: required attributes, constraints, enumerations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.ocsf.schema import Attribute, Shape, event_class, shape_of
+
+Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """Objects at one path: their attributes, which of them are there, and the rows that they are in."""
+
+    path: str
+    shape: Shape
+    columns: Mapping[str, Any]
+    valid: Mask
+    rows: Places
+
+
+def problems(table: pa.Table, key: str | int, *, nested: bool = True) -> dict[int, str]:
+    """Return by row the first thing that is wrong, naming the attribute; rows that are right are left out.
+
+    Without ``nested``, what objects inside the event require is not demanded (a process without its pid is
+    better than no event); the class's own requirements and all enumerations are.
+    """
+    one = event_class(key)
+    columns = {name: _flat(table.column(name)) for name in table.column_names}
+    whole = np.ones(table.num_rows, dtype=bool)
+    root = _Object("", one.shape, columns, whole, np.arange(table.num_rows))
+    found: dict[int, str] = {}
+    for rows, reason in _check(root, nested=nested):
+        for row in rows.tolist():
+            found.setdefault(row, reason)
+    return found
+
+
+def _flat(column: Any) -> Any:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _there(column: Any) -> Mask:
+    return column.is_valid().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _check(one: _Object, *, nested: bool) -> Iterator[tuple[Places, str]]:
+    demanding = nested or not one.path
+    none = np.zeros(len(one.valid), dtype=bool)
+    there = {name: _there(column) for name, column in one.columns.items()}
+    if demanding:
+        yield from _missing(one, there, none)
+    for name, column in one.columns.items():
+        attribute = one.shape.attributes.get(name)
+        if attribute is None:
+            yield one.rows[one.valid & there[name]], f"{one.path}{name} is no attribute of this class"
+            continue
+        if attribute.enum:
+            yield from _enumerated(one, attribute, column, there[name])
+        if attribute.object:
+            yield from _below(one, attribute, column, there[name], nested=nested)
+
+
+def _missing(one: _Object, there: Mapping[str, Mask], none: Mask) -> Iterator[tuple[Places, str]]:
+    for name, attribute in one.shape.attributes.items():
+        if attribute.required:
+            bad = one.valid & ~there.get(name, none)
+            if bad.any():
+                yield one.rows[bad], f"{one.path}{name} is required and has no value"
+    for names, wrong, text in (
+        (one.shape.at_least_one, lambda count: count == 0, "one of"),
+        (one.shape.just_one, lambda count: count != 1, "just one of"),
+    ):
+        if names:
+            count = np.sum([there.get(name, none) for name in names], axis=0)
+            bad = one.valid & wrong(count)
+            if bad.any():
+                yield one.rows[bad], f"{one.path.rstrip('.') or 'the event'} needs {text} {', '.join(names)}"
+
+
+def _enumerated(one: _Object, attribute: Attribute, column: Any, there: Mask) -> Iterator[tuple[Places, str]]:
+    known = pc.is_in(column, value_set=pa.array(list(attribute.enum), column.type))
+    bad = one.valid & there & ~known.to_numpy(zero_copy_only=False)
+    if bad.any():
+        place = int(np.flatnonzero(bad)[0])
+        yield one.rows[bad], f"{one.path}{attribute.name}: {column[place].as_py()} is not in the enumeration"
+
+
+def _below(
+    one: _Object, attribute: Attribute, column: Any, there: Mask, *, nested: bool
+) -> Iterator[tuple[Places, str]]:
+    shape, path = shape_of(attribute.object), f"{one.path}{attribute.name}."
+    if attribute.many:
+        inner = column.flatten()
+        rows = one.rows[np.asarray(pc.list_parent_indices(column), dtype=np.int64)]
+        valid, path = _there(inner), f"{one.path}{attribute.name}[]."
+    else:
+        inner, rows, valid = column, one.rows, one.valid & there
+    if valid.any():
+        parts = {field.name: inner.field(number) for number, field in enumerate(inner.type)}
+        yield from _check(_Object(path, shape, parts, valid, rows), nested=nested)
