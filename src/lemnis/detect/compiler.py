@@ -36,6 +36,7 @@ from lemnis.contracts.errors import UnsupportedError
 from lemnis.detect.atoms import MANY, ONE, Atom, Expression
 
 Number = Callable[[Atom], int]
+_SIGNS = {"LT": "<", "LTE": "<=", "GT": ">", "GTE": ">=", "NEQ": "!="}
 _FLAGS = {"IGNORECASE": "i", "MULTILINE": "m", "DOTALL": "s"}
 _WILD = {SpecialChars.WILDCARD_MULTI: MANY, SpecialChars.WILDCARD_SINGLE: ONE}
 
@@ -133,8 +134,8 @@ def _atom(field: str | None, value: Any) -> Atom:  # noqa: C901, PLR0911 - one l
     if isinstance(value, SigmaCompareExpression):
         if isinstance(value.number, SigmaTimestampPart):
             part = value.number.timestamp_part.name.lower()
-            return Atom(field, "part", (part, value.op.value, value.number.number))
-        return Atom(field, "compare", (value.op.value, value.number.number))
+            return Atom(field, "part", (part, _SIGNS[value.op.name], value.number.number))
+        return Atom(field, "compare", (_SIGNS[value.op.name], value.number.number))
     if isinstance(value, SigmaFieldReference):
         return Atom(field, "field", (value.field, value.starts_with, value.ends_with))
     raise UnsupportedError(f"a value of kind {type(value).__name__}")

@@ -19,7 +19,14 @@ from lemnis.detect.compiler import regex
 
 _REMEMBERED = 200_000
 _COMPARE: MappingProxyType[str, Callable[[Any, Any], bool]] = MappingProxyType(
-    {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq}
+    {
+        "<": operator.lt,
+        "<=": operator.le,
+        ">": operator.gt,
+        ">=": operator.ge,
+        "=": operator.eq,
+        "!=": operator.ne,
+    }
 )
 
 

@@ -18,9 +18,8 @@ from typing import Any
 import orjson
 import yaml
 from sigma.collection import SigmaCollection
-from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaError
-from sigma.filters import SigmaFilter
+from sigma.policy.profiles import TrustedPolicy  # it only decides what compiles; RE2 does the matching
 from sigma.rule import SigmaRule
 
 from lemnis.contracts.errors import ContentError, Location, UnsupportedError
@@ -144,21 +143,18 @@ def _parse(name: str, data: bytes, problems: list[ContentError]) -> list[SigmaRu
     if not all(isinstance(document, dict | None) for document in documents):
         problems.append(ContentError("a rule is a mapping", at=Location(name, 1)))
         return []
+    for kind in ("correlation", "filter"):
+        if any(document and kind in document for document in documents):
+            what = f"a {kind} is not evaluated in this version"
+            problems.append(UnsupportedError(what, at=_place(name, data, f"'{kind}'")))
+    plain = [d for d in documents if d and "correlation" not in d and "filter" not in d]
     try:
-        collection = SigmaCollection.from_dicts(documents, collect_errors=True)
+        collection = SigmaCollection.from_dicts(plain, collect_errors=True, policy=TrustedPolicy)
     except (SigmaError, TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
         problems.append(_problem(name, data, error))
         return []
     problems.extend(_problem(name, data, error) for error in collection.errors)
-    found = []
-    for parsed in collection.rules:
-        if isinstance(parsed, SigmaRule):
-            if not parsed.errors:
-                found.append(parsed)
-        else:
-            kind = {SigmaCorrelationRule: "a correlation", SigmaFilter: "a filter"}.get(type(parsed), "this")
-            problems.append(UnsupportedError(f"{kind} is not evaluated in this version", at=Location(name)))
-    return found
+    return [rule for rule in collection.rules if isinstance(rule, SigmaRule) and not rule.errors]
 
 
 def _compile(
