@@ -28,8 +28,9 @@ def write(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | Non
         pieces.append(piece if rows.all() else pc.if_else(pa.array(rows), piece, pa.scalar(None, TEXT)))
     if not pieces:
         return None
-    inner = pc.binary_join_element_wise(*pieces, ",", null_handling="skip")
-    whole = pc.binary_join_element_wise("{", inner, "}", "")
+    start = pa.repeat(pa.scalar("", TEXT), count)  # joining drops rows in which all is null
+    inner = pc.binary_join_element_wise(start, *pieces, ",", null_handling="skip")
+    whole = pc.binary_join_element_wise(pc.binary_replace_slice(inner, 0, 1, "{"), "}", "")
     return pc.if_else(pc.equal(inner, ""), pa.scalar(None, TEXT), whole)  # type: ignore[no-any-return]
 
 

@@ -20,6 +20,7 @@ from lemnis.ocsf.selection import BASE, CLASSES, OBJECTS
 TARGET = Path(__file__).with_name("schema.json")
 UPSTREAM = {"event_log_activity": "event_log_actvity"}
 """Names that are misspelt in the standard, by their right spelling."""
+_GIVEN = frozenset({"category_uid", "class_uid", "type_uid"})  # follow from the class
 Json = dict[str, Any]
 
 
@@ -81,11 +82,11 @@ class Standard:
         for one in (*self.chain(kind, name), *self._profiles):
             said = one.get("attributes", {}).get(attribute)
             if isinstance(said, dict):
-                merged = {**said, **merged}
+                merged = _merged(said, merged)
                 found = True
         for dictionary in self._dictionaries:
             if attribute in dictionary["attributes"]:
-                merged = {**dictionary["attributes"][attribute], **merged}
+                merged = _merged(dictionary["attributes"][attribute], merged)
         if not found or "type" not in merged:
             raise ContentError(f"{name} has no attribute {attribute!r}", at=Location(str(self._root)))
         return merged
@@ -103,6 +104,14 @@ class Standard:
         return next((one["constraints"] for one in self.chain(kind, name) if "constraints" in one), {})
 
 
+def _merged(far: Json, near: Json) -> Json:
+    """Lay what is said nearer over what is said farther off; enumerations add up."""
+    merged = {**far, **near}
+    if "enum" in far or "enum" in near:
+        merged["enum"] = {**far.get("enum", {}), **near.get("enum", {})}
+    return merged
+
+
 def attributes(standard: Standard, kind: str, name: str, chosen: str) -> Json:
     """Describe the chosen attributes of a class or object."""
     found: Json = {}
@@ -117,7 +126,7 @@ def attributes(standard: Standard, kind: str, name: str, chosen: str) -> Json:
             one["object"] = variant or held
         if said.get("requirement") == "required":
             one["required"] = True
-        if "enum" in said and said["type"] == "integer_t":
+        if "enum" in said and said["type"] == "integer_t" and attribute not in _GIVEN:
             one["enum"] = {key: value["caption"] for key, value in sorted(said["enum"].items(), key=_number)}
         found[attribute] = one
     return found
@@ -137,7 +146,6 @@ def build(standard: Standard) -> Json:
         category_uid = 0 if category == "other" else standard.categories[category]["uid"]
         uid = chain[0]["_extension"] * 100_000 + category_uid * 1000 + chain[0].get("uid", 0)
         fields = attributes(standard, "events", name, f"{BASE} {chosen}")
-        fields["activity_id"]["enum"] = _activities(fields["activity_id"]["enum"])
         classes[title] = {
             "uid": uid, "caption": chain[0]["caption"], "category_uid": category_uid,
             "category": "Uncategorized" if category == "other" else standard.categories[category]["caption"],
@@ -149,11 +157,6 @@ def build(standard: Standard) -> Json:
         fields = attributes(standard, "objects", name, chosen)
         objects[key] = {"attributes": fields, **_kept(standard.constraints("objects", name), fields)}
     return {"version": standard.version, "classes": classes, "objects": objects}
-
-
-def _activities(nearest: Json) -> Json:
-    """Add Unknown and Other, which every class inherits."""
-    return dict(sorted({"0": "Unknown", **nearest, "99": "Other"}.items(), key=_number))
 
 
 def _kept(constraints: Json, fields: Json) -> Json:
