@@ -14,14 +14,19 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lemnis.content.schemas.source import LoadedSource, Route, SigmaField
 from lemnis.contracts.detection import Frame, Offers
-from lemnis.contracts.events import RawBatch
+from lemnis.contracts.events import EventBatch, RawBatch
+from lemnis.ingest import mapping_unmapped
 from lemnis.ingest.mapping_columns import TEXT, Column, Columns, RawColumns, Rows, flat, groups, text
 from lemnis.ingest.mapping_conditions import fields, holds
-from lemnis.ingest.mapping_lines import Context, evaluate, plain
+from lemnis.ingest.mapping_lines import Context, coalesce, evaluate, plain
+from lemnis.ingest.mapping_plan import plans
+from lemnis.store.columns import leaf
 
+ENTRY_LIST = "metadata.transformation_info_list"
 PathReader = Callable[[str], Column]
 
 
@@ -182,11 +187,98 @@ def raw_frames(batch: RawBatch, source: LoadedSource) -> Iterator[Frame]:
 
 def _line_reader(source: LoadedSource, entry: int, columns: Columns) -> PathReader:
     """Read OCSF paths by running their mapping lines."""
+    if entry < 0:
+        return lambda path: None
+    plan = plans(source)[entry]
+    context = Context(frozenset(str(value) for value in source.mapping.common.absent))
 
     def read(path: str) -> Column | None:
-        return None
+        lines = plan.lines.get(path)
+        values = None if lines is None else evaluate(lines, columns, plan.types[path], context)
+        return None if values is None else text(values.array)
 
     return read
 
 
-__all__ = ["flat", "raw_frames", "text"]
+class EventColumns:
+    """Raw fields had back from events of one entry: from ``unmapped``, else from where its lines put them."""
+
+    def __init__(self, table: pa.Table, kept: Mapping[str, tuple[str, ...]]) -> None:
+        self._table = table
+        self._kept = kept
+        self._made: dict[str, Column | None] = {}
+        self._unmapped: Mapping[str, Column] | None = None
+
+    @property
+    def count(self) -> int:
+        """Return the number of rows."""
+        return int(self._table.num_rows)
+
+    def take(self, rows: Rows) -> EventColumns:
+        """Return the columns of some of the rows."""
+        return EventColumns(self._table.take(pa.array(rows)), self._kept)
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of the raw fields that may be there."""
+        yield from dict.fromkeys((*self._left(), *self._kept))
+
+    def path(self, path: str) -> Column | None:
+        """Return what is at an OCSF path, as text or lists of text."""
+        column = leaf(self._table, path)
+        if column is None or column.null_count == len(column):
+            return None
+        return text(flat(column))
+
+    def get(self, name: str) -> Column | None:
+        """Return a raw field; None if no row has it."""
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def _make(self, name: str) -> Column | None:
+        made: Column | None = self._left().get(name)
+        for path in self._kept.get(name, ()):
+            if made is not None and made.null_count == 0:
+                break
+            held = self.path(path)
+            if held is not None:
+                made = held if made is None else coalesce(made, held)
+        return None if made is None or made.null_count == len(made) else made
+
+    def _left(self) -> Mapping[str, Column]:
+        if self._unmapped is None:
+            column = leaf(self._table, "unmapped")
+            self._unmapped = {} if column is None else mapping_unmapped.read(flat(column))
+        return self._unmapped
+
+
+def event_frames(batch: EventBatch, source: LoadedSource) -> Iterator[Frame]:
+    """Yield frames of OCSF events of the source, as ``raw_frames`` gives them of the raw records."""
+    known = {plan.name: plan for plan in plans(source)}
+    records = leaf(batch.table, "raw_data")
+    texts = pa.nulls(len(batch), TEXT) if records is None else flat(records)
+    for name, rows in _by_entry(batch.table):
+        plan = known.get(name)
+        table = batch.table if len(rows) == len(batch) else batch.table.take(pa.array(rows))
+        columns = EventColumns(table, plan.kept if plan is not None else {})
+        for part in parts(columns, source, by_entry=False):
+            whole = len(part.rows) == columns.count
+            some = columns if whole else columns.take(part.rows)
+            view = SigmaColumns(some, some.path, names(source, part.routes))
+            yield LazyFrame(batch.source, batch.origin, part.offers(), view, texts, rows[part.rows])
+
+
+def _by_entry(table: pa.Table) -> Iterator[tuple[str, Rows]]:
+    """Part events by the mapping's entry that made them."""
+    infos = leaf(table, ENTRY_LIST)
+    if infos is None or not table.num_rows:
+        yield "", np.arange(table.num_rows)
+        return
+    lists: Any = flat(infos)
+    counts = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+    first = np.concatenate(([0], np.cumsum(counts)))[:-1]
+    named: Any = pc.struct_field(lists.flatten(), "name").take(pa.array(first, mask=counts == 0))
+    encoded = named.fill_null("").dictionary_encode()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    for number, name in enumerate(encoded.dictionary.to_pylist()):
+        yield name, np.flatnonzero(codes == number)

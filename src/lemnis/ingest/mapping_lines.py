@@ -79,7 +79,7 @@ def _line(line: Line, columns: Columns, kind: pa.DataType, context: Context) -> 
     for name in line.source:
         column = present(columns.get(name), absent)
         if column is not None:
-            given = column if given is None else _coalesce(given, column)
+            given = column if given is None else coalesce(given, column)
     if given is None:
         return None if line.default is None else Values(constant(line.default, columns.count, kind))
     if plain(line) and given.type.equals(kind):
@@ -107,7 +107,8 @@ def present(column: Column | None, absent: frozenset[str]) -> Column | None:
     return pc.if_else(nothing, None, column) if pc.any(nothing).as_py() else column
 
 
-def _coalesce(one: Column, other: Column) -> Column:
+def coalesce(one: Column, other: Column) -> Column:
+    """Return the first of two columns where it is there, else the second; lists if one of them is."""
     if one.type.equals(other.type) and not _nested(one.type):
         return pc.coalesce(one, other)
     return _either(as_list(one), as_list(other))
