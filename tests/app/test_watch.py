@@ -163,3 +163,20 @@ def test_batches_in_any_order_and_cut_anywhere_end_in_the_same_incidents(tmp_pat
         assert len(set().union(*seen[-1])) == sum(map(len, seen[-1]))
     assert all(one == seen[0] for one in seen)
     assert len(seen[0]) > 1
+
+
+def test_the_lake_has_alerts_and_incidents_as_findings_once(workspace, watching):
+    lake = app.lake(workspace)
+    watching.watch([ATTACK])
+    watching.finish()
+    watching.finish()
+    alerts = lake.query("SELECT metadata.uid AS uid, time FROM detection_finding ORDER BY uid").to_pylist()
+    assert [row["uid"] for row in alerts] == sorted(
+        e.subject for e in app.journal(workspace).entries(kind="alert")
+    )
+    (one,) = incidents.incidents(workspace)
+    incidents.close(workspace, one.id, Verdict.TEST, actor="ana", reason="a test")
+    incidents.incidents(workspace)
+    found = lake.query("SELECT activity_id, status_id FROM incident_finding ORDER BY activity_id").to_pylist()
+    assert found == [{"activity_id": 1, "status_id": 1}, {"activity_id": 3, "status_id": 5}]
+    assert list(each(lake, DETECTION)) == []

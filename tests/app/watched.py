@@ -44,6 +44,8 @@ class ByMessage:
 
 def frames(batch):
     rows = np.arange(len(batch), dtype=np.int64)
+    if batch.source == "lemnis":
+        return
     message = batch.table.column("message").combine_chunks()
     yield Frame(batch.source, batch.origin, Offers(), {"message": message}, message, rows)
 

@@ -14,6 +14,7 @@ from lemnis.contracts.incidents import Incident, Metrics, TimelineItem
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.incidents import entries as writing
 from lemnis.incidents import export as exporting
+from lemnis.incidents import findings
 from lemnis.incidents.metrics import measure
 from lemnis.incidents.timeline import timeline as build
 from lemnis.incidents.view import fold
@@ -130,8 +131,11 @@ def add_evidence(workspace: app.Workspace, incident: str, data: bytes, title: st
 
 
 def export(workspace: app.Workspace, incident: str, form: str) -> str:
-    """Return an incident whole, as ``json`` or ``markdown``."""
+    """Return an incident whole, as ``json``, ``markdown`` or ``ocsf``."""
     one = get(workspace, incident)
+    if form == "ocsf":
+        last = max(entry.seq for entry in app.journal(workspace).entries(subject=one.id))
+        return canonical(findings.incident_finding(one, last)).decode()
     times, items = metrics(workspace, one), timeline(workspace, one)
     if form == "markdown":
         return exporting.markdown(one, times, items)

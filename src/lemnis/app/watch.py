@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app.detection import Detection, detection
+from lemnis.app.publish import publish
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.grouping import Grouping
@@ -74,6 +75,7 @@ def settle(
     with durable.exclusive(workspace.state / "correlate.lock"):
         mark = _Mark(workspace, library)
         if next(journal.entries(kind=writing.ALERT, after=mark.read(journal)), None) is None:
+            publish(workspace, journal, lambda: views(journal))
             return ()
         known = views(journal)
         alerts, last = _alerts(journal)
@@ -85,6 +87,7 @@ def settle(
         for change in changes:
             new += writing.change_entries(change, known.get(change.incident_id), library.digest)
         journal.append_all(new)
+        publish(workspace, journal, lambda: views(journal))
         mark.write(last)
     return changes
 
@@ -114,7 +117,7 @@ def _alerts(journal: SqlJournal) -> tuple[list[Alert], Entry]:
     """Return the journal's alerts by event time, without their events, and the last entry among them."""
     alerts: list[Alert] = []
     for entry in journal.entries(kind=writing.ALERT):
-        alerts.append(replace(writing.read_alert(entry), event={}))
+        alerts.append(writing.read_alert(entry, whole=False))
         last = entry
     return sorted(alerts, key=lambda alert: (alert.time, alert.id)), last
 

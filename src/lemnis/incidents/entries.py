@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from lemnis.contracts.alerts import Alert, Entity, IncidentChange, IncidentStatus, Severity, Verdict
 from lemnis.contracts.errors import RefusedError, UsageError
@@ -21,6 +22,8 @@ EVIDENCE = "evidence"
 KINDS = (OPENED, JOINED, MERGED, STATUS, NOTE, OWNER, EVIDENCE)
 """The kinds that an incident is folded from."""
 _ALERTS_AN_ENTRY = 1000
+_SEVERITIES = tuple(Severity)
+_entity = lru_cache(maxsize=100_000)(Entity.parse)
 _NEXT: Mapping[IncidentStatus, frozenset[IncidentStatus]] = {
     IncidentStatus.NEW: frozenset(
         {IncidentStatus.IN_PROGRESS, IncidentStatus.ON_HOLD, IncidentStatus.RESOLVED, IncidentStatus.CLOSED}
@@ -51,15 +54,16 @@ def alert_entry(alert: Alert) -> NewEntry:
     return NewEntry(ALERT, alert.id, alert.id, payload, reason=alert.title)
 
 
-def read_alert(entry: Entry) -> Alert:
-    """Read an alert back from its entry."""
+def read_alert(entry: Entry, *, whole: bool = True) -> Alert:
+    """Read an alert back from its entry, with the event unless not ``whole``."""
     p = entry.payload
     return Alert(
         id=entry.subject, rule_id=str(p["rule_id"]), title=str(p["title"]),
-        severity=Severity(_int(p["severity"])),
+        severity=_SEVERITIES[_int(p["severity"])],
         time=_int(p["time"]), source=str(p["source"]), event_uids=_texts(p["event_uids"]),
-        entities=tuple(Entity.parse(text) for text in _texts(p["entities"])),
-        content_digest=str(p["content_digest"]), tags=_texts(p["tags"]), event=_object(p["event"]),
+        entities=tuple(map(_entity, _texts(p["entities"]))),
+        content_digest=str(p["content_digest"]), tags=_texts(p["tags"]),
+        event=_object(p["event"]) if whole else {},
     )  # fmt: skip
 
 

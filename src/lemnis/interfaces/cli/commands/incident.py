@@ -215,13 +215,13 @@ def close(
 def export(
     incident: IncidentArgument,
     form: Annotated[
-        Literal["json", "markdown"], typer.Option("--format", "-f", help="json or markdown.")
+        Literal["json", "markdown", "ocsf"], typer.Option("--format", "-f", help="json, markdown or ocsf.")
     ] = "json",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write; else stdout.")] = None,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Export an incident whole: JSON or a Markdown report.
+    """Export an incident whole: JSON, a Markdown report, or an OCSF Incident Finding.
 
     Example: lemnis incident export in-0123456789abcdef --format markdown --out incident.md
     """
