@@ -79,7 +79,7 @@ def lint(library: Library) -> list[LemnisError]:
     loaded = load_rules([item.manifest for item in items])
     found: list[LemnisError] = [*sources.problems, *loaded.problems]
     seen: dict[str, str] = {}
-    offered = [offers for source in sources.by_name.values() for offers in offers_of(source)]
+    offered = [offers_of(source) for source in sources.by_name.values()]
     for rule in loaded.rules:
         place = Location(rule.path)
         if not rule.id:
@@ -97,10 +97,14 @@ def lint(library: Library) -> list[LemnisError]:
     return found
 
 
-def offers_of(source: LoadedSource) -> Iterator[Offers]:
-    """Yield what each route of a source offers."""
-    for route in source.file.sigma.routes:
-        yield Offers(frozenset(route.product), frozenset(route.category), frozenset(route.service))
+def offers_of(source: LoadedSource) -> Offers:
+    """Return everything that the routes of a source offer; which of it goes together depends on the row."""
+    routes = source.file.sigma.routes
+    return Offers(
+        frozenset(name for route in routes for name in route.product),
+        frozenset(name for route in routes for name in route.category),
+        frozenset(name for route in routes for name in route.service),
+    )
 
 
 def cases(item: Item) -> tuple[Case, ...]:

@@ -12,8 +12,15 @@ class Case(Model):
 
     name: str = pydantic.Field(min_length=1)
     source: str = pydantic.Field(min_length=1)
-    given: str = pydantic.Field(pattern=r"^(?!/)(?!.*\.\.)[\w./-]+$")
+    given: str = pydantic.Field(pattern=r"^[\w-][\w./-]*$")
     fires: bool
+
+    @pydantic.field_validator("given")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        if ".." in value.split("/"):
+            raise ValueError("a sample lies in the detection's own folder")
+        return value
 
 
 class Tests(pydantic.RootModel[tuple[Case, ...]]):
