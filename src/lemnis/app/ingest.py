@@ -1,0 +1,233 @@
+"""Into the lake: files are read, mapped, looked at by detection, and acknowledged with their cursor.
+
+Events, rejects and cursor of a batch are one transaction, after the watcher has seen the events. A run that
+is killed anywhere goes on from the last cursor: what was acknowledged is there, what comes again is known by
+its id.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lemnis import app
+from lemnis.content.library import Library
+from lemnis.content.schemas.source import LoadedSource
+from lemnis.contracts.errors import Location, NotFoundError
+from lemnis.contracts.events import Cursor, EventBatch, RawBatch, Reject
+from lemnis.ingest import origins, reading
+from lemnis.ingest.mapping import Mapper
+from lemnis.ingest.parsers import Parsed, Start
+from lemnis.ingest.sources import Sources
+from lemnis.ingest.streams import STDIN, Stream, walk
+from lemnis.store.lake import Lake
+
+_POLL_S = 0.5
+_FLUSH_EVERY_S = 30.0
+
+
+class Watcher(Protocol):
+    """What looks at events on their way into the lake: detection, and what follows from it."""
+
+    def watch(self, batches: Sequence[EventBatch]) -> None:
+        """Look at events before they are acknowledged; they may come again after a crash."""
+        ...
+
+    def finish(self) -> None:
+        """Do what remains when no more events come for now."""
+        ...
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was read, and what became of it: ``read`` is the sum of the other three."""
+
+    read: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    files: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: list[Reject] = field(default_factory=list)
+
+    def reject(self, rejects: Iterable[Reject], shown: int = 20) -> None:
+        """Count rejects by their reasons, and keep the first ones to show."""
+        for one in rejects:
+            self.reasons[one.reason.partition(":")[0]] += 1
+            if len(self.examples) < shown:
+                self.examples.append(one)
+
+
+Progress = Callable[[str, int, Totals], None]
+"""Told of the file, how many bytes of it are done (0 if unknown), and the totals so far."""
+
+
+def _quiet(file: str, done: int, totals: Totals) -> None:
+    """Say nothing."""
+
+
+@dataclass(slots=True)
+class Ingest:
+    """One run of ingesting into a workspace's lake."""
+
+    workspace: app.Workspace
+    source: str = reading.AUTO
+    watcher: Watcher | None = None
+    progress: Progress = _quiet
+    totals: Totals = field(default_factory=Totals)
+    _lake: Lake = field(init=False)
+    _sources: Sources = field(init=False)
+    _named: LoadedSource | None = field(init=False)
+    _mappers: dict[str, Mapper] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Open the lake and the sources; raises NotFoundError for a source that there is not."""
+        self._sources = Sources.load(Library.open(self.workspace.content))
+        self._named = None if self.source == reading.AUTO else self._sources.get(self.source)
+        self._lake = app.lake(self.workspace)
+
+    def run(self, paths: Sequence[Path]) -> Totals:
+        """Read what is new in files and folders, to the end; raises NotFoundError for a path not there."""
+        for path in paths:
+            if str(path) != STDIN and not path.exists():
+                raise NotFoundError("no such file or folder", at=Location(str(path)))
+        for file in walk(paths):
+            self.read(Stream(file))
+        self._finish()
+        return self.totals
+
+    def follow(self, paths: Sequence[Path], stop: Callable[[], bool]) -> Totals:
+        """Read what is new, and what comes, until ``stop`` says so; files that appear are read too.
+
+        A file that gives way to another of its name is read to its end first.
+        """
+        held: dict[Path, tuple[int, int]] = {}
+        flushed = time.monotonic()
+        try:
+            while not stop():
+                before = self.totals.read
+                for file in walk(paths):
+                    self._keep_up(file, held)
+                if self.totals.read != before and self.watcher is not None:
+                    self.watcher.finish()
+                if time.monotonic() - flushed > _FLUSH_EVERY_S:
+                    self._lake.flush()
+                    flushed = time.monotonic()
+                if self.totals.read == before:
+                    time.sleep(_POLL_S)
+        finally:
+            for descriptor, _ in held.values():
+                os.close(descriptor)
+        self._finish()
+        return self.totals
+
+    def _keep_up(self, file: Path, held: dict[Path, tuple[int, int]]) -> None:
+        """Read what is new in a followed file; one that took its place is another."""
+        try:
+            now = file.stat()
+            known = held.get(file)
+            if known is not None and known[1] != now.st_ino:
+                self.read(_Held(file, known[0]))
+                os.close(known[0])
+                known = None
+            if known is None:
+                held[file] = (os.open(file, os.O_RDONLY | os.O_CLOEXEC), now.st_ino)
+        except OSError:  # not there yet, or gone again; what was there is read when it is
+            return
+        self.read(Stream(file), whole=False)
+
+    def read(self, stream: Stream, *, whole: bool = True) -> None:
+        """Read what is new in one stream."""
+        source = self._named or self._sources.recognise(stream)
+        if source is None:
+            reason = reading.unreadable(stream)
+            if reason != "" and whole:
+                self._refuse(stream, reason or reading.UNRECOGNISED)
+            return
+        self.totals.files += 1
+        key, cursor = self._origin(stream, source)
+        start = Start() if cursor is None else origins.resume(stream, cursor)
+        if start is None:
+            return
+        rejected = cursor.rejected if cursor else 0
+        for _, parsed in reading.read(stream, self._sources, source, start, whole=whole):
+            rejected += self._take(stream, source, parsed, key, rejected)
+
+    def _origin(self, stream: Stream, source: LoadedSource) -> tuple[str, Cursor | None]:
+        """Return the name of a stream's origin, and how far it was read."""
+        for key in origins.keys(stream, source):
+            cursor = self._lake.cursor(source.name, key)
+            if cursor is None or origins.continues(stream, cursor):
+                return key, cursor
+        raise AssertionError  # pragma: no cover - there is always another name
+
+    def _take(self, stream: Stream, source: LoadedSource, parsed: Parsed, key: str, rejected: int) -> int:
+        """Map, watch and acknowledge some records; return how many were rejected."""
+        batches, rejects = self._map(stream, source, parsed, key)
+        if self.watcher is not None and batches:
+            self.watcher.watch(batches)
+        now = self.workspace.clock.now()
+        cursor = Cursor(
+            source.name, key, stream.name, parsed.position, parsed.offset,
+            origins.prefix(stream, parsed.offset), rejected + len(rejects), now,
+        )  # fmt: skip
+        done = self._lake.append(batches, rejects=rejects, cursor=cursor)
+        totals = self.totals
+        totals.read += done.accepted + done.duplicates + done.rejected
+        totals.accepted += done.accepted
+        totals.duplicates += done.duplicates
+        totals.rejected += done.rejected
+        totals.reject(rejects)
+        self.progress(stream.name, parsed.offset, totals)
+        return done.rejected
+
+    def _map(
+        self, stream: Stream, source: LoadedSource, parsed: Parsed, key: str
+    ) -> tuple[tuple[EventBatch, ...], list[Reject]]:
+        if not len(parsed.records):
+            return (), list(parsed.rejects)
+        raw = RawBatch(source.name, stream.name, parsed.records, parsed.fields, parsed.positions)
+        mapper = self._mappers.setdefault(source.name, Mapper(source))
+        mapped = mapper.map(raw, origin_key=key, now=self.workspace.clock.now())
+        return mapped.batches, [*parsed.rejects, *mapped.rejects]
+
+    def _refuse(self, stream: Stream, reason: str) -> None:
+        """Put on record that a file could not be read at all."""
+        reject = Reject(Location(stream.name), reason)
+        self._lake.append([], rejects=[reject])
+        self.totals.read += 1
+        self.totals.rejected += 1
+        self.totals.reject([reject])
+
+    def _finish(self) -> None:
+        if self.watcher is not None:
+            self.watcher.finish()
+        self._lake.flush()
+
+
+class _Held(Stream):
+    """A file that is open still, under the name that it had."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        super().__init__(path)
+        self.path = Path(f"/proc/self/fd/{descriptor}")
+        self.name = str(path)
+
+
+def watcher(workspace: app.Workspace) -> Watcher:
+    """Return the watch of a workspace: its detections, alerts and incidents."""
+    from lemnis.app.watch import Watch
+
+    return Watch(workspace)
+
+
+def sizes(paths: Iterable[Path]) -> Iterator[tuple[str, int]]:
+    """Yield the files below ``paths`` with their sizes in bytes, for showing progress."""
+    for file in walk(path for path in paths if str(path) != STDIN):
+        if file.is_file():
+            yield str(file), file.stat().st_size
