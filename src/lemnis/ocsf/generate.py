@@ -94,7 +94,11 @@ class Standard:
     @cached_property
     def _profiles(self) -> list[Json]:
         return [
-            {"attributes": {k: {**v, "requirement": "optional"} for k, v in attributes.items() if k[0] != "$"}}
+            {
+                "attributes": {
+                    k: {**v, "requirement": "optional"} for k, v in attributes.items() if k[0] != "$"
+                }
+            }
             for path in sorted((self._root / "profiles").glob("*.json"))
             for attributes in [self._read(path)["attributes"]]
         ]

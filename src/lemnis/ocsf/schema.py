@@ -91,9 +91,7 @@ def _shape(raw: Mapping[str, Any]) -> Shape:
 def classes() -> Mapping[str, EventClass]:
     """Return every class by name."""
     return {
-        name: EventClass(
-            raw["uid"], name, raw["caption"], raw["category_uid"], raw["category"], _shape(raw)
-        )
+        name: EventClass(raw["uid"], name, raw["caption"], raw["category_uid"], raw["category"], _shape(raw))
         for name, raw in _document()["classes"].items()
     }
 
