@@ -87,9 +87,13 @@ def test_one_weak_thing_in_common_is_not_enough_and_several_are(alert, grouping)
 
 def test_a_host_ties_what_is_serious_within_minutes_but_not_every_knock_on_it(alert, grouping):
     serious = [alert(1, 0, "host:shop"), alert(2, 10, "host:shop")]
-    knock = alert(3, 5, "host:shop", "address:192.0.2.4", severity=Severity.LOW)
-    (change,) = correlate([*serious, knock], grouping)
-    assert ids(change.alerts) == ids(serious)
+    knocks = [
+        alert(n, n, "host:shop", f"address:192.0.2.{n}", severity=Severity.LOW) for n in range(20, 60, 4)
+    ]
+    near = alert(3, 14, "host:shop", "address:192.0.2.4", severity=Severity.LOW)
+    (change,) = correlate([*serious, near, *knocks], grouping)
+    assert ids(change.alerts) == ids([*serious, near])
+    assert "shares host shop" in change.reasons[near.id][0]
 
 
 @pytest.mark.parametrize(
@@ -181,11 +185,17 @@ def test_the_grouping_does_not_depend_on_the_order_of_arrival(some, moments, siz
     assert set(known.incidents.values()) == set(whole.incidents.values())
 
 
-def weight(entity, apart, level):
+def weight(entity, apart, level, highest):
     if entity.value in {"127.0.0.1", "root"}:
         return 0
     ties = GROUPING.ties.get(entity.kind, ())
-    fit = [t.weight for t in ties if t.within >= apart and Severity[t.at_least.upper()] <= level]
+    fit = [
+        t.weight
+        for t in ties
+        if t.within >= apart
+        and Severity[t.at_least.upper()] <= level
+        and Severity[t.one_from.upper()] <= highest
+    ]
     return max(fit, default=0)
 
 
@@ -196,7 +206,13 @@ def test_the_groups_are_the_components_of_the_pairs_that_weigh_enough(some):
     group = {alert.id: {alert.id} for alert in some}
     for a, b in itertools.combinations(some, 2):
         shared = set(a.entities) & set(b.entities)
-        if sum(weight(e, abs(a.time - b.time), min(a.severity, b.severity)) for e in shared) >= 100:
+        if (
+            sum(
+                weight(e, abs(a.time - b.time), min(a.severity, b.severity), max(a.severity, b.severity))
+                for e in shared
+            )
+            >= 100
+        ):
             merged = group[a.id] | group[b.id]
             group |= dict.fromkeys(merged, merged)
     every = GROUPING.model_copy(update={"risk": GROUPING.risk.model_copy(update={"open_at": 1})})

@@ -63,7 +63,8 @@ class Fold:
         self._alerts: list[Alert] = []
         self._parent: list[int] = []
         self._islands: dict[tuple[int, ...], list[_Island]] = {}
-        self._reasons: list[tuple[tuple[tuple[int, ...], int], ...]] = []
+        self._mixed: dict[tuple[int, ...], list[tuple[int, int, tuple[int, ...], bool]]] = {}
+        self._reasons: list[list[tuple[tuple[int, ...], int]]] = []
         self._numbers: dict[Entity, int] = {}
         self._entities: list[tuple[EntityKind, int]] = []
 
@@ -72,17 +73,20 @@ class Fold:
         number = len(self._alerts)
         self._alerts.append(alert if not alert.event else replace(alert, event={}))
         self._parent.append(number)
+        self._reasons.append([])
         entities = [self._number(entity) for entity in alert.entities]
-        reasons: list[tuple[tuple[int, ...], int]] = []
         for tied in self._ties.of(tuple(self._entities[e] for e in entities), alert.severity):
-            key = (tied.window, *(entities[place] for place in tied.places))
-            other = self._file(key, tied.window, alert.time, number)
-            if other is not None and len(reasons) < MAX_REASONS:
-                reasons.append((tied.places, other))
-        self._reasons.append(tuple(reasons))
+            key = (tied.window, tied.one, *(entities[place] for place in tied.places))
+            if tied.one:
+                strong = alert.severity >= tied.one
+                self._mixed.setdefault(key, []).append((alert.time, number, tied.places, strong))
+            else:
+                self._because(number, tied.places, self._file(key, tied.window, alert.time, number))
 
     def changes(self, known: Known) -> tuple[IncidentChange, ...]:
         """Compare the components with the incidents there are; pure."""
+        for key, track in self._mixed.items():
+            self._sweep(key[0], track)
         members: dict[int, list[int]] = {}
         for number in range(len(self._alerts)):
             members.setdefault(self._root(number), []).append(number)
@@ -173,6 +177,27 @@ class Fold:
             return other
         islands.insert(place, _Island(time, time, number, number))
         return None
+
+    def _sweep(self, window: int, track: list[tuple[int, int, tuple[int, ...], bool]]) -> None:
+        """Tie what is serious enough to what lies within the window of it, and not the rest to each other.
+
+        The nearest serious ones before and after are enough: others within the window are tied to them.
+        """
+        track.sort()
+        for step in (1, -1):
+            last: tuple[int, int] | None = None
+            for time, number, places, strong in track[::step]:
+                if last is not None and abs(time - last[0]) <= window:
+                    self._join(number, last[1])
+                    self._because(number, places, last[1])
+                if strong:
+                    last = (time, number)
+
+    def _because(self, number: int, places: tuple[int, ...], other: int | None) -> None:
+        """Keep a reason for an alert; the first few are enough."""
+        reasons = self._reasons[number]
+        if other is not None and len(reasons) < MAX_REASONS and (places, other) not in reasons:
+            reasons.append((places, other))
 
     def _root(self, number: int) -> int:
         parent = self._parent

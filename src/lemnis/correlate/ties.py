@@ -26,10 +26,14 @@ Shape = tuple[tuple[EntityKind, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Tied:
-    """A set of an alert's entities, by their places in it, that is enough to share within ``window`` ms."""
+    """A set of an alert's entities, by their places in it, that is enough to share within ``window`` ms.
+
+    If ``one`` is not 0, only with an alert of which at least one of the two has that severity.
+    """
 
     places: tuple[int, ...]
     window: int
+    one: int
 
 
 class Ties:
@@ -42,12 +46,13 @@ class Ties:
     def __init__(self, grouping: Grouping) -> None:
         """Prepare the grouping's weights and common entities."""
         self._ties = {
-            kind: [(tie.within, tie.weight, _severity(tie.at_least)) for tie in ties]
+            kind: [(t.within, t.weight, _severity(t.at_least), _severity(t.one_from)) for t in ties]
             for kind, ties in grouping.ties.items()
         }
         every = [tie for ties in self._ties.values() for tie in ties]
-        self._levels = sorted({level for _, _, level in every})
-        self._windows = sorted({within for within, _, _ in every})
+        self._levels = sorted({0, *(level for _, _, level, _ in every)})
+        self._ones = sorted({0, *(one for _, _, _, one in every)})
+        self._windows = sorted({within for within, _, _, _ in every})
         self._common = [_matcher(common) for common in grouping.common]
         self._shapes: dict[tuple[Shape, int], tuple[Tied, ...]] = {}
 
@@ -64,21 +69,31 @@ class Ties:
         return found
 
     def _work_out(self, shape: Shape, levels: Sequence[int]) -> tuple[Tied, ...]:
-        found: list[tuple[tuple[int, ...], int]] = []
-        for level in levels:  # what alerts of a lower level are filed under too comes first
-            sets: dict[tuple[int, ...], int] = {}
-            for window in self._windows:
-                weights = [min(cap, self._weight(kind, level, window)) for kind, cap in shape]
-                sets |= dict.fromkeys(minimal_sets(weights), window)
-            for chosen, window in sorted(sets.items(), key=lambda item: (len(item[0]), item[0])):
-                if not any(other >= window and set(less) <= set(chosen) for less, other in found):
-                    found.append((chosen, window))
-        return tuple(Tied(*one) for one in found)
+        found: list[Tied] = []
+        for level in levels:  # what more alerts are filed under comes first, and makes the rest needless
+            for one in (0, *(one for one in self._ones if one > level)):
+                sets: dict[tuple[int, ...], int] = {}
+                for window in self._windows:
+                    weights = [min(cap, self._weight(kind, level, one, window)) for kind, cap in shape]
+                    sets |= dict.fromkeys(minimal_sets(weights), window)
+                for chosen, window in sorted(sets.items(), key=lambda item: (len(item[0]), item[0])):
+                    tied = Tied(chosen, window, one)
+                    if not any(_covers(other, tied) for other in found):
+                        found.append(tied)
+        return tuple(found)
 
-    def _weight(self, kind: EntityKind, level: int, window: int) -> int:
-        """Weigh an entity of a kind for two alerts of at least ``level`` that are ``window`` apart."""
+    def _weight(self, kind: EntityKind, level: int, one: int, window: int) -> int:
+        """Weigh a kind for alerts ``window`` apart, both of at least ``level``, one of at least ``one``."""
         ties = self._ties.get(kind, ())
-        return max((w for within, w, at_least in ties if within >= window and at_least <= level), default=0)
+        highest = max(level, one)
+        return max((w for within, w, both, either in ties
+                    if within >= window and both <= level and either <= highest), default=0)  # fmt: skip
+
+
+def _covers(other: Tied, tied: Tied) -> bool:
+    """Say whether whatever a set ties, another one ties too; both are of one alert."""
+    wider = other.window >= tied.window and other.one <= tied.one
+    return wider and set(other.places) <= set(tied.places)
 
 
 def minimal_sets(weights: Sequence[int]) -> list[tuple[int, ...]]:

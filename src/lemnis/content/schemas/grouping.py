@@ -30,11 +30,15 @@ Span = Annotated[int, pydantic.BeforeValidator(_span), pydantic.Field(le=30 * 86
 
 
 class Tie(Model):
-    """What sharing an entity weighs for two alerts at most ``within`` apart, both of at least ``from``."""
+    """What sharing an entity weighs for two alerts at most ``within`` apart.
+
+    Both must have at least the severity ``from``, and one of them at least ``one_from``.
+    """
 
     within: Span
     weight: int = pydantic.Field(ge=1, le=100)
     at_least: SeverityName = pydantic.Field(default="unknown", alias="from")
+    one_from: SeverityName = "unknown"
 
 
 class Common(Model):
