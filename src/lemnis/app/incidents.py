@@ -74,7 +74,7 @@ def metrics(workspace: app.Workspace, incident: Incident) -> Metrics:
 def timeline(workspace: app.Workspace, incident: Incident) -> list[TimelineItem]:
     """Return an incident's timeline: alerts, what was deployed, decisions, actions, notes."""
     journal = app.journal(workspace)
-    firsts = [journal.get(group.alerts[0][0]) for group in incident.groups]
+    firsts = [journal.get(group.alerts[0][0]) for group in incident.by_rule]
     alerts = {entry.key: (writing.read_alert(entry), entry.at) for entry in firsts if entry is not None}
     return build(incident, alerts, _about(journal, incident))
 

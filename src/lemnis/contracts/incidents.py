@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lemnis.contracts.alerts import Entity, IncidentStatus, Severity, Verdict
 from lemnis.contracts.ids import Json
@@ -99,6 +99,23 @@ class Incident:
     merged_from: tuple[str, ...] = ()
     merged_into: str = ""
     content_digest: str = ""
+
+    @property
+    def by_rule(self) -> tuple[AlertGroup, ...]:
+        """Return one group a rule, with all its entities and the reasons of the first alert: for people."""
+        rules: dict[str, list[AlertGroup]] = {}
+        for group in self.groups:
+            rules.setdefault(group.rule_id, []).append(group)
+        merged = [
+            replace(
+                some[0],
+                severity=max(group.severity for group in some),
+                entities=tuple(sorted({entity for group in some for entity in group.entities})),
+                alerts=tuple(sorted((a for group in some for a in group.alerts), key=lambda a: (a[1], a[0]))),
+            )
+            for some in rules.values()
+        ]
+        return tuple(sorted(merged, key=lambda group: (group.first, group.rule_id)))
 
     @property
     def alert_ids(self) -> tuple[str, ...]:

@@ -139,11 +139,16 @@ class Fold:
             alert = self._alerts[n]
             same = like.setdefault((alert.rule_id, alert.entities), n)
             if n in wanted:
-                text = tuple(self._reason(n, *why) for why in self._reasons[n])
-                if same != n:
-                    text = (f"the same as {self._alerts[same].id}, again",)
-                reasons[alert.id] = text or ("the first of its kind here; later alerts joined it",)
+                text = self._told(n) if same == n else (f"the same as {self._alerts[same].id}, again",)
+                reasons[alert.id] = text or ("the first; what follows is tied to it",)
         return reasons
+
+    def _told(self, number: int) -> tuple[str, ...]:
+        """Tell an alert's reasons, what it shares with one other alert in one."""
+        shared: dict[int, set[int]] = {}
+        for places, other in self._reasons[number]:
+            shared.setdefault(other, set()).update(places)
+        return tuple(self._reason(number, tuple(sorted(some)), other) for other, some in shared.items())
 
     def _reason(self, number: int, shared: tuple[int, ...], other: int) -> str:
         alert, earlier = self._alerts[number], self._alerts[other]

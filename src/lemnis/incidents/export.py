@@ -103,7 +103,7 @@ def markdown(incident: Incident, metrics: Metrics, timeline: Iterable[TimelineIt
             ("severity", "rule", "times", "first", "why it is in"),
             [
                 (g.severity.name.lower(), g.title, g.count, to_iso(g.first), "; ".join(g.reasons))
-                for g in incident.groups
+                for g in incident.by_rule
             ],
         ),
         "## Entities",

@@ -89,7 +89,7 @@ def incident_finding(incident: Incident, seq: int) -> dict[str, Json]:
             "correlation_uid": incident.id,
         },
         "attacks": _attacks(tags),
-        "finding_info_list": [_group(group) for group in incident.groups[:_GROUPS]],
+        "finding_info_list": [_group(group) for group in incident.by_rule[:_GROUPS]],
         "observables": _observables(incident.entities),
     }
     if incident.owner:

@@ -9,6 +9,7 @@ from lemnis.contracts.incidents import AlertGroup, Incident, TimelineItem
 from lemnis.contracts.journal import Entry
 from lemnis.incidents import entries as kinds
 
+_ENTITIES = 50
 _OWN = {
     kinds.OPENED: "opened", kinds.JOINED: "joined", kinds.MERGED: "merged", kinds.STATUS: "status",
     kinds.NOTE: "note", kinds.OWNER: "owner", kinds.EVIDENCE: "evidence",
@@ -23,11 +24,11 @@ def timeline(
 ) -> list[TimelineItem]:
     """Return an incident's timeline, earliest first.
 
-    ``alerts`` has the first alert of each group with when it was recorded; ``entries`` are the journal's
+    ``alerts`` has the first alert of each rule with when it was recorded; ``entries`` are the journal's
     about the incident; ``context`` are further items, such as deployments of what it is about.
     """
-    items = [_alerts(group, alerts.get(group.alerts[0][0])) for group in incident.groups]
-    items += [item for group in incident.groups if (item := _last(group)) is not None]
+    items = [_alerts(group, alerts.get(group.alerts[0][0])) for group in incident.by_rule]
+    items += [item for group in incident.by_rule if (item := _last(group)) is not None]
     items += [_entry(entry) for entry in entries if entry.kind != kinds.ALERT]
     items += context
     return sorted(items, key=lambda item: (item.time, item.recorded))
@@ -48,7 +49,7 @@ def _alerts(group: AlertGroup, known: tuple[Alert, int] | None) -> TimelineItem:
             "count": group.count,
             "last": group.last,
             "events": list(alert.event_uids) if alert else [],
-            "entities": [str(entity) for entity in group.entities],
+            "entities": [str(entity) for entity in group.entities[:_ENTITIES]],
             "reasons": list(group.reasons),
         },
     )

@@ -76,7 +76,7 @@ def incident_panels(incident: Incident, metrics: Metrics) -> Iterator[Renderable
     """Render an incident: head, times, alerts with their reasons, entities, notes and evidence."""
     yield _head(incident)
     yield _times(metrics)
-    yield _alerts(incident.groups)
+    yield _alerts(incident.by_rule)
     yield _entities(incident)
     if incident.notes:
         lines = [Text(f"{to_iso(n.at)}  {n.actor}: ", "dim").append(n.text, "white") for n in incident.notes]
