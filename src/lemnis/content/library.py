@@ -1,7 +1,7 @@
 """The library: every item of content, from the built-in folder with the workspace's own laid over it.
 
 An item is a folder ``KIND/NAME/`` with a file that makes it one (``rule.yml``, ``policy.yaml`` …). Actions
-are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``. There is no list of items
+are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``; ``exceptions/NAME.yaml`` too. There is no list of items
 anywhere: what lies there is what there is.
 """
 
@@ -30,7 +30,8 @@ MANIFESTS: Mapping[str, str] = MappingProxyType(
     }
 )
 ACTIONS = "actions"
-KINDS = (*MANIFESTS, ACTIONS)
+EXCEPTIONS = "exceptions"
+KINDS = (*MANIFESTS, ACTIONS, EXCEPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Item:
 
     def files(self) -> Iterator[Path]:
         """Yield the item's files, sorted."""
-        yield from [self.manifest] if self.kind == ACTIONS else _files(self.folder)
+        yield from [self.manifest] if self.kind in {ACTIONS, EXCEPTIONS} else _files(self.folder)
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class Library:
                     )
         for path in sorted((root / ACTIONS).glob("*/*.yaml")):
             yield Item(ACTIONS, f"{path.parent.name}.{path.stem}", path.parent, path, own)
+        for path in sorted((root / EXCEPTIONS).glob("*.yaml")):
+            yield Item(EXCEPTIONS, path.stem, path.parent, path, own)
 
     def items(self, kind: str) -> Mapping[str, Item]:
         """Return the items of a kind by name; raises NotFoundError for a kind there is not."""
