@@ -44,6 +44,8 @@ DAY = "day"
 _LOG_FILE = re.compile(r"(\d{20})\.json")
 _ROW_GROUP = 65_536
 _EPOCH = date(1970, 1, 1)
+_SETTINGS: dict[str, str | None] = {"delta.dataSkippingNumIndexedCols": "1"}
+"""Of the first column, which is ``time``, the log has statistics; the default, 32, may end before it."""
 _HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 _KEEP_HOURS = 168
 FAR = 2**62
@@ -93,7 +95,9 @@ class Table:
         if actions.num_rows == 0:
             return []
         names = ("path", f"partition.{DAY}", "num_records", "size_bytes", "min.time", "max.time")
-        rows = zip(*(actions.column(name).to_pylist() for name in names), strict=True)
+        nothing = [None] * actions.num_rows
+        kept = set(actions.column_names)
+        rows = zip(*(actions.column(n).to_pylist() if n in kept else nothing for n in names), strict=True)
         found = [
             DataFile(
                 path, str(day), count or 0, size,
@@ -239,8 +243,11 @@ def open_table(folder: Path) -> Table | None:
 def create_table(folder: Path, schema: pa.Schema) -> Table:
     """Make a table for rows of this schema, which needs ``time`` (int64, ms) and ``metadata.uid``."""
     durable.make_folder(folder)
-    whole = schema.append(pa.field(DAY, pa.date32()))
-    delta = DeltaTable.create(folder, schema=whole, partition_by=[DAY], post_commithook_properties=_HOOKS)
+    others = [field for field in schema if field.name != "time"]
+    whole = pa.schema([schema.field("time"), *others, pa.field(DAY, pa.date32())])
+    delta = DeltaTable.create(
+        folder, schema=whole, partition_by=[DAY], configuration=_SETTINGS, post_commithook_properties=_HOOKS
+    )
     _sync_log(folder, -1)
     return Table(folder, delta)
 
