@@ -52,6 +52,7 @@ class Watch:
         self.journal = journal or app.journal(workspace)
         self.alerts = 0
         self.changes: list[IncidentChange] = []
+        self._folded = Folded(load_grouping(self.library))
 
     def watch(self, batches: Sequence[EventBatch]) -> None:
         """Detect, and write the alerts down; the same events again write nothing."""
@@ -60,15 +61,50 @@ class Watch:
 
     def finish(self) -> None:
         """Make incidents of the alerts that the journal has."""
-        self.changes += settle(self.workspace, library=self.library, journal=self.journal)
+        self.changes += settle(
+            self.workspace, library=self.library, journal=self.journal, folded=self._folded
+        )
+
+
+class Folded:
+    """The journal's alerts, folded; it reads only what is new since the last time."""
+
+    def __init__(self, grouping: Grouping) -> None:
+        """Begin before the journal's first entry."""
+        self._fold = Fold(grouping)
+        self._last: Entry | None = None
+
+    def catch_up(self, journal: SqlJournal) -> Entry | None:
+        """Read the alerts that are new in the journal; return the last one there is."""
+        new: list[Alert] = []
+        for entry in journal.entries(kind=writing.ALERT, after=self._last.seq if self._last else 0):
+            new.append(writing.read_alert(entry, whole=False))
+            self._last = entry
+        for alert in sorted(new, key=lambda alert: (alert.time, alert.id)):
+            self._fold.add(alert)
+        return self._last
+
+    def changes(self, incidents: Mapping[str, Incident]) -> tuple[IncidentChange, ...]:
+        """Return what the alerts change in the incidents there are."""
+        known = {
+            incident.id: frozenset(alert for group in incident.groups for alert, _ in group.alerts)
+            for incident in incidents.values()
+            if not incident.merged_into
+        }
+        return self._fold.changes(Known(known))
 
 
 def settle(
-    workspace: app.Workspace, *, library: Library | None = None, journal: SqlJournal | None = None
+    workspace: app.Workspace,
+    *,
+    library: Library | None = None,
+    journal: SqlJournal | None = None,
+    folded: Folded | None = None,
 ) -> tuple[IncidentChange, ...]:
     """Correlate every alert in the journal and write down what changes; returns that. Idempotent.
 
-    One process at a time does it. If no alert came since the last time, it returns at once.
+    One process at a time does it. If no alert came since the last time, it returns at once. Whoever calls
+    it again and again gives ``folded``, so that old alerts are not read every time.
     """
     library = library or Library.open(workspace.content)
     journal = journal or app.journal(workspace)
@@ -78,17 +114,16 @@ def settle(
             publish(workspace, journal, lambda: views(journal))
             return ()
         known = views(journal)
-        alerts, last = _alerts(journal)
-        folding = Fold(load_grouping(library))
-        for alert in alerts:
-            folding.add(alert)
-        changes = folding.changes(_known(known))
+        folded = folded or Folded(load_grouping(library))
+        last = folded.catch_up(journal)
+        changes = folded.changes(known)
         new: list[NewEntry] = []
         for change in changes:
             new += writing.change_entries(change, known.get(change.incident_id), library.digest)
         journal.append_all(new)
         publish(workspace, journal, lambda: views(journal))
-        mark.write(last)
+        if last is not None:
+            mark.write(last)
     return changes
 
 
@@ -101,25 +136,6 @@ def views(journal: SqlJournal) -> dict[str, Incident]:
     """Return every incident as it stands, in the order in which they were opened."""
     streams = [journal.entries(kind=kind) for kind in writing.KINDS]
     return fold(heapq.merge(*streams, key=lambda entry: entry.seq))
-
-
-def _known(incidents: Mapping[str, Incident]) -> Known:
-    return Known(
-        {
-            incident.id: frozenset(alert for group in incident.groups for alert, _ in group.alerts)
-            for incident in incidents.values()
-            if not incident.merged_into
-        }
-    )
-
-
-def _alerts(journal: SqlJournal) -> tuple[list[Alert], Entry]:
-    """Return the journal's alerts by event time, without their events, and the last entry among them."""
-    alerts: list[Alert] = []
-    for entry in journal.entries(kind=writing.ALERT):
-        alerts.append(writing.read_alert(entry, whole=False))
-        last = entry
-    return sorted(alerts, key=lambda alert: (alert.time, alert.id)), last
 
 
 @dataclass(frozen=True, slots=True)
