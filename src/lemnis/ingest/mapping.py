@@ -154,9 +154,9 @@ class Mapper:
         return (table.filter(pa.array(good)) if good.any() else None), rejects
 
     def _times(self, plan: EntryPlan, raw: RawColumns, work: _Work, context: Context) -> None:
-        found, texts = times(plan.time, raw, context)
+        found, texts, original = times(plan.time, raw, context)
         work.columns["time"] = found
-        work.columns[ORIGINAL_TIME] = texts
+        work.columns[ORIGINAL_TIME] = original
         if found.null_count:
             rows = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False)).tolist()
             wanted = ", ".join(dict.fromkeys(name for line in plan.time for name in line.source))

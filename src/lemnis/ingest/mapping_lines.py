@@ -240,20 +240,25 @@ def _scalar(value: Any, kind: pa.DataType) -> Any:
     return value
 
 
-def times(lines: Sequence[TimeLine], columns: Columns, context: Context) -> tuple[Column, Column]:
-    """Return the events' times and the texts that they were read from; null where there is none."""
+def times(lines: Sequence[TimeLine], columns: Columns, context: Context) -> tuple[Column, Column, Column]:
+    """Return the events' times, the texts they were read from, and which of these are the first field's.
+
+    Only the first field's text can be kept as the original time: it says then which field it is of.
+    """
     found: Any = pa.nulls(columns.count, pa.int64())
     texts: Any = pa.nulls(columns.count, TEXT)
-    for line in lines:
+    first: Any = pa.nulls(columns.count, TEXT)
+    for number, (line, name) in enumerate((line, name) for line in lines for name in line.source):
         absent = context.absent | {spell(value) for value in line.absent}
-        for name in line.source:
-            column = present(columns.get(name), absent)
-            if column is None:
-                continue
-            column = as_text(column)
-            read = instants(column, line.format, context.now)
-            texts = pc.if_else(pc.and_(pc.is_null(found), pc.is_valid(column)), column, texts)
-            found = pc.coalesce(found, read)
-            if found.null_count == 0:
-                return found, texts
-    return found, texts
+        column = present(columns.get(name), absent)
+        if column is None:
+            continue
+        column = as_text(column)
+        read = instants(column, line.format, context.now)
+        texts = pc.if_else(pc.is_null(found), pc.coalesce(column, texts), texts)
+        if number == 0:
+            first = pc.if_else(pc.is_valid(read), column, pa.scalar(None, TEXT)) if read.null_count else column
+        found = pc.coalesce(found, read)
+        if found.null_count == 0:
+            break
+    return found, texts, first

@@ -37,7 +37,7 @@ class EntryPlan:
         for path, lines in self.lines.items():
             if keeps(lines) and _only_from_lines(self.kind.name, path):
                 found.setdefault(lines[0].source[0], []).append(path)
-        if ORIGINAL_TIME not in self.lines and len(self.time) == 1 and len(self.time[0].source) == 1:
+        if ORIGINAL_TIME not in self.lines and self.time:
             found.setdefault(self.time[0].source[0], []).append(ORIGINAL_TIME)
         return {name: tuple(paths) for name, paths in found.items()}
 
