@@ -35,6 +35,8 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {
         "LEMNIS_WORKSPACE": "The workspace of a command without --workspace; else the one around the folder.",
         "LEMNIS_DATABASE_URL": "A PostgreSQL address for journal and graph; else SQLite in the workspace.",
+        "LEMNIS_ACTOR": "Who decides, in commands that change an incident; else the account's name.",
+        "LEMNIS_TRACEBACK": "Set, it shows where in the code an unforeseen error came from.",
         "LEMNIS_CLOCK_OFFSET": "Milliseconds to move the clock by; recorded input is handled as if new.",
     }
 )

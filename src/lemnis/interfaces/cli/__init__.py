@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lemnis import __version__
-from lemnis.contracts.errors import LemnisError
+from lemnis.contracts.errors import LemnisError, ServiceError
 from lemnis.interfaces.cli import commands
 from lemnis.interfaces.cli.output import report
 
@@ -56,5 +57,18 @@ def run(arguments: list[str]) -> int:
 
 
 def main() -> None:
-    """Entry point of ``lemnis``."""
-    sys.exit(run(sys.argv[1:]))
+    """Entry point of ``lemnis``: what nobody foresaw is told in a line, whole with LEMNIS_TRACEBACK=1."""
+    try:
+        code = run(sys.argv[1:])
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if os.environ.get("LEMNIS_TRACEBACK"):
+            raise
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        report(
+            ServiceError(f"a defect of Lemnis: {what}", fix="LEMNIS_TRACEBACK=1 shows where; please report")
+        )
+        code = ServiceError.exit_code
+    sys.exit(code)
