@@ -50,12 +50,14 @@ def alert(workspace: app.Workspace, alert_id: str) -> Alert:
 
 
 def alerts_of(workspace: app.Workspace, subject: str) -> list[Alert]:
-    """Return the alerts of an incident by event time, or the one alert of that id."""
+    """Return an incident's alerts by event time (of the one that took it in, if merged), or one alert."""
     if subject.startswith("al-"):
         return [alert(workspace, subject)]
     journal = app.journal(workspace)
-    wanted = get(workspace, subject).alert_ids
-    return [writing.read_alert(entry) for one in wanted if (entry := journal.get(one)) is not None]
+    wanted = get(workspace, subject)
+    while wanted.merged_into:
+        wanted = _get(journal, wanted.merged_into)
+    return [writing.read_alert(entry) for one in wanted.alert_ids if (entry := journal.get(one)) is not None]
 
 
 def incident_of(workspace: app.Workspace, alert_id: str) -> Incident | None:
