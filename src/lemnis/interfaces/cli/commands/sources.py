@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands about sources."""
     sources = group(app, "sources")
     sources.command("list")(list_sources)
-    sources.command("test")(test_sources)
+    sources.command("test")(check)
     sources.command("health")(health)
 
 
@@ -43,7 +43,7 @@ def list_sources(json: JsonOption = False, workspace: WorkspaceOption = None) ->
     show_table(f"{len(found)} sources", ("name", "title", "parser", "becomes", "samples"), rows)
 
 
-def test_sources(
+def check(
     names: NamesArgument = None,
     update: Annotated[bool, typer.Option("--update", help="Write what is found as golden.")] = False,
     json: JsonOption = False,
