@@ -9,7 +9,7 @@ it is the other way round: the path is at hand, and raw fields are had back from
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +27,7 @@ from lemnis.ingest.mapping_plan import plans
 from lemnis.store.columns import leaf
 
 ENTRY_LIST = "metadata.transformation_info_list"
+Batch = RawBatch | EventBatch
 PathReader = Callable[[str], Column]
 
 
@@ -87,23 +88,19 @@ class LazyFrame(Frame):
     """A frame whose raw texts are only gathered when a keyword rule asks for them."""
 
     __slots__ = ("_all", "_records")
+    _all: Any
+    _records: Any
 
-    def __init__(
-        self,
-        source: str,
-        origin: str,
-        offers: Offers,
-        columns: Mapping[str, Column],
-        records: Any,
-        rows: Rows,
-    ) -> None:
+    def __init__(self, batch: Batch, part: Part, columns: Mapping[str, Column], records: Any) -> None:
         """``records`` are those of the whole batch."""
-        given = {"source": source, "origin": origin, "offers": offers, "columns": columns, "rows": rows}
-        for name, value in {**given, "_all": records, "_records": None}.items():
+        for name, value in (
+            ("source", batch.source), ("origin", batch.origin), ("offers", part.offers()),
+            ("columns", columns), ("rows", part.rows), ("_all", records), ("_records", None),
+        ):  # fmt: skip
             object.__setattr__(self, name, value)
 
     @property
-    def records(self) -> Any:  # type: ignore[override]
+    def records(self) -> Any:
         """Return the raw texts of this frame's rows."""
         if self._records is None:
             whole = len(self.rows) == len(self._all)
@@ -132,8 +129,9 @@ class Part:
 
 def parts(columns: Takes, source: LoadedSource, *, by_entry: bool) -> Iterator[Part]:
     """Part the rows by their routes, and by their entry if asked; rows of no route come with none."""
-    routes, entries = source.file.sigma.routes, source.mapping.events if by_entry else ()
-    conditions = [one.when for one in (*routes, *entries)]
+    routes = source.file.sigma.routes
+    entries = source.mapping.events if by_entry else ()
+    conditions = [*(route.when for route in routes), *(entry.when for entry in entries)]
     grouped = groups(columns, dict.fromkeys(name for one in conditions for name in fields(one)))
     if not columns.count:
         return
@@ -182,13 +180,18 @@ def raw_frames(batch: RawBatch, source: LoadedSource) -> Iterator[Frame]:
         whole = len(part.rows) == columns.count
         some = columns if whole else columns.take(part.rows)
         view = SigmaColumns(some, _line_reader(source, part.entry, some), names(source, part.routes))
-        yield LazyFrame(batch.source, batch.origin, part.offers(), view, batch.records, part.rows)
+        yield LazyFrame(batch, part, view, batch.records)
+
+
+def _nothing(_: str) -> Column | None:
+    """Return that there is nothing at a path."""
+    return None
 
 
 def _line_reader(source: LoadedSource, entry: int, columns: Columns) -> PathReader:
     """Read OCSF paths by running their mapping lines."""
     if entry < 0:
-        return lambda path: None
+        return _nothing
     plan = plans(source)[entry]
     context = Context(frozenset(str(value) for value in source.mapping.common.absent))
 
@@ -216,7 +219,7 @@ class EventColumns:
 
     def take(self, rows: Rows) -> EventColumns:
         """Return the columns of some of the rows."""
-        return EventColumns(self._table.take(pa.array(rows)), self._kept)
+        return EventColumns(_taken(self._table, rows), self._kept)
 
     def names(self) -> Iterator[str]:
         """Yield the names of the raw fields that may be there."""
@@ -259,13 +262,17 @@ def event_frames(batch: EventBatch, source: LoadedSource) -> Iterator[Frame]:
     texts = pa.nulls(len(batch), TEXT) if records is None else flat(records)
     for name, rows in _by_entry(batch.table):
         plan = known.get(name)
-        table = batch.table if len(rows) == len(batch) else batch.table.take(pa.array(rows))
+        table = batch.table if len(rows) == len(batch) else _taken(batch.table, rows)
         columns = EventColumns(table, plan.kept if plan is not None else {})
         for part in parts(columns, source, by_entry=False):
             whole = len(part.rows) == columns.count
             some = columns if whole else columns.take(part.rows)
             view = SigmaColumns(some, some.path, names(source, part.routes))
-            yield LazyFrame(batch.source, batch.origin, part.offers(), view, texts, rows[part.rows])
+            yield LazyFrame(batch, replace(part, rows=rows[part.rows]), view, texts)
+
+
+def _taken(table: Any, rows: Rows) -> pa.Table:
+    return table.take(pa.array(rows))  # type: ignore[no-any-return]
 
 
 def _by_entry(table: pa.Table) -> Iterator[tuple[str, Rows]]:

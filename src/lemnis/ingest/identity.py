@@ -26,13 +26,12 @@ def uids(
     count = len(positions)
     if not count:
         return pa.array([], TEXT)
-    fallback = _framed([_repeat(origin_key, count), positions.cast(TEXT), records])
+    named: Column = pa.nulls(count, _BINARY)
     if natural and all(column is not None for column in natural):
         named = _framed([column for column in natural if column is not None])
-        framed = pc.coalesce(named, fallback) if named.null_count else named
-    else:
-        framed = fallback
-    return _hash(source, framed)
+    if named.null_count:
+        named = pc.coalesce(named, _framed([_repeat(origin_key, count), positions.cast(TEXT), records]))
+    return _hash(source, named)
 
 
 def _repeat(text: str, count: int) -> Column:
@@ -70,5 +69,3 @@ def text_fields(columns: Sequence[Column | None]) -> list[Column | None]:
         pc.binary_join(column, "\x1f") if column is not None and pa.types.is_list(column.type) else column
         for column in columns
     ]
-
-

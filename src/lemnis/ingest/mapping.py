@@ -51,11 +51,23 @@ class Origin:
     at: Location
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Rows of a batch, and what is known of their reading."""
+
+    batch: RawBatch
+    rows: Rows
+    origin_key: str
+    now: int
+
+
 @dataclass(slots=True)
 class _Work:
     """One entry's rows on their way: columns by path, and the first reason against each row."""
 
     count: int
+    raw: RawColumns
+    context: Context
     columns: dict[str, Column] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
 
@@ -87,7 +99,7 @@ class Mapper:
                 rejects += [_reject(batch, row, "no entry of the mapping fits") for row in rows.tolist()]
                 continue
             some = columns if len(rows) == len(batch) else columns.take(rows)
-            made, refused = self._entry(self._plans[number], some, batch, rows, origin_key, now)
+            made, refused = self._entry(self._plans[number], some, _Read(batch, rows, origin_key, now))
             rejects += refused
             if made is not None:
                 batches.append(EventBatch(self._plans[number].kind.uid, batch.source, batch.origin, made))
@@ -122,25 +134,24 @@ class Mapper:
         entry = np.full(len(grouped.first), -1)
         for number, condition in reversed(list(enumerate(self._conditions))):
             entry[holds(condition, samples, ignore)] = number
-        numbers = entry[grouped.of] if columns_grouped(grouped.of, count) else np.full(count, entry[0])
+        numbers = entry[grouped.of]
         for number in sorted(set(entry.tolist())):
             yield number, np.flatnonzero(numbers == number)
 
-    def _entry(
-        self, plan: EntryPlan, raw: RawColumns, batch: RawBatch, rows: Rows, origin_key: str, now: int
-    ) -> tuple[pa.Table | None, list[Reject]]:
-        work = _Work(len(rows))
-        context = Context(self._absent, now)
-        self._times(plan, raw, work, context)
+    def _entry(self, plan: EntryPlan, raw: RawColumns, read: _Read) -> tuple[pa.Table | None, list[Reject]]:
+        batch, rows = read.batch, read.rows
+        work = _Work(len(rows), raw, Context(self._absent, read.now))
+        self._times(plan, work)
         for path, lines in plan.lines.items():
-            self._line(path, lines, plan.types[path], raw, work, context)
-        self._classify(plan, raw, work, context)
+            self._line(path, lines, plan.types[path], work)
+        self._classify(plan, work)
         records = _records(batch, rows)
-        positions = flat(batch.positions.take(pa.array(rows)))
+        numbers: Any = batch.positions
+        positions = flat(numbers.take(pa.array(rows)))
         natural = text_fields([raw.get(name) for name in self._source.file.identity])
-        work.columns["metadata.uid"] = uids(batch.source, natural, origin_key, positions, records)
+        work.columns["metadata.uid"] = uids(batch.source, natural, read.origin_key, positions, records)
         work.columns["raw_data"] = records
-        unmapped = self._unmapped(plan, raw, work)
+        unmapped = self._unmapped(plan, work)
         if unmapped is not None:
             work.columns["unmapped"] = unmapped
         table = mapping_build.table(plan.kind.name, work.columns, work.count)
@@ -153,8 +164,9 @@ class Mapper:
         good[list(work.reasons)] = False
         return (table.filter(pa.array(good)) if good.any() else None), rejects
 
-    def _times(self, plan: EntryPlan, raw: RawColumns, work: _Work, context: Context) -> None:
-        found, texts, original = times(plan.time, raw, context)
+    @staticmethod
+    def _times(plan: EntryPlan, work: _Work) -> None:
+        found, texts, original = times(plan.time, work.raw, work.context)
         work.columns["time"] = found
         work.columns[ORIGINAL_TIME] = original
         if found.null_count:
@@ -167,34 +179,33 @@ class Mapper:
             work.against(rows, reasons)
 
     @staticmethod
-    def _line(
-        path: str, lines: Sequence[Line], kind: pa.DataType, raw: RawColumns, work: _Work, context: Context
-    ) -> None:
-        values = evaluate(lines, raw, kind, context)
+    def _line(path: str, lines: Sequence[Line], kind: pa.DataType, work: _Work) -> None:
+        values = evaluate(lines, work.raw, kind, work.context)
         if values is None:
             return
         work.columns[path] = values.array
         if values.bad is None or values.line is None or not values.bad.any():
             return
         rows = np.flatnonzero(values.bad).tolist()
-        given = [raw.get(name) for name in values.line.source]
+        given = [work.raw.get(name) for name in values.line.source]
         wanted = values.line.as_ if values.line.as_ != "string" else str(kind)
         for row in rows:
             texts = [column[row].as_py() for column in given if column is not None]
             text = next((text for text in texts if text is not None), "")
             work.against([row], [f"{path}: {_shorten(text)} is no {wanted}"])
 
-    def _classify(self, plan: EntryPlan, raw: RawColumns, work: _Work, context: Context) -> None:
+    def _classify(self, plan: EntryPlan, work: _Work) -> None:
         """Fill in what OCSF says of the class, the activity, the severity and the event as such."""
         kind, count, columns = plan.kind, work.count, work.columns
-        self._line("activity_id", plan.activity, INT64, raw, work, context)
-        activity: Any = columns.setdefault("activity_id", constant(0, count, INT64)).fill_null(0)
+        self._line("activity_id", plan.activity, INT64, work)
+        columns.setdefault("activity_id", constant(0, count, INT64))
+        activity: Any = columns["activity_id"].fill_null(0)
         columns["activity_id"] = activity
         columns["type_uid"] = pc.add(activity, kind.uid * 100)
         names = kind.shape.attributes["activity_id"].enum
         columns.setdefault("activity_name", _named(activity, names))
         columns["type_name"] = pc.binary_join_element_wise(f"{kind.caption}: ", columns["activity_name"], "")
-        severity = self._severity(plan, raw, work, context)
+        severity = self._severity(plan, work)
         columns["severity_id"] = severity
         columns.setdefault("severity", _named(severity, kind.shape.attributes["severity_id"].enum))
         if "status_id" in columns:
@@ -209,8 +220,9 @@ class Mapper:
         ):  # fmt: skip
             columns[path] = constant(value, count, INT64 if isinstance(value, int) else TEXT)
 
-    def _severity(self, plan: EntryPlan, raw: RawColumns, work: _Work, context: Context) -> Column:
-        values = evaluate(plan.severity, raw, TEXT, context)
+    @staticmethod
+    def _severity(plan: EntryPlan, work: _Work) -> Column:
+        values = evaluate(plan.severity, work.raw, TEXT, work.context)
         if values is None:
             return constant(0, work.count, INT64)
         keys = pa.array(list(SEVERITIES), TEXT)
@@ -218,10 +230,10 @@ class Mapper:
         return numbers.fill_null(0)
 
     @staticmethod
-    def _unmapped(plan: EntryPlan, raw: RawColumns, work: _Work) -> Column | None:
+    def _unmapped(plan: EntryPlan, work: _Work) -> Column | None:
         left: dict[str, tuple[Column, Mask]] = {}
-        for name in raw.names():
-            column = raw.get(name)
+        for name in work.raw.names():
+            column = work.raw.get(name)
             if column is None:
                 continue
             rest: Mask = column.is_valid().to_numpy(zero_copy_only=False)
@@ -232,11 +244,6 @@ class Mapper:
             if rest.any():
                 left[name] = (column, rest)
         return mapping_unmapped.write(left, work.count)
-
-
-def columns_grouped(of: Rows, count: int) -> bool:
-    """Say whether groups were made of the rows at all (they are not where no field is looked at)."""
-    return len(of) == count
 
 
 def _named(numbers: Any, names: Any) -> Column:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from lemnis.ingest.mapping_columns import Column, Mask
 from lemnis.ingest.mapping_values import convert
 from lemnis.ocsf.schema import Attribute, Shape, event_class, shape_of, steps, type_of
+from lemnis.store.columns import merge_types
 
 OTHER = 99
 
@@ -118,8 +119,6 @@ def _common(arrays: list[Column]) -> list[Column]:
     """Bring structs to one type: the attributes of all of them."""
     if not pa.types.is_struct(arrays[0].type) or all(one.type.equals(arrays[0].type) for one in arrays):
         return arrays
-    from lemnis.store.columns import merge_types  # noqa: PLC0415
-
     kind = arrays[0].type
     for one in arrays[1:]:
         kind = merge_types(kind, one.type, "")

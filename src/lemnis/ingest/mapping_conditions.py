@@ -26,7 +26,8 @@ def holds(condition: Condition, columns: Columns, ignore_case: frozenset[str] = 
     """Say for each row whether the condition holds."""
     mask = np.ones(columns.count, dtype=bool)
     for name, test in condition.tests.items():
-        mask &= _field(test, columns.get(name), columns.count, test.ignore_case or name in ignore_case)
+        folded = test.ignore_case or name in ignore_case
+        mask &= _field(test, columns.get(name), columns.count, ignore_case=folded)
     for inner in condition.all:
         mask &= holds(inner, columns, ignore_case)
     if condition.any:
@@ -41,28 +42,28 @@ def spell(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _field(test: Test, column: Column | None, count: int, ignore_case: bool) -> Mask:
+def _field(test: Test, column: Column | None, count: int, *, ignore_case: bool) -> Mask:
     if column is None:
         return np.full(count, test.exists is False)
     if not pa.types.is_list(column.type):
-        return _test(test, column, ignore_case)
+        return _test(test, column, ignore_case=ignore_case)
     there = column.is_valid().to_numpy(zero_copy_only=False)
     if test.exists is not None and test == Test(exists=test.exists):
         return there == test.exists  # type: ignore[no-any-return]
-    fits = np.flatnonzero(_test(test, pc.list_flatten(column), ignore_case))
+    fits = np.flatnonzero(_test(test, pc.list_flatten(column), ignore_case=ignore_case))
     mask = np.zeros(count, dtype=bool)
     mask[np.asarray(pc.list_parent_indices(column))[fits]] = True
     return mask
 
 
-def _test(test: Test, column: Any, ignore_case: bool) -> Mask:
+def _test(test: Test, column: Any, *, ignore_case: bool) -> Mask:
     there: Mask = column.is_valid().to_numpy(zero_copy_only=False)
     if test.exists is False:
         return ~there
     mask = there.copy()
     for values in (test.equals, test.in_):
         if values is not None:
-            mask &= _numpy(_equal(column, values, ignore_case))
+            mask &= _numpy(_equal(column, values, ignore_case=ignore_case))
     checks: tuple[tuple[Sequence[Scalar] | None, Any], ...] = (
         (test.startswith, pc.starts_with), (test.endswith, pc.ends_with),
         (test.contains, pc.match_substring), (test.matches, pc.match_substring_regex),
@@ -74,7 +75,7 @@ def _test(test: Test, column: Any, ignore_case: bool) -> Mask:
     return mask
 
 
-def _equal(column: Any, values: Sequence[Scalar], ignore_case: bool) -> Any:
+def _equal(column: Any, values: Sequence[Scalar], *, ignore_case: bool) -> Any:
     texts = [spell(value) for value in values]
     if ignore_case:
         column, texts = pc.utf8_lower(column), [text.lower() for text in texts]

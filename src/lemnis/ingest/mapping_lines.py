@@ -248,7 +248,7 @@ def times(lines: Sequence[TimeLine], columns: Columns, context: Context) -> tupl
     found: Any = pa.nulls(columns.count, pa.int64())
     texts: Any = pa.nulls(columns.count, TEXT)
     first: Any = pa.nulls(columns.count, TEXT)
-    for number, (line, name) in enumerate((line, name) for line in lines for name in line.source):
+    for number, (line, name) in enumerate((one, name) for one in lines for name in one.source):
         absent = context.absent | {spell(value) for value in line.absent}
         column = present(columns.get(name), absent)
         if column is None:
@@ -257,7 +257,9 @@ def times(lines: Sequence[TimeLine], columns: Columns, context: Context) -> tupl
         read = instants(column, line.format, context.now)
         texts = pc.if_else(pc.is_null(found), pc.coalesce(column, texts), texts)
         if number == 0:
-            first = pc.if_else(pc.is_valid(read), column, pa.scalar(None, TEXT)) if read.null_count else column
+            first = (
+                pc.if_else(pc.is_valid(read), column, pa.scalar(None, TEXT)) if read.null_count else column
+            )
         found = pc.coalesce(found, read)
         if found.null_count == 0:
             break

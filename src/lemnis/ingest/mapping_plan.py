@@ -66,7 +66,9 @@ def entry_plan(source: LoadedSource, entry: Entry) -> EntryPlan:
     """Make one entry ready."""
     common, kind = source.mapping.common, event_class(entry.class_)
     known = kind.shape.attributes
-    inherited = {path: lines for path, lines in common.set.items() if path.split(".")[0].split("[")[0] in known}
+    inherited = {
+        path: lines for path, lines in common.set.items() if path.split(".")[0].split("[")[0] in known
+    }
     lines = {**inherited, **entry.set}
     return EntryPlan(
         entry.name, kind, entry.time or common.time or (), entry.severity or common.severity or (),

@@ -1,4 +1,4 @@
-"""Times as logs write them → int64 milliseconds since the epoch, a column at a time; null where it is none."""
+"""Times as logs write them → int64 milliseconds since the epoch, by columns; null where a text is no time."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``unmapped``: one JSON object a row of the raw values that no line kept word for word; written and read back.
+"""``unmapped``: a JSON object a row of the raw values that no line kept word for word; written and read back.
 
-Values are texts or lists of texts, so it is written by columns; control characters are rare and go one by one.
+Values are texts or lists of texts, so it is written by columns; texts with control characters go one by one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Conversions of the mapping language: distinct texts in, values of an OCSF type out, null where it is none."""
+"""Conversions of the mapping language: texts in, values of an OCSF type out, null where a text is none."""
 
 from __future__ import annotations
 

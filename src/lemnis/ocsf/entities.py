@@ -3,7 +3,7 @@ r"""What an event is about: the users, hosts, addresses, processes … that aler
 An entity is worth having only if sharing it means something. Left out, with the reason:
 
 - loopback, unspecified, link-local and multicast addresses: every machine has them;
-- the address of the server in what servers log (HTTP, logins, API calls) and of resolvers: all clients share it;
+- the server's own address in what servers log (HTTP, logins, API calls), and resolvers: all clients share it;
 - root, SYSTEM and their like: an account that every machine has says nothing of who acted;
 - programs as files, and hashes of files in the system's own folders: ``cmd.exe`` runs everywhere;
 - the first process (pid 0, 1; Windows' System, 4): everything descends from it;

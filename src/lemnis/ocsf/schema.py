@@ -1,4 +1,4 @@
-"""The pinned OCSF version: classes as Arrow schemas of nested structs, attributes with what is required of them.
+"""The pinned OCSF version: classes as Arrow schemas of nested structs, and what is required of attributes.
 
 Whole numbers and times are int64 (times in milliseconds), JSON is text. Tables may leave out columns and
 nested attributes in which no row has a value: the lake fills them in.
@@ -174,5 +174,5 @@ def steps(key: str | int, path: str) -> tuple[Step, ...]:
 def path_type(key: str | int, path: str) -> pa.DataType:
     """Return the Arrow type at a path; raises NotFoundError if the class has no such path."""
     step = steps(key, path)[-1]
-    kind = type_of(step.attribute)
-    return kind.value_type if step.element is not None else kind
+    kind: Any = type_of(step.attribute)
+    return kind.value_type if step.element is not None else kind  # type: ignore[no-any-return]

@@ -88,13 +88,13 @@ OBJECTS: Mapping[str, str] = {
     "http_response": "code status message length latency content_type",
     "idp": "uid name",
     "image": "uid name tag path labels",
-    "job": "name desc cmd_line created_time last_run_time next_run_time run_state run_state_id file=file/bare "
-    "user=user/bare",
+    "job": "name desc cmd_line created_time last_run_time next_run_time run_state run_state_id "
+    "file=file/bare user=user/bare",
     "key_value_object": "name value values",
     "location": "country city region continent",
-    "metadata": "uid version product profiles log_name log_provider log_source log_format log_level log_version "
-    "event_code original_event_uid original_time processed_time logged_time sequence correlation_uid tenant_uid "
-    "labels transformation_info_list",
+    "metadata": "uid version product profiles log_name log_provider log_source log_format log_level "
+    "log_version event_code original_event_uid original_time processed_time logged_time sequence "
+    "correlation_uid tenant_uid labels transformation_info_list",
     "module": "file base_address function_name load_type load_type_id start_address type",
     "network_connection_info": "uid direction direction_id protocol_name protocol_num protocol_ver "
     "protocol_ver_id boundary boundary_id community_uid tcp_flags",
@@ -129,6 +129,6 @@ OBJECTS: Mapping[str, str] = {
     "url": "url_string scheme hostname domain port path query_string",
     "user": _USER,
     "user/bare": "uid name type type_id domain email_addr",
-    "vulnerability": "title desc severity cve cwe references affected_code affected_packages is_fix_available "
-    "remediation vendor_name first_seen_time last_seen_time",
+    "vulnerability": "title desc severity cve cwe references affected_code affected_packages "
+    "is_fix_available remediation vendor_name first_seen_time last_seen_time",
 }

@@ -46,7 +46,9 @@ def problems(table: pa.Table, key: str | int, *, nested: bool = True) -> dict[in
 
 
 def _flat(column: Any) -> Any:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _there(column: Any) -> Mask:
@@ -76,13 +78,13 @@ def _missing(one: _Object, there: Mapping[str, Mask], none: Mask) -> Iterator[tu
             bad = one.valid & ~there.get(name, none)
             if bad.any():
                 yield one.rows[bad], f"{one.path}{name} is required and has no value"
-    for names, wrong, text in (
-        (one.shape.at_least_one, lambda count: count == 0, "one of"),
-        (one.shape.just_one, lambda count: count != 1, "just one of"),
+    for names, most, text in (
+        (one.shape.at_least_one, len(one.shape.attributes), "one of"),
+        (one.shape.just_one, 1, "just one of"),
     ):
         if names:
             count = np.sum([there.get(name, none) for name in names], axis=0)
-            bad = one.valid & wrong(count)
+            bad = one.valid & ((count < 1) | (count > most))
             if bad.any():
                 yield one.rows[bad], f"{one.path.rstrip('.') or 'the event'} needs {text} {', '.join(names)}"
 

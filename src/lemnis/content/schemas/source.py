@@ -82,6 +82,7 @@ import pydantic
 from lemnis.content import yaml
 from lemnis.content.library import Item
 from lemnis.content.schemas import Model
+from lemnis.content.schemas.source_checks import mapping_problems, source_problems
 from lemnis.contracts.errors import ContentError
 from lemnis.contracts.ids import tree_digest
 
@@ -340,5 +341,9 @@ class LoadedSource:
                 fix="give both the same name",
             )
         loaded = yaml.load(mapping, MappingFile)
+        for problem in (*mapping_problems(loaded), *source_problems(source, loaded)):
+            raise ContentError(
+                problem.what, at=yaml.locate(folder / problem.file, problem.path), fix=problem.fix
+            )
         digest = tree_digest((path.name, path.read_bytes()) for path in (file, mapping))
         return cls(source.name, source, loaded, folder, digest)
