@@ -68,4 +68,4 @@ def run_tests_of(library: Library, names: Sequence[str] = (), engine: Engine | N
         try:
             yield from run_tests(load_one(item), yaml.read_text(file), str(file), engine)
         except ContentError as error:
-            yield Case(item.name, "read", passed=False, detail=str(error))
+            yield Case(item.name, "read", passed=False, trouble=str(error))

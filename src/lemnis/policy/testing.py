@@ -21,12 +21,12 @@ _INPUT = "lemnis_given_input"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test, or one mutant that the tests must notice: whether all is as it should be, and why."""
+    """One test, or one mutant that the tests must notice: whether all is as it should be, what is not."""
 
     policy: str
     name: str
     passed: bool
-    detail: str = ""
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,14 @@ def _run(policy: str, text: str, test: _Test, engine: Engine) -> Case:
         given = engine.evaluate([text, test.given], f"{package}.{_INPUT}", {}) if test.given else {}
         said = engine.evaluate([text, test.module], f"{package}.{test.name}", given)
     except ContentError as error:
-        return Case(policy, test.name, passed=False, detail=error.what)
-    return Case(policy, test.name, passed=said is True, detail="" if said is True else "not true")
+        return Case(policy, test.name, passed=False, trouble=error.what)
+    return Case(policy, test.name, passed=said is True, trouble="" if said is True else "not true")
 
 
 def _mutant(policy: str, name: str, text: str, tests: Sequence[_Test], engine: Engine) -> Case:
     noticed = [test.name for test in tests if not _run(policy, text, test, engine).passed]
-    detail = f"noticed by {noticed[0]}" if noticed else "no test fails: add one that needs this rule"
-    return Case(policy, name, passed=bool(noticed), detail=detail)
+    trouble = "" if noticed else "no test fails: add one that needs this rule"
+    return Case(policy, name, passed=bool(noticed), trouble=trouble)
 
 
 def _mutants(module: Module, source: Source) -> Iterator[tuple[str, str]]:

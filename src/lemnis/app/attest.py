@@ -1,0 +1,181 @@
+"""Build provenance: keys, signing, keeping, verifying check by check."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.app import settings
+from lemnis.contracts.errors import InputError, IntegrityError, Location, UsageError
+from lemnis.contracts.journal import NewEntry
+
+if TYPE_CHECKING:
+    from lemnis.graph.attestation import Build
+
+ATTESTATION = "attestation"
+CHECKS = ("envelope", "signature", "type", "subject", "builder", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One check of an attestation: ``ok`` is None if it was not come to."""
+
+    name: str
+    ok: bool | None
+    detail: str = ""
+
+
+def keygen(private: Path) -> Path:
+    """Make a key pair: the private key (mode 0600) at ``private``, the public one beside it as ``….pub``.
+
+    Raises UsageError if either file exists, or if git would keep the private key.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from lemnis.graph.attestation import write_private, write_public
+
+    public = private.with_name(private.name + ".pub")
+    for path in (private, public):
+        if path.exists():
+            raise UsageError("there is a file already", at=Location(str(path)), fix="choose another name")
+    if not private.parent.is_dir():
+        raise UsageError("no such folder", at=Location(str(private.parent)), fix="make it first")
+    if _kept_by_git(private):
+        raise UsageError(
+            "a private key here would be committed to git", at=Location(str(private)),
+            fix=f"put it outside of the repository, or below {app.STATE}/",
+        )  # fmt: skip
+    key = Ed25519PrivateKey.generate()
+    handle = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(write_private(key))
+    public.write_bytes(write_public(key.public_key()))
+    return public
+
+
+def sign(
+    workspace: app.Workspace,
+    *,
+    image: str,
+    key: Path,
+    builder: str,
+    repository: str,
+    commit: str,
+    subject: str = "",
+    invocation: str = "",
+    started: int | None = None,
+    finished: int | None = None,
+) -> tuple[bytes, str]:
+    """Sign an image's provenance and keep it; return the envelope and its digest in the vault.
+
+    Raises InputError for a key, a digest or a commit that is none.
+    """
+    from lemnis.graph import attestation
+
+    _digest(image)
+    if len(commit) not in {40, 64} or set(commit) - set("0123456789abcdef"):
+        raise UsageError(f"{commit!r} is no full commit hash", fix="git rev-parse gives it")
+    now = workspace.clock.now()
+    statement = attestation.build_statement(
+        subject=subject or repository, subject_digest=image, builder=builder, invocation=invocation,
+        repository=repository, commit=commit,
+        started=now if started is None else started, finished=now if finished is None else finished,
+    )  # fmt: skip
+    try:
+        pem = key.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", at=Location(str(key))) from error
+    envelope = attestation.sign(statement, attestation.read_private(pem, str(key)))
+    return envelope, keep(workspace, envelope, str(key))[0]
+
+
+def keep(workspace: app.Workspace, envelope: bytes, file: str = "") -> tuple[str, list[str]]:
+    """Keep an envelope in the vault with a journal entry for each artefact; return digest and artefacts.
+
+    It is not verified here: that is done whenever it is used. Raises InputError if it is no envelope.
+    """
+    from lemnis.graph import attestation
+
+    about = attestation.subjects(envelope, file)
+    if not about:
+        raise InputError("the statement is about nothing", at=Location(file))
+    name = app.vault(workspace).put(envelope)
+    app.journal(workspace).append_all(
+        [
+            NewEntry(
+                ATTESTATION, f"image:{one}", f"{ATTESTATION}:{one}:{name}", {"digest": name, "image": one}
+            )
+            for one in about
+        ]
+    )
+    return name, about
+
+
+def verify(workspace: app.Workspace, envelope: bytes, image: str, file: str = "") -> list[Checked]:
+    """Verify an envelope and return each check in order; those after one that fails are not come to."""
+    from lemnis.graph import attestation
+
+    _digest(image)
+    try:
+        build = attestation.verify(envelope, settings.trusted(workspace), subject_digest=image, file=file)
+    except InputError as error:
+        return _checks("envelope", error.what)
+    except IntegrityError as error:
+        name, _, words = error.what.partition(": ")
+        return _checks(name, words)
+    said = {
+        "envelope": "DSSE, in-toto", "signature": f"key {build.keyid[7:19]}", "type": "SLSA provenance v1",
+        "subject": image, "builder": build.builder, "source": f"{build.repository} at {build.commit}",
+    }  # fmt: skip
+    return [Checked(name, ok=True, detail=said[name]) for name in CHECKS]
+
+
+def of_image(workspace: app.Workspace, image: str) -> tuple[Build | None, str]:
+    """Return the build of an image by the newest attestation that holds, or why there is none."""
+    from lemnis.graph import attestation
+
+    trusted = settings.trusted(workspace)
+    entries = list(app.journal(workspace).entries(kind=ATTESTATION, subject=f"image:{image}"))
+    why: list[str] = []
+    for name in dict.fromkeys(str(entry.payload.get("digest", "")) for entry in reversed(entries)):
+        try:
+            data = app.vault(workspace).get(name)
+            return attestation.verify(data, trusted, subject_digest=image, file=name), ""
+        except (InputError, IntegrityError) as error:
+            why.append(error.what)
+    return None, "; ".join(why) or "no attestation of this image is in the journal"
+
+
+def _checks(failed: str, why: str) -> list[Checked]:
+    place = CHECKS.index(failed)
+    return [
+        Checked(
+            name, ok=True if n < place else None if n > place else False, detail=why if n == place else ""
+        )
+        for n, name in enumerate(CHECKS)
+    ]
+
+
+def _digest(image: str) -> None:
+    kind, _, value = image.partition(":")
+    if kind != "sha256" or len(value) != 64 or set(value) - set("0123456789abcdef"):  # noqa: PLR2004 - hex digits of SHA-256
+        raise UsageError(f"{image!r} is no image digest", fix="sha256: and 64 hex digits")
+
+
+def _kept_by_git(path: Path) -> bool:
+    """Say whether the file would be in a git work tree and not ignored there."""
+    from lemnis.store.git import Repository
+
+    repository = Repository(path.parent.resolve())
+    try:
+        repository.run("rev-parse", "--is-inside-work-tree")
+    except InputError:
+        return False
+    try:
+        repository.run("check-ignore", "--quiet", "--", str(path.resolve()))
+    except InputError:
+        return True
+    return False
