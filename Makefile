@@ -27,7 +27,7 @@ check: setup
 	$(BIN)/python -m pytest -q tests/docs
 
 bench: setup
-	$(BIN)/lemnis bench --help
+	$(BIN)/lemnis bench hunt
 
 docs: setup
 	$(BIN)/python docs/generate.py
