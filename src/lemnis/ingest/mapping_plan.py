@@ -45,7 +45,9 @@ class EntryPlan:
 def _only_from_lines(class_name: str, path: str) -> bool:
     """Say whether nothing but its line puts a value at the path (required names and ids are filled in)."""
     found = steps(class_name, path)
-    return not found[-1].attribute.required and all(step.element is None for step in found)
+    last = found[-1].attribute
+    filled = last.required and (bool(last.enum) or last.name == "name")
+    return not filled and all(step.element is None for step in found)
 
 
 def keeps(lines: Sequence[Line]) -> bool:
