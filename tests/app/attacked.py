@@ -79,6 +79,20 @@ def cloud():
     yield call(101, BASE + 210, ATTACKER, "iam", "CreateUser", "no")
 
 
+def containers():
+    started = {
+        "id": "c1", "pid": 4100, "image": "registry.shop.example/shop:1", "image_digest": "sha256:" + "ab" * 32, "labels": {},
+    }  # fmt: skip
+    record = {
+        "timestamp": iso(BASE - 3600),
+        "namespace": "k8s.io",
+        "topic": "/tasks/start",
+        "node": NODE,
+        "container": started,
+    }
+    yield json.dumps(record | {"event": {"container_id": "c1", "pid": 4100}, "workload": {"pod": "p1"}})
+
+
 def write(folder):
     """Write the logs into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,5 +101,6 @@ def write(folder):
         "auth.log": auth(),
         "audit.log": audit(),
         "cloudtrail.jsonl": cloud(),
+        "runtime.jsonl": containers(),
     }.items():
         (folder / name).write_text("".join(f"{line}\n" for line in lines))

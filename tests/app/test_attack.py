@@ -67,6 +67,15 @@ def test_each_alert_says_why_it_is_in(workspace):
     assert all(group.reasons for group in others)
 
 
+def test_the_timeline_has_what_was_deployed_before_what_was_seen(workspace):
+    (one,) = incidents.incidents(workspace)
+    first, *others = incidents.timeline(workspace, one)
+    assert (first.kind, first.title) == ("deploy", "registry.shop.example/shop:1 started on web1")
+    assert first.detail["container"] == "c1"
+    assert others[-1].kind == "opened"
+    assert {item.kind for item in others[:-1]} == {"alert"}
+
+
 def test_replay_gives_the_alerts_of_the_ingest(workspace):
     live = [
         incidents.alert(workspace, entry.subject) for entry in app.journal(workspace).entries(kind="alert")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app import watch
+from lemnis.app.context import deployments
 from lemnis.contracts.alerts import Alert, IncidentStatus, Verdict
 from lemnis.contracts.errors import NotFoundError, RefusedError
 from lemnis.contracts.ids import canonical
@@ -78,7 +79,7 @@ def timeline(workspace: app.Workspace, incident: Incident) -> list[TimelineItem]
     journal = app.journal(workspace)
     firsts = [journal.get(group.alerts[0][0]) for group in incident.by_rule]
     alerts = {entry.key: (writing.read_alert(entry), entry.at) for entry in firsts if entry is not None}
-    return build(incident, alerts, _about(journal, incident))
+    return build(incident, alerts, _about(journal, incident), deployments(app.lake(workspace), incident))
 
 
 def transition(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
 
 _GROUPING = "default"
+_WRITTEN_AT_ONCE = 5000
 
 
 class Watch:
@@ -56,8 +58,9 @@ class Watch:
 
     def watch(self, batches: Sequence[EventBatch]) -> None:
         """Detect, and write the alerts down; the same events again write nothing."""
-        found = [writing.alert_entry(alert) for batch in batches for alert in self.detection.detect(batch)]
-        self.alerts += sum(new for _, new in self.journal.append_all(found))
+        found = (alert for batch in batches for alert in self.detection.detect(batch))
+        while some := [writing.alert_entry(alert) for alert in islice(found, _WRITTEN_AT_ONCE)]:
+            self.alerts += sum(new for _, new in self.journal.append_all(some))
 
     def finish(self) -> None:
         """Make incidents of the alerts that the journal has."""

@@ -103,10 +103,10 @@ def bounded(event: Mapping[str, Any]) -> dict[str, Json]:
 
 
 def _tidy(value: Any) -> Json:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         items = ((str(key), _tidy(item)) for key, item in value.items())
         return {key: item for key, item in items if item not in (None, {}, [], "")}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         some = [_tidy(item) for item in value[:_MAX_ITEMS]]
         return some if len(value) <= _MAX_ITEMS else [*some, f"(and {len(value) - _MAX_ITEMS} more)"]
     if isinstance(value, bytes):
