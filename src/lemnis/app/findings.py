@@ -1,0 +1,44 @@
+"""Scanner findings in the lake: list and show."""
+
+from __future__ import annotations
+
+from lemnis import app
+from lemnis.contracts.errors import NotFoundError, UsageError
+from lemnis.contracts.ids import Json
+
+_TABLE = "application_security_posture_finding"
+_TIMEOUT = 60.0
+_ALL = 1_000_000
+_LEVELS = ("informational", "low", "medium", "high", "critical", "fatal", "unknown")
+
+
+def listed(workspace: app.Workspace, *, severity: str = "", limit: int = 1000) -> list[dict[str, Json]]:
+    """Return the newest findings, one a fingerprint and resource; raises UsageError for no severity."""
+    if severity and severity.lower() not in _LEVELS:
+        raise UsageError(f"no severity {severity!r}", fix=f"one of {', '.join(_LEVELS)}")
+    found: dict[tuple[Json, Json], dict[str, Json]] = {}
+    for row in _rows(workspace, ""):
+        if not severity or row["severity"] == severity.lower():
+            found.setdefault((row["id"], row["resource"]), row)
+    return list(found.values())[:limit]
+
+
+def shown(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
+    """Return every state in which a finding was seen; raises NotFoundError."""
+    rows = _rows(workspace, fingerprint)
+    if not rows:
+        raise NotFoundError(f"no finding {fingerprint!r}", fix="`lemnis findings list` shows them")
+    return rows
+
+
+def _rows(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
+    """Read the lake; with a fingerprint only that finding."""
+    from lemnis.scan.posture import row
+
+    lake = app.lake(workspace)
+    if _TABLE not in lake.schemas():
+        return []
+    query = f'SELECT * FROM "{_TABLE}" ORDER BY time DESC, metadata.uid'  # noqa: S608 - own name
+    table = lake.query(query, limit=_ALL, timeout=_TIMEOUT)
+    rows = [row(event) for event in table.to_pylist() if event["vulnerabilities"]]
+    return [one for one in rows if not fingerprint or one["id"] == fingerprint]
