@@ -48,12 +48,14 @@ def test_common_format_virtual_hosts_and_what_follows(parse):
     records, rejects = parse("access", (
         '::1 - - [10/Oct/2025:13:55:36 +0000] "GET / HTTP/1.1" 304 -\n'
         'shop.example:443 10.0.0.1 - - [10/Oct/2025:13:55:36 +0000] "GET / HTTP/1.1" 200 5 "-" "curl/8" 0.003\n'
+        '10.0.0.2 - [10/Oct/2025:13:55:36 +0000] "GET /x HTTP/1.1" 200 5\n'
         "nonsense\n"
     ))  # fmt: skip
     assert records[0]["c-ip"] == "::1"
     assert "sc-bytes" not in records[0]
     assert (records[1]["cs-host"], records[1]["rest"]) == ("shop.example:443", "0.003")
-    assert [reject.at.record for reject in rejects] == [3]
+    assert (records[2]["c-ip"], records[2]["c-uri"]) == ("10.0.0.2", "/x")
+    assert [reject.at.record for reject in rejects] == [4]
 
 
 @pytest.mark.parametrize(

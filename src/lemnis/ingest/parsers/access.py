@@ -22,7 +22,8 @@ from lemnis.ingest.streams import KEPT_RAW, Lines, Stream, lines
 
 pc: Any = _compute
 _LINE = (
-    r'^(?:(?P<host>[^\s"\[]+) )?(?P<ip>[0-9A-Za-z.:%_-]+) (?P<ident>\S+) (?P<user>[^\[]*?) '
+    r'^(?:(?P<host>[^\s"\[]+) )?(?P<ip>[0-9A-Za-z:][0-9A-Za-z.:%_-]*) '
+    r'(?:(?P<ident>\S+) (?P<user>[^\[]*?)|-) '
     r'\[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}|-) (?P<bytes>\d+|-)'
     r'(?: "(?P<referer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?(?P<rest> .*)?$'
 )

@@ -40,6 +40,7 @@ _FACILITIES = (
     "ftp", "ntp", "security", "console", "solaris-cron", *(f"local{n}" for n in range(8)),
 )  # fmt: skip
 _SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
+_FRACTION = r"^([A-Z][a-z]{2} .*:\d{2})\.\d+$"  # of the old times, which have no place for one
 _NAMES = ("pri", "time", "host", "program", "pid", "message", "version", "msgid", "rest")
 
 
@@ -79,6 +80,7 @@ def _messages(name: str, batch: Lines) -> Parsed:
 
 def _finish(columns: dict[str, Any]) -> dict[str, Any]:
     """Name priorities, take structured data apart, and leave out what is empty."""
+    columns["time"] = pc.replace_substring_regex(columns["time"], _FRACTION, r"\1")
     priorities = columns.pop("pri").to_pylist()
     rest = columns.pop("rest").to_pylist()
     if any(rest):
