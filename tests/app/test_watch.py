@@ -14,6 +14,7 @@ from lemnis.contracts.alerts import IncidentStatus, Severity, Verdict
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import NotFoundError, RefusedError
 from lemnis.contracts.events import EventBatch
+from lemnis.contracts.journal import NewEntry
 
 
 @pytest.fixture
@@ -134,6 +135,18 @@ def test_a_decision_is_journaled_and_a_second_one_of_the_same_moment_is_refused(
     with pytest.raises(NotFoundError):
         incidents.get(workspace, "in-nothing")
     app.journal(workspace).verify()
+
+
+def test_what_contained_it_is_measured_and_on_the_timeline(workspace, watching):
+    watching.watch([ATTACK])
+    (one,) = incidents.incidents(workspace)
+    workspace.clock.advance(4 * MINUTE)
+    app.journal(workspace).append(
+        NewEntry("incident.contained", one.id, "c", {"run": "r"}, "ana", "quarantined shop")
+    )
+    assert incidents.metrics(workspace, one).time_to_contain == 4 * MINUTE
+    last = incidents.timeline(workspace, incidents.get(workspace, one.id))[-1]
+    assert (last.kind, last.title, last.actor) == ("contained", "quarantined shop", "ana")
 
 
 def test_evidence_is_in_the_vault_and_on_the_incident(workspace, watching):

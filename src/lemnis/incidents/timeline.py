@@ -10,9 +10,11 @@ from lemnis.contracts.journal import Entry
 from lemnis.incidents import entries as kinds
 
 _ENTITIES = 50
-_OWN = {
+_KINDS = {
     kinds.OPENED: "opened", kinds.JOINED: "joined", kinds.MERGED: "merged", kinds.STATUS: "status",
-    kinds.NOTE: "note", kinds.OWNER: "owner", kinds.EVIDENCE: "evidence",
+    kinds.NOTE: "note", kinds.OWNER: "owner", kinds.EVIDENCE: "evidence", "incident.contained": "contained",
+    "playbook.planned": "plan", "playbook.approved": "approval", "playbook.started": "run",
+    "playbook.finished": "run", "action.intent": "intent", "action.result": "action",
 }  # fmt: skip
 
 
@@ -70,7 +72,7 @@ def _entry(entry: Entry) -> TimelineItem:
     return TimelineItem(
         time=entry.at,
         recorded=entry.at,
-        kind=_OWN.get(entry.kind, "action"),
+        kind=_KINDS.get(entry.kind, entry.kind.rpartition(".")[2]),
         title=str(text) or entry.reason or entry.kind,
         reference=str(entry.payload.get("digest") or entry.key),
         actor=entry.actor,

@@ -27,6 +27,7 @@ _STATUS = {
 _KIND = {
     "alert": "yellow", "opened": "bold magenta", "joined": "magenta", "merged": "magenta", "status": "cyan",
     "note": "white", "owner": "cyan", "evidence": "green", "action": "bold green", "deploy": "blue",
+    "contained": "bold green", "plan": "cyan", "approval": "bold cyan", "run": "green", "intent": "dim",
 }  # fmt: skip
 _ENTITIES_SHOWN = 15
 _LATE = 60_000  # ms; what was learnt sooner was learnt at once
