@@ -1,0 +1,98 @@
+"""Callers of a workspace's connections: addresses from ``lemnis.yaml``, credentials from where it says."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from lemnis import app
+from lemnis.app import settings
+from lemnis.content.schemas.settings import Connection
+from lemnis.contracts.errors import Location, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from lemnis.respond.client import Client, Login
+
+
+class Connections:
+    """Opens callers when they are first asked for; a context manager that closes them."""
+
+    def __init__(
+        self, connections: Mapping[str, Connection], root: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """``root`` is where relative paths start; ``environment`` has the credentials; else this one."""
+        self._known, self._root = connections, root
+        self._environment = os.environ if environment is None else environment
+        self._open: dict[str, Client] = {}
+
+    @classmethod
+    def of(cls, workspace: app.Workspace) -> Self:
+        """Read a workspace's connections."""
+        return cls(settings.load(workspace).connections, workspace.root)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every caller."""
+        for client in self._open.values():
+            client.close()
+        self._open.clear()
+
+    def reach(self, name: str) -> Client:
+        """Return the caller of a connection; raises NotFoundError, UsageError for a missing credential."""
+        from lemnis.respond.client import Client
+
+        if name not in self._known:
+            raise NotFoundError(
+                f"no connection {name!r}",
+                at=Location(app.SETTINGS),
+                fix=f"add it under `connections:`: {name}: …",
+            )
+        if name not in self._open:
+            one = self._known[name]
+            ca = self._root / one.ca if one.ca else None
+            login = self._login(name, one)
+            self._open[name] = Client(name, one.url, login, ca=ca, timeout=one.timeout_s)
+        return self._open[name]
+
+    def _login(self, name: str, one: Connection) -> Login:
+        from lemnis.respond.client import Login
+        from lemnis.respond.sigv4 import Keys
+
+        keys = None
+        if one.access_key_env:
+            session = self._variable(name, one.session_token_env) if one.session_token_env else ""
+            access, secret = (self._variable(name, v) for v in (one.access_key_env, one.secret_key_env))
+            keys = Keys(access, secret, session)
+        token = self._variable(name, one.token_env) if one.token_env else ""
+        if one.token_file:
+            token = _private(self._root / one.token_file)
+        return Login(token, keys, one.region)
+
+    def _variable(self, name: str, variable: str) -> str:
+        value = self._environment.get(variable, "")
+        if not value:
+            raise UsageError(
+                f"the connection {name} needs the variable {variable or '(unnamed)'}",
+                at=Location(app.SETTINGS), fix="set it in the environment of this command",
+            )  # fmt: skip
+        return value
+
+
+def _private(path: Path) -> str:
+    """Read a token's file, which nobody but its owner may read."""
+    try:
+        mode = path.stat().st_mode
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise UsageError("others can read this token", at=Location(str(path)), fix="chmod 600")
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"the token cannot be read: {error.strerror}", at=Location(str(path))) from error

@@ -1,0 +1,168 @@
+"""Runs the tests that lie beside playbooks: plan, approve, run and undo on simulators."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from lemnis.app import respond
+from lemnis.app.connections import Connections
+from lemnis.content import yaml
+from lemnis.content.library import Item, Library
+from lemnis.content.schemas.action import Action
+from lemnis.content.schemas.playbook import Playbook
+from lemnis.content.schemas.playbook_tests import Case, PlaybookTests
+from lemnis.content.schemas.settings import Connection
+from lemnis.contracts.alerts import Entity, Severity
+from lemnis.contracts.clock import SystemClock
+from lemnis.contracts.errors import ContentError, Location, RefusedError
+from lemnis.contracts.response import PlannedAction
+from lemnis.respond import approval, effects, planning, records, runs
+from lemnis.respond.facts import Facts
+from lemnis.respond.records import Planned, Run
+from lemnis.store.database import open_engine
+from lemnis.store.journal import SqlJournal
+from lemnis.testing import AwsSimulator, KubernetesSimulator, Simulator
+from lemnis.testing.aws import EXAMPLE_KEYS
+
+TESTS = "tests.yaml"
+_INCIDENT = "in-0000000000000000"
+_TOKEN = "simulated"  # noqa: S105 - the simulator's
+_KEPT = frozenset({records.STARTED, records.INTENT, records.RESULT, records.CONTAINED, records.FINISHED})
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A case and what is wrong with it; nothing if it passed."""
+
+    playbook: str
+    name: str
+    problems: list[str]
+
+
+def run(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:
+    """Run the cases of these playbooks (all if none); a playbook without tests is a failure.
+
+    Raises ContentError for tests, playbooks or actions that cannot be read.
+    """
+    actions = respond.actions(library)
+    for name in names or library.items("playbooks"):
+        item = library.get("playbooks", name)
+        path = item.folder / TESTS
+        if not path.is_file():
+            yield Tested(name, "(none)", [f"it has no {TESTS}: add one"])
+            continue
+        for case in yaml.load(path, PlaybookTests).cases:
+            yield Tested(name, case.name, _case(item, case, actions, library.digest))
+
+
+class _Bench:
+    """One case's journal, simulators and services."""
+
+    def __init__(self, folder: Path, case: Case, simulators: Mapping[str, Simulator]) -> None:
+        self.case, self.simulators = case, simulators
+        self.clock = SystemClock()
+        self.engine = open_engine(folder / "journal.db")
+        self.journal = SqlJournal(self.engine, self.clock)
+        self.database = f"sqlite:///{folder / 'playbooks.db'}"
+        keys = {"T": _TOKEN, "A": EXAMPLE_KEYS.access, "S": EXAMPLE_KEYS.secret}
+        cluster = {"url": simulators["kubernetes"].url, "token_env": "T"}
+        cloud = {"url": simulators["aws"].url, "access_key_env": "A", "secret_key_env": "S"}
+        named = {"cluster": cluster, "cloud": cloud}
+        known = {name: Connection.model_validate(one) for name, one in named.items()}
+        self.connections = Connections(known, folder, keys)
+
+    def plan(self, item: Item, actions: Mapping[str, Action], digest: str) -> Planned:
+        """Plan the playbook for the case's incident."""
+        entities = tuple(Entity.parse(text) for text in self.case.entities)
+        facts = Facts(_INCIDENT, self.case.name, Severity[self.case.severity.upper()], entities)
+        return planning.plan(
+            item.name, yaml.load(item.manifest, Playbook), facts, actions, self.connections.reach,
+            content_digest=digest, used=lambda action: effects.used(self.journal, action, 0),
+            sleep=_no_sleep, given=self.case.given,
+        )  # fmt: skip
+
+    def run(self, planned: Planned) -> Run:
+        """Write a plan down, approve it and run it."""
+        self.journal.append(records.planned_entry(planned, actor="test"))
+        approval.approve(self.journal, self.clock, planned, actor="test", reason="test")
+        services = runs.Services(
+            self.journal, self.connections.reach, self.clock, _collect, self.database, sleep=_no_sleep
+        )
+        return runs.execute(services, planned, actor="test", again=lambda: planned)
+
+    def changes(self) -> list[str]:
+        """Return what the simulators changed so far."""
+        return [f"{name} {what}" for name, one in self.simulators.items() for what in one.changes]
+
+    def kinds(self) -> list[str]:
+        """Return the kinds of the run's entries."""
+        return [entry.kind for entry in self.journal.entries() if entry.kind in _KEPT]
+
+
+def _case(item: Item, case: Case, actions: Mapping[str, Action], digest: str) -> list[str]:
+    with (
+        tempfile.TemporaryDirectory(prefix="lemnis-playbook-") as name,
+        KubernetesSimulator(case.world.kubernetes, token=_TOKEN) as cluster,
+        AwsSimulator(case.world.aws) as cloud,
+    ):
+        bench = _Bench(Path(name), case, {"kubernetes": cluster, "aws": cloud})
+        try:
+            with bench.connections:
+                return _compare(bench, item, actions, digest)
+        except ContentError:
+            raise
+        except ValueError as error:
+            raise ContentError(f"{case.name}: {error}", at=Location(str(item.folder / TESTS))) from error
+        finally:
+            bench.engine.dispose()
+
+
+def _compare(bench: _Bench, item: Item, actions: Mapping[str, Action], digest: str) -> list[str]:
+    expect = bench.case.expect
+    planned = bench.plan(item, actions, digest)
+    said = _differ("plan", expect.plan, [_planned_line(one) for one in planned.plan.actions])
+    if bench.changes():
+        said.append(f"planning changed something: {bench.changes()}")
+    try:
+        done = bench.run(planned)
+    except RefusedError as error:
+        return said if expect.outcome == "refused" else [*said, f"refused: {error.what}"]
+    said += _differ("outcome", [expect.outcome], [done.outcome])
+    said += _differ("journal", expect.journal, _steady(bench.kinds()))
+    changed = bench.changes()
+    said += _differ("changes", sorted(expect.changes), sorted(changed))
+    back = planning.plan_undo(done, planned, bench.connections.reach, content_digest=digest, sleep=_no_sleep)
+    if back.plan.actions:
+        undone = bench.run(back)
+        said += _differ("outcome of the undo", ["done"], [undone.outcome])
+    rest = [what for what in bench.changes() if what not in changed]
+    return said + _differ("undone", sorted(expect.undone), sorted(rest))
+
+
+def _planned_line(one: PlannedAction) -> str:
+    return f"{one.step} {one.action} {one.target}" + (" REFUSED" if one.refused else "")
+
+
+def _steady(kinds: list[str]) -> list[str]:
+    """Sort the entries between start and end: those of actions done at the same time come as they come."""
+    ends = (records.STARTED, records.FINISHED)
+    between = sorted(kind for kind in kinds if kind not in ends)
+    return [kinds[0], *between, *(kind for kind in kinds[1:] if kind in ends)] if kinds else []
+
+
+def _differ(what: str, wanted: Sequence[str], found: Sequence[str]) -> list[str]:
+    same = len(wanted) == len(found) and all(map(fnmatchcase, found, wanted))
+    return [] if same else [f"{what}: expected {list(wanted)}, found {list(found)}"]
+
+
+def _collect(one: PlannedAction) -> list[str]:
+    del one  # a made-up incident has no alerts that could be kept
+    return []
+
+
+def _no_sleep(seconds: float) -> None:
+    """Simulators answer at once."""

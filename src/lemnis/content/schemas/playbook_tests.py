@@ -1,0 +1,52 @@
+"""``tests.yaml`` beside a playbook: incidents, the world they are in, and what must be planned and written.
+
+Each case is planned, approved, run and undone on simulators, with a journal of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+
+from lemnis.content.schemas import Model
+from lemnis.content.schemas.playbook import Level
+
+
+class World(Model):
+    """What the simulators have: Kubernetes manifests, names of AWS roles."""
+
+    kubernetes: tuple[dict[str, Any], ...] = ()
+    aws: tuple[str, ...] = ()
+
+
+class Expected(Model):
+    """What must come of it.
+
+    ``plan`` are lines "step action target", followed by " REFUSED" if it is; ``journal`` the kinds of entries
+    of plan, approval and run, in order (those of one parallel step sorted); ``changes`` and ``undone`` what
+    the simulators changed, "simulator what"; a ``*`` stands for anything.
+    """
+
+    plan: tuple[str, ...]
+    outcome: Literal["done", "done with failures", "stopped", "refused", ""] = "done"
+    journal: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
+
+
+class Case(Model):
+    """One incident and what must come of it; entities are ``kind:value``."""
+
+    name: str
+    severity: Level = "high"
+    entities: tuple[str, ...] = ()
+    given: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
+    world: World = World()
+    expect: Expected
+
+
+class PlaybookTests(Model):
+    """All cases."""
+
+    cases: tuple[Case, ...] = pydantic.Field(min_length=1)

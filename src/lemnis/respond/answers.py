@@ -1,0 +1,142 @@
+"""Answers of targets: read as data, compared with what an action expects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+
+from lemnis.content.schemas.action import Matcher, Output, Probe, Seen
+from lemnis.contracts.errors import InputError, ServiceError
+from lemnis.respond.template import fill
+
+ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a target said: status, the kind of its body, and the body, bounded."""
+
+    status: int
+    content_type: str = ""
+    body: bytes = b""
+
+    def data(self) -> Any:
+        """Return the body as data: JSON, or XML as nested objects of texts; None if it is neither.
+
+        Raises ServiceError for a body that says what it is and is not.
+        """
+        kind = self.content_type.partition(";")[0].strip().lower()
+        if kind.endswith("json"):
+            try:
+                return json.loads(self.body)
+            except (ValueError, RecursionError) as error:
+                raise ServiceError(f"the answer is no JSON: {error}") from error
+        if kind.endswith("xml"):
+            return _xml(self.body)
+        return None
+
+    def text(self) -> str:
+        """Return the beginning of the body, on one line, for a message."""
+        text = " ".join(self.body[: 4 * _SHOWN].decode("utf-8", "replace").split())
+        return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a probe found: ``absent``, ``present`` or ``unknown``; whose work it is; what was said."""
+
+    name: str
+    ours: bool = False
+    said: str = ""
+
+
+def judge(probe: Probe, answer: Answer, values: Mapping[str, Any]) -> State:
+    """Say which state an answer shows."""
+    if _looks(probe.present, answer, values):
+        ours = bool(probe.ours) and all(_holds(one, answer, values) for one in probe.ours)
+        return State(PRESENT, ours)
+    if _looks(probe.absent, answer, values):
+        return State(ABSENT)
+    return State(UNKNOWN, said=f"{answer.status} {answer.text()}")
+
+
+def extract(outputs: Mapping[str, Output], answer: Answer) -> dict[str, Any]:
+    """Take an action's outputs from an answer; raises ServiceError for one that is not there."""
+    data = answer.data()
+    taken: dict[str, Any] = {}
+    for name, output in outputs.items():
+        value = dig(data, output.at)
+        if output.each is not None:
+            items = value if isinstance(value, list) else []
+            value = [dig(item, output.each) for item in items]
+        if value is None:
+            place = ".".join(map(str, output.at))
+            raise ServiceError(f"the answer has no {place}: {answer.text()}")
+        taken[name] = value
+    return taken
+
+
+def dig(data: Any, place: Sequence[str | int]) -> Any:
+    """Follow keys and list positions; None where there is nothing."""
+    for part in place:
+        if isinstance(data, Mapping) and isinstance(part, str):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and -len(data) <= part < len(data):
+            data = data[part]
+        else:
+            return None
+    return data
+
+
+def _looks(seen: Seen, answer: Answer, values: Mapping[str, Any]) -> bool:
+    return answer.status in seen.status and all(_holds(one, answer, values) for one in seen.body)
+
+
+def _holds(matcher: Matcher, answer: Answer, values: Mapping[str, Any]) -> bool:
+    found = dig(answer.data(), matcher.at)
+    if matcher.decode == "url_json":
+        if not isinstance(found, str):
+            return False
+        try:
+            found = json.loads(unquote(found))
+        except (ValueError, RecursionError):
+            return False
+    try:
+        wanted = fill(matcher.equals, values)
+    except InputError:  # a mark that only a run has: nothing can carry it yet
+        return False
+    return bool(dig(found, matcher.within) == wanted)
+
+
+def _xml(body: bytes) -> Any:
+    """Read XML as nested objects, names without their namespace; document types are refused."""
+    if b"<!" in body:
+        raise ServiceError("the answer is XML with a document type, which is not read")
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - bounded, and without a document type nothing can expand
+        return {_local(root.tag): _element(root)}
+    except (ET.ParseError, RecursionError) as error:
+        raise ServiceError(f"the answer is no XML: {error}") from error
+
+
+def _element(node: ET.Element) -> Any:
+    if not len(node):
+        return node.text or ""
+    found: dict[str, Any] = {}
+    for child in node:
+        name, value = _local(child.tag), _element(child)
+        if name in found:
+            first = found[name]
+            found[name] = [*first, value] if isinstance(first, list) else [first, value]
+        else:
+            found[name] = value
+    return found
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]

@@ -1,0 +1,161 @@
+"""Calls of one connection: its address and no other, bounded in size and time, credentials never shown."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from lemnis.contracts.clock import Clock, SystemClock
+from lemnis.contracts.errors import Location, RefusedError, ServiceError
+from lemnis.respond.answers import Answer
+from lemnis.respond.sigv4 import Keys, sign
+from lemnis.respond.template import Rendered
+
+MAX_ANSWER = 4_000_000
+"""Bytes of an answer that are read; a longer one is an error."""
+
+
+class CallError(ServiceError):
+    """No usable answer came. ``unsent`` says that the request surely did not reach the target."""
+
+    def __init__(self, what: str, *, unsent: bool = False, at: Location | None = None) -> None:
+        """``what`` happened, without any credential."""
+        super().__init__(what, at=at, fix="check the connection in lemnis.yaml and that its target runs")
+        self.unsent = unsent
+
+
+class Caller(Protocol):
+    """Sends requests to one connection."""
+
+    @property
+    def url(self) -> str:
+        """The connection's address, for people and for the plan."""
+        ...
+
+    def send(self, request: Rendered, *, timeout: float, service: str = "") -> Answer:
+        """Return the answer; raises CallError if none came, RefusedError for what must not be called."""
+        ...
+
+
+Reach = Callable[[str], Caller]
+"""Gives the caller of a connection by its name; raises NotFoundError or UsageError if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a connection authenticates with: a bearer token, or AWS keys and a region."""
+
+    token: str = field(default="", repr=False)
+    keys: Keys | None = None
+    region: str = ""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        keys = (self.keys.secret, self.keys.session) if self.keys else ()
+        return tuple(text for text in (self.token, *keys) if text)
+
+
+class Client:
+    """Implements ``Caller`` over HTTP. Redirects are refused, proxies of the environment are not used."""
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        login: Login | None = None,
+        *,
+        ca: Path | None = None,
+        timeout: float = 10,
+        clock: Clock | None = None,
+    ) -> None:
+        """``clock`` dates signatures: the real time, whatever the workspace's clock says."""
+        self._name, self._url, self._login = name, url.rstrip("/"), login or Login()
+        self._clock = clock or SystemClock()
+        self._timeout = timeout
+        verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(ca)) if ca else True
+        plain = urlsplit(url).scheme == "http"
+        self._http = httpx.Client(
+            follow_redirects=False, trust_env=False, verify=False if plain else verify, timeout=timeout
+        )
+
+    @property
+    def url(self) -> str:
+        """The connection's address."""
+        return self._url
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close its connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def send(self, request: Rendered, *, timeout: float, service: str = "") -> Answer:
+        """Return the answer; see ``Caller``."""
+        base = urlsplit(self._url)
+        target = f"{self._url}{request.path}" + (f"?{request.query}" if request.query else "")
+        whole = urlsplit(target)
+        if (whole.scheme, whole.netloc) != (base.scheme, base.netloc):
+            raise RefusedError(f"{request.line} would leave the connection {self._name}")
+        headers = {"Accept": "application/json, text/xml;q=0.9", "User-Agent": "lemnis"}
+        if request.content_type:
+            headers["Content-Type"] = request.content_type
+        headers |= self._authentication(request, whole.netloc, whole.path, service)
+        try:
+            with self._http.stream(
+                request.method, target, content=request.body, headers=headers,
+                timeout=min(timeout, self._timeout),
+            ) as response:  # fmt: skip
+                return self._read(response)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise CallError(self._said(request, error), unsent=True, at=Location(self._url)) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise CallError(self._said(request, error), at=Location(self._url)) from error
+
+    def _read(self, response: httpx.Response) -> Answer:
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > MAX_ANSWER:
+                raise CallError(f"the answer is larger than {MAX_ANSWER:,} bytes", at=Location(self._url))
+        if response.is_redirect:
+            raise CallError(
+                f"answered with a redirect ({response.status_code}), which is not followed",
+                at=Location(self._url),
+            )
+        clean = bytes(body)
+        for secret in self._login.secrets:
+            clean = clean.replace(secret.encode(), b"(secret)")
+        return Answer(response.status_code, response.headers.get("content-type", ""), clean)
+
+    def _authentication(self, request: Rendered, host: str, path: str, service: str) -> Mapping[str, str]:
+        login = self._login
+        if login.keys is not None:
+            signed = {"content-type": request.content_type} if request.content_type else {}
+            return sign(
+                login.keys, method=request.method, host=host, path=path, query=request.query,
+                headers=signed, body=request.body, region=login.region or "us-east-1",
+                service=service or "iam", at=self._clock.now(),
+            )  # fmt: skip
+        return {"Authorization": f"Bearer {login.token}"} if login.token else {}
+
+    def _said(self, request: Rendered, error: Exception) -> str:
+        text = f"{request.line}: {type(error).__name__} {error}".strip()
+        for secret in self._login.secrets:
+            text = text.replace(secret, "(secret)")
+        return text

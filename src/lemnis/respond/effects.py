@@ -1,0 +1,308 @@
+"""The effect ledger: every effect takes place once, whatever is killed when.
+
+For each action of a run, named by a key over run, step, target and arguments:
+
+1. a result in the journal is final: it is returned, nothing is called;
+2. before the first call the target is probed; if it is so already, that is the result, and not ours to undo;
+3. an intent is written durably before the call, the result after it;
+4. an intent without a result (a crash), or an unclear answer (a timeout, a broken connection, a conflict),
+   is settled by the probe: there → it is not done again; not there → it is done;
+5. what cannot be settled is a failure that says so, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lemnis.content.schemas.action import Action, Do
+from lemnis.contracts.clock import Clock, to_iso
+from lemnis.contracts.errors import InputError, RefusedError, ServiceError
+from lemnis.contracts.ids import Json, stable_id
+from lemnis.contracts.journal import Journal, NewEntry
+from lemnis.contracts.response import EffectClass, PlannedAction
+from lemnis.respond import records
+from lemnis.respond.answers import ABSENT, PRESENT, UNKNOWN, State, judge
+from lemnis.respond.client import Caller, CallError, Reach
+from lemnis.respond.records import Planned
+from lemnis.respond.template import Rendered, render
+
+HOUR = 3_600_000
+_UNCLEAR = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_PROBES = 4
+_FIRST_PAUSE = 0.1
+Collect = Callable[[PlannedAction], list[str]]
+"""Puts what an evidence step asks for into the vault and the journal; returns the digests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The run that effects belong to."""
+
+    run: str
+    incident_id: str
+    started: int
+    actor: str
+    planned: Planned
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an action ended: ``done``, ``already``, ``refused`` or ``failed``."""
+
+    name: str
+    error: str = ""
+    ours: bool = False
+    reconciled: bool = False
+    attempts: int = 0
+    output: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        """Say whether the world is as the action wants it."""
+        return self.name in {"done", "already"}
+
+
+class Ledger:
+    """Carries out actions through the journal."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        reach: Reach,
+        clock: Clock,
+        *,
+        sleep: Callable[[float], None],
+        collect: Collect,
+    ) -> None:
+        """``reach`` gives callers by connection; ``sleep`` waits between attempts."""
+        self._journal, self._reach, self._clock = journal, reach, clock
+        self._sleep, self._collect = sleep, collect
+
+    def carry_out(self, context: Context, one: PlannedAction) -> Outcome:
+        """Carry out one action of a run, or return what became of it before."""
+        key = records.effect_key(context.run, one)
+        known = self._journal.get(f"{records.RESULT}:{key}")
+        if known is not None:
+            p: Mapping[str, Any] = known.payload
+            return Outcome(p["outcome"], p["error"], p["ours"], p["reconciled"], p["attempts"], p["output"])
+        before = self._clock.now()
+        try:
+            outcome = self._decide(context, one, key)
+        except (ServiceError, InputError, RefusedError) as error:
+            outcome = Outcome("refused" if isinstance(error, RefusedError) else "failed", error.what)
+        self._write(context, one, key, outcome, self._clock.now() - before)
+        return outcome
+
+    def _decide(self, context: Context, one: PlannedAction, key: str) -> Outcome:
+        if one.refused:
+            return Outcome("refused", one.refused)
+        if one.action == records.COLLECT:
+            return Outcome("done", output={"evidence": self._collect(one)})
+        if one.effect is EffectClass.READ:
+            return Outcome("done", output=one.before)
+        return _Effect(self, context, one, key).settle()
+
+    def _write(self, context: Context, one: PlannedAction, key: str, outcome: Outcome, took: int) -> None:
+        payload: dict[str, Json] = {
+            "run": context.run, "key": key, "step": one.step, "action": one.action, "target": one.target,
+            "effect": one.effect.value, "outcome": outcome.name, "error": outcome.error, "ours": outcome.ours,
+            "reconciled": outcome.reconciled, "attempts": outcome.attempts, "ms": took,
+            "output": dict(outcome.output),
+        }  # fmt: skip
+        reason = f"{one.action} {one.target}: {outcome.name}" + (
+            f" ({outcome.error})" if outcome.error else ""
+        )
+        incident = context.incident_id
+        entries = [
+            NewEntry(records.RESULT, incident, f"{records.RESULT}:{key}", payload, context.actor, reason)
+        ]
+        effective = outcome.good and (outcome.ours or outcome.name == "done")
+        if context.planned.mitigates and effective and one.effect is not EffectClass.READ:
+            entries.append(
+                NewEntry(
+                    records.CONTAINED, incident, f"{records.CONTAINED}:{incident}:{context.run}",
+                    {"run": context.run, "key": key, "target": one.target}, context.actor,
+                    f"contained: {one.action} took effect on {one.target}",
+                )
+            )  # fmt: skip
+        self._journal.append_all(entries)
+
+
+class _Effect:
+    """One effect being settled."""
+
+    def __init__(self, ledger: Ledger, context: Context, one: PlannedAction, key: str) -> None:
+        self._journal, self._clock, self._sleep = ledger._journal, ledger._clock, ledger._sleep  # noqa: SLF001
+        self._context, self._one, self._key = context, one, key
+        self._undoing = one.action.endswith(records.UNDO)
+        self._wanted = ABSENT if self._undoing else PRESENT
+        self._action = context.planned.definition(one)
+        self._values = values(context, one, key)
+        self._caller = reach(ledger._reach, one)  # noqa: SLF001
+        self._before = ""
+
+    def settle(self) -> Outcome:
+        """Bring the effect about, once."""
+        intent = self._journal.get(f"{records.INTENT}:{self._key}")
+        state = self._probe()
+        if intent is not None:
+            self._before = str(intent.payload["before"])
+            if state.name == self._wanted:
+                return Outcome("already", ours=self._mine(state), reconciled=True)
+        else:
+            if state.name == self._wanted:
+                return Outcome("already", ours=False)
+            self._begin(state)
+        if state.name == UNKNOWN:
+            return Outcome("failed", f"the target is in a state that the action does not know: {state.said}")
+        if self._undoing and not state.ours and self._action.probe and self._action.probe.ours:
+            return Outcome("refused", "what is there now is not what this run made")
+        return self._try()
+
+    def _begin(self, state: State) -> None:
+        """Write the intent, unless a cap or the state forbids."""
+        if state.name == UNKNOWN or (self._undoing and not state.ours and self._marked):
+            return
+        if not self._undoing:
+            others = used(self._journal, self._one.action, self._clock.now() - HOUR)
+            problem = over(self._action, {*others, self._one.target}, self._one.target)
+            if problem:
+                raise RefusedError(problem)
+        self._before = state.name
+        payload: dict[str, Json] = {
+            "run": self._context.run, "key": self._key, "step": self._one.step, "action": self._one.action,
+            "target": self._one.target, "before": state.name,
+        }  # fmt: skip
+        reason = f"about to {self._one.action} {self._one.target}"
+        self._journal.append(
+            NewEntry(
+                records.INTENT, self._context.incident_id, f"{records.INTENT}:{self._key}", payload,
+                self._context.actor, reason,
+            )
+        )  # fmt: skip
+
+    @property
+    def _marked(self) -> bool:
+        return bool(self._action.probe and self._action.probe.ours)
+
+    def _mine(self, state: State) -> bool:
+        """Say whether what is there is this run's: by its mark, else because it was not there before."""
+        return self._undoing or (state.ours if self._marked else self._before == ABSENT)
+
+    def _try(self) -> Outcome:
+        part = self._action.undo if self._undoing else self._action.do
+        if part is None:
+            raise InputError(f"{self._one.action} has no such request")
+        request = render(part.request, self._values)
+        outcome = Outcome("failed")
+        for attempt in range(1, self._action.attempts + 1):
+            if attempt > 1:
+                self._sleep(_FIRST_PAUSE * 2**attempt)
+            outcome, again = self._attempt(request, part, attempt)
+            if not again:
+                break
+        return outcome
+
+    def _attempt(self, request: Rendered, part: Do, attempt: int) -> tuple[Outcome, bool]:
+        """Send once; return the outcome, and whether it may be tried again."""
+        try:
+            answer = self._caller.send(
+                request, timeout=self._action.timeout_s, service=self._action.aws_service
+            )
+        except CallError as failed:
+            error = failed.what
+            if failed.unsent:
+                return Outcome("failed", error, attempts=attempt), True
+        else:
+            if answer.status in part.expect:
+                return self._verify(attempt), False
+            error = f"{request.line} answered {answer.status} {answer.text()}"
+            if answer.status not in _UNCLEAR:
+                return Outcome("failed", error, attempts=attempt), False
+        state = self._probe()
+        if state.name == self._wanted:
+            mine = self._mine(state)
+            name = "done" if mine else "already"
+            return Outcome(name, ours=mine, reconciled=True, attempts=attempt), False
+        again = self._one.effect is not EffectClass.IRREVERSIBLE
+        return Outcome("failed", error, attempts=attempt), again
+
+    def _verify(self, attempt: int) -> Outcome:
+        """Look until the effect shows; targets may show it a moment later."""
+        state = State(UNKNOWN)
+        for number in range(_PROBES):
+            if number:
+                self._sleep(_FIRST_PAUSE * 2**number)
+            state = self._probe()
+            if state.name == self._wanted:
+                return Outcome("done", ours=self._mine(state), attempts=attempt)
+        said = state.said or f"it is {state.name}"
+        return Outcome("failed", f"accepted, but the effect does not show: {said}", attempts=attempt)
+
+    def _probe(self) -> State:
+        return probe(self._action, self._caller, self._values, self._sleep)
+
+
+def probe(action: Action, caller: Caller, known: Mapping[str, Any], sleep: Callable[[float], None]) -> State:
+    """Ask the target for its state; raises ServiceError if it does not answer."""
+    if action.probe is None:
+        raise InputError(f"{action.title} cannot be probed")
+    request = render(action.probe.request, known)
+    for number in range(_PROBES):
+        last = number == _PROBES - 1
+        try:
+            answer = caller.send(request, timeout=action.timeout_s, service=action.aws_service)
+        except CallError as error:
+            if last:
+                raise CallError(f"whether it took effect is not known: {error.what}", at=error.at) from error
+        else:
+            if last or answer.status not in _UNCLEAR:
+                return judge(action.probe, answer, known)
+        sleep(_FIRST_PAUSE * 2**number)
+    raise ServiceError("no answer")
+
+
+def values(context: Context, one: PlannedAction, key: str) -> dict[str, Any]:
+    """Return what an action's templates may use while it runs."""
+    arguments = one.arguments
+    return {
+        **{name: value for name, value in arguments.items() if not name.startswith("@")},
+        **steady(context.incident_id, one),
+        "effect.key": arguments.get("@effect", key),
+        "run.id": arguments.get("@run", context.run),
+        "run.started": arguments.get("@started", to_iso(context.started)),
+    }
+
+
+def steady(incident_id: str, one: PlannedAction) -> dict[str, str]:
+    """Return what templates may use that does not depend on the run."""
+    name = stable_id("ef", incident_id, one.step, one.target).removeprefix("ef-")
+    return {"incident.id": incident_id, "effect.name": name}
+
+
+def reach(by_name: Reach, one: PlannedAction) -> Caller:
+    """Return the caller of an action's connection; raises RefusedError if it leads elsewhere than planned."""
+    name, _, url = str(one.arguments[records.CONNECTION]).partition(" ")
+    caller = by_name(name)
+    if caller.url != url:
+        raise RefusedError(f"the connection {name} leads to {caller.url}, and not to {url} as was planned")
+    return caller
+
+
+def used(journal: Journal, action: str, since: int) -> set[str]:
+    """Return the targets that an action was begun on since an instant, in all runs."""
+    return {
+        str(entry.payload["target"])
+        for entry in journal.entries(kind=records.INTENT)
+        if entry.at >= since and entry.payload["action"] == action
+    }
+
+
+def over(action: Action, targets: set[str], target: str) -> str:
+    """Say which cap one more target exceeds, if one does."""
+    cap = action.caps.targets_per_hour
+    if len(targets) > cap:
+        return f"{target} would be target {len(targets)} within an hour, and the cap is {cap}"
+    return ""

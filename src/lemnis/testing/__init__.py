@@ -1,0 +1,15 @@
+"""The public test kit: simulators and helpers that content and plug-in authors use in their own tests.
+
+Simulators are real HTTP servers on loopback with state and a log of what they were asked and what changed::
+
+    with KubernetesSimulator([deployment], token="t") as cluster, AwsSimulator(["shop-node"]) as cloud:
+        ...  # cluster.url and cloud.url go into lemnis.yaml under `connections`
+
+``python -m lemnis.testing kubernetes aws --port-file F`` starts them in a process of their own.
+"""
+
+from lemnis.testing.aws import AwsSimulator
+from lemnis.testing.kubernetes import KubernetesSimulator
+from lemnis.testing.server import Simulator
+
+__all__ = ["AwsSimulator", "KubernetesSimulator", "Simulator"]
