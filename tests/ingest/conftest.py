@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,8 @@ import pytest
 from lemnis.ingest import parsers
 from lemnis.ingest.parsers import Start
 from lemnis.ingest.streams import Stream
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column
 
 INT64 = pa.int64()
-_INTEGER = r"^(-?[0-9]{1,18}|0[xX][0-9a-fA-F]{1,15})$"
+_INTEGER = r"^(-?[0-9]{1,18}|-?[1-8][0-9]{18}|0[xX][0-9a-fA-F]{1,15})$"
 _HEX = r"^[0-9a-fA-F]{1,15}$"
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?$"
 _TRUE, _FALSE = ("true", "yes", "1", "success"), ("false", "no", "0", "failure")

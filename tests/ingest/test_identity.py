@@ -1,0 +1,51 @@
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+from small_sources import batch, events, source
+
+from lemnis.contracts.ids import stable_id
+from lemnis.ingest.identity import uids
+from lemnis.ingest.mapping import Mapper
+
+MAPPING = "events:\n  - {name: any, class: base_event, activity: 0, time: {from: ts}}\n"
+TEXT = st.text(alphabet=st.characters(codec="utf-8"), max_size=8)
+
+
+def texts(*values):
+    return pa.array(values, pa.string())
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5))
+def test_a_natural_name_gives_the_uid(pairs):
+    columns = [texts(*(one for one, _ in pairs)), texts(*(two for _, two in pairs))]
+    numbers = pa.array(range(len(pairs)), pa.int64())
+    found = uids("acme", columns, "key", numbers, texts(*("raw" for _ in pairs)))
+    assert found.to_pylist() == [stable_id("ev", "acme", *pair) for pair in pairs]
+
+
+def test_without_one_origin_position_and_bytes_do():
+    found = uids("acme", [texts("a", None)], "key", pa.array([7, 8], pa.int64()), texts("x", "y"))
+    assert found.to_pylist() == [stable_id("ev", "acme", "a"), stable_id("ev", "acme", "key", "8", "y")]
+    found = uids("acme", [], "key", pa.array([7], pa.int64()), texts("x"))
+    assert found.to_pylist() == [stable_id("ev", "acme", "key", "7", "x")]
+
+
+def test_the_same_record_has_the_same_uid_however_it_is_batched(tmp_path):
+    mapper = Mapper(source(tmp_path, MAPPING))
+    rows = [{"ts": "2026-01-02T03:04:05Z", "n": str(n)} for n in range(6)]
+    whole = events(mapper.map(batch(*rows), origin_key="k"))
+    parts = [
+        event
+        for start in (0, 3)
+        for event in events(mapper.map(batch(*rows[start : start + 3], first=start + 1), origin_key="k"))
+    ]
+    assert [event["metadata"]["uid"] for event in whole] == [event["metadata"]["uid"] for event in parts]
+    assert len({event["metadata"]["uid"] for event in whole}) == 6
+
+
+def test_a_declared_identity_does_not_depend_on_where_the_record_lies(tmp_path):
+    mapper = Mapper(source(tmp_path, MAPPING, "identity: [id]\n"))
+    record = {"ts": "2026-01-02T03:04:05Z", "id": "e-1"}
+    one = events(mapper.map(batch(record, origin="a"), origin_key="a"))
+    two = events(mapper.map(batch(record, origin="b", first=9), origin_key="b"))
+    assert one[0]["metadata"]["uid"] == two[0]["metadata"]["uid"] == stable_id("ev", "acme", "e-1")

@@ -1,0 +1,66 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lemnis.contracts.clock import from_iso
+from lemnis.ingest.mapping_times import instants
+
+NOW = from_iso("2026-03-01T00:00:00Z")
+
+
+def read(written, *texts, now=NOW):
+    return instants(pa.array(texts, pa.string()), written, now).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "instant"),
+    [
+        ("iso", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+        ("iso", "2026-01-02 03:04:05.678", "2026-01-02T03:04:05.678Z"),
+        ("iso", "2026-01-02T03:04:05.6789123Z", "2026-01-02T03:04:05.678Z"),
+        ("iso", "2026-01-02T03:04:05+02:00", "2026-01-02T01:04:05Z"),
+        ("iso", "2026-01-02", "2026-01-02T00:00:00Z"),
+        ("iso", "2026-01-02T03:04:05,5Z", "2026-01-02T03:04:05.5Z"),
+        ("iso", "9998-01-02T03:04:05Z", "9998-01-02T03:04:05Z"),
+        ("epoch_s", "1767323045", "2026-01-02T03:04:05Z"),
+        ("epoch_s", "1767323045.678", "2026-01-02T03:04:05.678Z"),
+        ("epoch_ms", "1767323045678", "2026-01-02T03:04:05.678Z"),
+        ("epoch_us", "1767323045678999", "2026-01-02T03:04:05.678Z"),
+        ("epoch_ns", "1767323045678999999", "2026-01-02T03:04:05.678Z"),
+        ("filetime", "134117966456780000", "2026-01-02T03:04:05.678Z"),
+        ("clf", "02/Jan/2026:03:04:05 +0100", "2026-01-02T02:04:05Z"),
+        ("clf", "[02/Jan/2026:03:04:05 +0000]", "2026-01-02T03:04:05Z"),
+        ("syslog", "Jan  2 03:04:05", "2026-01-02T03:04:05Z"),
+        ("syslog", "Dec 31 23:59:59", "2025-12-31T23:59:59Z"),
+        ("%d.%m.%Y %H:%M:%S", "02.01.2026 03:04:05", "2026-01-02T03:04:05Z"),
+        ("%d.%m.%Y %H:%M:%S.%f", "02.01.2026 03:04:05.250", "2026-01-02T03:04:05.250Z"),
+    ],
+)
+def test_times_are_read(written, text, instant):
+    assert read(written, text) == [from_iso(instant)]
+
+
+@pytest.mark.parametrize(
+    "written", ["iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "clf", "syslog", "%d.%m.%Y"]
+)
+@pytest.mark.parametrize("text", ["", "soon", "2026-13-45", "2026-02-30T00:00:00Z", "1e999", "\x00"])
+def test_what_is_no_time_is_null_and_spoils_nothing(written, text):
+    good = {"iso": "2026-01-02", "clf": "02/Jan/2026:03:04:05 +0100", "syslog": "Jan  2 03:04:05"}
+    fine = good.get(written, "02.01.2026" if "%" in written else "17673230450")
+    first, second, third = read(written, fine, text, None)
+    assert first is not None
+    assert second is None
+    assert third is None
+
+
+def test_ways_of_writing_may_be_mixed():
+    texts = ["2026-01-02T03:04:05Z", "2026-01-02 03:04:05", "2026-01-02T04:04:05+0100", None]
+    assert read("iso", *texts) == [from_iso("2026-01-02T03:04:05Z")] * 3 + [None]
+
+
+@given(st.datetimes())
+def test_iso_times_of_any_year_are_read_as_python_reads_them(moment):
+    instant = read("iso", moment.isoformat() + "Z")[0]
+    assert instant is not None
+    assert abs(instant - from_iso(moment.isoformat() + "+00:00")) <= 1
