@@ -193,12 +193,13 @@ def test_rules_see_the_same_whatever_the_values_are(windows, rows):
 def test_real_windows_logs_are_mapped_and_seen_the_same(shared, tmp_path, windows):
     """142 logs of other people's Windows machines, about one event each."""
     archive = shared / "windows/sigma-regression/sigma-regression.tar.zst"
+    reader = zstandard.ZstdDecompressor(max_window_size=2**28)
     with (
         archive.open("rb") as file,
-        zstandard.ZstdDecompressor(max_window_size=2**28).stream_reader(file) as data,
+        reader.stream_reader(file) as data,
+        tarfile.open(fileobj=data, mode="r|") as tar,
     ):
-        with tarfile.open(fileobj=data, mode="r|") as tar:
-            tar.extractall(tmp_path, filter="data")
+        tar.extractall(tmp_path, filter="data")
     total = mapped = 0
     for path in sorted(tmp_path.rglob("*.evtx")):
         for _, parsed in reading.read(Stream(path), SOURCES, windows, Start(), whole=True):
