@@ -74,7 +74,7 @@ def _either(one: Column, other: Column) -> Column:
 def _line(line: Line, columns: Columns, kind: pa.DataType, context: Context) -> Values | None:
     if line.value is not None:
         return Values(constant(line.value, columns.count, kind))
-    absent = context.absent | {spell(value) for value in line.absent}
+    absent = _absent(line, context)
     given: Column | None = None
     for name in line.source:
         column = present(columns.get(name), absent)
@@ -85,6 +85,10 @@ def _line(line: Line, columns: Columns, kind: pa.DataType, context: Context) -> 
     if plain(line) and given.type.equals(kind):
         return Values(given)
     return _transform(line, given, kind, context)
+
+
+def _absent(line: Line, context: Context) -> frozenset[str]:
+    return context.absent | {spell(value) for value in line.absent}
 
 
 def plain(line: Line) -> bool:
@@ -126,8 +130,14 @@ def as_text(column: Column) -> Column:
     """Return a column as texts; a list of one is its text, a longer one is written as JSON."""
     if not pa.types.is_list(column.type):
         return column
-    lists = column.to_pylist()
-    return pa.array([None if not one else one[0] if len(one) == 1 else _dump(one) for one in lists], TEXT)
+    counts = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+    first = np.concatenate(([0], np.cumsum(counts)))[:-1]
+    single = column.flatten().take(pa.array(first, mask=counts == 0))
+    several = pa.array(counts > 1)
+    if not (counts > 1).any():
+        return single
+    whole = pa.array([_dump(one) for one in column.filter(several).to_pylist()], TEXT)
+    return pc.replace_with_mask(single, several, whole)
 
 
 def _dump(value: object) -> str:
@@ -176,7 +186,7 @@ def _or_default(array: Any, default: Any) -> Column:
 
 def _steps(line: Line, texts: Any, kind: pa.DataType, context: Context) -> tuple[Column, Mask]:
     if line.match is not None:
-        texts = extract(texts, named(line.match))
+        texts = present(extract(texts, named(line.match)), _absent(line, context))
     if line.split is not None:
         texts = pc.split_pattern(texts, line.split)
     wanted = line.as_ if line.as_ != "string" or line.map is not None else _conversion(kind)

@@ -60,11 +60,11 @@ matches, exists, ignore_case}``, of which all must hold and each may have severa
 
 **Lines** say where an attribute's value comes from: a raw field's name, or ``{from, value, absent, match,
 split, as, map, default, personal}``, applied in that order. ``from`` takes the first of several fields that
-is there; texts in ``absent`` count as not there; ``match`` (RE2) keeps the group named ``value``, else the
-first group, else all of it, and where it does not match there is no value; ``split`` makes a list; ``as``
-converts (below); ``map`` translates, and leaves out what it does not know unless there is a ``default``;
-``default`` also stands in for an absent value. A value that ``as`` cannot convert rejects the record, with
-``lenient: true`` it is left out. ``personal: true`` labels a value as personal data.
+is there; texts in ``absent`` count as not there, also after ``match``; ``match`` (RE2) keeps the group named
+``value``, else the first group, else all of it, and where it does not match there is no value; ``split``
+makes a list; ``as`` converts (below); ``map`` translates, and leaves out what it does not know unless there
+is a ``default``; ``default`` also stands in for an absent value. A value that ``as`` cannot convert rejects
+the record, with ``lenient: true`` it is left out. ``personal: true`` labels a value as personal data.
 
 Whatever the lines of an entry do not keep word for word goes into the event's ``unmapped``, so the raw
 fields can be had back from any event: Sigma rules see the same columns on raw input and on the lake.
