@@ -13,6 +13,7 @@ ROWS = [
     (2, 9, "high", "192.0.2.1"),
     (3, 12, "low", "192.0.2.1"),
     (4, 500, "high", "192.0.2.9"),
+    (5, 900, "low", "192.0.2.4"),
 ]
 
 
@@ -46,7 +47,21 @@ def test_list_has_the_worst_first_and_one_object_a_line(ask):
     assert [one["alerts"] for one in found] == [3, 1]
     assert found[0]["id"].startswith("in-")
     assert found[0]["status"] == "new"
-    assert "A break-in, and 1 more" in ask("list").out
+    text = ask("list").out
+    assert "A break-in, and 1 more" in text
+    assert "2 incidents; 1 alert in none" in text
+
+
+def test_an_incident_is_found_by_an_alert_in_it(at, ask):
+    incident = lines(ask("list", "--json"))[0]
+    whole = lines(ask("show", incident["id"], "--json"))[0]
+    assert lines(ask("show", whole["alert_ids"][1], "--json"))[0]["id"] == incident["id"]
+    (alone,) = {entry.subject for entry in app.journal(at).entries(kind="alert")} - {
+        alert
+        for one in lines(ask("list", "--json"))
+        for alert in lines(ask("show", one["id"], "--json"))[0]["alert_ids"]
+    }
+    assert "is in no incident" in ask("show", alone, code=2).err
 
 
 def test_an_incident_from_first_look_to_last_word(ask, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from lemnis import app
@@ -36,10 +36,30 @@ def incidents(workspace: app.Workspace, *, settled: bool = True) -> list[Inciden
 
 
 def get(workspace: app.Workspace, incident: str) -> Incident:
-    """Return an incident by its id or a beginning of it that no other has; raises NotFoundError."""
+    """Return an incident by its id, a beginning of it that no other has, or the id of an alert in it.
+
+    Raises NotFoundError.
+    """
     journal = app.journal(workspace)
     watch.settle(workspace, journal=journal)
+    if incident.startswith("al-"):
+        found = incident_of(workspace, alert(workspace, incident).id)
+        if found is None:
+            raise NotFoundError(
+                f"{incident} is in no incident", fix="alone it does not weigh enough to be one"
+            )
+        return found
     return _get(journal, incident)
+
+
+def loose(workspace: app.Workspace, known: Sequence[Incident]) -> int:
+    """Return how many alerts are in no incident, because what they are tied to does not weigh enough."""
+    lake = app.lake(workspace)
+    if "detection_finding" not in lake.schemas():
+        return 0
+    sql = "SELECT count(*) AS n FROM detection_finding WHERE metadata.log_name = 'lemnis'"
+    inside = sum(group.count for one in known if not one.merged_into for group in one.groups)
+    return max(0, int(lake.query(sql).column("n")[0].as_py()) - inside)
 
 
 def alert(workspace: app.Workspace, alert_id: str) -> Alert:

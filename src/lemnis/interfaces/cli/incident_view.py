@@ -55,7 +55,7 @@ def one_line(incident: Incident) -> Text:
     return Text("  ").join(parts)
 
 
-def incident_table(incidents: Sequence[Incident], hidden: int = 0) -> RenderableType:
+def incident_table(incidents: Sequence[Incident], hidden: int = 0, loose: int = 0) -> RenderableType:
     """Render a list of incidents."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", title_justify="left")
     for name in ("id", "severity", "status", "what", "alerts", "risk", "first event", "owner"):
@@ -70,7 +70,9 @@ def incident_table(incidents: Sequence[Incident], hidden: int = 0) -> Renderable
             to_iso(one.first_event), Text(one.owner),
         )  # fmt: skip
     more = f", {hidden} closed or merged not shown (--all)" if hidden else ""
-    return Group(table, Text(f"{len(incidents)} incidents{more}", "dim"))
+    count = f"{len(incidents)} incident{'' if len(incidents) == 1 else 's'}"
+    alone = f"; {loose:,} alert{'' if loose == 1 else 's'} in none (table detection_finding)" if loose else ""
+    return Group(table, Text(f"{count}{more}{alone}", "dim"))
 
 
 def incident_panels(incident: Incident, metrics: Metrics) -> Iterator[RenderableType]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lemnis import app
     from lemnis.contracts.incidents import Incident
 
-IncidentArgument = Annotated[str, typer.Argument(metavar="ID", help="The incident's id, or how it begins.")]
+IncidentArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="The incident's id, how it begins, or an alert's.")
+]
 ActorOption = Annotated[
     str, typer.Option("--as", envvar="LEMNIS_ACTOR", metavar="NAME", help="Who decides; you unless given.")
 ]
@@ -49,14 +51,16 @@ def list_(
     from lemnis.incidents.export import summary
     from lemnis.interfaces.cli.incident_view import incident_table
 
-    found = incidents.incidents(app.open_workspace(workspace))
+    opened = app.open_workspace(workspace)
+    found = incidents.incidents(opened)
     shown = [one for one in found if every or (one.open and not one.merged_into)]
     shown.sort(key=lambda one: (-one.severity, -one.risk, one.opened, one.id))
     if json:
         for one in shown:
             emit(summary(one))
         return
-    console.print(incident_table(shown, hidden=len(found) - len(shown)))
+    loose = incidents.loose(opened, found)
+    console.print(incident_table(shown, hidden=len(found) - len(shown), loose=loose))
 
 
 def show(incident: IncidentArgument, json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
