@@ -1,15 +1,16 @@
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lemnis import app
+from lemnis.app import lessons
 from lemnis.contracts.clock import ManualClock
-from lemnis.graph import attestation
 
 sys.path.insert(0, str(Path(__file__).parent))
-from world import AT, BUILDER, KEY, World, make_shop
+from telemetry import Logs, read_in, the_incident
+from world import AT, World, make_shop, make_workspace
 
 
 @pytest.fixture(scope="session")
@@ -19,17 +20,21 @@ def shop(tmp_path_factory):
 
 @pytest.fixture
 def world(tmp_path, shop):
-    workspace = app.init(tmp_path / "soc", clock=ManualClock(AT + 60_000))
-    (workspace.root / "builder.pub").write_bytes(attestation.write_public(KEY.public_key()))
-    (workspace.root / app.SETTINGS).write_text(
-        yaml.safe_dump(
-            {
-                "name": "soc",
-                "builders": [{"id": BUILDER, "key": "builder.pub"}],
-                "repositories": [
-                    {"name": "shop", "url": "https://git.example/shop.git", "path": str(shop[0].path)}
-                ],
-            }
-        )
-    )
-    return World(workspace, *shop)
+    return World(make_workspace(tmp_path / "soc", shop), *shop)
+
+
+@pytest.fixture(scope="session")
+def told(shop, tmp_path_factory):
+    """The whole story up to the proposal, made once."""
+    folder = tmp_path_factory.mktemp("told")
+    world = World(make_workspace(folder / "soc", shop), *shop)
+    read_in(world.workspace, Logs(folder / "logs").story())
+    world.attest()
+    return world, lessons.propose(world.workspace, the_incident(world)).written
+
+
+@pytest.fixture
+def proposed(told, tmp_path):
+    world, written = told
+    copy = shutil.copytree(world.workspace.root, tmp_path / "soc", symlinks=True)
+    return World(app.open_workspace(copy, clock=ManualClock(AT + 60_000)), world.shop, world.commits), written

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lemnis import app
 from lemnis.contracts.alerts import Alert, Entity, Severity
+from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.journal import NewEntry
 from lemnis.graph import attestation
@@ -116,6 +118,19 @@ def batches(rows):
         yield EventBatch(number, source, "test", table)
 
 
+def make_workspace(folder, shop):
+    workspace = app.init(folder, clock=ManualClock(AT + 60_000))
+    (workspace.root / "builder.pub").write_bytes(attestation.write_public(KEY.public_key()))
+    settings = {
+        "name": "soc",
+        "builders": [{"id": BUILDER, "key": "builder.pub"}],
+        "repositories": [{"name": "shop", "url": "https://git.example/shop.git", "path": str(shop[0].path)}],
+    }
+    (workspace.root / app.SETTINGS).write_text(yaml.safe_dump(settings))
+    Repository(workspace.root).commit_all("Settings", author=app.AUTHOR, at=AT)
+    return workspace
+
+
 @dataclass
 class World:
     workspace: app.Workspace
@@ -142,6 +157,19 @@ class World:
             NewEntry("attestation", f"image:{IMAGE}", f"attestation:{digest}", {"digest": digest})
         )
         return digest
+
+    def edit(self, written, changes):
+        """Commit changes on a lesson's branch, as a reviewer (or someone else) would."""
+        git = Repository(self.workspace.root)
+        tree = dict(git.tree(written.commit))
+        files = {}
+        for pattern, change in changes.items():
+            [path] = [path for path in tree if path.endswith(pattern) and "/lesson" in path]
+            files[path] = change(tree[path].decode()).encode()
+            assert files[path] != tree[path]
+        commit = git.write_branch("edited", written.commit, files, "edit", author=app.AUTHOR, at=1_000)
+        git.run("update-ref", f"refs/heads/{written.branch}", commit)
+        return commit
 
     def attack(self):
         self.see(

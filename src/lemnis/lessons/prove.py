@@ -24,7 +24,7 @@ class Alerted:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class SampleRun:
     """How a sample fared: the events read from it, and whether the lesson's rule fired on raw and OCSF."""
 
     events: int
@@ -44,8 +44,8 @@ class Content:
     digest: str
     problems: tuple[str, ...]
     same: str
-    attack: Tested
-    benign: Tested
+    attack: SampleRun
+    benign: SampleRun
     policy_tests: tuple[str, ...]
     policy_failures: tuple[str, ...]
     decisions: Mapping[str, Decision]
@@ -72,6 +72,7 @@ class Case:
     first: int
     declared_wrongly: frozenset[str] = frozenset()
     declared_alerts: int = 0
+    declared_digest: str = ""
     unscrubbed: tuple[str, ...] = ()
 
 
@@ -126,7 +127,11 @@ def weigh(case: Case, old: Content, new: Content) -> Proof:
     return Proof(
         lesson=case.lesson,
         checks=checks,
-        old={**_side(old), "cause": _effect(old, case.culprit)},
+        old={
+            **_side(old),
+            "as_proposed": old.digest == case.declared_digest,
+            "cause": _effect(old, case.culprit),
+        },
         new={
             **_side(new),
             "cause": _effect(new, case.culprit),
@@ -162,6 +167,13 @@ def _before(case: Case, old: Content) -> list[Check]:
             not fired and old.attack.events > 0 and not old.attack.trouble,
             old.attack.trouble
             or ("it passes there" if fired else f"read {old.attack.events} events, nothing to fire"),
+        ),
+        Check(
+            "the lesson names the change that brought the cause in",
+            case.culprit in case.again,
+            case.culprit[:12]
+            if case.culprit in case.again
+            else f"not {case.culprit[:12]}, but {', '.join(sorted(c[:12] for c in case.again)) or 'none'}",
         ),
         Check(
             "the old gate let the cause pass",

@@ -1,0 +1,263 @@
+"""Lessons: from an incident to a branch with its change set, and from the branch into the content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lemnis import app
+from lemnis.app import attack as attacks
+from lemnis.app import scans, shelf
+from lemnis.app.attack import Attack
+from lemnis.app.shelf import Written
+from lemnis.app.trace import Chain, Source, Trace, trace
+from lemnis.content.library import Library
+from lemnis.contracts.errors import InputError, RefusedError
+from lemnis.contracts.findings import Finding, ScanReport
+from lemnis.contracts.ids import Json
+from lemnis.contracts.journal import Entry, NewEntry
+from lemnis.lessons import gate
+from lemnis.lessons.compile import Cause, Facts, compile_lesson, lesson_id
+from lemnis.lessons.derive import Measured
+from lemnis.lessons.gate import Cost
+from lemnis.lessons.review import review
+from lemnis.lessons.samples import attack_sample, benign_sample
+from lemnis.store.git import Commit
+
+PROPOSED, PROVED, MERGED = "lesson.proposed", "lesson.proved", "lesson.merged"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A lesson and how far it is: ``proposed``, ``proven`` as it stands now, or ``merged``."""
+
+    written: Written
+    state: str
+    proposed: Entry | None
+    proved: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The commits of a repository, what each brings in, and which of them concern the cause."""
+
+    commits: tuple[Commit, ...]
+    reports: Mapping[str, ScanReport]
+    new_in: Mapping[str, Sequence[Finding]]
+    culprit: str
+    again: frozenset[str]
+    fixes: tuple[str, ...]
+    cause: tuple[Finding, ...]
+
+
+def propose(workspace: app.Workspace, incident: str) -> State:
+    """Write the lesson of an incident to its branch; the same incident gives the same lesson and tree.
+
+    Raises RefusedError where the cause is not known or nothing can be derived from it, InputError where the
+    branch holds another proposal.
+    """
+    facts, costs, tried = _facts(workspace, incident)
+    lesson = lesson_id(facts.incident_id, facts.at)
+    git = shelf.repository(workspace)
+    known = lesson in shelf.names(workspace)
+    base = shelf.find(workspace, lesson).base if known else git.resolve("HEAD")
+    with shelf.library_at(workspace, base) as library:
+        facts = _based(facts, library)
+    files = compile_lesson(facts)
+    if known:
+        written = shelf.find(workspace, lesson)
+        first = dict(git.tree(written.first))
+        if changed := sorted(path for path, data in files.items() if first.get(path) != data):
+            raise InputError(
+                f"lesson {lesson} was proposed otherwise: {', '.join(changed)}",
+                fix=f"keep it, or delete branch {shelf.branch_of(lesson)} to propose it anew",
+            )
+    else:
+        git.write_branch(
+            shelf.branch_of(lesson), base, files, _message(facts, lesson), author=app.AUTHOR, at=facts.at
+        )
+        written = shelf.find(workspace, lesson)
+    payload: dict[str, Json] = {
+        "incident": facts.incident_id,
+        "branch": shelf.branch_of(lesson),
+        "commit": written.first,
+        "base": base,
+        "gates": [_cost(one, facts.gate) for one in costs],
+        "detections": [_measured(one, facts) for one in tried],
+        "review": list(review(facts)),
+    }
+    key = f"{PROPOSED}:{lesson}:{written.first}"
+    app.journal(workspace).append(NewEntry(PROPOSED, lesson, key, payload, reason=facts.title))
+    return show(workspace, lesson)
+
+
+def show(workspace: app.Workspace, lesson: str) -> State:
+    """Return one lesson; raises NotFoundError."""
+    written = shelf.find(workspace, lesson)
+    journal = app.journal(workspace)
+    proposed = list(journal.entries(kind=PROPOSED, subject=lesson))
+    proved = [
+        e for e in journal.entries(kind=PROVED, subject=lesson) if e.payload["commit"] == written.commit
+    ]
+    last = proved[-1] if proved else None
+    proven = last is not None and bool(last.payload["proven"])
+    state = "merged" if written.merged else "proven" if proven else "proposed"
+    return State(written, state, proposed[-1] if proposed else None, last)
+
+
+def list_(workspace: app.Workspace) -> list[State]:
+    """Return all lessons."""
+    return [show(workspace, name) for name in shelf.names(workspace)]
+
+
+def merge(workspace: app.Workspace, lesson: str, *, actor: str = "lemnis") -> str:
+    """Merge a lesson that is proven as it stands; return the new head. Idempotent.
+
+    Raises RefusedError where it is not proven, InputError where git cannot merge it.
+    """
+    found = show(workspace, lesson)
+    git = shelf.repository(workspace)
+    if found.state == "merged":
+        return git.resolve("HEAD")
+    if found.state != "proven":
+        raise RefusedError(
+            f"lesson {lesson} is not proven as it stands ({found.written.commit[:12]})",
+            fix=f"`lemnis lesson prove {lesson}`",
+        )
+    head = git.merge(found.written.branch, author=app.AUTHOR, at=workspace.clock.now())
+    app.journal(workspace).append(
+        NewEntry(MERGED, lesson, f"{MERGED}:{lesson}:{head}", {"commit": head}, actor=actor)
+    )
+    return head
+
+
+def the_chain(found: Trace) -> tuple[Chain, Source]:
+    """Return the chain that a lesson is drawn from: one that holds, to a line. Raises RefusedError."""
+    for chain in found.chains:
+        if chain.holds and chain.source is not None:
+            return chain, chain.source
+    last = found.chains[0].hops[-1]
+    raise RefusedError(
+        f"the cause of {found.subject} is not known: the trace breaks at {last.edge.relation}: {last.broken}",
+        fix=f"`lemnis incident trace {found.subject}` shows the chain",
+    )
+
+
+def history(workspace: app.Workspace, source: Source) -> History:
+    """Scan every commit of the cause's repository; raises RefusedError where none brought the cause in."""
+    commits = source.repository.commits()
+    if source.deployed not in {one.id for one in commits}:
+        commits = [*source.repository.commits(source.deployed), *commits]
+        commits = list({one.id: one for one in commits}.values())
+    reports = scans.reports(workspace, source.repository, commits)
+    findings = {commit: report.findings for commit, report in reports.items()}
+    new_in = gate.brought(commits, findings)
+    again = gate.bring(new_in, source.located.findings)
+    culprit = (
+        source.culprit if source.culprit in again else next((c.id for c in commits if c.id in again), "")
+    )
+    if not culprit:
+        raise RefusedError(
+            f"no commit of {source.name} brought in what is at {source.located.path}:{source.located.line}",
+            fix="no gate over findings could have stopped it",
+        )
+    fixes = gate.fixes(commits, findings, source.located.findings)
+    return History(tuple(commits), reports, new_in, culprit, again, fixes, source.located.findings)
+
+
+def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], list[Measured]]:
+    """Gather all that a lesson is compiled from, and what else was tried."""
+    found = trace(workspace, incident)
+    chain, source = the_chain(found)
+    past = history(workspace, source)
+    costs = [gate.cost(scope, past.new_in, past.again) for scope in gate.scopes(past.cause)]
+    cheapest = gate.choose(costs, past.culprit)
+    if cheapest is None:
+        raise RefusedError(
+            "no gate over weaknesses would have stopped the cause",
+            fix="the scanner that found it names no weakness (CWE)",
+        )
+    library, lake = Library.open(workspace.content), app.lake(workspace)
+    attack = attacks.gather(lake, library, found.scene, chain)
+    best, tried = attacks.detect(lake, library, attack)
+    container = chain.first.container
+    author = next((c for c in past.commits if c.id == past.culprit), None)
+    facts = Facts(
+        incident_id=incident,
+        title=_title(source, chain),
+        at=min(alert.time for alert in found.scene.alerts),
+        alerts=found.scene.alerts,
+        cause=Cause(
+            repository=source.name,
+            commit=past.culprit,
+            path=source.located.path,
+            line=source.located.line,
+            text=source.text,
+            author=f"{author.author} <{author.email}>" if author else "",
+            owner=source.owner,
+            workload=container.workload if container else source.name,
+            entry_point=source.located.route,
+            findings=past.cause,
+        ),
+        gate=cheapest,
+        detection=best,
+        **_samples(attack, best),  # type: ignore[arg-type]
+        content_digest=library.digest,
+        hops=tuple(f"{hop.edge.relation} {hop.edge.target}" for hop in chain.hops),
+    )
+    return facts, costs, tried
+
+
+def _samples(attack: Attack, best: Measured) -> dict[str, object]:
+    """Choose the samples; raises RefusedError where there is nothing ordinary to tell the attack from."""
+    attacked = attack_sample(attack.records, best.attack_hits)
+    benign = benign_sample(attack.records, attack.uids | set(best.other_hits), best.attack_hits)
+    if attacked is None or benign is None:
+        what = "records of the attack" if attacked is None else "ordinary records beside the attack's"
+        raise RefusedError(f"the lake keeps no {what} to make a sample of", fix="is `raw_data` kept?")
+    return {"attack": attacked, "benign": benign}
+
+
+def _title(source: Source, chain: Chain) -> str:
+    """Say in one line what happened."""
+    where = source.located.route or source.located.path
+    what = "runs what a stranger sends" if chain.behind and chain.behind[0].injected else "let an attacker in"
+    return f"{where} of {source.name} {what}"
+
+
+def _based(facts: Facts, library: Library) -> Facts:
+    """Return the facts with the digest of the content that the branch starts from."""
+    return replace(facts, content_digest=library.digest)
+
+
+def _message(facts: Facts, lesson: str) -> str:
+    """Write the branch's commit message."""
+    cause = facts.cause
+    return (
+        f"Lesson {lesson}: {facts.title}\n\n"
+        f"Incident {facts.incident_id}. Cause: {cause.path}:{cause.line} of {cause.repository}, brought in\n"
+        f"by {cause.commit}, owned by {cause.owner or 'nobody'}.\n\n"
+        + "".join(f"- {point}\n" for point in review(facts))
+        + f"\nProve it with `lemnis lesson prove {lesson}`.\n"
+    )
+
+
+def _cost(one: Cost, chosen: Cost) -> dict[str, Json]:
+    return {
+        "scope": one.scope.name,
+        "weaknesses": list(one.scope.cwes),
+        "rules": list(one.scope.rules),
+        "stopped": list(one.stopped),
+        "wrongly": list(one.wrongly),
+        "chosen": one == chosen,
+    }
+
+
+def _measured(one: Measured, facts: Facts) -> dict[str, Json]:
+    return {
+        "name": one.candidate.name,
+        "on_attack": len(one.attack_hits),
+        "on_others": len(one.other_hits),
+        "first": one.first,
+        "chosen": one == facts.detection,
+    }

@@ -1,0 +1,236 @@
+"""``lesson prove``: the old and the new content on the same history, samples and commits, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lemnis import app
+from lemnis.app import attack as attacks
+from lemnis.app import lessons, pipeline, sampling, settings, shelf
+from lemnis.app.lessons import PROVED, History
+from lemnis.app.replay import replay
+from lemnis.app.rules import cases as read_cases
+from lemnis.app.shelf import Written
+from lemnis.app.trace import trace
+from lemnis.content import yaml
+from lemnis.content.library import Item, Library
+from lemnis.content.schemas.detection_tests import Case as Given
+from lemnis.content.schemas.threat import Threat
+from lemnis.contracts.errors import ContentError, LemnisError
+from lemnis.contracts.findings import Decision
+from lemnis.contracts.ids import Json, canonical, digest
+from lemnis.contracts.journal import NewEntry
+from lemnis.lessons.compile import rule_id
+from lemnis.lessons.prove import Alerted, Case, Content, Proof, weigh
+from lemnis.lessons.scrub import scrub
+
+_ABSENT = "is not in the branch"
+
+
+def prove(workspace: app.Workspace, lesson: str) -> Proof:
+    """Prove a lesson, or say why not; the verdict is written to the journal.
+
+    Raises NotFoundError where there is no such lesson, incident or repository, RefusedError where the
+    incident's cause is not known any more.
+    """
+    written = shelf.find(workspace, lesson)
+    lake = app.lake(workspace)
+    found = trace(workspace, written.lesson.incident)
+    chain, source = lessons.the_chain(found)
+    past = lessons.history(workspace, source)
+    with (
+        shelf.library_at(workspace, written.base) as before,
+        shelf.library_at(workspace, written.commit) as after,
+    ):
+        attack = attacks.gather(lake, before, found.scene, chain)
+        detection = _item(after, "detections", written.lesson.detection)
+        given, trouble = _cases(detection)
+        case = Case(
+            lesson=lesson,
+            gate=written.lesson.gate,
+            rule_id=_rule_id(detection) or rule_id(lesson),
+            culprit=written.lesson.cause.commit,
+            commits=tuple(commit.id for commit in past.commits),
+            again=past.again,
+            fixes=past.fixes,
+            attack=attack.uids,
+            first=attack.first,
+            declared_wrongly=frozenset(written.lesson.cost.commits_stopped_wrongly),
+            declared_digest=written.lesson.old_digest,
+            declared_alerts=written.lesson.cost.alerts_added,
+            unscrubbed=tuple(_unscrubbed(detection, given)),
+        )
+        hearing = _Hearing(workspace, written, past, given, detection)
+        old, new = hearing.content(before, None), hearing.content(after, trouble)
+    proof = weigh(case, old, new)
+    _write_down(workspace, written, proof)
+    return proof
+
+
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """What both states of the content are asked."""
+
+    workspace: app.Workspace
+    written: Written
+    past: History
+    given: Sequence[Given]
+    detection: Item | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the samples are."""
+        return self.detection.folder if self.detection is not None else Path()
+
+    def content(self, library: Library, problems: Sequence[str] | None) -> Content:
+        """Let one state of the content do everything; ``problems`` is None for the old one."""
+        lesson = self.written.lesson
+        same = _same(library, self.detection)
+        rules = [same.manifest] if same is not None else []
+        passed: tuple[str, ...] = ()
+        failed: tuple[str, ...] = ()
+        if problems is not None and _item(library, "policies", lesson.gate) is not None:
+            passed, failed = _policy_tests(library, lesson.gate)
+        wrong = [] if problems is None else [*problems, *_problems(library, self.written)]
+        repository = settings.repository(self.workspace, lesson.cause.repository)
+        decisions: Mapping[str, Decision] = {}
+        try:
+            decisions = pipeline.gate_history(self.workspace, repository, self.past.commits, library)
+        except ContentError as error:
+            wrong.append(str(error))
+        found = Content(
+            digest=library.digest,
+            problems=tuple(dict.fromkeys(wrong)),
+            same=same.name if same is not None else "",
+            attack=sampling.run(library, rules, self.folder, self.given, fires=True),
+            benign=sampling.run(library, rules, self.folder, self.given, fires=False),
+            policy_tests=passed,
+            policy_failures=failed,
+            decisions=decisions,
+            alerts=_alerts(self.workspace, library),
+        )
+        return _placeless(found, *(str(root) for root in library.roots), str(self.folder.parent.parent))
+
+
+def _placeless(found: Content, *roots: str) -> Content:
+    """Say ``content/…`` for where the content was laid out for the proof: that is another place each time."""
+
+    def plain(text: str) -> str:
+        for root in roots:
+            text = text.replace(f"{root}/", "content/")
+        return text
+
+    return replace(
+        found,
+        problems=tuple(map(plain, found.problems)),
+        policy_failures=tuple(map(plain, found.policy_failures)),
+        attack=replace(found.attack, trouble=plain(found.attack.trouble)),
+        benign=replace(found.benign, trouble=plain(found.benign.trouble)),
+    )
+
+
+def _alerts(workspace: app.Workspace, library: Library) -> Mapping[str, Alerted]:
+    """Replay the content over the whole lake."""
+    found = replay(app.lake(workspace), library)
+    return {one.id: Alerted(one.rule_id, one.time, one.event_uids) for one in found}
+
+
+def _same(library: Library, detection: Item | None) -> Item | None:
+    """Return the library's detection that is the lesson's, or says the same under another name or id."""
+    if detection is None:
+        return None
+    mine, number = sampling.logic(detection), _rule_id(detection)
+    for item in library.items("detections").values():
+        if item.name == detection.name or _rule_id(item) == number or sampling.logic(item) == mine:
+            return item
+    return None
+
+
+def _problems(library: Library, written: Written) -> list[str]:
+    """Return what is wrong with the lesson's own items in the new content."""
+    from lemnis.detect.rules import load_rules
+
+    lesson = written.lesson
+    wanted = {"policies": lesson.gate, "detections": lesson.detection, "threats": lesson.threat}
+    items = {kind: _item(library, kind, name) for kind, name in wanted.items()}
+    found = [f"{kind}/{wanted[kind]} {_ABSENT}" for kind, item in items.items() if item is None]
+    if (threat := items["threats"]) is not None:
+        try:
+            mitigations = yaml.load(threat.manifest, Threat).mitigations
+            if (mitigations.gate, mitigations.detection) != (lesson.gate, lesson.detection):
+                found.append(f"threats/{threat.name} does not name the lesson's gate and detection")
+        except ContentError as error:
+            found.append(str(error))
+    if (detection := items["detections"]) is not None:
+        loaded = load_rules([detection.manifest])
+        found += [str(problem) for problem in loaded.problems]
+        if len(loaded.rules) != 1:
+            found.append(f"detections/{detection.name} holds {len(loaded.rules)} rules instead of one")
+    return found
+
+
+def _policy_tests(library: Library, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Run a policy's own tests; return those that passed, and what failed."""
+    try:
+        cases = pipeline.test_policies(library, [name])
+    except LemnisError as error:
+        return (), (str(error),)
+    return (
+        tuple(case.name for case in cases if case.passed),
+        tuple(f"{case.name}: {case.trouble or 'did not hold'}" for case in cases if not case.passed),
+    )
+
+
+def _cases(detection: Item | None) -> tuple[tuple[Given, ...], list[str]]:
+    if detection is None:
+        return (), []
+    try:
+        return read_cases(detection), []
+    except ContentError as error:
+        return (), [str(error)]
+
+
+def _unscrubbed(detection: Item | None, given: Sequence[Given]) -> list[str]:
+    """Return the samples in which scrubbing would still change something."""
+    found: list[str] = []
+    if detection is None:
+        return found
+    for one in given:
+        sample = detection.folder / one.given
+        records = sample.read_text("utf-8", errors="replace").splitlines() if sample.is_file() else []
+        if scrub(records) != records:
+            found.append(one.given)
+    return found
+
+
+def _item(library: Library, kind: str, name: str) -> Item | None:
+    return library.items(kind).get(name)
+
+
+def _rule_id(item: Item | None) -> str:
+    if item is None:
+        return ""
+    document = yaml.parse(yaml.read_text(item.manifest), str(item.manifest))
+    return str(document.get("id", "")) if isinstance(document, dict) else ""
+
+
+def _write_down(workspace: app.Workspace, written: Written, proof: Proof) -> None:
+    """Write the verdict to the journal: each distinct verdict about each state of the lesson once."""
+    payload: dict[str, Json] = {"commit": written.commit, "base": written.base, **document(proof)}
+    key = f"{PROVED}:{written.id}:{written.commit}:{digest(canonical(payload))[7:23]}"
+    reason = "proven" if proof.proven else "; ".join(proof.reasons)
+    app.journal(workspace).append(NewEntry(PROVED, written.id, key, payload, reason=reason))
+
+
+def document(proof: Proof) -> dict[str, Json]:
+    """Return a proof for machines."""
+    return {
+        "proven": proof.proven,
+        "old": dict(proof.old),
+        "new": dict(proof.new),
+        "history": dict(proof.history),
+        "reasons": list(proof.reasons),
+        "checks": [{"name": c.name, "holds": c.holds, "says": c.says} for c in proof.checks],
+    }

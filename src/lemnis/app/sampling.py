@@ -1,0 +1,45 @@
+"""Runs a rule on a lesson's samples, as its ``tests.yml`` has them, on raw records and on OCSF events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lemnis.app.rules import CaseResult, run_case
+from lemnis.content import yaml
+from lemnis.content.library import Item, Library
+from lemnis.content.schemas.detection_tests import Case
+from lemnis.contracts.ids import canonical
+from lemnis.detect import Matcher, load_rules
+from lemnis.ingest.sources import Sources
+from lemnis.lessons.prove import SampleRun
+
+
+def logic(item: Item) -> bytes:
+    """Return what a detection looks for, whatever it is called: equal for rules that say the same."""
+    document = yaml.parse(yaml.read_text(item.manifest), str(item.manifest))
+    if not isinstance(document, dict):
+        return b""
+    return canonical([document.get("logsource"), document.get("detection")])
+
+
+def run(
+    library: Library, rules: Sequence[Path], folder: Path, cases: Sequence[Case], *, fires: bool
+) -> SampleRun:
+    """Run rules (none: nothing can fire) on the cases that must (not) fire: each must, or none may."""
+    loaded = load_rules(rules)
+    matcher, sources = Matcher(loaded.rules, loaded.atoms), Sources.load(library)
+    mine = [case for case in cases if case.fires is fires]
+    found: list[CaseResult] = [run_case(matcher, folder, case, sources) for case in mine]
+    every = all if fires else any
+    return SampleRun(
+        sum(_records(folder / case.given) for case in mine),
+        raw=bool(found) and every(one.raw > 0 for one in found),
+        ocsf=bool(found) and every(one.ocsf > 0 for one in found),
+        trouble="; ".join(one.trouble for one in found if one.trouble),
+    )
+
+
+def _records(sample: Path) -> int:
+    """Return how many lines a sample has that are not blank."""
+    return sum(1 for line in sample.read_bytes().splitlines() if line.strip()) if sample.is_file() else 0
