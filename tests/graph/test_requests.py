@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lemnis.contracts.provenance import Strength
 from lemnis.graph.process_tree import Started
-from lemnis.graph.requests import Request, behind, values
+from lemnis.graph.requests import Request, behind, caused, values
 
 SHELL = Started("ev-sh", "h", 20, 10, 10_000, "sh", "/bin/sh -c render --to x;  id")
 ID = Started("ev-id", "h", 30, 20, 10_050, "id", "id")
@@ -32,6 +32,17 @@ def test_the_request_whose_text_was_run_is_found_among_many():
         ("word", "render", "same_word", Strength.LABEL),
     ]
     assert found[0].process is SHELL
+
+
+def test_quotes_do_not_hide_the_text():
+    told = Started("ev", "h", 20, 10, 10_000, "sh", """sh -c 'echo x; say '"'"'hi there'"'"' "$HOME"'""")
+    [found] = behind([told], [request("q", "to=" + quote("x; say 'hi there'"))])
+    assert (found.text, found.injected) == ("x; say 'hi there'", True)
+
+
+def test_which_processes_requests_caused():
+    asked = [request("a", "to=x%3B%20id"), request("b", "to=render")]
+    assert caused([*CHAIN, SHELL], asked) == {"ev-sh": "a"}
 
 
 def test_of_the_same_text_the_nearest_in_time():

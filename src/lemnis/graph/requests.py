@@ -15,6 +15,7 @@ from lemnis.graph.process_tree import Started
 
 BEFORE, AFTER = 30_000, 60_000  # ms: how late after a request a process starts, or is logged before it
 SHORTEST = 4  # a shorter value stands in too many command lines
+_QUOTES = {ord(mark): None for mark in "'\"\\"}
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
@@ -96,11 +97,11 @@ def _told(chain: Sequence[Started], request: Request, within: int) -> Behind | N
     """Return where a value of the request, or a part of its path that is no word, stands in the chain."""
     parts = [part for part in map(unquote, request.path.split("/")) if set(part) - _PLAIN]
     for value in [*values(request.query), *parts]:
-        text = _plain(value)
-        if len(text) < SHORTEST:
+        text, bare = _plain(value), _bare(value)
+        if len(bare) < SHORTEST:
             continue
         for process in chain:
-            if -AFTER <= process.at - request.at <= within and text in _plain(process.command):
+            if -AFTER <= process.at - request.at <= within and bare in _bare(process.command):
                 return Behind(request, process, text)
     return None
 
@@ -108,6 +109,11 @@ def _told(chain: Sequence[Started], request: Request, within: int) -> Behind | N
 def _plain(text: str) -> str:
     """Return a text with each run of white space as one blank: logs differ in how they keep it."""
     return " ".join(text.split())
+
+
+def _bare(text: str) -> str:
+    """Return a text without what quotes: a command line is told with the quotes that a shell would need."""
+    return _plain(text.translate(_QUOTES))
 
 
 def caused(starts: Iterable[Started], requests: Iterable[Request]) -> dict[str, str]:
