@@ -239,8 +239,20 @@ class _Checker:
                 f"{term.name} is not evaluated here: {why}", at=self.source.at(term.at),
                 fix="docs/adr/0040 lists what is",
             )  # fmt: skip
+        if term.name == "glob.match":
+            self._glob(term)
         if term.name == "sprintf":
             self._sprintf(term)
+
+    def _glob(self, term: Call) -> None:
+        """The engine matches bytes, so that ``?`` and ``[…]`` miss letters that are not ASCII."""
+        pattern = term.arguments[0] if term.arguments else None
+        known = isinstance(pattern, Scalar) and isinstance(pattern.value, str)
+        if not known or set(str(getattr(pattern, "value", ""))) & set("?[\\"):
+            raise UnsupportedError(
+                "glob.match with a computed pattern, or one with ? [ or a backslash",
+                at=self.source.at(term.at), fix="write it out, with * ** and {a,b}",
+            )  # fmt: skip
 
     def _sprintf(self, term: Call) -> None:
         """The engine drops a whole text with a verb it does not know: only those that were probed pass."""

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import orjson
 
 from lemnis.contracts.errors import ContentError, ServiceError
+from lemnis.policy import letters
 
 WORKER = Path(__file__).with_name("worker.py")
 UNDEFINED: Final = object()
@@ -59,11 +60,16 @@ class Engine:
         Raises ContentError if it cannot be evaluated: the engine says so, it takes too long or too much
         memory, or it crashes.
         """
-        question = orjson.dumps({"modules": list(modules), "query": query, "input": document}) + b"\n"
+        given = {
+            "modules": [letters.module(text) for text in modules],
+            "query": query,
+            "input": orjson.dumps(letters.inward(document)).decode(),
+        }
+        question = orjson.dumps(given) + b"\n"
         answer = orjson.loads(self._ask(question))
         if "error" in answer:
             raise ContentError(f"not evaluated: {_plain(answer['error'])}")
-        return answer.get("value", UNDEFINED)
+        return letters.outward(answer["value"]) if "value" in answer else UNDEFINED
 
     def _ask(self, question: bytes) -> bytes:
         process = self._process or self._start()

@@ -46,7 +46,7 @@ def ask(question: dict[str, Any]) -> dict[str, Any]:
     engine.strict_built_in_errors = True
     for number, text in enumerate(question["modules"]):
         engine.add_module(f"m{number}", text)
-    engine.set_input(question["input"])
+    engine.set_input_term(question["input"])
     output = engine.query(question["query"])
     if not output.ok():
         return {"error": "a builtin refused its argument, or a rule has two values (the engine does not say)"}

@@ -116,9 +116,8 @@ def verify(
         if json:
             emit(asdict(check))
         else:
-            console.print(
-                f"{marks[check.ok]} {check.name}: {escape(check.detail) or ('holds' if check.ok else 'not come to')}"
-            )
+            words = check.detail or ("holds" if check.ok else "not come to")
+            console.print(f"{marks[check.ok]} {check.name}: {escape(words)}")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
 
