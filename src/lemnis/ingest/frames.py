@@ -14,13 +14,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lemnis.content.schemas.source import LoadedSource, Route, SigmaField
 from lemnis.contracts.detection import Frame, Offers
 from lemnis.contracts.events import EventBatch, RawBatch
 from lemnis.ingest import mapping_unmapped
-from lemnis.ingest.mapping_columns import TEXT, Column, Columns, RawColumns, Rows, flat, groups, text
+from lemnis.ingest.mapping_columns import TEXT, Column, Columns, RawColumns, Rows, flat, groups, pc, text
 from lemnis.ingest.mapping_conditions import fields, holds
 from lemnis.ingest.mapping_lines import Context, coalesce, evaluate, plain
 from lemnis.ingest.mapping_plan import plans
@@ -272,7 +271,8 @@ def event_frames(batch: EventBatch, source: LoadedSource) -> Iterator[Frame]:
 
 
 def _taken(table: Any, rows: Rows) -> pa.Table:
-    return table.take(pa.array(rows))  # type: ignore[no-any-return]
+    taken: pa.Table = table.take(pa.array(rows))
+    return taken
 
 
 def _by_entry(table: pa.Table) -> Iterator[tuple[str, Rows]]:

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lemnis.ingest.mapping_columns import TEXT, Column
+from lemnis.ingest.mapping_columns import TEXT, Column, pc
 
 _BINARY = pa.binary()
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lemnis.content import yaml
 from lemnis.content.schemas.source import Line, LoadedSource
@@ -29,6 +28,7 @@ from lemnis.ingest.mapping_columns import (
     equal_texts,
     flat,
     groups,
+    pc,
 )
 from lemnis.ingest.mapping_conditions import fields, holds
 from lemnis.ingest.mapping_lines import Context, constant, evaluate, times

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lemnis.ingest.mapping_columns import Column, Mask
+from lemnis.ingest.mapping_columns import Column, Mask, make_lists, pc, there
 from lemnis.ingest.mapping_values import convert
 from lemnis.ocsf.schema import Attribute, Shape, event_class, shape_of, steps, type_of
 from lemnis.store.columns import merge_types
@@ -69,16 +68,12 @@ def _struct(node: _Node, shape: Shape, count: int) -> Column | None:
             children[name] = made
     if not children:
         return None
-    valid: Mask = np.logical_or.reduce([_there(child) for child in children.values()])
+    valid: Mask = np.logical_or.reduce([there(child) for child in children.values()])
     _complete(children, shape, valid)
     fields = [pa.field(name, children[name].type) for name in shape.attributes if name in children]
     ordered = [children[one.name] for one in fields]
     mask = None if valid.all() else pa.array(~valid)
     return pa.StructArray.from_arrays(ordered, fields=fields, mask=mask)
-
-
-def _there(column: Column) -> Mask:
-    return column.is_valid().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _complete(children: dict[str, Column], shape: Shape, valid: Mask) -> None:
@@ -89,8 +84,8 @@ def _complete(children: dict[str, Column], shape: Shape, valid: Mask) -> None:
         if column is not None and column.null_count == 0:
             continue
         if attribute.enum:
-            unknown = pa.scalar(0 if 0 in attribute.enum else OTHER, type_of(attribute))
-            filled: Any = pa.repeat(unknown, len(valid)) if column is None else column.fill_null(unknown)
+            unknown: Any = pa.scalar(0 if 0 in attribute.enum else OTHER, type_of(attribute))
+            filled = pa.repeat(unknown, len(valid)) if column is None else column.fill_null(unknown)
         elif name == "name" and "path" in children and "hashes" in shape.attributes:
             ends = convert(children["path"], "basename")
             filled = ends if column is None else pc.coalesce(column, ends)
@@ -107,19 +102,19 @@ def _list(node: _Node, attribute: Attribute, count: int) -> Column | None:
     if not present:
         return None
     whole = _common(present)
-    there = np.stack([_there(one) for one in whole], axis=1)
-    rows, which = np.nonzero(there)
+    present_in = np.stack([there(one) for one in whole], axis=1)
+    rows, which = np.nonzero(present_in)
     values = pa.concat_arrays(whole).take(pa.array(which * count + rows))
-    counts = there.sum(axis=1)
+    counts = present_in.sum(axis=1)
     offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int32))
-    return pa.ListArray.from_arrays(offsets, values, mask=pa.array(counts == 0))
+    return make_lists(offsets, values, mask=pa.array(counts == 0))
 
 
 def _common(arrays: list[Column]) -> list[Column]:
     """Bring structs to one type: the attributes of all of them."""
     if not pa.types.is_struct(arrays[0].type) or all(one.type.equals(arrays[0].type) for one in arrays):
         return arrays
-    kind = arrays[0].type
+    kind: Any = arrays[0].type
     for one in arrays[1:]:
         kind = merge_types(kind, one.type, "")
     return [_widened(one, kind) for one in arrays]

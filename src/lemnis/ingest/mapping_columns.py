@@ -9,13 +9,14 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute as _compute
 
+pc: Any = _compute  # its stubs cannot follow what its functions make of arrays
 TEXT = pa.string()
 TEXTS = pa.list_(pa.string())
 _BETWEEN = "\x1f"
 
-Column: TypeAlias = Any  # a pyarrow.Array: its stubs cannot follow compute functions
+Column: TypeAlias = Any  # a pyarrow.Array
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
@@ -78,15 +79,22 @@ class RawColumns:
         column = self._table.column(number)
         if column.null_count == len(column):
             return None
-        taken: Any = column if self._rows is None else column.take(pa.array(self._rows))
+        whole: Any = column
+        taken = whole if self._rows is None else whole.take(pa.array(self._rows))
         made = text(flat(taken))
         return None if made.null_count == len(made) and len(made) else made
+
+
+def make_lists(offsets: Any, values: Column, mask: Column | None = None) -> Column:
+    """Make lists of values: row n has those from offset n to n+1; ``mask`` says which are null."""
+    make: Any = pa.ListArray
+    return make.from_arrays(offsets, values, mask=mask)
 
 
 def flat(column: Any) -> Column:
     """Return a column in one piece."""
     if not isinstance(column, pa.ChunkedArray):
-        return column  # type: ignore[no-any-return]
+        return column
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [pa.nulls(0)])
 
 
@@ -96,12 +104,12 @@ def text(column: Any) -> Column:
     if types.is_dictionary(kind):
         return text(column.cast(kind.value_type))
     if types.is_string(kind) or kind.equals(TEXTS):
-        return column  # type: ignore[no-any-return]
+        return column
     if types.is_list(kind) or types.is_large_list(kind):
-        return column.cast(TEXTS)  # type: ignore[no-any-return]
+        return column.cast(TEXTS)
     if types.is_floating(kind):
         return pa.array([None if value is None else _number(value) for value in column.to_pylist()], TEXT)
-    return column.cast(TEXT)  # type: ignore[no-any-return]
+    return column.cast(TEXT)
 
 
 def _number(value: float) -> str:
@@ -118,17 +126,24 @@ def distinct(column: Column) -> Distinct:
     return Distinct(codes, encoded.dictionary)
 
 
+def there(column: Column) -> Mask:
+    """Say for each row whether it has a value."""
+    mask: Mask = column.is_valid().to_numpy(zero_copy_only=False)
+    return mask
+
+
+def true(column: Column) -> Mask:
+    """Say for each row of a boolean column whether it is true; null is not."""
+    mask: Mask = pc.fill_null(column, False).to_numpy(zero_copy_only=False)
+    return mask
+
+
 def equal_texts(column: Column, other: Column) -> Mask:
     """Say for each row whether both columns hold the same text (null is equal to nothing)."""
-    if column is other and not pa.types.is_list(column.type):
-        return column.is_valid().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
     if pa.types.is_list(column.type) or pa.types.is_list(other.type):
         same = column is other or column.equals(other)
-        there: Mask = column.is_valid().to_numpy(zero_copy_only=False)
-        return there if same else np.zeros(len(column), dtype=bool)
-    return pc.fill_null(pc.equal(column, text(other)), False).to_numpy(  # type: ignore[no-any-return]
-        zero_copy_only=False
-    )
+        return there(column) if same else np.zeros(len(column), dtype=bool)
+    return there(column) if column is other else true(pc.equal(column, text(other)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +170,8 @@ def groups(columns: Columns, fields: Iterable[str]) -> Groups:
 
 def _dense(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     encoded: Any = pa.array(codes).dictionary_encode()
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
+    dense: npt.NDArray[np.int64] = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return dense
 
 
 def _first(codes: npt.NDArray[np.int64]) -> Rows:

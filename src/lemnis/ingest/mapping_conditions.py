@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lemnis.content.schemas.source import Condition, Scalar, Test
-from lemnis.ingest.mapping_columns import TEXT, Column, Columns, Mask
+from lemnis.ingest.mapping_columns import TEXT, Column, Columns, Mask, pc, there, true
 
 
 def fields(condition: Condition) -> Iterator[str]:
@@ -47,9 +46,8 @@ def _field(test: Test, column: Column | None, count: int, *, ignore_case: bool) 
         return np.full(count, test.exists is False)
     if not pa.types.is_list(column.type):
         return _test(test, column, ignore_case=ignore_case)
-    there = column.is_valid().to_numpy(zero_copy_only=False)
     if test.exists is not None and test == Test(exists=test.exists):
-        return there == test.exists  # type: ignore[no-any-return]
+        return there(column) if test.exists else ~there(column)
     fits = np.flatnonzero(_test(test, pc.list_flatten(column), ignore_case=ignore_case))
     mask = np.zeros(count, dtype=bool)
     mask[np.asarray(pc.list_parent_indices(column))[fits]] = True
@@ -57,20 +55,19 @@ def _field(test: Test, column: Column | None, count: int, *, ignore_case: bool) 
 
 
 def _test(test: Test, column: Any, *, ignore_case: bool) -> Mask:
-    there: Mask = column.is_valid().to_numpy(zero_copy_only=False)
     if test.exists is False:
-        return ~there
-    mask = there.copy()
+        return ~there(column)
+    mask = there(column).copy()
     for values in (test.equals, test.in_):
         if values is not None:
-            mask &= _numpy(_equal(column, values, ignore_case=ignore_case))
+            mask &= true(_equal(column, values, ignore_case=ignore_case))
     checks: tuple[tuple[Sequence[Scalar] | None, Any], ...] = (
         (test.startswith, pc.starts_with), (test.endswith, pc.ends_with),
         (test.contains, pc.match_substring), (test.matches, pc.match_substring_regex),
     )  # fmt: skip
     for given, function in checks:
         if given is not None:
-            hits = [_numpy(function(column, spell(value), ignore_case=ignore_case)) for value in given]
+            hits = [true(function(column, spell(value), ignore_case=ignore_case)) for value in given]
             mask &= np.logical_or.reduce(hits)
     return mask
 
@@ -80,7 +77,3 @@ def _equal(column: Any, values: Sequence[Scalar], *, ignore_case: bool) -> Any:
     if ignore_case:
         column, texts = pc.utf8_lower(column), [text.lower() for text in texts]
     return pc.is_in(column, value_set=pa.array(texts, TEXT))
-
-
-def _numpy(mask: Any) -> Mask:
-    return pc.fill_null(mask, False).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lemnis.content.schemas.source import Line, Scalar, TimeLine
-from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Columns, Mask, distinct
+from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Columns, Mask, distinct, make_lists, pc
 from lemnis.ingest.mapping_conditions import spell
 from lemnis.ingest.mapping_times import instants
 from lemnis.ingest.mapping_values import convert, extract, named
@@ -55,7 +54,7 @@ def evaluate(lines: Sequence[Line], columns: Columns, kind: pa.DataType, context
 def _or(one: Mask | None, other: Mask | None) -> Mask | None:
     if one is None or other is None:
         return other if one is None else one
-    return one | other  # type: ignore[no-any-return]
+    return one | other
 
 
 def _nested(kind: pa.DataType) -> bool:
@@ -68,7 +67,7 @@ def _either(one: Column, other: Column) -> Column:
     places = np.where(
         one.is_valid().to_numpy(zero_copy_only=False), np.arange(count), np.arange(count) + count
     )
-    return pa.concat_arrays([one, other]).take(pa.array(places))  # type: ignore[no-any-return]
+    return pa.concat_arrays([one, other]).take(pa.array(places))
 
 
 def _line(line: Line, columns: Columns, kind: pa.DataType, context: Context) -> Values | None:
@@ -123,7 +122,7 @@ def as_list(column: Column) -> Column:
     if pa.types.is_list(column.type):
         return column
     offsets = np.arange(len(column) + 1, dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), column, mask=column.is_null())
+    return make_lists(pa.array(offsets), column, mask=column.is_null())
 
 
 def as_text(column: Column) -> Column:
@@ -165,7 +164,7 @@ def _transform(line: Line, given: Any, kind: pa.DataType, context: Context) -> V
 def _rewrap(lists: Any, values: Column) -> Column:
     counts = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
     offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int32))
-    return pa.ListArray.from_arrays(offsets, values, mask=lists.is_null())
+    return make_lists(offsets, values, mask=lists.is_null())
 
 
 def _any_of(lists: Any, bad: Mask | None) -> Mask | None:
@@ -178,9 +177,9 @@ def _any_of(lists: Any, bad: Mask | None) -> Mask | None:
 
 def _or_default(array: Any, default: Any) -> Column:
     if array.null_count == 0:
-        return array  # type: ignore[no-any-return]
+        return array
     if not _nested(array.type):
-        return array.fill_null(default[0])  # type: ignore[no-any-return]
+        return array.fill_null(default[0])
     return _either(array, default.take(pa.array(np.zeros(len(array), dtype=np.int64))))
 
 
@@ -219,24 +218,24 @@ def _mapped(values: Any, table: Any, kind: pa.DataType) -> Column:
     keys, items = pa.array(list(table), TEXT), [*table.values()]
     places = pc.index_in(values.cast(TEXT), value_set=keys)
     scalar = kind.value_type if pa.types.is_list(kind) else kind
-    return pa.array([_scalar(item, scalar) for item in items], scalar).take(places)  # type: ignore[no-any-return]
+    return pa.array([_scalar(item, scalar) for item in items], scalar).take(places)
 
 
 def _to(values: Any, kind: pa.DataType) -> Column:
     if values.type.equals(kind):
-        return values  # type: ignore[no-any-return]
+        return values
     if pa.types.is_list(kind) and not pa.types.is_list(values.type):
         return as_list(_to(values, kind.value_type))
     if pa.types.is_list(values.type) and not pa.types.is_list(kind):
         return _to(as_text(values.cast(TEXTS)), kind)
-    return values.cast(kind)  # type: ignore[no-any-return]
+    return values.cast(kind)
 
 
 def constant(value: Scalar | tuple[Scalar, ...], count: int, kind: pa.DataType) -> Column:
     """Return the same value in every row."""
     if pa.types.is_list(kind):
         items = value if isinstance(value, tuple) else (value,)
-        scalar = pa.scalar([_scalar(item, kind.value_type) for item in items], kind)
+        scalar: Any = pa.scalar([_scalar(item, kind.value_type) for item in items], kind)
     else:
         scalar = pa.scalar(_scalar(value, kind), kind)
     return pa.repeat(scalar, count)

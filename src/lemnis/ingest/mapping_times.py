@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lemnis.ingest.mapping_columns import Column
+from lemnis.ingest.mapping_columns import Column, pc
 
 _DAY = r"^[0-9]{4}-[0-1][0-9]-[0-3][0-9]"
 _ISO_ZONE = _DAY + r"[T ][0-2][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})$"
@@ -43,8 +42,8 @@ def _iso(texts: Any) -> Column:
     read: Any = pc.coalesce(zone, plain)
     left = pc.and_(pc.is_null(read), pc.is_valid(texts))
     if not pc.any(left).as_py():
-        return read  # type: ignore[no-any-return]
-    return pc.replace_with_mask(read, left, _each(texts.filter(left), _iso_text))  # type: ignore[no-any-return]
+        return read
+    return pc.replace_with_mask(read, left, _each(texts.filter(left), _iso_text))
 
 
 def _iso_text(text: str) -> int | None:
@@ -82,16 +81,14 @@ def _where(texts: Any, pattern: str, read: Callable[[Any], Column]) -> Column:
     fits: Any = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
     if not pc.any(fits).as_py():
         return pa.nulls(len(texts), INT64)
-    return pc.replace_with_mask(  # type: ignore[no-any-return]
-        pa.nulls(len(texts), INT64), fits, read(texts.filter(fits))
-    )
+    return pc.replace_with_mask(pa.nulls(len(texts), INT64), fits, read(texts.filter(fits)))
 
 
 def _each(texts: Any, read: Callable[[str], int | None]) -> Column:
     """Read odd texts one by one, each distinct one once."""
     encoded = texts.dictionary_encode()
     values = pa.array([read(value) for value in encoded.dictionary.to_pylist()], INT64)
-    return values.take(encoded.indices)  # type: ignore[no-any-return]
+    return values.take(encoded.indices)
 
 
 def _whole(divisor: int, factor: int = 1, shift: int = 0) -> Callable[[Any], Column]:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json
 
-from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Mask
+from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Mask, make_lists, pc
 
+_read_json: Any = pa.json.read_json
 _CONTROL = "[\x00-\x1f\x7f]"
 
 
@@ -31,7 +31,7 @@ def write(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | Non
     start = pa.repeat(pa.scalar("", TEXT), count)  # joining drops rows in which all is null
     inner = pc.binary_join_element_wise(start, *pieces, ",", null_handling="skip")
     whole = pc.binary_join_element_wise(pc.binary_replace_slice(inner, 0, 1, "{"), "}", "")
-    return pc.if_else(pc.equal(inner, ""), pa.scalar(None, TEXT), whole)  # type: ignore[no-any-return]
+    return pc.if_else(pc.equal(inner, ""), pa.scalar(None, TEXT), whole)
 
 
 def _quoted(texts: Any) -> Any:
@@ -49,7 +49,7 @@ def _list(lists: Any) -> Any:
     inner = _quoted(lists.flatten().fill_null(""))
     counts = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
     offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int32))
-    joined = pc.binary_join(pa.ListArray.from_arrays(offsets, inner), ",")
+    joined = pc.binary_join(make_lists(offsets, inner), ",")
     whole = pc.binary_join_element_wise("[", joined, "]", "")
     return pc.if_else(lists.is_valid(), whole, pa.scalar(None, TEXT))
 
@@ -68,7 +68,7 @@ def read(texts: Column) -> dict[str, Column]:
 
 
 def _parse(texts: Any) -> dict[str, Column]:
-    joined = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts), "\n")
+    joined = pc.binary_join(make_lists(pa.array([0, len(texts)], pa.int32()), texts), "\n")
     data = joined[0].as_buffer()
     longest = int(pc.max(pc.binary_length(texts)).as_py())
     options = pa.json.ReadOptions(block_size=max(1 << 20, 2 * longest + 64))
@@ -76,7 +76,7 @@ def _parse(texts: Any) -> dict[str, Column]:
     for _ in range(2):  # once more if a text was taken for a time
         given = pa.json.ParseOptions(explicit_schema=pa.schema(list(schema.items()))) if schema else None
         try:
-            table = pa.json.read_json(pa.BufferReader(data), read_options=options, parse_options=given)
+            table = _read_json(pa.BufferReader(data), read_options=options, parse_options=given)
         except pa.ArrowInvalid:  # a field that is a text here and a list there
             break
         schema = {name: _wanted(table.schema.field(name).type) for name in table.column_names}

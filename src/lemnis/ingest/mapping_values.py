@@ -10,9 +10,8 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column
+from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, pc
 
 INT64 = pa.int64()
 _INTEGER = r"^(-?[0-9]{1,18}|-?[1-8][0-9]{18}|0[xX][0-9a-fA-F]{1,15})$"
@@ -36,7 +35,7 @@ def convert(texts: Column, conversion: str) -> Column:
 def _where(texts: Any, pattern: str, kind: pa.DataType, *, prefix: str = "") -> Column:
     good: Any = pc.match_substring_regex(texts, pattern)
     kept = pc.if_else(good, texts, None)
-    return (pc.binary_join_element_wise(prefix, kept, "") if prefix else kept).cast(kind)  # type: ignore[no-any-return]
+    return (pc.binary_join_element_wise(prefix, kept, "") if prefix else kept).cast(kind)
 
 
 def integer(texts: Any) -> Column:
@@ -56,7 +55,7 @@ def _boolean(texts: Any) -> Column:
     low = pc.utf8_lower(texts)
     true = pc.is_in(low, value_set=pa.array(_TRUE, TEXT))
     false = pc.is_in(low, value_set=pa.array(_FALSE, TEXT))
-    return pc.if_else(pc.or_(true, false), true, pa.scalar(None, pa.bool_()))  # type: ignore[no-any-return]
+    return pc.if_else(pc.or_(true, false), true, pa.scalar(None, pa.bool_()))
 
 
 @lru_cache(maxsize=65_536)
@@ -109,7 +108,7 @@ def _part(pattern: str) -> Callable[[Any], Column]:
 
 def extract(texts: Any, pattern: str) -> Column:
     """Return what the group ``value`` of a pattern holds; null where the pattern does not match."""
-    return pc.struct_field(pc.extract_regex(texts, pattern=pattern), "value")  # type: ignore[no-any-return]
+    return pc.struct_field(pc.extract_regex(texts, pattern=pattern), "value")
 
 
 @lru_cache(maxsize=1024)
