@@ -92,6 +92,14 @@ class Stage:
             raise StoryError(f"lemnis {arguments[0]} exited {code}: {words}")
         return [orjson.loads(line) for line in out.getvalue().splitlines() if line.strip()]
 
+    def display(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> None:
+        """Run a command that only shows something, and let people see what it shows."""
+        from lemnis.interfaces.cli import run  # noqa: PLC0415 - the command line imports this package
+
+        if not self.teller.quiet:
+            self.teller.command(shlex.join(["lemnis", *(_short(a, self.folder) for a in arguments)]))
+            self.need(run([*arguments]) in expect, f"lemnis {arguments[0]} failed")
+
     def program(self, *arguments: str) -> str:
         """Run another program and return what it printed; raises StoryError when it fails."""
         self.teller.command(shlex.join(_short(a, self.folder) for a in arguments))
