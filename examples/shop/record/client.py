@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import http.client
 import json
 from dataclasses import dataclass
@@ -47,12 +47,12 @@ class Cloud:
         self, service: str, method: str, path: str, body: bytes, more: dict[str, str]
     ) -> tuple[int, bytes]:
         host = f"{service}.{plan.REGION}.cloud.example"
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        now = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
         headers = sigv4.sign(
-            key=self.key, secret=self.secret, token=self.token, method=method, host=host, path=path, body=body,
-            date=now, region=plan.REGION, service=service,
+            key=self.key, secret=self.secret, token=self.token, method=method, host=host, path=path,
+            body=body,            date=now, region=plan.REGION, service=service,
         )  # fmt: skip
-        connection = http.client.HTTPConnection(plan.API, 80, timeout=10, source_address=(self.source, 0))
+        connection = http.client.HTTPConnection(plan.API, timeout=10, source_address=(self.source, 0))
         try:
             connection.request(method, path, body, {**headers, **more, "User-Agent": self.agent})
             answer = connection.getresponse()

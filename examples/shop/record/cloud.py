@@ -1,4 +1,4 @@
-"""The simulated cloud: an instance metadata service, and an API that logs each call it gets as CloudTrail does.
+"""The simulated cloud: an instance metadata service, and an API that logs each call as CloudTrail does.
 
 Calls are really made: the address is the socket's, the caller is whose key signed the request (AWS Signature
 Version 4, verified), and whether it may is decided by the policies below, before anything is written.
@@ -8,7 +8,7 @@ Version 4, verified), and whether it may is decided by the policies below, befor
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import sys
 import threading
@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 import plan
 import sigv4
 
-STARTED = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+STARTED = dt.datetime.now(dt.UTC).replace(microsecond=0)
 TOKEN = "EXAMPLETOKEN" * 6
 READS = ("Get", "List", "Describe", "Head", "BatchGet", "BatchCheck")
 
@@ -59,7 +59,7 @@ def _user(name: str, key: str) -> dict[str, Any]:
     }
 
 
-def _iso(at: datetime.datetime) -> str:
+def _iso(at: dt.datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -117,10 +117,10 @@ class Metadata(BaseHTTPRequestHandler):
 
     server_version, sys_version = "EC2ws", ""
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+    def do_GET(self) -> None:
         """Answer with a value or a list of names."""
         roles = "/latest/meta-data/iam/security-credentials/"
-        expires = STARTED + datetime.timedelta(hours=6)
+        expires = STARTED + dt.timedelta(hours=6)
         text = {
             "/latest/meta-data/": "hostname\niam/\ninstance-id\nlocal-ipv4",
             "/latest/meta-data/instance-id": plan.INSTANCE,
@@ -156,15 +156,15 @@ class Api(BaseHTTPRequestHandler):
     trail: Trail
     objects: dict[str, bytes]
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+    def do_GET(self) -> None:
         """Answer a call."""
         self._call()
 
-    def do_PUT(self) -> None:  # noqa: N802 - the base class's name
+    def do_PUT(self) -> None:
         """Answer a call."""
         self._call()
 
-    def do_POST(self) -> None:  # noqa: N802 - the base class's name
+    def do_POST(self) -> None:
         """Answer a call."""
         self._call()
 
@@ -202,16 +202,16 @@ class Api(BaseHTTPRequestHandler):
         data = service == "s3" and action in {"PutObject", "GetObject"}
         denied = {
             "errorCode": "AccessDenied",
-            "errorMessage": f"User: {identity['arn']} is not authorized to perform: {service}:{action} because "
-            f"no identity-based policy allows the {service}:{action} action",
+            "errorMessage": f"User: {identity['arn']} is not authorized to perform: {service}:{action} "
+            f"because no identity-based policy allows the {service}:{action} action",
         }
         return {
             "eventVersion": "1.11",
             "userIdentity": identity,
-            "eventTime": _iso(datetime.datetime.now(datetime.UTC)),
+            "eventTime": _iso(dt.datetime.now(dt.UTC)),
             "eventSource": f"{service}.amazonaws.com",
             "eventName": action,
-            "awsRegion": plan.REGION if service not in {"iam"} else "us-east-1",
+            "awsRegion": plan.REGION if service != "iam" else "us-east-1",
             "sourceIPAddress": self.client_address[0],
             "userAgent": self.headers.get("User-Agent", "-"),
             **({} if may else denied),
@@ -226,9 +226,7 @@ class Api(BaseHTTPRequestHandler):
             "eventCategory": "Data" if data else "Management",
         }
 
-    def _result(
-        self, identity: dict[str, Any], service: str, action: str, path: str, body: bytes
-    ) -> bytes:
+    def _result(self, identity: dict[str, Any], service: str, action: str, path: str, body: bytes) -> bytes:
         if service == "s3" and action == "PutObject":
             self.objects[path] = body
         if service == "s3" and action == "GetObject":
@@ -249,7 +247,9 @@ def _action(
     """Return the operation's name and its parameters."""
     if service == "s3":
         parts = [part for part in path.split("/") if part]
-        names = dict(zip(("bucketName", "key"), [parts[0], "/".join(parts[1:])] if parts else [], strict=False))
+        names = dict(
+            zip(("bucketName", "key"), [parts[0], "/".join(parts[1:])] if parts else [], strict=False)
+        )
         return S3_CALLS.get((method, min(len(parts), 2)), "Unknown"), {k: v for k, v in names.items() if v}
     if "x-amz-target" in headers:
         return headers["x-amz-target"].rpartition(".")[2], json.loads(body or b"{}")

@@ -4,7 +4,7 @@ Run by record.py in the node's network, mount and UTS namespaces:
 
     python3 node.py WORK
 
-``WORK/images`` holds the releases, ``WORK/keys`` the operators' public keys; logs are written to ``WORK/log``.
+``WORK/images`` holds the releases, ``WORK/keys`` the operators' public keys; logs go to ``WORK/log``.
 Commands come line by line on standard input: ``deploy NAME`` and ``stop``; each is answered by ``done``.
 """
 
@@ -166,7 +166,7 @@ def _build(work: Path) -> None:
     for name, target in LINKS.items():
         (ROOT / name).symlink_to(target)
     for name in ("usr", "etc", "dev/pts", "dev/shm", "proc", "sys", "run/sshd", "root", "home", "old",
-                 "var/log", "var/run", "var/lib/images", "var/spool/cron/crontabs", "opt/record"):  # fmt: skip
+                 "var/log", "var/run", "var/lib/images", "var/spool/cron/crontabs"):  # fmt: skip
         (ROOT / name).mkdir(parents=True)
     (ROOT / "tmp").mkdir()
     (ROOT / "tmp").chmod(0o1777)
@@ -175,7 +175,15 @@ def _build(work: Path) -> None:
     _run("mount", "-t", "proc", "proc", str(ROOT / "proc"))
     _run("mount", "-t", "sysfs", "sysfs", str(ROOT / "sys"))
     _run("mount", "-t", "cgroup2", "cgroup2", str(ROOT / "sys/fs/cgroup"))
-    _run("mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666,mode=620,gid=5", "devpts", str(ROOT / "dev/pts"))
+    _run(
+        "mount",
+        "-t",
+        "devpts",
+        "-o",
+        "newinstance,ptmxmode=0666,mode=620,gid=5",
+        "devpts",
+        str(ROOT / "dev/pts"),
+    )
     (ROOT / "dev/ptmx").symlink_to("pts/ptmx")
     (ROOT / "dev/fd").symlink_to("/proc/self/fd")
     for name in DEVICES:
@@ -202,7 +210,9 @@ def _etc(etc: Path, work: Path) -> None:
     _write(etc / "passwd", "\n".join(passwd) + "\n")
     _write(etc / "group", "root:x:0:\nadm:x:4:\ntty:x:5:\ncrontab:x:101:\nnogroup:x:65534:\n"
            + "".join(f"{name}:x:{uid}:\n" for name, uid in people.items()))  # fmt: skip
-    _write(etc / "shadow", "".join(f"{name}:*:20000:0:99999:7:::\n" for name in ("root", "sshd", *people)), 0o640)
+    _write(
+        etc / "shadow", "".join(f"{name}:*:20000:0:99999:7:::\n" for name in ("root", "sshd", *people)), 0o640
+    )
     _write(etc / "nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\n")
     _write(etc / "hosts", f"127.0.0.1 localhost\n{plan.NODE_ADDRESS} {plan.NODE}\n")
     _write(etc / "hostname", plan.NODE + "\n")
@@ -237,13 +247,9 @@ def _enter() -> None:
 
 def _start_daemons(started: list[subprocess.Popen[bytes]]) -> None:
     """Start the system log, sshd, cron and the audit daemon, each in the foreground, and load the rules."""
-    for command in (
-        ["rsyslogd", "-n", "-i", "NONE"],
-        ["auditd", "-n", "-s", "enable"],
-        ["/usr/sbin/sshd", "-D"],
-        ["cron", "-f"],
-    ):
-        started.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+    for command in ("rsyslogd -n -i NONE", "auditd -n -s enable", "/usr/sbin/sshd -D", "cron -f"):
+        one = subprocess.Popen(command.split(), stdin=subprocess.DEVNULL)
+        started.append(one)
     _reachable((plan.NODE_ADDRESS, 22))
     time.sleep(1)
     calls = ("-a", "always,exit", "-F", "arch=b64")

@@ -1,19 +1,20 @@
-"""Record the telemetry of a real attack on the example shop, in one command, as root on Linux:
+"""Record the telemetry of a real attack on the example shop, in one command, as root on Linux.
 
-    sudo /usr/bin/python3 examples/shop/record/record.py [--seconds 840] [--rate 17] [--output DIR]
+    sudo /usr/bin/python3 examples/shop/record/record.py [--seconds 780] [--rate 20] [--output DIR]
 
 See README.md beside this file for what it needs and what it does to the machine (and undoes).
-"""  # noqa: D400, D415
+"""
 
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,14 +22,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cluster
 import plan
 
 HERE = Path(__file__).resolve().parent
 VERSION = "1"
 CLOUD, NODE, OUTSIDE = "shop-cloud", "shop-node", "shop-outside"
 BEFORE, RELEASE = "11-labels", "17-release"
-NEEDED = ("ip", "nft", "crun", "auditd", "auditctl", "rsyslogd", "sshd", "cron", "sshpass", "ssh-keygen", "zstd",
-          "git", "curl", "pivot_root", "unshare")  # fmt: skip
+NEEDED = ("ip", "nft", "crun", "auditd", "auditctl", "rsyslogd", "sshd", "cron", "sshpass", "ssh-keygen",
+          "zstd", "git", "curl", "pivot_root", "unshare")  # fmt: skip
 # What may never stand in a recording: traces of the machine it was made on.
 TRACES = re.compile(rb"/work/|/root/\.|\.cargo|/tmp/[a-z]|/run/shop-node|/home/(?!priya|tomasz|health)")
 FILES = {  # source: (what the recorder wrote, the recording's name)
@@ -43,21 +45,24 @@ FILES = {  # source: (what the recorder wrote, the recording's name)
 def main() -> int:
     """Check, prepare, record, pack."""
     parser = argparse.ArgumentParser(description="Record a real attack on the example shop.")
-    parser.add_argument("--seconds", type=float, default=840)
-    parser.add_argument("--rate", type=float, default=17, help="web requests a second")
+    parser.add_argument("--seconds", type=float, default=780)
+    parser.add_argument("--rate", type=float, default=20, help="web requests a second")
     parser.add_argument("--output", type=Path, default=HERE.parent / "recording")
+    parser.add_argument("--cluster", type=Path, default=HERE.parent / "cluster.json")
     arguments = parser.parse_args()
     missing = [program for program in NEEDED if shutil.which(program) is None]
     if os.geteuid() != 0 or missing:
         print(f"needs root and: {' '.join(missing) or 'nothing else'}; see README.md", file=sys.stderr)
         return 3
     os.umask(0o022)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # clean up, whoever ends it
     work = Path(tempfile.mkdtemp(prefix="shop-recording-", dir="/run"))
     try:
         made = _prepare(work)
         _networks()
         facts = _record(work, made, arguments.seconds, arguments.rate)
         _pack(work, made, facts, arguments.output)
+        cluster.write(arguments.output, arguments.cluster)
     finally:
         _remove_networks()
         shutil.rmtree(work, ignore_errors=True)
@@ -195,18 +200,22 @@ def _pack(work: Path, made: dict[str, Any], facts: dict[str, Any], output: Path)
         if source == "linux_audit":
             content = content[slice(*facts["audit"])]
         if found := TRACES.search(content):
-            raise RuntimeError(f"{log} has a trace of this machine: {content[found.start() : found.end() + 60]!r}")
+            raise RuntimeError(
+                f"{log} has a trace of this machine: {content[found.start() : found.end() + 60]!r}"
+            )
         packed = output / f"{name}.zst"
         subprocess.run(["zstd", "-q", "-19", "-o", str(packed)], input=content, check=True)
-        files.append({
-            "source": source,
-            "file": packed.name,
-            "lines": content.count(b"\n"),
-            "events": _events(source, content),
-            "bytes": len(content),
-            "sha256": hashlib.sha256(packed.read_bytes()).hexdigest(),
-            "sha256_unpacked": hashlib.sha256(content).hexdigest(),
-        })
+        files.append(
+            {
+                "source": source,
+                "file": packed.name,
+                "lines": content.count(b"\n"),
+                "events": _events(source, content),
+                "bytes": len(content),
+                "sha256": hashlib.sha256(packed.read_bytes()).hexdigest(),
+                "sha256_unpacked": hashlib.sha256(content).hexdigest(),
+            }
+        )
         _tell(f"{source}: {files[-1]['events']} events, {packed.stat().st_size} bytes packed")
     manifest = {
         "recorder": VERSION,
@@ -279,11 +288,11 @@ def _run(*command: str) -> None:
 
 
 def _iso(ms: int) -> str:
-    return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).isoformat(timespec="milliseconds")
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).isoformat(timespec="milliseconds")
 
 
 def _tell(text: str) -> None:
-    print(f"{datetime.datetime.now(datetime.UTC):%H:%M:%S} {text}", file=sys.stderr)
+    print(f"{dt.datetime.now(dt.UTC):%H:%M:%S} {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

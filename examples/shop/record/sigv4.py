@@ -31,12 +31,14 @@ def signature(
     lines = [f"{name}:{headers.get(name, '').strip()}" for name in names.split(";")]
     request = "\n".join([method, path, query, *lines, "", names, digest])
     scope = f"{day}/{region}/{service}/aws4_request"
-    text = "\n".join([
-        "AWS4-HMAC-SHA256",
-        headers["x-amz-date"],
-        scope,
-        hashlib.sha256(request.encode()).hexdigest(),
-    ])
+    text = "\n".join(
+        [
+            "AWS4-HMAC-SHA256",
+            headers["x-amz-date"],
+            scope,
+            hashlib.sha256(request.encode()).hexdigest(),
+        ]
+    )
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")

@@ -21,21 +21,33 @@ import plan
 from client import Cloud
 
 SHOPPERS = 8  # threads
+_APPLE = "AppleWebKit/537.36 (KHTML, like Gecko)"
+_SAFARI = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
 AGENTS = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",
+    f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {_APPLE} Chrome/141.0.0.0 Safari/537.36",
+    f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_SAFARI} Version/18.5 Safari/605.1.15",
     "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+    f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) {_SAFARI} Version/18.5 Mobile Safari/604.1",
     "Mozilla/5.0 (Android 15; Mobile; rv:143.0) Gecko/143.0 Firefox/143.0",
 )
 CRAWLER = "ExampleCrawler/1.2 (+https://crawler.example/bot)"
 FIRST = ("Anna", "Ben", "Çelik", "Dora", "Émile", "Femke", "Günter", "Hanna", "Ivo", "Jana", "Kofi", "Lea")
-LAST = ("Smith", "Meyer", "Nguyen", "Kowalska", "Rossi", "van Dijk", "Okafor", "Söderberg", "Garcia-Lopez", "Novak")
-STREETS = ("Long Street", "Am Markt", "Rue de la Gare", "Hauptstraße", "Mill Lane", "St. Mary Road", "Via Roma")
+LAST = ("Smith", "Meyer", "Nguyen", "Kowalska", "Rossi", "van Dijk", "Okafor", "Söderberg", "Garcia-Lopez")
+STREETS = (
+    "Long Street",
+    "Am Markt",
+    "Rue de la Gare",
+    "Hauptstraße",
+    "Mill Lane",
+    "St. Mary Road",
+    "Via Roma",
+)
 TOWNS = ("Springfield", "Musterstadt", "Villeneuve", "Northport", "Bad Beispiel", "Westhaven")
-WORDS = ("teapot", "lamp", "notebook", "wool blanket", "ink", "coffee", "bread knife", "candle", "umbrella")
+WORDS = ("teapot", "lamp", "notebook", "wool blanket", "ink", "coffee", "bread knife", "umbrella")
 ERRANDS = ("uptime", "df -h /", "ls /var/log", "tail -n 3 /var/log/syslog", "free -m", "ps -e", "date",
            "du -sh /var/log", "cat /etc/hosts", "ss -tln", "head -n 5 /etc/passwd")  # fmt: skip
+SSH = ("ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+       "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")  # fmt: skip
 TYPED = "uptime\nid\nls -l /var/log\ngetent passwd health\nexit\n"
 READS = (
     ("iam", "GetRole", {"RoleName": plan.ROLE}), ("iam", "ListRolePolicies", {"RoleName": plan.ROLE}),
@@ -67,7 +79,7 @@ def shop(number: int, pace: Pace) -> None:
         address, agent = choose.choice(plan.SHOPPERS), choose.choice(AGENTS)
         if choose.random() < 0.05:  # noqa: PLR2004
             agent = CRAWLER
-        connection = http.client.HTTPConnection(plan.SHOP_PUBLIC, 80, timeout=15, source_address=(address, 0))
+        connection = http.client.HTTPConnection(plan.SHOP_PUBLIC, timeout=15, source_address=(address, 0))
         referer = "-"
         try:
             for method, path, form in _visit(choose, crawler=agent == CRAWLER):
@@ -105,11 +117,13 @@ def _visit(choose: random.Random, *, crawler: bool) -> Iterator[tuple[str, str, 
     if choose.random() < 0.3:  # noqa: PLR2004
         return
     for _ in range(choose.randrange(1, 3)):
-        form = urlencode({"customer": customer, "number": choose.randrange(1001, 1021), "pieces": choose.randrange(1, 4)})
+        article, pieces = choose.randrange(1001, 1021), choose.randrange(1, 4)
+        form = urlencode({"customer": customer, "number": article, "pieces": pieces})
         yield "POST", "/basket/put", form
     yield "GET", f"/basket?customer={customer}", ""
     if choose.random() < 0.55:  # noqa: PLR2004
-        yield "GET", "/labels/preview?" + urlencode({"text": _address(choose)}, quote_via=choose.choice((quote, _plus))), ""
+        text = urlencode({"text": _address(choose)}, quote_via=choose.choice((quote, _plus)))
+        yield "GET", f"/labels/preview?{text}", ""
     if choose.random() < 0.6:  # noqa: PLR2004
         yield "POST", "/order/place", urlencode({"customer": customer})
 
@@ -131,8 +145,7 @@ def operate(work: Path, until: float) -> None:
     while time.monotonic() < until:
         count += 1
         name = choose.choice(tuple(plan.OPERATORS))
-        command = ["ssh", "-F", "none", "-i", str(work / "keys" / name), "-b", plan.OFFICE, "-o", "BatchMode=yes",
-                   "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]  # fmt: skip
+        command = [*SSH, "-i", str(work / "keys" / name), "-b", plan.OFFICE]
         if count % 9 == 0:
             subprocess.run([*command, "-tt", f"{name}@{plan.SHOP_PUBLIC}"], input=TYPED.encode(), check=False,
                            capture_output=True, timeout=60)  # fmt: skip
@@ -148,7 +161,9 @@ def administer(until: float) -> None:
     choose = random.Random(2)  # noqa: S311 - nothing secret
     token = "EXAMPLETOKEN" * 6
     terraform = Cloud(plan.TERRAFORM_KEY, token, plan.RUNNER, "APN/1.0 HashiCorp/1.0 Terraform/1.13.3")
-    release = Cloud(plan.DEPLOY_KEY, token, plan.RUNNER, "aws-cli/2.31.7 md/awscrt#0.27.6 exec-env/GitHubActions")
+    release = Cloud(
+        plan.DEPLOY_KEY, token, plan.RUNNER, "aws-cli/2.31.7 md/awscrt#0.27.6 exec-env/GitHubActions"
+    )
     while time.monotonic() < until:
         terraform.call("sts", "GetCallerIdentity")
         for service, action, parameters in READS:
