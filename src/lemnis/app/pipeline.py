@@ -81,7 +81,7 @@ def gate(
     )
     rules = policies.load(content)
     made = decide(
-        rules, document, stage, policies.exceptions(content, rules), workspace.clock.now(),
+        rules, document, stage, policies.exceptions(content), workspace.clock.now(),
         content_digest=content.digest,
     )  # fmt: skip
     into_lake(workspace, reports[commit.id], resource=name, revision=commit.id)
@@ -107,7 +107,7 @@ def gate_image(workspace: app.Workspace, image: str, repository: Repository | No
     subject = facts.pop("subject")
     document = {"stage": "deploy", "image": {"digest": image, "name": subject}, "attestation": facts}
     made = decide(
-        rules, document, "deploy", policies.exceptions(content, rules), workspace.clock.now(),
+        rules, document, "deploy", policies.exceptions(content), workspace.clock.now(),
         content_digest=content.digest,
     )  # fmt: skip
     write_down(workspace, "deploy", f"image:{image}", made, {"attestation": facts})
@@ -125,7 +125,7 @@ def gate_history(
     parents = {p: by_id[p] for c in commits for p in c.parents if p in by_id}
     reports = scans.reports(workspace, repository, list(({c.id: c for c in commits} | parents).values()))
     rules = policies.load(content)
-    allowed = policies.exceptions(content, rules)
+    allowed = policies.exceptions(content)
     name = repository_name(workspace, repository)
     found = {}
     with Engine() as engine:

@@ -39,9 +39,9 @@ def load_one(item: Item) -> Policy:
     )
 
 
-def exceptions(library: Library, policies: Sequence[Policy] | None = None) -> tuple[Exempt, ...]:
+def exceptions(library: Library) -> tuple[Exempt, ...]:
     """Return every exception; raises ContentError for one that cannot be read or is about no policy."""
-    known = {policy.name for policy in (policies if policies is not None else load(library))}
+    known = library.items("policies")
     found = []
     for item in library.items("exceptions").values():
         one = yaml.load(item.manifest, Exemption)
