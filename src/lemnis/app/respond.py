@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lemnis import app
-from lemnis.app import incidents
 from lemnis.app.connections import Connections
 from lemnis.content import yaml
 from lemnis.content.library import Library
@@ -85,6 +84,8 @@ def plan(
     What may not or cannot be done is in the plan, refused. Raises NotFoundError for an incident or playbook
     that there is not, InputError for ``given`` inputs that do not fit.
     """
+    from lemnis.app import incidents
+
     with Connections.of(workspace) as connections:
         planned = _plan(workspace, connections, playbook, incidents.get(workspace, incident).id, given or {})
     journal = app.journal(workspace)
@@ -147,6 +148,8 @@ def find_run(workspace: app.Workspace, run: str) -> Run:
 
 def facts(workspace: app.Workspace, incident: str) -> Facts:
     """Return what playbooks know of an incident: its entities, and the workloads its processes ran in."""
+    from lemnis.app import incidents  # late: a run that goes on needs neither detection nor lake
+
     one = incidents.get(workspace, incident)
     entities = {entity for group in one.groups for entity in group.entities}
     entities |= _workloads(workspace, one.id)
@@ -155,7 +158,7 @@ def facts(workspace: app.Workspace, incident: str) -> Facts:
 
 def _workloads(workspace: app.Workspace, incident: str) -> set[Entity]:
     """Return the workloads of the containers that the incident's processes ran in, as the runtime says."""
-    from lemnis.app import scene
+    from lemnis.app import incidents, scene
 
     found = scene.look(app.lake(workspace), incidents.alerts_of(workspace, incident))
     containers = (one.container for one in found.seen)

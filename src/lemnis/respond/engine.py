@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
+from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID, WorkflowHandle
 
 from lemnis.contracts.errors import ServiceError
 
@@ -80,7 +80,11 @@ def run(run_id: str, work: Work, database_url: str) -> str:
     try:
         DBOS(config=config)
         DBOS.launch()
-        with SetWorkflowID(_attempt(run_id)):
+        name, begun = _attempt(run_id)
+        if begun:  # launching has taken it up already
+            handle: WorkflowHandle[str] = DBOS.retrieve_workflow(name)
+            return str(handle.get_result(polling_interval_sec=_POLL_SECONDS))
+        with SetWorkflowID(name):
             return str(_run(run_id))
     except ServiceError:
         raise
@@ -93,14 +97,14 @@ def run(run_id: str, work: Work, database_url: str) -> str:
         del _work[run_id]
 
 
-def _attempt(run_id: str) -> str:
-    """Return the id of the workflow that is to be done: a new one after each that broke off."""
+def _attempt(run_id: str) -> tuple[str, bool]:
+    """Return the id of the workflow to do, a new one after each that broke off, and whether it is begun."""
     number = 1
     while True:
         name = f"{run_id}.{number}"
         status = DBOS.get_workflow_status(name)
         if status is None or status.status in _LIVING:
-            return name
+            return name, status is not None
         number += 1
 
 
