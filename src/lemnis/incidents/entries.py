@@ -23,7 +23,8 @@ KINDS = (OPENED, JOINED, MERGED, STATUS, NOTE, OWNER, EVIDENCE)
 """The kinds that an incident is folded from."""
 _ALERTS_AN_ENTRY = 1000
 _SEVERITIES = tuple(Severity)
-_entity = lru_cache(maxsize=100_000)(Entity.parse)
+parse_entity = lru_cache(maxsize=100_000)(Entity.parse)
+"""Reads ``kind:value``; the same few entities come again and again."""
 _NEXT: Mapping[IncidentStatus, frozenset[IncidentStatus]] = {
     IncidentStatus.NEW: frozenset(
         {IncidentStatus.IN_PROGRESS, IncidentStatus.ON_HOLD, IncidentStatus.RESOLVED, IncidentStatus.CLOSED}
@@ -61,7 +62,7 @@ def read_alert(entry: Entry, *, whole: bool = True) -> Alert:
         id=entry.subject, rule_id=str(p["rule_id"]), title=str(p["title"]),
         severity=_SEVERITIES[_int(p["severity"])],
         time=_int(p["time"]), source=str(p["source"]), event_uids=_texts(p["event_uids"]),
-        entities=tuple(map(_entity, _texts(p["entities"]))),
+        entities=tuple(map(parse_entity, _texts(p["entities"]))),
         content_digest=str(p["content_digest"]), tags=_texts(p["tags"]),
         event=_object(p["event"]) if whole else {},
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 import pyarrow as pa
@@ -55,7 +56,7 @@ def alert_finding(alert: Alert, recorded: int) -> dict[str, Json]:
             "first_seen_time": alert.time,
             "last_seen_time": alert.time,
             "analytic": {"uid": alert.rule_id, "name": alert.title, "type_id": _RULE, "type": "Rule"},
-            "attacks": _attacks(alert.tags),
+            "attacks": _attacks(frozenset(alert.tags)),
             "related_events": [{"uid": uid} for uid in alert.event_uids],
             "data_sources": [alert.source],
         },
@@ -71,7 +72,7 @@ def incident_finding(incident: Incident, seq: int) -> dict[str, Json]:
     elif incident.updated == incident.opened and not incident.transitions:
         activity, name = _CREATE, "Create"
     uid = stable_id("ev", incident.id, str(seq))
-    tags = [tag for group in incident.groups for tag in group.tags]
+    tags = frozenset(tag for group in incident.groups for tag in group.tags)
     found: dict[str, Json] = {
         **_base(INCIDENT, activity, name, incident.severity),
         "time": incident.updated,
@@ -135,11 +136,12 @@ def _group(group: AlertGroup) -> dict[str, Json]:
         "first_seen_time": group.first,
         "last_seen_time": group.last,
         "analytic": {"uid": group.rule_id, "name": group.title, "type_id": _RULE, "type": "Rule"},
-        "attacks": _attacks(group.tags),
+        "attacks": _attacks(frozenset(group.tags)),
     }
 
 
-def _attacks(tags: Iterable[str]) -> list[Json]:
+@lru_cache(maxsize=4096)
+def _attacks(tags: frozenset[str]) -> list[Json]:
     found: dict[str, Json] = {}
     for tag in tags:
         technique = _TECHNIQUE.fullmatch(tag)
@@ -155,10 +157,12 @@ def _attacks(tags: Iterable[str]) -> list[Json]:
 
 
 def _observables(entities: Iterable[Entity]) -> list[Json]:
-    known = schema.shape_of("observable").attributes["type_id"].enum
-    found: list[Json] = []
-    for entity in entities:
-        number, name = _OBSERVABLES.get(entity.kind, (_OTHER, entity.kind.value))
-        kind = number if number in known else _OTHER
-        found.append({"name": entity.kind.value, "type_id": kind, "type": name, "value": entity.value})
-    return found
+    return [_observable(entity) for entity in entities]
+
+
+@lru_cache(maxsize=100_000)
+def _observable(entity: Entity) -> Mapping[str, Json]:
+    name = entity.kind.value
+    number, caption = _OBSERVABLES.get(entity.kind, (_OTHER, name))
+    kind = number if number in schema.shape_of("observable").attributes["type_id"].enum else _OTHER
+    return {"name": name, "type_id": kind, "type": caption, "value": entity.value}

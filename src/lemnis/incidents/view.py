@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lemnis.contracts.alerts import Entity, IncidentStatus, Severity, Verdict
+from lemnis.contracts.alerts import IncidentStatus, Severity, Verdict
 from lemnis.contracts.incidents import AlertGroup, EvidenceReference, Incident, Note, StatusChange
 from lemnis.contracts.journal import Entry
 from lemnis.incidents import entries as kinds
@@ -134,7 +134,7 @@ def _group(group: _Group) -> AlertGroup:
         severity=Severity(facts["severity"]),
         source=facts["source"],
         tags=tuple(facts["tags"]),
-        entities=tuple(Entity.parse(text) for text in facts["entities"]),
+        entities=tuple(map(kinds.parse_entity, facts["entities"])),
         alerts=tuple(sorted(group.alerts.items(), key=lambda pair: (pair[1], pair[0]))),
         reasons=tuple(facts["reasons"]),
     )
