@@ -6,6 +6,7 @@ import contextlib
 import io
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
 
+from lemnis.content.library import examples_root
 from lemnis.contracts.errors import LemnisError
 
 Facts = dict[str, Any]
@@ -76,14 +78,17 @@ class Stage:
         """The repository of the service."""
         return self.folder / "shop"
 
-    def lemnis(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> list[Facts]:
+    def lemnis(self, *arguments: str, expect: tuple[int, ...] = (0,), shown: bool = False) -> list[Facts]:
         """Run one command of ours with ``--json`` in this process; return the documents it printed.
 
-        Raises StoryError when it exits otherwise than expected.
+        ``shown`` lets people see, besides, what the same command prints for them: for commands that change
+        nothing. Raises StoryError when it exits otherwise than expected.
         """
         from lemnis.interfaces.cli import run  # noqa: PLC0415 - the command line imports this package
 
         self.teller.command(shlex.join(["lemnis", *(_short(a, self.folder) for a in arguments)]))
+        if shown and not self.teller.quiet:
+            run([*arguments])
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = run([*arguments, "--json"])
@@ -91,14 +96,6 @@ class Stage:
             words = err.getvalue().strip() or out.getvalue().strip()[-500:]
             raise StoryError(f"lemnis {arguments[0]} exited {code}: {words}")
         return [orjson.loads(line) for line in out.getvalue().splitlines() if line.strip()]
-
-    def display(self, *arguments: str, expect: tuple[int, ...] = (0,)) -> None:
-        """Run a command that only shows something, and let people see what it shows."""
-        from lemnis.interfaces.cli import run  # noqa: PLC0415 - the command line imports this package
-
-        if not self.teller.quiet:
-            self.teller.command(shlex.join(["lemnis", *(_short(a, self.folder) for a in arguments)]))
-            self.need(run([*arguments]) in expect, f"lemnis {arguments[0]} failed")
 
     def program(self, *arguments: str) -> str:
         """Run another program and return what it printed; raises StoryError when it fails."""
@@ -133,6 +130,10 @@ def tell(stage: Stage, chapters: Mapping[str, tuple[str, Tell]]) -> Iterator[Fac
 
 
 def _short(argument: str, folder: Path) -> str:
-    """Show paths below the story's folder as a person in that folder would type them."""
-    prefix = f"{folder}/"
-    return argument.removeprefix(prefix) if argument.startswith(prefix) else argument
+    """Show an argument as a person in the story's folder would type it."""
+    if argument == sys.executable:
+        return "python3"
+    for prefix, instead in ((folder, ""), (examples_root(), "examples/")):
+        if argument.startswith(f"{prefix}/"):
+            return instead + argument.removeprefix(f"{prefix}/")
+    return argument

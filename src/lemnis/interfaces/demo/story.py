@@ -177,7 +177,7 @@ def _incident(stage: Stage) -> Facts:
     stage.need(found, "nothing was found: the alerts are no incident")
     worst = found[0]
     incident = str(worst["id"])
-    stage.display("incident", "show", incident)
+    stage.lemnis("incident", "show", incident, shown=True)
     stage.lemnis(
         "incident", "acknowledge", incident, "--as", ANALYST, "--reason", "a service does not do this"
     )
@@ -191,8 +191,7 @@ def _incident(stage: Stage) -> Facts:
 
 def _respond(stage: Stage) -> Facts:
     incident, teller = stage.known["incident_id"], stage.teller
-    stage.display("playbook", "plan", PLAYBOOK, "--incident", incident)
-    (plan,) = stage.lemnis("playbook", "plan", PLAYBOOK, "--incident", incident)
+    (plan,) = stage.lemnis("playbook", "plan", PLAYBOOK, "--incident", incident, shown=True)
     stage.need(plan["approvable"], "the plan holds something that is refused")
     stage.lemnis("playbook", "run", plan["digest"], expect=(1,))
     teller.say("[yellow]not without approval[/]; approval is bound to these very actions")
@@ -201,7 +200,9 @@ def _respond(stage: Stage) -> Facts:
     (again,) = stage.lemnis("playbook", "run", plan["digest"], "--as", ANALYST)
     stage.need(again["id"] == run["id"], "the same plan ran twice")
     _show_results(stage, run)
-    (undone,) = stage.lemnis("playbook", "undo", run["id"], "--as", OWNER, "--reason", "the fix is deployed")
+    (undone,) = stage.lemnis(
+        "playbook", "undo", run["id"], "--as", OWNER, "--reason", "the way back, rehearsed"
+    )
     _show_results(stage, undone)
     writes = [action for action in plan["actions"] if action["effect"] != "read"]
     return {
@@ -221,8 +222,7 @@ def _show_results(stage: Stage, run: Mapping[str, Any]) -> None:
 
 def _trace(stage: Stage) -> Facts:
     incident = stage.known["incident_id"]
-    hops = stage.lemnis("incident", "trace", incident, expect=(0, 1))
-    stage.display("incident", "trace", incident, expect=(0, 1))
+    hops = stage.lemnis("incident", "trace", incident, expect=(0, 1), shown=True)
     broken = next((hop for hop in hops if "broken" in hop), None)
     stage.need(broken is None, f"the trace breaks: {broken and broken['broken']}")
     ends = {hop["relation"]: str(hop["to"]).partition(":")[2] for hop in hops}
@@ -243,7 +243,7 @@ def _learn(stage: Stage) -> Facts:
         "--reason", f"contained; cause in {stage.known['line']}",
     )  # fmt: skip
     (lesson,) = stage.lemnis("lesson", "propose", incident)
-    stage.display("lesson", "show", lesson["id"])
+    stage.lemnis("lesson", "show", lesson["id"], shown=True)
     (whole,) = stage.lemnis("incident", "show", incident)
     teller.show(_times(whole["metrics"]))
     return {
@@ -256,8 +256,7 @@ def _learn(stage: Stage) -> Facts:
 
 def _prove(stage: Stage) -> Facts:
     lesson = stage.known["lesson_id"]
-    (proof,) = stage.lemnis("lesson", "prove", lesson, expect=(0, 1))
-    stage.display("lesson", "prove", lesson, expect=(0, 1))
+    (proof,) = stage.lemnis("lesson", "prove", lesson, expect=(0, 1), shown=True)
     stage.need(proof["proven"], f"the lesson is not proven: {'; '.join(proof['reasons'])}")
     return {
         "proof_verdict": "proven",
