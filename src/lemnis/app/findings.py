@@ -33,12 +33,13 @@ def shown(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
 
 def _rows(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
     """Read the lake; with a fingerprint only that finding."""
-    from lemnis.scan.posture import row
+    from lemnis.scan.posture import SOURCE, row
 
     lake = app.lake(workspace)
     if _TABLE not in lake.schemas():
         return []
-    query = f'SELECT * FROM "{_TABLE}" ORDER BY time DESC, metadata.uid'  # noqa: S608 - own name
+    ours = f"metadata.log_name = '{SOURCE}'"
+    query = f'SELECT * FROM "{_TABLE}" WHERE {ours} ORDER BY time DESC, metadata.uid'  # noqa: S608 - own names
     table = lake.query(query, limit=_ALL, timeout=_TIMEOUT)
-    rows = [row(event) for event in table.to_pylist() if event["vulnerabilities"]]
+    rows = [row(event) for event in table.to_pylist()]
     return [one for one in rows if not fingerprint or one["id"] == fingerprint]

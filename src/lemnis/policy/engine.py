@@ -96,8 +96,9 @@ class Engine:
         return bytes(answer)
 
     def _write(self, process: subprocess.Popen[bytes], pending: memoryview) -> int:
+        """Write what a pipe that is ready takes without blocking."""
         try:
-            return int(process.stdin.raw.write(pending[:65536]) or 0)  # type: ignore[union-attr]
+            return int(process.stdin.raw.write(pending[: select.PIPE_BUF]) or 0)  # type: ignore[union-attr]
         except BrokenPipeError:
             self._fail(process, 0)
             raise

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.findings import Finding, ScanReport
-from lemnis.contracts.ids import Json, stable_id
+from lemnis.contracts.ids import Json, canonical, stable_id
 from lemnis.ocsf import schema
 
 CLASS = 2007
@@ -31,7 +32,11 @@ def batch(report: ScanReport, *, resource: str, revision: str, now: int) -> Even
 
 
 def posture(finding: Finding, *, version: str, resource: str, revision: str, now: int) -> dict[str, Json]:
-    """Return one finding as an OCSF event."""
+    """Return one finding as an OCSF event.
+
+    A weakness in code is a vulnerability with its CWE there; a finding without one has its place in
+    ``unmapped`` only, where every finding has it.
+    """
     kind = schema.event_class(CLASS)
     code: dict[str, Json] = {
         "file": {"name": finding.path.rpartition("/")[2], "path": finding.path, "type_id": _REGULAR_FILE},
@@ -45,8 +50,6 @@ def posture(finding: Finding, *, version: str, resource: str, revision: str, now
         "affected_code": [code],
         "references": [finding.help_uri] if finding.help_uri else [],
     }
-    if finding.cwes:
-        weakness["cwe"] = {"uid": f"CWE-{finding.cwes[0]}"}
     return {
         "class_uid": CLASS, "class_name": kind.caption,
         "category_uid": kind.category_uid, "category_name": kind.category,
@@ -69,23 +72,24 @@ def posture(finding: Finding, *, version: str, resource: str, revision: str, now
             "types": ["Static Analysis"], "data_sources": [finding.tool],
         },
         "resources": [{"uid": resource, "name": resource, "type": "Source Code", "version": revision}],
-        "vulnerabilities": [weakness],
+        "vulnerabilities": [weakness | {"cwe": {"uid": f"CWE-{cwe}"}} for cwe in finding.cwes],
+        "unmapped": canonical({"path": finding.path, "line": finding.line}).decode(),
     }  # fmt: skip
 
 
 def row(event: Mapping[str, Any]) -> dict[str, Json]:
     """Return what a posture event of the lake says, flat, for lists."""
-    info, weakness = event["finding_info"], event["vulnerabilities"][0]
-    code = weakness["affected_code"][0]
+    info, place = event["finding_info"], orjson.loads(event["unmapped"])
+    weaknesses = [(one["cwe"] or {}).get("uid") for one in event["vulnerabilities"] or ()]
     return {
         "id": info["uid"],
         "tool": event["metadata"]["product"]["name"],
         "rule_id": info["analytic"]["uid"],
         "title": info["title"],
         "severity": str(event["severity"]).lower(),
-        "path": code["file"]["path"],
-        "line": code["start_line"],
-        "cwe": (weakness["cwe"] or {}).get("uid"),
+        "path": place["path"],
+        "line": place["line"],
+        "cwe": weaknesses[0] if weaknesses else None,
         "resource": event["resources"][0]["uid"],
         "revision": event["resources"][0]["version"],
         "time": event["time"],
