@@ -1,9 +1,10 @@
 import ipaddress
+from urllib.parse import quote, unquote_plus
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lemnis.lessons.scrub import scrub
+from lemnis.lessons.scrub import mask, scrub
 
 
 def test_credentials_go_and_addresses_become_documentation():
@@ -31,3 +32,22 @@ def test_no_address_survives(address):
         address in n for n in documentation if n.version == address.version
     ):
         assert str(address) not in cleaned.split()
+
+
+def test_what_people_wrote_becomes_a_shape():
+    line = '192.0.2.1 - - [x] "GET /l?text=G%C3%BCnter%20Novak%2C+Am%20Markt+87/2&n=5 HTTP/1.1" 200 5 "https://a.example/s?q=Me" "UA"'
+    [masked] = mask([line])
+    assert masked == (
+        '192.0.2.1 - - [x] "GET /l?text=xxxxxx%20xxxxx%2C+xx%20xxxxx+00/0&n=0 HTTP/1.1" 200 5 "https://a.example/s?q=xx" "UA"'
+    )
+    assert mask(["/l?n=Gü7"]) == ["/l?n=xx0"]
+    assert mask([masked]) == [masked]
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=12))
+def test_a_shape_has_the_special_characters_of_its_text_and_no_others(text):
+    [masked] = mask([f"GET /l?q={quote(text, safe='')} HTTP/1.1"])
+    special = {c for c in text if c.isascii() and not c.isalnum()}
+    shape = unquote_plus(masked.split("?q=")[1].split(" ")[0]) if "?q=" in masked else ""
+    assert {c for c in shape if c.isascii() and not c.isalnum()} == special
+    assert set(shape) <= special | {"x", "0"}

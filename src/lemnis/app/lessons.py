@@ -144,11 +144,9 @@ def the_chain(found: Trace) -> tuple[Chain, Source]:
 
 
 def history(workspace: app.Workspace, source: Source) -> History:
-    """Scan every commit of the cause's repository; raises RefusedError where none brought the cause in."""
-    commits = source.repository.commits()
-    if source.deployed not in {one.id for one in commits}:
-        commits = [*source.repository.commits(source.deployed), *commits]
-        commits = list({one.id: one for one in commits}.values())
+    """Scan every commit of every branch; raises RefusedError where none brought the cause in."""
+    tips = [source.deployed, *source.repository.branches()]
+    commits = list({one.id: one for tip in tips for one in source.repository.commits(tip)}.values())
     reports = scans.reports(workspace, source.repository, commits)
     findings = {commit: report.findings for commit, report in reports.items()}
     new_in = gate.brought(commits, findings)

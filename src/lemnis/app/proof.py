@@ -58,6 +58,7 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
             attack=attack.uids,
             first=attack.first,
             declared_wrongly=frozenset(written.lesson.cost.commits_stopped_wrongly),
+            where=f"{written.lesson.cause.path}:{written.lesson.cause.line}",
             declared_digest=written.lesson.old_digest,
             declared_alerts=written.lesson.cost.alerts_added,
             unscrubbed=tuple(_unscrubbed(detection, given)),

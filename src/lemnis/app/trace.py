@@ -178,7 +178,8 @@ class _Follower:
             self._break("has_line", EntityKind.SOURCE_LINE, "findings", reason)
             return None
         lines = files[located.path].decode(errors="replace").splitlines()
-        text = lines[located.line - 1].strip() if located.line <= len(lines) else ""
+        end = max((finding.end_line for finding in located.findings), default=located.line)
+        text = " ".join(part.strip() for part in lines[located.line - 1 : max(end, located.line)])
         edge = code_edges.line(self.edges[-1].target, located, text, self.behind)
         self.edges.append(_with(edge, scanners=trouble) if trouble else edge)
         line = edge.target

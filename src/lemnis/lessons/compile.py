@@ -19,7 +19,7 @@ from lemnis.contracts.findings import Finding
 from lemnis.contracts.ids import Json, stable_id
 from lemnis.lessons.derive import Candidate, Measured
 from lemnis.lessons.gate import Cost, rego, rego_test
-from lemnis.lessons.scrub import scrub
+from lemnis.lessons.scrub import mask, scrub
 
 _NAMESPACE = uuid.UUID("6b1c8a52-5d0e-5c7b-9a0f-0c1f2b6e9d41")
 _TACTIC = re.compile(r"attack\.t\d{4}(\.\d{3})?")
@@ -84,7 +84,7 @@ def compile_lesson(facts: Facts) -> dict[str, bytes]:
     cause = facts.cause
     message = f"this brings in what led to incident {facts.incident_id}"
     fix = f"see lesson {lesson}; the cause was {cause.path}:{cause.line}, commit {cause.commit[:12]}"
-    attack, benign = (scrub(sample.records) for sample in (facts.attack, facts.benign))
+    attack, benign = scrub(facts.attack.records), mask(scrub(facts.benign.records))
     return {
         f"content/policies/{name}/policy.rego": rego(
             package, facts.gate.scope, lesson=lesson, message=message, fix=fix
@@ -94,7 +94,7 @@ def compile_lesson(facts: Facts) -> dict[str, bytes]:
         f"content/detections/{name}/rule.yml": _yaml(_rule(facts, lesson)),
         f"content/detections/{name}/tests.yml": _yaml(_tests(facts)),
         f"content/detections/{name}/samples/attack.log": _lines(attack),
-        f"content/detections/{name}/samples/benign.log": _lines(benign),
+        f"content/detections/{name}/samples/benign.log": _lines(list(dict.fromkeys(benign))),
         f"content/threats/{name}/threat.yaml": _yaml(_threat(facts, lesson, name)),
         f"content/lessons/{lesson}/lesson.yaml": _yaml(_lesson(facts, lesson, name)),
     }

@@ -57,8 +57,8 @@ class Case:
     """What the proof is about.
 
     ``again`` are the commits that brought the cause in: the culprit, and whoever did it once more; ``fixes``
-    those that took it out; ``attack`` the events of the attack; ``first`` when the first alert came that the
-    cause led to.
+    those that took it out; ``where`` is the line (``path:line``); ``attack`` the events of the attack;
+    ``first`` when the first alert came that the cause led to.
     """
 
     lesson: str
@@ -73,6 +73,7 @@ class Case:
     declared_wrongly: frozenset[str] = frozenset()
     declared_alerts: int = 0
     declared_digest: str = ""
+    where: str = ""
     unscrubbed: tuple[str, ...] = ()
 
 
@@ -212,6 +213,7 @@ def _gate(case: Case, new: Content) -> list[Check]:
     """The gate's own test passes, it stops the cause, and lets the fix pass."""
     decision = new.decisions.get(case.culprit)
     by = [r for r in decision.reasons if r.policy == case.gate] if decision else []
+    by.sort(key=lambda reason: reason.where != case.where)
     denied = decision is not None and decision.effect is Effect.DENY
     held = [f"{c[:12]}: {_effect(new, c)}" for c in case.fixes if _effect(new, c) != Effect.ALLOW]
     return [

@@ -30,6 +30,6 @@ def review(facts: Facts) -> list[str]:
     )
     points.append(
         f"samples: {len(facts.attack.records)} records of the attack, {len(facts.benign.records)} others, "
-        "without addresses and known forms of credentials; look for names and texts of people"
+        "without addresses and known credentials, queries of others as shapes; is anything private left?"
     )
     return points

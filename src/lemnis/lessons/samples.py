@@ -34,15 +34,15 @@ def attack_sample(records: Iterable[Record], hits: Collection[str]) -> Sample | 
 def benign_sample(records: Iterable[Record], attack: Collection[str], like: Collection[str]) -> Sample | None:
     """Return ordinary records of the same source as those in ``like``: nearest to them first.
 
-    Near is what has most in common with them: the same path, the same parent or program; then what is
-    longest, since the more a request carries, the more could be taken for an attack.
+    Near is what has most in common with them: the same path, the same parent or program; then what has the
+    most different characters, since the more a request carries, the more could be taken for an attack.
     """
     known = {record.uid: record for record in records}
     models = [known[uid] for uid in like if uid in known]
     sources = {model.source for model in models}
     shared = {(name, value) for model in models for name, value in model.fields.items() if value}
     ordinary = [one for one in known.values() if one.uid not in attack and one.source in sources]
-    ordinary.sort(key=lambda one: (-len(shared & set(one.fields.items())), -len(one.raw), *_order(one)))
+    ordinary.sort(key=lambda one: (-len(shared & set(one.fields.items())), -_variety(one), *_order(one)))
     return _sample(sorted(_distinct(ordinary)[:MOST], key=_order), known)
 
 
@@ -62,6 +62,10 @@ def _distinct(records: Sequence[Record]) -> list[Record]:
     for record in records:
         found.setdefault(tuple(sorted(record.fields.items())), record)
     return list(found.values())
+
+
+def _variety(record: Record) -> int:
+    return len(set("".join(value for value in record.fields.values() if value)))
 
 
 def _order(record: Record) -> tuple[int, str]:

@@ -112,6 +112,10 @@ class Repository:
             if len(r) == 7  # noqa: PLR2004 - the seven fields of the format above
         ]
 
+    def branches(self) -> list[str]:
+        """Return the names of the branches."""
+        return self.run("for-each-ref", "--format=%(refname:short)", "refs/heads").decode().split()
+
     def changed(self, revision: str) -> list[tuple[str, str]]:
         """Return (status letter, path) of each file that a commit changed against its first parent."""
         out = self.run(

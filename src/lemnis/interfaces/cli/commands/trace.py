@@ -114,11 +114,11 @@ def _hop(hop: Hop) -> None:
         f"[dim]by {escape(edge.method.replace('_', ' '))}[/]{side}"
     )
     if hop.broken:
-        console.print(Padding(f"[bold red]✗ {escape(hop.broken)}[/]", (0, 0, 0, 4)))
+        console.print(Padding(f"[bold red]✗ {escape(hop.broken)}[/]", (0, 0, 0, 4), expand=False))
     else:
         _entity(str(edge.target))
     for line in evidence(hop):
-        console.print(Padding(f"[dim]{line}[/]", (0, 0, 0, 4)))
+        console.print(Padding(f"[dim]{line}[/]", (0, 0, 0, 4), expand=False))
 
 
 def _entity(text: str) -> None:
