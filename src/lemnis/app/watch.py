@@ -6,8 +6,10 @@ the same alerts, which the journal keeps once; correlation looks at what the jou
 
 from __future__ import annotations
 
+import gc
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -111,7 +113,7 @@ def settle(
     """
     library = library or Library.open(workspace.content)
     journal = journal or app.journal(workspace)
-    with durable.exclusive(workspace.state / "correlate.lock"):
+    with durable.exclusive(workspace.state / "correlate.lock"), _uncollected():
         mark = _Mark(workspace, library)
         if next(journal.entries(kind=writing.ALERT, after=mark.read(journal)), None) is None:
             publish(workspace, journal, lambda: views(journal))
@@ -139,6 +141,18 @@ def views(journal: SqlJournal) -> dict[str, Incident]:
     """Return every incident as it stands, in the order in which they were opened."""
     streams = [journal.entries(kind=kind) for kind in writing.KINDS]
     return fold(heapq.merge(*streams, key=lambda entry: entry.seq))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector rest: of 100,000 alerts nothing is garbage, and looking took half the time."""
+    resting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if resting:
+            gc.enable()
 
 
 @dataclass(frozen=True, slots=True)
