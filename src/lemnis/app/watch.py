@@ -145,7 +145,7 @@ def views(journal: SqlJournal) -> dict[str, Incident]:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Let the garbage collector rest: of 100,000 alerts nothing is garbage, and looking took half the time."""
+    """Let the garbage collector rest: nothing of 100,000 alerts is garbage; looking took half the time."""
     resting = gc.isenabled()
     gc.disable()
     try:
