@@ -21,8 +21,8 @@ MAX_DEPTH = 100
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe loading of plain values: dates stay text, so that what is read is what was written."""
+class _Loader(yaml.CSafeLoader):
+    """Safe loading of plain values, by libyaml: dates stay text, so that what is read is what was written."""
 
 
 _Loader.yaml_implicit_resolvers = {
