@@ -20,6 +20,7 @@ from lemnis.respond.template import Rendered
 
 MAX_ANSWER = 4_000_000
 """Bytes of an answer that are read; a longer one is an error."""
+_SECRET = 8
 
 
 class CallError(ServiceError):
@@ -58,9 +59,9 @@ class Login:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown."""
+        """What must never be shown; what is shorter than a secret is left alone, it could be any word."""
         keys = (self.keys.secret, self.keys.session) if self.keys else ()
-        return tuple(text for text in (self.token, *keys) if text)
+        return tuple(text for text in (self.token, *keys) if len(text) >= _SECRET)
 
 
 class Client:

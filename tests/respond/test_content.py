@@ -1,0 +1,81 @@
+"""The built-in playbooks and actions hold, and mistakes in one's own are shown where they are."""
+
+import pytest
+
+from lemnis.app import playbook_tests, respond
+from lemnis.content.library import Library
+from lemnis.contracts.errors import ContentError
+from lemnis.interfaces.cli import run as cli
+
+
+def test_the_built_in_playbooks_pass_their_tests():
+    tested = list(playbook_tests.run(Library.open()))
+    assert len(tested) >= 4
+    assert [one for one in tested if one.problems] == []
+    assert respond.lint(Library.open()) == []
+
+
+def test_a_test_that_expects_something_else_fails(tmp_path):
+    built = Library.open().get("playbooks", "contain_compromised_workload")
+    folder = tmp_path / "playbooks/contain_compromised_workload"
+    folder.mkdir(parents=True)
+    for path in built.files():
+        (folder / path.name).write_text(path.read_text().replace("aws put shop-node", "aws put other"))
+    problems = [one.problems for one in playbook_tests.run(Library.open(tmp_path))]
+    assert [bool(one) for one in problems] == [True, True, False, False]
+    (folder / "tests.yaml").unlink()
+    assert "has no tests.yaml" in next(iter(playbook_tests.run(Library.open(tmp_path)))).problems[0]
+
+
+PLAYBOOK = """\
+title: Broken
+inputs:
+  workload: {select: workload, many: true, pattern: "(?P<space>.+)/.+"}
+steps:
+  - id: one
+    action: kubernetes.read_workload
+    for_each: workload
+    with: {namespace: "{workload.spade}", workload: "{gone}"}
+  - id: two
+    action: kubernetes.nothing
+  - id: three
+    action: kubernetes.read_workload
+    with: {namespace: "{workload.space}", name: "{one.labels}"}
+"""
+
+
+def test_lint_says_everything_that_is_wrong(tmp_path, capsys):
+    folder = tmp_path / "content/playbooks/broken"
+    folder.mkdir(parents=True)
+    (folder / "playbook.yaml").write_text(PLAYBOOK)
+    (tmp_path / "lemnis.yaml").write_text("name: x\n")
+    assert cli(["playbook", "lint", "--workspace", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    for wanted in (
+        "step one: input workload has no group spade", "step one: nothing gives {gone}",
+        "there is no action kubernetes.nothing", "step three: kubernetes.read_workload needs workload",
+        "takes no name", "use `for_each: workload`", "step one has another for_each",
+    ):  # fmt: skip
+        assert wanted in said.replace("\n", " "), wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("effect: reversible", "effect: irreversible"), "reversible action has an `undo`"),
+        (("{labels}", "{lables}"), "is no input"),
+        (("name: lemnis-quarantine-{workload}", "name: lemnis-{"), "stray brace"),
+        (("[a-z0-9]([-a-z0-9]{0,61}", "[a-z0-9](("), "not a pattern"),
+        (('path: "/apis', 'path: "http://evil/apis'), "path"),
+        (("    method: GET", "    headers: {Authorization: x}\n    method: GET"), "headers"),
+    ],
+)  # fmt: skip
+def test_a_wrong_action_is_shown_where_it_is(tmp_path, change, said):
+    text = Library.open().get("actions", "kubernetes.quarantine_workload").manifest.read_text()
+    assert change[0] in text
+    folder = tmp_path / "actions/kubernetes"
+    folder.mkdir(parents=True)
+    (folder / "quarantine_workload.yaml").write_text(text.replace(*change))
+    with pytest.raises(ContentError, match=said) as caught:
+        respond.actions(Library.open(tmp_path))
+    assert caught.value.at.line is not None
