@@ -73,6 +73,9 @@ ADDED = {**NEW.alerts, "al-9": Alerted(RULE, 9_000, ("ev-shopper",))}
         ("test fails for a wrong reason", {}, {"attack": SampleRun(0, raw=False, ocsf=False, trouble="no source")}, {}),
         ("content is invalid", {}, {}, {"problems": ("threat.yaml:1:1: state: wrong",)}),
         ("sample was not scrubbed", {"unscrubbed": ("attack.log",)}, {}, {}),
+        ("another file is changed too", {"beside": ("content/policies/other/policy.rego",)}, {}, {}),
+        ("an alert is lost", {}, {}, {"alerts": {"al-1": BEFORE["al-1"], "al-2": NEW.alerts["al-2"]}}),
+        ("a refusal is lost", {}, {"decisions": decide("neighbour", by="severity")}, {}),
         ("another commit is blamed", {"culprit": "other"}, {}, {"decisions": decide("other")}),
     ],
 )  # fmt: skip

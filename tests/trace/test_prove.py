@@ -91,6 +91,25 @@ def test_a_base_that_has_the_rule_under_another_name_proves_nothing(proposed):
     assert "the test fails on the old content: it passes there" in reasons
 
 
+def test_a_lesson_that_weakens_other_content_is_not_proven(proposed):
+    world, written = proposed
+    git = shelf.repository(world.workspace)
+    files = {
+        "content/policies/new_findings_below_medium/policy.yaml": b"x",
+        "content/detections/service_shell_runs_discovery/rule.yml": b"title: quiet\nid: 5a7d0a9e-5b8f-4f0e-9a29-0d2b7e1c9f11\n"
+        b"logsource: {category: webserver}\ndetection: {a: {x: y}, condition: a}\nlevel: low\n",
+    }  # fmt: skip
+    commit = git.write_branch("weak", written.commit, files, "weaken", author=app.AUTHOR, at=1_000)
+    git.run("update-ref", f"refs/heads/{written.branch}", commit)
+    reasons = "\n".join(prove(world.workspace, written.id).reasons)
+    assert (
+        "the branch changes nothing besides: content/detections/service_shell_runs_discovery/rule.yml"
+        in reasons
+    )
+    assert "no alert is lost: 3 of 6 are not there" in reasons
+    assert "content is valid: content/policies/new_findings_below_medium/policy.yaml" in reasons
+
+
 def test_an_incident_that_is_not_in_the_lake_any_more_is_not_proven(proposed, tmp_path):
     world, written = proposed
     (world.workspace.state / "lake").rename(tmp_path / "gone")

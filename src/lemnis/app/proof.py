@@ -59,6 +59,7 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
             first=attack.first,
             declared_wrongly=frozenset(written.lesson.cost.commits_stopped_wrongly),
             where=f"{written.lesson.cause.path}:{written.lesson.cause.line}",
+            beside=shelf.beside(workspace, written),
             declared_digest=written.lesson.old_digest,
             declared_alerts=written.lesson.cost.alerts_added,
             unscrubbed=tuple(_unscrubbed(detection, given)),

@@ -83,13 +83,26 @@ def find(workspace: app.Workspace, lesson: str) -> Written:
 
 def lesson_files(workspace: app.Workspace, written: Written) -> dict[str, bytes]:
     """Return the files of a lesson's change set as they are now, by path."""
+    tree = repository(workspace).tree(written.commit)
+    return {path: data for path, data in tree if path.startswith(folders(written))}
+
+
+def folders(written: Written) -> tuple[str, ...]:
+    """Return the folders that are a lesson's own."""
     lesson = written.lesson
-    mine = (
+    return (
         f"content/policies/{lesson.gate}/", f"content/detections/{lesson.detection}/",
         f"content/threats/{lesson.threat}/", f"content/lessons/{lesson.id}/",
     )  # fmt: skip
-    tree = repository(workspace).tree(written.commit)
-    return {path: data for path, data in tree if path.startswith(mine)}
+
+
+def beside(workspace: app.Workspace, written: Written) -> tuple[str, ...]:
+    """Return what a lesson's branch changes that is not the lesson's own; nothing once it is merged."""
+    git = repository(workspace)
+    common = git.run("merge-base", "HEAD", written.commit).decode().split()[0]
+    out = git.run("diff", "--name-only", "--no-renames", "-z", common, written.commit)
+    paths = out.decode(errors="replace").split("\0")[:-1]
+    return tuple(path for path in paths if not path.startswith(folders(written)))
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class Case:
 
     ``again`` are the commits that brought the cause in: the culprit, and whoever did it once more; ``fixes``
     those that took it out; ``where`` is the line (``path:line``); ``attack`` the events of the attack;
-    ``first`` when the first alert came that the cause led to.
+    ``first`` when the first alert came that the cause led to; ``beside`` what else the branch changes.
     """
 
     lesson: str
@@ -74,6 +74,7 @@ class Case:
     declared_alerts: int = 0
     declared_digest: str = ""
     where: str = ""
+    beside: tuple[str, ...] = ()
     unscrubbed: tuple[str, ...] = ()
 
 
@@ -123,6 +124,7 @@ def weigh(case: Case, old: Content, new: Content) -> Proof:
         *_sample(case, new),
         *_gate(case, new),
         _detected(earlier, len(hits)),
+        *_kept(case, old, new),
         *_cost(case, old, new, wrongly, len(cost)),
     )
     return Proof(
@@ -244,6 +246,31 @@ def _detected(earlier: int | None, hits: int) -> Check:
     if earlier < 0:
         return Check(name, holds=False, says=f"{-earlier} ms after the first alert that the cause led to")
     return Check(name, holds=True, says=f"{earlier} ms before the first alert, {hits} alerts on the attack")
+
+
+def _kept(case: Case, old: Content, new: Content) -> list[Check]:
+    """Nothing is lost by it: no other content changed, no alert, no refusal gone."""
+    passing = [c for c in case.commits if _stopped(old, c) and not _stopped(new, c)]
+    silent = [key for key in old.alerts if key not in new.alerts]
+    return [
+        Check(
+            "the branch changes nothing besides",
+            not case.beside,
+            ", ".join(case.beside[:5]) or "only the lesson's own files",
+        ),
+        Check(
+            "what was refused is refused",
+            not passing,
+            f"let pass now: {', '.join(c[:12] for c in passing)}" if passing else "every change that was",
+        ),
+        Check(
+            "no alert is lost",
+            not silent,
+            f"{len(silent)} of {len(old.alerts)} are not there"
+            if silent
+            else f"all {len(old.alerts)} are there",
+        ),
+    ]
 
 
 def _cost(case: Case, old: Content, new: Content, wrongly: Sequence[str], alerts: int) -> list[Check]:
