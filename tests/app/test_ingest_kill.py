@@ -9,11 +9,12 @@ import orjson
 import pytest
 
 from lemnis import app
+from lemnis.app import incidents
 
 KILLS = 24
 PROGRAM = (
     "import lemnis.app.ingest, lemnis.app.watch, lemnis.detect.matcher, lemnis.ocsf.entities; "
-    "import lemnis.ingest.streams as streams; streams.MAX_BATCH_RECORDS = 40; "
+    "import lemnis.ingest.lines as lines, lemnis.ingest.streams as streams; lines.MAX_BATCH_RECORDS = 40; "
     "streams.BLOCK = 4096; streams.Stream.blocks.__kwdefaults__['size'] = 4096; "
     "from lemnis.interfaces.cli import main; print('ready', flush=True); main()"
 )
@@ -52,6 +53,7 @@ def outcome(workspace):
         {e["uid"]: e["raw_data"] for e in events},
         {r["uid"]: (r["file"], r["record"]) for r in rejects},
         set(alerts),
+        {frozenset(one.alert_ids) for one in incidents.incidents(workspace) if not one.merged_into},
     )
 
 
@@ -82,8 +84,8 @@ def test_a_killed_ingest_ends_where_an_undisturbed_one_does(tmp_path):
     calm = app.init(tmp_path / "calm")
     whole = run(calm, logs.folder)
     assert whole["duplicates"] == 0
-    events, rejects, alerts = outcome(calm)
+    events, rejects, alerts, groups = outcome(calm)
     assert len(events) == whole["accepted"]
     assert len(rejects) == whole["rejected"] > 0
     assert alerts
-    assert outcome(killed) == (events, rejects, alerts)
+    assert outcome(killed) == (events, rejects, alerts, groups)
