@@ -231,13 +231,15 @@ def _alone(workspace: app.Workspace) -> Iterator[None]:
     import sqlalchemy as sa
 
     number = 0x1E3416  # beside the one that serialises the journal's writers
-    with app.engine(workspace).connect() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_lock(number)))
-        connection.commit()
-        try:
-            yield
-        finally:
+    engine = app.engine(workspace)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(number)))
+            connection.commit()
+            yield  # the session holds the lock; it is free when the session ends, however it ends
             connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
+    finally:
+        engine.dispose()
 
 
 def _evidence(workspace: app.Workspace, journal: SqlJournal, one: PlannedAction, actor: str) -> list[str]:

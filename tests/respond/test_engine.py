@@ -1,0 +1,100 @@
+"""Runs are durable on SQLite and on PostgreSQL, silent, and leave nothing behind in the process."""
+
+import functools
+import gc
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+from world import INCIDENT, PLAYBOOK
+
+from lemnis.app import respond
+from lemnis.contracts.errors import ServiceError
+from lemnis.respond import engine
+
+GROUPS = ((0,), (1, 2, 3), (4,))
+
+
+def work(did, *, fails=(), dies=None):
+    def carry_out(number):
+        if dies == number:
+            raise RuntimeError("a bug")
+        did.append(number)
+        return number not in fails
+
+    return engine.Work(GROUPS, carry_out, lambda complete: f"complete: {complete}")
+
+
+def test_groups_are_done_in_order_and_a_failure_stops(tmp_path, capfd):
+    url = f"sqlite:///{tmp_path / 'p.db'}"
+    did = []
+    assert engine.run("run-1", work(did), url) == "complete: True"
+    assert (did[0], sorted(did[1:4]), did[4]) == (0, [1, 2, 3], 4)
+    did.clear()
+    assert engine.run("run-2", work(did, fails={2}), url) == "complete: False"
+    assert sorted(did) == [0, 1, 2, 3]
+    assert capfd.readouterr() == ("", "")
+    assert [one for one in threading.enumerate() if "dbos" in one.name.lower()] == []
+
+
+def test_a_run_that_broke_off_goes_on_where_it_was(tmp_path):
+    url, did = f"sqlite:///{tmp_path / 'p.db'}", []
+    with pytest.raises(ServiceError, match="a bug"):
+        engine.run("run-1", work(did, dies=4), url)
+    first = list(did)
+    assert engine.run("run-1", work(did), url) == "complete: True"
+    assert did[len(first) :][-1] == 4
+
+
+def test_values_are_kept_as_text(tmp_path):
+    engine.run("run-1", work([]), f"sqlite:///{tmp_path / 'p.db'}")
+    kept = (tmp_path / "p.db").read_bytes()
+    assert b"lemnis_json" in kept
+    assert b"py_pickle" not in kept
+
+
+@pytest.fixture
+def postgres(monkeypatch):
+    if not shutil.which("initdb") or not shutil.which("pg_ctl"):
+        pytest.skip("no PostgreSQL here")
+    nobody = pwd.getpwnam("nobody")
+    as_user = {"user": nobody.pw_uid} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="lemnis-pg-", dir="/tmp") as name:
+        folder = Path(name)
+        if as_user:
+            os.chown(folder, nobody.pw_uid, -1)
+        settings = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
+        run = functools.partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_user)
+        data = str(folder / "data")
+        run(["initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"])
+        subprocess.run(
+            ["pg_ctl", "-D", data, "-o", settings, "-l", str(folder / "log"), "-w", "start"], **run
+        )
+        url = f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        monkeypatch.setenv("LEMNIS_DATABASE_URL", url)
+        try:
+            yield url
+        finally:
+            run(["pg_ctl", "-D", data, "-m", "immediate", "stop"])
+
+
+# The journal's engines live as long as the process and are not disposed of; psycopg says so when they go.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_postgresql_by_one_setting(postgres, world):
+    world.incident()
+    planned = respond.plan(world.workspace, PLAYBOOK, INCIDENT)
+    respond.approve(world.workspace, planned.plan.digest, actor="ana", reason="test")
+    done = respond.run(world.workspace, planned.plan.digest)
+    back = respond.plan_undo(world.workspace, done.id)
+    respond.approve(world.workspace, back.plan.digest, actor="ana", reason="test")
+    assert [done.outcome, respond.run(world.workspace, back.plan.digest).outcome] == ["done", "done"]
+    assert len(world.cluster.changes) == len(world.cloud.changes) == 2
+    assert not (world.workspace.state / "playbooks.db").exists()
+    world.journal().verify()
+    gc.collect()
