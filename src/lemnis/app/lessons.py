@@ -184,7 +184,7 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], 
         incident_id=incident,
         title=_title(source, chain),
         at=min(alert.time for alert in found.scene.alerts),
-        alerts=found.scene.alerts,
+        alerts=tuple(one.alert for one in found.scene.seen if one.container == container),
         cause=Cause(
             repository=source.name,
             commit=past.culprit,

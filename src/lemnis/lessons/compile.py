@@ -51,7 +51,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that a lesson is compiled from."""
+    """Everything that a lesson is compiled from; ``alerts`` are those that the cause led to."""
 
     incident_id: str
     title: str
@@ -133,7 +133,7 @@ def _rule(facts: Facts, lesson: str) -> dict[str, Json]:
         lesson,
         measured.candidate,
         title=_sentence(measured.candidate.name),
-        tags=_tags(facts.alerts),
+        tags=_tags(facts),
         description=(
             f"Lesson {lesson} of incident {facts.incident_id}: {measured.candidate.because}. "
             f"Measured on the history: {len(measured.attack_hits)} events of the attack, "
@@ -182,7 +182,7 @@ def _threat(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
         "element": facts.cause.workload,
         "entry_point": facts.cause.entry_point,
         "cwes": list(facts.gate.scope.cwes),
-        "techniques": sorted({tag[7:].upper() for tag in _tags(facts.alerts) if _TACTIC.fullmatch(tag)}),
+        "techniques": sorted({tag[7:].upper() for tag in _tags(facts) if _TACTIC.fullmatch(tag)}),
         "state": "realised",
         "incidents": [facts.incident_id],
         "mitigations": {"gate": name, "detection": name, "lesson": lesson},
@@ -219,8 +219,12 @@ def _lesson(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
     }
 
 
-def _tags(alerts: Sequence[Alert]) -> list[str]:
-    return sorted({tag for alert in alerts for tag in alert.tags if tag.startswith("attack.")})
+def _tags(facts: Facts) -> list[str]:
+    """Return the ATT&CK tags of the alerts; an attack by requests exploited what faces the public."""
+    found = {tag for alert in facts.alerts for tag in alert.tags if tag.startswith("attack.")}
+    if facts.detection.candidate.logsource.get("category") == "webserver":
+        found |= {"attack.initial-access", "attack.t1190"}
+    return sorted(found)
 
 
 def _sentence(text: str) -> str:
