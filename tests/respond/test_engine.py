@@ -72,9 +72,7 @@ def postgres(monkeypatch):
         run = functools.partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_user)
         data = str(folder / "data")
         run(["initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"])
-        subprocess.run(
-            ["pg_ctl", "-D", data, "-o", settings, "-l", str(folder / "log"), "-w", "start"], **run
-        )
+        run(["pg_ctl", "-D", data, "-o", settings, "-l", str(folder / "log"), "-w", "start"])
         url = f"postgresql+psycopg://postgres@/postgres?host={folder}"
         monkeypatch.setenv("LEMNIS_DATABASE_URL", url)
         try:
