@@ -10,7 +10,7 @@ from lemnis.interfaces.cli import run as cli
 
 def test_the_built_in_playbooks_pass_their_tests():
     tested = list(playbook_tests.run(Library.open()))
-    assert len(tested) >= 4
+    assert len(tested) >= 9
     assert [one for one in tested if one.problems] == []
     assert respond.lint(Library.open()) == []
 
@@ -21,10 +21,35 @@ def test_a_test_that_expects_something_else_fails(tmp_path):
     folder.mkdir(parents=True)
     for path in built.files():
         (folder / path.name).write_text(path.read_text().replace("aws put shop-node", "aws put other"))
-    problems = [one.problems for one in playbook_tests.run(Library.open(tmp_path))]
+    name = ["contain_compromised_workload"]
+    problems = [one.problems for one in playbook_tests.run(Library.open(tmp_path), name)]
     assert [bool(one) for one in problems] == [True, True, False, False]
     (folder / "tests.yaml").unlink()
-    assert "has no tests.yaml" in next(iter(playbook_tests.run(Library.open(tmp_path)))).problems[0]
+    assert "has no tests.yaml" in next(playbook_tests.run(Library.open(tmp_path), name)).problems[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("/networkpolicies/lemnis", "/networkpolicies/x-lemnis"), "asks"),
+        (("absent: {status: [404]}", "absent: {status: [410]}"), "reads the answer as unknown"),
+        (("policyTypes: [Ingress, Egress]", "policyTypes: [Egress]"), "recorded was"),
+        (("expect: [201]", "expect: [200]"), "does not expect 201"),
+    ],
+)
+def test_an_action_that_no_longer_fits_its_recording_fails(tmp_path, change, said):
+    item = Library.open().get("actions", "kubernetes.quarantine_workload")
+    folder = tmp_path / "actions/kubernetes"
+    folder.mkdir(parents=True)
+    text = item.manifest.read_text()
+    assert change[0] in text
+    (folder / item.manifest.name).write_text(text.replace(*change))
+    missing = [one for one in playbook_tests.run(Library.open(tmp_path)) if one.name == "recorded exchange"]
+    assert [one.playbook for one in missing if "there is no" in "".join(one.problems)] == [item.name]
+    recorded = item.manifest.with_suffix(".exchange.json")
+    (folder / recorded.name).write_bytes(recorded.read_bytes())
+    tested = [one for one in playbook_tests.run(Library.open(tmp_path)) if one.playbook == item.name]
+    assert any(said in problem for problem in tested[0].problems)
 
 
 PLAYBOOK = """\

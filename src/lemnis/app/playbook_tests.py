@@ -1,4 +1,4 @@
-"""Runs the tests that lie beside playbooks: plan, approve, run and undo on simulators."""
+"""Runs the tests beside playbooks (plan to undo, on simulators) and actions (recorded exchanges)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from lemnis.respond.facts import Facts
 from lemnis.respond.records import Planned, Run
 from lemnis.store.database import open_engine
 from lemnis.store.journal import SqlJournal
-from lemnis.testing import AwsSimulator, KubernetesSimulator, Simulator
+from lemnis.testing import AwsSimulator, KubernetesSimulator, Simulator, exchange
 from lemnis.testing.aws import EXAMPLE_KEYS
 
 TESTS = "tests.yaml"
+RECORDED = ".exchange.json"
 _INCIDENT = "in-0000000000000000"
 _TOKEN = "simulated"  # noqa: S105 - the simulator's
 _KEPT = frozenset({records.STARTED, records.INTENT, records.RESULT, records.CONTAINED, records.FINISHED})
@@ -44,11 +45,14 @@ class Tested:
 
 
 def run(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:
-    """Run the cases of these playbooks (all if none); a playbook without tests is a failure.
+    """Run the cases of these playbooks; of all, and the actions' recorded exchanges, if no names are given.
 
-    Raises ContentError for tests, playbooks or actions that cannot be read.
+    A playbook without tests or an action without a recording is a failure. Raises ContentError for what
+    cannot be read.
     """
     actions = respond.actions(library)
+    if not names:
+        yield from (_recorded(library.get("actions", name), action) for name, action in actions.items())
     for name in names or library.items("playbooks"):
         item = library.get("playbooks", name)
         path = item.folder / TESTS
@@ -57,6 +61,14 @@ def run(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:
             continue
         for case in yaml.load(path, PlaybookTests).cases:
             yield Tested(name, case.name, _case(item, case, actions, library.digest))
+
+
+def _recorded(item: Item, action: Action) -> Tested:
+    """Check an action against the exchange that was recorded beside it."""
+    path = item.manifest.with_suffix(RECORDED)
+    if not path.is_file():
+        return Tested(item.name, "recorded exchange", [f"there is no {path.name}: record one"])
+    return Tested(item.name, "recorded exchange", exchange.check(action, yaml.load(path, exchange.Exchange)))
 
 
 class _Bench:
@@ -137,8 +149,10 @@ def _compare(bench: _Bench, item: Item, actions: Mapping[str, Action], digest: s
     said += _differ("changes", sorted(expect.changes), sorted(changed))
     back = planning.plan_undo(done, planned, bench.connections.reach, content_digest=digest, sleep=_no_sleep)
     if back.plan.actions:
-        undone = bench.run(back)
-        said += _differ("outcome of the undo", ["done"], [undone.outcome])
+        try:
+            said += _differ("outcome of the undo", ["done"], [bench.run(back).outcome])
+        except RefusedError as error:
+            said.append(f"the undo is refused: {error.what}")
     rest = [what for what in bench.changes() if what not in changed]
     return said + _differ("undone", sorted(expect.undone), sorted(rest))
 

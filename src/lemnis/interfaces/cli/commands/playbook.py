@@ -71,7 +71,9 @@ def lint(names: NamesArgument = None, json: JsonOption = False, workspace: Works
 
 
 def try_out(names: NamesArgument = None, json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Run playbooks' tests on simulators; with --json one object a case; exit 1 if one fails.
+    """Run playbooks' tests on simulators, and actions against their recorded exchanges; exit 1 if one fails.
+
+    With --json one object a case: `name`, `case`, `passed`, `problems`.
 
     Example: lemnis playbook test contain_compromised_workload
     """
