@@ -110,3 +110,23 @@ def test_sarif_holds_what_was_found_and_whether_it_looked(folder, bandit):
     assert worst["locations"][0]["physicalLocation"]["region"] == {"startLine": 5, "endLine": 5}
     assert worst["partialFingerprints"]["lemnis/v1"].startswith("fp-")
     assert worst["taxa"][0]["id"] == "78"
+
+
+@pytest.mark.parametrize("hide", ["nosec", "ini"])
+def test_a_change_cannot_silence_the_scanner(folder, bandit, hide):
+    if hide == "nosec":
+        (folder / "app" / "x.py").write_text(SHELL.replace("check=True)", "check=True)  # nosec"))
+    else:
+        (folder / ".bandit").write_text("[bandit]\nskips: B602,B404\nexclude: /app\n")
+    report = run(folder, [bandit])
+    assert "B602" in {finding.rule_id for finding in report.findings}
+    assert report.health[0].state is Health.OK
+
+
+def test_a_file_that_was_passed_over_is_unknown(folder, bandit):
+    (folder / "y.py").write_text(SHELL)
+    [health] = run(
+        folder, [bandit.model_copy(update={"command": (*bandit.command, "--exclude", "y.py")})]
+    ).health
+    assert health.state is Health.UNKNOWN
+    assert health.errors == ("y.py: not looked at",)

@@ -1,7 +1,7 @@
 """Runs scanners over a folder and says whether each really looked.
 
 A program that is missing, was killed, exits with a code that means neither clean nor findings, prints no
-report, or looked at nothing although there was something, leaves the scan ``unknown``: never clean.
+report, or did not look at every file that it reads, leaves the scan ``unknown``: never clean.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts.errors import Location, NotFoundError, RecordError, ServiceError
 from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
-from lemnis.scan.reading import Read, read
+from lemnis.scan.reading import Read, read, relative
 
 MAX_REPORT = 200_000_000
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
@@ -82,6 +82,10 @@ def _run_one(folder: Path, scanner: Scanner, files: Sequence[str]) -> tuple[tupl
         looked = len(files) if said.examined is None else len(said.examined)
         if not looked:
             errors.append(f"looked at none of {len(files)} files")
+        elif said.examined is not None:
+            named = "\n".join(said.errors)
+            left = sorted(set(map(relative, files)) - set(said.examined))
+            errors += [f"{name}: not looked at" for name in left if name not in named]
         if found and code not in scanner.exits.findings:
             errors.append(f"exit code {code} means clean, the report holds {len(found)} findings")
     return found, ScanHealth(
