@@ -1,7 +1,11 @@
-"""What commands print: people read the console, machines read JSON lines; messages go to stderr."""
+"""What commands print: people read the console, machines read JSON lines; messages go to stderr.
+
+What comes from logs and files is foreign: control characters in it are shown, never sent to the terminal.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,14 +13,48 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from lemnis.contracts.errors import LemnisError
 
-console = Console(highlight=False)
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Return a text with what would steer a terminal (escapes, bells, turned writing) written out.
+
+    Lines and tabs stay.
+    """
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+class _Seen(RenderHook):
+    """The last look at everything that a console prints: nothing in it may steer the terminal."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Shown(one) for one in renderables]
+
+
+class _Shown:
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for one in console.render(self._inner, options):
+            yield one if one.control else Segment(visible(one.text), one.style)
+
+
+def _console(**options: bool) -> Console:
+    made = Console(highlight=False, **options)  # type: ignore[arg-type]
+    made.push_render_hook(_Seen())
+    return made
+
+
+console = _console()
+messages = _console(stderr=True, soft_wrap=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for machines on stdout; messages on stderr.")]
 WorkspaceOption = Annotated[
@@ -32,14 +70,18 @@ def emit(value: object) -> None:
 
 def report(error: LemnisError) -> None:
     """Print an error for people: where, what, and what to do."""
-    where = f"[bold]{escape(str(error.at))}[/bold]: " if error.at else ""
-    fix = f" [dim]({escape(error.fix)})[/dim]" if error.fix else ""
-    messages.print(f"[red]error:[/red] {where}{escape(error.what)}{fix}")
+    text = Text.assemble(("error:", "red"), " ")
+    if error.at:
+        text.append(visible(str(error.at)), "bold").append(": ")
+    text.append(visible(error.what))
+    if error.fix:
+        text.append(visible(f" ({error.fix})"), "dim")
+    messages.print(text)
 
 
 def warn(text: object) -> None:
     """Print a warning on stderr."""
-    messages.print(f"[yellow]warning:[/yellow] {escape(str(text))}")
+    messages.print(Text.assemble(("warning:", "yellow"), " ", visible(str(text))))
 
 
 def show_table(
@@ -53,10 +95,10 @@ def show_table(
 
     ``styles`` gives a row the style of its first cell's text.
     """
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(visible(column)), overflow="fold")
     for row in rows:
-        cells = [escape(str(cell)) for cell in row]
-        table.add_row(*cells, style=(styles or {}).get(cells[0] if cells else ""))
+        cells = [Text(visible(str(cell))) for cell in row]
+        table.add_row(*cells, style=(styles or {}).get(cells[0].plain if cells else ""))
     console.print(table)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, messages, warn
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, messages, visible, warn
 
 _BAD_INPUT = 2
 
@@ -43,7 +43,7 @@ def ingest(
 
     opened = app.open_workspace(workspace)
     columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
         TextColumn("{task.fields[events]:,} events"), TimeElapsedColumn(),
     )  # fmt: skip
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
@@ -54,7 +54,10 @@ def ingest(
         def progress(file: str, offset: int, totals: ingesting.Totals) -> None:
             done[file] = min(offset, sizes.get(file, offset))
             bar.update(
-                task, completed=sum(done.values()), events=totals.accepted, description=Path(file).name
+                task,
+                completed=sum(done.values()),
+                events=totals.accepted,
+                description=visible(Path(file).name),
             )
 
         watcher = ingesting.watcher(opened) if detect else None
