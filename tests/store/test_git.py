@@ -69,3 +69,19 @@ def test_what_is_no_commit_is_not_found(repository, revision):
 def test_a_folder_that_is_no_repository_is_named(tmp_path):
     with pytest.raises(InputError, match=str(tmp_path)):
         Repository(tmp_path).commits()
+
+
+def test_a_commit_cannot_hide_its_own_files(tmp_path):
+    repository = Repository.create(tmp_path / "r")
+    (repository.path / "evil.py").write_bytes(b"$Format:%H$\r\n")
+    (repository.path / "empty").write_bytes(b"")
+    (repository.path / ".gitattributes").write_text("evil.py export-ignore export-subst\n")
+    (repository.path / "link").symlink_to("evil.py")
+    (repository.path / "sub").mkdir()
+    (repository.path / "sub" / "a b\nc").write_bytes(b"x\n\n")
+    repository.commit_all("c", author="A <a@example.org>", at=1000)
+    files = dict(repository.tree("HEAD"))
+    assert files.keys() == {".gitattributes", "evil.py", "empty", "sub/a b\nc"}
+    assert (files["evil.py"], files["empty"], files["sub/a b\nc"]) == (b"$Format:%H$\r\n", b"", b"x\n\n")
+    assert dict(repository.tree("HEAD", "sub")) == {"sub/a b\nc": b"x\n\n"}
+    assert dict(repository.tree("HEAD", "su")) == {}

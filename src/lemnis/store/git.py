@@ -6,10 +6,8 @@ Repositories are data from elsewhere: nothing in them is executed, and names are
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -140,13 +138,18 @@ class Repository:
             raise NotFoundError(f"no such file at {commit[:12]}", at=Location(path)) from error
 
     def tree(self, revision: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-        """Yield (path, bytes) of every regular file of a commit, below ``prefix`` if given."""
-        archive = self.run("archive", "--format=tar", self.resolve(revision), *([prefix] if prefix else []))
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            for member in tar:
-                handle = tar.extractfile(member) if member.isreg() else None
-                if handle is not None:
-                    yield member.name, handle.read()
+        """Yield (path, bytes) of every regular file of a commit, below ``prefix`` if given.
+
+        Not by ``git archive``: there a commit's own ``.gitattributes`` leaves files out and changes others.
+        """
+        wanted = [(path, blob) for path, blob in self.files(revision).items() if _below(path, prefix)]
+        out = self.run("cat-file", "--batch", data="".join(f"{blob}\n" for _, blob in wanted).encode())
+        place = 0
+        for path, _ in wanted:
+            start = out.index(b"\n", place) + 1
+            end = start + int(out[place:start].split()[2])
+            yield path, out[start:end]
+            place = end + 1
 
     def blame(self, revision: str, path: str, line: int) -> BlameLine:
         """Return the commit that introduced a line as it stands at ``revision``; raises InputError."""
@@ -198,6 +201,11 @@ class Repository:
         """Merge a branch into the one that is checked out; return the new head. Raises InputError."""
         self.run("merge", "--quiet", "--no-edit", f"refs/heads/{branch}", extra=_identity(author, at))
         return self.resolve("HEAD")
+
+
+def _below(path: str, prefix: str) -> bool:
+    folder = prefix.rstrip("/")
+    return not folder or path == folder or path.startswith(f"{folder}/")
 
 
 def _identity(author: str, at: int) -> dict[str, str]:
