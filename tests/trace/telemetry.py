@@ -55,15 +55,16 @@ def happened(at, topic, pid):
     return json.dumps(record) + "\n"
 
 
-def asked(at, client, target, agent="Mozilla/5.0"):
+def asked(at, client, target, agent="Mozilla/5.0", method="GET"):
     stamp = datetime.fromtimestamp(at / 1000, UTC).strftime("%d/%b/%Y:%H:%M:%S %z")
-    return f'{client} - - [{stamp}] "GET {target} HTTP/1.1" 200 12 "-" "{agent}"\n'
+    return f'{client} - - [{stamp}] "{method} {target} HTTP/1.1" 200 12 "-" "{agent}"\n'
 
 
 class Logs:
     """Writes the logs of a story into a folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, bodies=False):
+        self.bodies = bodies  # the attack's texts come in bodies, which no access log has
         self.folder, self.serial, self.pid = folder, 100, 600
         folder.mkdir(exist_ok=True)
         self.audit, self.web = [], []
@@ -80,7 +81,10 @@ class Logs:
     def preview(self, at, client, text, *children, plus=False):
         """Someone asks for a preview: a shell runs, and in it fold, and what was injected."""
         target = "/labels/preview?text=" + (quote_plus(text) if plus else quote(text, safe=""))
-        self.web.append(asked(at, client, target))
+        if self.bodies and client == ATTACKER:
+            self.web.append(asked(at, client, "/labels/preview", method="POST"))
+        else:
+            self.web.append(asked(at, client, target))
         self.pid += 10
         shell = self.pid
         self.audit.append(

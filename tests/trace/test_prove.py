@@ -2,11 +2,54 @@ import re
 
 import pytest
 import yaml
+from telemetry import Logs, read_in, the_incident
 
 from lemnis import app
-from lemnis.app import lessons, shelf
-from lemnis.app.proof import prove
+from lemnis.app import lessons, pipeline, shelf
+from lemnis.app.proof import document, prove
+from lemnis.app.trace import trace
 from lemnis.contracts.errors import RefusedError
+from lemnis.contracts.findings import Effect
+from lemnis.contracts.provenance import Strength
+
+
+def test_a_lesson_is_proven_merged_and_closed(proposed):
+    world, written = proposed
+    proof = prove(world.workspace, written.id)
+    assert proof.reasons == ()
+    said = document(proof)
+    assert said["proven"] is True
+    assert said["old"]["as_proposed"] is True
+    assert (said["old"]["cause"], said["new"]["cause"]) == ("allow", "deny")
+    assert said["old"]["fires_on_attack"] == {"raw": False, "ocsf": False}
+    assert said["new"]["fires_on_attack"] == {"raw": True, "ocsf": True}
+    assert said["new"]["earlier_by"] == 10_050
+    counts = ("changes", "stopped", "stopped_wrongly", "alerts_added")
+    assert [said["history"][name] for name in counts] == [5, 1, 0, 0]
+    assert proof.stopped == (world.commits["hole"],)
+    assert lessons.show(world.workspace, written.id).state == "proven"
+    head = lessons.merge(world.workspace, written.id)
+    assert lessons.show(world.workspace, written.id).state == "merged"
+    assert lessons.merge(world.workspace, written.id) == head
+    assert (world.workspace.content / "lessons" / written.id / "lesson.yaml").is_file()
+    decided = {
+        name: pipeline.gate(world.workspace, "build", world.shop, commit).effect
+        for name, commit in world.commits.items()
+    }
+    assert decided == {**dict.fromkeys(world.commits, Effect.ALLOW), "hole": Effect.DENY}
+    again = prove(world.workspace, written.id)
+    assert (again.reasons, again.history) == ((), proof.history)
+    shelf.repository(world.workspace).run("branch", "-D", written.branch)
+    assert prove(world.workspace, written.id).proven
+
+
+def test_proving_again_says_the_same_and_is_written_down_once(proposed):
+    world, written = proposed
+    first, second = prove(world.workspace, written.id), prove(world.workspace, written.id)
+    assert first == second
+    [entry] = app.journal(world.workspace).entries(kind=lessons.PROVED, subject=written.id)
+    assert entry.payload["proven"] is True
+    assert entry.payload["commit"] == written.commit
 
 
 def nothing(text):
@@ -115,3 +158,21 @@ def test_an_incident_that_is_not_in_the_lake_any_more_is_not_proven(proposed, tm
     (world.workspace.state / "lake").rename(tmp_path / "gone")
     with pytest.raises(Exception, match="about a process"):
         prove(world.workspace, written.id)
+
+
+def test_where_requests_show_nothing_the_processes_do(world, tmp_path):
+    read_in(world.workspace, Logs(tmp_path / "logs", bodies=True).story())
+    world.attest()
+    incident = the_incident(world)
+    [chain] = trace(world.workspace, incident).chains
+    assert {one.method for one in chain.behind} == {"time"}
+    line = next(hop.edge for hop in chain.hops if hop.edge.relation == "has_line")
+    assert (str(line.target), line.strength) == ("source_line:shop/labels.py:4", Strength.LABEL)
+    written = lessons.propose(world.workspace, incident).written
+    files = shelf.lesson_files(world.workspace, written)
+    rule = yaml.safe_load(next(data for path, data in files.items() if path.endswith("rule.yml")))
+    assert rule["logsource"] == {"product": "linux", "category": "process_creation"}
+    assert rule["detection"]["child"] == {"Image|endswith": ["/curl", "/id", "/uname", "/whoami"]}
+    proof = prove(world.workspace, written.id)
+    assert proof.reasons == ()
+    assert proof.new["earlier_by"] == 0
