@@ -329,3 +329,37 @@ def test_policies_and_content_are_listed_and_tested(workspace, capsys):
     capsys.readouterr()
     assert run(["content", "digest", "--json", *where]) == 0
     assert orjson.loads(capsys.readouterr().out)["digest"] == pipeline.library(workspace).digest
+
+
+def test_a_change_with_names_that_are_no_text_is_judged(workspace, tmp_path):
+    made = Repository.create(tmp_path / "odd")
+    for name in (b"caf\xe9.txt", b'x"}]],"expressions":[[]],"y":[[{"a":"q.txt', b"new\nline.txt"):
+        (made.path / "x.py").write_text(HIGH)
+        with open(bytes(made.path) + b"/" + name, "wb") as file:  # noqa: PTH123 - a name of bytes
+            file.write(b"x")
+    made.commit_all("odd", author="A <a@example.org>", at=AT)
+    decision = pipeline.gate(workspace, "build", made, "HEAD")
+    assert decision.effect is Effect.DENY
+    with open(bytes(made.path) + b"/caf\xe9.py", "wb") as file:  # noqa: PTH123
+        file.write(SAFE.encode())
+    made.commit_all("odder", author="A <a@example.org>", at=AT)
+    assert pipeline.gate(workspace, "build", made, "HEAD").effect in {Effect.UNKNOWN, Effect.ALLOW}
+
+
+def test_a_path_cannot_write_the_decision(workspace, tmp_path):
+    made = Repository.create(tmp_path / "evil")
+    name = 'x"}]],"expressions":[[]],"y":[[{"a":"q.py'
+    (made.path / name).write_text(HIGH)
+    made.commit_all("evil", author="A <a@example.org>", at=AT)
+    decision = pipeline.gate(workspace, "build", made, "HEAD")
+    assert decision.effect is Effect.DENY
+    assert decision.reasons[0].where == f"{name}:5"
+
+
+def test_a_change_cannot_hide_from_the_gate(workspace, tmp_path):
+    made = Repository.create(tmp_path / "hidden")
+    (made.path / "x.py").write_text(HIGH.replace("check=True)", "check=True)  # nosec"))
+    (made.path / ".gitattributes").write_text("x.py export-ignore\n")
+    (made.path / ".bandit").write_text("[bandit]\nskips: B602\n")
+    made.commit_all("hidden", author="A <a@example.org>", at=AT)
+    assert pipeline.gate(workspace, "build", made, "HEAD").effect is Effect.DENY

@@ -174,9 +174,13 @@ def document_of(
     repository: Repository, name: str, commit: Commit, report: ScanReport, *, known: set[str], base: str
 ) -> dict[str, Any]:
     """Return the build document of one commit."""
+    files = [
+        (status, path.encode(errors="surrogateescape").decode(errors="backslashreplace"))
+        for status, path in repository.changed(commit.id)
+    ]
     change = change_document(
         repository=name, commit=commit.id, base=base, author=commit.author, email=commit.email,
-        subject=commit.subject, at=commit.at, files=repository.changed(commit.id),
+        subject=commit.subject, at=commit.at, files=files,
     )  # fmt: skip
     return build_document(change, report, known)
 
