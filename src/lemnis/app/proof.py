@@ -22,6 +22,7 @@ from lemnis.contracts.errors import ContentError, LemnisError
 from lemnis.contracts.findings import Decision
 from lemnis.contracts.ids import Json, canonical, digest
 from lemnis.contracts.journal import NewEntry
+from lemnis.ingest.sources import Sources
 from lemnis.lessons.compile import rule_id
 from lemnis.lessons.prove import Alerted, Case, Content, Proof, weigh
 from lemnis.lessons.scrub import scrub
@@ -91,6 +92,7 @@ class _Hearing:
         lesson = self.written.lesson
         same = _same(library, self.detection)
         rules = [same.manifest] if same is not None else []
+        sources = Sources.load(library)
         passed: tuple[str, ...] = ()
         failed: tuple[str, ...] = ()
         if problems is not None and _item(library, "policies", lesson.gate) is not None:
@@ -106,8 +108,8 @@ class _Hearing:
             digest=library.digest,
             problems=tuple(dict.fromkeys(wrong)),
             same=same.name if same is not None else "",
-            attack=sampling.run(library, rules, self.folder, self.given, fires=True),
-            benign=sampling.run(library, rules, self.folder, self.given, fires=False),
+            attack=sampling.run(sources, rules, self.folder, self.given, fires=True),
+            benign=sampling.run(sources, rules, self.folder, self.given, fires=False),
             policy_tests=passed,
             policy_failures=failed,
             decisions=decisions,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lemnis.app.rules import CaseResult, run_case
 from lemnis.content import yaml
-from lemnis.content.library import Item, Library
+from lemnis.content.library import Item
 from lemnis.content.schemas.detection_tests import Case
 from lemnis.contracts.ids import canonical
 from lemnis.detect import Matcher, load_rules
@@ -24,11 +24,11 @@ def logic(item: Item) -> bytes:
 
 
 def run(
-    library: Library, rules: Sequence[Path], folder: Path, cases: Sequence[Case], *, fires: bool
+    sources: Sources, rules: Sequence[Path], folder: Path, cases: Sequence[Case], *, fires: bool
 ) -> SampleRun:
     """Run rules (none: nothing can fire) on the cases that must (not) fire: each must, or none may."""
     loaded = load_rules(rules)
-    matcher, sources = Matcher(loaded.rules, loaded.atoms), Sources.load(library)
+    matcher = Matcher(loaded.rules, loaded.atoms)
     mine = [case for case in cases if case.fires is fires]
     found: list[CaseResult] = [run_case(matcher, folder, case, sources) for case in mine]
     every = all if fires else any

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote, unquote_plus
 
 from lemnis.contracts.provenance import Strength
@@ -95,15 +96,22 @@ def values(query: str) -> list[str]:
 
 def _told(chain: Sequence[Started], request: Request, within: int) -> Behind | None:
     """Return where a value of the request, or a part of its path that is no word, stands in the chain."""
-    parts = [part for part in map(unquote, request.path.split("/")) if set(part) - _PLAIN]
-    for value in [*values(request.query), *parts]:
-        text, bare = _plain(value), _bare(value)
-        if len(bare) < SHORTEST:
-            continue
-        for process in chain:
-            if -AFTER <= process.at - request.at <= within and bare in _bare(process.command):
+    around = [process for process in chain if -AFTER <= process.at - request.at <= within]
+    if not around:
+        return None
+    for text, bare in _texts(request.path, request.query):
+        for process in around:
+            if bare in _bare(process.command):
                 return Behind(request, process, text)
     return None
+
+
+@lru_cache(maxsize=65_536)
+def _texts(path: str, query: str) -> tuple[tuple[str, str], ...]:
+    """Return what of a request may stand in a command line: as it is told, and as it is looked for."""
+    parts = [part for part in map(unquote, path.split("/")) if set(part) - _PLAIN]
+    both = ((_plain(value), _bare(value)) for value in [*values(query), *parts])
+    return tuple((text, bare) for text, bare in both if len(bare) >= SHORTEST)
 
 
 def _plain(text: str) -> str:
@@ -111,6 +119,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
+@lru_cache(maxsize=65_536)
 def _bare(text: str) -> str:
     """Return a text without what quotes: a command line is told with the quotes that a shell would need."""
     return _plain(text.translate(_QUOTES))
