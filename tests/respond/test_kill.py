@@ -13,7 +13,7 @@ from lemnis.app import respond
 from lemnis.content.library import builtin_root
 from lemnis.respond import records
 
-KILLS = 24
+KILLS = 20
 WORKLOADS = ("web", "stock", "mail")
 OBJECTS = [
     {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": f"{name}-{n}", "namespace": "shop"},
