@@ -19,7 +19,7 @@ deny contains reason if {
 
 @pytest.fixture(scope="module")
 def engine():
-    with Engine(seconds=2) as made:
+    with Engine(seconds=20) as made:
         yield made
 
 
@@ -64,13 +64,21 @@ def test_a_warning_does_not_stop(engine):
         'deny contains {"where": "a"}',
         "nothing := 1",
         "deny := 1 if input.frob",
-        "deny contains x if { x := count([1 | some i in numbers.range(1, 9000); some j in numbers.range(1, 9000); i < j]) }",
     ],
 )
 def test_what_gives_no_answer_is_unknown_never_allow(engine, body):
     made = decide([policy(), policy(body, "y")], document(False), "build", engine=engine)
     assert made.effect is Effect.UNKNOWN
     assert made.reasons[0].policy == "y"
+
+
+def test_a_policy_without_end_is_unknown():
+    pairs = "some i in numbers.range(1, 9000); some j in numbers.range(1, 9000); i < j"
+    body = f"deny contains x if {{ x := count([1 | {pairs}]) }}"
+    with Engine(seconds=1) as engine:
+        made = decide([policy(), policy(body, "y")], document(False), "build", engine=engine)
+    assert made.effect is Effect.UNKNOWN
+    assert "not finished after 1 s" in made.reasons[0].message
 
 
 def test_a_scanner_that_did_not_look_is_unknown_and_a_refusal_is_stronger(engine):

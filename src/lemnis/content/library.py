@@ -1,8 +1,8 @@
 """The library: every item of content, from the built-in folder with the workspace's own laid over it.
 
 An item is a folder ``KIND/NAME/`` with a file that makes it one (``rule.yml``, ``policy.yaml`` …). Actions
-are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``; ``exceptions/NAME.yaml`` too. There is no list of items
-anywhere: what lies there is what there is.
+are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``; ``exceptions/NAME.yaml`` are too.
+There is no list of items anywhere: what lies there is what there is.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from lemnis.contracts.clock import from_iso, to_iso
+from lemnis.contracts.clock import from_iso
 from lemnis.contracts.errors import ContentError, UsageError
 from lemnis.contracts.findings import Decision, Effect, Reason
 from lemnis.policy.check import check_policy
@@ -148,8 +148,3 @@ def _fits(one: Exempt, reason: Reason, document: Mapping[str, Any]) -> bool:
         f["fingerprint"] == one.fingerprint and f"{f['path']}:{f['line']}" == reason.where
         for f in document.get("findings", ())
     )
-
-
-def expiry(exceptions: Sequence[Exempt], now: int) -> list[str]:
-    """Return the names of exceptions that have expired, with the day."""
-    return [f"{one.name} ({one.expires}, today is {to_iso(now)[:10]})" for one in exceptions if one.over(now)]
