@@ -3,6 +3,7 @@ import re
 import pytest
 import yaml
 from telemetry import Logs, read_in, the_incident
+from world import AT
 
 from lemnis import app
 from lemnis.app import lessons, pipeline, shelf
@@ -40,6 +41,8 @@ def test_a_lesson_is_proven_merged_and_closed(proposed):
     again = prove(world.workspace, written.id)
     assert (again.reasons, again.history) == ((), proof.history)
     shelf.repository(world.workspace).run("branch", "-D", written.branch)
+    closed = lessons.show(world.workspace, written.id)
+    assert (closed.state, closed.proven, closed.written.branch) == ("merged", True, "")
     assert prove(world.workspace, written.id).proven
 
 
@@ -105,6 +108,21 @@ def test_a_lesson_that_was_tampered_with_is_not_proven(proposed, how):
     assert lessons.show(world.workspace, written.id).state == "proposed"
     with pytest.raises(RefusedError, match="not proven"):
         lessons.merge(world.workspace, written.id)
+
+
+def test_a_lesson_that_git_merged_is_closed_by_its_proof_only(proposed):
+    world, written = proposed
+    git = shelf.repository(world.workspace)
+    git.merge(written.branch, author=app.AUTHOR, at=AT)
+    found = lessons.show(world.workspace, written.id)
+    assert (found.state, found.proven) == ("merged", False)
+    assert prove(world.workspace, written.id).proven
+    assert lessons.show(world.workspace, written.id).proven
+    gate = world.workspace.content / "policies" / written.lesson.gate / "policy.rego"
+    gate.write_text(gate.read_text().replace("{78}", "{79}"))
+    git.commit_all("weaken", author=app.AUTHOR, at=AT)
+    git.run("branch", "-D", written.branch)
+    assert not lessons.show(world.workspace, written.id).proven
 
 
 def test_a_proof_does_not_outlive_an_edit(proposed):

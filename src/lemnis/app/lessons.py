@@ -29,12 +29,20 @@ PROPOSED, PROVED, MERGED = "lesson.proposed", "lesson.proved", "lesson.merged"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A lesson and how far it is: ``proposed``, ``proven`` as it stands now, or ``merged``."""
+    """A lesson and how far it is: ``proposed``, ``proven`` as it stands now, or ``merged``.
+
+    ``proved`` is the last verdict on exactly what stands there now; git merges what was not proven, too.
+    """
 
     written: Written
     state: str
     proposed: Entry | None
     proved: Entry | None
+
+    @property
+    def proven(self) -> bool:
+        """Say whether the lesson as it stands was proven: only then is it closed."""
+        return self.proved is not None and bool(self.proved.payload["proven"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +104,14 @@ def show(workspace: app.Workspace, lesson: str) -> State:
     written = shelf.find(workspace, lesson)
     journal = app.journal(workspace)
     proposed = list(journal.entries(kind=PROPOSED, subject=lesson))
-    proved = [
-        e for e in journal.entries(kind=PROVED, subject=lesson) if e.payload["commit"] == written.commit
-    ]
-    last = proved[-1] if proved else None
-    proven = last is not None and bool(last.payload["proven"])
-    state = "merged" if written.merged else "proven" if proven else "proposed"
-    return State(written, state, proposed[-1] if proposed else None, last)
+    verdicts = journal.entries(kind=PROVED, subject=lesson)
+    if written.merged:
+        files = shelf.files_digest(workspace, written)
+        proved = [one for one in verdicts if one.payload["files"] == files]
+    else:
+        proved = [one for one in verdicts if one.payload["commit"] == written.commit]
+    found = State(written, "merged", proposed[-1] if proposed else None, proved[-1] if proved else None)
+    return found if written.merged else replace(found, state="proven" if found.proven else "proposed")
 
 
 def list_(workspace: app.Workspace) -> list[State]:

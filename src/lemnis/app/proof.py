@@ -222,7 +222,12 @@ def _rule_id(item: Item | None) -> str:
 
 def _write_down(workspace: app.Workspace, written: Written, proof: Proof) -> None:
     """Write the verdict to the journal: each distinct verdict about each state of the lesson once."""
-    payload: dict[str, Json] = {"commit": written.commit, "base": written.base, **document(proof)}
+    payload: dict[str, Json] = {
+        "commit": written.commit,
+        "base": written.base,
+        "files": shelf.files_digest(workspace, written),
+        **document(proof),
+    }
     key = f"{PROVED}:{written.id}:{written.commit}:{digest(canonical(payload))[7:23]}"
     reason = "proven" if proof.proven else "; ".join(proof.reasons)
     app.journal(workspace).append(NewEntry(PROVED, written.id, key, payload, reason=reason))

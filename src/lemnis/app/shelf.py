@@ -13,6 +13,7 @@ from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.lesson import Lesson
 from lemnis.contracts.errors import IntegrityError, NotFoundError
+from lemnis.contracts.ids import tree_digest
 from lemnis.store.git import Repository
 
 PREFIX = "lesson/"
@@ -85,6 +86,11 @@ def lesson_files(workspace: app.Workspace, written: Written) -> dict[str, bytes]
     """Return the files of a lesson's change set as they are now, by path."""
     tree = repository(workspace).tree(written.commit)
     return {path: data for path, data in tree if path.startswith(folders(written))}
+
+
+def files_digest(workspace: app.Workspace, written: Written) -> str:
+    """Return the digest of a lesson's change set as it is now."""
+    return tree_digest(lesson_files(workspace, written).items())
 
 
 def folders(written: Written) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
         for one in found:
             emit(_document(one))
         return
-    rows = ((s.written.id, s.written.lesson.incident, s.state, s.written.lesson.title) for s in found)
+    rows = ((s.written.id, s.written.lesson.incident, _state(s), s.written.lesson.title) for s in found)
     show_table("lessons", ("id", "incident", "state", "title"), rows)
 
 
@@ -168,7 +168,7 @@ def _show(opened: app.Workspace, found: State, *, json: bool) -> None:
         emit({**_document(found), "files": files, **(dict(found.proposed.payload) if found.proposed else {})})
         return
     written, lesson = found.written, found.written.lesson
-    state = f"[{_STATES[found.state]}]{found.state}[/]"
+    state = f"[{_STATES[found.state]}]{_state(found)}[/]"
     console.print(f"\n[bold]lesson {written.id}[/]  {state}  [dim]{lesson.incident}[/]")
     console.print(f"{escape(lesson.title)}\n")
     cause = lesson.cause
@@ -222,6 +222,7 @@ def _document(found: State) -> dict[str, Any]:
         "id": found.written.id,
         "incident": lesson.incident,
         "state": found.state,
+        "proven": found.proven,
         "title": lesson.title,
         "branch": found.written.branch,
         "commit": found.written.commit,
@@ -231,6 +232,10 @@ def _document(found: State) -> dict[str, Any]:
         "threat": lesson.threat,
         "cause": lesson.cause.model_dump(mode="json"),
     }
+
+
+def _state(found: State) -> str:
+    return "merged, not proven" if found.state == "merged" and not found.proven else found.state
 
 
 def _mark(row: dict[str, Any]) -> str:
