@@ -1,5 +1,7 @@
 """JSON to columns: the same columns as a plain reading of every record."""
 
+import json
+
 import orjson
 import pyarrow as pa
 import pytest
@@ -13,7 +15,8 @@ NAMES = st.text(st.sampled_from("ab/~'\"$.é\\ "), min_size=1, max_size=3)
 SCALARS = (
     st.none()
     | st.booleans()
-    | st.integers(-(2**53), 2**53)
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.sampled_from([0.5, -1.25, 3.0, 1234.5])
     | st.text(max_size=6)
     | st.sampled_from(["{x", "[1]", '{"a":1}', "null", "[", "\x00"])
 )
@@ -31,7 +34,11 @@ def way(request, monkeypatch):
 
 
 def text(value):
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and abs(value) > 2**63:
+        return str(value)
+    return orjson.dumps(value).decode() if not isinstance(value, list) else json.dumps(value)
 
 
 def plain(record, prefix=""):
@@ -63,7 +70,7 @@ def listed(record, lists):
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(OBJECTS, min_size=1, max_size=6))
 def test_columns_are_what_the_records_say(records):
-    flat = flatten(pa.array([orjson.dumps(r).decode() for r in records]))
+    flat = flatten(pa.array([json.dumps(r) for r in records]))
     assert flat.bad == {}
     lists = {name for name, column in flat.columns.items() if pa.types.is_list(column.type)}
     found = rows(flat.columns, len(records))
@@ -74,8 +81,8 @@ def test_columns_are_what_the_records_say(records):
         for name, value in listed(want, lists).items():
             nested = name in odd or (isinstance(value, str) and value.startswith("[") and got[name] != value)
             if nested:  # a list with objects in it, in this row or another: its JSON text is kept
-                expected = value if isinstance(value, list) else orjson.loads(value)
-                kept = orjson.loads(got[name])
+                expected = value if isinstance(value, list) else json.loads(value)
+                kept = json.loads(got[name])
                 assert [text(item) for item in kept if item is not None] == expected or kept == expected
             else:
                 assert got[name] == value
@@ -118,3 +125,11 @@ def test_of_two_values_of_one_name_both_ways_take_the_same():
     )
     flat = flatten(texts)
     assert rows(flat.columns, 4) == rows(few(texts).columns, 4)
+
+
+@pytest.mark.parametrize("number", ["1e16", "1E-9", "0.00000001", "123456789012345678901234567890", "1.50"])
+def test_a_number_is_written_alike_in_few_and_many_records(number, monkeypatch):
+    text = f'{{"a":{number},"b":[{number}]}}'
+    one = rows(flatten(pa.array([text])).columns, 1)
+    many = rows(flatten(pa.array([text] * 60)).columns, 60)
+    assert many == one * 60

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from lemnis import app
 from lemnis.content.library import Library
@@ -97,7 +97,16 @@ class Ingest:
             if str(path) != STDIN and not path.exists():
                 raise NotFoundError("no such file or folder", at=Location(str(path)))
         for file in walk(paths):
-            self.read(Stream(file))
+            if str(file) == STDIN or not file.is_file():
+                self.read(Stream(file))
+                continue
+            try:
+                held = _Held(file)
+            except OSError as error:
+                self._refuse(Stream(file), f"cannot be read: {error.strerror}")
+                continue
+            with held:
+                self.read(held)
         self._finish()
         return self.totals
 
@@ -106,13 +115,17 @@ class Ingest:
 
         A file that gives way to another of its name is read to its end first.
         """
-        held: dict[Path, tuple[int, int]] = {}
+        held: dict[Path, _Held] = {}
         flushed = time.monotonic()
         try:
             while not stop():
                 before = self.totals.read
-                for file in walk(paths):
+                there = list(walk(paths))
+                for file in there:
                     self._keep_up(file, held)
+                for file in held.keys() - set(there):  # gone from its folder
+                    with held.pop(file) as gone:
+                        self.read(gone)
                 if self.totals.read != before and self.watcher is not None:
                     self.watcher.finish()
                 if time.monotonic() - flushed > _FLUSH_EVERY_S:
@@ -121,25 +134,23 @@ class Ingest:
                 if self.totals.read == before:
                     time.sleep(_POLL_S)
         finally:
-            for descriptor, _ in held.values():
-                os.close(descriptor)
+            for one in held.values():
+                one.close()
         self._finish()
         return self.totals
 
-    def _keep_up(self, file: Path, held: dict[Path, tuple[int, int]]) -> None:
+    def _keep_up(self, file: Path, held: dict[Path, _Held]) -> None:
         """Read what is new in a followed file; one that took its place is another."""
-        try:
-            now = file.stat()
-            known = held.get(file)
-            if known is not None and known[1] != now.st_ino:
-                self.read(_Held(file, known[0]))
-                os.close(known[0])
-                known = None
-            if known is None:
-                held[file] = (os.open(file, os.O_RDONLY | os.O_CLOEXEC), now.st_ino)
-        except OSError:  # not there yet, or gone again; what was there is read when it is
-            return
-        self.read(Stream(file), whole=False)
+        known = held.get(file)
+        if known is not None and known.gave_way():
+            with held.pop(file):
+                self.read(known)
+        if file not in held:
+            try:
+                held[file] = _Held(file)
+            except OSError:  # not there yet, or not readable; if it is later, it is read then
+                return
+        self.read(held[file], whole=False)
 
     def read(self, stream: Stream, *, whole: bool = True) -> None:
         """Read what is new in one stream."""
@@ -151,7 +162,7 @@ class Ingest:
             return
         self.totals.files += 1
         key, cursor = self._origin(stream, source)
-        start = Start() if cursor is None else origins.resume(stream, cursor)
+        start = Start() if cursor is None or stream.once else origins.resume(stream, cursor)
         if start is None:
             return
         rejected = cursor.rejected if cursor else 0
@@ -211,12 +222,32 @@ class Ingest:
 
 
 class _Held(Stream):
-    """A file that is open still, under the name that it had."""
+    """A file that stays open, whatever becomes of its name: what is read and noted is of one file."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.path = Path(f"/proc/self/fd/{descriptor}")
-        self.name = str(path)
+        self._file = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.path = Path(f"/proc/self/fd/{self._descriptor}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def gave_way(self) -> bool:
+        """Say whether another file has its name now, or none."""
+        mine = os.fstat(self._descriptor)
+        try:
+            now = self._file.stat()
+        except OSError:
+            return True
+        return (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino)
+
+    def close(self) -> None:
+        """Let it go."""
+        os.close(self._descriptor)
 
 
 def watcher(workspace: app.Workspace) -> Watcher:

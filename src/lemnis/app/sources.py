@@ -22,6 +22,7 @@ from lemnis.ingest.streams import Stream
 SAMPLE_TIME = 1_735_689_600_000
 """2025-01-01: the time of reading for samples, from which times without a year take theirs."""
 _SILENT_AFTER = 24 * 3_600_000
+_AHEAD = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +207,20 @@ def _lean(value: Any) -> Any:
 
 
 def health(workspace: app.Workspace, *, silent_after: int = _SILENT_AFTER) -> list[Health]:
-    """Return how each source does that the lake has events, rejects or cursors of."""
+    """Return how each source does that the lake has events, rejects or cursors of.
+
+    Events from the future (a clock that is wrong, a record that lies) do not hide that a source is silent:
+    the newest is the newest up to a day from now.
+    """
     lake = app.lake(workspace)
     now = workspace.clock.now()
     names = set(lake.schemas())
     found: dict[str, tuple[int, int | None]] = {}
     if names - {"rejects"}:
         rows = lake.query(
-            "SELECT metadata.log_name AS name, count(*) AS n, max(time) AS last FROM events GROUP BY ALL",
+            "SELECT metadata.log_name AS name, count(*) AS n, max(time) FILTER (time <= ?) AS last "
+            "FROM events GROUP BY ALL",
+            parameters=[now + _AHEAD],
             limit=10_000,
         ).to_pylist()
         found = {row["name"] or "": (row["n"], row["last"]) for row in rows}

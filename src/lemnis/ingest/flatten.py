@@ -22,6 +22,7 @@ import pyarrow.compute as _compute
 pc: Any = _compute
 MAX_DEPTH = 64
 _FEW = 48
+_ODD_NUMBER = r"[0-9]{16}|[0-9.][eE][-+0-9]|\.0000"  # numbers that are written in more than one way
 _DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _BRACKETS = 40
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -61,10 +62,11 @@ class Flat:
 def flatten(texts: Array, *, keep: frozenset[str] = frozenset(), depth: int = 0) -> Flat:
     """Turn JSON objects into columns; a row that is no object, or nested too deep, is in ``bad``.
 
-    Of the objects named in ``keep`` the JSON text is kept too, as a column beside those of its members.
+    Of the objects named in ``keep`` the JSON text is kept too, as a column beside those of its members. The
+    columns are in order of their names, whatever the order of the records.
     """
     count = len(texts)
-    if count <= _FEW:
+    if count <= _FEW and not pc.any(pc.match_substring_regex(texts, _ODD_NUMBER)).as_py():
         return few(texts, keep)
     pairs = _pairs(texts)
     bad = {int(row): "" for row in np.flatnonzero(~_valid(pairs))}
@@ -76,11 +78,11 @@ def flatten(texts: Array, *, keep: frozenset[str] = frozenset(), depth: int = 0)
         columns[name] = column
         if odd:
             nested.append(name)
-    kept = {name: columns[name] for name in keep if name in columns}
+    kept = {name: columns[name] for name in sorted(keep) if name in columns}
     if nested:
         _unfold(texts, columns, nested, bad, depth)
         columns |= kept
-    return Flat(columns, bad)
+    return Flat(columns if depth else dict(sorted(columns.items())), bad)
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
@@ -304,7 +306,7 @@ def few(texts: Array, keep: frozenset[str] = frozenset()) -> Flat:
         except RecursionError:
             bad[number], fields = _DEEP, {}
         rows.append(fields)
-    return Flat(_assemble(rows), bad)
+    return Flat(dict(sorted(_assemble(rows).items())), bad)
 
 
 def _collect(value: dict[str, Any], prefix: str, fields: dict[str, Any], depth: int) -> None:

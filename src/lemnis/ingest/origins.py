@@ -14,7 +14,7 @@ from lemnis.contracts.events import Cursor
 from lemnis.contracts.ids import digest
 from lemnis.ingest import parsers
 from lemnis.ingest.parsers import Start
-from lemnis.ingest.streams import MAX_RECORD_BYTES, STDIN, Stream
+from lemnis.ingest.streams import MAX_RECORD_BYTES, Stream
 
 _HEAD = 1 << 20
 _TAIL = 1 << 16
@@ -33,9 +33,9 @@ def keys(stream: Stream, source: LoadedSource) -> Iterator[str]:
 def prefix(stream: Stream, offset: int) -> str:
     """Digest what was read: of a plain file, the first MiB and the last 64 KiB before ``offset``.
 
-    Of a compressed file the beginning as it lies on the disk; of the standard input nothing.
+    Of a compressed file the beginning as it lies on the disk; of what can be read only once, nothing.
     """
-    if str(stream.path) == STDIN:
+    if stream.once:
         return ""
     state = hashlib.sha256()
     plain = stream.plain
@@ -52,7 +52,7 @@ def prefix(stream: Stream, offset: int) -> str:
 
 def continues(stream: Stream, cursor: Cursor) -> bool:
     """Say whether a stream begins with what the cursor says was read of it."""
-    if not cursor.offset and stream.plain:
+    if stream.once or (not cursor.offset and stream.plain):
         return True
     return cursor.prefix == prefix(stream, cursor.offset)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from pathlib import Path
 
 import re2
 
@@ -62,7 +63,7 @@ class Sources:
         look = _Look(sample)
         scores = []
         for source in self.by_name.values():
-            hits = look.hits(source, stream.path.name)
+            hits = look.hits(source, Path(stream.name).name)
             if hits > 0:
                 scores.append((hits, _strictness(source.file.recognise), source.name))
         if not scores:

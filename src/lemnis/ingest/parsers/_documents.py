@@ -95,7 +95,11 @@ def _one(text: str, place: int, keys: Sequence[str], *, inside: bool) -> tuple[i
 def _dump(value: object) -> Record:
     try:
         return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError as error:
+    except orjson.JSONEncodeError:  # a number beyond 64 bits
+        pass
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
         return ValueError(f"cannot be written as JSON: {error}")
 
 

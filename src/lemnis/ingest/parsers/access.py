@@ -17,13 +17,14 @@ import pyarrow.compute as _compute
 
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
+from lemnis.ingest.lines import Lines, lines
 from lemnis.ingest.parsers import Options, Parsed, Start
-from lemnis.ingest.streams import KEPT_RAW, Lines, Stream, lines
+from lemnis.ingest.streams import KEPT_RAW, Stream
 
 pc: Any = _compute
 _LINE = (
     r'^(?:(?P<host>[^\s"\[]+) )?(?P<ip>[0-9A-Za-z:][0-9A-Za-z.:%_-]*) '
-    r'(?:(?P<ident>\S+) (?P<user>[^\[]*?)|-) '
+    r"(?:(?P<ident>\S+) (?P<user>[^\[]*?)|-) "
     r'\[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}|-) (?P<bytes>\d+|-)'
     r'(?: "(?P<referer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?(?P<rest> .*)?$'
 )

@@ -21,10 +21,11 @@ import pyarrow as pa
 
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
+from lemnis.ingest.lines import Lines, lines
 from lemnis.ingest.parsers import Options, Parsed, Start
 from lemnis.ingest.parsers._audit import Record, read
 from lemnis.ingest.parsers._columns import Row, table
-from lemnis.ingest.streams import KEPT_RAW, Lines, Stream, lines
+from lemnis.ingest.streams import KEPT_RAW, Stream
 
 _KEPT_OPEN_S = 2.0
 _MAX_OPEN = 4096

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
+from lemnis.ingest.lines import lines
 from lemnis.ingest.parsers import Options, Parsed, Start
 from lemnis.ingest.parsers._columns import Row, table
-from lemnis.ingest.streams import KEPT_RAW, MAX_RECORD_BYTES, Stream, lines
+from lemnis.ingest.streams import KEPT_RAW, MAX_RECORD_BYTES, Stream
 
 _BATCH = 20_000
 _DELIMITERS = ",;\t|"

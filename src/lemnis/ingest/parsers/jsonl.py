@@ -17,8 +17,9 @@ import pyarrow as pa
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
 from lemnis.ingest.flatten import Columns, coalesce, flatten
+from lemnis.ingest.lines import MAX_BATCH_BYTES, lines
 from lemnis.ingest.parsers import Options, Parsed, Start, _documents
-from lemnis.ingest.streams import KEPT_RAW, MAX_BATCH_BYTES, Head, Stream, lines
+from lemnis.ingest.streams import KEPT_RAW, Head, Stream
 
 _LOOK = 65_536
 _BATCH = 20_000

@@ -16,9 +16,10 @@ import pyarrow.compute as _compute
 
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
+from lemnis.ingest.lines import Lines, lines
 from lemnis.ingest.parsers import Options, Parsed, Start
 from lemnis.ingest.parsers._columns import Row, table
-from lemnis.ingest.streams import KEPT_RAW, Lines, Stream, lines
+from lemnis.ingest.streams import KEPT_RAW, Stream
 
 pc: Any = _compute
 _OLD = r"[A-Z][a-z]{2} {1,2}\d{1,2}(?: \d{4})? \d{2}:\d{2}:\d{2}(?:\.\d+)?"

@@ -65,7 +65,7 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
 
 def first(stream: Stream) -> str | None:
     """Return the first record of an event log file; None for other streams."""
-    if not stream.head(len(MAGIC)).startswith(MAGIC):
+    if stream.once or not stream.head(len(MAGIC)).startswith(MAGIC):
         return None
     try:
         return next((record for record in _evtx.records(stream) if isinstance(record, str)), None)

@@ -1,0 +1,176 @@
+"""Bytes to lines: split natively, in batches of bounded size; what is no text is named and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lemnis.contracts.errors import Location
+from lemnis.contracts.events import Reject
+from lemnis.ingest.streams import BOM, KEPT_RAW, MAX_RECORD_BYTES, BrokenStreamError, Stream
+
+MAX_BATCH_BYTES = 32_000_000
+MAX_BATCH_RECORDS = 50_000
+_NEWLINE, _RETURN = 10, 13
+_Offsets = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines without their ends: texts in UTF-8, the number of each, and where the last one ends.
+
+    ``offset`` counts the stream's bytes and ``position`` its lines up to there, blank ones included.
+    """
+
+    texts: pa.StringArray
+    numbers: _Offsets
+    rejects: tuple[Reject, ...]
+    position: int
+    offset: int
+
+
+def lines(stream: Stream, *, position: int = 0, offset: int = 0, whole: bool = True) -> Iterator[Lines]:
+    """Yield the lines of a stream in bounded batches, from a line and byte on; blank lines only count.
+
+    Lines that are not UTF-8, or longer than a record may be, are rejects. With ``whole`` a last line without
+    an end is a line too, else it is left for later. A broken stream gives a last batch with its reason.
+    """
+    cutter = _Cutter(stream.name, position, offset)
+    skip = offset
+    try:
+        for block in stream.blocks():
+            piece = block[skip:] if skip else block
+            skip = max(0, skip - len(block))
+            yield from cutter.feed(piece)
+    except BrokenStreamError as error:
+        yield from cutter.end(whole=True)
+        at = Location(stream.name, record=cutter.position + 1)
+        yield _refused(Reject(at, str(error)), cutter.position, cutter.offset)
+        return
+    yield from cutter.end(whole=whole)
+
+
+class _Cutter:
+    """Gathers blocks until a batch is full, and cuts it into lines."""
+
+    def __init__(self, name: str, position: int, offset: int) -> None:
+        self.name, self.position, self.offset = name, position, offset
+        self._held: list[bytes] = []
+        self._size = 0
+        self._breaks = 0
+        self._overlong = 0
+
+    def feed(self, block: bytes) -> Iterator[Lines]:
+        if self._overlong:
+            end = block.find(b"\n")
+            self._overlong += len(block) if end < 0 else end + 1
+            if end < 0:
+                return
+            yield self._too_long()
+            block = block[end + 1 :]
+        if not block:
+            return
+        self._held.append(block)
+        self._size += len(block)
+        self._breaks += block.count(b"\n")
+        if self._size >= MAX_BATCH_BYTES or self._breaks >= MAX_BATCH_RECORDS:
+            yield from self._cut(whole=False)
+
+    def end(self, *, whole: bool) -> Iterator[Lines]:
+        if self._overlong:
+            yield self._too_long()
+        yield from self._cut(whole=whole)
+
+    def _too_long(self) -> Lines:
+        self.position += 1
+        self.offset += self._overlong
+        self._overlong = 0
+        reject = Reject(Location(self.name, record=self.position), _LONG)
+        return _refused(reject, self.position, self.offset)
+
+    def _cut(self, *, whole: bool) -> Iterator[Lines]:
+        """Make lines of what is gathered, up to the last line's end unless it is the ``whole``."""
+        rest: list[bytes] = []
+        while self._held and not whole:
+            end = self._held[-1].rfind(b"\n") + 1
+            if end:
+                rest.insert(0, self._held[-1][end:])
+                self._held[-1] = self._held[-1][:end]
+                break
+            rest.insert(0, self._held.pop())
+        if self._held:
+            yield from self._split(b"".join(self._held))
+        size = sum(map(len, rest))
+        self._held, self._size, self._breaks = [piece for piece in rest if piece], size, 0
+        if size > MAX_RECORD_BYTES:
+            self._held, self._size, self._overlong = [], 0, size
+
+    def _split(self, data: bytes) -> Iterator[Lines]:
+        """Cut bytes that end with a line's end, or with the stream's."""
+        if self.offset == 0 and data.startswith(BOM):
+            data, self.offset = data[len(BOM) :], len(BOM)
+        raw = np.frombuffer(data, np.uint8)
+        breaks = np.flatnonzero(raw == _NEWLINE)
+        if not len(breaks) or breaks[-1] != len(raw) - 1:
+            breaks = np.append(breaks, len(raw))
+        start = 0
+        for first in range(0, len(breaks) if data else 0, MAX_BATCH_RECORDS):
+            some = breaks[first : first + MAX_BATCH_RECORDS]
+            end = min(int(some[-1]) + 1, len(raw))
+            yield self._batch(data[start:end], some - start)
+            start = end
+
+    def _batch(self, data: bytes, breaks: _Offsets) -> Lines:
+        """Make the batch of the lines that end at ``breaks``."""
+        raw = np.frombuffer(data, np.uint8)
+        returns = (breaks > 0) & (raw[breaks - 1] == _RETURN)
+        ends = breaks - np.arange(len(breaks)) - np.cumsum(returns)
+        offsets = np.concatenate(([0], ends)).astype(np.int32)
+        kept = data.replace(b"\r\n", b"\n") if returns.any() else data
+        kept = kept.removesuffix(b"\r") if returns[-1] else kept
+        texts = pa.StringArray.from_buffers(
+            len(breaks), pa.py_buffer(offsets.data), pa.py_buffer(kept.replace(b"\n", b""))
+        )
+        numbers = np.arange(self.position + 1, self.position + 1 + len(breaks), dtype=np.int64)
+        self.position += len(breaks)
+        self.offset += len(data)
+        texts, numbers, rejects = _sound(self.name, texts, numbers, np.diff(offsets))
+        return Lines(texts, numbers, rejects, self.position, self.offset)
+
+
+_LONG = f"longer than the {MAX_RECORD_BYTES:,} bytes that a record may have"
+
+
+def _sound(
+    name: str, texts: pa.StringArray, numbers: _Offsets, lengths: npt.NDArray[np.int32]
+) -> tuple[pa.StringArray, _Offsets, tuple[Reject, ...]]:
+    """Take out blank lines, and as rejects those that are too long or not UTF-8."""
+    rejects: list[Reject] = []
+    keep = lengths > 0
+    for row in np.flatnonzero(lengths > MAX_RECORD_BYTES):
+        keep[row] = False
+        rejects.append(Reject(Location(name, record=int(numbers[row])), _LONG))
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        raws = texts.cast(pa.binary())
+        for row in np.flatnonzero(keep):
+            raw = raws[int(row)].as_py()
+            try:
+                raw.decode()
+            except UnicodeDecodeError as error:
+                keep[row] = False
+                reason = f"not UTF-8 at byte {error.start + 1}"
+                rejects.append(Reject(Location(name, record=int(numbers[row])), reason, raw[:KEPT_RAW]))
+    if not keep.all():
+        texts, numbers = texts.filter(pa.array(keep)), numbers[keep]
+    return texts, numbers, tuple(rejects)
+
+
+def _refused(reject: Reject, position: int, offset: int) -> Lines:
+    """Return what is read where a reject is all there is."""
+    return Lines(pa.array([], pa.string()), np.empty(0, np.int64), (reject,), position, offset)
