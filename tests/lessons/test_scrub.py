@@ -20,6 +20,11 @@ def test_the_same_address_stays_the_same_across_records():
     assert scrub(["a 10.0.0.1", "b 10.0.0.2", "c 10.0.0.1"]) == ["a 192.0.2.1", "b 192.0.2.2", "c 192.0.2.1"]
 
 
+def test_a_version_of_a_product_is_no_address():
+    line = '"Mozilla/5.0 Chrome/141.0.0.0" GET /proxy/10.0.0.1 http://10.0.0.1/x x=10.0.0.1'
+    assert scrub([line]) == [line.replace("10.0.0.1", "192.0.2.1")]
+
+
 def test_times_and_quads_that_are_no_addresses_stay():
     assert scrub(["12:34:56 999.1.1.1 0.0.0.0"]) == ["12:34:56 999.1.1.1 0.0.0.0"]
 

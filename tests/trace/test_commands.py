@@ -27,6 +27,7 @@ def test_the_story_by_its_commands(lemnis):
     hops = lemnis("incident", "trace", incident, "--json")
     assert [list(hop) for hop in hops] == [SHAPE] * 7
     assert hops[-1]["to"] == "owner:@shop/shipping"
+    assert lemnis("incident", "trace", hops[0]["evidence"]["alert"], "--json") == hops
     [again] = lemnis("lesson", "propose", incident, "--json")
     assert (again["id"], again["state"], again["commit"]) == (lesson, "proposed", lemnis.written.commit)
     refused = lemnis("lesson", "merge", lesson, expect=1)

@@ -21,6 +21,7 @@ _SECRETS = (
 _ADDRESS = re.compile(
     r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:])"
 )
+_PRODUCT = re.compile(r"[\s\"(;][A-Za-z][\w-]*/\Z")  # a version stands after it, RFC 9110, section 10.1.5
 _QUERY = re.compile(r"\?[^\s\"?#]+")
 _PART = re.compile(r"((?:%[0-9A-Fa-f]{2})+|[^\W\d_]+|\d+)")
 _DOCUMENTATION = (ipaddress.ip_network("192.0.2.0/24"), ipaddress.ip_network("2001:db8::/32"))
@@ -32,6 +33,8 @@ def scrub(records: Sequence[str]) -> list[str]:
 
     def replace(match: re.Match[str]) -> str:
         text = match.group()
+        if _PRODUCT.search(match.string, max(0, match.start() - 40), match.start()):
+            return text
         try:
             address = ipaddress.ip_address(text)
         except ValueError:  # looks like an address and is none, such as a version or a time
