@@ -5,6 +5,7 @@ import gc
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -96,3 +97,27 @@ def test_postgresql_by_one_setting(postgres, world):
     assert not (world.workspace.state / "playbooks.db").exists()
     world.journal().verify()
     gc.collect()
+
+
+def test_an_interrupted_run_goes_on_in_the_same_process(tmp_path):
+    url, did = f"sqlite:///{tmp_path / 'p.db'}", []
+
+    def interrupted(number):
+        if number == 4:
+            raise KeyboardInterrupt
+        did.append(number)
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.run("run-1", engine.Work(GROUPS, interrupted, str), url)
+    assert engine.run("run-1", work(did), url) == "complete: True"
+    assert (did[0], sorted(did[1:4]), did[4:]) == (0, [1, 2, 3], [4])
+
+
+def test_nothing_is_called_over_the_network(tmp_path, monkeypatch):
+    def connect(*where):
+        raise AssertionError(f"connects to {where}")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", connect)
+    assert engine.run("run-1", work([]), f"sqlite:///{tmp_path / 'p.db'}") == "complete: True"

@@ -9,6 +9,7 @@ from lemnis import app
 from lemnis.app import respond
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import NotFoundError, RefusedError, UsageError
+from lemnis.respond.client import Client
 from lemnis.testing.server import Reply
 
 
@@ -141,9 +142,20 @@ def test_what_someone_else_made_since_is_not_undone(world):
     policy["metadata"]["annotations"]["lemnis.dev/effect"] = "someone else's"
     world.cluster.add(policy)
     back = respond.plan_undo(world.workspace, done.id)
-    assert [bool(one.refused) for one in back.plan.actions] == [False, True]
+    assert [(one.target, bool(one.refused)) for one in back.plan.actions] == [
+        ("role/shop-node", False),
+        ("shop/shop-web", True),
+    ]
+    approve(world, back)
+    undone = respond.run(world.workspace, back.plan.digest)
+    assert undone.outcome == "done with failures"
+    assert {one["target"]: one["outcome"] for one in undone.results} == {
+        "role/shop-node": "done",
+        "shop/shop-web": "refused",
+    }
+    rest = respond.plan_undo(world.workspace, done.id)
     with pytest.raises(RefusedError, match="not what that run made"):
-        approve(world, back)
+        approve(world, rest)
 
 
 def test_a_failure_stops_the_run_and_is_told(world):
@@ -182,3 +194,31 @@ def test_unknown_things_are_named(world):
     ):
         with pytest.raises(NotFoundError):
             call()
+
+
+def test_what_was_begun_and_then_refused_can_be_taken_back(world):
+    world.incident()
+    planned = plan(world)
+    approve(world, planned)
+    send = Client.send
+
+    def dies(self, request, **more):
+        answer = send(self, request, **more)
+        if request.method == "POST" and "networkpolicies" in request.path:
+            raise KeyboardInterrupt
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "send", dies)
+        with pytest.raises(KeyboardInterrupt):
+            respond.run(world.workspace, planned.plan.digest)
+    assert len(world.cluster.changes) == 1
+    (run,) = respond.runs(world.workspace)
+    with pytest.raises(RefusedError, match="has not ended"):
+        respond.plan_undo(world.workspace, run.id)
+    world.connect(world.cluster.url.replace("127.0.0.1", "localhost"))
+    done = respond.run(world.workspace, planned.plan.digest)
+    assert {one["step"]: one["outcome"] for one in done.results}["quarantine"] == "refused"
+    world.connect(world.cluster.url)
+    back = respond.plan_undo(world.workspace, done.id)
+    assert "shop/shop-web" in [one.target for one in back.plan.actions]

@@ -15,7 +15,7 @@ from lemnis.content.library import Library
 from lemnis.content.schemas.action import Action
 from lemnis.content.schemas.playbook import Playbook
 from lemnis.contracts.alerts import Alert, Entity, EntityKind
-from lemnis.contracts.errors import ContentError, Location, NotFoundError, ServiceError
+from lemnis.contracts.errors import ContentError, Location, RefusedError, ServiceError
 from lemnis.contracts.ids import canonical
 from lemnis.contracts.response import PlannedAction
 from lemnis.incidents import entries as writing
@@ -191,7 +191,7 @@ def _plan_undo(workspace: app.Workspace, connections: Connections, run: str) -> 
     journal = app.journal(workspace)
     known = records.find_run(journal, run)
     if known.finished is None:
-        raise NotFoundError(
+        raise RefusedError(
             f"the run {run} has not ended", fix=f"`lemnis playbook run {known.plan[7:19]}` ends it"
         )
     planned, _ = records.find_plan(journal, known.plan)

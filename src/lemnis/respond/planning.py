@@ -82,19 +82,16 @@ def plan(
 def plan_undo(
     run: Run, planned: Planned, reach: Reach, *, content_digest: str, sleep: Callable[[float], None]
 ) -> Planned:
-    """Plan to take back what a run did, last first; what is not there any more is left out."""
+    """Plan to take back what a run did, last first; what is not there any more is left out.
+
+    What is refused (somebody has changed it since) does not keep the rest from being taken back.
+    """
     acts: list[PlannedAction] = []
-    by_key = {records.effect_key(run.id, one): one for one in planned.plan.actions}
+    results = {str(result["key"]): result for result in run.results}
     context = effects.Context(run.id, run.incident_id, run.started, "", planned)
-    for result in reversed(run.results):
-        one = by_key.get(str(result["key"]))
-        mine = result["ours"] or result["outcome"] == "failed"
-        if (
-            one is None
-            or one.effect is not EffectClass.REVERSIBLE
-            or not mine
-            or one.action.endswith(records.UNDO)
-        ):
+    for one in reversed(planned.plan.actions):
+        result = results.get(records.effect_key(run.id, one))
+        if result is None or not _ours(run, one, result):
             continue
         known = effects.values(context, one, str(result["key"]))
         of_run = {"@effect": known["effect.key"], "@run": run.id, "@started": known["run.started"]}
@@ -109,9 +106,17 @@ def plan_undo(
         plan=Plan(planned.plan.playbook, run.incident_id, tuple(acts), content_digest),
         groups=tuple((number,) for number in range(len(acts))),
         definitions={name: planned.definitions[name] for name in sorted(names)},
+        carry_on=frozenset(one.step for one in acts if one.refused),
         expires_min=planned.expires_min,
         undoes=run.id,
     )
+
+
+def _ours(run: Run, one: PlannedAction, result: Mapping[str, Any]) -> bool:
+    """Say whether an effect is this run's to take back: it is, or it was begun and its end is not known."""
+    unclear = result["key"] in run.begun and result["outcome"] not in {"done", "already"}
+    back = one.effect is EffectClass.REVERSIBLE and not one.action.endswith(records.UNDO)
+    return back and (bool(result["ours"]) or unclear)
 
 
 def differences(old: Planned, new: Planned) -> list[str]:

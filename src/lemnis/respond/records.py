@@ -56,8 +56,11 @@ class Planned:
 
     @property
     def refusals(self) -> list[PlannedAction]:
-        """The refused actions that would stop the run."""
-        return [one for one in self.plan.actions if one.refused and one.step not in self.carry_on]
+        """The refused actions that would stop the run; all of them if there is nothing else to do."""
+        refused = [one for one in self.plan.actions if one.refused]
+        if len(refused) == len(self.plan.actions):
+            return refused
+        return [one for one in refused if one.step not in self.carry_on]
 
     def definition(self, action: PlannedAction) -> Action:
         """Return what an action is."""
@@ -66,7 +69,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as the journal tells it."""
+    """A run as the journal tells it; ``begun`` has the keys of the effects that were about to be."""
 
     id: str
     incident_id: str
@@ -78,6 +81,7 @@ class Run:
     finished: int | None = None
     outcome: str = "unfinished"
     results: tuple[Mapping[str, Any], ...] = ()
+    begun: frozenset[str] = frozenset()
 
 
 def planned_key(plan_digest: str) -> str:
@@ -186,13 +190,17 @@ def find_run(journal: Journal, wanted: str) -> Run:
 def _run(journal: Journal, entry: Entry) -> Run:
     p: Mapping[str, Any] = entry.payload
     end = journal.get(f"{FINISHED}:{p['run']}")
-    results = [
-        one.payload
-        for one in journal.entries(kind=RESULT, subject=entry.subject, after=entry.seq)
-        if one.payload["run"] == p["run"]
-    ]
+    told: dict[str, list[Mapping[str, Any]]] = {
+        kind: [
+            one.payload
+            for one in journal.entries(kind=kind, subject=entry.subject, after=entry.seq)
+            if one.payload["run"] == p["run"]
+        ]
+        for kind in (INTENT, RESULT)
+    }
     return Run(
         id=p["run"], incident_id=entry.subject, plan=p["plan"], playbook=p["playbook"], undoes=p["undoes"],
         started=entry.at, actor=entry.actor, finished=end.at if end else None,
-        outcome=str(end.payload["outcome"]) if end else "unfinished", results=tuple(results),
+        outcome=str(end.payload["outcome"]) if end else "unfinished",
+        results=tuple(told[RESULT]), begun=frozenset(str(one["key"]) for one in told[INTENT]),
     )  # fmt: skip
