@@ -32,6 +32,7 @@ def test_a_container_is_its_first_process_and_those_that_were_run_in_it():
         [
             table(event("s", 1, 5, 10, "k"), event("x", 1, 9, 20, "k")),
             table(event("e", 2, 9, 30, "k"), event("create", 99, 5, 5, "k"), event("p", 1, 3)),
+            table(event("z", 2, 0, 40, "k")),
         ]
     )
     assert [(one.pid, one.since, one.until, one.uids) for one in found] == [

@@ -1,3 +1,4 @@
+import shlex
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -76,3 +77,21 @@ def test_another_host_or_time_is_not_behind_it(other):
 def test_values_are_decoded(text):
     assert values(f"a=1&b={quote(text, safe='')}")[0] in (text, "1")
     assert text in values(f"b={quote_plus(text)}&a=1")
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=20), st.sampled_from(";|&$(`<")
+)
+def test_whatever_was_injected_is_found_however_the_command_is_quoted(text, mark):
+    text = f"abc{mark}{text}xyz"
+    told = Started("ev", "h", 20, 10, 10_000, "sh", shlex.join(["/bin/sh", "-c", f"echo {text} | fold"]))
+    [found] = behind([told], [request("q", "n=1&to=" + quote(text, safe=""))])
+    assert found.injected
+    assert found.text == " ".join(text.split())
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
+def test_any_request_and_command_can_be_compared(path, query, command):
+    told = Started("ev", "h", 20, 10, 10_000, "sh", command)
+    for one in behind([told], [request("q", query, path=path)]):
+        assert one.strength > Strength.BROKEN

@@ -69,7 +69,7 @@ def containers(tables: Iterable[pa.Table]) -> list[Container]:
     for table in tables:
         named = [one is not None for one in _column(table, "process.container.uid")]
         for row in _rows(table.filter(pa.array(named, pa.bool_())), _CONTAINER):
-            if row[4] is not None:
+            if row[4]:  # 0 is what runtimes say where nothing was started
                 found.setdefault((row[3] or "", row[5], row[4]), []).append(row)
     made = [_container(key, sorted(rows, key=lambda row: (row[1], row[0]))) for key, rows in found.items()]
     return sorted(made, key=lambda one: (one.since, one.host, one.id, one.pid))
