@@ -126,3 +126,13 @@ def test_foreign_text_is_never_markup(at, ask):
     incident = lines(ask("list", "--json"))[0]["id"]
     ask("note", incident, "[red]not red[/red] [/] [link=x]")
     assert "[red]not red[/red] [/] [link=x]" in ask("show", incident).out
+
+
+@pytest.mark.parametrize("command", ["list", "show"])
+def test_on_a_narrow_terminal_ids_and_words_stay_whole(at, ask, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    incident = lines(ask("list", "--json"))[0]["id"]
+    printed = ask(command, *([incident] if command == "show" else [])).out
+    assert max(map(len, printed.splitlines())) <= 80
+    for whole in (incident, "high", "new", "A break-in", "owner"):
+        assert whole in printed

@@ -213,3 +213,10 @@ def test_an_export_has_everything_and_foreign_text_stays_text(log):
         "owner",
         "evidence",
     ]
+
+
+def test_a_report_sends_nothing_unseen_to_a_terminal(log):
+    log.write(entries.note("in-1", "a\x1b[31mb\x07 \u202ec", actor="ana", at=START))
+    text = markdown(log.view(), measure(log.view()), [])
+    assert "a\\\\x1b\\[31mb\\\\x07 \\\\u202ec" in text
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)

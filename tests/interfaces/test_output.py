@@ -57,3 +57,47 @@ def test_a_log_cannot_steer_the_terminal_of_who_searches_it(tmp_path, monkeypatc
         assert not [sign for sign in STEERING if sign in printed], command
     assert run(["search", "-w", "w", "--json"]) == 0
     assert "\x1b[31mred" in json.loads(capsys.readouterr().out)["event"]["raw_data"]
+
+
+def test_json_holds_the_name_of_a_file_that_is_no_utf8(capsys):
+    output.emit({"file": "bad\udcff.log"})
+    assert json.loads(capsys.readouterr().out) == {"file": "bad\udcff.log"}
+
+
+@pytest.mark.parametrize("target", ["nowhere/report.md", "folder", "file/report.md"])
+def test_a_file_that_cannot_be_written_is_told_with_its_place(tmp_path, target, monkeypatch, capsys):
+    def fails(_arguments):
+        (tmp_path / target).write_text("x")
+
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("lemnis.interfaces.cli.build", lambda: _Command(fails))
+    monkeypatch.setattr("typer.main.get_command", lambda command: command)
+    assert run([]) == 2
+    printed = capsys.readouterr().err
+    assert str(tmp_path / target) in printed.replace("\n", "")
+    assert "defect" not in printed
+
+
+def test_a_folder_that_cannot_be_made_a_workspace_is_bad_input(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert run(["init", str(tmp_path / "file")]) == 2
+    assert "file" in capsys.readouterr().err
+
+
+def test_ids_stay_whole_on_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(output.console, "_width", 80)
+    row = ("2026-01-01T00:00:00.000Z", "api_activity\naws_cloudtrail", "what " * 40, "ev-0123456789abcdef")
+    output.show_table("1 event", ("time", "class, source", "what", "uid"), [row])
+    printed = capsys.readouterr().out
+    for whole in ("2026-01-01 ", "00:00:00.000Z", "aws_cloudtrail", "ev-0123456789abcdef"):
+        assert whole in printed
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+class _Command:
+    def __init__(self, does):
+        self._does = does
+
+    def main(self, args, **_):
+        self._does(args)

@@ -181,7 +181,8 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _inline(text: str) -> str:
-    """Write foreign text as text: no markup, no line breaks, no cells of its own."""
+    """Write foreign text as text: no markup, no line breaks, no cells of its own, nothing unseen."""
+    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(text.split()))
     for mark in "\\`*_[]<>|#":
         text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
+    return text

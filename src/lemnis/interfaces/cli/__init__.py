@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 from lemnis import __version__
-from lemnis.contracts.errors import LemnisError, ServiceError
+from lemnis.contracts.errors import InputError, LemnisError, Location, ServiceError
 from lemnis.interfaces.cli import commands
 from lemnis.interfaces.cli.output import report
+
+_PATHS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 def build() -> typer.Typer:
@@ -53,7 +55,21 @@ def run(arguments: list[str]) -> int:
     except LemnisError as error:
         report(error)
         return error.exit_code
+    except OSError as error:
+        if error.filename is None or isinstance(error, ConnectionError) or os.environ.get("LEMNIS_TRACEBACK"):
+            raise
+        refused = _of_a_file(error)
+        report(refused)
+        return refused.exit_code
     return 0
+
+
+def _of_a_file(error: OSError) -> LemnisError:
+    """Return what a file that cannot be read or written means: a wrong path, or a machine in trouble."""
+    what, at = error.strerror or str(error), Location(str(error.filename))
+    if isinstance(error, _PATHS):
+        return InputError(what.lower(), at=at, fix="check the path and the rights to it")
+    return ServiceError(what.lower(), at=at, fix="check the disk that it is on: space, rights, faults")
 
 
 def main() -> None:

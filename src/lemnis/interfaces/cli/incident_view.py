@@ -58,16 +58,17 @@ def one_line(incident: Incident) -> Text:
 def incident_table(incidents: Sequence[Incident], hidden: int = 0, loose: int = 0) -> RenderableType:
     """Render a list of incidents."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", title_justify="left")
-    for name in ("id", "severity", "status", "what", "alerts", "risk", "first event", "owner"):
+    for name in ("id", "state", "what", "alerts", "risk"):
         table.add_column(
             name, justify="right" if name in {"alerts", "risk"} else "left", overflow="fold",
             no_wrap=name == "id",
         )  # fmt: skip
     for one in incidents:
         alerts = sum(group.count for group in one.groups)
+        facts = f"\n{to_iso(one.first_event)}, owner {one.owner or 'nobody'}"
         table.add_row(
-            one.id, severity(one.severity), status(one), Text(one.title), f"{alerts:,}", str(one.risk),
-            to_iso(one.first_event), Text(one.owner),
+            one.id, Text("\n").join([severity(one.severity), status(one)]),
+            Text(one.title).append(facts, "dim"), f"{alerts:,}", str(one.risk),
         )  # fmt: skip
     more = f", {hidden} closed or merged not shown (--all)" if hidden else ""
     count = f"{len(incidents)} incident{'' if len(incidents) == 1 else 's'}"
@@ -109,6 +110,9 @@ def timeline_table(incident: Incident, items: Iterable[TimelineItem]) -> Rendera
 
 def _head(incident: Incident) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
+    grid.add_column()
+    grid.add_column(overflow="fold")
+    grid.add_row("id", Text(incident.id, "bold"))
     grid.add_row("severity", severity(incident.severity))
     grid.add_row("status", status(incident))
     grid.add_row("owner", Text(incident.owner or "nobody"))
@@ -122,7 +126,7 @@ def _head(incident: Incident) -> RenderableType:
         if value:
             grid.add_row(name, value)
     grid.add_row("content", Text(incident.content_digest, "dim"))
-    title = f"[bold]{escape(incident.title)}[/]  {incident.id}"
+    title = f"[bold]{escape(incident.title)}[/]"
     return Panel(grid, title=title, title_align="left", border_style=_SEVERITY[incident.severity].split()[-1])
 
 

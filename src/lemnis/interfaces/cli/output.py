@@ -5,6 +5,7 @@ What comes from logs and files is foreign: control characters in it are shown, n
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,8 @@ from rich.text import Text
 
 from lemnis.contracts.errors import LemnisError
 
+_TIME = re.compile(r"(\d{4,}-\d\d-\d\d)T(\d\d:\d\d:\d\d\S*)")
+_WHOLE = frozenset({"id", "uid"})
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -65,7 +68,11 @@ WorkspaceOption = Annotated[
 
 def emit(value: object) -> None:
     """Print one JSON document on a line of its own."""
-    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+    try:
+        text = orjson.dumps(value, default=str).decode()
+    except TypeError:  # what orjson refuses: half a character, as names of files that are no UTF-8 have
+        text = json.dumps(value, default=str, separators=(",", ":"))
+    sys.stdout.write(text + "\n")
 
 
 def report(error: LemnisError) -> None:
@@ -93,12 +100,18 @@ def show_table(
 ) -> None:
     """Print a table; cells are shown as they are, never read as markup.
 
+    Ids are kept whole, to be copied; a time is broken between day and hour if it must be.
     ``styles`` gives a row the style of its first cell's text.
     """
     table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(Text(visible(column)), overflow="fold")
+        table.add_column(Text(visible(column)), overflow="fold", no_wrap=column in _WHOLE)
     for row in rows:
-        cells = [Text(visible(str(cell))) for cell in row]
+        cells = [_cell(str(value)) for value in row]
         table.add_row(*cells, style=(styles or {}).get(cells[0].plain if cells else ""))
     console.print(table)
+
+
+def _cell(text: str) -> Text:
+    time = _TIME.fullmatch(text)
+    return Text(visible(" ".join(time.groups()) if time else text))

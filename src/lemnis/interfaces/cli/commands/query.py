@@ -50,8 +50,8 @@ def search(
         for hit in found:
             emit({"uid": hit.uid, "time": hit.time, "class": hit.class_name, "event": plain(hit.event)})
         return
-    rows = ((to_iso(h.time), h.class_name, _source(h.event), _summary(h.event), h.uid) for h in found)
-    show_table(f"{len(found)} events", ("time", "class", "source", "what", "uid"), rows)
+    rows = ((to_iso(h.time), f"{h.class_name}\n{_source(h.event)}", _summary(h.event), h.uid) for h in found)
+    show_table(f"{len(found)} events", ("time", "class, source", "what", "uid"), rows)
 
 
 def sql(
