@@ -1,6 +1,8 @@
 import pytest
 
+from lemnis.app.content import lint
 from lemnis.content import yaml
+from lemnis.content.library import Library
 from lemnis.content.schemas.lesson import Lesson
 from lemnis.content.schemas.threat import Threat
 from lemnis.contracts.errors import ContentError
@@ -57,3 +59,17 @@ def test_mistakes_have_a_place(model, old, new, place, word):
         yaml.load(text, model, file="threat.yaml")
     assert str(error.value.at) == place
     assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "text"), [("threats", "threat.yaml", THREAT), ("lessons", "lesson.yaml", LESSON)]
+)
+def test_lint_reads_them(tmp_path, kind, file, text):
+    (tmp_path / kind / "x").mkdir(parents=True)
+    place = tmp_path / kind / "x" / file
+    place.write_text(text)
+    assert list(lint(Library.open(tmp_path), kind)) == []
+    place.write_text(text + "more: 1\n")
+    [problem] = lint(Library.open(tmp_path), kind)
+    assert str(problem.at).startswith(f"{place}:")
+    assert "more" in problem.what
