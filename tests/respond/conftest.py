@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from world import world as made_world
+from simulated import world as made_world
 
 
 @pytest.fixture

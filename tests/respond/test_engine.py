@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from world import INCIDENT, PLAYBOOK
+from simulated import INCIDENT, PLAYBOOK
 
 from lemnis.app import respond
 from lemnis.contracts.errors import ServiceError

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from world import ENVIRONMENT, PLAYBOOK, world
+from simulated import ENVIRONMENT, PLAYBOOK, world
 
 from lemnis.app import respond
 from lemnis.content.library import builtin_root

@@ -3,7 +3,7 @@
 import threading
 
 import orjson
-from world import INCIDENT, PLAYBOOK, TOKEN
+from simulated import INCIDENT, PLAYBOOK, TOKEN
 
 from lemnis.testing.aws import EXAMPLE_KEYS
 

@@ -3,7 +3,7 @@
 from unittest.mock import ANY
 
 import pytest
-from world import INCIDENT, OTHER, PLAYBOOK, SESSION
+from simulated import INCIDENT, OTHER, PLAYBOOK, SESSION
 
 from lemnis import app
 from lemnis.app import respond

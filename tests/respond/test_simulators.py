@@ -8,7 +8,7 @@ import time
 import httpx
 import orjson
 import pytest
-from world import DEPLOYMENT, OTHER, TOKEN
+from simulated import DEPLOYMENT, OTHER, TOKEN
 
 from lemnis.respond.client import Client, Login
 from lemnis.respond.sigv4 import Keys
