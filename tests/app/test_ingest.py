@@ -289,3 +289,15 @@ def test_the_listing_needs_no_workspace(capsys, tmp_path, monkeypatch):
     assert lemnis(["sources", "list", "--json"]) == 0
     names = {json.loads(line)["name"] for line in io.StringIO(capsys.readouterr().out)}
     assert {"windows", "linux_audit", "aws_cloudtrail", "sarif"} <= names
+
+
+def test_a_name_that_is_no_utf8_stops_nothing(workspace, tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / os.fsdecode(b"bad\xff.log")).write_text(syslog(0, 3) + "no message\n")
+    (folder / "good.log").write_text(syslog(10, 3))
+    totals = take(workspace, folder, source="linux_syslog")
+    (reject,) = (one for one in totals.examples if one.reason == "not a syslog message")
+    assert reject.at.file.endswith("bad\\xff.log")
+    files = {cursor.origin.rpartition("/")[2] for cursor in app.lake(workspace).cursors()}
+    assert files == {"bad\\xff.log", "good.log"}

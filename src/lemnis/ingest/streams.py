@@ -7,6 +7,7 @@ what was read before that stands.
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ class Stream:
     def __init__(self, path: Path) -> None:
         """Look at ``path`` (``-`` is the standard input); nothing is read yet."""
         self.path = path
-        self.name = "<stdin>" if str(path) == STDIN else str(path)
+        self.name = "<stdin>" if str(path) == STDIN else os.fsencode(path).decode("utf-8", "backslashreplace")
         self._input: io.BufferedReader[Any] | None = None
 
     @property
