@@ -13,8 +13,8 @@ import pytest
 
 SHOP = Path(__file__).parents[2] / "examples/shop"
 CULPRIT, FIX, RELEASE = "12-label-preview", "18-fix-label-preview", "17-release"
-MAIN = "227af6327fdb047dcdbeda27101c6b5b9a00c2f3"
-DIGEST = "sha256:f915e0258f264a302ea28412bb071eb339b9dc8e51c46c1c25450c3d0259324b"
+MAIN = "bdf19998cfbbda01ce21fa180e3b92c7ff93b491"
+DIGEST = "sha256:146dac0ec61bda85feb1208991c34c912e38ccd21222462b86046839d3334c40"
 
 
 def _load(path):

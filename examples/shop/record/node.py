@@ -60,6 +60,8 @@ PidFile none
 RSYSLOG = """module(load="imuxsock")
 *.* action(type="omfile" file="/var/log/syslog" template="RSYSLOG_FileFormat")
 """
+# What the kernel reports of the whole machine without being asked: others' processes are not ours to record.
+ELSEWHERE = ("ANOM_ABEND", "ANOM_PROMISCUOUS", "SECCOMP", "NETFILTER_CFG", "BPF", "KERN_MODULE")
 USER_RULES = ("-F", "auid>=1000", "-F", "auid!=unset")
 
 
@@ -257,6 +259,7 @@ def _start_daemons(started: list[subprocess.Popen[bytes]]) -> None:
     for rule in (
         ("-D",),
         ("-b", "16384"),
+        *(("-a", "always,exclude", "-F", f"msgtype={kind}") for kind in ELSEWHERE),
         (*calls, "-S", "execve,execveat", *user, "-k", "exec"),
         (*calls, "-S", "execve,execveat", *USER_RULES, "-k", "exec"),
         (*calls, "-S", "connect", *user, "-k", "connect"),

@@ -1,6 +1,6 @@
 """Record the telemetry of a real attack on the example shop, in one command, as root on Linux.
 
-    sudo /usr/bin/python3 examples/shop/record/record.py [--seconds 780] [--rate 20] [--output DIR]
+    sudo /usr/bin/python3 examples/shop/record/record.py [--seconds 600] [--rate 28] [--output DIR]
 
 See README.md beside this file for what it needs and what it does to the machine (and undoes).
 """
@@ -45,8 +45,8 @@ FILES = {  # source: (what the recorder wrote, the recording's name)
 def main() -> int:
     """Check, prepare, record, pack."""
     parser = argparse.ArgumentParser(description="Record a real attack on the example shop.")
-    parser.add_argument("--seconds", type=float, default=780)
-    parser.add_argument("--rate", type=float, default=20, help="web requests a second")
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--rate", type=float, default=28, help="web requests a second")
     parser.add_argument("--output", type=Path, default=HERE.parent / "recording")
     parser.add_argument("--cluster", type=Path, default=HERE.parent / "cluster.json")
     arguments = parser.parse_args()
@@ -63,9 +63,12 @@ def main() -> int:
         facts = _record(work, made, arguments.seconds, arguments.rate)
         _pack(work, made, facts, arguments.output)
         cluster.write(arguments.output, arguments.cluster)
+    except BaseException:
+        _tell(f"not recorded; what was written so far is in {work}")
+        raise
     finally:
         _remove_networks()
-        shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(work)
     return 0
 
 

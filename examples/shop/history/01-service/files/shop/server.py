@@ -53,8 +53,10 @@ def make_server(address: str, port: int, routes: dict[str, Page]) -> ThreadingHT
             now = datetime.datetime.now(datetime.UTC).strftime("%d/%b/%Y:%H:%M:%S %z")
             agent = _quoted(self.headers.get("User-Agent", "-"))
             referer = _quoted(self.headers.get("Referer", "-"))
+            # One write a line: requests are answered by many threads.
             line = f'{self.client_address[0]} - - [{now}] "{_quoted(self.requestline)}" {status} {size} "{referer}" "{agent}"'
-            print(line, flush=True)
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
 
         def log_message(self, *_: object) -> None:
             """The standard library's own log is not wanted."""
