@@ -199,9 +199,12 @@ def test_following_reads_what_comes_and_what_takes_its_place(workspace, tmp_path
             until(6)
             with path.open("a") as file:
                 file.write(access(7, 1))
-            path.rename(tmp_path / "old")
+            old = path.rename(tmp_path / "old")
             path.write_text(access(50, 2))
             until(9)
+            with old.open("a") as file:  # its writer has not noticed
+                file.write(access(8, 1))
+            until(10)
         except AssertionError as error:
             seen["error"] = error
         finally:
@@ -213,7 +216,7 @@ def test_following_reads_what_comes_and_what_takes_its_place(workspace, tmp_path
     thread.join()
     if "error" in seen:
         raise seen["error"]
-    assert account(totals) == (9, 0, 0)
+    assert account(totals) == (10, 0, 0)
 
 
 def test_a_path_or_source_that_is_not_there_is_refused_first(workspace, tmp_path):

@@ -29,6 +29,7 @@ from lemnis.store.lake import Lake
 
 _POLL_S = 0.5
 _FLUSH_EVERY_S = 30.0
+_FADES_S = 10.0
 
 
 class Watcher(Protocol):
@@ -113,19 +114,21 @@ class Ingest:
     def follow(self, paths: Sequence[Path], stop: Callable[[], bool]) -> Totals:
         """Read what is new, and what comes, until ``stop`` says so; files that appear are read too.
 
-        A file that gives way to another of its name is read to its end first.
+        A file that gives way to another of its name is read on for a while: its writer may not know yet.
         """
         held: dict[Path, _Held] = {}
         flushed = time.monotonic()
+        fading: list[tuple[float, _Held]] = []
         try:
             while not stop():
                 before = self.totals.read
                 there = list(walk(paths))
+                gone = [held.pop(file) for file in held.keys() - set(there)]
+                gone += [held.pop(file) for file in there if file in held and held[file].gave_way()]
+                fading += [(time.monotonic() + _FADES_S, one) for one in gone]
                 for file in there:
                     self._keep_up(file, held)
-                for file in held.keys() - set(there):  # gone from its folder
-                    with held.pop(file) as gone:
-                        self.read(gone)
+                fading = [(until, one) for until, one in fading if self._still(one, until)]
                 if self.totals.read != before and self.watcher is not None:
                     self.watcher.finish()
                 if time.monotonic() - flushed > _FLUSH_EVERY_S:
@@ -133,24 +136,31 @@ class Ingest:
                     flushed = time.monotonic()
                 if self.totals.read == before:
                     time.sleep(_POLL_S)
+            for _, one in fading:
+                self.read(one)
         finally:
-            for one in held.values():
+            for one in (*held.values(), *(one for _, one in fading)):
                 one.close()
         self._finish()
         return self.totals
 
     def _keep_up(self, file: Path, held: dict[Path, _Held]) -> None:
-        """Read what is new in a followed file; one that took its place is another."""
-        known = held.get(file)
-        if known is not None and known.gave_way():
-            with held.pop(file):
-                self.read(known)
+        """Read what is new in a followed file."""
         if file not in held:
             try:
                 held[file] = _Held(file)
             except OSError:  # not there yet, or not readable; if it is later, it is read then
                 return
-        self.read(held[file], whole=False)
+        if held[file].changed():
+            self.read(held[file], whole=False)
+
+    def _still(self, gone: _Held, until: float) -> bool:
+        """Read on in a file whose name another has, as its writer may do for a while; say if for longer."""
+        last = time.monotonic() >= until
+        self.read(gone, whole=last)
+        if last:
+            gone.close()
+        return not last
 
     def read(self, stream: Stream, *, whole: bool = True) -> None:
         """Read what is new in one stream."""
@@ -229,6 +239,7 @@ class _Held(Stream):
         self._file = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.path = Path(f"/proc/self/fd/{self._descriptor}")
+        self._size = -1
 
     def __enter__(self) -> Self:
         return self
@@ -245,9 +256,16 @@ class _Held(Stream):
             return True
         return (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino)
 
+    def changed(self) -> bool:
+        """Say whether it has another size than when this was asked last."""
+        before, self._size = self._size, os.fstat(self._descriptor).st_size
+        return self._size != before
+
     def close(self) -> None:
-        """Let it go."""
-        os.close(self._descriptor)
+        """Let it go; once is enough."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def watcher(workspace: app.Workspace) -> Watcher:
