@@ -15,6 +15,7 @@ from lemnis.app.sources import library_here
 from lemnis.ingest import reading
 from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import Stream
+from lemnis.interfaces.cli import run
 
 SHOP = Path(__file__).parents[2] / "examples/shop"
 RECORDING = SHOP / "recording"
@@ -163,3 +164,27 @@ def test_the_cluster_is_the_one_of_the_recording():
     for pod in pods:
         assert pod["spec"]["containers"][0]["image"] == MANIFEST["release"]["image"]
         assert started[pod["status"]["containerStatuses"][0]["containerID"]] == pod["metadata"]["name"]
+
+
+def test_the_built_in_rules_fire_on_the_attack_and_on_nothing_else(capsys):
+    rules = sorted((SHOP.parents[1] / "content/detections").glob("*/rule.yml"))
+    packed = [str(RECORDING / file["file"]) for file in FILES.values()]
+    code = run(["hunt", *packed, *(part for rule in rules for part in ("--rules", str(rule))), "--json"])
+    assert code == 1, "matches"
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {one["rule_title"] for one in found} >= {
+        "Web scanner names itself in its user agent",
+        "Web path asked for that only a scanner looks for",
+        "SSH login refused for a user that does not exist",
+        "Discovery command run by the shell of a service",
+        "Instance credentials read from the metadata service by a command-line program",
+        "Credentials of a machine's role used from outside its network",
+        "Cloud identity or its rights could not be changed for want of permission",
+    }
+    inject = next(one for one in TRUTH["phases"] if one["phase"] == "inject")
+    for one in found:
+        if one["file"].endswith(FILES["linux_audit"]["file"]):
+            at = float(one["time"]) * 1000
+            assert inject["from"] <= at <= inject["until"]
+        else:
+            assert any(address in json.dumps(one["event"]) for address in ATTACKERS)
