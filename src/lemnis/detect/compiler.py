@@ -15,8 +15,9 @@ from sigma.conditions import (
     ConditionOR,
     ConditionValueExpression,
 )
-from sigma.rule import SigmaRule
+from sigma.rule import SigmaDetections, SigmaRule
 from sigma.types import (
+    Placeholder,
     SigmaBool,
     SigmaCasedString,
     SigmaCIDRExpression,
@@ -42,14 +43,23 @@ _WILD = {SpecialChars.WILDCARD_MULTI: MANY, SpecialChars.WILDCARD_SINGLE: ONE}
 
 
 def compile_rule(rule: SigmaRule, number: Number) -> Expression:
-    """Return a rule's expression; several conditions are alternatives. ``number`` numbers atoms.
+    """Return a rule's expression. ``number`` numbers atoms.
 
     Raises UnsupportedError, without a place, for what the matcher cannot evaluate.
     """
-    return _join("|", [_tree(condition.parsed, number) for condition in rule.detection.parsed_condition])
+    if rule.taxonomy not in {"", "sigma"}:
+        raise UnsupportedError(
+            f"its fields are named as the taxonomy {rule.taxonomy!r} names them", fix="use Sigma's names"
+        )
+    return compile_searches(rule.detection, number)
 
 
-def _join(operator: str, parts: list[Expression]) -> Expression:
+def compile_searches(searches: SigmaDetections, number: Number) -> Expression:
+    """Return the expression of a rule's or a filter's searches; several conditions are alternatives."""
+    return join("|", [_tree(condition.parsed, number) for condition in searches.parsed_condition])
+
+
+def join(operator: str, parts: list[Expression]) -> Expression:
     """Join parts, flattened and without repetitions."""
     flat: list[Expression] = []
     for part in parts:
@@ -61,9 +71,9 @@ def _join(operator: str, parts: list[Expression]) -> Expression:
 
 def _tree(node: Any, number: Number) -> Expression:
     if isinstance(node, ConditionAND):
-        return _join("&", [_tree(part, number) for part in node.args])
+        return join("&", [_tree(part, number) for part in node.args])
     if isinstance(node, ConditionOR):
-        return _join("|", [_tree(part, number) for part in node.args])
+        return join("|", [_tree(part, number) for part in node.args])
     if isinstance(node, ConditionNOT):
         return ["!", _tree(node.args[0], number)]
     if isinstance(node, ConditionFieldEqualsValueExpression):
@@ -75,7 +85,7 @@ def _tree(node: Any, number: Number) -> Expression:
 
 def _value(field: str | None, value: Any, number: Number) -> Expression:
     if isinstance(value, SigmaExpansion):
-        return _join("|", [_value(field, one, number) for one in value.values])
+        return join("|", [_value(field, one, number) for one in value.values])
     if isinstance(value, SigmaBool):
         return _text(field, (str(value.boolean).lower(),), number, cased=False)
     if isinstance(value, SigmaString):
@@ -91,9 +101,17 @@ def _text(field: str | None, parts: tuple[str | int, ...], number: Number, *, ca
         parts = tuple(part.lower() if isinstance(part, str) else part for part in parts)
     if field is not None:
         return number(Atom(field, "text", parts, cased))
+    if not any(isinstance(part, str) for part in parts):
+        raise UnsupportedError("a keyword without a letter matches every record", fix="take it out")
     wide = (MANY, *parts, MANY)
-    quoted = tuple(json.dumps(p, ensure_ascii=False)[1:-1] if isinstance(p, str) else p for p in wide)
-    return _join("|", [number(Atom(None, "text", form, cased)) for form in dict.fromkeys((wide, quoted))])
+    quoted = (_as_json(wide, ascii_only=False), _as_json(wide, ascii_only=True))
+    return join("|", [number(Atom(None, "text", form, cased)) for form in dict.fromkeys((wide, *quoted))])
+
+
+def _as_json(parts: tuple[str | int, ...], *, ascii_only: bool) -> tuple[str | int, ...]:
+    return tuple(
+        json.dumps(part, ensure_ascii=ascii_only)[1:-1] if isinstance(part, str) else part for part in parts
+    )
 
 
 def _parts(value: SigmaString) -> tuple[str | int, ...]:
@@ -116,7 +134,11 @@ def _parts(value: SigmaString) -> tuple[str | int, ...]:
 def _atom(field: str | None, value: Any) -> Atom:  # noqa: C901, PLR0911 - one line a kind of value
     if isinstance(value, SigmaRegularExpression):
         flags = "".join(sorted(_FLAGS[flag.name] for flag in value.flags))
-        pattern = value.regexp.original
+        # not ``original``: modifiers after ``re`` change the parts only
+        for part in value.regexp.s:
+            if isinstance(part, Placeholder):
+                raise UnsupportedError(f"the placeholder {part.name!r} has no value here")
+        pattern = value.regexp.to_plain_regex()
         regex(pattern, flags)
         return Atom(field, "re", (pattern, flags), cased=True)
     if field is None:

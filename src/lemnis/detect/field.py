@@ -1,33 +1,28 @@
-"""Finds which atoms of one field a value matches: each distinct value is looked at once."""
+"""Finds which atoms of one field a value matches: each distinct value is looked at once.
+
+A handful of values is looked at one by one; more of them are laid end to end, and the automaton and RE2 go
+over the whole without a call a value. Both ways say the same (a test holds them to it).
+"""
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
-import operator
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import ahocorasick_rs
+import pyarrow as pa
 import re2
 
 from lemnis.detect.atoms import MANY, ONE, Atom
+from lemnis.detect.columnwise import Table, searched
 from lemnis.detect.compiler import regex
+from lemnis.detect.questions import compared, in_network, number_of, timed
 
 _REMEMBERED = 200_000
-_COMPARE: MappingProxyType[str, Callable[[Any, Any], bool]] = MappingProxyType(
-    {
-        "<": operator.lt,
-        "<=": operator.le,
-        ">": operator.gt,
-        ">=": operator.ge,
-        "=": operator.eq,
-        "!=": operator.ne,
-    }
-)
+FEW = 8
+"""Up to so many values are looked at one by one."""
 
 
 class Values:
@@ -51,35 +46,66 @@ class Values:
         elif atom.kind == "re":
             self._searches.append((number, regex(*atom.value)))
         elif atom.kind == "number":
-            self._numbers[float(atom.value)].append(number)
+            self._numbers[atom.value].append(number)
         elif atom.kind == "cidr":
-            self._tests.append((number, _in_network(atom.value)))
+            self._tests.append((number, in_network(atom.value)))
         elif atom.kind == "compare":
-            self._tests.append((number, _compared(*atom.value)))
+            self._tests.append((number, compared(*atom.value)))
         elif atom.kind == "part":
-            self._tests.append((number, _timed(*atom.value)))
+            self._tests.append((number, timed(*atom.value)))
 
-    def of(self, value: str) -> tuple[int, ...]:
-        """Return the numbers of the atoms that a value matches."""
-        known = self._seen.get(value)
-        if known is None:
-            known = tuple(self._match(value))
-            if len(self._seen) >= _REMEMBERED:
-                self._seen.clear()
-            self._seen[value] = known
-        return known
+    def of_all(self, values: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return for each of several distinct values the numbers of the atoms that it matches."""
+        seen = self._seen
+        found = [seen.get(value) for value in values]
+        places = [place for place, known in enumerate(found) if known is None]
+        if not places:
+            return found  # type: ignore[return-value]
+        fresh = [values[place] for place in places] if len(places) < len(values) else list(values)
+        made = self.once(fresh)
+        if len(seen) + len(fresh) > _REMEMBERED:
+            seen.clear()
+        for place, value, known in zip(places, fresh, made, strict=True):
+            found[place] = seen[value] = known
+        return found  # type: ignore[return-value]
+
+    def once(self, values: list[str]) -> list[tuple[int, ...]]:
+        """Do the same without looking at what is remembered, or remembering."""
+        if len(values) <= FEW:
+            return [tuple(self._match(value)) for value in values]
+        return self._scan(values)
+
+    def _scan(self, values: list[str]) -> list[tuple[int, ...]]:
+        """Match many values at once."""
+        hits: list[set[int]] = [set() for _ in values]
+        if self._folded:
+            self._folded.scan([value.lower() for value in values], hits)
+        if self._cased:
+            self._cased.scan(values, hits)
+        if self._searches:
+            column = pa.array(values, pa.string())
+            for number, search in self._searches:
+                for place in searched(column, values, search):
+                    hits[place].add(number)
+        if self._tests or self._numbers:
+            for value, hit in zip(values, hits, strict=True):
+                self._test(value, hit)
+        return [tuple(hit) for hit in hits]
 
     def _match(self, value: str) -> set[int]:
         hit: set[int] = set()
         self._folded.match(value.lower(), hit)
         self._cased.match(value, hit)
         hit.update(number for number, search in self._searches if search.search(value))
+        self._test(value, hit)
+        return hit
+
+    def _test(self, value: str, hit: set[int]) -> None:
         hit.update(number for number, test in self._tests if test(value))
         if self._numbers:
-            with contextlib.suppress(ValueError):  # a value that is no number equals none
-                number = float(int(value, 0) if value[:2] in {"0x", "0X"} else value)
-                hit.update(self._numbers.get(number, ()))
-        return hit
+            read = number_of(value)
+            if read is not None:
+                hit.update(self._numbers.get(read, ()))
 
 
 class _Texts:
@@ -93,6 +119,11 @@ class _Texts:
         self._always: list[int] = []
         self._finder: Any = None
         self._entries: list[list[tuple[int, bool, bool, Any]]] = []
+        self._table: Table | None = None
+
+    def __bool__(self) -> bool:
+        """Say whether there is any pattern."""
+        return bool(self._exact or self._literals or self._other or self._always)
 
     def add(self, number: int, parts: tuple[str | int, ...]) -> None:
         """Take a pattern."""
@@ -115,6 +146,7 @@ class _Texts:
             self._finder = ahocorasick_rs.AhoCorasick(
                 list(self._literals), matchkind=ahocorasick_rs.MatchKind.Standard
             )
+            self._table = Table(self._entries, list(self._literals))
 
     def match(self, value: str, hit: set[int]) -> None:
         """Add the numbers of the patterns that match a value, already folded where case does not count."""
@@ -134,6 +166,29 @@ class _Texts:
                     hit.add(number)
         hit.update(number for number, pattern in self._other if pattern.fullmatch(value))
 
+    def scan(self, values: list[str], hits: list[set[int]]) -> None:
+        """Do the same for many values, already folded where case does not count."""
+        if self._exact:
+            for value, hit in zip(values, hits, strict=True):
+                exact = self._exact.get(value)
+                if exact is not None:
+                    hit.update(exact)
+        if self._always:
+            for hit in hits:
+                hit.update(self._always)
+        for place, number, verify in chain(self._everywhere(len(values)), self._found(values)):
+            if verify is None or verify.fullmatch(values[place]):
+                hits[place].add(number)
+
+    def _everywhere(self, count: int) -> Iterator[tuple[int, int, Any]]:
+        """Yield the patterns without a literal, for every value."""
+        for number, pattern in self._other:
+            for place in range(count):
+                yield place, number, pattern
+
+    def _found(self, values: list[str]) -> Iterator[tuple[int, int, Any]]:
+        return iter(()) if self._table is None else self._table.find(values)
+
 
 def _glob(parts: Sequence[str | int]) -> Any:
     forms = {MANY: ".*", ONE: "."}
@@ -143,44 +198,3 @@ def _glob(parts: Sequence[str | int]) -> Any:
     return re2.compile(
         "".join(re2.escape(part) if isinstance(part, str) else forms[part] for part in parts), options
     )
-
-
-def _in_network(text: str) -> Callable[[str], bool]:
-    network = ipaddress.ip_network(text, strict=False)
-
-    def test(value: str) -> bool:
-        try:
-            address = ipaddress.ip_address(value)
-        except ValueError:  # what is no address is in no network
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address).version == network.version and (mapped or address) in network
-
-    return test
-
-
-def _compared(sign: str, number: float) -> Callable[[str], bool]:
-    compare = _COMPARE[sign]
-
-    def test(value: str) -> bool:
-        try:
-            return compare(float(value), number)
-        except ValueError:  # what is no number compares with none
-            return False
-
-    return test
-
-
-def _timed(part: str, sign: str, number: int) -> Callable[[str], bool]:
-    compare = _COMPARE[sign]
-
-    def test(value: str) -> bool:
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:  # what is no time has no parts
-            return False
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment
-        found = moment.isocalendar().week if part == "week" else getattr(moment, part)
-        return compare(found, number)
-
-    return test

@@ -9,8 +9,9 @@ are evaluated over the bitmaps.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 from lemnis.contracts.detection import Frame, Match, Offers
 from lemnis.detect.atoms import Atom, Expression, atoms_of, needed
 from lemnis.detect.field import Values
+from lemnis.detect.records import Records
 
 Rows = npt.NDArray[np.int64]
 _PRESENCE = frozenset({"null", "exists"})
@@ -41,13 +43,13 @@ class _Plan:
     """The rules of one log source."""
 
     rules: tuple[int, ...]
-    values: dict[str | None, Values]
+    values: dict[str, Values]
+    records: Records | None
     presence: dict[str, tuple[tuple[int, bool], ...]]
     references: tuple[tuple[int, Atom], ...]
     by_atom: dict[int, tuple[int, ...]]
     always: tuple[int, ...]
     fields: frozenset[str]
-    keywords: bool
 
 
 class Matcher:
@@ -81,28 +83,20 @@ class Matcher:
         return found
 
     def _bitmaps(self, plan: _Plan, frame: Frame, count: int) -> dict[int, int]:
-        full = (1 << count) - 1
         bitmaps: dict[int, int] = {}
         columns: dict[str, _Column | None] = {}
         for name in plan.fields:
             array = frame.columns.get(name)
             columns[name] = None if array is None else _column(array, count)
         for field, values in plan.values.items():
-            column = _column(frame.records, count) if field is None else columns[field]
+            column = columns[field]
             if column is not None:
                 _match_values(values, column, count, bitmaps)
-        for name, asked in plan.presence.items():
-            column = columns[name]
-            present = 0 if column is None else column.present
-            for atom, wanted in asked:
-                bits = present if wanted else full & ~present
-                if bits:
-                    bitmaps[atom] = bits
-        for number, reference in plan.references:
-            bits = _referenced(reference, columns, frame, count)
-            if bits:
-                bitmaps[number] = bits
-        return bitmaps
+        if plan.records is not None:
+            for atom, rows in plan.records.hits(frame.records).items():
+                bitmaps[atom] = _bits(np.array(rows, dtype=np.int64), count)
+        others = chain(_present(plan, columns, count), _references(plan, columns, frame, count))
+        return bitmaps | {atom: bits for atom, bits in others if bits}
 
     def _plan(self, offers: Offers) -> _Plan:
         plan = self._plans.get(offers)
@@ -140,13 +134,13 @@ class Matcher:
         }
         return _Plan(
             rules=tuple(mine),
-            values={name: Values(atoms) for name, atoms in by_field.items()},
+            values={name: Values(atoms) for name, atoms in by_field.items() if name is not None},
+            records=Records(by_field[None]) if None in by_field else None,
             presence={name: tuple(asked) for name, asked in presence.items()},
             references=tuple(references),
             by_atom={number: tuple(rules) for number, rules in by_atom.items()},
             always=tuple(always),
             fields=frozenset(name for name in named if name is not None),
-            keywords=None in by_field,
         )
 
 
@@ -190,10 +184,28 @@ def _column(array: Any, count: int) -> _Column:
     return _Column(whole.dictionary.to_pylist(), start, rows, _bits(rows[start[0] :], count))
 
 
+def _present(plan: _Plan, columns: dict[str, _Column | None], count: int) -> Iterator[tuple[int, int]]:
+    """Yield the atoms that ask whether a field is there, with their rows."""
+    full = (1 << count) - 1
+    for name, asked in plan.presence.items():
+        column = columns[name]
+        present = 0 if column is None else column.present
+        for atom, wanted in asked:
+            yield atom, present if wanted else full & ~present
+
+
+def _references(
+    plan: _Plan, columns: dict[str, _Column | None], frame: Frame, count: int
+) -> Iterator[tuple[int, int]]:
+    """Yield the atoms that compare two fields, with their rows."""
+    for number, reference in plan.references:
+        yield number, _referenced(reference, columns, frame, count)
+
+
 def _match_values(values: Values, column: _Column, count: int, bitmaps: dict[int, int]) -> None:
     hits: dict[int, list[int]] = defaultdict(list)
-    for place, value in enumerate(column.values):
-        for atom in values.of(value):
+    for place, found in enumerate(values.of_all(column.values)):
+        for atom in found:
             hits[atom].append(place)
     start, rows = column.start, column.rows
     for atom, places in hits.items():

@@ -10,7 +10,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,17 @@ import orjson
 import yaml
 from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError
+from sigma.filters import SigmaFilter
 from sigma.policy.profiles import TrustedPolicy  # it only decides what compiles; RE2 does the matching
 from sigma.rule import SigmaRule
 
 from lemnis.contracts.errors import ContentError, Location, UnsupportedError
 from lemnis.contracts.ids import digest
 from lemnis.detect.atoms import Atom, Expression
-from lemnis.detect.compiler import compile_rule
+from lemnis.detect.compiler import compile_rule, compile_searches
+from lemnis.detect.filters import Filter, tune
 
-FORMAT = "1"
+FORMAT = "2"
 MAX_FILE = 2_000_000
 _SUFFIXES = {".yml", ".yaml"}
 
@@ -117,18 +119,35 @@ def load_rules(paths: Iterable[Path], *, cache: Path | None = None) -> RuleSet:
 def compile_files(files: Sequence[tuple[str, bytes]]) -> RuleSet:
     """Compile rule files (name, bytes). Pure."""
     numbers: dict[Atom, int] = {}
-    rules: list[Rule] = []
+    rules: dict[tuple[str, ...], Rule] = {}
+    names: dict[str, str] = {}
+    filters: list[Filter] = []
     problems: list[ContentError] = []
     for name, data in files:
         for parsed in _parse(name, data, problems):
-            made = _compile(name, data, parsed, numbers, problems)
-            if made is not None:
-                rules.append(made)
+            expression = _compile(name, data, parsed, numbers, problems)
+            if expression is None:
+                continue
+            source = (parsed.logsource.product, parsed.logsource.category, parsed.logsource.service)
+            if isinstance(parsed, SigmaFilter):
+                wanted = parsed.filter.rules
+                refers = None if isinstance(wanted, str) else frozenset(one.reference for one in wanted)
+                filters.append(Filter(source, refers, expression))
+                continue
+            made = _rule(name, parsed, source, expression)
+            # the same rule in several of the folders is one rule
+            place = (
+                (made.id, made.title, str(source), str(expression)) if made.id else (name, str(len(rules)))
+            )
+            if place not in rules and parsed.name:
+                names[made.id] = parsed.name
+            rules.setdefault(place, made)
+    tuned = [replace(rule, expression=tune(rule, names.get(rule.id, ""), filters)) for rule in rules.values()]
     whole = digest(b"".join(digest(data).encode() for _, data in files))
-    return RuleSet(tuple(rules), tuple(numbers), tuple(problems), whole)
+    return RuleSet(tuple(tuned), tuple(numbers), tuple(problems), whole)
 
 
-def _parse(name: str, data: bytes, problems: list[ContentError]) -> list[SigmaRule]:
+def _parse(name: str, data: bytes, problems: list[ContentError]) -> list[SigmaRule | SigmaFilter]:
     """Read one file with pySigma."""
     try:
         documents = list(yaml.load_all(data, Loader=_Loader))
@@ -143,26 +162,39 @@ def _parse(name: str, data: bytes, problems: list[ContentError]) -> list[SigmaRu
     if not all(isinstance(document, dict | None) for document in documents):
         problems.append(ContentError("a rule is a mapping", at=Location(name, 1)))
         return []
-    for kind in ("correlation", "filter"):
-        if any(document and kind in document for document in documents):
-            what = f"a {kind} is not evaluated in this version"
-            problems.append(UnsupportedError(what, at=_place(name, data, f"'{kind}'")))
-    plain = [d for d in documents if d and "correlation" not in d and "filter" not in d]
+    if any(document and "correlation" in document for document in documents):
+        what = "a correlation is not evaluated in this version"
+        problems.append(UnsupportedError(what, at=_place(name, data, "'correlation'")))
+    plain = [d for d in documents if d and "correlation" not in d]
     try:
-        collection = SigmaCollection.from_dicts(plain, collect_errors=True, policy=TrustedPolicy)
+        collection = SigmaCollection.from_dicts(
+            plain, collect_errors=True, collect_filters=True, resolve_references=False, policy=TrustedPolicy
+        )
     except (SigmaError, TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
         problems.append(_problem(name, data, error))
         return []
     problems.extend(_problem(name, data, error) for error in collection.errors)
-    return [rule for rule in collection.rules if isinstance(rule, SigmaRule) and not rule.errors]
+    found = (*collection.rules, *collection.filters)
+    return [one for one in found if isinstance(one, SigmaRule | SigmaFilter) and not one.errors]
 
 
 def _compile(
-    name: str, data: bytes, parsed: SigmaRule, numbers: dict[Atom, int], problems: list[ContentError]
-) -> Rule | None:
+    name: str,
+    data: bytes,
+    parsed: SigmaRule | SigmaFilter,
+    numbers: dict[Atom, int],
+    problems: list[ContentError],
+) -> Expression | None:
     mine: dict[Atom, int] = {}
+
+    def number(atom: Atom) -> int:
+        return mine.setdefault(atom, len(mine))
+
     try:
-        expression = compile_rule(parsed, lambda atom: mine.setdefault(atom, len(mine)))
+        if isinstance(parsed, SigmaFilter):
+            expression = compile_searches(parsed.filter, number)
+        else:
+            expression = compile_rule(parsed, number)
     except UnsupportedError as error:
         problems.append(UnsupportedError(error.what, at=_place(name, data, error.what), fix=error.fix))
         return None
@@ -171,15 +203,20 @@ def _compile(
         return None
     # Only a rule that compiled as a whole adds its atoms.
     shared = [numbers.setdefault(atom, len(numbers)) for atom in mine]
-    source = parsed.logsource
+    return _renumber(expression, shared)
+
+
+def _rule(
+    name: str, parsed: SigmaRule, source: tuple[str | None, str | None, str | None], expression: Expression
+) -> Rule:
     return Rule(
         id=str(parsed.id or ""),
         title=parsed.title,
         level=parsed.level.name.lower() if parsed.level else "",
         tags=tuple(str(tag) for tag in parsed.tags),
-        logsource=(source.product, source.category, source.service),
+        logsource=source,
         path=name,
-        expression=_renumber(expression, shared),
+        expression=expression,
     )
 
 
