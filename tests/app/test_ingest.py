@@ -304,3 +304,35 @@ def test_a_name_that_is_no_utf8_stops_nothing(workspace, tmp_path):
     assert reject.at.file.endswith("bad\\xff.log")
     files = {cursor.origin.rpartition("/")[2] for cursor in app.lake(workspace).cursors()}
     assert files == {"bad\\xff.log", "good.log"}
+
+
+def pretty(*numbers):
+    return json.dumps([json.loads(trail(n, 1))["Records"][0] for n in numbers], indent=4)
+
+
+def test_documents_that_begin_alike_are_each_read_whole(workspace, tmp_path):
+    for name, numbers in {"a.json": [1, 2, 3], "b.json": [4, 5], "c.json": [1, 6, 7], "d.json": [1]}.items():
+        (tmp_path / name).write_text(pretty(*numbers))
+    totals = take(workspace, *sorted(tmp_path.glob("*.json")), source="aws_cloudtrail")
+    assert (totals.accepted, totals.duplicates, totals.rejected) == (7, 2, 0)
+    assert take(workspace, *sorted(tmp_path.glob("[ab].json")), source="aws_cloudtrail").accepted == 0
+
+
+def test_a_document_that_has_grown_gives_what_is_new(workspace, tmp_path):
+    log = tmp_path / "trail.json"
+    log.write_text(pretty(1, 2))
+    assert take(workspace, log).accepted == 2
+    assert take(workspace, log).read == 0
+    log.write_text(pretty(1, 2, 3))
+    assert take(workspace, log).accepted == 1
+
+
+def test_reports_of_two_scans_are_each_read(workspace, tmp_path):
+    def report(rule):
+        results = [{"ruleId": rule, "message": {"text": rule}}]
+        run = {"tool": {"driver": {"name": "bandit"}}, "results": results}
+        return json.dumps({"version": "2.1.0", "runs": [run]}, indent=2)
+
+    for rule in ("B602", "B603", "B101"):
+        (tmp_path / f"{rule}.sarif").write_text(report(rule))
+    assert take(workspace, *tmp_path.glob("*.sarif"), source="sarif").accepted == 3

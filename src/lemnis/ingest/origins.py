@@ -60,10 +60,14 @@ def continues(stream: Stream, cursor: Cursor) -> bool:
 def resume(stream: Stream, cursor: Cursor) -> Start | None:
     """Return where to read on; None if there is nothing new.
 
-    A last line that had no end yet is read again if the file has grown since: then it has more to say.
+    A last line that had no end yet is read again if the file has grown since: then it has more to say. A file
+    that is read whole (a document, an event log) is read from its start if its bytes are not those of the
+    last time: it may be another that begins with the same record. What is known is known by its id.
     """
-    if not cursor.offset or not stream.plain:
+    if not stream.plain:
         return Start(cursor.position, cursor.offset)
+    if not cursor.offset:
+        return Start(cursor.position) if cursor.prefix == prefix(stream, 0) else Start()
     if stream.path.stat().st_size <= cursor.offset:
         return None
     with stream.path.open("rb") as file:
@@ -79,7 +83,7 @@ def _first_record(stream: Stream, source: LoadedSource) -> bytes:
     """Return the first record's bytes: the first line, or what the parser takes for the first record."""
     head = stream.head()
     first = getattr(parsers.get(source.file.parser), "first", None)
-    record = first(stream) if first is not None else None
+    record = first(stream, source.file.options) if first is not None else None
     if record is not None:
         return str(record).encode()
     return next((line for line in head.splitlines() if line.strip()), b"")

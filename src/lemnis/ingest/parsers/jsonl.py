@@ -27,8 +27,7 @@ _BATCH = 20_000
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the objects of a stream of JSON; a document is read again from its start."""
-    at = options.get("records_at", ())
-    keys = (at,) if isinstance(at, str) else tuple(at)
+    keys = _keys(options)
     if _documents.is_document(stream.head(_LOOK), keys):
         if whole or isinstance(stream, Head):
             yield from listed(stream.name, _documents.records(stream, keys), start, options)
@@ -38,6 +37,21 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
         yield objects(
             stream.name, batch.texts, batch.numbers, rejects, options, position=position, offset=offset
         )
+
+
+def first(stream: Stream, options: Options) -> str | None:
+    """Return the first record of a document, or how the document begins; None where a line is a record."""
+    head = stream.head(_LOOK)
+    if not _documents.is_document(head, _keys(options)):
+        return None
+    found = _documents.records(Head(stream, head, whole=len(head) < _LOOK), _keys(options))
+    record = next(found, None)
+    return record if isinstance(record, str) else head.decode("utf-8", "replace")
+
+
+def _keys(options: Options) -> tuple[str, ...]:
+    at = options.get("records_at", ())
+    return (at,) if isinstance(at, str) else tuple(at)
 
 
 def fits(head: bytes) -> bool:

@@ -44,6 +44,11 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
         yield replace(parsed, fields=fields)
 
 
+def first(stream: Stream, options: Options) -> str:  # noqa: ARG001
+    """Return how a report begins: another report is another origin, also where its first result is known."""
+    return stream.head().decode("utf-8", "replace")
+
+
 def _summary(record: _Object, stream: Stream) -> Row:
     """Say what every tool says in a place of its own: where, how bad, which weakness, what it is known by.
 

@@ -63,10 +63,10 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     yield from map(_named, found)
 
 
-def first(stream: Stream) -> str | None:
-    """Return the first record of an event log file; None for other streams."""
+def first(stream: Stream, options: Options) -> str | None:
+    """Return the first record of an event log file or of a document; None for other streams."""
     if stream.once or not stream.head(len(MAGIC)).startswith(MAGIC):
-        return None
+        return jsonl.first(stream, options)
     try:
         return next((record for record in _evtx.records(stream) if isinstance(record, str)), None)
     except BrokenStreamError:
