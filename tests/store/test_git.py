@@ -4,6 +4,8 @@ from lemnis.contracts.errors import InputError, NotFoundError
 from lemnis.store.git import Repository
 
 AUTHOR = "Ada <ada@example.org>"
+LAST = 253_402_300_799_000  # the last second of the year 9999
+IDENTITY = {f"GIT_{role}_{key}": "x" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
 
 
 @pytest.fixture
@@ -85,3 +87,81 @@ def test_a_commit_cannot_hide_its_own_files(tmp_path):
     assert (files["evil.py"], files["empty"], files["sub/a b\nc"]) == (b"$Format:%H$\r\n", b"", b"x\n\n")
     assert dict(repository.tree("HEAD", "sub")) == {"sub/a b\nc": b"x\n\n"}
     assert dict(repository.tree("HEAD", "su")) == {}
+
+
+def raw_commit(repository, *headers):
+    """Store a commit that git itself would not write, on top of HEAD; return its id."""
+    tree = repository.run("rev-parse", "HEAD^{tree}").decode().strip()
+    lines = [f"tree {tree}", f"parent {repository.resolve('HEAD')}", *headers, "", "odd"]
+    data = "\n".join(lines).encode()
+    stored = repository.run("hash-object", "-t", "commit", "-w", "--stdin", "--literally", data=data)
+    return stored.decode().strip()
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "a\x1fb",
+        "a\x1eb",
+        "a\x1e" + "\x1f".join(["f" * 40, "e" * 40, "", "n", "m", "1", "forged"]),
+        "ü\x1b[31m",
+    ],
+)
+def test_what_a_commit_says_of_itself_cannot_make_or_hide_commits(repository, subject):
+    head = repository.commit_all(subject, author="A\x1fB\x1e <a@example.org>", at=3_000_000)
+    commits = repository.commits()
+    assert len(commits) == 3
+    assert (commits[-1].id, commits[-1].subject, commits[-1].at) == (head, subject, 3_000_000)
+    assert commits[-1].tree == repository.run("rev-parse", "HEAD^{tree}").decode().strip()
+
+
+@pytest.mark.parametrize(
+    ("author", "at"),
+    [("author nobody", 0), ("author A <a> 99999999999999 +0000", LAST), ("author A <a> -5 +0000", 0)],
+)
+def test_a_commit_with_a_date_that_is_none_is_still_a_commit(repository, author, at):
+    odd = raw_commit(repository, author, "committer C <c> 1 +0000")
+    found = repository.commits(odd)[-1]
+    assert (found.id, found.at) == (odd, at)
+
+
+def test_the_settings_of_a_repository_run_nothing_and_change_no_answer(repository, tmp_path):
+    marker = tmp_path / "ran"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {marker}\nexit 0\n")
+    program.chmod(0o755)
+    first, second = repository.commits()
+    (repository.path / ".git/info").mkdir(exist_ok=True)
+    (repository.path / ".git/info/attributes").write_text("* diff=evil\n")
+    (repository.path / "skip").write_text(second.id)
+    for name, value in [
+        ("log.showSignature", "true"), ("gpg.program", str(program)), ("i18n.logOutputEncoding", "UTF-16"),
+        ("diff.evil.textconv", str(program)), ("blame.ignoreRevsFile", str(repository.path / "skip")),
+        ("core.pager", str(program)), ("diff.external", str(program)), ("log.follow", "true"),
+    ]:  # fmt: skip
+        repository.run("config", name, value)
+    signed = raw_commit(
+        repository, "author A <a> 5 +0000", "committer C <c> 5 +0000",
+        "gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----",
+    )  # fmt: skip
+    assert [commit.id for commit in repository.commits(signed)] == [first.id, second.id, signed]
+    assert repository.blame(signed, "a.txt", 2).commit == second.id
+    assert repository.blame(signed, "a.txt", 2).text == "TWO"
+    assert sorted(repository.changed(second.id)) == [("A", "sub dir/ü.txt"), ("M", "a.txt")]
+    assert not marker.exists()
+
+
+def test_an_object_that_is_not_there_is_named(repository):
+    blob = repository.files("HEAD")["a.txt"]
+    (repository.path / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(InputError, match=blob[:12]):
+        dict(repository.tree("HEAD"))
+
+
+def test_links_and_submodules_are_told_apart(repository):
+    (repository.path / "link.py").symlink_to("a.txt")
+    repository.run("update-index", "--add", "--cacheinfo", f"160000,{repository.resolve('HEAD')},vendored")
+    repository.run("add", "link.py")
+    repository.run("commit", "--quiet", "--message", "links", extra=IDENTITY)
+    assert repository.links("HEAD") == {"link.py": "a.txt"}
+    assert repository.submodules("HEAD") == ["vendored"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,11 @@ from lemnis.contracts.errors import InputError, Location, NotFoundError, Service
 _SAFE = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never",
     "-c", "core.quotePath=false", "-c", "safe.directory=*", "-c", "commit.gpgSign=false",
+    "-c", "log.showSignature=false", "-c", "gpg.program=/bin/false", "-c", "log.follow=false",
+    "-c", "i18n.logOutputEncoding=UTF-8"
 )  # fmt: skip
+_LAST = 253_402_300_799
+"""The last second that a date can name: a commit's author writes any number."""
 _TIMEOUT = 60
 
 
@@ -101,14 +105,12 @@ class Repository:
 
     def commits(self, revision: str = "HEAD") -> list[Commit]:
         """Return the commits that ``revision`` reaches, oldest first."""
-        shape = "%H%x1f%T%x1f%P%x1f%an%x1f%ae%x1f%at%x1f%s%x1e"
-        out = self.run("log", "--topo-order", "--reverse", f"--format={shape}", self.resolve(revision))
-        rows = (row.strip("\n").split("\x1f") for row in out.decode(errors="replace").split("\x1e"))
-        return [
-            Commit(r[0], r[1], tuple(r[2].split()), r[3], r[4], int(r[5]) * 1000, r[6])
-            for r in rows
-            if len(r) == 7  # noqa: PLR2004 - the seven fields of the format above
-        ]
+        # NUL ends a field: the one character that no name and no message can hold.
+        shape = "%H%x00%T%x00%P%x00%an%x00%ae%x00%at%x00%s"
+        out = self.run("log", "-z", "--topo-order", "--reverse", f"--format={shape}", self.resolve(revision))
+        fields = out.decode(errors="replace").split("\0")
+        rows = zip(*[iter(fields[: len(fields) // 7 * 7])] * 7, strict=True)
+        return [Commit(r[0], r[1], tuple(r[2].split()), r[3], r[4], _instant(r[5]), r[6]) for r in rows]
 
     def branches(self) -> list[str]:
         """Return the names of the branches."""
@@ -126,8 +128,19 @@ class Repository:
     def files(self, revision: str) -> dict[str, str]:
         """Return the regular files of a commit: path to blob id. Links and submodules are left out."""
         out = self.run("ls-tree", "-r", "-z", "--full-tree", self.resolve(revision))
-        entries = (entry.split("\t", 1) for entry in out.decode(errors="surrogateescape").split("\0")[:-1])
-        return {path: head.split()[2] for head, path in entries if head.startswith("100")}
+        return {path: blob for mode, blob, path in _entries(out) if mode.startswith("100")}
+
+    def links(self, revision: str) -> dict[str, str]:
+        """Return the symbolic links of a commit: path to where it points."""
+        out = self.run("ls-tree", "-r", "-z", "--full-tree", self.resolve(revision))
+        found = {path: blob for mode, blob, path in _entries(out) if mode == "120000"}
+        texts = self._blobs(list(found.values()))
+        return {path: text.decode(errors="surrogateescape") for path, text in zip(found, texts, strict=True)}
+
+    def submodules(self, revision: str) -> list[str]:
+        """Return the paths of a commit at which other repositories are to be put."""
+        out = self.run("ls-tree", "-r", "-z", "--full-tree", self.resolve(revision))
+        return [path for mode, _, path in _entries(out) if mode == "160000"]
 
     def read(self, revision: str, path: str) -> bytes:
         """Return a file's bytes at a commit; raises NotFoundError."""
@@ -143,18 +156,38 @@ class Repository:
         Not by ``git archive``: there a commit's own ``.gitattributes`` leaves files out and changes others.
         """
         wanted = [(path, blob) for path, blob in self.files(revision).items() if _below(path, prefix)]
-        out = self.run("cat-file", "--batch", data="".join(f"{blob}\n" for _, blob in wanted).encode())
+        contents = self._blobs([blob for _, blob in wanted])
+        yield from zip((path for path, _ in wanted), contents, strict=True)
+
+    def _blobs(self, blobs: Sequence[str]) -> Iterator[bytes]:
+        """Yield the bytes of blobs; raises InputError for one that this repository lacks."""
+        out = self.run("cat-file", "--batch", data="".join(f"{blob}\n" for blob in blobs).encode())
         place = 0
-        for path, _ in wanted:
+        for blob in blobs:
             start = out.index(b"\n", place) + 1
-            end = start + int(out[place:start].split()[2])
-            yield path, out[start:end]
+            head = out[place:start].split()
+            if len(head) != 3:  # noqa: PLR2004 - id, type, size; what is not there is "id missing"
+                raise InputError(
+                    f"the object {blob[:12]} is not in this repository", at=Location(str(self.path)),
+                    fix="fetch the whole repository: neither partial nor damaged",
+                )  # fmt: skip
+            end = start + int(head[2])
+            yield out[start:end]
             place = end + 1
 
     def blame(self, revision: str, path: str, line: int) -> BlameLine:
         """Return the commit that introduced a line as it stands at ``revision``; raises InputError."""
         commit = self.resolve(revision)
-        out = self.run("blame", "--porcelain", f"-L{line},{line}", commit, "--", path)
+        out = self.run(
+            "blame",
+            "--porcelain",
+            "--no-textconv",
+            "--ignore-revs-file=",
+            f"-L{line},{line}",
+            commit,
+            "--",
+            path,
+        )
         rows = out.decode(errors="replace").splitlines()
         origin, number = rows[0].split()[:2]
         name = next((row[len("filename ") :] for row in rows if row.startswith("filename ")), path)
@@ -201,6 +234,19 @@ class Repository:
         """Merge a branch into the one that is checked out; return the new head. Raises InputError."""
         self.run("merge", "--quiet", "--no-edit", f"refs/heads/{branch}", extra=_identity(author, at))
         return self.resolve("HEAD")
+
+
+def _entries(listing: bytes) -> Iterator[tuple[str, str, str]]:
+    """Yield (mode, object, path) of what ``ls-tree -z`` says."""
+    for entry in listing.decode(errors="surrogateescape").split("\0")[:-1]:
+        head, path = entry.split("\t", 1)
+        mode, _, name = head.split()
+        yield mode, name, path
+
+
+def _instant(seconds: str) -> int:
+    """Return a commit's time in ms; 0 for one that says none, within the years that a date can name."""
+    return min(max(int(seconds), 0), _LAST) * 1000 if seconds.lstrip("-").isdigit() else 0
 
 
 def _below(path: str, prefix: str) -> bool:
