@@ -17,8 +17,10 @@ import pydantic
 import typer
 
 from lemnis import app
+from lemnis.content.library import KINDS, Library
 from lemnis.content.schemas import settings
 from lemnis.contracts import errors
+from lemnis.ingest.sources import Sources
 from lemnis.interfaces.cli import build
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -103,7 +105,30 @@ def kind(annotation: object) -> str:
     return f"{name} of {', '.join(dict.fromkeys(found))}" if found else name
 
 
-PAGES = {"commands.md": command_page, "errors.md": error_page, "settings.md": settings_page}
+def content_page() -> str:
+    """Render what ships: sources with their classes and the rules they serve, and every other item."""
+    library = Library.open()
+    parts = [NOTE, "# Content that ships\n\n## Sources\n\n"]
+    parts.append("| name | what | OCSF classes | Sigma log sources |\n|---|---|---|---|\n")
+    for name, source in Sources.load(library).by_name.items():
+        classes = ", ".join(dict.fromkeys(entry.class_ for entry in source.mapping.events))
+        served = dict.fromkeys(
+            part for r in source.file.sigma.routes for part in (*r.product, *r.category, *r.service)
+        )
+        parts.append(f"| `{name}` | {cell(source.file.title)} | {classes} | {', '.join(served)} |\n")
+    for kind in (kind for kind in KINDS if kind != "sources"):
+        items = library.items(kind)
+        if items:
+            parts.append(f"\n## {kind.capitalize()}\n\n" + "".join(f"- `{name}`\n" for name in items))
+    return "".join(parts)
+
+
+PAGES = {
+    "content.md": content_page,
+    "commands.md": command_page,
+    "errors.md": error_page,
+    "settings.md": settings_page,
+}
 
 
 def main() -> int:
