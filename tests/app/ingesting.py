@@ -23,9 +23,10 @@ def audit(first, count):
     text = ""
     for n in range(first, first + count):
         shell = n % 5 == 0
-        exe, arguments = (
-            ("/bin/sh", ["sh", "-c", f"id; echo {n}"]) if shell else ("/usr/bin/id", ["id", str(n)])
-        )
+        child = "id" if n % 20 == 1 else "ls"
+        exe, arguments = f"/usr/bin/{child}", [child, str(n)]
+        if shell:
+            exe, arguments = "/bin/sh", ["sh", "-c", f"id; echo {n}"]
         seconds, serial = n // 10 % 1000, n + 1
         head = f"node=web1 type={{}} msg=audit(1762161{seconds:03}.{n % 10:03}:{serial}): "
         text += SYSCALL.format(seconds, n % 10, serial, 1 if shell else 1000 + n // 5 * 5, 1000 + n, exe)
@@ -39,7 +40,7 @@ def syslog(first, count):
     lines = []
     for n in range(first, first + count):
         stamp = f"2025-11-03T{n // 3600 % 24:02}:{n // 60 % 60:02}:{n % 60:02}+00:00"
-        user = "invalid user oracle" if n % 3 == 0 else "priya"
+        user = "invalid user oracle" if n % 20 == 0 else "priya"
         lines.append(f"{stamp} web1 sshd[{n}]: Failed password for {user} from 198.51.100.9 port {n} ssh2\n")
     return "".join(lines)
 

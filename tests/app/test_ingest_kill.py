@@ -11,7 +11,7 @@ import pytest
 from lemnis import app
 from lemnis.app import incidents
 
-KILLS = 24
+KILLS = 22
 PROGRAM = (
     "import lemnis.app.ingest, lemnis.app.watch, lemnis.detect.matcher, lemnis.ocsf.entities; "
     "import lemnis.ingest.lines as lines, lemnis.ingest.streams as streams; lines.MAX_BATCH_RECORDS = 40; "
@@ -65,12 +65,13 @@ def test_a_killed_ingest_ends_where_an_undisturbed_one_does(tmp_path):
     logs = Logs(tmp_path / "logs")
     logs.grow(100)
     killed = app.init(tmp_path / "killed")
+    child = start(killed, logs.folder)
     began = time.monotonic()
-    run(killed, logs.folder)
+    child.communicate(timeout=120)
     usual = time.monotonic() - began
     kills = 0
     while kills < KILLS:
-        logs.grow(40)
+        logs.grow(30)
         child = start(killed, logs.folder)
         try:
             child.wait(moments.uniform(0, usual))
