@@ -48,6 +48,10 @@ def unpacked(tmp_path_factory):
     return get
 
 
+# Files of the sets that are on purpose no reports: refused whole, there are no records in them to be mapped.
+_NO_REPORT = ("a SARIF 2.0.0 report", "not a SARIF report", "not JSON")
+
+
 @pytest.fixture(scope="module")
 def sources():
     return Sources.load(Library.open())
@@ -71,7 +75,7 @@ def test_real_records_are_mapped(unpacked, sources, capsys, case):
             continue
         good, bad = normalise(found, file)
         events += len(good)
-        rejects += bad
+        rejects += [one for one in bad if not (name == "sarif" and one.reason.startswith(_NO_REPORT))]
     percent = 100 * events / (events + len(rejects))
     with capsys.disabled():
         print(f" {name} on {data}: {percent:.1f} % of {events + len(rejects)}")  # noqa: T201 - the score is the point

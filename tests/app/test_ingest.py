@@ -328,11 +328,29 @@ def test_a_document_that_has_grown_gives_what_is_new(workspace, tmp_path):
 
 
 def test_reports_of_two_scans_are_each_read(workspace, tmp_path):
-    def report(rule):
-        results = [{"ruleId": rule, "message": {"text": rule}}]
-        run = {"tool": {"driver": {"name": "bandit"}}, "results": results}
-        return json.dumps({"version": "2.1.0", "runs": [run]}, indent=2)
-
     for rule in ("B602", "B603", "B101"):
-        (tmp_path / f"{rule}.sarif").write_text(report(rule))
+        (tmp_path / f"{rule}.sarif").write_text(report([{"ruleId": rule, "message": {"text": rule}}]))
     assert take(workspace, *tmp_path.glob("*.sarif"), source="sarif").accepted == 3
+
+
+@pytest.mark.parametrize("count", [0, 1, 500])
+def test_a_report_is_recognised_whatever_its_size(workspace, tmp_path, count):
+    log = tmp_path / "bandit.sarif"
+    log.write_text(
+        report([{"ruleId": "B602", "message": {"text": f"{n} " + "x" * 200}} for n in range(count)])
+    )
+    totals = take(workspace, log)
+    assert (totals.accepted, totals.rejected) == (count, 0)
+
+
+def test_a_report_of_another_version_is_refused_with_its_version(workspace, tmp_path):
+    log = tmp_path / "old.sarif"
+    log.write_text(report([{"ruleId": "B602", "message": {"text": "x"}}], version="2.0.0"))
+    totals = take(workspace, log)
+    assert totals.accepted == 0
+    assert "SARIF 2.0.0" in totals.examples[0].reason
+
+
+def report(results, version="2.1.0"):
+    run = {"tool": {"driver": {"name": "bandit"}}, "results": results}
+    return json.dumps({"version": version, "runs": [run]}, indent=2)

@@ -103,7 +103,8 @@ class _Look:
         if recognise.line is not None and not re2.search(recognise.line, sample.first_line()):
             return 0
         if recognise.fields is None:
-            return 1 if _strictness(recognise) else 0
+            fits = getattr(parsers.get(source.file.parser), "fits", None)
+            return 1 if _strictness(recognise) and (fits is None or fits(sample.data)) else 0
         magic = getattr(parsers.get(source.file.parser), "MAGIC", None)
         if magic and sample.data.startswith(magic):
             return 1

@@ -23,6 +23,7 @@ from lemnis.ingest.streams import BrokenStreamError, Head, Stream
 _Object = dict[str, Any]
 _CWE = re.compile(r"(?i)cwe[-_/: ]*0*([1-9][0-9]{0,4})")
 _MAX_REPORT = 256_000_000
+_VERSION = "2.1.0"
 _DRIVER = ("name", "version", "semanticVersion", "informationUri")
 _RUN = ("automationDetails", "versionControlProvenance", "baselineGuid", "invocations")
 
@@ -126,6 +127,10 @@ def _results(stream: Stream) -> Iterator[str | ValueError]:
     runs = report.get("runs") if isinstance(report, dict) else None
     if not isinstance(runs, list):
         yield ValueError("not a SARIF report: it has no list of runs")
+        return
+    version = str(report.get("version") or _VERSION)
+    if not version.startswith(_VERSION):
+        yield ValueError(f"a SARIF {version[:20]} report; {_VERSION} is read: convert it with its tool")
         return
     for run in runs:
         yield from _of_run(run) if isinstance(run, dict) else iter([ValueError("a run that is no object")])
