@@ -29,6 +29,7 @@ def main() -> None:
     colour = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH), "TERM": "xterm-256color"}
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder) / "demo"
+        command += ["--dir", str(where)]
         done = subprocess.run(command, env=colour, capture_output=True, check=True, text=True)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     stage = ""
