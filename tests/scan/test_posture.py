@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lemnis.contracts.alerts import Severity
@@ -20,6 +20,7 @@ def batch(*findings, now=5):
     return posture.batch(ScanReport(tuple(findings), health), resource="shop", revision="c" * 40, now=now)
 
 
+@settings(deadline=None)
 @given(st.lists(FINDING, max_size=4))
 def test_any_scan_is_valid_ocsf(findings):
     made = batch(*findings)
@@ -27,6 +28,7 @@ def test_any_scan_is_valid_ocsf(findings):
     assert problems(made.table, 2007) == {}
 
 
+@settings(deadline=None)
 @given(FINDING)
 def test_the_same_finding_in_the_same_state_is_the_same_event_and_reads_back(finding):
     [first], [again] = batch(finding).table.to_pylist(), batch(finding, now=9).table.to_pylist()

@@ -130,3 +130,118 @@ def test_a_file_that_was_passed_over_is_unknown(folder, bandit):
     ).health
     assert health.state is Health.UNKNOWN
     assert health.errors == ("y.py: not looked at",)
+
+
+def commits_of(tmp_path, change):
+    """Make a repository of a harmless commit and one that ``change`` makes; return both."""
+    repository = Repository.create(tmp_path / "r")
+    (repository.path / "x.py").write_text("x = 1\n")
+    repository.commit_all("c0", author="A <a@example.org>", at=0)
+    change(repository)
+    repository.commit_all("c1", author="A <a@example.org>", at=1000)
+    return repository, repository.commits()
+
+
+def test_a_failure_that_names_a_path_of_the_machine_concerns_every_tree(tmp_path, bandit):
+    repository, commits = commits_of(tmp_path, lambda r: (r.path / "y.py").write_text(SHELL))
+    broken = scanner(bandit, "import sys; sys.exit('cannot read /usr/lib/plugins')", exits=bandit.exits)
+    broken = broken.model_copy(update={"exits": bandit.exits.model_copy(update={"findings": ()})})
+    reports = history(repository, commits, [broken])
+    assert {reports[c.id].health[0].state for c in commits} == {Health.UNKNOWN}
+
+
+def add_link(target):
+    def change(repository):
+        (repository.path / "payload.txt").write_text(SHELL)
+        (repository.path / "app.py").symlink_to(target)
+
+    return change
+
+
+def add_submodule(repository):
+    head = repository.resolve("HEAD")
+    repository.run("update-index", "--add", "--cacheinfo", f"160000,{head},vendored")
+    (repository.path / "vendored").mkdir()
+
+
+def add_name(name):
+    def change(repository):
+        blob = repository.run("hash-object", "-w", "--stdin", data=b"x = 1\n").decode().strip()
+        repository.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{name}")
+        tree = repository.run("write-tree").decode().strip()
+        who = {f"GIT_{r}_{k}": "x" for r in ("AUTHOR", "COMMITTER") for k in ("NAME", "EMAIL")}
+        commit = repository.run("commit-tree", tree, "-p", "HEAD", data=b"odd", extra=who).decode().strip()
+        repository.run("update-ref", "refs/heads/odd", commit)
+
+    return change
+
+
+@pytest.mark.parametrize("target", ["payload.txt", "/etc/hostname", "../outside.py", "gone.py", "app.py"])
+def test_a_link_named_like_code_to_what_nobody_scans_is_unknown(tmp_path, bandit, target):
+    repository, commits = commits_of(tmp_path, add_link(target))
+    reports = history(repository, commits, [bandit])
+    [health] = reports[commits[1].id].health
+    assert health.state is Health.UNKNOWN
+    assert health.errors == (f"app.py: a link to {target}, which is not looked at",)
+    assert reports[commits[0].id].health[0].state is Health.OK
+
+
+def test_a_link_to_what_is_scanned_anyway_hides_nothing(tmp_path, bandit):
+    repository, commits = commits_of(tmp_path, add_link("x.py"))
+    [health] = history(repository, commits, [bandit])[commits[1].id].health
+    assert (health.state, health.errors) == (Health.OK, ())
+
+
+def test_a_submodule_is_not_looked_at(tmp_path, bandit):
+    repository, commits = commits_of(tmp_path, add_submodule)
+    [health] = history(repository, commits, [bandit])[commits[1].id].health
+    assert health.state is Health.UNKNOWN
+    assert health.errors == ("vendored: a submodule, which is not looked at",)
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".py", "d/" * 300 + "x.py"])
+def test_a_name_that_no_disk_takes_is_unknown(tmp_path, bandit, name):
+    repository, commits = commits_of(tmp_path, add_name(name))
+    odd = repository.commits("odd")[-1]
+    report = history(repository, [commits[0], odd], [bandit])[odd.id]
+    assert report.health[0].state is Health.UNKNOWN
+    assert "name" in report.health[0].errors[0]
+
+
+def test_what_no_scanner_reads_but_hides_something_is_unknown_all_the_same(tmp_path, bandit):
+    repository = Repository.create(tmp_path / "r")
+    (repository.path / "README").write_text("x")
+    repository.commit_all("c0", author="A <a@example.org>", at=0)
+    add_submodule(repository)
+    repository.commit_all("c1", author="A <a@example.org>", at=1000)
+    commits = repository.commits()
+    reports = history(repository, commits, [bandit])
+    assert reports[commits[0].id].health == ()
+    assert [health.state for health in reports[commits[1].id].health] == [Health.UNKNOWN]
+
+
+def test_a_kept_scan_that_is_damaged_is_made_again(tmp_path, bandit):
+    repository, commits = commits_of(tmp_path, lambda r: (r.path / "y.py").write_text(SHELL))
+    cache = {}
+    first = history(repository, commits, [bandit], cache)
+    damaged = dict.fromkeys(cache, b'{"findings": [')
+    again = history(repository, commits, [bandit], damaged)
+    assert {c: r.findings for c, r in again.items()} == {c: r.findings for c, r in first.items()}
+
+
+def test_characters_that_only_look_like_line_ends_do_not_pass_new_code_off_as_old(tmp_path, bandit):
+    old = "import subprocess\n\n\ndef f(name):\n    subprocess.call(name, shell=True)\n"
+    new = (
+        'TEXT = """\x0c\u2028\x0c\x0c\x0c\n    subprocess.call(name, shell=True)\n"""\n'
+        "import subprocess\n\n\nsubprocess.call(open('/x').read(), shell=True)\n"
+    )
+    repository = Repository.create(tmp_path / "r")
+    for number, text in enumerate([old, new]):
+        (repository.path / "x.py").write_text(text)
+        repository.commit_all(f"c{number}", author="A <a@example.org>", at=number * 1000)
+    reports = history(repository, repository.commits(), [bandit])
+    first, second = (
+        {f.fingerprint for f in reports[c.id].findings if f.rule_id == "B602"} for c in repository.commits()
+    )
+    assert len(first) == len(second) == 1
+    assert first != second

@@ -6,10 +6,13 @@ never change, so a replay of a long history costs only what is new in it.
 
 from __future__ import annotations
 
+import errno
+import posixpath
 import tempfile
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -19,8 +22,15 @@ from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
 from lemnis.contracts.ids import canonical, stable_id
 from lemnis.scan.fingerprint import fingerprints
 from lemnis.scan.reading import relative
-from lemnis.scan.runner import lines, run, version
+from lemnis.scan.runner import fits, lines, run, version
 from lemnis.store.git import Commit, Repository
+
+_FORMAT = "2"
+"""Changes when the same tree is looked at in another way: what was kept before no longer counts."""
+_DEEPEST = 200
+_NO_NAMES = frozenset(
+    {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.EINVAL}
+)
 
 
 def history(
@@ -31,14 +41,16 @@ def history(
 ) -> Mapping[str, ScanReport]:
     """Return the scan of each commit's whole tree, by commit id.
 
-    Only scans in which every scanner really looked are kept in ``cache``. A file name that leads outside
-    the tree makes that tree's scan unknown.
+    Only scans in which every scanner really looked are kept in ``cache``. What cannot be laid out makes a
+    tree's scan unknown: a name that leads outside or that no disk takes, a submodule, and a link with the
+    name of code to something that is not scanned itself.
     """
     kept: MutableMapping[str, bytes] = {} if cache is None else cache
     tools = canonical([[scanner.model_dump(mode="json"), version(scanner)] for scanner in scanners]).decode()
     trees = {commit.tree: commit.id for commit in commits}
-    keys = {tree: stable_id("scan", tree, tools) for tree in trees}
-    reports = {tree: _load(kept[key]) for tree, key in keys.items() if key in kept}
+    keys = {tree: stable_id("scan", _FORMAT, tree, tools) for tree in trees}
+    loaded = {tree: _load(kept[key]) for tree, key in keys.items() if key in kept}
+    reports = {tree: report for tree, report in loaded.items() if report is not None}
     fresh = _scan(repository, {tree: trees[tree] for tree in trees if tree not in reports}, scanners)
     for tree, report in fresh.items():
         if all(health.state is Health.OK for health in report.health):
@@ -55,49 +67,85 @@ def _scan(
         return {}
     with tempfile.TemporaryDirectory(prefix="lemnis-scan-") as name:
         root = Path(name)
-        outside = {tree: _lay_out(repository, commit, root / tree) for tree, commit in trees.items()}
+        patterns = [pattern for scanner in scanners for pattern in scanner.files]
+        unseen = {
+            tree: (*_lay_out(repository, commit, root / tree), *_unseen(repository, commit, patterns))
+            for tree, commit in trees.items()
+        }
         whole = run(root, scanners)
-        return {tree: _part(whole, root, tree, outside[tree]) for tree in trees}
+        return {tree: _part(whole, root, tree, trees, unseen[tree]) for tree in trees}
 
 
-def _lay_out(repository: Repository, commit: str, folder: Path) -> tuple[str, ...]:
-    """Write a commit's files below ``folder``; return the names that would have led outside."""
-    refused = []
+def _lay_out(repository: Repository, commit: str, folder: Path) -> Iterator[str]:
+    """Write a commit's files below ``folder``; yield what is wrong with those that cannot be."""
     folder.mkdir()
     for path, content in repository.tree(commit):
         if relative(path) != path:
-            refused.append(path)
-            continue
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-    return tuple(refused)
+            yield f"name leads outside the repository: {path}"
+        elif path.count("/") > _DEEPEST:
+            yield f"name of more than {_DEEPEST} folders: {path}"
+        else:
+            try:
+                _write(folder / path, content)
+            except OSError as error:
+                if error.errno not in _NO_NAMES:
+                    raise
+                yield f"name cannot be laid out ({error.strerror}): {path}"
 
 
-def _part(whole: ScanReport, root: Path, tree: str, outside: Sequence[str]) -> ScanReport:
+def _write(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+
+
+def _unseen(repository: Repository, commit: str, patterns: Sequence[str]) -> Iterator[str]:
+    """Yield what a commit brings in that is not among its files: submodules, and links in place of code."""
+    for path in repository.submodules(commit):
+        yield f"{path}: a submodule, which is not looked at"
+    links = {path: to for path, to in repository.links(commit).items() if fits(path, patterns)}
+    files = repository.files(commit) if links else {}
+    for path, to in links.items():
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), to))
+        if target not in files or not fits(target, patterns):
+            yield f"{path}: a link to {to}, which is not looked at"
+
+
+def _part(
+    whole: ScanReport, root: Path, tree: str, trees: Collection[str], unseen: Sequence[str]
+) -> ScanReport:
     """Cut one tree's share out of the scan of all of them."""
     prefix = f"{tree}/"
     own = (f for f in whole.findings if f.path.startswith(prefix))
     found = fingerprints(
         (replace(f, path=f.path.removeprefix(prefix)) for f in own), lambda path: lines(root / tree / path)
     )
-    return ScanReport(tuple(found), tuple(_health(health, prefix, outside) for health in whole.health))
+    others = [f"{other}/" for other in trees if other != tree]
+    health = tuple(_health(one, prefix, others, unseen) for one in whole.health)
+    if unseen and not health:
+        health = (ScanHealth("lemnis", "", Health.UNKNOWN, 0, tuple(unseen), 0),)
+    return ScanReport(tuple(found), health)
 
 
-def _health(health: ScanHealth, prefix: str, outside: Sequence[str]) -> ScanHealth:
-    """Keep the errors that name this tree, and those that name none: they concern every tree."""
-    other_tree = [error for error in health.errors if "/" in error and prefix not in error]
-    mine = [
+def _health(health: ScanHealth, prefix: str, others: Sequence[str], unseen: Sequence[str]) -> ScanHealth:
+    """Leave out the errors that are about other trees: what names no tree concerns every one."""
+    errors = (
         error.replace(f"./{prefix}", "").replace(prefix, "")
         for error in health.errors
-        if error not in other_tree
-    ]
-    errors = (*mine, *(f"name leads outside the repository: {path}" for path in outside))
-    return replace(health, errors=errors, state=Health.UNKNOWN if errors else Health.OK)
+        if prefix in error or not any(other in error for other in others)
+    )
+    said = (*errors, *unseen)
+    return replace(health, errors=said, state=Health.UNKNOWN if said else Health.OK)
 
 
-def _load(data: bytes) -> ScanReport:
-    document = orjson.loads(data)
+def _load(data: bytes) -> ScanReport | None:
+    """Read a kept scan; None for one that is damaged, which is then made again."""
+    try:
+        return _loaded(orjson.loads(data))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _loaded(document: Mapping[str, Any]) -> ScanReport:
     return ScanReport(
         tuple(
             Finding(**{**f, "severity": Severity(f["severity"]), "cwes": tuple(f["cwes"])})

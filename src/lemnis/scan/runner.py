@@ -7,6 +7,7 @@ report, or did not look at every file that it reads, leaves the scan ``unknown``
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import shutil
 import subprocess
@@ -129,8 +130,16 @@ def _environment() -> dict[str, str]:
 
 
 def lines(path: Path) -> list[str]:
-    """Return a file's lines; none if there is no such file."""
-    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    """Return a file's lines as compilers and scanners count them; none if there is no such file.
+
+    Not by ``splitlines``: it ends lines at form feeds and the like, where a change could put other code.
+    """
+    return path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
+
+
+def fits(path: str, patterns: Sequence[str]) -> bool:
+    """Say whether a file's name fits one of the patterns."""
+    return any(fnmatch(posixpath.basename(path), pattern) for pattern in patterns)
 
 
 def _walk(folder: Path) -> Iterator[str]:
@@ -140,4 +149,4 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def _fitting(scanner: Scanner, names: Sequence[str]) -> list[str]:
-    return [name for name in names if any(fnmatch(Path(name).name, pattern) for pattern in scanner.files)]
+    return [name for name in names if fits(name, scanner.files)]
