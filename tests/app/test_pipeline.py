@@ -363,3 +363,13 @@ def test_a_change_cannot_hide_from_the_gate(workspace, tmp_path):
     (made.path / ".bandit").write_text("[bandit]\nskips: B602\n")
     made.commit_all("hidden", author="A <a@example.org>", at=AT)
     assert pipeline.gate(workspace, "build", made, "HEAD").effect is Effect.DENY
+
+
+def test_a_base_that_already_holds_the_commit_compares_nothing(workspace, repository, capsys):
+    commits = repository.commits()
+    for base in (commits[2], commits[3]):
+        with pytest.raises(UsageError, match="already holds"):
+            pipeline.gate(workspace, "build", repository, commits[2].id, base=base.id)
+    command = ["gate", "build", "--repo", str(repository.path), "--commit", "HEAD", "--base", "HEAD"]
+    assert run([*command, "--workspace", str(workspace.root)]) == 2
+    assert decisions(workspace) == []

@@ -66,13 +66,18 @@ def gate(
     """Ask the build gate about one commit: what it brings in against its parents, or against ``base``.
 
     The decision is written to the journal and the findings to the lake. Raises NotFoundError for a commit
-    there is not, UsageError for a stage that is not about commits.
+    there is not, UsageError for a stage that is not about commits and for a base that holds the commit.
     """
     if stage != "build":
         raise UsageError(f"stage {stage!r} does not decide on commits", fix=f"stages: {', '.join(STAGES)}")
     commit = find(repository, revision)
     content = library(workspace)
     others = [find(repository, one) for one in ([base] if base else commit.parents)]
+    if base and repository.holds(others[0].id, commit.id):
+        raise UsageError(
+            f"{base} already holds {commit.id[:12]}: nothing would be compared",
+            fix="name the commit that the change started from, or leave out --base",
+        )
     reports = scans.reports(workspace, repository, [commit, *others])
     known = {f.fingerprint for other in others for f in reports[other.id].findings}
     name = repository_name(workspace, repository)

@@ -112,6 +112,11 @@ class Repository:
         rows = zip(*[iter(fields[: len(fields) // 7 * 7])] * 7, strict=True)
         return [Commit(r[0], r[1], tuple(r[2].split()), r[3], r[4], _instant(r[5]), r[6]) for r in rows]
 
+    def holds(self, revision: str, commit: str) -> bool:
+        """Say whether ``commit`` is ``revision`` or one of those that it builds on."""
+        wanted, base = self.resolve(commit), self.resolve(revision)
+        return not self.run("rev-list", "--max-count=1", wanted, f"^{base}").strip()
+
     def branches(self) -> list[str]:
         """Return the names of the branches."""
         return self.run("for-each-ref", "--format=%(refname:short)", "refs/heads").decode().split()
