@@ -66,8 +66,8 @@ class Cursor:
 
     ``origin_key`` identifies the origin by its content (the digest of its first record), so that a renamed
     file is the same one; ``origin`` is where it was last seen. ``position`` records and ``offset`` bytes are
-    done, of which ``rejected`` records were not taken; ``prefix`` is the digest of those bytes: an origin
-    that no longer begins with them is another one. ``at`` is when.
+    done, of which ``rejected`` records were not taken; ``prefix`` is the digest of the first MiB and of the
+    last 64 KiB before ``offset``: an origin that no longer has them is another one. ``at`` is when.
     """
 
     source: str
