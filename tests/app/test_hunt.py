@@ -116,6 +116,8 @@ def test_bad_input_costs_itself_and_is_named(logs, rules, capsys, bad):
         (RULE.replace("|contains", "|frobnicate").replace("a001", "a002"), "frobnicate"),
         ("title: [unclosed\n", "not YAML"),
         ("- no\n- rule\n", "mapping"),
+        ("", "there is no rule in it"),
+        ("# only a remark\n---\n", "there is no rule in it"),
     ],
 )
 def test_a_bad_rule_costs_itself_and_is_named(logs, rules, capsys, text, says):
@@ -193,3 +195,20 @@ def test_recorded_attacks_of_sigma_fire_their_rules(tmp_path, capsys):
     missed = sorted(want - fired)
     assert len(want) > 100
     assert len(missed) <= len(want) * 0.01, missed[:5]
+
+
+def test_rules_for_other_logs_are_told_apart(logs, rules, capsys):
+    other = RULE.replace("windows", "okta").replace("a001", "a009")
+    (rules / "other.yml").write_text(other)
+    assert run(["hunt", str(logs), "--rules", str(rules)]) == 1
+    assert "2 rules, 1 of them for such logs" in " ".join(capsys.readouterr().out.split())
+    (rules / "encoded.yml").unlink()
+    code, found, said = hunt(capsys, logs, "--rules", rules)
+    assert (code, found) == (0, [])
+    assert "none of the rules is for logs of this kind" in said
+
+
+def test_two_rules_of_one_id_are_two_rows(logs, rules, capsys):
+    (rules / "twin.yml").write_text(RULE.replace("title: ", "title: Twin of "))
+    run(["hunt", str(logs), "--rules", str(rules)])
+    assert "2 matches of 2 rules" in " ".join(capsys.readouterr().out.split())

@@ -67,3 +67,10 @@ def test_explain_names_a_record_that_is_not_there(capsys):
     sample = builtin_root() / "detections/web_scanner_user_agent/samples/fires.log"
     assert run(["rules", "explain", "web_scanner_user_agent", f"{sample}:9"]) == 2
     assert "fires.log#9" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_explain_says_why_a_file_cannot_be_read(tmp_path, capsys):
+    log = tmp_path / "what.log"
+    log.write_text("nothing that a source knows\n")
+    assert run(["rules", "explain", "web_scanner_user_agent", f"{log}:1"]) == 2
+    assert "no source recognises it" in " ".join(capsys.readouterr().err.split())

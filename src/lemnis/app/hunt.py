@@ -37,10 +37,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the hunt is: the file it is in, and the records read so far."""
+    """How far the hunt is: the file it is in, the records read so far, the rules that such logs are for."""
 
     file: str
     records: int
+    asked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def hunt(
             continue
         yield from hits(matcher, read, sources.get(read.source))
         count += len(read)
-        yield Progress(read.origin, count)
+        yield Progress(read.origin, count, matcher.asked)
 
 
 def hits(matcher: Matcher, batch: RawBatch, source: LoadedSource) -> Iterator[Hit]:

@@ -171,7 +171,7 @@ def explained(
     sources = Sources.load(library)
     for read in open_path(file, sources, source=source):
         if not isinstance(read, RawBatch):
-            if read.at.record == record:
+            if read.at.record in {record, None}:
                 raise RecordError(read.reason, at=read.at)
             continue
         places = read.positions.to_numpy()

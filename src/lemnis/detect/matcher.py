@@ -65,6 +65,11 @@ class Matcher:
         """Return the fields that some rule for these log sources reads."""
         return self._plan(offers).fields
 
+    @property
+    def asked(self) -> int:
+        """How many of the rules are for a log source that has come by."""
+        return len({rule for plan in self._plans.values() for rule in plan.rules})
+
     def match(self, frame: Frame) -> list[Match]:
         """Return what matched, by rule; a row is named by its place in the frame's batch."""
         plan, count = self._plan(frame.offers), len(frame)

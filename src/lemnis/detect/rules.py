@@ -165,6 +165,8 @@ def _parse(name: str, data: bytes, problems: list[ContentError]) -> list[SigmaRu
     if any(document and "correlation" in document for document in documents):
         what = "a correlation is not evaluated in this version"
         problems.append(UnsupportedError(what, at=_place(name, data, "'correlation'")))
+    if not any(documents):
+        problems.append(ContentError("there is no rule in it", at=Location(name), fix="delete the file"))
     plain = [d for d in documents if d and "correlation" not in d]
     try:
         collection = SigmaCollection.from_dicts(

@@ -61,12 +61,15 @@ def hunt(
             account.take(item)
             progress.update(task, description=f"{account.records:,} records · {account.matches:,} matches")
     if not json:
-        _show(account.found, records=account.records, rules=len(loaded.rules))
+        _show(account, rules=len(loaded.rules))
+    if account.records and loaded.rules and not account.asked:
+        warn("none of the rules is for logs of this kind: see their logsource, and --source")
     if account.skipped:
         names = ", ".join(sorted({Path(file).name for file in account.skipped})[:_NAMED])
         warn(f"{len(account.skipped):,} files that no source recognises as logs were left out: {names} …")
     if account.bad or broken:
-        warn(f"{account.bad:,} records or files and {len(broken):,} rules could not be used")
+        files = {problem.at.file if problem.at else "" for problem in broken}
+        warn(f"{account.bad:,} records or files and {len(files):,} files of rules could not be used")
         raise typer.Exit(2)
     raise typer.Exit(1 if account.matches else 0)
 
@@ -82,6 +85,7 @@ class _Account:
     matches: int = 0
     bad: int = 0
     records: int = 0
+    asked: int = 0
 
     def take(self, item: Hit | Reject | Skipped | hunting.Progress) -> None:
         """Count, print or keep one thing that the hunt came upon."""
@@ -94,7 +98,7 @@ class _Account:
         elif isinstance(item, hunting.Skipped):
             self.skipped.append(item.file)
         elif isinstance(item, hunting.Progress):
-            self.records = item.records
+            self.records, self.asked = item.records, item.asked
         elif item.rule.level in self.levels:
             self.matches += 1
             if self.json:
@@ -112,11 +116,11 @@ def _document(hit: Hit) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _show(found: list[Hit], *, records: int, rules: int) -> None:
+def _show(account: _Account, *, rules: int) -> None:
     """Show the rules that matched, gravest first, with how often, where and when."""
-    by_rule: dict[str, list[Hit]] = {}
-    for hit in found:
-        by_rule.setdefault(hit.rule.id or hit.rule.path, []).append(hit)
+    by_rule: dict[tuple[str, ...], list[Hit]] = {}
+    for hit in account.found:
+        by_rule.setdefault((hit.rule.id, hit.rule.path, hit.rule.title), []).append(hit)
     ranked = sorted(by_rule.values(), key=lambda hits: (_LEVELS.index(hits[0].rule.level), -len(hits)))
     rows = []
     for hits in ranked:
@@ -128,4 +132,7 @@ def _show(found: list[Hit], *, records: int, rules: int) -> None:
         rows.append((level, hits[0].rule.title, len(hits), first, last, f"{Path(files[0]).name}{more}"))
     if rows:
         show_table("matches", ("level", "rule", "count", "first", "last", "file"), rows, styles=_COLOURS)
-    console.print(f"{len(found):,} matches of {len(by_rule):,} rules in {records:,} records; {rules:,} rules")
+    console.print(
+        f"{account.matches:,} matches of {len(by_rule):,} rules in {account.records:,} records; "
+        f"{rules:,} rules, {account.asked:,} of them for such logs"
+    )
