@@ -1,6 +1,7 @@
-"""What all tests share: a busy machine is no failure, so Hypothesis sets no deadline for an example."""
+"""For all tests: the console is made before a test sets a width, because it keeps the one it is made with."""
 
-from hypothesis import settings
+import os
 
-settings.register_profile("lemnis", deadline=None)
-settings.load_profile("lemnis")
+os.environ.pop("COLUMNS", None)
+
+import lemnis.interfaces.cli.output  # noqa: E402, F401 - see above
