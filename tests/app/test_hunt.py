@@ -212,3 +212,16 @@ def test_two_rules_of_one_id_are_two_rows(logs, rules, capsys):
     (rules / "twin.yml").write_text(RULE.replace("title: ", "title: Twin of "))
     run(["hunt", str(logs), "--rules", str(rules)])
     assert "2 matches of 2 rules" in " ".join(capsys.readouterr().out.split())
+
+
+def test_first_and_last_are_by_time_also_where_days_come_first(tmp_path, capsys):
+    log = tmp_path / "access.log"
+    days = ("31/Jan/2026", "01/Feb/2026", "02/Feb/2026")
+    log.write_text(
+        "".join(
+            f'192.0.2.1 - - [{day}:00:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "sqlmap/1.8"\n' for day in days
+        )
+    )
+    assert run(["hunt", str(log)]) == 1
+    shown = capsys.readouterr().out
+    assert shown.index("31/Jan/2026") < shown.index("02/Feb/2026")

@@ -64,3 +64,40 @@ def test_iso_times_of_any_year_are_read_as_python_reads_them(moment):
     instant = read("iso", moment.isoformat() + "Z")[0]
     assert instant is not None
     assert abs(instant - from_iso(moment.isoformat() + "+00:00")) <= 1
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("clf", "31/Feb/2026:00:00:00 +0000"),
+        ("clf", "29/Feb/2026:00:00:00 +0000"),
+        ("clf", "31/Apr/2026:00:00:00 +0000"),
+        ("clf", "31/Jan/2026:00:00:00 +9900"),
+        ("syslog", "Feb 30 03:04:05"),
+        ("syslog", "Jun 31 03:04:05"),
+        ("%d.%m.%Y", "31.02.2026"),
+        ("%d %b %Y", "31 Feb 2026"),
+        ("%Y-%m-%d %H:%M", "2026-06-31 00:00"),
+        ("epoch_s", "253402300800.000"),
+        ("epoch_s", "-62135596801"),
+        ("epoch_ms", "9999999999999999"),
+        ("epoch_us", "-9999999999999999999"),
+        ("epoch_ms", "-99999999999999999"),
+    ],
+)
+def test_a_day_that_does_not_exist_is_no_time(written, text):
+    assert read(written, text) == [None]
+
+
+def test_days_at_the_end_of_months_are_times():
+    assert read("clf", "28/Feb/2026:00:00:00 +1400", "29/Feb/2024:00:00:00 +0000", "31/Jan/2026:00:00:29 -0930") == [
+        from_iso(text) for text in ("2026-02-27T10:00:00Z", "2024-02-29T00:00:00Z", "2026-01-31T09:30:29Z")
+    ]  # fmt: skip
+    assert read("%d.%m.%Y", "31.12.2025", "29.02.2024") == [from_iso("2025-12-31"), from_iso("2024-02-29")]
+
+
+def test_a_leap_day_of_syslog_is_of_the_last_leap_year():
+    assert read("syslog", "Feb 29 10:00:00", "Feb 28 10:00:00") == [
+        from_iso("2024-02-29T10:00:00Z"),
+        from_iso("2026-02-28T10:00:00Z"),
+    ]

@@ -18,17 +18,34 @@ _WHOLE = r"^-?([0-9]{1,18}|[1-8][0-9]{18})$"
 _DECIMAL = r"^-?[0-9]{1,12}(\.[0-9]{1,12})?$"
 _FILETIME_EPOCH_MS = 11_644_473_600_000
 _DAY_MS = 86_400_000
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+_LEAP_YEARS_APART = 8
+# Arrow takes 31 February for a day in March, and an offset of 99 hours as it stands: such texts are looked at
+_SUSPECT = (
+    r"(^|[^0-9:])(29|30|31)/Feb|(^|[^0-9:])31/(Apr|Jun|Sep|Nov)|Feb (29|30|31) |(Apr|Jun|Sep|Nov) 31 "
+    r"|[+-](1[5-9]|[2-9][0-9])[0-9]{2}$"
+)
+_NAMED_MONTH = ("%d/%b/%Y:", "%Y %b %d ")  # the formats that those are for; in others each such day is
+_SUSPECT_DAY = r"(^|[^0-9:])(29|30|31)($|[^0-9:])"
 INT64 = pa.int64()
 
 
 def instants(texts: Column, written: str, now: int) -> Column:
-    """Read texts in a format of the mapping language; ``now`` supplies what ``syslog`` times leave out."""
+    """Read texts in a format of the mapping language; ``now`` supplies what ``syslog`` times leave out.
+
+    What is before the year 1 or after 9999 is no time.
+    """
     reader = _READERS.get(written)
     if reader is not None:
-        return reader(texts)
+        return _dated(reader(texts))
     if written == "syslog":
         return _syslog(texts, now)
-    return _strptime(texts, written)
+    return _dated(_strptime(texts, written))
+
+
+def _dated(read: Any) -> Column:
+    outside = pc.or_(pc.less(read, _FIRST_MS), pc.greater(read, _LAST_MS))
+    return pc.if_else(outside, pa.scalar(None, INT64), read) if pc.any(outside).as_py() else read
 
 
 def _iso(texts: Any) -> Column:
@@ -115,20 +132,29 @@ def _clf(texts: Any) -> Column:
 
 
 def _strptime(texts: Any, written: str) -> Column:
+    def strict(text: str) -> int | None:
+        try:
+            return _instant(datetime.strptime(text, written))  # noqa: DTZ007 - _instant says UTC
+        except ValueError:
+            return None
+
     if "%f" in written:
-
-        def read(text: str) -> int | None:
-            try:
-                return _instant(datetime.strptime(text, written))  # noqa: DTZ007 - _instant says UTC
-            except ValueError:
-                return None
-
-        return _each(texts, read)
-    return _ms(pc.strptime(texts, format=written, unit="ms", error_is_null=True), 1)
+        return _each(texts, strict)
+    read = _ms(pc.strptime(texts, format=written, unit="ms", error_is_null=True), 1)
+    suspect: Any = pc.match_substring_regex(
+        texts, _SUSPECT if written.startswith(_NAMED_MONTH) else _SUSPECT_DAY
+    )
+    suspect = pc.and_(pc.fill_null(suspect, False), pc.is_valid(read))
+    if not pc.any(suspect).as_py():
+        return read
+    return pc.replace_with_mask(read, suspect, _each(texts.filter(suspect), strict))
 
 
 def _syslog(texts: Any, now: int) -> Column:
-    """Take the year that puts the time nearest before ``now``, with a day's grace for clocks that differ."""
+    """Take the year that puts the time nearest before ``now``, with a day's grace for clocks that differ.
+
+    29 February is of the last leap year.
+    """
     year = datetime.fromtimestamp(now / 1000, UTC).year
 
     def of(number: int) -> Any:
@@ -137,7 +163,14 @@ def _syslog(texts: Any, now: int) -> Column:
 
     this = of(year)
     late = pc.fill_null(pc.greater(this, now + _DAY_MS), False)
-    return pc.if_else(late, of(year - 1), this) if pc.any(late).as_py() else this
+    read = pc.if_else(late, of(year - 1), this) if pc.any(late).as_py() else this
+    leap = pc.fill_null(pc.match_substring_regex(texts, "^Feb 29 "), False)
+    for back in range(1, _LEAP_YEARS_APART + 1):
+        left = pc.and_(leap, pc.is_null(read))
+        if not pc.any(left).as_py():
+            break
+        read = pc.replace_with_mask(read, left, of(year - back).filter(left))
+    return read
 
 
 _READERS: Mapping[str, Callable[[Any], Column]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _LEVELS = ("critical", "high", "medium", "low", "informational", "")
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 _NAMED = 5
+_SORTABLE = re.compile(
+    r"\d{4}-\d\d-\d\d|\d{9,}$"
+)  # others, such as 02/Feb/2026, stay in the order of the input
 
 
 def register(app: typer.Typer) -> None:
@@ -125,7 +129,9 @@ def _show(account: _Account, *, rules: int) -> None:
     rows = []
     for hits in ranked:
         level = hits[0].rule.level or "none"
-        times = sorted(hit.time for hit in hits if hit.time)
+        times = [hit.time for hit in hits if hit.time]
+        if all(_SORTABLE.match(time) for time in times):
+            times.sort()
         files = sorted({hit.file for hit in hits})
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         first, last = (times[0], times[-1]) if times else ("", "")
