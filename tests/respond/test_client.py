@@ -1,5 +1,8 @@
 """Calls stay with their connection, are bounded, and never show a credential."""
 
+import socket
+import threading
+import time
 from contextlib import suppress
 
 import orjson
@@ -143,3 +146,44 @@ def test_credentials_come_from_where_the_settings_say(tmp_path):
             connections.reach("gone")
         path.chmod(0o600)
         assert connections.reach("file").url == "http://h"
+
+
+def test_an_answer_that_never_ends_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = threading.Event()
+
+        def serve():
+            there, _ = server.accept()
+            with there, suppress(OSError):
+                there.recv(65536)
+                there.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                while not stop.wait(0.05):
+                    there.sendall(b" ")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        began = time.monotonic()
+        with Client("c", url) as client, pytest.raises(CallError, match="not finished after") as error:
+            client.send(Rendered("GET", "/"), timeout=0.5)
+        stop.set()
+        thread.join(5)
+    assert not error.value.unsent
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"a": "\\ud800"}', b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}", b'{"a": NaN}', b'{"a": [', b"\xff"],
+)
+def test_an_answer_that_no_journal_can_hold_is_no_answer(body):
+    with pytest.raises(ServiceError):
+        extract({"a": Output(at=("a",))}, Answer(200, "application/json", body))
+
+
+def test_a_list_that_is_not_there_is_not_an_empty_one():
+    names = {"names": Output(at=("items",), each=("metadata", "name"))}
+    assert extract(names, Answer(200, "application/json", b'{"items": []}')) == {"names": []}
+    for body in (b"7", b"{}", b'{"items": null}', b'{"items": {"a": 1}}'):
+        with pytest.raises(ServiceError, match="has no items"):
+            extract(names, Answer(200, "application/json", body))

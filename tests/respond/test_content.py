@@ -1,11 +1,15 @@
 """The built-in playbooks and actions hold, and mistakes in one's own are shown where they are."""
 
+from urllib.parse import quote
+
+import orjson
 import pytest
 
 from lemnis.app import playbook_tests, respond
 from lemnis.content.library import Library
 from lemnis.contracts.errors import ContentError
 from lemnis.interfaces.cli import run as cli
+from lemnis.respond.answers import Answer, judge
 
 
 def test_the_built_in_playbooks_pass_their_tests():
@@ -104,3 +108,41 @@ def test_a_wrong_action_is_shown_where_it_is(tmp_path, change, said):
     with pytest.raises(ContentError, match=said) as caught:
         respond.actions(Library.open(tmp_path))
     assert caught.value.at.line is not None
+
+
+def quarantine(**spec):
+    shut = {"podSelector": {"matchLabels": {"app": "shop"}}, "policyTypes": ["Ingress", "Egress"]}
+    return Answer(
+        200, "application/json", orjson.dumps({"metadata": {"name": "q"}, "spec": {**shut, **spec}})
+    )
+
+
+def test_a_policy_that_lets_something_through_is_no_quarantine():
+    probe = respond.actions(Library.open())["kubernetes.quarantine_workload"].probe
+    labels = {"labels": {"app": "shop"}, "effect.key": "ef-1"}
+    assert judge(probe, quarantine(), labels).name == "present"
+    for hole in (
+        {"ingress": [{}]}, {"egress": [{"to": []}]}, {"policyTypes": ["Ingress"]},
+        {"podSelector": {"matchLabels": {"app": "shop"}, "matchExpressions": [{"key": "x", "operator": "Exists"}]}},
+    ):  # fmt: skip
+        assert judge(probe, quarantine(**hole), labels).name == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({}, "present"),
+        ({"Action": ["s3:GetObject"]}, "unknown"),
+        ({"Resource": ["arn:aws:s3:::x"]}, "unknown"),
+    ],
+)
+def test_a_policy_that_denies_little_denies_no_sessions(change, state):
+    probe = respond.actions(Library.open())["aws.deny_role_sessions"].probe
+    statement = {"Sid": "x", "Effect": "Deny", "Action": ["*"], "Resource": ["*"], **change}
+    text = quote(orjson.dumps({"Statement": [statement]}).decode())
+    body = (
+        "<GetRolePolicyResponse><GetRolePolicyResult><RoleName>r</RoleName>"
+        f"<PolicyDocument>{text}</PolicyDocument></GetRolePolicyResult></GetRolePolicyResponse>"
+    )
+    answer = Answer(200, "text/xml", body.encode())
+    assert judge(probe, answer, {"role": "r", "effect.key": "ef-1"}).name == state

@@ -9,12 +9,15 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
+import orjson
+
 from lemnis.content.schemas.action import Matcher, Output, Probe, Seen
 from lemnis.contracts.errors import InputError, ServiceError
 from lemnis.respond.template import fill
 
 ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
 _SHOWN = 200
+_DEEPEST = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,14 @@ class Answer:
     def data(self) -> Any:
         """Return the body as data: JSON, or XML as nested objects of texts; None if it is neither.
 
-        Raises ServiceError for a body that says what it is and is not.
+        Raises ServiceError for a body that says what it is and is not, or holds what cannot be written down
+        (half a character, a number that is none).
         """
         kind = self.content_type.partition(";")[0].strip().lower()
         if kind.endswith("json"):
             try:
-                return json.loads(self.body)
-            except (ValueError, RecursionError) as error:
+                return orjson.loads(self.body)
+            except orjson.JSONDecodeError as error:
                 raise ServiceError(f"the answer is no JSON: {error}") from error
         if kind.endswith("xml"):
             return _xml(self.body)
@@ -72,11 +76,12 @@ def extract(outputs: Mapping[str, Output], answer: Answer) -> dict[str, Any]:
     for name, output in outputs.items():
         value = dig(data, output.at)
         if output.each is not None:
-            items = value if isinstance(value, list) else []
-            value = [dig(item, output.each) for item in items]
+            value = [dig(item, output.each) for item in value] if isinstance(value, list) else None
+        place = ".".join(map(str, output.at))
         if value is None:
-            place = ".".join(map(str, output.at))
             raise ServiceError(f"the answer has no {place}: {answer.text()}")
+        if _deeper(value, _DEEPEST):
+            raise ServiceError(f"what the answer has as {place} nests too deeply")
         taken[name] = value
     return taken
 
@@ -91,6 +96,12 @@ def dig(data: Any, place: Sequence[str | int]) -> Any:
         else:
             return None
     return data
+
+
+def _deeper(value: Any, limit: int) -> bool:
+    """Say whether a value nests deeper than ``limit``."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return limit < 0 or any(_deeper(one, limit - 1) for one in inner)
 
 
 def _looks(seen: Seen, answer: Answer, values: Mapping[str, Any]) -> bool:

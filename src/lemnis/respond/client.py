@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,21 +118,25 @@ class Client:
         if request.content_type:
             headers["Content-Type"] = request.content_type
         headers |= self._authentication(request, whole.netloc, whole.path, service)
+        limit = min(timeout, self._timeout)
+        end = time.monotonic() + limit
         try:
             with self._http.stream(
-                request.method, target, content=request.body, headers=headers,
-                timeout=min(timeout, self._timeout),
-            ) as response:  # fmt: skip
-                return self._read(response)
+                request.method, target, content=request.body, headers=headers, timeout=limit
+            ) as response:
+                return self._read(response, limit, end)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise CallError(self._said(request, error), unsent=True, at=Location(self._url)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CallError(self._said(request, error), at=Location(self._url)) from error
 
-    def _read(self, response: httpx.Response) -> Answer:
+    def _read(self, response: httpx.Response, limit: float, end: float) -> Answer:
+        """Read an answer, all of it by ``end``: a byte now and then keeps nobody waiting for ever."""
         body = bytearray()
         for chunk in response.iter_bytes():
             body += chunk
+            if time.monotonic() > end:
+                raise CallError(f"the answer was not finished after {limit:g} s", at=Location(self._url))
             if len(body) > MAX_ANSWER:
                 raise CallError(f"the answer is larger than {MAX_ANSWER:,} bytes", at=Location(self._url))
         if response.is_redirect:
