@@ -101,10 +101,8 @@ def test_a_rule_sees_only_its_log_source():
     matcher = Matcher(found.rules, found.atoms)
     serving = Offers(frozenset({"p", "q"}), frozenset({"c"}), frozenset({"s"}))
     assert matcher.match(frame([{"f": "x"}], offers=serving))
-    assert matcher.needed(serving) == {"f"}
     for other in (Offers(), Offers(frozenset({"p"})), Offers(frozenset({"q"}), frozenset({"c"}))):
         assert not matcher.match(frame([{"f": "x"}], offers=other))
-        assert not matcher.needed(other)
 
 
 def test_rows_are_named_by_their_place_in_the_batch():

@@ -61,10 +61,6 @@ class Matcher:
         self._atoms = atoms
         self._plans: dict[Offers, _Plan] = {}
 
-    def needed(self, offers: Offers) -> frozenset[str]:
-        """Return the fields that some rule for these log sources reads."""
-        return self._plan(offers).fields
-
     @property
     def asked(self) -> int:
         """How many of the rules are for a log source that has come by."""

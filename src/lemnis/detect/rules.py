@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -28,6 +27,7 @@ from lemnis.contracts.ids import digest
 from lemnis.detect.atoms import Atom, Expression
 from lemnis.detect.compiler import compile_rule, compile_searches
 from lemnis.detect.filters import Filter, tune
+from lemnis.store import durable
 
 FORMAT = "2"
 MAX_FILE = 2_000_000
@@ -245,7 +245,7 @@ def _place(name: str, data: bytes, said: str) -> Location:
 
 
 def _keep(path: Path, known: RuleSet) -> None:
-    """Write a compiled set beside its final name, then move it there: readers see all of it or none."""
+    """Keep a compiled set; readers see all of it or none."""
     document = {
         "format": FORMAT,
         "digest": known.digest,
@@ -256,10 +256,7 @@ def _keep(path: Path, known: RuleSet) -> None:
             for p in known.problems
         ],
     }
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(orjson.dumps(document))
-    Path(file.name).replace(path)
+    durable.write(path, orjson.dumps(document))
 
 
 def _recall(path: Path) -> RuleSet | None:
