@@ -124,7 +124,8 @@ def test_a_new_run_needs_a_new_approval(world):
         respond.run(world.workspace, back.plan.digest)
     approve(world, back)
     assert respond.run(world.workspace, back.plan.digest).outcome == "done"
-    assert respond.run(world.workspace, planned.plan.digest).id == first.id
+    with pytest.raises(RefusedError, match=f"{first.id} of this plan was taken back"):
+        respond.run(world.workspace, planned.plan.digest)
     approve(world, planned)
     second = respond.run(world.workspace, planned.plan.digest)
     assert (second.id != first.id, second.outcome, len(world.cluster.changes)) == (True, "done", 3)

@@ -36,7 +36,8 @@ def execute(services: Services, planned: Planned, *, actor: str, again: Callable
     """Run an approved plan, or take up its run where it was killed; return how it ended.
 
     Before a run begins, ``again`` plans anew: RefusedError says what is not as it was when it was approved.
-    A plan's run that has ended is returned as it is; approving the plan anew allows a new run.
+    A plan's run that has ended is returned as it is, unless it was taken back since: what it did is no longer
+    so, and RefusedError says it. Approving the plan anew allows a new run.
     """
     journal = services.journal
     granted = approval.allowed(journal, planned)
@@ -50,9 +51,21 @@ def execute(services: Services, planned: Planned, *, actor: str, again: Callable
             )
         journal.append(approval.started_entry(planned, run, granted, actor=actor))
     elif journal.get(f"{records.FINISHED}:{run}") is not None:
-        return records.find_run(journal, run)
+        return _still(journal, records.find_run(journal, run))
     _finish(services, planned, run, actor=actor)
     return records.find_run(journal, run)
+
+
+def _still(journal: Journal, run: Run) -> Run:
+    """Return a run that has ended; raises RefusedError if another one took it back."""
+    for other in records.runs(journal, run.incident_id):
+        if other.undoes == run.id and any(one["outcome"] in {"done", "already"} for one in other.results):
+            short = run.plan[7:19]
+            raise RefusedError(
+                f"the run {run.id} of this plan was taken back by {other.id}: nothing was done now",
+                fix=f"`lemnis playbook approve {short} --reason …` allows a new run",
+            )
+    return run
 
 
 def _finish(services: Services, planned: Planned, run: str, *, actor: str) -> None:
