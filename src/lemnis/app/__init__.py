@@ -24,9 +24,9 @@ from lemnis.contracts.errors import Location, NotFoundError, UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from lemnis.contracts.journal import Vault
     from lemnis.store.journal import SqlJournal
     from lemnis.store.lake import Lake
-    from lemnis.store.vault import FileVault
 
 SETTINGS = "lemnis.yaml"
 STATE = ".lemnis"
@@ -137,7 +137,7 @@ def lake(workspace: Workspace) -> Lake:
     return Lake(workspace.state / "lake", workspace.clock)
 
 
-def vault(workspace: Workspace) -> FileVault:
+def vault(workspace: Workspace) -> Vault:
     """Open the workspace's evidence vault."""
     from lemnis.store.vault import FileVault
 

@@ -1,4 +1,4 @@
-"""Plans, approvals and results of response actions."""
+"""Plans of response actions: what approval is bound to."""
 
 from __future__ import annotations
 
@@ -45,13 +45,3 @@ class Plan:
         """Digest of the exact actions, targets and arguments that were planned."""
         acts = [[a.step, a.action, a.target, a.effect.value, dict(a.arguments), a.undo] for a in self.actions]
         return digest(canonical([self.playbook, self.incident_id, self.content_digest, acts]))
-
-
-@dataclass(frozen=True, slots=True)
-class ActionResult:
-    """What an action did: ``done``, ``already`` (the world was so), ``refused``, ``failed``."""
-
-    key: str
-    outcome: str
-    output: Mapping[str, Json] = field(default_factory=dict)
-    error: str = ""

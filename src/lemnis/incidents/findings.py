@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentStatus, Severity
+from lemnis.contracts.alerts import Alert, Entity, EntityKind, FindingStatus, IncidentStatus, Severity
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.ids import Json, canonical, stable_id
 from lemnis.contracts.incidents import AlertGroup, Incident
@@ -46,8 +46,8 @@ def alert_finding(alert: Alert, recorded: int) -> dict[str, Json]:
         "time": alert.time,
         "message": alert.title,
         "is_alert": True,
-        "status_id": 1,
-        "status": "New",
+        "status_id": int(FindingStatus.NEW),
+        "status": FindingStatus.NEW.name.title(),
         "metadata": _metadata(alert.id, recorded, labels),
         "finding_info": {
             "uid": alert.id,

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from lemnis.contracts.alerts import FindingStatus
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.findings import Finding, ScanReport
 from lemnis.contracts.ids import Json, canonical, stable_id
@@ -56,7 +57,7 @@ def posture(finding: Finding, *, version: str, resource: str, revision: str, now
         "activity_id": _CREATE, "activity_name": "Create",
         "type_uid": CLASS * 100 + _CREATE, "type_name": f"{kind.caption}: Create",
         "severity_id": int(finding.severity), "severity": finding.severity.name.title(),
-        "status_id": 1, "status": "New",
+        "status_id": int(FindingStatus.NEW), "status": FindingStatus.NEW.name.title(),
         "time": now,
         "message": f"{finding.path}:{finding.line}: {finding.title}",
         "confidence": finding.confidence,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from lemnis.contracts.errors import IntegrityError, Location, NotFoundError
@@ -46,13 +45,6 @@ class FileVault:
                 fix="restore it from a copy; the journal says where it was used",
             )
         return data
-
-    def digests(self) -> Iterator[str]:
-        """Yield the digest of everything stored, in order; nothing is read or verified."""
-        for path in sorted(self.root.glob("[0-9a-f][0-9a-f]/*")):
-            name = f"sha256:{path.parent.name}{path.name}"
-            if _DIGEST.fullmatch(name):
-                yield name
 
     def _path(self, digest: str) -> Path:
         parts = _DIGEST.fullmatch(digest)
