@@ -205,3 +205,24 @@ def test_revisions_are_one_line_named_as_their_files():
     scripts = list(ScriptDirectory.from_config(config).walk_revisions())
     assert [script.revision for script in reversed(scripts)] == revisions()
     assert [Path(script.path).stem for script in reversed(scripts)] == revisions()
+
+
+@pytest.mark.parametrize("damage", ["gone", "overwritten"])
+def test_a_damaged_database_is_told_as_such(tmp_path, capsys, damage):
+    workspace = app.init(tmp_path / "w")
+    app.journal(workspace).append_all([entry(number) for number in range(200)])
+    place = workspace.state / "journal.db"
+    with sqlite3.connect(place) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if damage == "gone":
+            db.execute("DROP TABLE journal")
+    db.close()
+    if damage == "overwritten":
+        with place.open("r+b") as file:
+            file.seek(4096 * 2)
+            file.write(b"\xa5" * (place.stat().st_size - 4096 * 3))
+    assert run(["journal", "verify", "--workspace", str(workspace.root)]) == 3
+    said = capsys.readouterr().err
+    assert "journal.db" in said
+    assert "defect" not in said
+    assert "SELECT" not in said

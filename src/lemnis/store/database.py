@@ -53,7 +53,19 @@ def open_engine(place: str | Path) -> sa.Engine:
             at=Location(url.render_as_string(hide_password=True)),
             fix="check the path or URL, and that the server runs",
         ) from error
+    sa.event.listen(engine, "handle_error", _told)
     return engine
+
+
+def _told(context: sa.engine.ExceptionContext) -> None:
+    """Tell of a database that is damaged, full or gone in the words of ours, and not with its SQL."""
+    error = context.sqlalchemy_exception
+    if isinstance(error, sa.exc.OperationalError) or type(error) is sa.exc.DatabaseError:
+        place = context.engine.url.render_as_string(hide_password=True) if context.engine else ""
+        raise ServiceError(
+            f"the database fails: {error.orig}", at=Location(place),
+            fix="check the disk or server that it is on; restore a damaged one from a copy",
+        ) from error  # fmt: skip
 
 
 @contextmanager
