@@ -28,6 +28,19 @@ class Checked:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What an image's attestations say: the build by ``attestation``, the newest that holds, or the problem.
+
+    ``known`` are the vault digests of all that the journal has, the newest first.
+    """
+
+    known: tuple[str, ...]
+    build: Build | None = None
+    attestation: str = ""
+    problem: str = ""
+
+
 def keygen(private: Path) -> Path:
     """Make a key pair: the private key (mode 0600) at ``private``, the public one beside it as ``….pub``.
 
@@ -133,20 +146,26 @@ def verify(workspace: app.Workspace, envelope: bytes, image: str, file: str = ""
     return [Checked(name, ok=True, detail=said[name]) for name in CHECKS]
 
 
-def of_image(workspace: app.Workspace, image: str) -> tuple[Build | None, str]:
+def of_image(workspace: app.Workspace, image: str) -> Provenance:
     """Return the build of an image by the newest attestation that holds, or why there is none."""
     from lemnis.graph import attestation
 
     trusted = settings.trusted(workspace)
     entries = list(app.journal(workspace).entries(kind=ATTESTATION, subject=f"image:{image}"))
+    known = tuple(dict.fromkeys(str(entry.payload.get("digest", "")) for entry in reversed(entries)))
     why: list[str] = []
-    for name in dict.fromkeys(str(entry.payload.get("digest", "")) for entry in reversed(entries)):
+    for name in known:
         try:
             data = app.vault(workspace).get(name)
-            return attestation.verify(data, trusted, subject_digest=image, file=name), ""
+            build = attestation.verify(data, trusted, subject_digest=image, file=name)
         except (InputError, IntegrityError) as error:
             why.append(error.what)
-    return None, "; ".join(why) or "no attestation of this image is in the journal"
+        else:
+            return Provenance(known, build, name)
+    if not known:
+        return Provenance(known, problem="no attestation of this image is in the journal")
+    hint = "" if trusted else " (the settings name no trusted builder)"
+    return Provenance(known, problem="; ".join(why) + hint)
 
 
 def _checks(failed: str, why: str) -> list[Checked]:

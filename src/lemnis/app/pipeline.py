@@ -243,9 +243,10 @@ def _attestation(workspace: app.Workspace, image: str, repository: Repository | 
         "verified": False, "problem": "", "builder": "", "commit": "", "repository": "", "invocation": "",
         "commit_known": False, "build_gate": "none", "subject": "",
     }  # fmt: skip
-    build, problem = attest.of_image(workspace, image)
+    found = attest.of_image(workspace, image)
+    build = found.build
     if build is None:
-        return facts | {"problem": problem}
+        return facts | {"problem": found.problem}
     try:
         source = repository or settings.repository(workspace, build.repository)
         known = source.resolve(build.commit) == build.commit

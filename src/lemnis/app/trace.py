@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lemnis import app
-from lemnis.app import scans, settings
+from lemnis.app import attest, scans, settings
 from lemnis.app import scene as scenes
 from lemnis.app.scene import Scene, Seen
 from lemnis.contracts.alerts import Alert, Entity, EntityKind
-from lemnis.contracts.errors import InputError, IntegrityError, NotFoundError
+from lemnis.contracts.errors import InputError, NotFoundError
 from lemnis.contracts.findings import Finding
 from lemnis.contracts.ids import Json
 from lemnis.contracts.provenance import Edge, Hop, Strength
@@ -242,33 +242,14 @@ def _no_container(first: Seen, containers: Sequence[Container]) -> Edge:
 
 
 def _build(workspace: app.Workspace, image: Entity) -> tuple[Build | None, list[Edge]]:
-    """Find an image's attestations through the journal and verify them; the first that holds counts."""
-    from lemnis.graph import attestation
-
-    trusted = settings.trusted(workspace)
-    why: list[str] = []
-    kept: list[str] = []
-    for digest in _attestations(workspace, image):
-        kept.append(digest)
-        try:
-            data = app.vault(workspace).get(digest)
-            build = attestation.verify(data, trusted, subject_digest=image.value, file=digest)
-        except (InputError, IntegrityError) as error:
-            why.append(error.what)
-            continue
-        return build, code_edges.built(image, build, digest)
-    if not kept:
-        reason = "no attestation of this image is in the journal"
-    else:
-        reason = "; ".join(why) + ("" if trusted else " (the settings name no trusted builder)")
-    facts: dict[str, Json] = {"attestations": kept}
-    return None, [code_edges.broken(image, "built_by", EntityKind.BUILD, "attestation", reason, **facts)]
-
-
-def _attestations(workspace: app.Workspace, image: Entity) -> Iterator[str]:
-    """Yield the vault digests of the attestations that the journal has of an image, the newest first."""
-    entries = list(app.journal(workspace).entries(kind="attestation", subject=str(image)))
-    yield from dict.fromkeys(str(entry.payload.get("digest", "")) for entry in reversed(entries))
+    """Return the build that an image's attestations prove, and the edges to it."""
+    found = attest.of_image(workspace, image.value)
+    if found.build is not None:
+        return found.build, code_edges.built(image, found.build, found.attestation)
+    facts: dict[str, Json] = {"attestations": list(found.known)}
+    return None, [
+        code_edges.broken(image, "built_by", EntityKind.BUILD, "attestation", found.problem, **facts)
+    ]
 
 
 def _with(edge: Edge, **facts: Json) -> Edge:
