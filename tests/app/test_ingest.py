@@ -354,3 +354,12 @@ def test_a_report_of_another_version_is_refused_with_its_version(workspace, tmp_
 def report(results, version="2.1.0"):
     run = {"tool": {"driver": {"name": "bandit"}}, "results": results}
     return json.dumps({"version": version, "runs": [run]}, indent=2)
+
+
+def test_lines_of_white_space_between_json_only_count(workspace, tmp_path):
+    log = tmp_path / "trail.jsonl"
+    records = [json.dumps(json.loads(trail(n, 1))["Records"][0]) for n in (1, 2)]
+    log.write_text(f"{records[0]}\n\n  \t\n{records[1]}\nbad\n \r\n")
+    totals = take(workspace, log, source="aws_cloudtrail")
+    assert (totals.read, totals.accepted) == (3, 2)
+    assert totals.examples[0].at.record == 5

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as _compute
 
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
@@ -21,6 +23,7 @@ from lemnis.ingest.lines import MAX_BATCH_BYTES, lines
 from lemnis.ingest.parsers import Options, Parsed, Start, _documents
 from lemnis.ingest.streams import KEPT_RAW, Head, Stream
 
+pc: Any = _compute
 _LOOK = 65_536
 _BATCH = 20_000
 
@@ -34,9 +37,19 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
         return
     for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
         rejects, position, offset = batch.rejects, batch.position, batch.offset
-        yield objects(
-            stream.name, batch.texts, batch.numbers, rejects, options, position=position, offset=offset
-        )
+        texts, numbers = _said(batch.texts, batch.numbers)
+        yield objects(stream.name, texts, numbers, rejects, options, position=position, offset=offset)
+
+
+def _said(
+    texts: pa.StringArray, numbers: npt.NDArray[np.int64]
+) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
+    """Leave out lines of nothing but white space: in JSON they are blank."""
+    spaces: Any = pc.match_substring_regex(texts, r"\A\s*\z")
+    if not pc.any(spaces).as_py():
+        return texts, numbers
+    said = pc.invert(spaces)
+    return texts.filter(said), numbers[said.to_numpy(zero_copy_only=False)]
 
 
 def first(stream: Stream, options: Options) -> str | None:
