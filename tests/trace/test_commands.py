@@ -73,6 +73,6 @@ def test_a_broken_trace_exits_1_and_unknown_names_exit_2(lemnis):
     assert "the trace breaks at built_by" in lemnis(
         "lesson", "propose", lemnis.written.lesson.incident, expect=1
     )
-    assert "no incident or alert" in lemnis("incident", "trace", "in-nothing", expect=2)
+    assert "no incident" in lemnis("incident", "trace", "in-nothing", expect=2)
     assert "no lesson" in lemnis("lesson", "prove", "2000-abcdef", expect=2)
     assert app.journal(workspace).verify()

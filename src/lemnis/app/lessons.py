@@ -190,7 +190,7 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], 
     container = chain.first.container
     author = next((c for c in past.commits if c.id == past.culprit), None)
     facts = Facts(
-        incident_id=incident,
+        incident_id=found.subject,
         title=_title(source, chain),
         at=min(alert.time for alert in found.scene.alerts),
         alerts=tuple(one.alert for one in found.scene.seen if one.container == container),

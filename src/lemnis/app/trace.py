@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lemnis import app
-from lemnis.app import attest, scans, settings
+from lemnis.app import attest, incidents, scans, settings
 from lemnis.app import scene as scenes
 from lemnis.app.scene import Scene, Seen
 from lemnis.contracts.alerts import Alert, Entity, EntityKind
@@ -79,26 +79,8 @@ def trace(workspace: app.Workspace, subject: str) -> Trace:
 
     Raises NotFoundError where there is no such incident or alert, or none of its alerts is about a process.
     """
-    return trace_alerts(workspace, subject, alerts_of(workspace, subject))
-
-
-def alerts_of(workspace: app.Workspace, subject: str) -> list[Alert]:
-    """Return the alerts of an incident (of the one that took it in, if it was merged), or the one alert."""
-    from lemnis.app.watch import views
-    from lemnis.incidents.entries import ALERT, read_alert
-
-    journal = app.journal(workspace)
-    entry = journal.get(subject)
-    if entry is not None and entry.kind == ALERT:
-        return [read_alert(entry)]
-    incidents = views(journal)
-    incident = incidents.get(subject)
-    while incident is not None and incident.merged_into:
-        incident = incidents.get(incident.merged_into)
-    if incident is None:
-        raise NotFoundError(f"no incident or alert {subject!r}", fix="`lemnis incident list` shows them")
-    found = (journal.get(alert) for alert in incident.alert_ids)
-    return [read_alert(one) for one in found if one is not None]
+    known = subject if subject.startswith("al-") else incidents.get(workspace, subject).id
+    return trace_alerts(workspace, known, incidents.alerts_of(workspace, known))
 
 
 def trace_alerts(workspace: app.Workspace, subject: str, alerts: Sequence[Alert]) -> Trace:
