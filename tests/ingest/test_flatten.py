@@ -133,3 +133,20 @@ def test_a_number_is_written_alike_in_few_and_many_records(number, monkeypatch):
     one = rows(flatten(pa.array([text])).columns, 1)
     many = rows(flatten(pa.array([text] * 60)).columns, 60)
     assert many == one * 60
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"a": {"b": []}, "a.b": []},
+        {"a": {"b": ["x"]}, "a.b": ["y"]},
+        {"a": {"b": ["x"]}, "a.b": {"c": 1}},
+        {"a.b": {"c": 1}, "a": {"b": ["x"]}},
+        {"a": {"b": ["x"]}, "a.b": [{"c": 1}]},
+    ],
+)
+def test_a_name_with_a_dot_beside_an_object_of_that_name_breaks_nothing(record):
+    flat = flatten(pa.array([json.dumps(record), json.dumps({"other": "1"})]))
+    assert flat.bad == {}
+    assert len(rows(flat.columns, 2)) == 2
+    assert flat.columns["other"][1].as_py() == "1"

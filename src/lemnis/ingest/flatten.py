@@ -218,12 +218,12 @@ def _objects(columns: Columns, name: str, objects: _Mask, bad: Bad, *, depth: in
     """Put the fields of a column's objects beside it, and leave in it what is no object."""
     column = columns[name]
     places = np.flatnonzero(objects)
-    inner = column.take(pa.array(places))
+    inner = _texts_at(column, places)
     deep = _too_deep(inner, depth)
     for row in np.flatnonzero(deep).tolist():
         bad.setdefault(int(places[row]), _DEEP)
     places, inner = places[~deep], inner.filter(pa.array(~deep))
-    rest = pc.if_else(pa.array(objects), pa.scalar(None, pa.string()), column)
+    rest = pc.if_else(pa.array(objects), pa.scalar(None, column.type), column)
     del columns[name]
     if rest.null_count < len(rest):
         columns[name] = rest
@@ -244,7 +244,7 @@ def _lists(column: Array, lists: _Mask, bad: Bad) -> Array:
     The column is list<string> if every list in it is one of scalars; a single value is then a list of one.
     """
     places = np.flatnonzero(lists)
-    inner = column.take(pa.array(places))
+    inner = _texts_at(column, places)
     for row in np.flatnonzero(_too_deep(inner, 0)).tolist():
         bad.setdefault(int(places[row]), _DEEP)
     items = _run(_ITEMS, inner)
@@ -254,6 +254,14 @@ def _lists(column: Array, lists: _Mask, bad: Bad) -> Array:
     for row, value in zip(places.tolist(), items.to_pylist(), strict=True):
         texts[row] = [item for item in value if item is not None]
     return pa.array([v if v is None or isinstance(v, list) else [v] for v in texts], pa.list_(pa.string()))
+
+
+def _texts_at(column: Array, places: npt.NDArray[np.int64]) -> Array:
+    """Return the JSON texts in these rows, also of a column that another of its name has made lists."""
+    taken = column.take(pa.array(places))
+    if not pa.types.is_list(taken.type):
+        return taken
+    return pa.array([value[0] if value else None for value in taken.to_pylist()], pa.string())
 
 
 def _too_deep(texts: Array, depth: int) -> _Mask:
