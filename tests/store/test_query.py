@@ -33,6 +33,11 @@ def test_a_view_a_class_events_and_days(store):
     assert nested.to_pylist() == [{"name": "p3"}]
 
 
+def test_there_are_no_rejects_before_the_first(store):
+    assert store.query("SELECT count(*) AS n FROM rejects").to_pylist() == [{"n": 0}]
+    assert store.query("SELECT reason, day FROM rejects").to_pylist() == []
+
+
 def test_events_of_classes_with_different_metadata_come_together(store):
     row = {"class_uid": 6003, "time": START, "metadata": {"uid": "x", "log_name": "s", "labels": ["l"]}}
     store.append([EventBatch(6003, "s", "o", pa.Table.from_pylist([row]))])

@@ -158,6 +158,10 @@ class Lake:
             )
             for name, snap in snapshots.items()
         }
+        if rows.REJECTS not in names:  # none so far is no reason to have no such table
+            relations[rows.REJECTS] = query.Relation(
+                rows.REJECTS_SCHEMA, [], rows.REJECTS_SCHEMA.empty_table()
+            )
         return query.run(relations, sql, parameters=parameters, limit=limit, timeout=timeout)
 
     def scan(
