@@ -28,13 +28,16 @@ class Sources:
 
     by_name: Mapping[str, LoadedSource]
     problems: tuple[ContentError, ...] = ()
+    own: frozenset[str] = frozenset()
+    """The names of those that are the user's own."""
 
     @classmethod
     def load(cls, library: Library) -> Sources:
         """Read every source of the library; those that are wrong are in ``problems``."""
         found: dict[str, LoadedSource] = {}
         problems: list[ContentError] = []
-        for name, item in library.items("sources").items():
+        items = library.items("sources")
+        for name, item in items.items():
             try:
                 source = LoadedSource.load(item)
                 _check(source)
@@ -42,7 +45,7 @@ class Sources:
                 problems.append(error)
             else:
                 found[name] = source
-        return cls(found, tuple(problems))
+        return cls(found, tuple(problems), frozenset(name for name in found if items[name].own))
 
     def get(self, name: str) -> LoadedSource:
         """Return a source; raises the ContentError of a wrong one, NotFoundError where there is none."""
@@ -56,7 +59,8 @@ class Sources:
     def recognise(self, stream: Stream) -> LoadedSource | None:
         """Return the source that a file is of, by its bytes and first records; None if none fits.
 
-        The source whose condition the most of the first records meet; then the one that asks for more.
+        The source whose condition the most of the first records meet; then the user's own before one that
+        ships; then the one that asks for more.
         """
         head = stream.head(_SAMPLE)
         sample = Head(stream, head, whole=len(head) < _SAMPLE)
@@ -65,10 +69,11 @@ class Sources:
         for source in self.by_name.values():
             hits = look.hits(source, Path(stream.name).name)
             if hits > 0:
-                scores.append((hits, _strictness(source.file.recognise), source.name))
+                own = source.name in self.own
+                scores.append((hits, own, _strictness(source.file.recognise), source.name))
         if not scores:
             return None
-        return self.by_name[max(scores)[2]]
+        return self.by_name[max(scores)[3]]
 
 
 def _check(source: LoadedSource) -> None:
