@@ -45,7 +45,7 @@ def test_the_gate_refuses_what_a_commit_brings_in_and_nothing_else(workspace, re
     made = pipeline.gate(workspace, "build", repository, commits[2].id)
     assert [(r.policy, r.where) for r in made.reasons] == [("new_findings_below_medium", "x.py:5")]
     assert "B602" in made.reasons[0].message
-    assert made.content_digest == pipeline.library(workspace).digest
+    assert made.content_digest == app.library(workspace).digest
     assert len(decisions(workspace)) == len(commits)
 
 
@@ -65,24 +65,17 @@ def test_a_first_commit_is_all_new(workspace, tmp_path):
 
 def test_a_history_is_judged_like_its_commits_and_nothing_is_written_down(workspace, repository):
     commits = repository.commits()
-    judged = pipeline.gate_history(workspace, repository, commits, pipeline.library(workspace))
+    judged = pipeline.gate_history(workspace, repository, commits, app.library(workspace))
     assert [judged[c.id].effect.value for c in commits] == ["allow", "allow", "deny", "allow", "allow"]
-    new = pipeline.brought(workspace, repository, commits)
-    assert [sorted({f.rule_id for f in new[c.id]}) for c in commits[:3]] == [
-        [],
-        ["B404", "B603", "B607"],
-        ["B602"],
-    ]
-    assert new[commits[3].id] == ()
     assert decisions(workspace) == []
-    part = pipeline.gate_history(workspace, repository, commits[3:4], pipeline.library(workspace))
+    part = pipeline.gate_history(workspace, repository, commits[3:4], app.library(workspace))
     assert part[commits[3].id].effect is Effect.ALLOW
 
 
 def test_a_missing_scanner_is_unknown_and_says_so(workspace, repository, capsys):
     own = workspace.content / "scanners" / "bandit"
     own.mkdir(parents=True)
-    text = pipeline.library(None).get("scanners", "bandit").manifest.read_text()
+    text = app.library(None).get("scanners", "bandit").manifest.read_text()
     (own / "scanner.yaml").write_text(text.replace("command: [bandit,", "command: [no-such-scanner,"))
     made = pipeline.gate(workspace, "build", repository, "HEAD")
     assert made.effect is Effect.UNKNOWN
@@ -137,7 +130,7 @@ def test_exceptions_that_do_not_hold_have_a_place(workspace, change, word):
     )
     (folder / "x.yaml").write_text(text.replace(*change))
     with pytest.raises(ContentError, match=word) as caught:
-        policies.exceptions(pipeline.library(workspace))
+        policies.exceptions(app.library(workspace))
     assert caught.value.at.file.endswith("x.yaml")
 
 
@@ -328,7 +321,7 @@ def test_policies_and_content_are_listed_and_tested(workspace, capsys):
     assert run(["policies", "test", "frob", *where]) == 2
     capsys.readouterr()
     assert run(["content", "digest", "--json", *where]) == 0
-    assert orjson.loads(capsys.readouterr().out)["digest"] == pipeline.library(workspace).digest
+    assert orjson.loads(capsys.readouterr().out)["digest"] == app.library(workspace).digest
 
 
 def test_a_change_with_names_that_are_no_text_is_judged(workspace, tmp_path):

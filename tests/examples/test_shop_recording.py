@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from lemnis.app.sources import library_here
+from lemnis.content.library import Library
 from lemnis.ingest import reading
 from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import Stream
@@ -66,7 +66,7 @@ def test_there_is_enough_of_every_kind():
 
 @pytest.mark.parametrize("source", FILES)
 def test_every_record_is_recognised_and_read_without_a_reject(source):
-    sources = Sources.load(library_here(None))
+    sources = Sources.load(Library.open())
     stream = Stream(RECORDING / FILES[source]["file"])
     count, rejects = 0, []
     for found, parsed in reading.read(stream, sources):

@@ -24,6 +24,7 @@ from lemnis.contracts.errors import Location, NotFoundError, UsageError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from lemnis.content.library import Library
     from lemnis.contracts.journal import Vault
     from lemnis.store.journal import SqlJournal
     from lemnis.store.lake import Lake
@@ -99,6 +100,16 @@ def open_workspace(root: Path | None = None, *, clock: Clock | None = None) -> W
     )
 
 
+def around(root: Path | None) -> Workspace | None:
+    """Open the workspace in ``root`` or around; None if none was asked for and there is none."""
+    try:
+        return open_workspace(root)
+    except NotFoundError:
+        if root is not None:
+            raise
+        return None
+
+
 def default_clock() -> Clock:
     """Return the machine's clock, moved by LEMNIS_CLOCK_OFFSET milliseconds if that is set.
 
@@ -114,6 +125,13 @@ def default_clock() -> Clock:
         raise UsageError(
             f"LEMNIS_CLOCK_OFFSET is {text!r}, not a number of milliseconds", fix="unset it"
         ) from error
+
+
+def library(workspace: Workspace | None) -> Library:
+    """Open the workspace's content over what ships with Lemnis; only that where there is no workspace."""
+    from lemnis.content.library import Library
+
+    return Library.open(workspace.content if workspace else None)
 
 
 def engine(workspace: Workspace) -> Engine:

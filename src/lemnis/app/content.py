@@ -6,9 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
-from lemnis import app
 from lemnis.app import policies
 from lemnis.content import schemas, yaml
 from lemnis.content.library import KINDS, Item, Library
@@ -17,16 +15,6 @@ from lemnis.contracts.errors import ContentError, Location, NotFoundError
 
 Loader = Callable[[Item], object]
 _KINDS = {"grouping": "correlations"}
-
-
-def around(root: Path | None) -> app.Workspace | None:
-    """Open the workspace given or around; None if none was asked for and there is none."""
-    try:
-        return app.open_workspace(root)
-    except NotFoundError:
-        if root is not None:
-            raise
-        return None
 
 
 def loaders() -> dict[str, Loader]:

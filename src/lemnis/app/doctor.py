@@ -42,13 +42,10 @@ def _machine() -> Iterator[Check]:
 
 
 def _scanners() -> Iterator[Check]:
-    from lemnis.content import yaml
-    from lemnis.content.library import Library
-    from lemnis.content.schemas.scanner import Scanner
+    from lemnis.app.scans import scanners
     from lemnis.scan.runner import version
 
-    for item in Library.open().items("scanners").values():
-        scanner = yaml.load(item.manifest, Scanner)
+    for scanner in scanners(app.library(None)):
         found = version(scanner)
         yield Check(f"scanner {scanner.name}", bool(found), found or "missing", scanner.install)
 
@@ -95,9 +92,9 @@ def _lake(workspace: app.Workspace) -> str:
 
 
 def _content(workspace: app.Workspace) -> str:
-    from lemnis.content.library import KINDS, Library
+    from lemnis.content.library import KINDS
 
-    library = Library.open(workspace.content)
+    library = app.library(workspace)
     for problem in library.problems:
         raise problem
     return f"{sum(len(library.items(kind)) for kind in KINDS)} items, {library.digest[:19]}"

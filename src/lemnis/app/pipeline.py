@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from lemnis import app
 from lemnis.app import attest, policies, scans, settings
-from lemnis.content import yaml
 from lemnis.content.library import Library
-from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts.errors import InputError, Location, NotFoundError, UsageError
-from lemnis.contracts.findings import Decision, Finding, Reason, ScanReport
+from lemnis.contracts.findings import Decision, Reason, ScanReport
 from lemnis.contracts.ids import Json, canonical, digest, stable_id
 from lemnis.contracts.journal import NewEntry
 from lemnis.policy.decide import decide
@@ -27,16 +25,6 @@ DECISION = "decision"
 """The kind of journal entry; its subject is ``commit:…`` or ``image:…``."""
 
 
-def library(workspace: app.Workspace | None) -> Library:
-    """Return the workspace's content over what is built in; only that where there is no workspace."""
-    return Library.open(workspace.content if workspace else None)
-
-
-def scanners(content: Library) -> list[Scanner]:
-    """Return the library's scanners."""
-    return [yaml.load(item.manifest, Scanner) for item in content.items("scanners").values()]
-
-
 def scan(path: Path, content: Library, workspace: app.Workspace | None = None) -> ScanReport:
     """Scan a folder as it lies there; with a workspace, what was found goes into its lake.
 
@@ -44,7 +32,7 @@ def scan(path: Path, content: Library, workspace: app.Workspace | None = None) -
     """
     from lemnis.scan import run
 
-    report = run(path, scanners(content))
+    report = run(path, scans.scanners(content))
     if workspace is not None:
         into_lake(workspace, report, resource=str(path.resolve()), revision="work tree")
     return report
@@ -71,7 +59,7 @@ def gate(
     if stage != "build":
         raise UsageError(f"stage {stage!r} does not decide on commits", fix=f"stages: {', '.join(STAGES)}")
     commit = find(repository, revision)
-    content = library(workspace)
+    content = app.library(workspace)
     others = [find(repository, one) for one in ([base] if base else commit.parents)]
     if base and repository.holds(others[0].id, commit.id):
         raise UsageError(
@@ -106,7 +94,7 @@ def gate_image(workspace: app.Workspace, image: str, repository: Repository | No
     Where the source lies is told by ``repository``, else by the settings for the one that the attestation
     names.
     """
-    content = library(workspace)
+    content = app.library(workspace)
     rules = policies.load(content)
     facts = _attestation(workspace, image, repository)
     subject = facts.pop("subject")
@@ -142,19 +130,6 @@ def gate_history(
                 rules, document, "build", allowed, commit.at, content_digest=content.digest, engine=engine
             )
     return found
-
-
-def brought(
-    workspace: app.Workspace, repository: Repository, commits: Sequence[Commit]
-) -> Mapping[str, tuple[Finding, ...]]:
-    """Return the findings that each commit brings in: those that none of its parents has."""
-    by_id = {commit.id: commit for commit in repository.commits()} | {one.id: one for one in commits}
-    parents = {p: by_id[p] for c in commits for p in c.parents if p in by_id}
-    reports = scans.reports(workspace, repository, list(({c.id: c for c in commits} | parents).values()))
-    return {
-        c.id: tuple(f for f in reports[c.id].findings if f.fingerprint not in _known(c, reports))
-        for c in commits
-    }
 
 
 def test_policies(content: Library, names: Sequence[str]) -> list[Case]:

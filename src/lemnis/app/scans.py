@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 from lemnis import app
+from lemnis.content import yaml
+from lemnis.content.library import Library
+from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts.findings import Health, ScanReport
 from lemnis.store import durable
 from lemnis.store.git import Commit, Repository
@@ -42,18 +45,19 @@ class Kept(MutableMapping[str, bytes]):
         return sum(1 for _ in self)
 
 
+def scanners(library: Library) -> list[Scanner]:
+    """Return a library's scanners; raises ContentError for the first that cannot be read."""
+    return [yaml.load(item.manifest, Scanner) for item in library.items("scanners").values()]
+
+
 def reports(
     workspace: app.Workspace, repository: Repository, commits: Sequence[Commit]
 ) -> Mapping[str, ScanReport]:
     """Scan the whole tree of each commit with the workspace's scanners."""
-    from lemnis.content import yaml
-    from lemnis.content.library import Library
-    from lemnis.content.schemas.scanner import Scanner
     from lemnis.scan.history import history
 
-    items = Library.open(workspace.content).items("scanners").values()
-    scanners = [yaml.load(item.manifest, Scanner) for item in items]
-    return history(repository, commits, scanners, Kept(workspace.state / "cache" / "scans"))
+    chosen = scanners(app.library(workspace))
+    return history(repository, commits, chosen, Kept(workspace.state / "cache" / "scans"))
 
 
 def trouble(report: ScanReport) -> str:

@@ -12,7 +12,6 @@ import orjson
 from lemnis import app
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
-from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.events import EventBatch, RawBatch, Reject
 from lemnis.ingest import reading
 from lemnis.ingest.mapping import Mapper
@@ -79,16 +78,6 @@ class Health:
     rejects: int
     silent: bool
     reasons: Mapping[str, int] = field(default_factory=dict)
-
-
-def library_here(root: Path | None) -> Library:
-    """Return the content of a workspace, of the one around here, else what ships with Lemnis."""
-    try:
-        return Library.open(app.open_workspace(root).content)
-    except NotFoundError:
-        if root is not None:
-            raise
-        return Library.open()
 
 
 def listing(library: Library) -> list[SourceInfo]:

@@ -28,10 +28,10 @@ def list_(
 
     Example: lemnis content list --kind policies
     """
-    from lemnis.app import content, pipeline
+    from lemnis import app
     from lemnis.content.library import KINDS
 
-    library = pipeline.library(content.around(workspace))
+    library = app.library(app.around(workspace))
     items = [item for one in ([kind] if kind else KINDS) for item in library.items(one).values()]
     if json:
         for item in items:
@@ -46,9 +46,10 @@ def lint(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
 
     Example: lemnis content lint
     """
-    from lemnis.app import content, pipeline
+    from lemnis import app
+    from lemnis.app import content
 
-    finish(content.lint_all(pipeline.library(content.around(workspace))), json=json)
+    finish(content.lint_all(app.library(app.around(workspace))), json=json)
 
 
 def digest(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
@@ -56,9 +57,9 @@ def digest(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
 
     Example: lemnis content digest
     """
-    from lemnis.app import content, pipeline
+    from lemnis import app
 
-    value = pipeline.library(content.around(workspace)).digest
+    value = app.library(app.around(workspace)).digest
     if json:
         emit({"digest": value})
     else:

@@ -83,9 +83,10 @@ def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
 
     Example: lemnis policies list
     """
-    from lemnis.app import content, pipeline, policies
+    from lemnis import app
+    from lemnis.app import policies
 
-    found = policies.load(pipeline.library(content.around(workspace)))
+    found = policies.load(app.library(app.around(workspace)))
     if json:
         for one in found:
             effect = "warn" if one.warns else "deny"
@@ -104,9 +105,10 @@ def lint(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
 
     Example: lemnis policies lint
     """
-    from lemnis.app import content, pipeline
+    from lemnis import app
+    from lemnis.app import content
 
-    library = pipeline.library(content.around(workspace))
+    library = app.library(app.around(workspace))
     problems = [p for kind in ("policies", "exceptions") for p in content.lint(library, kind)]
     finish(problems, json=json)
 
@@ -122,9 +124,10 @@ def run_tests(
 
     Example: lemnis policies test image_attested
     """
-    from lemnis.app import content, pipeline
+    from lemnis import app
+    from lemnis.app import pipeline
 
-    cases = pipeline.test_policies(pipeline.library(content.around(workspace)), names or [])
+    cases = pipeline.test_policies(app.library(app.around(workspace)), names or [])
     if json:
         for case in cases:
             emit(asdict(case))

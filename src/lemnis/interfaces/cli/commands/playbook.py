@@ -38,10 +38,10 @@ def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
 
     Example: lemnis playbook list
     """
+    from lemnis import app
     from lemnis.app import respond
-    from lemnis.app.sources import library_here
 
-    found = respond.playbooks(library_here(workspace))
+    found = respond.playbooks(app.library(app.around(workspace)))
     if json:
         for name, one in found.items():
             emit({"name": name, "title": one.title, "trigger": one.trigger, "kind": one.kind})
@@ -55,11 +55,11 @@ def lint(names: NamesArgument = None, json: JsonOption = False, workspace: Works
 
     Example: lemnis playbook lint
     """
+    from lemnis import app
     from lemnis.app import respond
-    from lemnis.app.sources import library_here
     from lemnis.interfaces.cli.output import report
 
-    problems = respond.lint(library_here(workspace), names or ())
+    problems = respond.lint(app.library(app.around(workspace)), names or ())
     for one in problems:
         if json:
             emit({"name": one.name, "at": str(one.error.at or ""), "problem": one.error.what})
@@ -77,11 +77,11 @@ def try_out(names: NamesArgument = None, json: JsonOption = False, workspace: Wo
 
     Example: lemnis playbook test contain_compromised_workload
     """
+    from lemnis import app
     from lemnis.app import playbook_tests
-    from lemnis.app.sources import library_here
 
     failed = 0
-    for case in playbook_tests.run(library_here(workspace), names or ()):
+    for case in playbook_tests.run(app.library(app.around(workspace)), names or ()):
         failed += bool(case.problems)
         if json:
             emit(

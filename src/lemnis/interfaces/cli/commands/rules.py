@@ -16,7 +16,6 @@ from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, e
 
 if TYPE_CHECKING:
     from lemnis.app.rules import CaseResult
-    from lemnis.content.library import Library
     from lemnis.detect.explain import Step
 
 
@@ -34,9 +33,10 @@ def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
 
     Example: lemnis rules list
     """
+    from lemnis import app
     from lemnis.app import rules
 
-    found = rules.listed(_library(workspace))
+    found = rules.listed(app.library(app.around(workspace)))
     if json:
         for one in found:
             emit(
@@ -60,9 +60,10 @@ def lint(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
 
     Example: lemnis rules lint
     """
+    from lemnis import app
     from lemnis.app import rules
 
-    found = rules.lint(_library(workspace))
+    found = rules.lint(app.library(app.around(workspace)))
     for error in found:
         if json:
             at = error.at
@@ -86,10 +87,11 @@ def run_tests(
 
     Example: lemnis rules test web_scanner_user_agent
     """
+    from lemnis import app
     from lemnis.app import rules
 
     results = []
-    for tested in rules.test_rules(_library(workspace), names or ()):
+    for tested in rules.test_rules(app.library(app.around(workspace)), names or ()):
         results.append(tested)
         if json:
             cases = [{**asdict(case), "passed": case.passed} for case in tested.results]
@@ -120,12 +122,14 @@ def explain(
 
     Example: lemnis rules explain web_scanner_user_agent access.log:17
     """
+    from lemnis import app
     from lemnis.app import rules
 
     file, _, number = event.rpartition(":")
     if not file or not number.isdigit():
         raise UsageError(f"{event!r} is not FILE:RECORD", fix="such as access.log:17")
-    chosen, step = rules.explained(_library(workspace), rule, Path(file), int(number), source=source)
+    library = app.library(app.around(workspace))
+    chosen, step = rules.explained(library, rule, Path(file), int(number), source=source)
     if json:
         emit({"rule_id": chosen.id, "matches": step.holds, "why": asdict(step)})
     else:
@@ -141,17 +145,3 @@ def _draw(step: Step, tree: Tree) -> Tree:
     for part in step.parts:
         _draw(part, branch)
     return tree
-
-
-def _library(workspace: Path | None) -> Library:
-    """Open the content of the workspace around, or what is built in where there is none."""
-    from lemnis import app
-    from lemnis.content.library import Library
-    from lemnis.contracts.errors import NotFoundError
-
-    if workspace is not None:
-        return Library.open(app.open_workspace(workspace).content)
-    try:
-        return Library.open(app.open_workspace().content)
-    except NotFoundError:
-        return Library.open()

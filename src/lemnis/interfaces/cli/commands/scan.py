@@ -46,12 +46,13 @@ def scan(
 
     Example: lemnis scan . --sarif lemnis.sarif
     """
-    from lemnis.app import content, pipeline
+    from lemnis import app
+    from lemnis.app import pipeline
     from lemnis.scan import sarif as writer
 
-    opened = content.around(workspace)
+    opened = app.around(workspace)
     with messages.status("scanning"):
-        report = pipeline.scan(path, pipeline.library(opened), opened)
+        report = pipeline.scan(path, app.library(opened), opened)
     if sarif is not None:
         sarif.write_bytes(orjson.dumps(writer.write(report), option=orjson.OPT_INDENT_2))
     if json:

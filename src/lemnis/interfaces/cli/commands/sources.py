@@ -32,9 +32,10 @@ def list_sources(json: JsonOption = False, workspace: WorkspaceOption = None) ->
 
     Example: lemnis sources list
     """
+    from lemnis import app
     from lemnis.app import sources as asking
 
-    found = asking.listing(asking.library_here(workspace))
+    found = asking.listing(app.library(app.around(workspace)))
     if json:
         for one in found:
             emit(asdict(one))
@@ -56,11 +57,12 @@ def check(
 
     Example: lemnis sources test linux_audit
     """
+    from lemnis import app
     from lemnis.app import sources as asking
 
     failed = False
     rows = []
-    for one in asking.check(asking.library_here(workspace), names or (), update=update):
+    for one in asking.check(app.library(app.around(workspace)), names or (), update=update):
         failed = failed or one.passed < len(one.cases)
         if json:
             left = sorted({name for case in one.cases for name in case.unmapped})
