@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+_SECOND, _MINUTE, _HOUR, _DAY = 1000, 60_000, 3_600_000, 86_400_000
+
 
 class Clock(Protocol):
     """Tells the time."""
@@ -65,3 +67,15 @@ def from_iso(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return round(moment.timestamp() * 1000)
+
+
+def span(milliseconds: int) -> str:
+    """Render a duration for people, by its two largest units."""
+    sign, rest = ("-" if milliseconds < 0 else ""), abs(milliseconds)
+    if rest < _MINUTE:
+        return f"{sign}{rest / _SECOND:.3g} s"
+    if rest < _HOUR:
+        return f"{sign}{rest // _MINUTE} min {rest % _MINUTE // _SECOND} s"
+    if rest < _DAY:
+        return f"{sign}{rest // _HOUR} h {rest % _HOUR // _MINUTE} min"
+    return f"{sign}{rest // _DAY} d {rest % _DAY // _HOUR} h"

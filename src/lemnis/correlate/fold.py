@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from lemnis.content.schemas.grouping import Grouping
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange
+from lemnis.contracts.clock import span
 from lemnis.contracts.ids import stable_id
 from lemnis.correlate.risk import assess
 from lemnis.correlate.ties import Ties
@@ -154,7 +155,7 @@ class Fold:
         alert, earlier = self._alerts[number], self._alerts[other]
         what = " and ".join(f"{e.kind.value} {e.value}" for e in (alert.entities[place] for place in shared))
         apart = alert.time - earlier.time
-        when = f"{_span(apart)} after" if apart >= 0 else f"{_span(-apart)} before"
+        when = f"{span(apart)} after" if apart >= 0 else f"{span(-apart)} before"
         return f"shares {what} with {earlier.id} ({earlier.title}), {when} it"
 
     def _file(self, key: tuple[int, ...], window: int, time: int, number: int) -> int | None:
@@ -214,12 +215,3 @@ class Fold:
         a, b = self._root(one), self._root(other)
         if a != b:
             self._parent[max(a, b)] = min(a, b)
-
-
-def _span(milliseconds: int) -> str:
-    seconds = milliseconds / 1000
-    if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.3g} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lemnis.contracts.clock import to_iso
+from lemnis.contracts.clock import span, to_iso
 from lemnis.contracts.ids import Json
 from lemnis.contracts.incidents import AlertGroup, Incident, Metrics, TimelineItem
-
-_SECOND, _MINUTE, _HOUR, _DAY = 1000, 60_000, 3_600_000, 86_400_000
 
 
 def summary(incident: Incident) -> dict[str, Json]:
@@ -144,18 +142,6 @@ def time_rows(metrics: Metrics) -> list[tuple[str, str, str]]:
         when = "not yet" if at is None else to_iso(at)
         rows.append((name, when, "" if took is None else f"{span(took)} after detection"))
     return rows
-
-
-def span(milliseconds: int) -> str:
-    """Render a duration for people."""
-    sign, rest = ("-" if milliseconds < 0 else ""), abs(milliseconds)
-    if rest < _MINUTE:
-        return f"{sign}{rest / _SECOND:.1f} s"
-    if rest < _HOUR:
-        return f"{sign}{rest // _MINUTE} min {rest % _MINUTE // _SECOND} s"
-    if rest < _DAY:
-        return f"{sign}{rest // _HOUR} h {rest % _HOUR // _MINUTE} min"
-    return f"{sign}{rest // _DAY} d {rest % _DAY // _HOUR} h"
 
 
 def _group(group: AlertGroup) -> dict[str, Json]:

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lemnis.contracts.alerts import IncidentStatus, Severity
-from lemnis.contracts.clock import to_iso
+from lemnis.contracts.clock import span, to_iso
 from lemnis.contracts.incidents import AlertGroup, Incident, Metrics, TimelineItem
-from lemnis.incidents.export import span, time_rows
+from lemnis.incidents.export import time_rows
 
 _SEVERITY = {
     Severity.UNKNOWN: "dim", Severity.INFORMATIONAL: "cyan", Severity.LOW: "green", Severity.MEDIUM: "yellow",

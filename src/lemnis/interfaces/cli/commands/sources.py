@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lemnis.contracts.clock import to_iso
+from lemnis.contracts.clock import span, to_iso
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, show_table, warn
 
@@ -108,18 +108,10 @@ def health(
     else:
         rows = (
             (h.name or "(unknown)", f"{h.events:,}", "" if h.last is None else to_iso(h.last),
-             "" if h.lag is None else _span(h.lag), h.rejects, "silent" if h.silent else "speaks",
+             "" if h.lag is None else span(h.lag), h.rejects, "silent" if h.silent else "speaks",
              ", ".join(f"{reason} ({count})" for reason, count in h.reasons.items()))
             for h in found
         )  # fmt: skip
         show_table("sources", ("source", "events", "newest", "age", "rejects", "state", "reasons"), rows)
     if any(h.silent and h.name for h in found):
         raise typer.Exit(_FAILED)
-
-
-def _span(milliseconds: int) -> str:
-    seconds = milliseconds // 1000
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
