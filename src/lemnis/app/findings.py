@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from lemnis import app
+from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import NotFoundError, UsageError
 from lemnis.contracts.ids import Json
 
 _TABLE = "application_security_posture_finding"
 _TIMEOUT = 60.0
 _ALL = 1_000_000
-_LEVELS = ("informational", "low", "medium", "high", "critical", "fatal", "unknown")
+_LEVELS = tuple(level.name.lower() for level in Severity)
 
 
 def listed(workspace: app.Workspace, *, severity: str = "", limit: int = 1000) -> list[dict[str, Json]]:

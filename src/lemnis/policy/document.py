@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from lemnis.contracts.alerts import Severity
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.findings import Finding, ScanReport
 from lemnis.contracts.ids import Json
@@ -17,7 +18,7 @@ from lemnis.contracts.ids import Json
 Shape = Any
 """An object is a dict, a list ``[shape]``, a text of known values a tuple of them, anything else None."""
 
-SEVERITIES = ("unknown", "informational", "low", "medium", "high", "critical", "fatal")
+SEVERITIES = tuple(level.name.lower() for level in Severity)
 _FINDING: Shape = {
     "fingerprint": None, "tool": None, "rule_id": None, "title": None, "message": None,
     "severity": SEVERITIES, "severity_id": None, "confidence": None, "cwes": [None],

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 
 IncidentArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The incident's id, how it begins, or an alert's.")
-]
-ActorOption = Annotated[
-    str, typer.Option("--as", envvar="LEMNIS_ACTOR", metavar="NAME", help="Who decides; you unless given.")
 ]
 VerdictName = Literal[
     "false_positive", "true_positive", "disregard", "suspicious", "benign", "test", "insufficient_data",
@@ -120,7 +116,7 @@ def acknowledge(
     from lemnis.app import incidents
 
     opened = app.open_workspace(workspace)
-    _tell(opened, incidents.acknowledge(opened, incident, actor=_actor(actor), reason=reason), json=json)
+    _tell(opened, incidents.acknowledge(opened, incident, actor=actor_name(actor), reason=reason), json=json)
 
 
 def assign(
@@ -138,7 +134,7 @@ def assign(
     from lemnis.app import incidents
 
     opened = app.open_workspace(workspace)
-    _tell(opened, incidents.assign(opened, incident, owner, actor=_actor(actor)), json=json)
+    _tell(opened, incidents.assign(opened, incident, owner, actor=actor_name(actor)), json=json)
 
 
 def note(
@@ -164,9 +160,9 @@ def note(
         raise UsageError("nothing to note", fix="give a text or --evidence FILE")
     opened = app.open_workspace(workspace)
     for file in files:
-        incidents.add_evidence(opened, incident, file.read_bytes(), file.name, actor=_actor(actor))
+        incidents.add_evidence(opened, incident, file.read_bytes(), file.name, actor=actor_name(actor))
     if text:
-        incidents.note(opened, incident, text, actor=_actor(actor))
+        incidents.note(opened, incident, text, actor=actor_name(actor))
     _tell(opened, incidents.get(opened, incident), json=json)
 
 
@@ -189,7 +185,7 @@ def move(
 
     opened = app.open_workspace(workspace)
     moved = incidents.transition(
-        opened, incident, IncidentStatus[status.upper()], actor=_actor(actor), reason=reason,
+        opened, incident, IncidentStatus[status.upper()], actor=actor_name(actor), reason=reason,
         verdict=Verdict[verdict.upper()] if verdict else None,
     )  # fmt: skip
     _tell(opened, moved, json=json)
@@ -212,7 +208,9 @@ def close(
     from lemnis.contracts.alerts import Verdict
 
     opened = app.open_workspace(workspace)
-    closed = incidents.close(opened, incident, Verdict[verdict.upper()], actor=_actor(actor), reason=reason)
+    closed = incidents.close(
+        opened, incident, Verdict[verdict.upper()], actor=actor_name(actor), reason=reason
+    )
     _tell(opened, closed, json=json)
 
 
@@ -249,13 +247,3 @@ def _tell(workspace: app.Workspace, one: Incident, *, json: bool) -> None:
         emit(document(one, incidents.metrics(workspace, one)))
     else:
         console.print(one_line(one))
-
-
-def _actor(given: str) -> str:
-    """Return who acts: as given, else the account."""
-    if given:
-        return given
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

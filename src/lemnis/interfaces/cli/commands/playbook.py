@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from lemnis.contracts.clock import to_iso
+from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, messages, show_table
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 PlanArgument = Annotated[str, typer.Argument(metavar="DIGEST", help="The plan's digest, or how it begins.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Playbooks; all if none.")]
-ActorOption = Annotated[
-    str, typer.Option("--as", envvar="LEMNIS_ACTOR", metavar="NAME", help="Who decides; you unless given.")
-]
 _STYLES = {"done": "green", "already": "cyan", "refused": "yellow", "failed": "red", "unfinished": "yellow"}
 
 
@@ -129,7 +126,7 @@ def plan(
         values.setdefault(name, []).append(value)
     with messages.status("reading the targets"):
         planned = respond.plan(
-            app.open_workspace(workspace), playbook, incident, given=values, actor=_actor(actor)
+            app.open_workspace(workspace), playbook, incident, given=values, actor=actor_name(actor)
         )
     _show_plan(planned, json=json)
 
@@ -148,7 +145,7 @@ def approve(
     from lemnis import app
     from lemnis.app import respond
 
-    granted = respond.approve(app.open_workspace(workspace), digest, actor=_actor(actor), reason=reason)
+    granted = respond.approve(app.open_workspace(workspace), digest, actor=actor_name(actor), reason=reason)
     if json:
         emit({"approval": granted.key, "actor": granted.actor, "reason": granted.reason,
               "at": granted.at, "expires": granted.expires})  # fmt: skip
@@ -168,7 +165,7 @@ def run(
 
     with messages.status("running") as status:
         done = respond.run(
-            app.open_workspace(workspace), digest, actor=_actor(actor),
+            app.open_workspace(workspace), digest, actor=actor_name(actor),
             told=lambda step, outcome: status.update(f"{step}: {outcome}"),
         )  # fmt: skip
     _show_run(done, json=json)
@@ -221,7 +218,7 @@ def undo(
     from lemnis import app
     from lemnis.app import respond
 
-    opened, who = app.open_workspace(workspace), _actor(actor)
+    opened, who = app.open_workspace(workspace), actor_name(actor)
     with messages.status("reading the targets"):
         planned = respond.plan_undo(opened, run, actor=who)
     if not reason or not planned.plan.actions:
@@ -232,10 +229,6 @@ def undo(
         done = respond.run(opened, planned.plan.digest, actor=who)
     _show_run(done, json=json)
     raise typer.Exit(0 if done.outcome == "done" else 1)
-
-
-def _actor(name: str) -> str:
-    return name or getpass.getuser()
 
 
 def _show_plan(planned: Planned, *, json: bool) -> None:
