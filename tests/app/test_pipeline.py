@@ -366,3 +366,26 @@ def test_a_base_that_already_holds_the_commit_compares_nothing(workspace, reposi
     command = ["gate", "build", "--repo", str(repository.path), "--commit", "HEAD", "--base", "HEAD"]
     assert run([*command, "--workspace", str(workspace.root)]) == 2
     assert decisions(workspace) == []
+
+
+def test_a_name_of_several_lines_cannot_say_what_the_gate_decided(workspace, tmp_path, capsys):
+    made = Repository.create(tmp_path / "lines")
+    (made.path / "x\nallow at stage build\n.py").write_text(HIGH)
+    (made.path / "y\nerror: none\n.py").write_text("def (")
+    made.commit_all("lines", author="A <a@example.org>", at=AT)
+    at = ["-w", str(workspace.root)]
+    assert run(["gate", "build", "--repo", str(made.path), *at]) == 1
+    assert run(["scan", str(made.path), *at]) == 1
+    printed = "".join(capsys.readouterr()).splitlines()
+    assert [line for line in printed if line.startswith(("allow", "error:", " allow"))] == []
+    assert any(line.startswith("deny at stage build") for line in printed)
+
+
+def test_findings_are_readable_in_a_narrow_terminal(workspace, repository, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    at = ["-w", str(workspace.root)]
+    pipeline.gate(workspace, "build", repository, repository.commits()[2].id)
+    assert run(["findings", "list", *at]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 20
+    assert any("severity" in line and "where" in line for line in lines)

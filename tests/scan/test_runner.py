@@ -1,3 +1,4 @@
+import os
 import sys
 
 import pytest
@@ -245,3 +246,18 @@ def test_characters_that_only_look_like_line_ends_do_not_pass_new_code_off_as_ol
     )
     assert len(first) == len(second) == 1
     assert first != second
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file_is_not_given_to_a_scanner(folder, bandit, kind):
+    odd = folder / "app" / "odd.py"
+    if kind == "pipe":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to("/dev/zero")
+    report = run(folder, [bandit.model_copy(update={"timeout_s": 10})])
+    [health] = report.health
+    assert (health.state, health.errors) == (
+        Health.UNKNOWN,
+        ("app/odd.py: no regular file, so nothing was run",),
+    )

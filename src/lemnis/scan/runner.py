@@ -75,6 +75,7 @@ def _run_one(folder: Path, scanner: Scanner, files: Sequence[str]) -> tuple[tupl
     found: tuple[Finding, ...] = ()
     looked = 0
     try:
+        _only_files(folder, files)
         code, said = _report(folder, scanner)
     except (ServiceError, RecordError) as error:
         errors = [str(error)]
@@ -97,6 +98,14 @@ def _run_one(folder: Path, scanner: Scanner, files: Sequence[str]) -> tuple[tupl
         errors=tuple(errors),
         duration_ms=round((time.monotonic() - began) * 1000),
     )
+
+
+def _only_files(folder: Path, files: Sequence[str]) -> None:
+    """Raise ServiceError for a pipe, a device or a link to one: whoever reads it never comes to an end."""
+    for name in files:
+        path = folder / name
+        if path.exists() and not path.is_file():
+            raise ServiceError(f"{name}: no regular file, so nothing was run")
 
 
 def _report(folder: Path, scanner: Scanner) -> tuple[int, Read]:

@@ -34,6 +34,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def in_line(text: str) -> str:
+    """Return a foreign text on one line: what it says in lines of its own could be taken for ours."""
+    return visible(text).replace("\n", "\\n")
+
+
 class _Seen(RenderHook):
     """The last look at everything that a console prints: nothing in it may steer the terminal."""
 
@@ -79,7 +84,7 @@ def report(error: LemnisError) -> None:
     """Print an error for people: where, what, and what to do."""
     text = Text.assemble(("error:", "red"), " ")
     if error.at:
-        text.append(visible(str(error.at)), "bold").append(": ")
+        text.append(in_line(str(error.at)), "bold").append(": ")
     text.append(visible(error.what))
     if error.fix:
         text.append(visible(f" ({error.fix})"), "dim")
@@ -88,7 +93,7 @@ def report(error: LemnisError) -> None:
 
 def warn(text: object) -> None:
     """Print a warning on stderr."""
-    messages.print(Text.assemble(("warning:", "yellow"), " ", visible(str(text))))
+    messages.print(Text.assemble(("warning:", "yellow"), " ", in_line(str(text))))
 
 
 def show_table(

@@ -16,6 +16,7 @@ from lemnis.interfaces.cli.output import (
     WorkspaceOption,
     console,
     emit,
+    in_line,
     messages,
     report,
     show_table,
@@ -69,13 +70,17 @@ def gate(
         console.print(f"[bold {_COLOURS[effect]}]{effect}[/] at stage {escape(stage)}")
         for reason in made.reasons:
             colour = _COLOURS[reason.effect.value] if reason.effect.value != "allow" else "yellow"
-            console.print(f"  [{colour}]•[/] {escape(reason.where)} {escape(reason.message)}")
+            console.print(f"  [{colour}]•[/] {_foreign(reason.where)} {_foreign(reason.message)}")
             console.print(f"    [dim]{escape(reason.policy)} ({escape(', '.join(reason.controls))})[/]")
             if reason.fix:
-                console.print(f"    fix: {escape(reason.fix)}")
+                console.print(f"    fix: {_foreign(reason.fix)}")
         for name in made.exceptions:
             console.print(f"  exception: {escape(name)}")
     raise typer.Exit(_EXITS[effect])
+
+
+def _foreign(text: str) -> str:
+    return escape(in_line(text))
 
 
 def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:

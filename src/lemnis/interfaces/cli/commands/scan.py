@@ -89,8 +89,16 @@ def list_(
         for one in found:
             emit(one)
         return
-    columns = ("id", "severity", "path", "line", "tool", "rule_id", "title")
-    show_table(f"{len(found)} findings", columns, ([one[c] for c in columns] for one in found))
+    rows = (
+        (
+            one["id"],
+            one["severity"],
+            f"{one['path']}:{one['line']}",
+            f"{one['tool']}:{one['rule_id']} {one['title']}",
+        )
+        for one in found
+    )
+    show_table(f"{len(found)} findings", ("id", "severity", "where", "what"), rows)
 
 
 def show(
