@@ -2,7 +2,7 @@
 
 Simulators are real HTTP servers on loopback with state and a log of what they were asked and what changed::
 
-    with KubernetesSimulator([deployment], token="t") as cluster, AwsSimulator(["shop-node"]) as cloud:
+    with KubernetesSimulator([deployment], token="t") as cluster, AwsSimulator(["node-role"]) as cloud:
         ...  # cluster.url and cloud.url go into lemnis.yaml under `connections`
 
 ``python -m lemnis.testing kubernetes aws --port-file F`` starts them in a process of their own.

@@ -2,14 +2,14 @@
 
 ::
 
-    name: shop
+    name: billing
     builders:                       # who may sign what is deployed
-      - id: https://builder.example/shop
+      - id: https://builder.example/billing
         key: keys/builder.pub       # a PEM file in the workspace, or the PEM text itself
     repositories:                   # where the source code of workloads lies
-      - name: shop
-        url: https://git.example/shop.git
-        path: ../shop               # relative to the workspace
+      - name: billing
+        url: https://git.example/billing.git
+        path: ../billing            # relative to the workspace
     connections:                    # what actions and collectors talk to
       cluster: {url: "https://10.0.0.1:6443", token_env: CLUSTER_TOKEN, ca: keys/cluster-ca.pem}
       cloud: {url: "https://iam.amazonaws.com", access_key_env: AWS_ACCESS_KEY_ID, ...}

@@ -3,15 +3,15 @@
 ::
 
     id: lesson_2026_014
-    title: A shipping label runs a stranger's command
-    element: shop                       # the workload, store or flow it is about
-    entry_point: GET /label             # where it comes in
+    title: An export runs a stranger's command
+    element: billing                    # the workload, store or flow it is about
+    entry_point: GET /export            # where it comes in
     cwes: [78]
     techniques: [T1059.004]             # MITRE ATT&CK
     state: realised                     # assumed, realised, mitigated, accepted
     incidents: [in-0123456789abcdef]
     mitigations: {gate: lesson_2026_014, detection: lesson_2026_014, lesson: 2026-014}
-    owner: "@shop/shipping"
+    owner: "@example/billing"
 """
 
 from __future__ import annotations
