@@ -147,17 +147,18 @@ def _pivot(pairs: Array, count: int) -> Iterator[tuple[str, Array, bool]]:
     rows = np.repeat(np.arange(count), sizes)
     codes = keys.indices.to_numpy()
     names = keys.dictionary.to_pylist()
+    if not names:
+        return
     order = np.argsort(codes.astype(np.uint16 if len(names) < 1 << 16 else np.uint32), kind="stable")
     values = pairs.items.take(pa.array(order))
     rows = rows[order]
     ends = np.cumsum(np.bincount(codes, minlength=len(names)))
-    places = np.frombuffer(values.buffers()[1], np.int32)[: len(values) + 1] if len(values) else None
+    places = np.frombuffer(values.buffers()[1], np.int32)[: len(values) + 1]
     present = _valid(values)
     data: Any = values.buffers()[2] or pa.py_buffer(b"")
     first = np.frombuffer(data, np.uint8)
     start = 0
     for name, end in zip(names, ends.tolist(), strict=True):
-        assert places is not None  # noqa: S101 - a name has a value
         mine, cuts, there = rows[start:end], places[start : end + 1], present[start:end]
         lengths = np.zeros(count + 1, np.int32)
         lengths[mine + 1] = np.diff(cuts)
