@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from lemnis.content.schemas.grouping import Common, Grouping
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
+from lemnis.contracts.network import read_address
 
 ENOUGH = 100
 _WEAK = 14  # of entities that do not suffice alone, so many are combined: the heaviest, then by name
@@ -132,10 +133,7 @@ def _matcher(common: Common) -> tuple[Callable[[Entity], bool], int]:
             return True
         if not networks:
             return False
-        try:
-            address = ipaddress.ip_address(entity.value)
-        except ValueError:
-            return False
-        return any(address in network for network in networks)
+        address = read_address(entity.value)
+        return address is not None and any(address in network for network in networks)
 
     return matches, common.at_most

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from lemnis.contracts.network import read_address
+
 _NUMBER = re.compile(
     r"[+-]?(?:0[xX][0-9a-fA-F]{1,32}|(?:\d{1,64}(?:\.\d{0,64})?|\.\d{1,64})(?:[eE][+-]?\d{1,3})?)", re.ASCII
 )
@@ -33,12 +35,8 @@ def in_network(text: str) -> Callable[[str], bool]:
     network = ipaddress.ip_network(text, strict=False)
 
     def test(value: str) -> bool:
-        try:
-            address = ipaddress.ip_address(value)
-        except ValueError:  # what is no address is in no network
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address).version == network.version and (mapped or address) in network
+        address = read_address(value)
+        return address is not None and address.version == network.version and address in network
 
     return test
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from lemnis.contracts.network import read_address
 from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, pc
 
 INT64 = pa.int64()
@@ -61,12 +61,8 @@ def _boolean(texts: Any) -> Column:
 @lru_cache(maxsize=65_536)
 def address(text: str) -> str | None:
     """Return an address in its usual form (IPv4 in IPv6 as IPv4), without a zone; None if it is none."""
-    try:
-        found = ipaddress.ip_address(text.strip("[] ").partition("%")[0])
-    except ValueError:
-        return None
-    mapped = getattr(found, "ipv4_mapped", None)
-    return str(mapped or found)
+    found = read_address(text.strip("[] "))
+    return None if found is None else str(found)
 
 
 @lru_cache(maxsize=65_536)

@@ -15,13 +15,13 @@ domain. Values that are compared without regard to case (hosts, users, domains, 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.network import read_address
 
 Event = Mapping[str, Any]
 _NAMES = re.compile(
@@ -181,12 +181,9 @@ def _address(value: Any) -> Iterator[Entity]:
 
 @lru_cache(maxsize=65_536)
 def _peer(text: str) -> str:
-    try:
-        found = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
+    found = read_address(text)
+    if found is None:
         return ""
-    mapped = getattr(found, "ipv4_mapped", None)
-    found = mapped or found
     nothing = found.is_loopback or found.is_unspecified or found.is_link_local or found.is_multicast
     return "" if nothing else str(found)
 
