@@ -9,6 +9,7 @@ from lemnis import app
 from lemnis.app import respond
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import NotFoundError, RefusedError, UsageError
+from lemnis.respond import records
 from lemnis.respond.client import Client
 from lemnis.testing.server import Reply
 
@@ -26,7 +27,7 @@ def test_planning_twice_is_one_plan(world):
     first, second = plan(world), plan(world)
     assert first.plan.digest == second.plan.digest
     assert len(list(world.journal().entries(kind="playbook.planned"))) == 1
-    assert respond.find_plan(world.workspace, first.plan.digest) == first
+    assert records.find_plan(world.journal(), first.plan.digest)[0] == first
 
 
 def test_a_protected_target_is_refused_and_cannot_be_approved(world):
@@ -190,7 +191,7 @@ def test_unknown_things_are_named(world):
     for call in (
         lambda: plan(world, "in-none"),
         lambda: respond.plan(world.workspace, "nope", INCIDENT),
-        lambda: respond.find_plan(world.workspace, "12345678"),
+        lambda: respond.approve(world.workspace, "12345678", actor="ana", reason="test"),
         lambda: respond.plan_undo(world.workspace, "run-none"),
     ):
         with pytest.raises(NotFoundError):

@@ -77,10 +77,7 @@ def sign(
     builder: str,
     repository: str,
     commit: str,
-    subject: str = "",
     invocation: str = "",
-    started: int | None = None,
-    finished: int | None = None,
 ) -> tuple[bytes, str]:
     """Sign an image's provenance and keep it; return the envelope and its digest in the vault.
 
@@ -93,9 +90,9 @@ def sign(
         raise UsageError(f"{commit!r} is no full commit hash", fix="git rev-parse gives it")
     now = workspace.clock.now()
     statement = attestation.build_statement(
-        subject=subject or repository, subject_digest=image, builder=builder, invocation=invocation,
+        subject=repository, subject_digest=image, builder=builder, invocation=invocation,
         repository=repository, commit=commit,
-        started=now if started is None else started, finished=now if finished is None else finished,
+        started=now, finished=now,
     )  # fmt: skip
     try:
         pem = key.read_bytes()

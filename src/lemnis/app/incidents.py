@@ -24,14 +24,13 @@ if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
 
 
-def incidents(workspace: app.Workspace, *, settled: bool = True) -> list[Incident]:
+def incidents(workspace: app.Workspace) -> list[Incident]:
     """Return every incident as it stands, in the order in which they were opened.
 
-    What an ingest that was killed left is correlated first, unless ``settled`` is False.
+    What an ingest that was killed left is correlated first.
     """
     journal = app.journal(workspace)
-    if settled:
-        watch.settle(workspace, journal=journal)
+    watch.settle(workspace, journal=journal)
     return list(watch.views(journal).values())
 
 

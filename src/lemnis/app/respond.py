@@ -101,11 +101,6 @@ def plan_undo(workspace: app.Workspace, run: str, *, actor: str = "lemnis") -> P
     return planned
 
 
-def find_plan(workspace: app.Workspace, digest: str) -> Planned:
-    """Return a plan by its digest or the beginning of it; raises NotFoundError."""
-    return records.find_plan(app.journal(workspace), digest)[0]
-
-
 def approve(workspace: app.Workspace, digest: str, *, actor: str, reason: str) -> Approval:
     """Approve exactly the plan of this digest; raises RefusedError if something in it is refused."""
     journal = app.journal(workspace)
@@ -139,11 +134,6 @@ def run(workspace: app.Workspace, digest: str, *, actor: str = "lemnis", told: T
 def runs(workspace: app.Workspace, incident: str | None = None) -> Iterator[Run]:
     """Yield the runs, oldest first, of one incident or all."""
     yield from records.runs(app.journal(workspace), incident)
-
-
-def find_run(workspace: app.Workspace, run: str) -> Run:
-    """Return a run; raises NotFoundError."""
-    return records.find_run(app.journal(workspace), run)
 
 
 def facts(workspace: app.Workspace, incident: str) -> Facts:

@@ -56,11 +56,11 @@ class Behind:
         return Strength.OBSERVED if self.injected else Strength.LABEL if self.text else Strength.NAME_MATCH
 
 
-def behind(chain: Sequence[Started], requests: Iterable[Request], *, within: int = BEFORE) -> list[Behind]:
+def behind(chain: Sequence[Started], requests: Iterable[Request]) -> list[Behind]:
     """Return the requests behind a chain of processes (nearest first), the most telling first.
 
     Those with injected text in a command line of the chain: the longest text, then the nearest in time; then
-    those with a word in it. Where no request's text is found, those that came up to ``within`` ms before,
+    those with a word in it. Where no request's text is found, those that came up to ``BEFORE`` ms before,
     nearest first, as mere hints.
     """
     if not chain:
@@ -71,10 +71,10 @@ def behind(chain: Sequence[Started], requests: Iterable[Request], *, within: int
     for request in requests:
         if request.host and request.host != chain[0].host:
             continue
-        found = _told(chain, request, within)
+        found = _told(chain, request)
         if found is not None:
             told.append(found)
-        elif 0 <= first.at - request.at <= within:
+        elif 0 <= first.at - request.at <= BEFORE:
             near.append(Behind(request, first, ""))
     told.sort(
         key=lambda one: (
@@ -94,9 +94,9 @@ def values(query: str) -> list[str]:
     return sorted((one for one in found if one), key=lambda one: (-len(one), one))
 
 
-def _told(chain: Sequence[Started], request: Request, within: int) -> Behind | None:
+def _told(chain: Sequence[Started], request: Request) -> Behind | None:
     """Return where a value of the request, or a part of its path that is no word, stands in the chain."""
-    around = [process for process in chain if -AFTER <= process.at - request.at <= within]
+    around = [process for process in chain if -AFTER <= process.at - request.at <= BEFORE]
     if not around:
         return None
     for text, bare in _texts(request.path, request.query):

@@ -56,11 +56,11 @@ class Repository:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, *, branch: str = "main") -> Repository:
-        """Make an empty repository with ``branch`` as its first branch."""
+    def create(cls, path: Path) -> Repository:
+        """Make an empty repository, with ``main`` as its first branch."""
         path.mkdir(parents=True, exist_ok=True)
         repository = cls(path)
-        repository.run("init", "--quiet", "--template=", f"--initial-branch={branch}")
+        repository.run("init", "--quiet", "--template=", "--initial-branch=main")
         return repository
 
     def run(
@@ -155,14 +155,13 @@ class Repository:
         except InputError as error:
             raise NotFoundError(f"no such file at {commit[:12]}", at=Location(path)) from error
 
-    def tree(self, revision: str, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-        """Yield (path, bytes) of every regular file of a commit, below ``prefix`` if given.
+    def tree(self, revision: str) -> Iterator[tuple[str, bytes]]:
+        """Yield (path, bytes) of every regular file of a commit.
 
         Not by ``git archive``: there a commit's own ``.gitattributes`` leaves files out and changes others.
         """
-        wanted = [(path, blob) for path, blob in self.files(revision).items() if _below(path, prefix)]
-        contents = self._blobs([blob for _, blob in wanted])
-        yield from zip((path for path, _ in wanted), contents, strict=True)
+        files = self.files(revision)
+        yield from zip(files, self._blobs(list(files.values())), strict=True)
 
     def _blobs(self, blobs: Sequence[str]) -> Iterator[bytes]:
         """Yield the bytes of blobs; raises InputError for one that this repository lacks."""
@@ -252,11 +251,6 @@ def _entries(listing: bytes) -> Iterator[tuple[str, str, str]]:
 def _instant(seconds: str) -> int:
     """Return a commit's time in ms; 0 for one that says none, within the years that a date can name."""
     return min(max(int(seconds), 0), _LAST) * 1000 if seconds.lstrip("-").isdigit() else 0
-
-
-def _below(path: str, prefix: str) -> bool:
-    folder = prefix.rstrip("/")
-    return not folder or path == folder or path.startswith(f"{folder}/")
 
 
 def _identity(author: str, at: int) -> dict[str, str]:
