@@ -1,7 +1,10 @@
+import os
+
 import pytest
 
 from lemnis.content.library import Library, builtin_root
-from lemnis.contracts.errors import NotFoundError
+from lemnis.content.yaml import read_text
+from lemnis.contracts.errors import ContentError, NotFoundError
 
 
 def put(root, path, text="x"):
@@ -70,3 +73,31 @@ def test_unknown_names_say_what_there_is(roots):
 
 def test_the_built_in_content_is_there():
     assert builtin_root().is_dir()
+
+
+@pytest.mark.parametrize(
+    "where", ["detections/two/link", "detections/two/rule.yml", "actions/okta/clear.yaml"]
+)
+def test_content_that_is_a_link_has_no_digest_and_is_a_problem(roots, tmp_path, where):
+    built, _ = roots
+    secret = tmp_path / "secret"
+    secret.write_text("s")
+    (built / where).unlink(missing_ok=True)
+    (built / where).symlink_to(secret)
+    library = Library.open(None, builtin=built)
+    with pytest.raises(ContentError, match="a link"):
+        assert library.digest
+    assert [str(built / where) in str(one) for one in library.problems] == [True]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_regular_file_is_not_read(tmp_path, kind):
+    path = tmp_path / "rule.yml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(ContentError, match="cannot be read"):
+        read_text(path)

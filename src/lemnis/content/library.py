@@ -48,6 +48,11 @@ class Item:
         """Yield the item's files, sorted."""
         yield from [self.manifest] if self.kind in {ACTIONS, EXCEPTIONS} else _files(self.folder)
 
+    def links(self) -> Iterator[Path]:
+        """Yield what is a link among the item's files, sorted."""
+        own = [self.manifest] if self.kind in {ACTIONS, EXCEPTIONS} else sorted(self.folder.rglob("*"))
+        yield from (path for path in own if path.is_symlink())
+
 
 @dataclass(frozen=True)
 class Library:
@@ -102,7 +107,13 @@ class Library:
 
     @cached_property
     def digest(self) -> str:
-        """Digest of every effective item's files, by kind, name and path: what decided, in one value."""
+        """Digest of every effective item's files, by kind, name and path: what decided, in one value.
+
+        Raises ContentError where an item holds a link: what decides could change, and the digest would not.
+        """
+        for item in (item for items in self._items.values() for item in items.values()):
+            for path in item.links():
+                raise _linked(path)
         return tree_digest(
             (f"{kind}/{name}/{path.relative_to(item.folder).as_posix()}", path.read_bytes())
             for kind, items in self._items.items()
@@ -112,8 +123,9 @@ class Library:
 
     @property
     def problems(self) -> tuple[ContentError, ...]:
-        """What lies in the content folders and is no item."""
-        return tuple(self._problems) if self._items else ()
+        """What lies in the content folders and is no item, or is a link."""
+        items = (item for items in self._items.values() for item in items.values())
+        return (*self._problems, *(_linked(path) for item in items for path in item.links()))
 
 
 def builtin_root() -> Path:
@@ -134,6 +146,13 @@ def _shipped(name: str) -> Path:
     raise NotFoundError(
         f"the built-in {name} is missing", at=Location(str(package)), fix="install Lemnis again"
     )
+
+
+def _linked(path: Path) -> ContentError:
+    return ContentError(
+        "a link, which the digest of the content does not cover", at=Location(str(path)),
+        fix="put the file itself here",
+    )  # fmt: skip
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ than a person would write.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,7 +66,10 @@ def locate(source: Path, path: Sequence[str | int]) -> Location:
 def read_text(path: Path) -> str:
     """Return a content file's text; raises ContentError if it is too large, not UTF-8 or not readable."""
     try:
-        if path.stat().st_size > MAX_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ContentError("cannot be read: no regular file", at=Location(str(path)))
+        if status.st_size > MAX_BYTES:
             raise ContentError(f"larger than {MAX_BYTES:,} bytes", at=Location(str(path)), fix="split it")
         return path.read_text(encoding="utf-8")
     except OSError as error:
