@@ -29,9 +29,11 @@ def test_a_lesson_is_proven_merged_and_closed(proposed):
     assert [said["history"][name] for name in counts] == [5, 1, 0, 0]
     assert proof.stopped == (world.commits["hole"],)
     assert lessons.show(world.workspace, written.id).state == "proven"
-    head = lessons.merge(world.workspace, written.id)
+    head = lessons.merge(world.workspace, written.id, actor="ana")
     assert lessons.show(world.workspace, written.id).state == "merged"
-    assert lessons.merge(world.workspace, written.id) == head
+    [entry] = app.journal(world.workspace).entries(kind=lessons.MERGED)
+    assert (entry.actor, entry.payload) == ("ana", {"commit": head})
+    assert lessons.merge(world.workspace, written.id, actor="ana") == head
     assert (world.workspace.content / "lessons" / written.id / "lesson.yaml").is_file()
     decided = {
         name: pipeline.gate(world.workspace, "build", world.shop, commit).effect
@@ -107,7 +109,7 @@ def test_a_lesson_that_was_tampered_with_is_not_proven(proposed, how):
     assert word in "\n".join(proof.reasons), proof.reasons
     assert lessons.show(world.workspace, written.id).state == "proposed"
     with pytest.raises(RefusedError, match="not proven"):
-        lessons.merge(world.workspace, written.id)
+        lessons.merge(world.workspace, written.id, actor="ana")
 
 
 def test_a_lesson_that_git_merged_is_closed_by_its_proof_only(proposed):

@@ -119,7 +119,7 @@ def list_(workspace: app.Workspace) -> list[State]:
     return [show(workspace, name) for name in shelf.names(workspace)]
 
 
-def merge(workspace: app.Workspace, lesson: str, *, actor: str = "lemnis") -> str:
+def merge(workspace: app.Workspace, lesson: str, *, actor: str) -> str:
     """Merge a lesson that is proven as it stands; return the new head. Idempotent.
 
     Raises RefusedError where it is not proven, InputError where git cannot merge it.

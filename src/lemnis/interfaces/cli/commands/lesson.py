@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lemnis.contracts.clock import to_iso
+from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import (
     JsonOption,
@@ -115,7 +116,12 @@ def prove(lesson: LessonArgument, json: JsonOption = False, workspace: Workspace
         raise typer.Exit(1)
 
 
-def merge(lesson: LessonArgument, json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
+def merge(
+    lesson: LessonArgument,
+    actor: ActorOption = "",
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
     """Merge a lesson that is proven as it stands into the content; exit 1 if it is not.
 
     Merging its branch with git does the same.
@@ -125,7 +131,7 @@ def merge(lesson: LessonArgument, json: JsonOption = False, workspace: Workspace
     from lemnis import app
     from lemnis.app import lessons
 
-    head = lessons.merge(app.open_workspace(workspace), lesson)
+    head = lessons.merge(app.open_workspace(workspace), lesson, actor=actor_name(actor))
     if json:
         emit({"id": lesson, "state": "merged", "commit": head})
     else:
