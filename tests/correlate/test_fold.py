@@ -11,7 +11,7 @@ from lemnis.content.library import builtin_root
 from lemnis.content.schemas.grouping import Grouping
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
 from lemnis.contracts.ids import stable_id
-from lemnis.correlate.fold import Known, correlate
+from lemnis.correlate.fold import Fold, Known
 
 MINUTE = 60_000
 GROUPING = yaml.load(builtin_root() / "correlations/default/grouping.yaml", Grouping)
@@ -20,6 +20,14 @@ ATTACKER = "address:198.51.100.7"
 
 def ids(alerts):
     return {alert.id for alert in alerts}
+
+
+def correlate(alerts, grouping, known=None):
+    """Fold alerts, each once, and say what changes."""
+    fold = Fold(grouping)
+    for one in {alert.id: alert for alert in alerts}.values():
+        fold.add(one)
+    return fold.changes(known or Known())
 
 
 def after(known, changes):

@@ -48,11 +48,11 @@ def trusted(workspace: app.Workspace, settings: Settings | None = None) -> list[
     return found
 
 
-def repository(workspace: app.Workspace, wanted: str, settings: Settings | None = None) -> Repository:
+def repository(workspace: app.Workspace, wanted: str) -> Repository:
     """Open the repository of this name or address as the settings have it; raises NotFoundError."""
     from lemnis.store.git import Repository
 
-    known = settings or load(workspace)
+    known = load(workspace)
     one = known.repository(wanted)
     if one is None:
         there = ", ".join(r.name for r in known.repositories) or "none"

@@ -8,7 +8,7 @@ order in which alerts arrive, an incident is never taken apart, and its id can s
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lemnis.content.schemas.grouping import Grouping
@@ -39,19 +39,6 @@ class Known:
     """
 
     incidents: Mapping[str, frozenset[str]] = field(default_factory=dict)
-
-
-def correlate(
-    alerts: Iterable[Alert], grouping: Grouping, known: Known | None = None
-) -> tuple[IncidentChange, ...]:
-    """Return what changes: incidents that are opened, joined or merged. Pure; an alert may come repeatedly.
-
-    ``alerts`` are all that can be tied to each other, those that are in incidents included.
-    """
-    fold = Fold(grouping)
-    for alert in sorted({alert.id: alert for alert in alerts}.values(), key=lambda a: (a.time, a.id)):
-        fold.add(alert)
-    return fold.changes(known or Known())
 
 
 class Fold:

@@ -45,7 +45,7 @@ def prefix(stream: Stream, offset: int) -> str:
             if plain and offset > _HEAD:
                 file.seek(max(_HEAD, offset - _TAIL))
                 state.update(file.read(min(_TAIL, offset - _HEAD)))
-    except OSError:
+    except OSError:  # it is gone: of what is not there, nothing was read
         return ""
     return f"sha256:{state.hexdigest()}"
 
