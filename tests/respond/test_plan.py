@@ -3,7 +3,7 @@
 from unittest.mock import ANY
 
 import pytest
-from simulated import INCIDENT, OTHER, PLAYBOOK, SESSION
+from simulated import INCIDENT, OTHER, PLAYBOOK, SESSION, TOKEN
 
 from lemnis import app
 from lemnis.app import respond
@@ -224,3 +224,44 @@ def test_what_was_begun_and_then_refused_can_be_taken_back(world):
     world.connect(world.cluster.url)
     back = respond.plan_undo(world.workspace, done.id)
     assert "shop/shop-web" in [one.target for one in back.plan.actions]
+
+
+@pytest.mark.parametrize("tail", ["\nX-Other: y", "\x7fx", "ü", "\u2028x"])
+def test_a_credential_that_no_header_can_carry_never_shows(world, monkeypatch, tail):
+    monkeypatch.setenv("SIM_TOKEN", TOKEN + tail)
+    world.incident()
+    assert any("SIM_TOKEN" in one.refused for one in plan(world).plan.actions)
+    assert TOKEN not in "".join(str(one.payload) + one.reason for one in world.journal().entries())
+
+
+def test_the_line_end_after_a_credential_is_none_of_it(world, monkeypatch):
+    monkeypatch.setenv("SIM_TOKEN", TOKEN + "\n")
+    world.incident()
+    assert [one.refused for one in plan(world).plan.actions if one.refused] == []
+
+
+def test_a_plan_that_was_refused_once_can_be_planned_anew(world, monkeypatch):
+    world.incident()
+    monkeypatch.setenv("SIM_SECRET", "wrong-secret-key")
+    first = plan(world)
+    assert first.refusals
+    monkeypatch.undo()
+    second = plan(world)
+    assert (second.refusals, second.plan.digest != first.plan.digest) == ([], True)
+    approve(world, second)
+    assert respond.run(world.workspace, second.plan.digest).outcome == "done"
+
+
+def test_what_was_found_is_part_of_what_is_approved(world):
+    world.incident()
+    first = plan(world)
+    approve(world, first)
+    world.cluster.add({**OTHER, "metadata": {"name": "another", "namespace": "shop"}})
+    with pytest.raises(RefusedError, match="not as it was"):
+        respond.run(world.workspace, first.plan.digest)
+    second = plan(world)
+    assert second.plan.digest != first.plan.digest
+    with pytest.raises(RefusedError, match="not approved"):
+        respond.run(world.workspace, second.plan.digest)
+    approve(world, second)
+    assert respond.run(world.workspace, second.plan.digest).outcome == "done"

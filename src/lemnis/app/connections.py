@@ -78,13 +78,23 @@ class Connections:
         return Login(token, keys, one.region)
 
     def _variable(self, name: str, variable: str) -> str:
-        value = self._environment.get(variable, "")
+        value = self._environment.get(variable, "").strip()
         if not value:
             raise UsageError(
                 f"the connection {name} needs the variable {variable or '(unnamed)'}",
                 at=Location(app.SETTINGS), fix="set it in the environment of this command",
             )  # fmt: skip
+        if not _carried(value):
+            raise UsageError(
+                f"the variable {variable} of the connection {name} holds what no header can carry",
+                at=Location(app.SETTINGS), fix="set it to the credential alone: printable ASCII, one line",
+            )  # fmt: skip
         return value
+
+
+def _carried(credential: str) -> bool:
+    """Say whether an HTTP header can carry it; a client that is given another would show it in its error."""
+    return credential.isascii() and credential.isprintable()
 
 
 def _private(path: Path) -> str:
@@ -93,6 +103,14 @@ def _private(path: Path) -> str:
         mode = path.stat().st_mode
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise UsageError("others can read this token", at=Location(str(path)), fix="chmod 600")
-        return path.read_text(encoding="utf-8").strip()
+        token = path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise UsageError("the token is no text", at=Location(str(path))) from error
     except OSError as error:
         raise UsageError(f"the token cannot be read: {error.strerror}", at=Location(str(path))) from error
+    if not _carried(token):
+        raise UsageError(
+            "this token holds what no header can carry", at=Location(str(path)),
+            fix="put the token alone into it: printable ASCII, one line",
+        )  # fmt: skip
+    return token

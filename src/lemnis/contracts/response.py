@@ -42,6 +42,12 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Digest of the exact actions, targets and arguments that were planned."""
-        acts = [[a.step, a.action, a.target, a.effect.value, dict(a.arguments), a.undo] for a in self.actions]
+        """Digest of all that whoever approves sees: actions, targets, arguments, what was found, refusals."""
+        acts = [
+            [
+                a.step, a.action, a.target, a.effect.value, dict(a.arguments), a.undo, dict(a.before),
+                a.refused,
+            ]
+            for a in self.actions
+        ]  # fmt: skip
         return digest(canonical([self.playbook, self.incident_id, self.content_digest, acts]))
