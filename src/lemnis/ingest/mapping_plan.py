@@ -9,13 +9,12 @@ from functools import cached_property
 import pyarrow as pa
 
 from lemnis.content.schemas.source import Entry, Line, LoadedSource, TimeLine
+from lemnis.contracts.alerts import Severity
 from lemnis.ocsf.schema import EventClass, event_class, path_type, steps
 
 ORIGINAL_TIME = "metadata.original_time"
 _KEEPING = frozenset({"string", "integer", "number", "boolean", "lower", "upper", "ip"})
-SEVERITIES: Mapping[str, int] = {
-    "unknown": 0, "informational": 1, "low": 2, "medium": 3, "high": 4, "critical": 5, "fatal": 6,
-}  # fmt: skip
+SEVERITIES: Mapping[str, int] = {level.name.lower(): int(level) for level in Severity}
 
 
 @dataclass(frozen=True)
