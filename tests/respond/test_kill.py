@@ -11,7 +11,7 @@ from simulated import ENVIRONMENT, PLAYBOOK, world
 
 from lemnis.app import respond
 from lemnis.content.library import builtin_root
-from lemnis.respond import records
+from lemnis.contracts import kinds
 
 KILLS = 20
 WORKLOADS = ("web", "stock", "mail")
@@ -116,11 +116,11 @@ def check(made, number):
     changes = made.cluster.changes + made.cloud.changes
     assert len(changes) == len(set(changes)) == number * (len(WORKLOADS) + 1)
     assert all(len(made.cloud.policies(f"role-{n}")) == 1 for n in range(number))
-    intents = {e.payload["key"] for e in entries if e.kind == records.INTENT}
-    results = {e.payload["key"]: e.payload for e in entries if e.kind == records.RESULT}
+    intents = {e.payload["key"] for e in entries if e.kind == kinds.INTENT}
+    results = {e.payload["key"]: e.payload for e in entries if e.kind == kinds.RESULT}
     assert intents <= set(results)
     assert len(intents) == len(changes)
     assert {p["outcome"] for p in results.values()} <= {"done", "already"}
     assert all(p["ours"] for key, p in results.items() if key in intents)
     assert any(p["reconciled"] for p in results.values()), "no kill fell between an effect and its result"
-    assert len([e for e in entries if e.kind == records.FINISHED]) == number
+    assert len([e for e in entries if e.kind == kinds.FINISHED]) == number

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lemnis.content.schemas.action import Action
+from lemnis.contracts import kinds
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.journal import Entry
 from lemnis.contracts.response import EffectClass, Plan, PlannedAction
@@ -144,15 +145,15 @@ def test_once_whatever_is_lost_and_whenever_it_dies(script, at, again, upserts):
     assert outcome.good
     assert outcome.ours
     assert target.changes == 1
-    kinds = [entry.kind for entry in journal.kept.values()]
-    assert kinds.count(records.INTENT) == kinds.count(records.RESULT) == kinds.count(records.CONTAINED) == 1
+    told = [entry.kind for entry in journal.kept.values()]
+    assert told.count(kinds.INTENT) == told.count(kinds.RESULT) == told.count(kinds.CONTAINED) == 1
 
 
 def test_what_is_there_already_is_left_alone_and_not_ours():
     journal, target, one = Memory(), Target(there="another"), act()
     outcome = ledger(journal, target).carry_out(context(one), one)
     assert (outcome.name, outcome.ours, target.changes) == ("already", False, 0)
-    assert [entry.kind for entry in journal.kept.values()] == [records.RESULT]
+    assert [entry.kind for entry in journal.kept.values()] == [kinds.RESULT]
 
 
 def test_a_clear_no_is_not_tried_again():
@@ -216,4 +217,4 @@ def test_a_state_that_the_action_does_not_know_is_no_guess(status):
     outcome = ledger(journal, target).carry_out(context(one), one)
     assert outcome.name == "failed"
     assert "does not know" in outcome.error
-    assert [entry.kind for entry in journal.kept.values()] == [records.RESULT]
+    assert [entry.kind for entry in journal.kept.values()] == [kinds.RESULT]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lemnis import app
 from lemnis.app import watch
 from lemnis.app.context import deployments
+from lemnis.contracts import kinds
 from lemnis.contracts.alerts import Alert, IncidentStatus, Verdict
 from lemnis.contracts.errors import NotFoundError, RefusedError
 from lemnis.contracts.ids import canonical
@@ -210,4 +211,4 @@ def _about(journal: SqlJournal, incident: Incident) -> Iterator[Entry]:
 
 def _contained(entries: Iterator[Entry]) -> int | None:
     """Return when the first containing action took effect."""
-    return next((entry.at for entry in entries if entry.kind == "incident.contained"), None)
+    return next((entry.at for entry in entries if entry.kind == kinds.CONTAINED), None)

@@ -16,6 +16,7 @@ from lemnis.content.schemas.action import Action
 from lemnis.content.schemas.playbook import Playbook
 from lemnis.content.schemas.playbook_tests import Case, PlaybookTests
 from lemnis.content.schemas.settings import Connection
+from lemnis.contracts import kinds
 from lemnis.contracts.alerts import Entity, Severity
 from lemnis.contracts.clock import SystemClock
 from lemnis.contracts.errors import ContentError, Location, RefusedError
@@ -32,7 +33,7 @@ TESTS = "tests.yaml"
 RECORDED = ".exchange.json"
 _INCIDENT = "in-0000000000000000"
 _TOKEN = "simulated"  # noqa: S105 - the simulator's
-_KEPT = frozenset({records.STARTED, records.INTENT, records.RESULT, records.CONTAINED, records.FINISHED})
+_KEPT = frozenset({kinds.STARTED, kinds.INTENT, kinds.RESULT, kinds.CONTAINED, kinds.FINISHED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +162,11 @@ def _planned_line(one: PlannedAction) -> str:
     return f"{one.step} {one.action} {one.target}" + (" REFUSED" if one.refused else "")
 
 
-def _steady(kinds: list[str]) -> list[str]:
+def _steady(found: list[str]) -> list[str]:
     """Sort the entries between start and end: those of actions done at the same time come as they come."""
-    ends = (records.STARTED, records.FINISHED)
-    between = sorted(kind for kind in kinds if kind not in ends)
-    return [kinds[0], *between, *(kind for kind in kinds[1:] if kind in ends)] if kinds else []
+    ends = (kinds.STARTED, kinds.FINISHED)
+    between = sorted(kind for kind in found if kind not in ends)
+    return [found[0], *between, *(kind for kind in found[1:] if kind in ends)] if found else []
 
 
 def _differ(what: str, wanted: Sequence[str], found: Sequence[str]) -> list[str]:

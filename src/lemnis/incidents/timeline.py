@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from lemnis.contracts import kinds as shared
 from lemnis.contracts.alerts import Alert, Severity
 from lemnis.contracts.incidents import AlertGroup, Incident, TimelineItem
 from lemnis.contracts.journal import Entry
@@ -12,9 +13,9 @@ from lemnis.incidents import entries as kinds
 _ENTITIES = 50
 _KINDS = {
     kinds.OPENED: "opened", kinds.JOINED: "joined", kinds.MERGED: "merged", kinds.STATUS: "status",
-    kinds.NOTE: "note", kinds.OWNER: "owner", kinds.EVIDENCE: "evidence", "incident.contained": "contained",
-    "playbook.planned": "plan", "playbook.approved": "approval", "playbook.started": "run",
-    "playbook.finished": "run", "action.intent": "intent", "action.result": "action",
+    kinds.NOTE: "note", kinds.OWNER: "owner", kinds.EVIDENCE: "evidence", shared.CONTAINED: "contained",
+    shared.PLANNED: "plan", shared.APPROVED: "approval", shared.STARTED: "run",
+    shared.FINISHED: "run", shared.INTENT: "intent", shared.RESULT: "action",
 }  # fmt: skip
 
 

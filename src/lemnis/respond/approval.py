@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lemnis.contracts import kinds
 from lemnis.contracts.clock import Clock, to_iso
 from lemnis.contracts.errors import RefusedError, UsageError
 from lemnis.contracts.ids import stable_id
 from lemnis.contracts.journal import Entry, Journal, NewEntry
-from lemnis.respond import records
-from lemnis.respond.records import APPROVED, STARTED, Planned
+from lemnis.respond.records import Planned
 
 _MINUTE = 60_000
 
@@ -41,10 +41,10 @@ def approve(journal: Journal, clock: Clock, planned: Planned, *, actor: str, rea
     digest = planned.plan.digest
     number = len(approvals(journal, planned)) + 1
     expires = clock.now() + planned.expires_min * _MINUTE
-    key = f"{APPROVED}:{digest}:{number}"
+    key = f"{kinds.APPROVED}:{digest}:{number}"
     entry, new = journal.append(
         NewEntry(
-            APPROVED, planned.plan.incident_id, key,
+            kinds.APPROVED, planned.plan.incident_id, key,
             {"digest": digest, "expires": expires, "undoes": planned.undoes}, actor, reason,
         )
     )  # fmt: skip
@@ -55,7 +55,7 @@ def approve(journal: Journal, clock: Clock, planned: Planned, *, actor: str, rea
 
 def approvals(journal: Journal, planned: Planned) -> list[Approval]:
     """Return a plan's approvals, oldest first."""
-    entries = journal.entries(kind=APPROVED, subject=planned.plan.incident_id)
+    entries = journal.entries(kind=kinds.APPROVED, subject=planned.plan.incident_id)
     return [_read(one) for one in entries if one.payload["digest"] == planned.plan.digest]
 
 
@@ -92,16 +92,18 @@ def started_entry(planned: Planned, run: str, approval: Approval | None, *, acto
         "approval": approval.key if approval else "", "content": plan.content_digest,
     }  # fmt: skip
     what = f"undo of {planned.undoes}" if planned.undoes else plan.playbook
-    return NewEntry(STARTED, plan.incident_id, f"{STARTED}:{run}", payload, actor, f"run of {what} begins")
+    return NewEntry(
+        kinds.STARTED, plan.incident_id, f"{kinds.STARTED}:{run}", payload, actor, f"run of {what} begins"
+    )
 
 
 def finished_entry(planned: Planned, run: str, *, outcome: str, actor: str, left: list[str]) -> NewEntry:
     """Write down how a run ended; ``left`` are the steps that were not reached."""
     payload = {"run": run, "plan": planned.plan.digest, "outcome": outcome, "not_reached": left}
-    key = f"{records.FINISHED}:{run}"
+    key = f"{kinds.FINISHED}:{run}"
     what = f"undo of {planned.undoes}" if planned.undoes else planned.plan.playbook
     return NewEntry(
-        records.FINISHED, planned.plan.incident_id, key, payload, actor, f"run of {what} ended: {outcome}"
+        kinds.FINISHED, planned.plan.incident_id, key, payload, actor, f"run of {what} ended: {outcome}"
     )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lemnis.content.schemas.action import Action, Do
+from lemnis.contracts import kinds
 from lemnis.contracts.clock import Clock, to_iso
 from lemnis.contracts.errors import InputError, RefusedError, ServiceError
 from lemnis.contracts.ids import Json, stable_id
@@ -83,7 +84,7 @@ class Ledger:
     def carry_out(self, context: Context, one: PlannedAction) -> Outcome:
         """Carry out one action of a run, or return what became of it before."""
         key = records.effect_key(context.run, one)
-        known = self._journal.get(f"{records.RESULT}:{key}")
+        known = self._journal.get(f"{kinds.RESULT}:{key}")
         if known is not None:
             p: Mapping[str, Any] = known.payload
             return Outcome(p["outcome"], p["error"], p["ours"], p["reconciled"], p["attempts"], p["output"])
@@ -115,14 +116,12 @@ class Ledger:
             f" ({outcome.error})" if outcome.error else ""
         )
         incident = context.incident_id
-        entries = [
-            NewEntry(records.RESULT, incident, f"{records.RESULT}:{key}", payload, context.actor, reason)
-        ]
+        entries = [NewEntry(kinds.RESULT, incident, f"{kinds.RESULT}:{key}", payload, context.actor, reason)]
         effective = outcome.good and (outcome.ours or outcome.name == "done")
         if context.planned.mitigates and effective and one.effect is not EffectClass.READ:
             entries.append(
                 NewEntry(
-                    records.CONTAINED, incident, f"{records.CONTAINED}:{incident}:{context.run}",
+                    kinds.CONTAINED, incident, f"{kinds.CONTAINED}:{incident}:{context.run}",
                     {"run": context.run, "key": key, "target": one.target}, context.actor,
                     f"contained: {one.action} took effect on {one.target}",
                 )
@@ -145,7 +144,7 @@ class _Effect:
 
     def settle(self) -> Outcome:
         """Bring the effect about, once."""
-        intent = self._journal.get(f"{records.INTENT}:{self._key}")
+        intent = self._journal.get(f"{kinds.INTENT}:{self._key}")
         state = self._probe()
         if intent is not None:
             self._before = str(intent.payload["before"])
@@ -178,7 +177,7 @@ class _Effect:
         reason = f"about to {self._one.action} {self._one.target}"
         self._journal.append(
             NewEntry(
-                records.INTENT, self._context.incident_id, f"{records.INTENT}:{self._key}", payload,
+                kinds.INTENT, self._context.incident_id, f"{kinds.INTENT}:{self._key}", payload,
                 self._context.actor, reason,
             )
         )  # fmt: skip
@@ -295,7 +294,7 @@ def used(journal: Journal, action: str, since: int) -> set[str]:
     """Return the targets that an action was begun on since an instant, in all runs."""
     return {
         str(entry.payload["target"])
-        for entry in journal.entries(kind=records.INTENT)
+        for entry in journal.entries(kind=kinds.INTENT)
         if entry.at >= since and entry.payload["action"] == action
     }
 

@@ -11,19 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lemnis.content.schemas.action import Action
+from lemnis.contracts import kinds
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.ids import Json, canonical, digest
 from lemnis.contracts.journal import Entry, Journal, NewEntry
 from lemnis.contracts.response import EffectClass, Plan, PlannedAction
 
-PLANNED = "playbook.planned"
-APPROVED = "playbook.approved"
-STARTED = "playbook.started"
-FINISHED = "playbook.finished"
-INTENT = "action.intent"
-RESULT = "action.result"
-CONTAINED = "incident.contained"
-EVIDENCE = "evidence"
 COLLECT = "lemnis.collect_evidence"
 CONNECTION = "@connection"
 """The argument that names the connection and its address."""
@@ -86,7 +79,7 @@ class Run:
 
 def planned_key(plan_digest: str) -> str:
     """Return the key of a plan's entry."""
-    return f"{PLANNED}:{plan_digest}"
+    return f"{kinds.PLANNED}:{plan_digest}"
 
 
 def planned_entry(planned: Planned, *, actor: str) -> NewEntry:
@@ -111,7 +104,7 @@ def planned_entry(planned: Planned, *, actor: str) -> NewEntry:
     count = len(plan.actions)
     what = f"undo {planned.undoes}" if planned.undoes else plan.playbook
     reason = f"planned {what}: {count} action{'' if count == 1 else 's'}"
-    return NewEntry(PLANNED, plan.incident_id, planned_key(plan.digest), payload, actor, reason)
+    return NewEntry(kinds.PLANNED, plan.incident_id, planned_key(plan.digest), payload, actor, reason)
 
 
 def read_planned(entry: Entry) -> Planned:
@@ -146,7 +139,7 @@ def find_plan(journal: Journal, wanted: str) -> tuple[Planned, Entry]:
         start = wanted if wanted.startswith("sha256:") else f"sha256:{wanted}"
         short = len(start) < len("sha256:") + 8
         found = [] if short else [
-            one for one in journal.entries(kind=PLANNED) if str(one.payload["digest"]).startswith(start)
+            one for one in journal.entries(kind=kinds.PLANNED) if str(one.payload["digest"]).startswith(start)
         ]  # fmt: skip
         if len(found) != 1:
             what = "is the beginning of several plans" if found else "is no plan"
@@ -175,13 +168,13 @@ def effect_key(run: str, one: PlannedAction) -> str:
 
 def runs(journal: Journal, incident: str | None = None) -> Iterator[Run]:
     """Yield the runs, oldest first, of one incident or all."""
-    for entry in journal.entries(kind=STARTED, subject=incident):
+    for entry in journal.entries(kind=kinds.STARTED, subject=incident):
         yield _run(journal, entry)
 
 
 def find_run(journal: Journal, wanted: str) -> Run:
     """Return a run by its id; raises NotFoundError."""
-    entry = journal.get(f"{STARTED}:{wanted}")
+    entry = journal.get(f"{kinds.STARTED}:{wanted}")
     if entry is None:
         raise NotFoundError(f"no run {wanted!r}", fix="`lemnis playbook runs` lists them")
     return _run(journal, entry)
@@ -189,18 +182,18 @@ def find_run(journal: Journal, wanted: str) -> Run:
 
 def _run(journal: Journal, entry: Entry) -> Run:
     p: Mapping[str, Any] = entry.payload
-    end = journal.get(f"{FINISHED}:{p['run']}")
+    end = journal.get(f"{kinds.FINISHED}:{p['run']}")
     told: dict[str, list[Mapping[str, Any]]] = {
         kind: [
             one.payload
             for one in journal.entries(kind=kind, subject=entry.subject, after=entry.seq)
             if one.payload["run"] == p["run"]
         ]
-        for kind in (INTENT, RESULT)
+        for kind in (kinds.INTENT, kinds.RESULT)
     }
     return Run(
         id=p["run"], incident_id=entry.subject, plan=p["plan"], playbook=p["playbook"], undoes=p["undoes"],
         started=entry.at, actor=entry.actor, finished=end.at if end else None,
         outcome=str(end.payload["outcome"]) if end else "unfinished",
-        results=tuple(told[RESULT]), begun=frozenset(str(one["key"]) for one in told[INTENT]),
+        results=tuple(told[kinds.RESULT]), begun=frozenset(str(one["key"]) for one in told[kinds.INTENT]),
     )  # fmt: skip

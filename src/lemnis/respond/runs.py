@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lemnis.contracts import kinds
 from lemnis.contracts.clock import Clock
 from lemnis.contracts.errors import RefusedError
 from lemnis.contracts.journal import Journal
@@ -42,7 +43,7 @@ def execute(services: Services, planned: Planned, *, actor: str, again: Callable
     journal = services.journal
     granted = approval.allowed(journal, planned)
     run = approval.run_id(planned, granted)
-    if journal.get(f"{records.STARTED}:{run}") is None:
+    if journal.get(f"{kinds.STARTED}:{run}") is None:
         approval.in_time(services.clock, planned, granted)
         changed = planning.differences(planned, again())
         if changed:
@@ -50,7 +51,7 @@ def execute(services: Services, planned: Planned, *, actor: str, again: Callable
                 f"since the plan was made: {'; '.join(changed)}", fix="plan again and have it approved"
             )
         journal.append(approval.started_entry(planned, run, granted, actor=actor))
-    elif journal.get(f"{records.FINISHED}:{run}") is not None:
+    elif journal.get(f"{kinds.FINISHED}:{run}") is not None:
         return _still(journal, records.find_run(journal, run))
     _finish(services, planned, run, actor=actor)
     return records.find_run(journal, run)
