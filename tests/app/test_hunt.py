@@ -208,6 +208,16 @@ def test_rules_for_other_logs_are_told_apart(logs, rules, capsys):
     assert "none of the rules is for logs of this kind" in said
 
 
+def test_the_tests_beside_a_rule_are_no_rule_but_others_of_that_name_are(logs, rules, capsys):
+    (rules / "tests.yml").write_text("- {name: fires, source: windows, given: samples/a.log, fires: true}\n")
+    code, _, said = hunt(capsys, logs, "--rules", rules)
+    assert code == 2
+    assert "tests.yml" in said
+    (rules / "encoded.yml").rename(rules / "rule.yml")
+    code, found, said = hunt(capsys, logs, "--rules", rules)
+    assert (code, len(found), said) == (1, 1, "")
+
+
 def test_two_rules_of_one_id_are_two_rows(logs, rules, capsys):
     (rules / "twin.yml").write_text(RULE.replace("title: ", "title: Twin of "))
     run(["hunt", str(logs), "--rules", str(rules)])

@@ -32,6 +32,7 @@ from lemnis.store import durable
 FORMAT = "2"
 MAX_FILE = 2_000_000
 _SUFFIXES = {".yml", ".yaml"}
+_RULE, _TESTS = "rule.yml", "tests.yml"  # a detection's folder holds both
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +75,26 @@ class _Loader(yaml.CSafeLoader):
 
 
 def rule_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the rule files in files and folders, sorted; links are left alone."""
+    """Return the rule files in files and folders, sorted; links and tests of detections are left alone."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
             found += (
                 file
                 for file in path.rglob("*")
-                if file.suffix in _SUFFIXES and file.is_file() and not file.is_symlink()
+                if file.suffix in _SUFFIXES
+                and file.is_file()
+                and not file.is_symlink()
+                and not _is_tests(file)
             )
         else:
             found.append(path)
     return sorted(dict.fromkeys(found))
+
+
+def _is_tests(file: Path) -> bool:
+    """Say whether a file holds the tests of the detection that it lies beside."""
+    return file.name == _TESTS and (file.parent / _RULE).is_file()
 
 
 def load_rules(paths: Iterable[Path], *, cache: Path | None = None) -> RuleSet:
