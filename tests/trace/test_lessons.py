@@ -66,6 +66,6 @@ def test_a_lesson_needs_a_cause(world, tmp_path):
 def test_what_is_not_proven_is_not_merged(attacked):
     found = lessons.propose(attacked.workspace, the_incident(attacked))
     with pytest.raises(RefusedError, match="not proven as it stands"):
-        lessons.merge(attacked.workspace, found.written.id)
+        lessons.merge(attacked.workspace, found.written.id, actor="lee")
     with pytest.raises(NotFoundError, match=r"no lesson '2000-abc123'"):
         lessons.show(attacked.workspace, "2000-abc123")
