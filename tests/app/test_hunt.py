@@ -235,3 +235,12 @@ def test_first_and_last_are_by_time_also_where_days_come_first(tmp_path, capsys)
     assert run(["hunt", str(log)]) == 1
     shown = capsys.readouterr().out
     assert shown.index("31/Jan/2026") < shown.index("02/Feb/2026")
+
+
+def test_where_no_rule_can_be_used_nothing_was_looked_for(logs, tmp_path, capsys):
+    rule = tmp_path / "rule.yml"
+    rule.write_text(RULE.replace("CommandLine|contains: ' -enc '", "User|expand: '%admins%'"))
+    assert run(["hunt", str(logs), "--rules", str(rule), "--json"]) == 2
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert "admins" in said
+    assert "nothing was looked for" in said

@@ -33,6 +33,8 @@ def look(body, stages=("build",), head=HEAD):
 )
 def test_what_is_meant_well_passes(body):
     look(body)
+    with pytest.raises(ContentError):  # and what passed is looked at: the same with one unknown name does not
+        look(body + "\ndeny contains never_declared")
 
 
 def test_what_lessons_write_passes():

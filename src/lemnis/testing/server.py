@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -49,7 +50,7 @@ class Logged:
         return f"{self.request.method} {self.request.path} {self.status}"
 
 
-class Simulator:
+class Simulator(ABC):
     """Base of simulators: give ``answer``. A context manager; ``url`` is where it listens.
 
     ``delay`` seconds pass between doing what was asked and answering, so that a caller can be killed there.
@@ -92,9 +93,9 @@ class Simulator:
         self._server.server_close()
         self._thread.join()
 
+    @abstractmethod
     def answer(self, asked: Asked) -> Reply:
         """Do what is asked and say what is answered; called with the lock held."""
-        raise NotImplementedError
 
     def changed(self, what: str) -> None:
         """Say that this request changed something."""

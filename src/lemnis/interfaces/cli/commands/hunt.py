@@ -44,7 +44,8 @@ def hunt(
 
     With --json one object a match: `rule_id`, `rule_title`, `level`, `time`, `file`, `record`, `event`. Exit
     code 0: nothing found, 1: something found, 2: some input or rule was bad (the rest was looked at). A rule
-    that is right but cannot be evaluated here (a placeholder without a value) is warned of.
+    that is right but cannot be evaluated here (a placeholder without a value) is warned of; where no other
+    rule is left, nothing was looked for, and the exit code is 2.
 
     Example: lemnis hunt C/Windows/System32/winevt/Logs --rules sigma/rules/windows
     """
@@ -71,6 +72,9 @@ def hunt(
     if account.skipped:
         names = ", ".join(sorted({Path(file).name for file in account.skipped})[:_NAMED])
         warn(f"{len(account.skipped):,} files that no source recognises as logs were left out: {names} …")
+    if not loaded.rules:  # nothing was looked for, which must not read as nothing found
+        warn("no rule could be used, so nothing was looked for")
+        raise typer.Exit(2)
     if account.bad or broken:
         files = {problem.at.file if problem.at else "" for problem in broken}
         warn(f"{account.bad:,} records or files and {len(files):,} files of rules could not be used")
