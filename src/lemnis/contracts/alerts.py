@@ -67,6 +67,10 @@ class Alert:
 
     ``id`` is deterministic: rule id and event uids. ``time`` is the event's time; ``event`` is the event
     that fired as the lake holds it, for people; ``content_digest`` names the content that decided.
+
+    One alert may stand for several events: ``count`` says for how many occurrences, ``first`` and ``last``
+    when they began and ended (0: at ``time``). A late event amends it: the same id, the next ``revision``;
+    ``withdrawn`` says that what it told no longer holds.
     """
 
     id: str
@@ -80,6 +84,21 @@ class Alert:
     content_digest: str
     tags: tuple[str, ...] = ()
     event: Mapping[str, Json] = field(default_factory=dict)
+    revision: int = 0
+    withdrawn: bool = False
+    count: int = 1
+    first: int = 0
+    last: int = 0
+
+    @property
+    def began(self) -> int:
+        """The time of the first event that it stands for."""
+        return self.first or self.time
+
+    @property
+    def ended(self) -> int:
+        """The time of the last event that it stands for."""
+        return self.last or self.time
 
 
 class IncidentStatus(IntEnum):
