@@ -28,12 +28,9 @@ class _Range(NamedTuple):
         """Say whether no number is in it."""
         return self.low[0] > self.high[0] or (self.low[0] == self.high[0] and (self.low[1] or self.high[1]))
 
-    def __contains__(self, number: object) -> bool:
+    def holds(self, number: float) -> bool:
         """Say whether a number is in it."""
-        return (
-            isinstance(number, int | float)
-            and not _common(self, _Range((number, False), (number, False))).empty
-        )
+        return not _common(self, _Range((number, False), (number, False))).empty
 
 
 _PARTS = {
@@ -91,7 +88,7 @@ def _value_implies(one: Atom, two: Atom) -> bool:
     ranges = _ranges(one, two)
     if ranges is None or _sign(one) == "!=":
         return False
-    return _bound(two) not in ranges[0] if _sign(two) == "!=" else _within(*ranges)
+    return not ranges[0].holds(_bound(two)) if _sign(two) == "!=" else _within(*ranges)
 
 
 def exact(atom: Atom) -> str | None:
@@ -123,7 +120,7 @@ def _apart(one: Atom, two: Atom) -> bool:
 def _asked(atom: Atom, value: str, *, cased: bool) -> bool | None:
     """Ask an atom about a text; None if that is not known, as the case of its letters is not."""
     if atom.kind == "number":
-        return number_of(value) == atom.value
+        return bool(number_of(value) == atom.value)
     if atom.kind == "compare":
         return compared(*atom.value)(value)
     if atom.kind == "cidr":

@@ -56,7 +56,7 @@ def canonical(expression: Expression, atoms: Sequence[Atom], *, wanted: bool = T
     if expression[0] == "!":
         return canonical(expression[1], atoms, wanted=not wanted)
     sign = expression[0] if wanted else {"&": "|", "|": "&"}[expression[0]]
-    parts = set()
+    parts: set[Any] = set()
     for part in expression[1:]:
         made = canonical(part, atoms, wanted=wanted)
         parts |= made[1] if made[0] == sign else {made}
