@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from lemnis.app import rules
+from lemnis.app import rules, rules_test
 from lemnis.content.library import Library, builtin_root
 from lemnis.interfaces.cli import run
 
@@ -14,7 +14,7 @@ LIBRARY = Library.open()
 
 @pytest.mark.parametrize("name", LIBRARY.items("detections"))
 def test_a_detection_passes_its_tests(name):
-    (tested,) = rules.test_rules(LIBRARY, [name])
+    (tested,) = rules_test.test_rules(LIBRARY, [name])
     assert tested.passed, tested
     assert {case.fires for case in tested.results} == {True, False}
 

@@ -11,7 +11,7 @@ from lemnis.app import attack as attacks
 from lemnis.app import lessons, pipeline, sampling, settings, shelf
 from lemnis.app.lessons import PROVED, History
 from lemnis.app.replay import replay
-from lemnis.app.rules import cases as read_cases
+from lemnis.app.rules_test import cases as read_cases
 from lemnis.app.shelf import Written
 from lemnis.app.trace import trace
 from lemnis.content import yaml
@@ -203,9 +203,10 @@ def _unscrubbed(detection: Item | None, given: Sequence[Given]) -> list[str]:
         return found
     for one in given:
         sample = detection.folder / one.given
-        records = sample.read_text("utf-8", errors="replace").splitlines() if sample.is_file() else []
+        text = sample.read_text("utf-8", errors="replace") if sample.is_file() else one.inline
+        records = text.splitlines()
         if scrub(records) != records:
-            found.append(one.given)
+            found.append(one.given or one.name)
     return found
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lemnis.content import yaml
+from lemnis.app.rules_test import TESTS, cases
 from lemnis.content.library import Item, Library
-from lemnis.content.schemas.detection_tests import Case, Tests
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.detection import Frame, Offers
 from lemnis.contracts.errors import ContentError, LemnisError, Location, NotFoundError, RecordError
 from lemnis.contracts.events import RawBatch
-from lemnis.detect import Matcher, Rule, RuleSet, load_rules
+from lemnis.detect import Rule, RuleSet, load_rules
 from lemnis.detect.explain import Step, explain
-from lemnis.ingest.frames import event_frames, raw_frames
-from lemnis.ingest.mapping import Mapper
+from lemnis.ingest.frames import raw_frames
 from lemnis.ingest.reading import AUTO, open_path
 from lemnis.ingest.sources import Sources
-
-TESTS = "tests.yml"
-SAMPLE_TIME = 1_767_225_600_000  # 2026-01-01: what a sample's time without a year is taken to be before
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +27,6 @@ class Listed:
     item: Item
     rule: Rule | None
     cases: int
-
-
-@dataclass(frozen=True, slots=True)
-class CaseResult:
-    """How a case went: the matches on raw records and on the OCSF events made of them."""
-
-    case: str
-    fires: bool
-    raw: int
-    ocsf: int
-    trouble: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Say whether it went as it should, on both paths alike."""
-        return not self.trouble and self.raw == self.ocsf and (self.raw > 0) == self.fires
-
-
-@dataclass(frozen=True, slots=True)
-class Tested:
-    """A detection's test: its cases, or why they could not be run."""
-
-    name: str
-    results: tuple[CaseResult, ...]
-    trouble: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Say whether there is a case that must fire, and every case passed."""
-        return not self.trouble and any(r.fires for r in self.results) and all(r.passed for r in self.results)
 
 
 def listed(library: Library) -> list[Listed]:
@@ -107,56 +72,6 @@ def offers_of(source: LoadedSource) -> Offers:
     )
 
 
-def cases(item: Item) -> tuple[Case, ...]:
-    """Read a detection's ``tests.yml``; raises ContentError where it is wrong, or where there is none."""
-    path = item.folder / TESTS
-    if not path.is_file():
-        raise ContentError(
-            f"the detection has no {TESTS}", at=Location(str(item.folder)), fix="add samples that fire"
-        )
-    return yaml.load(path, Tests).root
-
-
-def test_rules(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:  # noqa: PT028 - no pytest
-    """Run the tests of detections, all unless named; raises NotFoundError for a name there is not."""
-    sources = Sources.load(library)
-    for name in names or library.items("detections"):
-        yield test_rule(library.get("detections", name), sources)
-
-
-def test_rule(item: Item, sources: Sources) -> Tested:
-    """Run one detection's tests on raw records and on the events made of them."""
-    try:
-        loaded = load_rules([item.manifest])
-        for problem in loaded.problems:
-            raise problem
-        matcher = Matcher(loaded.rules, loaded.atoms)
-        results = tuple(run_case(matcher, item.folder, case, sources) for case in cases(item))
-    except LemnisError as error:
-        return Tested(item.name, (), str(error))
-    return Tested(item.name, results)
-
-
-def run_case(matcher: Matcher, folder: Path, case: Case, sources: Sources) -> CaseResult:
-    """Run one case; records that cannot be read or mapped are its trouble."""
-    raw = ocsf = 0
-    try:
-        source = sources.get(case.source)
-        mapper = Mapper(source)
-        for read in open_path(folder / case.given, sources, source=case.source):
-            if not isinstance(read, RawBatch):
-                raise RecordError(read.reason, at=read.at)
-            raw += _matches(matcher, raw_frames(read, source))
-            mapped = mapper.map(read, origin_key=case.given, now=SAMPLE_TIME)
-            for reject in mapped.rejects:
-                raise RecordError(reject.reason, at=reject.at)
-            for batch in mapped.batches:
-                ocsf += _matches(matcher, event_frames(batch, source))
-    except LemnisError as error:
-        return CaseResult(case.name, case.fires, raw, ocsf, str(error))
-    return CaseResult(case.name, case.fires, raw, ocsf)
-
-
 def explained(
     library: Library, rule: str, file: Path, record: int, *, source: str = AUTO
 ) -> tuple[Rule, Step]:
@@ -197,10 +112,6 @@ def row_values(frame: Frame, place: int) -> Mapping[str | None, Any]:
     found: dict[str | None, Any] = {name: column[place].as_py() for name, column in frame.columns.items()}
     found[None] = frame.records[place].as_py()
     return found
-
-
-def _matches(matcher: Matcher, frames: Iterator[Frame]) -> int:
-    return sum(len(match.rows) for frame in frames for match in matcher.match(frame))
 
 
 def _count(item: Item) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lemnis.app.rules import CaseResult, run_case
+from lemnis.app.rules_test import CaseResult, run_case
 from lemnis.content import yaml
 from lemnis.content.library import Item
 from lemnis.content.schemas.detection_tests import Case
@@ -33,13 +33,15 @@ def run(
     found: list[CaseResult] = [run_case(matcher, folder, case, sources) for case in mine]
     every = all if fires else any
     return SampleRun(
-        sum(_records(folder / case.given) for case in mine),
+        sum(_records(folder, case) for case in mine),
         raw=bool(found) and every(one.raw > 0 for one in found),
         ocsf=bool(found) and every(one.ocsf > 0 for one in found),
         trouble="; ".join(one.trouble for one in found if one.trouble),
     )
 
 
-def _records(sample: Path) -> int:
+def _records(folder: Path, case: Case) -> int:
     """Return how many lines a sample has that are not blank."""
-    return sum(1 for line in sample.read_bytes().splitlines() if line.strip()) if sample.is_file() else 0
+    sample = folder / case.given
+    data = sample.read_bytes() if sample.is_file() else case.inline.encode()
+    return sum(1 for line in data.splitlines() if line.strip())

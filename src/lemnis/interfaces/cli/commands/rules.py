@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -15,8 +16,11 @@ from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, report, show_table
 
 if TYPE_CHECKING:
-    from lemnis.app.rules import CaseResult
+    from lemnis.app.rules_mutation import Mutated
+    from lemnis.app.rules_test import CaseResult, Tested
     from lemnis.detect.explain import Step
+
+MINIMUM = 0.9
 
 
 def register(app: typer.Typer) -> None:
@@ -78,6 +82,10 @@ def lint(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
 
 def run_tests(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME…]", help="Which; else all.")] = None,
+    mutate: Annotated[bool, typer.Option(help="Change the logic and see whether the tests notice.")] = False,
+    minimum: Annotated[
+        float, typer.Option(min=0, max=1, help="The mutation score that is good enough.")
+    ] = MINIMUM,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -85,17 +93,24 @@ def run_tests(
 
     A detection passes if it fires where it must, is silent where it must be, alike on both paths.
 
-    Example: lemnis rules test web_scanner_user_agent
+    With --mutate each part of the rule's logic is deleted, negated or widened in turn, and some case has to
+    notice. The mutation score is the share of these changes that were noticed; those that were not are named.
+
+    Example: lemnis rules test web_scanner_user_agent --mutate
     """
     from lemnis import app
-    from lemnis.app import rules
+    from lemnis.app.rules_mutation import mutate_rules
+    from lemnis.app.rules_test import test_rules
 
+    library = app.library(app.around(workspace))
+    if mutate:
+        _mutated(mutate_rules(library, names or ()), minimum, json=json)
+        return
     results = []
-    for tested in rules.test_rules(app.library(app.around(workspace)), names or ()):
+    for tested in test_rules(library, names or ()):
         results.append(tested)
         if json:
-            cases = [{**asdict(case), "passed": case.passed} for case in tested.results]
-            emit({"name": tested.name, "passed": tested.passed, "cases": cases, "trouble": tested.trouble})
+            emit(_tested(tested))
     if not json:
         rows = [_row(tested.name, case) for tested in results for case in tested.results]
         rows += [("✗", t.name, "", "", "", "", t.trouble) for t in results if t.trouble]
@@ -104,8 +119,45 @@ def run_tests(
         raise typer.Exit(1)
 
 
+def _tested(tested: Tested) -> dict[str, Any]:
+    cases = [{**asdict(case), "passed": case.passed} for case in tested.results]
+    return {"name": tested.name, "passed": tested.passed, "cases": cases, "trouble": tested.trouble}
+
+
+def _mutated(results: Iterable[Mutated], minimum: float, *, json: bool) -> None:
+    """Show mutation scores and the mutants that survived; exit 1 if a score is below the minimum."""
+    done = []
+    for one in results:
+        done.append(one)
+        if json:
+            emit(
+                {
+                    **_tested(one.tested), "mutants": one.made, "killed": one.killed,
+                    "score": round(one.score, 4), "survivors": one.survivors,
+                }
+            )  # fmt: skip
+    good = {one.tested.name for one in done if one.tested.passed and one.score >= minimum}
+    if not json:
+        rows = (
+            (
+                "✓" if one.tested.name in good else "✗", one.tested.name, f"{one.killed}/{one.made}",
+                f"{one.score:.0%}", one.tested.trouble or ("" if one.tested.passed else "its tests fail"),
+            )
+            for one in done
+        )  # fmt: skip
+        show_table("mutation scores", ("", "detection", "killed", "score", "trouble"), rows)
+        for one in done:
+            for survivor in one.survivors:
+                console.print(
+                    f"{escape(one.tested.name)}: {escape(survivor)}", highlight=False, soft_wrap=True
+                )
+    if len(good) < len(done):
+        raise typer.Exit(1)
+
+
 def _row(name: str, case: CaseResult) -> tuple[str, ...]:
-    mark, must = "✓" if case.passed else "✗", "fire" if case.fires else "be silent"
+    must = "be silent" if not case.fires else "fire" if case.wanted is None else f"fire {case.wanted} times"
+    mark = "✓" if case.passed else "✗"
     return mark, name, case.case, must, str(case.raw), str(case.ocsf), case.trouble
 
 

@@ -1,0 +1,97 @@
+"""The mutation score of a detection's tests: how many changes of its logic some case notices.
+
+The samples are read once. The rule and all of its mutants are matched together, so they share their atoms and
+each distinct value is looked at once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from sigma.exceptions import SigmaError
+
+from lemnis.app.rules_conditions import Logic, read
+from lemnis.app.rules_mutants import Mutant, canonical, compiled, mutants
+from lemnis.app.rules_test import Sample, Tested, as_wanted, cases, read_sample, test_rule
+from lemnis.content import yaml
+from lemnis.content.library import Item, Library
+from lemnis.contracts.errors import ContentError, LemnisError, Location
+from lemnis.detect import Matcher, Rule, load_rules
+from lemnis.detect.atoms import Atom
+from lemnis.ingest.sources import Sources
+
+MINIMUM = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Mutated:
+    """A detection's test and its mutants: how many were made, and those that no case noticed."""
+
+    tested: Tested
+    made: int = 0
+    survivors: tuple[str, ...] = ()
+
+    @property
+    def killed(self) -> int:
+        """How many mutants some case noticed."""
+        return self.made - len(self.survivors)
+
+    @property
+    def score(self) -> float:
+        """The share of the mutants that some case noticed; 0 where the tests fail as they are."""
+        if not self.tested.passed:
+            return 0.0
+        return self.killed / self.made if self.made else 1.0
+
+
+def mutate_rules(library: Library, names: Sequence[str] = ()) -> Iterator[Mutated]:
+    """Test detections and their mutants, all unless named; raises NotFoundError for a name there is not."""
+    sources = Sources.load(library)
+    for name in names or library.items("detections"):
+        yield mutate_rule(library.get("detections", name), sources)
+
+
+def mutate_rule(item: Item, sources: Sources) -> Mutated:
+    """Test one detection, and if it passes, its mutants on the raw records of the same cases."""
+    tested = test_rule(item, sources)
+    if not tested.passed:
+        return Mutated(tested)
+    try:
+        loaded = load_rules([item.manifest])
+        numbers = {atom: number for number, atom in enumerate(loaded.atoms)}
+        (rule,) = loaded.rules
+        made = list(mutants(_logic(item, rule, numbers), numbers))
+        samples = [read_sample(item.folder, case, sources) for case in cases(item)]
+    except LemnisError as error:
+        return Mutated(replace(tested, trouble=str(error)))
+    return Mutated(tested, len(made), tuple(str(one) for one in _survivors(rule, made, numbers, samples)))
+
+
+def _logic(item: Item, rule: Rule, numbers: dict[Atom, int]) -> Logic:
+    """Read the rule's logic; raises ContentError where it is not read as it was compiled."""
+    at = Location(str(item.manifest))
+    document = yaml.parse(yaml.read_text(item.manifest), str(item.manifest))
+    try:
+        logic = read(document["detection"])
+        if canonical(compiled(logic, numbers)) == canonical(rule.expression):
+            return logic
+    except (ContentError, SigmaError) as error:
+        raise ContentError(f"no mutants can be made of it: {error}", at=at) from error
+    raise ContentError("no mutants can be made of it: its condition is read in two ways", at=at)
+
+
+def _survivors(
+    rule: Rule, made: Sequence[Mutant], numbers: dict[Atom, int], samples: Sequence[Sample]
+) -> Iterator[Mutant]:
+    """Yield the mutants for which every case goes as it should."""
+    matcher = Matcher([replace(rule, expression=one.expression) for one in made], tuple(numbers))
+    alive = set(range(len(made)))
+    for sample in samples:
+        counts = Counter[int]()
+        for frame in sample.raw():
+            for match in matcher.match(frame):
+                counts[match.rule] += len(match.rows)
+        alive = {one for one in alive if as_wanted(counts[one], sample.case.fires, sample.wanted)}
+    yield from (made[one] for one in sorted(alive))

@@ -1,0 +1,193 @@
+"""Detections are tested on their samples: as raw records, and as the OCSF events that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from lemnis.content import yaml
+from lemnis.content.library import Item, Library
+from lemnis.content.schemas.detection_tests import Case, Tests
+from lemnis.content.schemas.source import LoadedSource
+from lemnis.contracts.detection import Frame
+from lemnis.contracts.errors import ContentError, LemnisError, Location, RecordError
+from lemnis.contracts.events import RawBatch
+from lemnis.detect import Matcher, load_rules
+from lemnis.ingest.frames import event_frames, raw_frames
+from lemnis.ingest.mapping import Mapper
+from lemnis.ingest.reading import open_path, open_stream
+from lemnis.ingest.sources import Sources
+from lemnis.ingest.streams import BLOCK, Stream
+
+TESTS = "tests.yml"
+SAMPLE_TIME = 1_767_225_600_000  # 2026-01-01: what a sample's time without a year is taken to be before
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """How a case went: the matches on raw records and on the OCSF events made of them.
+
+    ``wanted`` is how many there have to be, where the case says so.
+    """
+
+    case: str
+    fires: bool
+    raw: int
+    ocsf: int
+    trouble: str = ""
+    wanted: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Say whether it went as it should, on both paths alike."""
+        return not self.trouble and self.raw == self.ocsf and as_wanted(self.raw, self.fires, self.wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A detection's test: its cases, or why they could not be run."""
+
+    name: str
+    results: tuple[CaseResult, ...]
+    trouble: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Say whether there is a case that must fire, and every case passed."""
+        return not self.trouble and any(r.fires for r in self.results) and all(r.passed for r in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A case whose records are read: what rules can be run on, as often as one likes."""
+
+    case: Case
+    batches: tuple[tuple[RawBatch, LoadedSource], ...]
+
+    @property
+    def wanted(self) -> int | None:
+        """How many records have to match, where the case says so."""
+        if self.case.matches == "all":
+            return sum(len(batch) for batch, _ in self.batches)
+        return self.case.matches
+
+    def raw(self) -> Iterator[Frame]:
+        """Yield frames of the raw records."""
+        for batch, source in self.batches:
+            yield from raw_frames(batch, source)
+
+    def events(self) -> Iterator[Frame]:
+        """Yield frames of the OCSF events made of them; raises RecordError for one that cannot be mapped."""
+        for batch, source in self.batches:
+            mapped = Mapper(source).map(batch, origin_key=self.case.given or self.case.name, now=SAMPLE_TIME)
+            for reject in mapped.rejects:
+                raise RecordError(reject.reason, at=reject.at)
+            for made in mapped.batches:
+                yield from event_frames(made, source)
+
+
+class _Inline(Stream):
+    """Records that lie in ``tests.yml``, read as a file of their own would be."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        """``name`` is what errors call it."""
+        super().__init__(Path(name))
+        self._data = data
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read only once: no."""
+        return False
+
+    @property
+    def plain(self) -> bool:
+        """Whether others can read it by its path: never."""
+        return False
+
+    def head(self, size: int = 65_536) -> bytes:
+        """Return the first bytes."""
+        return self._data[:size]
+
+    def blocks(self, *, size: int = BLOCK) -> Iterator[bytes]:
+        """Yield the bytes."""
+        yield from (self._data[first : first + size] for first in range(0, len(self._data), size))
+
+
+def as_wanted(matches: int, fires: bool, wanted: int | None) -> bool:  # noqa: FBT001 - as the case has it
+    """Say whether so many matches are what a case asks for."""
+    return (matches > 0) == fires and wanted in {None, matches}
+
+
+def cases(item: Item) -> tuple[Case, ...]:
+    """Read a detection's ``tests.yml``; raises ContentError where it is wrong, or where there is none."""
+    path = item.folder / TESTS
+    if not path.is_file():
+        raise ContentError(
+            f"the detection has no {TESTS}", at=Location(str(item.folder)), fix="add samples that fire"
+        )
+    return yaml.load(path, Tests).root
+
+
+def test_rules(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:  # noqa: PT028 - no pytest
+    """Run the tests of detections, all unless named; raises NotFoundError for a name there is not."""
+    sources = Sources.load(library)
+    for name in names or library.items("detections"):
+        yield test_rule(library.get("detections", name), sources)
+
+
+def test_rule(item: Item, sources: Sources) -> Tested:
+    """Run one detection's tests on raw records and on the events made of them."""
+    begun = perf_counter()
+    try:
+        loaded = load_rules([item.manifest])
+        for problem in loaded.problems:
+            raise problem
+        matcher = Matcher(loaded.rules, loaded.atoms)
+        results = tuple(run_case(matcher, item.folder, case, sources) for case in cases(item))
+    except LemnisError as error:
+        return Tested(item.name, (), str(error), perf_counter() - begun)
+    return Tested(item.name, results, "", perf_counter() - begun)
+
+
+def run_case(matcher: Matcher, folder: Path, case: Case, sources: Sources) -> CaseResult:
+    """Read and run one case; records that cannot be read or mapped are its trouble."""
+    try:
+        sample = read_sample(folder, case, sources)
+    except LemnisError as error:
+        return CaseResult(case.name, case.fires, 0, 0, str(error))
+    return run_sample(matcher, sample)
+
+
+def run_sample(matcher: Matcher, sample: Sample) -> CaseResult:
+    """Run a case whose records are read; a record that cannot be mapped is its trouble."""
+    case, wanted = sample.case, sample.wanted
+    raw = ocsf = 0
+    try:
+        raw = _matches(matcher, sample.raw())
+        ocsf = _matches(matcher, sample.events())
+    except LemnisError as error:
+        return CaseResult(case.name, case.fires, raw, ocsf, str(error), wanted)
+    return CaseResult(case.name, case.fires, raw, ocsf, wanted=wanted)
+
+
+def read_sample(folder: Path, case: Case, sources: Sources) -> Sample:
+    """Read a case's records; raises NotFoundError and RecordError where that is not possible."""
+    source = sources.get(case.source)
+    if case.given:
+        reads = open_path(folder / case.given, sources, source=case.source)
+    else:
+        name = f"{folder / TESTS} ({case.name})"
+        reads = open_stream(_Inline(name, case.inline.encode()), sources, source)
+    batches = []
+    for read in reads:
+        if not isinstance(read, RawBatch):
+            raise RecordError(read.reason, at=read.at)
+        batches.append((read, source))
+    return Sample(case, tuple(batches))
+
+
+def _matches(matcher: Matcher, frames: Iterable[Frame]) -> int:
+    return sum(len(match.rows) for frame in frames for match in matcher.match(frame))
