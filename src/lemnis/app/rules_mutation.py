@@ -32,6 +32,7 @@ class Mutated:
     tested: Tested
     made: int = 0
     survivors: tuple[str, ...] = ()
+    trouble: str = ""
 
     @property
     def killed(self) -> int:
@@ -40,10 +41,14 @@ class Mutated:
 
     @property
     def score(self) -> float:
-        """The share of the mutants that some case noticed; 0 where the tests fail as they are."""
-        if not self.tested.passed:
+        """The share of the mutants that some case noticed; 0 where the tests fail, or there can be none."""
+        if self.trouble or not self.tested.passed:
             return 0.0
         return self.killed / self.made if self.made else 1.0
+
+    def good(self, minimum: float) -> bool:
+        """Say whether the tests pass and notice enough."""
+        return self.tested.passed and not self.trouble and self.score >= minimum
 
 
 def mutate_rules(library: Library, names: Sequence[str] = ()) -> Iterator[Mutated]:
@@ -65,7 +70,7 @@ def mutate_rule(item: Item, sources: Sources) -> Mutated:
         made = list(mutants(_logic(item, rule, numbers), numbers))
         samples = [read_sample(item.folder, case, sources) for case in cases(item)]
     except LemnisError as error:
-        return Mutated(replace(tested, trouble=str(error)))
+        return Mutated(tested, trouble=str(error))
     return Mutated(tested, len(made), tuple(str(one) for one in _survivors(rule, made, numbers, samples)))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.markup import escape
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lemnis.detect.explain import Step
 
 MINIMUM = 0.9
+Result = TypeVar("Result")
 
 
 def register(app: typer.Typer) -> None:
@@ -86,6 +87,9 @@ def run_tests(
     minimum: Annotated[
         float, typer.Option(min=0, max=1, help="The mutation score that is good enough.")
     ] = MINIMUM,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write JUnit XML there, for build servers.")
+    ] = None,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -99,24 +103,37 @@ def run_tests(
     Example: lemnis rules test web_scanner_user_agent --mutate
     """
     from lemnis import app
+    from lemnis.app import rules_junit
     from lemnis.app.rules_mutation import mutate_rules
     from lemnis.app.rules_test import test_rules
 
     library = app.library(app.around(workspace))
     if mutate:
-        _mutated(mutate_rules(library, names or ()), minimum, json=json)
-        return
-    results = []
-    for tested in test_rules(library, names or ()):
-        results.append(tested)
-        if json:
-            emit(_tested(tested))
-    if not json:
-        rows = [_row(tested.name, case) for tested in results for case in tested.results]
-        rows += [("✗", t.name, "", "", "", "", t.trouble) for t in results if t.trouble]
-        show_table("tests", ("", "detection", "case", "must", "raw", "OCSF", "trouble"), rows)
-    if not all(tested.passed for tested in results):
+        mutated = _seen(mutate_rules(library, names or ()), _mutated if json else None)
+        good = [one.good(minimum) for one in mutated]
+        document = rules_junit.junit(mutated, minimum=minimum)
+        if not json:
+            _show_mutated(mutated, good)
+    else:
+        tested = _seen(test_rules(library, names or ()), _tested if json else None)
+        good = [one.passed for one in tested]
+        document = rules_junit.junit(tested)
+        if not json:
+            _show_tested(tested)
+    if junit is not None:
+        junit.write_bytes(document)
+    if not all(good):
         raise typer.Exit(1)
+
+
+def _seen(results: Iterable[Result], line: Callable[[Result], dict[str, Any]] | None) -> list[Result]:
+    """Gather results; with ``line``, print each as JSON as soon as it is there."""
+    found = []
+    for one in results:
+        found.append(one)
+        if line is not None:
+            emit(line(one))
+    return found
 
 
 def _tested(tested: Tested) -> dict[str, Any]:
@@ -124,35 +141,32 @@ def _tested(tested: Tested) -> dict[str, Any]:
     return {"name": tested.name, "passed": tested.passed, "cases": cases, "trouble": tested.trouble}
 
 
-def _mutated(results: Iterable[Mutated], minimum: float, *, json: bool) -> None:
-    """Show mutation scores and the mutants that survived; exit 1 if a score is below the minimum."""
-    done = []
+def _mutated(one: Mutated) -> dict[str, Any]:
+    return {
+        **_tested(one.tested), "mutants": one.made, "killed": one.killed, "score": round(one.score, 4),
+        "survivors": one.survivors, "trouble": one.tested.trouble or one.trouble,
+    }  # fmt: skip
+
+
+def _show_tested(results: Sequence[Tested]) -> None:
+    rows = [_row(tested.name, case) for tested in results for case in tested.results]
+    rows += [("✗", t.name, "", "", "", "", t.trouble) for t in results if t.trouble]
+    show_table("tests", ("", "detection", "case", "must", "raw", "OCSF", "trouble"), rows)
+
+
+def _show_mutated(results: Sequence[Mutated], good: Sequence[bool]) -> None:
+    rows = (
+        (
+            "✓" if fine else "✗", one.tested.name, f"{one.killed}/{one.made}", f"{one.score:.0%}",
+            one.tested.trouble or one.trouble or ("" if one.tested.passed else "its tests fail"),
+        )
+        for one, fine in zip(results, good, strict=True)
+    )  # fmt: skip
+    show_table("mutation scores", ("", "detection", "killed", "score", "trouble"), rows)
     for one in results:
-        done.append(one)
-        if json:
-            emit(
-                {
-                    **_tested(one.tested), "mutants": one.made, "killed": one.killed,
-                    "score": round(one.score, 4), "survivors": one.survivors,
-                }
-            )  # fmt: skip
-    good = {one.tested.name for one in done if one.tested.passed and one.score >= minimum}
-    if not json:
-        rows = (
-            (
-                "✓" if one.tested.name in good else "✗", one.tested.name, f"{one.killed}/{one.made}",
-                f"{one.score:.0%}", one.tested.trouble or ("" if one.tested.passed else "its tests fail"),
-            )
-            for one in done
-        )  # fmt: skip
-        show_table("mutation scores", ("", "detection", "killed", "score", "trouble"), rows)
-        for one in done:
-            for survivor in one.survivors:
-                console.print(
-                    f"{escape(one.tested.name)}: {escape(survivor)}", highlight=False, soft_wrap=True
-                )
-    if len(good) < len(done):
-        raise typer.Exit(1)
+        for survivor in one.survivors:
+            line = f"{one.tested.name}: {survivor}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _row(name: str, case: CaseResult) -> tuple[str, ...]:
