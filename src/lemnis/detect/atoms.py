@@ -13,6 +13,14 @@ MANY, ONE = 0, 1
 """What stands for ``*`` and ``?`` among the parts of a pattern."""
 
 
+def fold(text: str) -> str:
+    """Return a text in small letters, where case does not count.
+
+    Letter by letter: that a sigma at a word's end is small in another way must not part equal texts.
+    """
+    return text.lower().replace("\u03c2", "\u03c3")
+
+
 class Atom(NamedTuple):
     """One question to one field (None: the whole record).
 

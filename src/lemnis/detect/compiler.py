@@ -34,7 +34,7 @@ from sigma.types import (
 )
 
 from lemnis.contracts.errors import UnsupportedError
-from lemnis.detect.atoms import MANY, ONE, Atom, Expression
+from lemnis.detect.atoms import MANY, ONE, Atom, Expression, fold
 
 Number = Callable[[Atom], int]
 _SIGNS = {"LT": "<", "LTE": "<=", "GT": ">", "GTE": ">=", "NEQ": "!="}
@@ -98,7 +98,7 @@ def _value(field: str | None, value: Any, number: Number) -> Expression:
 def _text(field: str | None, parts: tuple[str | int, ...], number: Number, *, cased: bool) -> Expression:
     """Make the atom of a pattern; a keyword may stand anywhere in the record, also as JSON writes it."""
     if not cased:
-        parts = tuple(part.lower() if isinstance(part, str) else part for part in parts)
+        parts = tuple(fold(part) if isinstance(part, str) else part for part in parts)
     if field is not None:
         return number(Atom(field, "text", parts, cased))
     if not any(isinstance(part, str) for part in parts):

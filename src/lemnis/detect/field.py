@@ -15,7 +15,7 @@ import ahocorasick_rs
 import pyarrow as pa
 import re2
 
-from lemnis.detect.atoms import MANY, ONE, Atom
+from lemnis.detect.atoms import MANY, ONE, Atom, fold
 from lemnis.detect.columnwise import Table, searched
 from lemnis.detect.compiler import regex
 from lemnis.detect.questions import compared, in_network, number_of, timed
@@ -30,6 +30,7 @@ class Values:
 
     def __init__(self, atoms: Sequence[tuple[int, Atom]]) -> None:
         """``atoms`` come with their numbers."""
+        self.numbers = tuple(number for number, _ in atoms)
         self._folded, self._cased = _Texts(), _Texts()
         self._searches: list[tuple[int, Any]] = []
         self._tests: list[tuple[int, Callable[[str], bool]]] = []
@@ -79,7 +80,7 @@ class Values:
         """Match many values at once."""
         hits: list[set[int]] = [set() for _ in values]
         if self._folded:
-            self._folded.scan([value.lower() for value in values], hits)
+            self._folded.scan([fold(value) for value in values], hits)
         if self._cased:
             self._cased.scan(values, hits)
         if self._searches:
@@ -94,7 +95,7 @@ class Values:
 
     def _match(self, value: str) -> set[int]:
         hit: set[int] = set()
-        self._folded.match(value.lower(), hit)
+        self._folded.match(fold(value), hit)
         self._cased.match(value, hit)
         hit.update(number for number, search in self._searches if search.search(value))
         self._test(value, hit)

@@ -56,7 +56,7 @@ def number_of(text: str) -> float | None:
     """Read a decimal or 0x number as logs write them; None for anything else."""
     if not _NUMBER.fullmatch(text):
         return None
-    if text[:2] in {"0x", "0X"}:
+    if text.lstrip("+-")[:2] in {"0x", "0X"}:
         return int(text, 16)
     return int(text) if text.lstrip("+-").isdigit() else float(text)
 
