@@ -45,6 +45,12 @@ def lint(library: Library, kind: str) -> Iterator[ContentError]:
         yield from Sources.load(library).problems
     elif kind == "exceptions":
         yield from _first(lambda: policies.exceptions(library))
+    elif kind == "rule_exceptions":
+        from lemnis.app import exceptions
+        from lemnis.detect.rules import load_rules
+
+        manifests = [item.manifest for item in library.items("detections").values()]
+        yield from exceptions.lint(library, load_rules(manifests if library.items(kind) else []))
     else:
         load = loaders().get(kind)
         for item in library.items(kind).values():

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy.typing as npt
+
+from lemnis.app import exceptions
+from lemnis.app.exceptions import Excepting
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.detection import Frame, Match
 from lemnis.contracts.errors import LemnisError
 from lemnis.contracts.events import EventBatch
 from lemnis.detect.alerts import Alerts, Matched
+
+if TYPE_CHECKING:
+    from lemnis.detect.rules import Rule
 
 Frames = Callable[[EventBatch], Iterable[Frame]]
 
@@ -27,24 +34,49 @@ class Matches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Rules over events; pure. ``problems`` are rules and sources that cannot be used, and why."""
+    """Rules over events; pure. ``problems`` are rules and sources that cannot be used, and why.
+
+    ``excepting`` are the exceptions laid over the rules; the matcher then knows them, too.
+    """
 
     frames: Frames
     matcher: Matches
     rules: Sequence[Matched]
     alerts: Alerts
     problems: tuple[LemnisError, ...] = ()
+    excepting: Excepting | None = None
 
     def detect(self, batch: EventBatch) -> Iterator[Alert]:
         """Yield the alerts of a batch, by event time."""
-        matches = [match for frame in self.frames(batch) for match in self.matcher.match(frame)]
-        yield from self.alerts.of(batch, matches, self.rules)
+        yield from self.alerts.of(batch, self.matches(batch), self.rules)
+
+    def matches(self, batch: EventBatch) -> list[Match]:
+        """Return what the rules match in a batch and no exception holds back."""
+        found = self.all_matches(batch)
+        return found if self.excepting is None else self.excepting.kept(found, times(batch))
+
+    def all_matches(self, batch: EventBatch) -> list[Match]:
+        """Return what the matcher finds in a batch, what exceptions take away included."""
+        return [match for frame in self.frames(batch) for match in self.matcher.match(frame)]
+
+
+def times(batch: EventBatch) -> npt.NDArray[Any]:
+    """Return the times (ms) of a batch's events."""
+    column: npt.NDArray[Any] = batch.table.column("time").to_numpy()
+    return column
 
 
 def detection(
-    library: Library, *, rules: Sequence[Path] | None = None, cache: Path | None = None
+    library: Library,
+    *,
+    rules: Sequence[Path] | None = None,
+    cache: Path | None = None,
+    only: Callable[[Rule], bool] | None = None,
 ) -> Detection:
-    """Build detection from a library: its sources, and its rules unless paths to others are given."""
+    """Build detection from a library: its sources, exceptions, and rules unless paths to others are given.
+
+    ``only`` chooses among the rules, once all are loaded: filters that narrow them are so in any case.
+    """
     from lemnis.detect.matcher import Matcher
     from lemnis.detect.rules import load_rules
     from lemnis.ingest.frames import event_frames
@@ -53,6 +85,10 @@ def detection(
 
     chosen = rules if rules is not None else [item.manifest for item in library.items("detections").values()]
     loaded = load_rules(chosen, cache=cache)
+    if only is not None:
+        loaded = replace(loaded, rules=tuple(rule for rule in loaded.rules if only(rule)))
+    found, wrong = exceptions.load(library)
+    excepting = exceptions.over(loaded, found) if found else None
     sources = Sources.load(library)
 
     def frames(batch: EventBatch) -> Iterable[Frame]:
@@ -61,8 +97,9 @@ def detection(
 
     return Detection(
         frames,
-        Matcher(loaded.rules, loaded.atoms),
+        Matcher(*((excepting.rules, excepting.atoms) if excepting else (loaded.rules, loaded.atoms))),
         loaded.rules,
         Alerts(library.digest, entities),
-        (*loaded.problems, *sources.problems),
+        (*loaded.problems, *sources.problems, *wrong),
+        excepting,
     )

@@ -1,7 +1,8 @@
 """The library: every item of content, from the built-in folder with the workspace's own laid over it.
 
 An item is a folder ``KIND/NAME/`` with a file that makes it one (``rule.yml``, ``policy.yaml`` …). Actions
-are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``; ``exceptions/NAME.yaml`` are too.
+are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``; ``exceptions/NAME.yaml`` (from a
+policy) are too, while ``exceptions/NAME/filter.yml`` is an exception from rules.
 There is no list of items anywhere: what lies there is what there is.
 """
 
@@ -27,8 +28,11 @@ MANIFESTS: Mapping[str, str] = MappingProxyType(
         "scanners": "scanner.yaml",
         "threats": "threat.yaml",
         "lessons": "lesson.yaml",
+        "rule_exceptions": "filter.yml",
     }
 )
+FOLDERS: Mapping[str, str] = MappingProxyType({"rule_exceptions": "exceptions"})
+"""Where items of a kind lie that is not called as its folder is."""
 ACTIONS = "actions"
 EXCEPTIONS = "exceptions"
 KINDS = (*MANIFESTS, ACTIONS, EXCEPTIONS)
@@ -79,7 +83,8 @@ class Library:
 
     def _discover(self, root: Path, *, own: bool) -> Iterator[Item]:
         for kind, manifest in MANIFESTS.items():
-            for folder in sorted(path for path in (root / kind).glob("*") if path.is_dir()):
+            place = root / FOLDERS.get(kind, kind)
+            for folder in sorted(path for path in place.glob("*") if path.is_dir()):
                 if (folder / manifest).is_file():
                     yield Item(kind, folder.name, folder, folder / manifest, own)
                 else:
