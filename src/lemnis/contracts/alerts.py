@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from lemnis.contracts.ids import Json
 
@@ -61,16 +62,39 @@ class Entity:
         return cls(EntityKind(kind), value)
 
 
+class MatchedField(NamedTuple):
+    """What a rule asked of a field and held, and the value that was there, cut if it is long."""
+
+    field: str
+    asks: str
+    value: str
+
+
+class Written(dict[str, Json]):
+    """A JSON object that was serialised before: ``text`` is its canonical form. Not to be changed."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, value: Mapping[str, Json], text: bytes) -> None:
+        """``text`` is ``canonical(value)``."""
+        super().__init__(value)
+        self.text = text
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """A detection finding that asks for triage (OCSF Detection Finding, ``is_alert``).
 
-    ``id`` is deterministic: rule id and event uids. ``time`` is the event's time; ``event`` is the event
-    that fired as the lake holds it, for people; ``content_digest`` names the content that decided.
+    ``id`` is deterministic: rule id and event uids (ADR 0013). ``time`` is the event's time; ``event`` is
+    the event that fired as the lake holds it, for people; ``content_digest`` names the content that decided.
 
     One alert may stand for several events: ``count`` says for how many occurrences, ``first`` and ``last``
     when they began and ended (0: at ``time``). A late event amends it: the same id, the next ``revision``;
-    ``withdrawn`` says that what it told no longer holds.
+    ``withdrawn`` says that what it told no longer holds. ``window`` is the length of the window in which
+    alerts of the rule about the same are one (0: each stands alone).
+
+    ``rule_digest`` pins what the rule asked; ``matched`` are the fields in which it held; ``confidence`` is
+    ``low``, ``medium`` or ``high`` where the rule states it.
     """
 
     id: str
@@ -89,6 +113,10 @@ class Alert:
     count: int = 1
     first: int = 0
     last: int = 0
+    rule_digest: str = ""
+    matched: tuple[MatchedField, ...] = ()
+    confidence: str = ""
+    window: int = 0
 
     @property
     def began(self) -> int:
@@ -99,6 +127,23 @@ class Alert:
     def ended(self) -> int:
         """The time of the last event that it stands for."""
         return self.last or self.time
+
+
+def merged(one: Alert, other: Alert) -> Alert:
+    """Return one alert for both occurrences of it: commutative, associative, and idempotent.
+
+    It is told by the earliest event; the evidence of both is kept and counted.
+    """
+    told, again = sorted((one, other), key=lambda alert: (alert.time, alert.event_uids[:1]))
+    uids = {*one.event_uids, *other.event_uids}
+    return replace(
+        told,
+        event_uids=(told.event_uids[0], *sorted(uids - {told.event_uids[0]})),
+        entities=tuple(sorted({*told.entities, *again.entities})),
+        count=len(uids),
+        first=min(one.began, other.began),
+        last=max(one.ended, other.ended),
+    )
 
 
 class IncidentStatus(IntEnum):

@@ -22,11 +22,11 @@ def digest(data: bytes) -> str:
 
 def stable_id(kind: str, *parts: str) -> str:
     """Return ``kind-`` and 16 hex digits (64 bits) of the SHA-256 over the length-framed parts."""
-    state = hashlib.sha256()
+    framed = []
     for part in (kind, *parts):
         raw = part.encode("utf-8", "surrogatepass")
-        state.update(len(raw).to_bytes(8, "big") + raw)
-    return f"{kind}-{state.hexdigest()[:16]}"
+        framed += [len(raw).to_bytes(8, "big"), raw]
+    return f"{kind}-{hashlib.sha256(b''.join(framed)).hexdigest()[:16]}"
 
 
 def tree_digest(files: Iterable[tuple[str, bytes]]) -> str:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import lru_cache
+from typing import cast
 
-from lemnis.contracts.alerts import Alert, Entity, IncidentChange, IncidentStatus, Severity, Verdict
+import orjson
+
+from lemnis.contracts.alerts import (
+    Alert,
+    Entity,
+    IncidentChange,
+    IncidentStatus,
+    MatchedField,
+    Severity,
+    Verdict,
+    Written,
+)
 from lemnis.contracts.errors import RefusedError, UsageError
 from lemnis.contracts.ids import Json, canonical, stable_id
 from lemnis.contracts.incidents import Incident
 from lemnis.contracts.journal import Entry, NewEntry
 
 ALERT = "alert"
+REPEATED = "alert.repeated"
 OPENED = "incident.opened"
 JOINED = "incident.joined"
 MERGED = "incident.merged"
@@ -22,6 +36,9 @@ EVIDENCE = "evidence"
 KINDS = (OPENED, JOINED, MERGED, STATUS, NOTE, OWNER, EVIDENCE)
 """The kinds that an incident is folded from."""
 _ALERTS_AN_ENTRY = 1000
+_EVENTS_AN_ENTRY = 1000
+_STATED = ("revision", "withdrawn", "count", "first", "last", "rule_digest", "confidence", "window")
+_UNSTATED = {one.name: one.default for one in fields(Alert)}
 _SEVERITIES = tuple(Severity)
 parse_entity = lru_cache(maxsize=100_000)(Entity.parse)
 """Reads ``kind:value``; the same few entities come again and again."""
@@ -48,11 +65,70 @@ def alert_entry(alert: Alert) -> NewEntry:
     payload: dict[str, Json] = {
         **_summary(alert),
         "time": alert.time,
-        "event_uids": list(alert.event_uids),
+        "event_uids": list(alert.event_uids[:_EVENTS_AN_ENTRY]),
         "content_digest": alert.content_digest,
-        "event": alert.event,
+        "event": _written(alert.event),
     }
-    return NewEntry(ALERT, alert.id, alert.id, payload, reason=alert.title)
+    for name in _STATED:
+        if (value := getattr(alert, name)) != _UNSTATED[name]:
+            payload[name] = value
+    if alert.matched:
+        payload["matched"] = [[*one] for one in alert.matched]
+    key = alert_key(alert.id, alert.revision)
+    return NewEntry(ALERT, alert.id, key, payload, reason=alert.title)
+
+
+def alert_key(alert: str, revision: int = 0) -> str:
+    """Return the key of an alert's entry, or of that of one of its revisions."""
+    return f"{alert}:{revision}" if revision else alert
+
+
+def _written(event: Mapping[str, Json]) -> Json:
+    """Return an event as it is written: text that is there already is not made again."""
+    return cast("Json", orjson.Fragment(event.text)) if type(event) is Written else event
+
+
+def repeat_entries(alert: Alert, entries: Iterable[Entry]) -> list[NewEntry]:
+    """Write down the events of a folded alert that its ``entries`` do not name yet."""
+    named = {uid for entry in entries for uid in _texts(entry.payload.get("event_uids", ()))}
+    uids = sorted(set(alert.event_uids) - named)
+    found = []
+    for start in range(0, len(uids), _EVENTS_AN_ENTRY):
+        some = uids[start : start + _EVENTS_AN_ENTRY]
+        payload: dict[str, Json] = {"event_uids": some, "first": alert.began, "last": alert.ended}
+        reason = f"{len(some)} more of {alert.title}"
+        found.append(NewEntry(REPEATED, alert.id, stable_id("ar", alert.id, *some), payload, reason=reason))
+    return found
+
+
+def tell(entries: Iterable[Entry], *, whole: bool = True) -> Alert | None:
+    """Return an alert as all entries about it say: its latest revision, with what repeated it.
+
+    None if there is none among them. What repeats came in any order: the result is the same.
+    """
+    latest: Entry | None = None
+    uids: list[str] = []
+    times: list[int] = []
+    for entry in entries:
+        if entry.kind == ALERT:
+            if latest is None or _revision(entry) >= _revision(latest):
+                latest = entry
+        elif entry.kind == REPEATED:
+            uids += _texts(entry.payload["event_uids"])
+            times += [_int(entry.payload["first"]), _int(entry.payload["last"])]
+    if latest is None:
+        return None
+    alert = read_alert(latest, whole=whole)
+    if not uids:
+        return alert
+    first, *others = alert.event_uids
+    every = (first, *sorted({*others, *uids} - {first}))
+    first_time, last_time = min(alert.began, *times), max(alert.ended, *times)
+    return replace(alert, event_uids=every, count=len(every), first=first_time, last=last_time)
+
+
+def _revision(entry: Entry) -> int:
+    return _int(entry.payload.get("revision", 0))
 
 
 def read_alert(entry: Entry, *, whole: bool = True) -> Alert:
@@ -65,6 +141,10 @@ def read_alert(entry: Entry, *, whole: bool = True) -> Alert:
         entities=tuple(map(parse_entity, _texts(p["entities"]))),
         content_digest=str(p["content_digest"]), tags=_texts(p["tags"]),
         event=_object(p["event"]) if whole else {},
+        revision=_int(p.get("revision", 0)), withdrawn=bool(p.get("withdrawn")),
+        count=_int(p.get("count", 1)), first=_int(p.get("first", 0)), last=_int(p.get("last", 0)),
+        rule_digest=str(p.get("rule_digest", "")), matched=_matched(p.get("matched", ())),
+        confidence=str(p.get("confidence", "")), window=_int(p.get("window", 0)),
     )  # fmt: skip
 
 
@@ -192,6 +272,11 @@ def _int(value: Json) -> int:
     if not isinstance(value, int):
         raise TypeError(f"a number is expected, not {value!r}")
     return value
+
+
+def _matched(value: Json) -> tuple[MatchedField, ...]:
+    found = () if isinstance(value, str) or not isinstance(value, Sequence) else value
+    return tuple(MatchedField(*_texts(one)) for one in found)
 
 
 def _texts(value: Json) -> tuple[str, ...]:

@@ -51,7 +51,12 @@ def entities(class_uid: int, event: Event) -> tuple[Entity, ...]:
     """Return what an OCSF event is about, without repeats, sorted."""
     if class_uid // 1000 == _FINDINGS:
         return ()
-    return tuple(sorted(set(_found(class_uid, event))))
+    return tuple(sorted(set(_found(class_uid, event)), key=_order))
+
+
+def _order(entity: Entity) -> tuple[str, str]:
+    """Return what entities are sorted by: comparing them as they are is slow."""
+    return entity.kind, entity.value
 
 
 def _found(class_uid: int, event: Event) -> Iterator[Entity]:
@@ -80,7 +85,7 @@ def _found(class_uid: int, event: Event) -> Iterator[Entity]:
 
 def _at(value: Any, *names: str) -> Any:
     for name in names:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):  # asking for a Mapping is slow
             return None
         value = value.get(name)
     return value
@@ -91,6 +96,8 @@ def _text(value: Any) -> str:
 
 
 def _user(user: Any) -> Iterator[Entity]:
+    if not user:
+        return
     name, domain = _text(_at(user, "name")), _text(_at(user, "domain"))
     uid = _text(_at(user, "uid"))
     full = f"{domain}\\{name}" if domain and "\\" not in name and "@" not in name else name
@@ -125,6 +132,8 @@ def _workloads(event: Event) -> Iterator[Entity]:
 
 def _process(process: Any, host: str) -> Iterator[Entity]:
     """A process, its parent, who runs it, what it runs in, and its program's hash if it says something."""
+    if not process:
+        return
     seen = process
     for _ in range(2):
         if isinstance(seen, Mapping):
@@ -140,6 +149,8 @@ def _process(process: Any, host: str) -> Iterator[Entity]:
 
 
 def _container(container: Any) -> Iterator[Entity]:
+    if not container:
+        return
     if uid := _text(_at(container, "uid")):
         yield Entity(EntityKind.CONTAINER, uid)
     if image := _text(_at(container, "image", "uid")):
@@ -147,6 +158,8 @@ def _container(container: Any) -> Iterator[Entity]:
 
 
 def _hashes(file: Any) -> Iterator[Entity]:
+    if not file or not file.get("hashes"):
+        return
     path = _text(_at(file, "path"))
     if _SYSTEM_FOLDERS.match(path):
         return

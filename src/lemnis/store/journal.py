@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 import orjson
 import sqlalchemy as sa
@@ -25,6 +26,7 @@ _JOURNAL = sa.table(
     *(sa.column(n, sa.Text()) for n in ("kind", "subject", "key", "actor", "reason")),
     *(sa.column(n, sa.Text()) for n in ("payload", "previous", "hash")),
 )
+_HASHED = tuple(column.name for column in _JOURNAL.columns if column.name != "hash")
 
 
 class SqlJournal:
@@ -45,31 +47,43 @@ class SqlJournal:
         Raises InputError, and writes nothing, if a payload is not JSON (64-bit numbers, string keys,
         valid Unicode).
         """
+        rows, results = self._write(entries)
+        read = {place: _entry(rows[place]) for place in dict(results)}
+        return [(read[place], new) for place, new in results]
+
+    def write_all(self, entries: Sequence[NewEntry]) -> list[bool]:
+        """Write like ``append_all``, and say of each only whether it is new: nothing is read back."""
+        return [new for _, new in self._write(entries)[1]]
+
+    def _write(self, entries: Sequence[NewEntry]) -> tuple[list[_Row], list[tuple[int, bool]]]:
+        """Write what is new; return rows, and for each entry the place of its row and whether it is new."""
         texts = [_payload(entry) for entry in entries]
+        rows: list[_Row] = []
+        results: list[tuple[int, bool]] = []
         if not entries:
-            return []
-        results: list[tuple[Entry, bool]] = []
+            return rows, results
         with writing(self._engine) as connection:
-            known = _by_key(connection, [entry.key for entry in entries])
+            rows += _rows_by_key(connection, [entry.key for entry in entries])
+            known = {str(row["key"]): place for place, row in enumerate(rows)}
+            there = len(rows)
             seq, previous = _head(connection)
-            rows: list[dict[str, object]] = []
             for entry, text in zip(entries, texts, strict=True):
                 if entry.key in known:
                     results.append((known[entry.key], False))
                     continue
                 seq += 1
-                row = {
+                row: dict[str, object] = {
                     "seq": seq, "at": self._clock.now(), "kind": entry.kind, "subject": entry.subject,
                     "key": entry.key, "actor": entry.actor, "reason": entry.reason, "payload": text,
                     "previous": previous,
                 }  # fmt: skip
                 row["hash"] = previous = _hash(row)
+                known[entry.key] = len(rows)
+                results.append((len(rows), True))
                 rows.append(row)
-                known[entry.key] = _entry(row)
-                results.append((known[entry.key], True))
-            if rows:
-                connection.execute(sa.insert(_JOURNAL), rows)
-        return results
+            if len(rows) > there:
+                connection.execute(sa.insert(_JOURNAL), cast("list[dict[str, object]]", rows[there:]))
+        return rows, results
 
     def entries(
         self, *, kind: str | None = None, subject: str | None = None, after: int = 0
@@ -154,7 +168,7 @@ def _payload(entry: NewEntry) -> str:
 
 def _hash(row: _Row) -> str:
     """Hash every field but the hash itself."""
-    return digest(canonical([row[column.name] for column in _JOURNAL.columns if column.name != "hash"]))
+    return digest(canonical([row[name] for name in _HASHED]))
 
 
 def _fault(row: _Row, seq: int, previous: str) -> str:
@@ -191,8 +205,11 @@ def _head(connection: sa.Connection) -> tuple[int, str]:
 
 def _by_key(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Entry]:
     """Return the entries that have one of these keys."""
-    found: dict[str, Entry] = {}
+    return {str(row["key"]): _entry(row) for row in _rows_by_key(connection, keys)}
+
+
+def _rows_by_key(connection: sa.Connection, keys: Sequence[str]) -> Iterator[_Row]:
+    """Yield the rows that have one of these keys."""
     for start in range(0, len(keys), _KEYS):
         query = sa.select(_JOURNAL).where(_JOURNAL.c.key.in_(keys[start : start + _KEYS]))
-        found |= {str(row["key"]): _entry(row) for row in connection.execute(query).mappings()}
-    return found
+        yield from connection.execute(query).mappings()

@@ -1,0 +1,194 @@
+"""Which fields a rule matched in: asked again, of the rows that alert only, by the matcher itself.
+
+A rule's questions (its atoms) are asked as rules of their own over the rows that it matched, so what an alert
+tells is never other than what the matcher found. A question is told if the rule holds by it: one of an
+alternative that does not hold is not, and neither is what a ``not`` asks (it did not hold).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lemnis.contracts.alerts import MatchedField
+from lemnis.contracts.detection import Frame, Match, Offers
+from lemnis.detect.atoms import Atom, Expression, atoms_of
+from lemnis.detect.explain import spell
+from lemnis.detect.matcher import Matcher, evaluate
+
+MAX_FIELDS = 16
+MAX_VALUE = 256
+_RULES = 1024  # how many rules' questions are kept at hand
+Told = dict[tuple[int, int], tuple[MatchedField, ...]]
+"""What is told, by the row's place in the batch and the rule's in the matcher."""
+
+
+class Asking(Protocol):
+    """What is asked of a rule."""
+
+    @property
+    def expression(self) -> Expression:
+        """The condition, over atoms."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """An atom as a rule for every log source."""
+
+    expression: int
+    logsource: tuple[None, None, None] = (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A rule's questions, and what asks them."""
+
+    atoms: tuple[int, ...]
+    spelled: tuple[str, ...]
+    matcher: Matcher
+    keywords: bool
+
+
+class Matching:
+    """Tells in which fields rules matched; ``rules`` and ``atoms`` are the matcher's."""
+
+    def __init__(self, rules: Sequence[Asking], atoms: Sequence[Atom]) -> None:
+        """Nothing is built before a rule matches."""
+        self._rules = rules
+        self._atoms = atoms
+        self._asked: Callable[[int], _Asked] = lru_cache(maxsize=_RULES)(self._make)
+
+    def of(self, frame: Frame, matches: Iterable[Match]) -> Told:
+        """Return the fields of each row that a rule matched in this frame."""
+        told: Told = {}
+        order = np.argsort(frame.rows, kind="stable")
+        for match in matches:
+            rows = np.asarray(match.rows, dtype=np.int64)
+            places = order[np.searchsorted(frame.rows, rows, sorter=order)]
+            asked = self._asked(match.rule)
+            for row, fields in zip(match.rows, self._told(match.rule, asked, frame, places), strict=True):
+                told[row, match.rule] = fields
+        return told
+
+    def _make(self, rule: int) -> _Asked:
+        numbers = tuple(dict.fromkeys(atoms_of(self._rules[rule].expression)))
+        atoms = [self._atoms[number] for number in numbers]
+        questions = [_Question(place) for place in range(len(atoms))]
+        spelled = tuple(spell(atom) for atom in atoms)
+        return _Asked(numbers, spelled, Matcher(questions, atoms), any(atom.field is None for atom in atoms))
+
+    def _told(
+        self, rule: int, asked: _Asked, frame: Frame, places: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[MatchedField, ...]]:
+        """Yield what is told of each of the rows, which are places in the frame."""
+        count = len(places)
+        taken = pa.array(places, pa.int64())
+        columns = _Taken(frame.columns, taken)
+        records = frame.records.take(taken) if asked.keywords else pa.nulls(count, pa.string())
+        rows = np.arange(count, dtype=np.int64)
+        frame = Frame(frame.source, frame.origin, Offers(), columns, records, rows)
+        held = {asked.atoms[match.rule]: _bits(match.rows) for match in asked.matcher.match(frame)}
+        full = (1 << count) - 1
+        found: list[list[MatchedField]] = [[] for _ in range(count)]
+        why: dict[int, int] = {}
+        _because(self._rules[rule].expression, held, full, full, why)
+        for atom, spelled in zip(asked.atoms, asked.spelled, strict=True):
+            bits = why.get(atom, 0)
+            if bits:
+                self._tell(self._atoms[atom].field, spelled, bits, columns, found)
+        return map(tuple, found)
+
+    def _tell(
+        self, field: str | None, spelled: str, bits: int, columns: _Taken, found: list[list[MatchedField]]
+    ) -> None:
+        """Add one question to the rows for which it is told."""
+        values = columns.shown(field) if field is not None else None
+        made: dict[str, MatchedField] = {}
+        for row in _places(bits, len(found)):
+            fields = found[row]
+            if len(fields) < MAX_FIELDS:
+                value = values[row] if values is not None else ""
+                if value not in made:
+                    made[value] = MatchedField(field or "", spelled, value)
+                fields.append(made[value])
+
+
+class _Taken(Mapping[str, Any]):
+    """Some rows of columns, each taken when it is asked for."""
+
+    def __init__(self, columns: Mapping[str, Any], rows: pa.Array[Any]) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._made: dict[str, Any] = {}
+        self._shown: dict[str, list[str] | None] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a column's rows; raises KeyError for a field that no row has."""
+        if name not in self._made:
+            self._made[name] = self._columns[name].take(self._rows)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the columns."""
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        """Return how many columns there are."""
+        return len(self._columns)
+
+    def shown(self, name: str) -> list[str] | None:
+        """Return a column's values as they are told; None if there is no such column."""
+        if name not in self._shown:
+            column = self.get(name)
+            self._shown[name] = None if column is None else [_text(one) for one in column.to_pylist()]
+        return self._shown[name]
+
+
+def _because(expression: Expression, held: dict[int, int], rows: int, full: int, why: dict[int, int]) -> None:
+    """Note for each atom the rows, of those given, in which the expression holds by it."""
+    if isinstance(expression, int):
+        why[expression] = why.get(expression, 0) | rows
+    elif expression[0] == "!":
+        _against(expression[1], held, rows, full, why)
+    else:
+        for part in expression[1:]:
+            if mine := rows & evaluate(part, held, full):
+                _because(part, held, mine, full, why)
+
+
+def _against(expression: Expression, held: dict[int, int], rows: int, full: int, why: dict[int, int]) -> None:
+    """Note the same for an expression that does not hold: only what is denied twice is told."""
+    if isinstance(expression, int):
+        return
+    if expression[0] == "!":
+        _because(expression[1], held, rows, full, why)
+        return
+    for part in expression[1:]:
+        if mine := rows & ~evaluate(part, held, full):
+            _against(part, held, mine, full, why)
+
+
+def _bits(rows: Iterable[int]) -> int:
+    places = np.fromiter(rows, dtype=np.int64)
+    mask = np.zeros(int(places[-1]) + 1, dtype=bool)
+    mask[places] = True
+    return int.from_bytes(np.packbits(mask, bitorder="little").tobytes(), "little")
+
+
+def _places(bits: int, count: int) -> list[int]:
+    raw = np.frombuffer(bits.to_bytes((count + 7) // 8, "little"), dtype=np.uint8)
+    return np.flatnonzero(np.unpackbits(raw, bitorder="little", count=count)).tolist()
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}… ({len(text)} characters)"

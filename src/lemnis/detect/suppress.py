@@ -1,0 +1,69 @@
+"""Suppression: repeated alerts of a rule about the same, within a window, are one alert with a count.
+
+Windows are cut at fixed times (a window of 1h at every full hour), so that the id of the alert that an event
+belongs to follows from that event alone: whatever order events come in, they make the same alerts, and one
+that is late changes no more than a count. Nothing is dropped: the alert names every event it stands for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lemnis.contracts.alerts import Alert, merged
+from lemnis.contracts.errors import ContentError
+from lemnis.contracts.ids import stable_id
+
+KEY = "x-lemnis-suppress"
+MAX_WINDOW = 30 * 86_400_000
+_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SPAN = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
+_FIX = "write it as {by: [User, Image], for: 1h}; without `by`, the entities of the event count"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Alerts with the same values in the fields ``by`` (none: the same entities) fold for ``window``."""
+
+    window: int
+    by: tuple[str, ...] = ()
+
+    def start(self, time: int) -> int:
+        """Return when the window begins that a time is in."""
+        return time - time % self.window
+
+    def id(self, name: str, time: int, values: Sequence[str]) -> str:
+        """Return the id of the alert that a rule's alert with these values is folded into."""
+        return stable_id("al", name, f"{self.window}@{self.start(time)}", *self.by, "", *values)
+
+
+def read(value: object) -> Suppression:
+    """Read a rule's own ``x-lemnis-suppress``; raises ContentError, without a place."""
+    if not isinstance(value, Mapping) or not set(value) <= {"by", "for"} or "for" not in value:
+        raise ContentError(f"'{KEY}' says what repeats an alert, and for how long", fix=_FIX)
+    span, by = _SPAN.fullmatch(str(value["for"])), value.get("by", [])
+    window = int(span[1]) * _UNITS[span[2]] if span else 0
+    if not 0 < window <= MAX_WINDOW:
+        raise ContentError(f"'{KEY}': {value['for']!r} is no span of time up to 30d", fix=_FIX)
+    names = [by] if isinstance(by, str) else by
+    if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
+        raise ContentError(f"'{KEY}': `by` is a list of fields", fix=_FIX)
+    return Suppression(window, tuple(dict.fromkeys(names)))
+
+
+def fold(alerts: Iterable[Alert]) -> list[Alert]:
+    """Fold alerts of the same id into one each, in the order in which they first come; the rest stay."""
+    found: dict[str, Alert] = {}
+    for alert in alerts:
+        known = found.get(alert.id)
+        found[alert.id] = alert if known is None else merged(known, alert) if alert.window else known
+    return list(found.values())
+
+
+def spelled(value: Any) -> str:
+    """Return a field's value at one row as it is compared: without regard to case."""
+    if value is None:
+        return ""
+    return "\0".join(sorted(map(str, value))).lower() if isinstance(value, list) else str(value).lower()
