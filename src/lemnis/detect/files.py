@@ -13,6 +13,7 @@ from sigma.policy.profiles import TrustedPolicy  # it only decides what compiles
 from sigma.rule import SigmaRule
 
 from lemnis.contracts.errors import ContentError, Location, UnsupportedError
+from lemnis.detect import custom
 from lemnis.detect.atoms import Atom, Expression
 from lemnis.detect.compiler import compile_rule, compile_searches
 from lemnis.detect.filters import LogSource
@@ -38,6 +39,7 @@ class Part:
     level: str = ""
     tags: tuple[str, ...] = ()
     name: str = ""
+    custom: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,11 @@ def _part(
     except _FAILURES as error:
         problems.append(_problem(document, error))
         return None
+    try:
+        said = custom.written(getattr(parsed, "custom_attributes", {}))
+    except ContentError as error:
+        problems.append(ContentError(error.what, at=document.about(error.what), fix=error.fix))
+        return None
     # Only a rule that compiled as a whole adds its atoms.
     shared = [atoms.setdefault(atom, len(atoms)) for atom in mine]
     source = (parsed.logsource.product, parsed.logsource.category, parsed.logsource.service)
@@ -175,6 +182,7 @@ def _part(
         level=parsed.level.name.lower() if parsed.level else "",
         tags=tuple(str(tag) for tag in parsed.tags),
         name=parsed.name or "",
+        custom=said,
     )
 
 
@@ -187,6 +195,6 @@ def renumbered(expression: Expression, numbers: list[int]) -> Expression:
 
 def _problem(document: Document, error: Exception) -> ContentError:
     said = str(error.args[0]) if error.args else type(error).__name__
-    section = document.section
-    default = (*section, "condition") if isinstance(error, SigmaConditionError) else section
-    return ContentError(said, at=document.about(said, default=default))
+    if isinstance(error, SigmaConditionError):
+        return ContentError(said, at=document.at(*document.section, "condition"))
+    return ContentError(said, at=document.about(said))

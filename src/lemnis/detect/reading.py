@@ -23,6 +23,7 @@ _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?[0-9]*\.[0-9]*(?:[eE][-+][0-9]+)?")
 _TIMESPAN = re.compile(r"[0-9]+[smhdwMy]")
+_TELLING = 4  # a text that is shorter may stand in an error by chance
 _QUOTED = re.compile(r"""["']([^"']{2,})["']""")
 
 
@@ -126,16 +127,20 @@ class Document:
             node, mark = found[1], found[0].start_mark
         return _location(self.file, mark)
 
-    def about(self, said: str, *, default: tuple[str, ...] = ()) -> Location:
-        """Return the place that an error speaks of: where a text stands that it quotes, or a default."""
-        scalars = list(_scalars(self.node))
+    def about(self, said: str) -> Location:
+        """Return the place that an error speaks of: a text that it quotes or holds, or else the searches."""
+        pairs = self.node.value
+        searches = list(_scalars([value for key, value in pairs if key.value in SEARCHES]))
+        scalars = [*searches, *_scalars([part for pair in pairs for part in pair])]
         for quoted in _QUOTED.findall(said):
             for text in dict.fromkeys((quoted, quoted.replace("\\\\", "\\"))):
                 exactly = next((node for node in scalars if node.value == text), None)
                 found = exactly or next((node for node in scalars if text in node.value), None)
                 if found is not None:
                     return _location(self.file, found.start_mark)
-        return self.at(*(default or self.section))
+        held = [node for node in searches if len(node.value) >= _TELLING and node.value in said]
+        longest = max(held, key=lambda node: len(node.value), default=None)
+        return self.at(*self.section) if longest is None else _location(self.file, longest.start_mark)
 
     @property
     def section(self) -> tuple[str, ...]:
@@ -183,7 +188,12 @@ def plain(document: Document, value: Mapping[str, Any]) -> dict[str, Any]:
 def _searches(document: Document, section: str, searches: Mapping[Any, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, definition in searches.items():
-        if name == _CONDITION or (name == _RULES and section == "filter"):
+        if name == _CONDITION:
+            several = definition if isinstance(definition, list) else [definition]
+            if not several or not all(isinstance(one, str) for one in several):
+                raise ContentError("a condition is a text", at=document.at(section, _CONDITION))
+            made[name] = definition
+        elif name == _RULES and section == "filter":
             made[name] = _meant(definition)
         elif name == _TIMEFRAME and _TIMESPAN.fullmatch(str(definition)):
             continue  # of aggregations, which Sigma has no more: no search, so not of ``them``
@@ -257,10 +267,9 @@ def _meant(value: Any) -> Any:
     return int(value) if isinstance(value, _Hex) else value
 
 
-def _scalars(node: Any) -> Iterator[Any]:
-    """Yield the scalars of a document in their order, those of its searches first."""
-    first = [pair for pair in node.value if pair[0].value in SEARCHES]
-    waiting = [part for pair in (*first, *node.value) for part in pair][::-1]
+def _scalars(nodes: list[Any]) -> Iterator[Any]:
+    """Yield the scalars beneath nodes in their order."""
+    waiting = nodes[::-1]
     while waiting:
         one = waiting.pop()
         if isinstance(one, yaml.ScalarNode):

@@ -25,7 +25,7 @@ from lemnis.detect.ruleset import Rule, RuleSet
 
 __all__ = ["Rule", "RuleSet", "compile_files", "load_rules", "rule_files"]
 
-FORMAT = "4"
+FORMAT = "5"
 MAX_FILE = 2_000_000
 _SUFFIXES = {".yml", ".yaml"}
 _RULE, _TESTS = "rule.yml", "tests.yml"  # a detection's folder holds both
@@ -131,7 +131,7 @@ class _Pack:
             refers = None if part.refers is None else frozenset(part.refers)
             self.filters.append(Filter(part.logsource, refers, expression))
             return
-        made = Rule(part.id, part.title, part.level, part.tags, part.logsource, name, expression)
+        made = Rule(part.id, part.title, part.level, part.tags, part.logsource, name, expression, part.custom)
         # the same rule in several of the folders is one rule
         place = (made.id, made.title, str(made.logsource), str(expression))
         self.rules.setdefault(place if made.id else (name, str(len(self.rules))), (made, part.name))
