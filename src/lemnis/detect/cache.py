@@ -85,7 +85,9 @@ def _written_set(known: RuleSet) -> dict[str, Any]:
     return {
         "digest": known.digest,
         "atoms": [list(atom) for atom in known.atoms],
-        "rules": [[r.id, r.title, r.level, r.tags, r.logsource, r.path, r.expression] for r in known.rules],
+        "rules": [
+            [r.id, r.title, r.level, r.tags, r.logsource, r.path, r.expression, r.custom] for r in known.rules
+        ],
         "correlations": [one.document() for one in known.correlations],
         "problems": _written_problems(known.problems),
     }
@@ -93,7 +95,10 @@ def _written_set(known: RuleSet) -> dict[str, Any]:
 
 def _read_set(document: Mapping[str, Any]) -> RuleSet:
     return RuleSet(
-        tuple(Rule(i, t, v, tuple(g), (s[0], s[1], s[2]), p, e) for i, t, v, g, s, p, e in document["rules"]),
+        tuple(
+            Rule(i, t, v, tuple(g), (s[0], s[1], s[2]), p, e, c)
+            for i, t, v, g, s, p, e, c in document["rules"]
+        ),
         _read_atoms(document["atoms"]),
         _read_problems(document["problems"]),
         document["digest"],
@@ -103,7 +108,7 @@ def _read_set(document: Mapping[str, Any]) -> RuleSet:
 
 def _written_file(made: Compiled) -> list[Any]:
     parts = [
-        [p.logsource, p.expression, p.is_filter, p.refers, p.id, p.title, p.level, p.tags, p.name]
+        [p.logsource, p.expression, p.is_filter, p.refers, p.id, p.title, p.level, p.tags, p.name, p.custom]
         for p in made.parts
     ]
     return [[list(atom) for atom in made.atoms], parts, _written_problems(made.problems), made.correlates]
@@ -114,8 +119,8 @@ def _read_file(document: Sequence[Any]) -> Compiled:
     return Compiled(
         _read_atoms(atoms),
         tuple(
-            Part((s[0], s[1], s[2]), e, f, None if r is None else tuple(r), i, t, v, tuple(g), n)
-            for s, e, f, r, i, t, v, g, n in parts
+            Part((s[0], s[1], s[2]), e, f, None if r is None else tuple(r), i, t, v, tuple(g), n, c)
+            for s, e, f, r, i, t, v, g, n, c in parts
         ),
         _read_problems(problems),
         correlates,

@@ -21,6 +21,8 @@ class Rule:
     logsource: LogSource
     path: str
     expression: Expression
+    custom: str = ""
+    """What the rule says to Lemnis alone (``x-lemnis-…``), as JSON; see ``custom``."""
 
 
 @dataclass(frozen=True, slots=True)

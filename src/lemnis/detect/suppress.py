@@ -7,20 +7,12 @@ that is late changes no more than a count. Nothing is dropped: the alert names e
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lemnis.contracts.alerts import Alert, merged
-from lemnis.contracts.errors import ContentError
 from lemnis.contracts.ids import stable_id
-
-KEY = "x-lemnis-suppress"
-MAX_WINDOW = 30 * 86_400_000
-_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_SPAN = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
-_FIX = "write it as {by: [User, Image], for: 1h}; without `by`, the entities of the event count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +29,6 @@ class Suppression:
     def id(self, name: str, time: int, values: Sequence[str]) -> str:
         """Return the id of the alert that a rule's alert with these values is folded into."""
         return stable_id("al", name, f"{self.window}@{self.start(time)}", *self.by, "", *values)
-
-
-def read(value: object) -> Suppression:
-    """Read a rule's own ``x-lemnis-suppress``; raises ContentError, without a place."""
-    if not isinstance(value, Mapping) or not set(value) <= {"by", "for"} or "for" not in value:
-        raise ContentError(f"'{KEY}' says what repeats an alert, and for how long", fix=_FIX)
-    span, by = _SPAN.fullmatch(str(value["for"])), value.get("by", [])
-    window = int(span[1]) * _UNITS[span[2]] if span else 0
-    if not 0 < window <= MAX_WINDOW:
-        raise ContentError(f"'{KEY}': {value['for']!r} is no span of time up to 30d", fix=_FIX)
-    names = [by] if isinstance(by, str) else by
-    if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
-        raise ContentError(f"'{KEY}': `by` is a list of fields", fix=_FIX)
-    return Suppression(window, tuple(dict.fromkeys(names)))
 
 
 def fold(alerts: Iterable[Alert]) -> list[Alert]:
