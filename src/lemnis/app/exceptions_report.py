@@ -12,6 +12,7 @@ from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.errors import ContentError
 from lemnis.contracts.events import EventBatch
+from lemnis.incidents.findings import SOURCE as OWN
 from lemnis.store.lake import Lake
 
 DAY = 86_400_000
@@ -87,6 +88,8 @@ def report(
         detecting = detection(library, only=lambda rule: (rule.path, rule.id) in wanted)
         seen = 0
         for batch in lake.scan(start=start, end=end):
+            if batch.source == OWN:
+                continue
             _count(detecting, batch, by_name)
             seen += len(batch)
             progress(seen, int(times(batch)[-1]))

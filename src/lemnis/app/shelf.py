@@ -114,15 +114,21 @@ def beside(workspace: app.Workspace, written: Written) -> tuple[str, ...]:
 @contextmanager
 def library_at(workspace: app.Workspace, revision: str) -> Iterator[Library]:
     """Yield the content as it was at a commit of the workspace, over the built-in content."""
+    inside = f"{_place(workspace)}content/"
     with tempfile.TemporaryDirectory(prefix="lemnis-content-") as name:
         root = Path(name)
         (root / "content").mkdir()
         for path, data in repository(workspace).tree(revision):
-            parts = PurePosixPath(path).parts
-            if parts[0] != "content":
+            if not path.startswith(inside):
                 continue
-            if ".." in parts or path.startswith("/"):
+            file = root / "content" / path.removeprefix(inside)
+            if ".." in PurePosixPath(path).parts or path.startswith("/"):
                 raise IntegrityError(f"{revision[:12]} holds a file name that leads outside: {path}")
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_bytes(data)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
         yield Library.open(root / "content")
+
+
+def _place(workspace: app.Workspace) -> str:
+    """Return where the workspace lies in its repository: "", or a path that ends in a slash."""
+    return repository(workspace).run("rev-parse", "--show-prefix").decode("utf-8", "surrogateescape").strip()
