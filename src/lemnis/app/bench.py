@@ -1,10 +1,15 @@
-"""Benchmarks: one Python file each in ``bench/`` of a checkout, with a function ``run() -> list[Figure]``."""
+"""Benchmarks: one Python file each in ``bench/`` of a checkout, with a function ``run() -> list[Figure]``.
+
+Files whose name begins with ``_`` are their parts, imported as ``from bench import _part``.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import lemnis
 from lemnis.contracts.errors import NotFoundError
@@ -43,10 +48,16 @@ def run(name: str) -> list[Figure]:
     if name not in names():
         known = ", ".join(names()) or "none: they come with a checkout, not with an installed package"
         raise NotFoundError(f"no benchmark {name!r}", fix=f"there are: {known}")
-    spec = importlib.util.spec_from_file_location(f"lemnis_bench_{name}", folder() / f"{name}.py")
-    if spec is None or spec.loader is None:
-        raise NotFoundError(f"the benchmark {name!r} cannot be loaded", fix="it is a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    figures: list[Figure] = module.run()
+    figures: list[Figure] = load(name).run()
     return figures
+
+
+def load(name: str) -> ModuleType:
+    """Import a benchmark, or a private part of one, from the folder as it is now: as ``bench.NAME``."""
+    for known in [module for module in sys.modules if module.partition(".")[0] == "bench"]:
+        del sys.modules[known]
+    package = ModuleType("bench", "The benchmarks of a checkout.")
+    package.__path__ = [str(folder())]
+    sys.modules["bench"] = package
+    importlib.invalidate_caches()
+    return importlib.import_module(f"bench.{name}")
