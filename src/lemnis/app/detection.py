@@ -14,11 +14,13 @@ from lemnis.app.exceptions import Excepting
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.detection import Frame, Match
-from lemnis.contracts.errors import LemnisError
+from lemnis.contracts.errors import ContentError, LemnisError
 from lemnis.contracts.events import EventBatch
-from lemnis.detect.alerts import Alerts, Matched
+from lemnis.detect.alerts import Alerts, Matched, Values
 
 if TYPE_CHECKING:
+    from lemnis.detect.facts import Setting
+    from lemnis.detect.matched import Matching, Told
     from lemnis.detect.rules import Rule
 
 Frames = Callable[[EventBatch], Iterable[Frame]]
@@ -45,10 +47,31 @@ class Detection:
     alerts: Alerts
     problems: tuple[LemnisError, ...] = ()
     excepting: Excepting | None = None
+    matching: Matching | None = None
 
     def detect(self, batch: EventBatch) -> Iterator[Alert]:
         """Yield the alerts of a batch, by event time."""
-        yield from self.alerts.of(batch, self.matches(batch), self.rules)
+        found = [(frame, self.matcher.match(frame)) for frame in self.frames(batch)]
+        matches = [match for _, some in found for match in some]
+        if self.excepting is not None:
+            matches = self.excepting.kept(matches, times(batch))
+            found = [(frame, _within(some, matches)) for frame, some in found]
+        yield from self.alerts.of(batch, matches, self.rules, *self._told(found))
+
+    def _told(self, found: Sequence[tuple[Frame, Sequence[Match]]]) -> tuple[Told, Values]:
+        """Return the fields in which rules matched, and the values by which their alerts fold."""
+        from lemnis.detect.matched import values as values_of
+
+        told: Told = {}
+        values: dict[tuple[int, int], tuple[str, ...]] = {}
+        for frame, matches in found:
+            if self.matching is not None:
+                told |= self.matching.of(frame, matches)
+            for match in matches:
+                folds = self.alerts.facts(match.rule).suppression
+                if folds is not None and folds.by:
+                    values |= values_of(frame, match, folds.by)
+        return told, values
 
     def matches(self, batch: EventBatch) -> list[Match]:
         """Return what the rules match in a batch and no exception holds back."""
@@ -58,6 +81,15 @@ class Detection:
     def all_matches(self, batch: EventBatch) -> list[Match]:
         """Return what the matcher finds in a batch, what exceptions take away included."""
         return [match for frame in self.frames(batch) for match in self.matcher.match(frame)]
+
+
+def _within(matches: Iterable[Match], kept: Iterable[Match]) -> list[Match]:
+    """Return what was kept of a frame's matches."""
+    rows: dict[int, set[int]] = {}
+    for match in kept:
+        rows.setdefault(match.rule, set()).update(match.rows)
+    narrowed = (Match(one.rule, [r for r in one.rows if r in rows.get(one.rule, ())]) for one in matches)
+    return [match for match in narrowed if match.rows]
 
 
 def times(batch: EventBatch) -> npt.NDArray[Any]:
@@ -77,6 +109,8 @@ def detection(
 
     ``only`` chooses among the rules, once all are loaded: filters that narrow them are so in any case.
     """
+    from lemnis.detect.facts import FactsOf
+    from lemnis.detect.matched import Matching
     from lemnis.detect.matcher import Matcher
     from lemnis.detect.rules import load_rules
     from lemnis.ingest.frames import event_frames
@@ -90,6 +124,7 @@ def detection(
     found, wrong = exceptions.load(library)
     excepting = exceptions.over(loaded, found) if found else None
     sources = Sources.load(library)
+    settings, amiss = _suppressions(library)
 
     def frames(batch: EventBatch) -> Iterable[Frame]:
         source = sources.by_name.get(batch.source)
@@ -99,7 +134,24 @@ def detection(
         frames,
         Matcher(*((excepting.rules, excepting.atoms) if excepting else (loaded.rules, loaded.atoms))),
         loaded.rules,
-        Alerts(library.digest, entities),
-        (*loaded.problems, *sources.problems, *wrong),
+        Alerts(library.digest, entities, FactsOf(loaded.rules, loaded.atoms, settings)),
+        (*loaded.problems, *sources.problems, *wrong, *amiss),
         excepting,
+        Matching(loaded.rules, loaded.atoms),
     )
+
+
+def _suppressions(library: Library) -> tuple[list[Setting], list[ContentError]]:
+    """Return how alerts fold by the content's setting, and what is wrong with that."""
+    from lemnis.content import yaml
+    from lemnis.content.schemas.grouping import Grouping
+    from lemnis.detect.suppress import Suppression
+
+    item = library.items("correlations").get("default")
+    if item is None:
+        return [], []
+    try:
+        grouping = yaml.load(item.manifest, Grouping)
+    except ContentError as error:
+        return [], [error]
+    return [(one.rules, Suppression(one.window, one.by)) for one in grouping.suppress], []

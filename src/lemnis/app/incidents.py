@@ -57,17 +57,20 @@ def loose(workspace: app.Workspace, known: Sequence[Incident]) -> int:
     lake = app.lake(workspace)
     if "detection_finding" not in lake.schemas():
         return 0
-    sql = "SELECT count(*) AS n FROM detection_finding WHERE metadata.log_name = 'lemnis'"
+    sql = (
+        "SELECT count(DISTINCT finding_info.uid) AS n FROM detection_finding"
+        " WHERE metadata.log_name = 'lemnis'"
+    )
     inside = sum(group.count for one in known if not one.merged_into for group in one.groups)
     return max(0, int(lake.query(sql).column("n")[0].as_py()) - inside)
 
 
 def alert(workspace: app.Workspace, alert_id: str) -> Alert:
-    """Return an alert; raises NotFoundError."""
-    entry = app.journal(workspace).get(alert_id)
-    if entry is None or entry.kind != writing.ALERT:
+    """Return an alert as it stands, with every event that was folded into it; raises NotFoundError."""
+    found = writing.tell(app.journal(workspace).entries(subject=alert_id))
+    if found is None:
         raise NotFoundError(f"no alert {alert_id}", fix="`lemnis incident show ID` lists them")
-    return writing.read_alert(entry)
+    return found
 
 
 def alerts_of(workspace: app.Workspace, subject: str) -> list[Alert]:
@@ -78,7 +81,8 @@ def alerts_of(workspace: app.Workspace, subject: str) -> list[Alert]:
     wanted = get(workspace, subject)
     while wanted.merged_into:
         wanted = _get(journal, wanted.merged_into)
-    return [writing.read_alert(entry) for one in wanted.alert_ids if (entry := journal.get(one)) is not None]
+    told = (writing.tell(journal.entries(subject=one)) for one in wanted.alert_ids)
+    return [one for one in told if one is not None]
 
 
 def incident_of(workspace: app.Workspace, alert_id: str) -> Incident | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from lemnis.app.detection import Detection, detection
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
+from lemnis.detect.suppress import fold
 from lemnis.store.lake import Lake
 
 
@@ -26,7 +27,7 @@ def replay(
     folders of rules to use instead of the library's; ``sources`` limits the events to some sources.
     """
     found = each(lake, detection(library, rules=rules), start=start, end=end, sources=sources)
-    return sorted({alert.id: alert for alert in found}.values(), key=lambda alert: (alert.time, alert.id))
+    return sorted(fold(found), key=lambda alert: (alert.time, alert.id))
 
 
 def each(

@@ -61,8 +61,22 @@ class Watch:
     def watch(self, batches: Sequence[EventBatch]) -> None:
         """Detect, and write the alerts down; the same events again write nothing."""
         found = (alert for batch in batches for alert in self.detection.detect(batch))
-        while some := [writing.alert_entry(alert) for alert in islice(found, _WRITTEN_AT_ONCE)]:
-            self.alerts += sum(new for _, new in self.journal.append_all(some))
+        with _uncollected():
+            while some := list(islice(found, _WRITTEN_AT_ONCE)):
+                self.alerts += self._write(some)
+
+    def _write(self, alerts: Sequence[Alert]) -> int:
+        """Write alerts down, and what repeats one that folds; return how many are new."""
+        new = sum(self.journal.write_all([writing.alert_entry(one) for one in alerts if not one.window]))
+        folding = [alert for alert in alerts if alert.window]
+        known = self.journal.append_all([writing.alert_entry(alert) for alert in folding])
+        repeats = [
+            repeat
+            for alert, (entry, _) in zip(folding, known, strict=True)
+            for repeat in writing.repeat_entries(alert, [entry])
+        ]
+        self.journal.write_all(repeats)
+        return new + sum(first for _, first in known)
 
     def finish(self) -> None:
         """Make incidents of the alerts that the journal has."""

@@ -135,6 +135,7 @@ class Alerts:
                 (uid,), about[row], self.content_digest, tuple(rule.tags), shown[row],
                 rule_digest=facts.digest, matched=told.get((row, place), ()),
                 confidence=facts.confidence, window=window,
+                first=time if window else 0, last=time if window else 0,
             )  # fmt: skip
 
 

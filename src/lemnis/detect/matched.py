@@ -21,6 +21,7 @@ from lemnis.contracts.detection import Frame, Match, Offers
 from lemnis.detect.atoms import Atom, Expression, atoms_of
 from lemnis.detect.explain import spell
 from lemnis.detect.matcher import Matcher, evaluate
+from lemnis.detect.suppress import spelled
 
 MAX_FIELDS = 16
 MAX_VALUE = 256
@@ -51,7 +52,7 @@ class _Asked:
     """A rule's questions, and what asks them."""
 
     atoms: tuple[int, ...]
-    spelled: tuple[str, ...]
+    asks: tuple[str, ...]
     matcher: Matcher
     keywords: bool
 
@@ -68,21 +69,18 @@ class Matching:
     def of(self, frame: Frame, matches: Iterable[Match]) -> Told:
         """Return the fields of each row that a rule matched in this frame."""
         told: Told = {}
-        order = np.argsort(frame.rows, kind="stable")
         for match in matches:
-            rows = np.asarray(match.rows, dtype=np.int64)
-            places = order[np.searchsorted(frame.rows, rows, sorter=order)]
             asked = self._asked(match.rule)
-            for row, fields in zip(match.rows, self._told(match.rule, asked, frame, places), strict=True):
-                told[row, match.rule] = fields
+            fields = self._told(match.rule, asked, frame, _places_of(frame, match))
+            told.update(zip(((row, match.rule) for row in match.rows), fields, strict=True))
         return told
 
     def _make(self, rule: int) -> _Asked:
         numbers = tuple(dict.fromkeys(atoms_of(self._rules[rule].expression)))
         atoms = [self._atoms[number] for number in numbers]
         questions = [_Question(place) for place in range(len(atoms))]
-        spelled = tuple(spell(atom) for atom in atoms)
-        return _Asked(numbers, spelled, Matcher(questions, atoms), any(atom.field is None for atom in atoms))
+        asks = tuple(spell(atom) for atom in atoms)
+        return _Asked(numbers, asks, Matcher(questions, atoms), any(atom.field is None for atom in atoms))
 
     def _told(
         self, rule: int, asked: _Asked, frame: Frame, places: npt.NDArray[np.int64]
@@ -99,25 +97,32 @@ class Matching:
         found: list[list[MatchedField]] = [[] for _ in range(count)]
         why: dict[int, int] = {}
         _because(self._rules[rule].expression, held, full, full, why)
-        for atom, spelled in zip(asked.atoms, asked.spelled, strict=True):
+        for atom, asks in zip(asked.atoms, asked.asks, strict=True):
             bits = why.get(atom, 0)
             if bits:
-                self._tell(self._atoms[atom].field, spelled, bits, columns, found)
+                _tell(self._atoms[atom].field, asks, bits, columns, found)
         return map(tuple, found)
 
-    def _tell(
-        self, field: str | None, spelled: str, bits: int, columns: _Taken, found: list[list[MatchedField]]
-    ) -> None:
-        """Add one question to the rows for which it is told."""
-        values = columns.shown(field) if field is not None else None
-        made: dict[str, MatchedField] = {}
-        for row in _places(bits, len(found)):
-            fields = found[row]
-            if len(fields) < MAX_FIELDS:
-                value = values[row] if values is not None else ""
-                if value not in made:
-                    made[value] = MatchedField(field or "", spelled, value)
-                fields.append(made[value])
+
+def _tell(field: str | None, asks: str, bits: int, columns: _Taken, found: list[list[MatchedField]]) -> None:
+    """Add one question to the rows for which it is told."""
+    shown = columns.shown(field) if field is not None else None
+    made: dict[str, MatchedField] = {}
+    for row in _places(bits, len(found)):
+        fields = found[row]
+        if len(fields) < MAX_FIELDS:
+            value = shown[row] if shown is not None else ""
+            if value not in made:
+                made[value] = MatchedField(field or "", asks, value)
+            fields.append(made[value])
+
+
+def values(frame: Frame, match: Match, names: Sequence[str]) -> dict[tuple[int, int], tuple[str, ...]]:
+    """Return the values of some fields at each row of a match, as they are compared."""
+    columns = _Taken(frame.columns, pa.array(_places_of(frame, match), pa.int64()))
+    none = [""] * len(match.rows)
+    found = [none if (one := columns.get(name)) is None else map(spelled, one.to_pylist()) for name in names]
+    return {(row, match.rule): told for row, told in zip(match.rows, zip(*found, strict=True), strict=True)}
 
 
 class _Taken(Mapping[str, Any]):
@@ -173,6 +178,14 @@ def _against(expression: Expression, held: dict[int, int], rows: int, full: int,
     for part in expression[1:]:
         if mine := rows & ~evaluate(part, held, full):
             _against(part, held, mine, full, why)
+
+
+def _places_of(frame: Frame, match: Match) -> npt.NDArray[np.int64]:
+    """Return where in the frame the rows of a match are."""
+    order = np.argsort(frame.rows, kind="stable")
+    rows = np.asarray(match.rows, dtype=np.int64)
+    places: npt.NDArray[np.int64] = order[np.searchsorted(frame.rows, rows, sorter=order)]
+    return places
 
 
 def _bits(rows: Iterable[int]) -> int:

@@ -104,7 +104,7 @@ def repeat_entries(alert: Alert, entries: Iterable[Entry]) -> list[NewEntry]:
 def tell(entries: Iterable[Entry], *, whole: bool = True) -> Alert | None:
     """Return an alert as all entries about it say: its latest revision, with what repeated it.
 
-    None if there is none among them. What repeats came in any order: the result is the same.
+    None if there is none among them. In whatever order repeats came, they count and name the same events.
     """
     latest: Entry | None = None
     uids: list[str] = []

@@ -74,6 +74,17 @@ class Risk(Model):
         return value
 
 
+class Suppress(Model):
+    """Repeated alerts of these rules (ids or titles; ``*`` for all) are one within a window.
+
+    They repeat one another if they have the same values in the fields ``by``; without, the same entities.
+    """
+
+    rules: tuple[str, ...] = pydantic.Field(min_length=1)
+    by: tuple[str, ...] = ()
+    window: Span = pydantic.Field(alias="for")
+
+
 class Grouping(Model):
     """How alerts become incidents."""
 
@@ -82,3 +93,4 @@ class Grouping(Model):
     ties: dict[EntityKind, Annotated[tuple[Tie, ...], pydantic.Field(min_length=1)]]
     common: tuple[Common, ...] = ()
     risk: Risk
+    suppress: tuple[Suppress, ...] = ()
