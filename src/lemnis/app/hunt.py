@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lemnis.content.library import Library
@@ -16,10 +17,11 @@ from lemnis.contracts.errors import ContentError, Location, NotFoundError
 from lemnis.contracts.events import RawBatch, Reject
 from lemnis.detect import Matcher, Rule, RuleSet, load_rules
 from lemnis.detect.rules import rule_files
-from lemnis.ingest.frames import raw_frames
-from lemnis.ingest.reading import AUTO, UNRECOGNISED, open_path
+from lemnis.ingest.frames import coded_frames, offered, raw_frames
+from lemnis.ingest.quick import Batch, Quick
+from lemnis.ingest.reading import AUTO, UNRECOGNISED
 from lemnis.ingest.sources import Sources
-from lemnis.ingest.streams import walk
+from lemnis.ingest.streams import STDIN, Stream, walk
 
 _LOGS = frozenset({".evtx", ".json", ".jsonl", ".ndjson", ".log", ".csv", ".gz", ".zst"})
 
@@ -86,31 +88,66 @@ def hunt(
     matcher = Matcher(loaded.rules, loaded.atoms)
     count = 0
     for path in paths:
+        if str(path) != STDIN and not path.exists():
+            raise NotFoundError("no such file or folder", at=Location(str(path)))
         if path.is_dir() and next(iter(walk([path])), None) is None:
             yield Reject(Location(str(path)), "the folder is empty")
-    for read in open_path(list(paths), sources, source=source):
-        if isinstance(read, Reject):
-            yield Skipped(read.at.file) if _no_log(read, paths) else read
-            continue
-        yield from hits(matcher, read, sources.get(read.source))
-        count += len(read)
-        yield Progress(read.origin, count, matcher.asked)
+    quick = Quick(sources, lambda one: matcher.fields(offered(one)))
+    named = None if source == AUTO else sources.get(source)
+    for file in walk(paths):
+        for read in quick.open(Stream(file), named):
+            if isinstance(read, Reject):
+                yield Skipped(read.at.file) if _no_log(read, paths) else read
+                continue
+            yield from found(matcher, read, sources.get(read.source))
+            count += len(read)
+            yield Progress(read.origin, count, matcher.asked)
+
+
+def found(matcher: Matcher, batch: Batch, source: LoadedSource) -> Iterator[Hit | Reject]:
+    """Yield what matched in a batch, by record, after what of it could not be read."""
+    if isinstance(batch, RawBatch):
+        yield from hits(matcher, batch, source)
+        return
+    pairs = [
+        (row, match.rule)
+        for frame in coded_frames(batch, source)
+        for match in matcher.match(frame)
+        for row in match.rows
+    ]
+    there: list[Hit] = []
+    if len(rows := batch.odd()):
+        odd, rejects = batch.whole(rows)
+        yield from rejects
+        there += hits(matcher, odd, source)
+    if pairs:
+        hit = sorted({row for row, _ in pairs})
+        whole, _ = batch.whole(np.array(hit))
+        place = {row: number for number, row in enumerate(hit)}
+        there += _hits(matcher, [(place[row], rule) for row, rule in pairs], whole, source)
+    yield from sorted(there, key=lambda hit: hit.record)
 
 
 def hits(matcher: Matcher, batch: RawBatch, source: LoadedSource) -> Iterator[Hit]:
     """Yield what matched in a batch of raw records, by record."""
-    found = [
+    pairs = [
         (row, match.rule)
         for frame in raw_frames(batch, source)
         for match in matcher.match(frame)
         for row in match.rows
     ]
-    if not found:
-        return
-    rows = sorted({row for row, _ in found})
+    if pairs:
+        yield from _hits(matcher, pairs, batch, source)
+
+
+def _hits(
+    matcher: Matcher, pairs: list[tuple[int, int]], batch: RawBatch, source: LoadedSource
+) -> Iterator[Hit]:
+    """Yield the hits of rows and rules."""
+    rows = sorted({row for row, _ in pairs})
     events = dict(zip(rows, map(_tidy, batch.fields.take(pa.array(rows)).to_pylist()), strict=True))
     times = time_fields(source)
-    for row, rule in sorted(found):
+    for row, rule in sorted(pairs):
         event = events[row]
         time = next((str(event[name]) for name in times if name in event), "")
         yield Hit(matcher.rules[rule], time, batch.origin, int(batch.positions[row].as_py()), event)
@@ -136,5 +173,9 @@ def time_fields(source: LoadedSource) -> list[str]:
 
 
 def _tidy(event: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the fields that a record lacks."""
-    return {name: value for name, value in event.items() if value is not None}
+    """Leave out the fields that a record lacks; a list of one may be the batch's doing and is that one."""
+    return {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for name, value in event.items()
+        if value is not None
+    }

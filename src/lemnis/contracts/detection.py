@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,44 @@ class Offers:
         )
 
 
+class Dictionary(Protocol):
+    """The values of a field by their codes; as long as it is the same object, a code means the same value."""
+
+    @property
+    def size(self) -> int:
+        """How many codes there are; they count from 0."""
+        ...
+
+    def texts(self, codes: npt.NDArray[np.int64]) -> list[str]:
+        """Return the values of some codes; those of long values are good for the batch at hand only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column of single values as codes, -1 where the event lacks the field."""
+
+    codes: npt.NDArray[np.int32]
+    dictionary: Dictionary
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Coded:
+        """Return some of the rows."""
+        return Coded(self.codes[rows], self.dictionary)
+
+    def texts(self) -> pa.Array[Any]:
+        """Return the values, row by row."""
+        present = np.unique(self.codes[self.codes >= 0]).astype(np.int64)
+        values = pa.array(self.dictionary.texts(present), pa.string())
+        places: Any = pa.array(np.searchsorted(present, self.codes), mask=self.codes < 0)
+        taken: pa.Array[Any] = values.take(places)
+        return taken
+
+
+def uncoded(name: str) -> Coded | None:  # noqa: ARG001 - whatever its name, there is none
+    """Return that a column is not at hand as codes."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Rows of one log source as Sigma rules see them.
@@ -35,7 +73,8 @@ class Frame:
     ``columns`` gives a column by its Sigma field name: a string array, or a list<string> array for fields
     with several values; null is "the event lacks it"; a name that is not there is null in every row. It may
     compute columns when they are asked for. ``records`` are the raw texts, for keywords (null if not kept).
-    ``rows`` are the rows' places in the batch that the frame was made of.
+    ``rows`` are the rows' places in the batch that the frame was made of. ``coded`` gives a column by its
+    codes where the frame has it so, which spares whoever looks at values to look at them twice.
     """
 
     source: str
@@ -44,6 +83,7 @@ class Frame:
     columns: Mapping[str, pa.Array[Any]]
     records: pa.Array[Any]
     rows: npt.NDArray[np.int64]
+    coded: Callable[[str], Coded | None] = uncoded
 
     def __len__(self) -> int:
         """Return the number of rows."""

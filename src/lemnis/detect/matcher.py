@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -20,7 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lemnis.contracts.detection import Frame, Match, Offers
-from lemnis.detect.atoms import Atom, Expression, atoms_of, needed
+from lemnis.detect.atoms import Atom, Expression, atoms_of, fold, needed
+from lemnis.detect.codes import Codes
 from lemnis.detect.field import Values
 from lemnis.detect.records import Records
 
@@ -43,7 +45,7 @@ class _Plan:
     """The rules of one log source."""
 
     rules: tuple[int, ...]
-    values: dict[str, Values]
+    valued: frozenset[str]
     records: Records | None
     presence: dict[str, tuple[tuple[int, bool], ...]]
     references: tuple[tuple[int, Atom], ...]
@@ -60,11 +62,41 @@ class Matcher:
         self.rules = tuple(rules)
         self._atoms = atoms
         self._plans: dict[Offers, _Plan] = {}
+        self._values: dict[str, Values] = {}
+        self._codes: dict[str, Codes] = {}
+
+    @cached_property
+    def _asked(self) -> dict[str, list[tuple[int, Atom]]]:
+        """The atoms that look at values, by field, over all rules: most rules of a field share values."""
+        found: dict[str, list[tuple[int, Atom]]] = defaultdict(list)
+        for number, atom in enumerate(self._atoms):
+            if atom.field is not None and atom.kind not in _PRESENCE and atom.kind != "field":
+                found[atom.field].append((number, atom))
+        return found
+
+    @cached_property
+    def _needed(self) -> list[frozenset[int] | None]:
+        """For each rule the atoms of which one must match."""
+        return [needed(rule.expression) for rule in self.rules]
+
+    def _valued(self, name: str) -> Values:
+        if name not in self._values:
+            self._values[name] = Values(self._asked[name])
+        return self._values[name]
+
+    def _coded(self, name: str) -> Codes:
+        if name not in self._codes:
+            self._codes[name] = Codes(self._valued(name))
+        return self._codes[name]
 
     @property
     def asked(self) -> int:
         """How many of the rules are for a log source that has come by."""
         return len({rule for plan in self._plans.values() for rule in plan.rules})
+
+    def fields(self, offers: Offers) -> frozenset[str]:
+        """Return the fields that the rules of log sources ask for."""
+        return self._plan(offers).fields
 
     def match(self, frame: Frame) -> list[Match]:
         """Return what matched, by rule; a row is named by its place in the frame's batch."""
@@ -85,18 +117,22 @@ class Matcher:
 
     def _bitmaps(self, plan: _Plan, frame: Frame, count: int) -> dict[int, int]:
         bitmaps: dict[int, int] = {}
-        columns: dict[str, _Column | None] = {}
+        present: dict[str, int] = {}
         for name in plan.fields:
-            array = frame.columns.get(name)
-            columns[name] = None if array is None else _column(array, count)
-        for field, values in plan.values.items():
-            column = columns[field]
-            if column is not None:
-                _match_values(values, column, count, bitmaps)
+            coded = frame.coded(name)
+            if coded is not None:
+                present[name] = _mask(coded.codes >= 0)
+                if name in plan.valued:
+                    bitmaps.update(self._coded(name).hits(coded))
+            elif (array := frame.columns.get(name)) is not None:
+                column = _column(array, count)
+                present[name] = column.present
+                if name in plan.valued:
+                    _match_values(self._valued(name), column, count, bitmaps)
         if plan.records is not None:
             for atom, rows in plan.records.hits(frame.records).items():
                 bitmaps[atom] = _bits(np.array(rows, dtype=np.int64), count)
-        others = chain(_present(plan, columns, count), _references(plan, columns, frame, count))
+        others = chain(_present(plan, present, count), _references(plan, present, frame, count))
         return bitmaps | {atom: bits for atom, bits in others if bits}
 
     def _plan(self, offers: Offers) -> _Plan:
@@ -107,7 +143,8 @@ class Matcher:
 
     def _make(self, offers: Offers) -> _Plan:
         mine = [i for i, rule in enumerate(self.rules) if offers.serves(*rule.logsource)]
-        by_field: dict[str | None, list[tuple[int, Atom]]] = defaultdict(list)
+        valued: set[str] = set()
+        keywords: list[tuple[int, Atom]] = []
         presence: dict[str, list[tuple[int, bool]]] = defaultdict(list)
         references: list[tuple[int, Atom]] = []
         by_atom: dict[int, list[int]] = defaultdict(list)
@@ -118,30 +155,27 @@ class Matcher:
                 presence[atom.field].append((number, atom.kind == "exists" and bool(atom.value)))
             elif atom.kind == "field":
                 references.append((number, atom))
+            elif atom.field is None:
+                keywords.append((number, atom))
             else:
-                by_field[atom.field].append((number, atom))
+                valued.add(atom.field)
         for i in mine:
-            need = needed(self.rules[i].expression)
+            need = self._needed[i]
             if need is None:
                 always.append(i)
             else:
                 for number in need:
                     by_atom[number].append(i)
-        named = {
-            *by_field,
-            *presence,
-            *(a.field for _, a in references),
-            *(a.value[0] for _, a in references),
-        }
+        compared = {str(name) for _, atom in references for name in (atom.field, atom.value[0])}
         return _Plan(
             rules=tuple(mine),
-            values={name: Values(atoms) for name, atoms in by_field.items() if name is not None},
-            records=Records(by_field[None]) if None in by_field else None,
+            valued=frozenset(valued),
+            records=Records(keywords) if keywords else None,
             presence={name: tuple(asked) for name, asked in presence.items()},
             references=tuple(references),
             by_atom={number: tuple(rules) for number, rules in by_atom.items()},
             always=tuple(always),
-            fields=frozenset(name for name in named if name is not None),
+            fields=frozenset({*valued, *presence, *compared}),
         )
 
 
@@ -185,22 +219,19 @@ def _column(array: Any, count: int) -> _Column:
     return _Column(whole.dictionary.to_pylist(), start, rows, _bits(rows[start[0] :], count))
 
 
-def _present(plan: _Plan, columns: dict[str, _Column | None], count: int) -> Iterator[tuple[int, int]]:
+def _present(plan: _Plan, present: dict[str, int], count: int) -> Iterator[tuple[int, int]]:
     """Yield the atoms that ask whether a field is there, with their rows."""
     full = (1 << count) - 1
     for name, asked in plan.presence.items():
-        column = columns[name]
-        present = 0 if column is None else column.present
+        there = present.get(name, 0)
         for atom, wanted in asked:
-            yield atom, present if wanted else full & ~present
+            yield atom, there if wanted else full & ~there
 
 
-def _references(
-    plan: _Plan, columns: dict[str, _Column | None], frame: Frame, count: int
-) -> Iterator[tuple[int, int]]:
+def _references(plan: _Plan, present: dict[str, int], frame: Frame, count: int) -> Iterator[tuple[int, int]]:
     """Yield the atoms that compare two fields, with their rows."""
     for number, reference in plan.references:
-        yield number, _referenced(reference, columns, frame, count)
+        yield number, _referenced(reference, present, frame, count)
 
 
 def _match_values(values: Values, column: _Column, count: int, bitmaps: dict[int, int]) -> None:
@@ -220,6 +251,10 @@ def _match_values(values: Values, column: _Column, count: int, bitmaps: dict[int
 def _bits(rows: Rows, count: int) -> int:
     mask = np.zeros(count, dtype=bool)
     mask[rows] = True
+    return _mask(mask)
+
+
+def _mask(mask: npt.NDArray[np.bool_]) -> int:
     return int.from_bytes(np.packbits(mask, bitorder="little").tobytes(), "little")
 
 
@@ -228,10 +263,10 @@ def _places(bits: int, count: int) -> Rows:
     return np.flatnonzero(np.unpackbits(raw, bitorder="little", count=count))
 
 
-def _referenced(atom: Atom, columns: dict[str, _Column | None], frame: Frame, count: int) -> int:
+def _referenced(atom: Atom, present: dict[str, int], frame: Frame, count: int) -> int:
     """Compare two fields row by row: rules that do so are few."""
     other, starts, ends = atom.value
-    if atom.field is None or columns.get(atom.field) is None or columns.get(other) is None:
+    if atom.field is None or atom.field not in present or other not in present:
         return 0
     mine, theirs = (_lists(frame.columns[name]) for name in (atom.field, other))
     rows = [row for row in range(count) if _refers(mine[row], theirs[row], starts=starts, ends=ends)]
@@ -240,7 +275,7 @@ def _referenced(atom: Atom, columns: dict[str, _Column | None], frame: Frame, co
 
 def _lists(array: Any) -> list[list[str]]:
     return [
-        [] if value is None else [str(v).lower() for v in (value if isinstance(value, list) else [value])]
+        [] if value is None else [fold(str(v)) for v in (value if isinstance(value, list) else [value])]
         for value in array.to_pylist()
     ]
 

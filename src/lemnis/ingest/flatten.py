@@ -21,7 +21,7 @@ import pyarrow.compute as _compute
 
 pc: Any = _compute
 MAX_DEPTH = 64
-_FEW = 48
+_FEW = 256
 _ODD_NUMBER = r"[0-9]{16}|[0-9.][eE][-+0-9]|\.0000"  # numbers that are written in more than one way
 _DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _BRACKETS = 40
@@ -240,20 +240,21 @@ def _objects(columns: Columns, name: str, objects: _Mask, bad: Bad, *, depth: in
 
 
 def _lists(column: Array, lists: _Mask, bad: Bad) -> Array:
-    """Turn lists of scalars into values of several; where a row has another list, keep texts.
+    """Turn lists of scalars into values of several; any other list, and a single value, is a list of one.
 
-    The column is list<string> if every list in it is one of scalars; a single value is then a list of one.
+    So what a row has does not depend on the rows beside it. A column without a list of scalars keeps texts.
     """
     places = np.flatnonzero(lists)
     inner = _texts_at(column, places)
     for row in np.flatnonzero(_too_deep(inner, 0)).tolist():
         bad.setdefault(int(places[row]), _DEEP)
     items = _run(_ITEMS, inner)
-    if items.null_count:
+    if items.null_count == len(items):
         return column
     texts = column.to_pylist()
     for row, value in zip(places.tolist(), items.to_pylist(), strict=True):
-        texts[row] = [item for item in value if item is not None]
+        if value is not None:
+            texts[row] = [item for item in value if item is not None]
     return pa.array([v if v is None or isinstance(v, list) else [v] for v in texts], pa.list_(pa.string()))
 
 
@@ -342,13 +343,11 @@ def _plain(value: Any) -> str:
 
 
 def _assemble(rows: list[dict[str, Any]]) -> Columns:
-    """Make columns of rows; where a list of another kind stands in a column of lists, texts are kept."""
+    """Make columns of rows; in a column with a list of scalars, any other value is a list of one."""
     columns: Columns = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
         lists = any(isinstance(value, list) for value in values)
-        if lists and any(isinstance(value, str) and value.startswith("[") for value in values):
-            lists, values = False, [_plain(v) if isinstance(v, list) else v for v in values]
         if lists:
             values = [v if v is None or isinstance(v, list) else [v] for v in values]
         columns[name] = pa.array(values, pa.list_(pa.string()) if lists else pa.string())

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from lemnis.content.schemas.source import LoadedSource, Route, SigmaField
-from lemnis.contracts.detection import Frame, Offers
+from lemnis.contracts.detection import Coded, Frame, Offers, uncoded
 from lemnis.contracts.events import EventBatch, RawBatch
 from lemnis.ingest import mapping_unmapped
+from lemnis.ingest.coded import CodedBatch, CodedColumns
 from lemnis.ingest.mapping_columns import TEXT, Column, Columns, RawColumns, Rows, flat, groups, pc, text
 from lemnis.ingest.mapping_conditions import fields, holds
 from lemnis.ingest.mapping_lines import Context, coalesce, evaluate, plain
@@ -26,7 +27,7 @@ from lemnis.ingest.mapping_plan import plans
 from lemnis.store.columns import leaf
 
 ENTRY_LIST = "metadata.transformation_info_list"
-Batch = RawBatch | EventBatch
+Batch = RawBatch | EventBatch | CodedBatch
 PathReader = Callable[[str], Column]
 
 
@@ -41,11 +42,28 @@ class Takes(Columns, Protocol):
 class SigmaColumns(Mapping[str, Any]):
     """Columns by Sigma field name, each made when it is asked for."""
 
-    def __init__(self, raw: Columns, path: PathReader, named: Mapping[str, SigmaField]) -> None:
+    def __init__(
+        self,
+        raw: Columns,
+        path: PathReader,
+        named: Mapping[str, SigmaField],
+        codes: Callable[[str], Coded | None] = uncoded,
+    ) -> None:
+        """``codes`` gives raw fields by their codes, where they are at hand so."""
         self._raw = raw
         self._path = path
         self._named = named
+        self._codes = codes
         self._made: dict[str, Column | None] = {}
+
+    def coded(self, name: str) -> Coded | None:
+        """Return a column by its codes; None where it is only to be had as texts."""
+        line = field.line if (field := self._named.get(name)) is not None else None
+        if field is None:
+            return self._codes(name)
+        if line is not None and plain(line) and len(line.source) == 1 and not line.absent:
+            return self._codes(line.source[0])
+        return None
 
     def __getitem__(self, name: str) -> Column:
         """Return a column; raises KeyError for a field that no row has."""
@@ -95,6 +113,7 @@ class LazyFrame(Frame):
         for name, value in (
             ("source", batch.source), ("origin", batch.origin), ("offers", part.offers()),
             ("columns", columns), ("rows", part.rows), ("_all", records), ("_records", None),
+            ("coded", columns.coded if isinstance(columns, SigmaColumns) else uncoded),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
@@ -102,9 +121,9 @@ class LazyFrame(Frame):
     def records(self) -> Any:
         """Return the raw texts of this frame's rows."""
         if self._records is None:
-            whole = len(self.rows) == len(self._all)
+            made = isinstance(self._all, pa.Array | pa.ChunkedArray) and len(self.rows) == len(self._all)
             object.__setattr__(
-                self, "_records", flat(self._all if whole else self._all.take(pa.array(self.rows)))
+                self, "_records", flat(self._all if made else self._all.take(pa.array(self.rows)))
             )
         return self._records
 
@@ -180,6 +199,38 @@ def raw_frames(batch: RawBatch, source: LoadedSource) -> Iterator[Frame]:
         some = columns if whole else columns.take(part.rows)
         view = SigmaColumns(some, _line_reader(source, part.entry, some), names(source, part.routes))
         yield LazyFrame(batch, part, view, batch.records)
+
+
+def coded_frames(batch: CodedBatch, source: LoadedSource) -> Iterator[Frame]:
+    """Yield frames of the rows of a batch that have codes, as ``raw_frames`` does of raw records."""
+    whole = CodedColumns(batch.codes, len(batch.rows))
+    for part in parts(whole, source, by_entry=False):
+        some = whole if len(part.rows) == whole.count else whole.take(part.rows)
+        view = SigmaColumns(some, _nothing, names(source, part.routes), some.codes)
+        yield LazyFrame(batch, replace(part, rows=batch.rows[part.rows]), view, batch.records)
+
+
+def codable(source: LoadedSource) -> bool:
+    """Say whether a source's Sigma fields can be had of codes: none of them is made by the mapping."""
+    return not needs_entries(source)
+
+
+def offered(source: LoadedSource) -> Offers:
+    """Return everything that the routes of a source offer; which of it goes together depends on the row."""
+    return Part(np.empty(0, np.int64), source.file.sigma.routes, -1).offers()
+
+
+def raw_names(source: LoadedSource, wanted: Iterable[str]) -> frozenset[str]:
+    """Return the raw fields that Sigma fields are made of, and those that tell the routes of a row."""
+    view = source.file.sigma
+    found = {name for route in view.routes for name in fields(route.when)}
+    named = [view.fields, *(route.fields for route in view.routes)]
+    for name in wanted:
+        found.add(name)
+        for some in named:
+            line = some[name].line if name in some else None
+            found.update(line.source if line is not None else ())
+    return frozenset(found)
 
 
 def _nothing(_: str) -> Column | None:

@@ -138,14 +138,14 @@ class _Cutter:
         numbers = np.arange(self.position + 1, self.position + 1 + len(breaks), dtype=np.int64)
         self.position += len(breaks)
         self.offset += len(data)
-        texts, numbers, rejects = _sound(self.name, texts, numbers, np.diff(offsets))
+        texts, numbers, rejects = sound(self.name, texts, numbers, np.diff(offsets))
         return Lines(texts, numbers, rejects, self.position, self.offset)
 
 
 _LONG = f"longer than the {MAX_RECORD_BYTES:,} bytes that a record may have"
 
 
-def _sound(
+def sound(
     name: str, texts: pa.StringArray, numbers: _Offsets, lengths: npt.NDArray[np.int32]
 ) -> tuple[pa.StringArray, _Offsets, tuple[Reject, ...]]:
     """Take out blank lines, and as rejects those that are too long or not UTF-8."""

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lemnis.contracts.errors import UsageError
@@ -42,6 +44,28 @@ class Parsed:
     rejects: tuple[Reject, ...]
     position: int
     offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Some records of a stream as texts, with their numbers, and what was not taken; else as ``Parsed``."""
+
+    name: str
+    texts: pa.StringArray
+    numbers: npt.NDArray[np.int64]
+    rejects: tuple[Reject, ...]
+    position: int
+    offset: int
+
+    @property
+    def records(self) -> pa.StringArray:
+        """Return the texts: of other holders, what gives them by ``take``."""
+        return self.texts
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Texts:
+        """Return some of the records, without what was not taken."""
+        some = self.texts.take(rows)
+        return Texts(self.name, some, self.numbers[rows], (), self.position, self.offset)
 
 
 class Parser(Protocol):

@@ -20,7 +20,7 @@ from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
 from lemnis.ingest.flatten import Columns, coalesce, flatten
 from lemnis.ingest.lines import MAX_BATCH_BYTES, lines
-from lemnis.ingest.parsers import Options, Parsed, Start, _documents
+from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _documents
 from lemnis.ingest.streams import KEPT_RAW, Head, Stream
 
 pc: Any = _compute
@@ -30,15 +30,31 @@ _BATCH = 20_000
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the objects of a stream of JSON; a document is read again from its start."""
+    for some in texts(stream, options, start, whole=whole):
+        yield fielded(some, options)
+
+
+def texts(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Texts]:
+    """Yield the same as texts, before anything looks into them."""
     keys = _keys(options)
     if _documents.is_document(stream.head(_LOOK), keys):
         if whole or isinstance(stream, Head):
-            yield from listed(stream.name, _documents.records(stream, keys), start, options)
+            yield from listed(stream.name, _documents.records(stream, keys), start)
         return
     for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
-        rejects, position, offset = batch.rejects, batch.position, batch.offset
-        texts, numbers = _said(batch.texts, batch.numbers)
-        yield objects(stream.name, texts, numbers, rejects, options, position=position, offset=offset)
+        said, numbers = _said(batch.texts, batch.numbers)
+        yield Texts(stream.name, said, numbers, batch.rejects, batch.position, batch.offset)
+
+
+def lined(stream: Stream, options: Options) -> bool:
+    """Say whether a stream has one object a line."""
+    return not _documents.is_document(stream.head(_LOOK), _keys(options))
+
+
+def named(path: str, options: Options) -> str | None:
+    """Return what the field at a path (member names, joined by dots) is called."""
+    lift = options.get("lift")
+    return path.removeprefix(f"{lift}.") if lift else path
 
 
 def _said(
@@ -72,9 +88,7 @@ def fits(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"["}
 
 
-def listed(
-    name: str, found: Iterator[str | ValueError], start: Start, options: Options | None = None
-) -> Iterator[Parsed]:
+def listed(name: str, found: Iterator[str | ValueError], start: Start) -> Iterator[Texts]:
     """Yield records that come one by one, in batches; those up to ``start`` are left out."""
     numbered = islice(enumerate(found, 1), start.position, None)
     some: list[tuple[int, str | ValueError]] = []
@@ -83,48 +97,39 @@ def listed(
         some.append((number, record))
         size += len(record) if isinstance(record, str) else 0
         if len(some) >= _BATCH or size >= MAX_BATCH_BYTES:
-            yield _batch(name, some, options)
+            yield _batch(name, some)
             some, size = [], 0
     if some:
-        yield _batch(name, some, options)
+        yield _batch(name, some)
 
 
-def _batch(name: str, some: list[tuple[int, str | ValueError]], options: Options | None) -> Parsed:
-    texts = pa.array([text for _, text in some if isinstance(text, str)], pa.string())
+def _batch(name: str, some: list[tuple[int, str | ValueError]]) -> Texts:
+    said = pa.array([text for _, text in some if isinstance(text, str)], pa.string())
     numbers = np.array([number for number, text in some if isinstance(text, str)], np.int64)
     rejects = tuple(
         Reject(Location(name, record=number), str(text)) for number, text in some if not isinstance(text, str)
     )
-    return objects(name, texts, numbers, rejects, options, position=some[-1][0], offset=0)
+    return Texts(name, said, numbers, rejects, position=some[-1][0], offset=0)
 
 
-def objects(
-    name: str,
-    texts: pa.StringArray,
-    numbers: npt.NDArray[np.int64],
-    rejects: tuple[Reject, ...],
-    options: Options | None = None,
-    *,
-    position: int,
-    offset: int,
-) -> Parsed:
+def fielded(some: Texts, options: Options) -> Parsed:
     """Turn JSON texts into records; those that are no objects join the rejects."""
-    asked = options or {}
-    flat = flatten(texts, keep=frozenset(asked.get("texts", ())))
-    columns = _lifted(flat.columns, asked["lift"]) if "lift" in asked else flat.columns
-    found = list(rejects)
+    texts, numbers = some.texts, some.numbers
+    flat = flatten(texts, keep=frozenset(options.get("texts", ())))
+    columns = _lifted(flat.columns, options["lift"]) if "lift" in options else flat.columns
+    found = list(some.rejects)
     if flat.bad:
         keep = np.ones(len(texts), bool)
         for row, reason in flat.bad.items():
             keep[row] = False
             raw = texts[row].as_py().encode()[:KEPT_RAW]
-            found.append(Reject(Location(name, record=int(numbers[row])), reason, raw))
+            found.append(Reject(Location(some.name, record=int(numbers[row])), reason, raw))
         mask = pa.array(keep)
         texts, numbers = texts.filter(mask), numbers[keep]
         columns = {key: column.filter(mask) for key, column in columns.items()}
     table = pa.table(columns) if columns else empty(len(texts))
     found.sort(key=lambda reject: reject.at.record or 0)
-    return Parsed(texts, table, pa.array(numbers, pa.int64()), tuple(found), position, offset)
+    return Parsed(texts, table, pa.array(numbers, pa.int64()), tuple(found), some.position, some.offset)
 
 
 def _lifted(columns: Columns, name: str) -> Columns:

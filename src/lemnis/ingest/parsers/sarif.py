@@ -37,7 +37,8 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     """Yield the results of a SARIF report."""
     if not whole and not isinstance(stream, Head):
         return
-    for parsed in jsonl.listed(stream.name, _results(stream), start):
+    for some in jsonl.listed(stream.name, _results(stream), start):
+        parsed = jsonl.fielded(some, {})
         rows = [_summary(orjson.loads(text), stream) for text in parsed.records.to_pylist()]  # type: ignore[arg-type]
         extra, fields = table(rows), parsed.fields
         for name in extra.column_names:

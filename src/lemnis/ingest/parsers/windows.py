@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as _compute
 
 from lemnis.ingest.flatten import coalesce
-from lemnis.ingest.parsers import Options, Parsed, Start, _evtx, jsonl
+from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _evtx, jsonl
 from lemnis.ingest.streams import BrokenStreamError, Stream
 
 pc: Any = _compute
@@ -56,11 +56,39 @@ _ORDER = {alias: place for place, alias in enumerate(_ALIASES)}
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the events of an event log file, or of JSON lines."""
+    for some in texts(stream, options, start, whole=whole):
+        yield fielded(some, options)
+
+
+def texts(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Texts]:
+    """Yield the same as texts of JSON, before anything looks into them."""
     if stream.head(len(MAGIC)).startswith(MAGIC):
-        found = jsonl.listed(stream.name, _evtx.records(stream), start)
-    else:
-        found = jsonl.parse(stream, options, start, whole=whole)
-    yield from map(_named, found)
+        return jsonl.listed(stream.name, _evtx.records(stream), start)
+    return jsonl.texts(stream, options, start, whole=whole)
+
+
+def fielded(some: Texts, options: Options) -> Parsed:
+    """Turn JSON texts into events."""
+    return _named(jsonl.fielded(some, options))
+
+
+def lined(stream: Stream, options: Options) -> bool:
+    """Say whether a stream has one JSON object a line."""
+    return not stream.head(len(MAGIC)).startswith(MAGIC) and jsonl.lined(stream, options)
+
+
+def named(path: str, options: Options) -> str | None:  # noqa: ARG001 - part of what a parser offers
+    """Return what the field at a path (member names, joined by dots) is called; None for what is no field."""
+    plain = _plain(path)
+    if plain in _ALIASES:
+        return _ALIASES[plain]
+    return None if path.endswith(_XMLNS) else plain
+
+
+def entangled(name: str) -> Iterator[str]:
+    """Yield the fields whose presence decides whether one keeps its name, or is known by another."""
+    if name in _ALIASES:
+        yield _ALIASES[name]
 
 
 def first(stream: Stream, options: Options) -> str | None:

@@ -1,0 +1,115 @@
+"""The quick way to read says what the complete way says: of every record, of odd ones too."""
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lemnis.ingest import coded
+from lemnis.ingest.coded import Coder, available
+from lemnis.ingest.flatten import few
+
+pytestmark = pytest.mark.skipif(not available(), reason="needs Numba: the `fast` extra")
+WANTED = ("a", "b", "a.b", "b.a", "c", "é", "n")
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(allow_nan=False),
+    st.text(max_size=12),
+    st.sampled_from(["", "x", 'quo"te', "back\\slash", "new\nline", "\x00", "\U0001f600", "x" * 1500]),
+)
+names = st.sampled_from(["a", "b", "c", "a.b", "é", "n", "other", 'k"', "k\\"])
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=4)),
+    max_leaves=12,
+)
+records = st.dictionaries(names, values, max_size=6)
+
+
+@st.composite
+def texts(draw):  # noqa: PLR0911 - a kind of text each
+    """Make texts that are JSON objects, nearly, or not at all."""
+    made = orjson.dumps(draw(records)).decode()
+    kind = draw(st.integers(0, 9))
+    if kind == 0:
+        cut = draw(st.integers(0, len(made)))
+        return made[:cut]
+    if kind == 1:
+        place = draw(st.integers(0, len(made)))
+        return (
+            made[:place]
+            + draw(st.sampled_from(["}", "]", ",", ":", '"', "\\", "0", " ", "\t", "x", "\x01"]))
+            + made[place:]
+        )
+    if kind == 2:
+        return made.encode().decode("latin-1").encode("ascii", "backslashreplace").decode()
+    if kind == 3:
+        return made + draw(st.sampled_from([" ", "{}", "x", "\r"]))
+    if kind == 4:
+        return '{"a":' + draw(st.sampled_from(
+            ["01", "-0", "1.0", "1e3", "-", "1.", ".5", "+1", "tru", "null", "nul", "9223372036854775807",
+             "-9223372036854775808", "-9223372036854775809", "18446744073709551616", "1" * 400, '"\\ud800"',
+             '"\\ud83d\\ude00"', '"\\u00e9"', '"\\x"', '"\\/"', "[1]", "[]", "{}", '{"b":1}'])) + "}"  # fmt: skip
+    if kind == 5:
+        return '{"a":1,"a":2}' if draw(st.booleans()) else '{"a":{"b":1},"a":{"c":2},"a.b":3}'
+    return made
+
+
+@settings(max_examples=400)
+@given(st.lists(texts(), min_size=1, max_size=12))
+def test_codes_are_what_the_complete_reader_says(some):
+    array = pa.array(some, pa.string())
+    coder = Coder(WANTED, lambda path: path)
+    for _ in range(2):  # the second time all paths and values are known
+        found_codes = coder.code(array)
+        whole = few(array)
+        for row in range(len(some)):
+            if found_codes.odd[row]:
+                continue
+            assert row not in whole.bad
+            for name in WANTED:
+                column = whole.columns.get(name)
+                expected = None if column is None else column[row].as_py()
+                if isinstance(expected, list) and pa.types.is_list(column.type):
+                    expected = expected[0]  # another row has several values
+                codes = found_codes.columns.get(name)
+                found = None
+                if codes is not None and codes.codes[row] >= 0:
+                    (found,) = codes.dictionary.texts(codes.codes[row : row + 1].astype(np.int64))
+                assert found == expected, (some[row], name)
+
+
+def test_plain_records_are_not_odd():
+    rows = [
+        orjson.dumps({"a": "x\ty", "b": {"a": -5}, "n": None, "c": True, "l": [1, {"z": 2.5}]}).decode()
+    ] * 3
+    given_ = Coder(WANTED, lambda path: path).code(pa.array(rows))
+    assert not given_.odd.any()
+    assert {name: column.texts().to_pylist() for name, column in given_.columns.items()} == {
+        "a": ["x\ty"] * 3, "b.a": ["-5"] * 3, "c": ["true"] * 3,
+    }  # fmt: skip
+
+
+def test_memory_begins_anew_and_codes_stay_right(monkeypatch):
+    monkeypatch.setattr(coded, "_VALUES", 64)
+    coder = Coder(["a"], lambda path: path)
+    dictionaries = set()
+    for first in range(0, 400, 10):
+        texts_ = [f'{{"a":"{number}"}}' for number in range(first, first + 10)]
+        column = coder.code(pa.array(texts_)).columns["a"]
+        dictionaries.add(id(column.dictionary))
+        assert column.texts().to_pylist() == [str(number) for number in range(first, first + 10)]
+    assert len(dictionaries) > 1
+
+
+def test_a_table_that_is_full_makes_rows_odd_not_wrong(monkeypatch):
+    monkeypatch.setattr(coded, "_VALUES", 8)
+    coder = Coder(["a"], lambda path: path)
+    found = coder.code(pa.array([f'{{"a":"{number}"}}' for number in range(50)]))
+    assert found.odd.sum() == 42
+    assert found.columns["a"].texts().to_pylist()[:8] == [str(number) for number in range(8)]
