@@ -23,7 +23,7 @@ from lemnis.contracts.clock import Clock
 from lemnis.contracts.errors import InputError, IntegrityError, Location
 from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
 from lemnis.store import delta, durable, query, rows
-from lemnis.store.columns import MS_A_DAY, by_source, conform, merge_schemas, sort_events, uid_keys
+from lemnis.store.columns import MS_A_DAY, Keys, by_source, conform, merge_schemas, sort_events, uid_keys
 from lemnis.store.spool import Backlog, Reader, Spool, Writer
 
 _SEGMENT_ROWS = 50_000
@@ -31,6 +31,7 @@ _FLUSH_ROWS = 500_000
 _FILE_ROWS = 2_000_000
 _BATCH_ROWS = 65_536
 _BUSY_DAY = 1_000_000
+_NO_KEYS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,11 @@ class Lake:
         *,
         rejects: Sequence[Reject] = (),
         cursor: Cursor | None = None,
+        signals: pa.Table | None = None,
     ) -> Appended:
         """Store events, rejects and cursor in one transaction; they are on the device when this returns.
+
+        ``signals`` (``contracts.correlations.SIGNALS``) are stored in the same one, those of new events.
 
         An event whose ``metadata.uid`` the lake has, or the same call has given already, is a duplicate and
         not stored again. A row without ``metadata.uid``, or without a ``time`` that is a date, becomes a
@@ -91,16 +95,32 @@ class Lake:
             parts += [(name, table.slice(start, _SEGMENT_ROWS)) for start in starts]
         source = cursor.source if cursor else next((batch.source for batch in batches), "")
         accepted = duplicates = 0
+        fresh: list[Keys] = []
         with self._spool.writing() as spool:
             for name, table in parts:
                 new = _add(spool, name, table)
-                accepted, duplicates = accepted + new, duplicates + table.num_rows - new
+                fresh.append(new)
+                accepted, duplicates = accepted + len(new), duplicates + table.num_rows - len(new)
+            if signals is not None:
+                known = np.isin(uid_keys(signals.column("uid")), np.concatenate([*fresh, _NO_KEYS]))
+                spool.add_signals(signals.filter(pa.array(known)))
             if refused:
                 origin = cursor.origin_key if cursor else ""
                 _add(spool, rows.REJECTS, rows.reject_rows(refused, source, origin, self._clock.now()))
             if cursor:
                 spool.set_cursor(cursor)
         return Appended(accepted, duplicates, len(refused))
+
+    def signals(self, *, after: int = 0) -> Iterator[tuple[int, pa.Table]]:
+        """Yield what was stored for correlation, by number; each has what was given with one ``append``."""
+        with self._spool.reading() as spool:
+            for one in spool.signals(after=after):
+                yield one.id, one.table
+
+    def forget_signals(self, up_to: int) -> None:
+        """Let go of what correlation has taken and keeps itself, up to a number."""
+        with self._spool.writing() as spool:
+            spool.drop_signals(up_to)
 
     def flush(self) -> int:
         """Move what the spool holds into the tables; return how many rows. Exactly once, whatever happens.
@@ -305,8 +325,8 @@ class Lake:
         return _Snapshot(schema, table, pa.concat_tables([schema.empty_table(), *parts]))
 
 
-def _add(spool: Writer, name: str, table: pa.Table) -> int:
-    """Put the rows with new uids into the spool; return how many."""
+def _add(spool: Writer, name: str, table: pa.Table) -> Keys:
+    """Put the rows with new uids into the spool; return their keys."""
     known = spool.schema(name)
     schema = merge_schemas(known, table.schema) if known is not None else table.schema
     if known is None or not schema.equals(known):
@@ -319,11 +339,11 @@ def _add(spool: Writer, name: str, table: pa.Table) -> int:
     keys, places = np.unique(uid_keys(rows.uids(table)), return_index=True)
     new = spool.unknown(keys)
     if len(new) == 0:
-        return 0
+        return new
     if len(new) < table.num_rows:
         table = table.take(np.sort(places[np.isin(keys, new, assume_unique=True)]))
     spool.add(name, table, new)
-    return table.num_rows
+    return new
 
 
 def _read(snap: _Snapshot, low: int, high: int) -> pa.Table:

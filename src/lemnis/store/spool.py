@@ -3,7 +3,8 @@
 A segment is one Arrow IPC stream of new rows of one table. Segment numbers only grow, and each table's log
 says up to which number it holds the rows, so one comparison tells what is still to be moved, after a crash
 too. Known uids are two tables of 64-bit numbers: ``fresh`` for the segments, small and hot, and ``seen`` for
-the lake, into which a flush moves them in sorted order. An append thus only reads the large one.
+the lake, into which a flush moves them in sorted order. An append thus only reads the large one. ``signals``
+are what correlation needs of events, written with them, until correlation has taken them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ CREATE TABLE IF NOT EXISTS cursors (
   source TEXT NOT NULL, origin_key TEXT NOT NULL, origin TEXT NOT NULL, position INTEGER NOT NULL,
   offset INTEGER NOT NULL, prefix TEXT NOT NULL, rejected INTEGER NOT NULL, at INTEGER NOT NULL,
   PRIMARY KEY (source, origin_key));
+CREATE TABLE IF NOT EXISTS signals (id INTEGER PRIMARY KEY AUTOINCREMENT, data BLOB NOT NULL);
 """
 
 
@@ -139,6 +141,13 @@ class Reader:
         query = "SELECT coalesce(sum(rows), 0), coalesce(sum(length(data)), 0) FROM segments"
         return Backlog(*self._db.execute(query).fetchone())
 
+    def signals(self, *, after: int) -> Iterator[Segment]:
+        """Yield what waits for correlation, in order."""
+        for number, data in self._db.execute(
+            "SELECT id, data FROM signals WHERE id > ? ORDER BY id", (after,)
+        ):
+            yield Segment(number, pa.ipc.open_stream(data).read_all())
+
     def cursors(self, source: str | None = None, origin_key: str | None = None) -> list[Cursor]:
         """Return the cursors, optionally of one source and origin."""
         rows = self._db.execute(
@@ -178,17 +187,21 @@ class Writer(Reader):
 
     def add(self, name: str, table: pa.Table, keys: Keys) -> int:
         """Put rows into the spool, with their uids' keys; return the segment's number."""
-        sink = pa.BufferOutputStream()
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
-            stream.write_table(table.combine_chunks())
-        data = memoryview(sink.getvalue())
+        data = _packed(table)
         number = self._db.execute(
             "INSERT INTO segments (name, rows, data) VALUES (?, ?, ?)", (name, table.num_rows, data)
         ).lastrowid
         rows = ((uid, number) for (uid,) in _rows(np.sort(keys)))
         self._db.executemany("INSERT INTO fresh VALUES (?, ?)", rows)
         return int(number or 0)
+
+    def add_signals(self, table: pa.Table) -> None:
+        """Put what correlation needs into the spool."""
+        self._db.execute("INSERT INTO signals (data) VALUES (?)", (_packed(table),))
+
+    def drop_signals(self, up_to: int) -> None:
+        """Forget what correlation has taken, up to a number."""
+        self._db.execute("DELETE FROM signals WHERE id <= ?", (up_to,))
 
     def drop(self, name: str, up_to: int) -> int:
         """Forget a table's segments up to a number, because its log holds them; return how many rows."""
@@ -220,6 +233,15 @@ class Writer(Reader):
             (cursor.source, cursor.origin_key, cursor.origin, cursor.position, cursor.offset, cursor.prefix,
              cursor.rejected, cursor.at),
         )  # fmt: skip
+
+
+def _packed(table: pa.Table) -> memoryview:
+    """Return a table as an Arrow IPC stream."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
+        stream.write_table(table.combine_chunks())
+    return memoryview(sink.getvalue())
 
 
 def _rows(keys: Keys) -> Iterator[tuple[int]]:
