@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lemnis.app.rules_fields import offers_of
 from lemnis.app.rules_test import TESTS, cases
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.source import LoadedSource
-from lemnis.contracts.detection import Frame, Offers
-from lemnis.contracts.errors import ContentError, LemnisError, Location, NotFoundError, RecordError
+from lemnis.contracts.detection import Frame
+from lemnis.contracts.errors import Location, NotFoundError, RecordError
 from lemnis.contracts.events import RawBatch
 from lemnis.detect import Rule, RuleSet, load_rules
 from lemnis.detect.explain import Step, explain
 from lemnis.ingest.frames import raw_frames
 from lemnis.ingest.reading import AUTO, open_path
 from lemnis.ingest.sources import Sources
+
+__all__ = ["Listed", "explained", "listed", "offers_of", "row_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,41 +38,6 @@ def listed(library: Library) -> list[Listed]:
         Listed(item, next(iter(load_rules([item.manifest]).rules), None), _count(item))
         for item in library.items("detections").values()
     ]
-
-
-def lint(library: Library) -> list[LemnisError]:
-    """Return what is wrong with the detections: files, unsupported rules, ids, log sources, tests."""
-    sources = Sources.load(library)
-    items = library.items("detections").values()
-    loaded = load_rules([item.manifest for item in items])
-    found: list[LemnisError] = [*sources.problems, *loaded.problems]
-    seen: dict[str, str] = {}
-    offered = [offers_of(source) for source in sources.by_name.values()]
-    for rule in loaded.rules:
-        place = Location(rule.path)
-        if not rule.id:
-            found.append(ContentError("the rule has no id", at=place, fix="give it a UUID"))
-        elif rule.id in seen:
-            found.append(ContentError(f"id {rule.id} is also that of {seen[rule.id]}", at=place))
-        seen[rule.id] = rule.path
-        if not any(offers.serves(*rule.logsource) for offers in offered):
-            found.append(ContentError("no source serves the rule's logsource", at=place))
-    for item in items:
-        try:
-            cases(item)
-        except LemnisError as error:
-            found.append(error)
-    return found
-
-
-def offers_of(source: LoadedSource) -> Offers:
-    """Return everything that the routes of a source offer; which of it goes together depends on the row."""
-    routes = source.file.sigma.routes
-    return Offers(
-        frozenset(name for route in routes for name in route.product),
-        frozenset(name for route in routes for name in route.category),
-        frozenset(name for route in routes for name in route.service),
-    )
 
 
 def explained(

@@ -15,11 +15,12 @@ from sigma.exceptions import SigmaError
 from lemnis.app.rules_conditions import Logic, read
 from lemnis.app.rules_mutants import Mutant, canonical, compiled, mutants
 from lemnis.app.rules_test import Sample, Tested, as_wanted, cases, read_sample, test_rule
-from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.contracts.errors import ContentError, LemnisError, Location
-from lemnis.detect import Matcher, Rule, load_rules
+from lemnis.detect import Matcher, Rule, RuleSet, load_rules
 from lemnis.detect.atoms import Atom
+from lemnis.detect.reading import plain
+from lemnis.detect.reading import read as read_documents
 from lemnis.ingest.sources import Sources
 
 MINIMUM = 0.9
@@ -66,37 +67,61 @@ def mutate_rule(item: Item, sources: Sources) -> Mutated:
     try:
         loaded = load_rules([item.manifest])
         numbers = {atom: number for number, atom in enumerate(loaded.atoms)}
-        (rule,) = loaded.rules
-        made = list(mutants(_logic(item, rule, numbers), numbers))
+        made = [
+            (place, mutant)
+            for place, logic in enumerate(_logics(item, loaded, numbers))
+            for mutant in mutants(logic, numbers)
+        ]
         samples = [read_sample(item.folder, case, sources) for case in cases(item)]
     except LemnisError as error:
         return Mutated(tested, trouble=str(error))
-    return Mutated(tested, len(made), tuple(str(one) for one in _survivors(rule, made, numbers, samples)))
+    survivors = _survivors(loaded.rules, made, tuple(numbers), samples)
+    return Mutated(tested, len(made), tuple(str(one) for one in survivors))
 
 
-def _logic(item: Item, rule: Rule, numbers: dict[Atom, int]) -> Logic:
-    """Read the rule's logic; raises ContentError where it is not read as it was compiled."""
-    at = Location(str(item.manifest))
-    document = yaml.parse(yaml.read_text(item.manifest), str(item.manifest))
-    try:
-        logic = read(document["detection"])
-        if canonical(compiled(logic, numbers)) == canonical(rule.expression):
-            return logic
-    except (ContentError, SigmaError) as error:
-        raise ContentError(f"no mutants can be made of it: {error}", at=at) from error
-    raise ContentError("no mutants can be made of it: its condition is read in two ways", at=at)
+def _logics(item: Item, loaded: RuleSet, numbers: dict[Atom, int]) -> Iterator[Logic]:
+    """Yield the logic of each rule in the file; raises ContentError where it is not the compiled one."""
+    file = str(item.manifest)
+    documents = [one for one in read_documents(file, item.manifest.read_bytes()) if "detection" in one.value]
+    if len(documents) != len(loaded.rules):
+        raise ContentError(
+            "no mutants can be made of rules that are made of several documents", at=Location(file)
+        )
+    for rule, document in zip(loaded.rules, documents, strict=True):
+        try:
+            logic = read(plain(document, document.value)["detection"])
+            fits = canonical(compiled(logic, numbers)) == canonical(rule.expression)
+        except (ContentError, SigmaError) as error:
+            raise ContentError(
+                f"no mutants can be made of it: {error}", at=document.at("detection")
+            ) from error
+        if not fits:
+            what = "no mutants can be made of it: its condition is read in two ways"
+            raise ContentError(what, at=document.at("detection"))
+        yield logic
 
 
 def _survivors(
-    rule: Rule, made: Sequence[Mutant], numbers: dict[Atom, int], samples: Sequence[Sample]
+    rules: Sequence[Rule],
+    made: Sequence[tuple[int, Mutant]],
+    atoms: Sequence[Atom],
+    samples: Sequence[Sample],
 ) -> Iterator[Mutant]:
-    """Yield the mutants for which every case goes as it should."""
-    matcher = Matcher([replace(rule, expression=one.expression) for one in made], tuple(numbers))
+    """Yield the mutants for which every case goes as it should; each stands in for the rule of its place."""
+    changed = [replace(rules[place], expression=mutant.expression) for place, mutant in made]
+    matcher = Matcher([*rules, *changed], atoms)
     alive = set(range(len(made)))
     for sample in samples:
         counts = Counter[int]()
         for frame in sample.raw():
             for match in matcher.match(frame):
                 counts[match.rule] += len(match.rows)
-        alive = {one for one in alive if as_wanted(counts[one], sample.case.fires, sample.wanted)}
-    yield from (made[one] for one in sorted(alive))
+        whole = sum(counts[place] for place in range(len(rules)))
+        alive = {
+            one
+            for one in alive
+            if as_wanted(
+                whole - counts[made[one][0]] + counts[len(rules) + one], sample.case.fires, sample.wanted
+            )
+        }
+    yield from (made[one][1] for one in sorted(alive))

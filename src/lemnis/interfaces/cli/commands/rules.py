@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.markup import escape
+from rich.text import Text
 from rich.tree import Tree
 
 from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, report, show_table
+from lemnis.interfaces.cli.output import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    emit,
+    in_line,
+    messages,
+    show_table,
+    visible,
+)
 
 if TYPE_CHECKING:
     from lemnis.app.rules_mutation import Mutated
+    from lemnis.app.rules_schema import Finding
     from lemnis.app.rules_test import CaseResult, Tested
     from lemnis.detect.explain import Step
 
@@ -60,25 +71,56 @@ def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     show_table("detections", ("name", "level", "title", "cases"), rows)
 
 
-def lint(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Check every detection: syntax, what can be evaluated, ids, log sources, tests; exit 2 if any is wrong.
+def lint(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH…]", help="Rules elsewhere; else the detections.")
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="Warnings are errors.")] = False,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Check rules without events; exit 2 if one has an error, with --strict also if one has a warning.
 
-    Example: lemnis rules lint
+    Errors: what is no valid Sigma or cannot be evaluated, a missing or repeated id, a condition that no
+    record or every record meets, a field that the sources of the rule cannot have; for detections also a log
+    source that nothing serves, and missing tests. Warnings: a field that no source is known to serve, tags
+    that are no ATT&CK, unused selections, rules that ask the same, copies, missing status or level.
+
+    Example: lemnis rules lint sigma/rules --strict
     """
     from lemnis import app
-    from lemnis.app import rules
+    from lemnis.app import hunt, rules_lint
 
-    found = rules.lint(app.library(app.around(workspace)))
-    for error in found:
+    library = app.library(app.around(workspace))
+    if paths:
+        linted = rules_lint.lint_paths(library, paths, cache=hunt.cache_folder())
+    else:
+        linted = rules_lint.lint(library)
+    for one in linted.findings:
         if json:
-            at = error.at
-            emit({"what": error.what, "file": at.file if at else "", "line": at.line if at else None})
+            emit(
+                {
+                    "level": one.level, "check": one.check, "what": one.what, "fix": one.fix,
+                    "file": one.at.file, "line": one.at.line, "column": one.at.column,
+                }
+            )  # fmt: skip
         else:
-            report(error)
-    if found:
-        raise typer.Exit(2)
+            _say(one)
+    errors = sum(1 for one in linted.findings if strict or not one.warning)
     if not json:
-        console.print("[green]every detection is right[/]")
+        total = len(linted.findings)
+        said = f"{total} findings in {linted.rules:,} rules, {errors} of them errors"
+        console.print(said if total else f"[green]nothing is wrong with {linted.rules:,} rules[/]")
+    if errors:
+        raise typer.Exit(2)
+
+
+def _say(finding: Finding) -> None:
+    text = Text.assemble((f"{finding.level}:", "yellow" if finding.warning else "red"), " ")
+    text.append(in_line(str(finding.at)), "bold").append(f": {visible(finding.what)}")
+    if finding.fix:
+        text.append(visible(f" ({finding.fix})"), "dim")
+    messages.print(text)
 
 
 def run_tests(
