@@ -41,7 +41,7 @@ def test_an_alert_says_its_rule_technique_and_event():
     info = found["finding_info"]
     assert info["related_events"] == [{"uid": "ev-1"}]
     assert {"technique": {"uid": "T1552"}, "sub_technique": {"uid": "T1552.005"}} in info["attacks"]
-    assert {"tactic": {"name": "Credential Access"}} in info["attacks"]
+    assert {"tactic": {"name": "Credential Access", "uid": "TA0006"}} in info["attacks"]
     assert len(info["attacks"]) == 3
     assert [one["value"] for one in found["observables"]] == ["192.0.2.1", "p", "c"]
 

@@ -128,19 +128,20 @@ def settle(
     library = library or Library.open(workspace.content)
     journal = journal or app.journal(workspace)
     with durable.exclusive(workspace.state / "correlate.lock"), _uncollected():
-        mark = _Mark(workspace, library)
+        mark, grouping = _Mark(workspace, library), load_grouping(library)
+        risks = {str(name): weight for name, weight in grouping.risk.severity.items()}
         if next(journal.entries(kind=writing.ALERT, after=mark.read(journal)), None) is None:
-            publish(workspace, journal, lambda: views(journal))
+            publish(workspace, journal, lambda: views(journal), risks)
             return ()
         known = views(journal)
-        folded = folded or Folded(load_grouping(library))
+        folded = folded or Folded(grouping)
         last = folded.catch_up(journal)
         changes = folded.changes(known)
         new: list[NewEntry] = []
         for change in changes:
             new += writing.change_entries(change, known.get(change.incident_id), library.digest)
         journal.append_all(new)
-        publish(workspace, journal, lambda: views(journal))
+        publish(workspace, journal, lambda: views(journal), risks)
         if last is not None:
             mark.write(last)
     return changes
