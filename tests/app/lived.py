@@ -73,12 +73,13 @@ def requests():
             yield request(START + day * DAY + 5 * 3_600_000, ATTACKER, "/admin")
 
 
-def workspace(folder):
+def workspace(folder, *, level="medium"):
     """Make a workspace with two rules; nothing is in the lake yet."""
     made = app.init(folder / "w", clock=ManualClock(NOW))
     rule(
         made,
         "admin_page",
+        level=level,
         number=ADMIN,
         field="cs-uri-stem",
         value="/admin",

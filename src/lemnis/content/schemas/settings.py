@@ -13,6 +13,7 @@
     connections:                    # what actions and collectors talk to
       cluster: {url: "https://10.0.0.1:6443", token_env: CLUSTER_TOKEN, ca: keys/cluster-ca.pem}
       cloud: {url: "https://iam.amazonaws.com", access_key_env: AWS_ACCESS_KEY_ID, ...}
+    minutes_per_alert: 6            # of an analyst's time, for `rules noise`; 10 unless given
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class Settings(Model):
     builders: tuple[Builder, ...] = ()
     repositories: tuple[SourceRepository, ...] = ()
     connections: dict[Name, Connection] = pydantic.Field(default_factory=dict)
+    minutes_per_alert: float | None = pydantic.Field(default=None, gt=0, le=1440)
 
     def repository(self, wanted: str) -> SourceRepository | None:
         """Return the repository of this name or address, if there is one."""
