@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lemnis.contracts.errors import ContentError
 from lemnis.ingest import parsers
 from lemnis.ingest.parsers import Start
 from lemnis.ingest.streams import Stream
@@ -125,3 +126,38 @@ def test_nothing_breaks_a_parser_and_nothing_is_lost(tmp_path_factory, name, dat
             for parsed in parsers.get(name).parse(Stream(path), {}, Start(), whole=True)
         )
         assert taken == len(good)
+
+
+LOG_LINE = {"line": r"^(?P<time>\d{4}\S+Z) ?(?P<message>(?:##\[(?P<mark>[a-z]+)\])?.*)$"}
+
+
+def test_a_pattern_names_the_fields_of_a_line(parse):
+    text = "\ufeff2025-11-03T09:43:21Z ##[error]it failed\n\nno time here\n2025-11-03T09:43:22Z \n"
+    records, rejects = parse("pattern", text, options=LOG_LINE)
+    assert records == [
+        {"time": "2025-11-03T09:43:21Z", "message": "##[error]it failed", "mark": "error"},
+        {"time": "2025-11-03T09:43:22Z"},
+    ]
+    assert [(reject.reason, reject.at.record, reject.raw) for reject in rejects] == [
+        ("the line does not fit the source's pattern", 3, b"no time here")
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"line": 3}, {"line": "("}, {"line": "^(.*)$"}])
+def test_a_pattern_that_cannot_be_used_is_told(parse, options):
+    with pytest.raises(ContentError, match="pattern") as told:
+        parse("pattern", "x\n", options=options)
+    assert "every group is named" in str(told.value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200))
+def test_a_pattern_loses_no_line(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("any") / "file"
+    path.write_bytes(data)
+    good = [line for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.removesuffix(b"\r")]
+    taken = 0
+    for parsed in parsers.get("pattern").parse(Stream(path), {"line": "^(?P<a>[a-z]+)"}, Start(), whole=True):
+        assert len(parsed.records) == parsed.fields.num_rows == len(parsed.positions)
+        taken += len(parsed.records) + len(parsed.rejects)
+    assert taken == len(good)
