@@ -52,6 +52,9 @@ def test_an_alternative_that_does_not_hold_and_what_is_denied_is_not_told():
     assert set(found) == {0, 2}
     assert [one.field for one in found[0]] == ["Image", "User", "CommandLine"]
     assert [one.field for one in found[2]] == ["CommandLine"]
+    found = told("  a: {CommandLine|contains|all: [cmd, whoami, /c]}\n  condition: a\n")
+    asks = "CommandLine is like '*cmd*' and CommandLine is like '*whoami*' and CommandLine is like '*/c*'"
+    assert [one.asks for one in found[0]] == [asks]
 
 
 def test_what_is_denied_twice_is_told():
@@ -71,8 +74,12 @@ def test_what_is_told_is_bounded():
     found = told("  a: {CommandLine|endswith: whoami}\n  condition: a\n")
     assert found[2][0].value == "x" * MAX_VALUE + "… (1006 characters)"
     many = "".join(f"  s{n}: {{CommandLine|contains: '{'x' * (n + 1)}'}}\n" for n in range(30))
-    found = told(f"{many}  condition: all of s*\n")
-    assert len(found[2]) == MAX_FIELDS
+    (one,) = told(f"{many}  condition: all of s*\n")[2]
+    assert one.asks.endswith("'*xxxx*' and 26 more")
+    wide = {f"F{n:02}": "v" for n in range(30)}
+    every = "".join(f", {name}: v" for name in wide)
+    found = told(f"  a: {{{every[2:]}}}\n  condition: a\n", frame([wide]))
+    assert [one.field for one in found[0]] == [f"F{n:02}" for n in range(MAX_FIELDS)]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from lemnis.detect.suppress import spelled
 
 MAX_FIELDS = 16
 MAX_VALUE = 256
+MAX_ASKS = 4
+MAX_TEXT = 512
 _RULES = 1024  # how many rules' questions are kept at hand
 Told = dict[tuple[int, int], tuple[MatchedField, ...]]
 """What is told, by the row's place in the batch and the rule's in the matcher."""
@@ -94,27 +96,31 @@ class Matching:
         frame = Frame(frame.source, frame.origin, Offers(), columns, records, rows)
         held = {asked.atoms[match.rule]: _bits(match.rows) for match in asked.matcher.match(frame)}
         full = (1 << count) - 1
-        found: list[list[MatchedField]] = [[] for _ in range(count)]
         why: dict[int, int] = {}
         _because(self._rules[rule].expression, held, full, full, why)
-        for atom, asks in zip(asked.atoms, asked.asks, strict=True):
-            bits = why.get(atom, 0)
-            if bits:
-                _tell(self._atoms[atom].field, asks, bits, columns, found)
-        return map(tuple, found)
+        signs = [0] * count  # for each row, the questions that are told of it
+        for place, atom in enumerate(asked.atoms):
+            if bits := why.get(atom, 0):
+                for row in _places(bits, count):
+                    signs[row] |= 1 << place
+        plans = {sign: self._plan(asked, sign, columns) for sign in set(signs)}
+        for row, sign in enumerate(signs):
+            yield tuple(MatchedField(field, asks, shown[row]) for field, asks, shown in plans[sign])
+
+    def _plan(self, asked: _Asked, sign: int, columns: _Taken) -> list[tuple[str, str, Sequence[str]]]:
+        """Return what is told of rows of this sign: for each field the questions that held, and values."""
+        by_field: dict[str, list[str]] = {}
+        for place, atom in enumerate(asked.atoms):
+            if sign >> place & 1:
+                by_field.setdefault(self._atoms[atom].field or "", []).append(asked.asks[place])
+        some = list(by_field.items())[:MAX_FIELDS]
+        return [(field, _joined(asks), columns.shown(field)) for field, asks in some]
 
 
-def _tell(field: str | None, asks: str, bits: int, columns: _Taken, found: list[list[MatchedField]]) -> None:
-    """Add one question to the rows for which it is told."""
-    shown = columns.shown(field) if field is not None else None
-    made: dict[str, MatchedField] = {}
-    for row in _places(bits, len(found)):
-        fields = found[row]
-        if len(fields) < MAX_FIELDS:
-            value = shown[row] if shown is not None else ""
-            if value not in made:
-                made[value] = MatchedField(field or "", asks, value)
-            fields.append(made[value])
+def _joined(asks: Sequence[str]) -> str:
+    """Join what was asked of one field; what is beyond a few is counted."""
+    more = f" and {len(asks) - MAX_ASKS} more" if len(asks) > MAX_ASKS else ""
+    return _cut(" and ".join(asks[:MAX_ASKS]), MAX_TEXT) + more
 
 
 def values(frame: Frame, match: Match, names: Sequence[str]) -> dict[tuple[int, int], tuple[str, ...]]:
@@ -132,7 +138,7 @@ class _Taken(Mapping[str, Any]):
         self._columns = columns
         self._rows = rows
         self._made: dict[str, Any] = {}
-        self._shown: dict[str, list[str] | None] = {}
+        self._shown: dict[str, Sequence[str]] = {}
 
     def __getitem__(self, name: str) -> Any:
         """Return a column's rows; raises KeyError for a field that no row has."""
@@ -148,11 +154,12 @@ class _Taken(Mapping[str, Any]):
         """Return how many columns there are."""
         return len(self._columns)
 
-    def shown(self, name: str) -> list[str] | None:
-        """Return a column's values as they are told; None if there is no such column."""
+    def shown(self, name: str) -> Sequence[str]:
+        """Return a column's values as they are told; empty ones if there is no such column."""
         if name not in self._shown:
             column = self.get(name)
-            self._shown[name] = None if column is None else [_text(one) for one in column.to_pylist()]
+            values = [None] * len(self._rows) if column is None else column.to_pylist()
+            self._shown[name] = [_text(one) for one in values]
         return self._shown[name]
 
 
@@ -204,4 +211,8 @@ def _text(value: Any) -> str:
     if value is None:
         return ""
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}… ({len(text)} characters)"
+    return _cut(text, MAX_VALUE)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
