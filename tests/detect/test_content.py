@@ -5,18 +5,22 @@ import shutil
 
 import pytest
 
-from lemnis.app import rules_lint, rules_test
+from lemnis.app import rules_lint
+from lemnis.app.rules_mutation import mutate_rule
 from lemnis.content.library import Library, builtin_root
+from lemnis.ingest.sources import Sources
 from lemnis.interfaces.cli import run
 
 LIBRARY = Library.open()
+SOURCES = Sources.load(LIBRARY)
 
 
 @pytest.mark.parametrize("name", LIBRARY.items("detections"))
-def test_a_detection_passes_its_tests(name):
-    (tested,) = rules_test.test_rules(LIBRARY, [name])
-    assert tested.passed, tested
-    assert {case.fires for case in tested.results} == {True, False}
+def test_a_detection_passes_its_tests_and_they_notice_changes(name):
+    done = mutate_rule(LIBRARY.get("detections", name), SOURCES)
+    assert done.tested.passed, done.tested
+    assert {case.fires for case in done.tested.results} == {True, False}
+    assert done.score >= 0.9, (done.trouble, done.survivors)
 
 
 def test_nothing_is_wrong_with_the_detections():

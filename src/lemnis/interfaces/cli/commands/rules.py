@@ -212,7 +212,7 @@ def _show_mutated(results: Sequence[Mutated], good: Sequence[bool]) -> None:
 
 
 def _row(name: str, case: CaseResult) -> tuple[str, ...]:
-    must = "be silent" if not case.fires else "fire" if case.wanted is None else f"fire {case.wanted} times"
+    must = "be silent" if not case.fires else "fire" if case.wanted is None else f"fire on {case.wanted}"
     mark = "✓" if case.passed else "✗"
     return mark, name, case.case, must, str(case.raw), str(case.ocsf), case.trouble
 
