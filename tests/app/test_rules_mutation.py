@@ -1,6 +1,8 @@
 """Mutation scores: what changes are made of a rule, and which of them tests notice."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sigma.rule import SigmaDetections
 
 from lemnis.app.rules_conditions import read
@@ -176,3 +178,51 @@ def test_the_command_says_what_survived(own, tmp_path, capsys):
         in capsys.readouterr().out
     )
     assert run(["rules", "test", "mine", "--mutate", "--minimum", "0.2", "-w", str(tmp_path)]) == 0
+
+
+NAMES = st.sampled_from(["a", "b", "x_1", "x_2", "_own"])
+SELECTORS = st.builds(
+    "{} of {}".format, st.sampled_from(["1", "any", "all"]), st.sampled_from(["x_*", "them", "_*", "a"])
+)
+CONDITIONS = st.recursive(
+    NAMES | SELECTORS,
+    lambda inner: (
+        st.builds("not {}".format, inner)
+        | st.builds("({})".format, inner)
+        | st.builds("{} {} {}".format, inner, st.sampled_from(["and", "or"]), inner)
+    ),
+    max_leaves=8,
+)
+ITEMS = st.dictionaries(
+    st.sampled_from(["f", "g|contains", "h|startswith", "i|endswith|all", "f|cased", "n|gt"]),
+    st.lists(st.sampled_from(["1", "22", "333"]), min_size=1, max_size=3, unique=True),
+    min_size=1,
+    max_size=3,
+).map(
+    lambda items: {
+        key: [int(v) for v in values[:1]] if "gt" in key else values for key, values in items.items()
+    }
+)
+SELECTIONS = (
+    ITEMS
+    | st.lists(ITEMS, min_size=1, max_size=3)
+    | st.lists(st.sampled_from(["word", "two words"]), min_size=1)
+)
+
+
+@given(
+    condition=CONDITIONS,
+    selections=st.fixed_dictionaries(dict.fromkeys(["a", "b", "x_1", "x_2", "_own"], SELECTIONS)),
+)
+@settings(max_examples=200)
+def test_any_logic_is_read_as_it_is_compiled_and_no_mutant_says_the_same(condition, selections):
+    detection = {**selections, "condition": condition}
+    numbers = {}
+    expected = compile_searches(
+        SigmaDetections.from_dict(detection), lambda atom: numbers.setdefault(atom, len(numbers))
+    )
+    own = canonical(compiled(read(detection), numbers))
+    assert own == canonical(expected)
+    forms = [canonical(one.expression) for one in mutants(read(detection), numbers)]
+    assert own not in forms
+    assert len(forms) == len(set(forms))

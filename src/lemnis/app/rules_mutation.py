@@ -14,7 +14,7 @@ from sigma.exceptions import SigmaError
 
 from lemnis.app.rules_conditions import Logic, read
 from lemnis.app.rules_mutants import Mutant, canonical, compiled, mutants
-from lemnis.app.rules_test import Sample, Tested, as_wanted, cases, read_sample, test_rule
+from lemnis.app.rules_test import Sample, Tested, as_wanted, test_rule
 from lemnis.content.library import Item, Library
 from lemnis.contracts.errors import ContentError, LemnisError, Location
 from lemnis.detect import Matcher, Rule, RuleSet, load_rules
@@ -61,7 +61,8 @@ def mutate_rules(library: Library, names: Sequence[str] = ()) -> Iterator[Mutate
 
 def mutate_rule(item: Item, sources: Sources) -> Mutated:
     """Test one detection, and if it passes, its mutants on the raw records of the same cases."""
-    tested = test_rule(item, sources)
+    samples: list[Sample] = []
+    tested = test_rule(item, sources, samples=samples)
     if not tested.passed:
         return Mutated(tested)
     try:
@@ -72,7 +73,6 @@ def mutate_rule(item: Item, sources: Sources) -> Mutated:
             for place, logic in enumerate(_logics(item, loaded, numbers))
             for mutant in mutants(logic, numbers)
         ]
-        samples = [read_sample(item.folder, case, sources) for case in cases(item)]
     except LemnisError as error:
         return Mutated(tested, trouble=str(error))
     survivors = _survivors(loaded.rules, made, tuple(numbers), samples)

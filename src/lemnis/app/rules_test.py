@@ -138,26 +138,40 @@ def test_rules(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:
         yield test_rule(library.get("detections", name), sources)
 
 
-def test_rule(item: Item, sources: Sources) -> Tested:
-    """Run one detection's tests on raw records and on the events made of them."""
+def test_rule(
+    item: Item,
+    sources: Sources,
+    *,
+    samples: list[Sample] | None = None,  # noqa: PT028 - no pytest
+) -> Tested:
+    """Run one detection's tests on raw records and on the events made of them.
+
+    The samples that could be read are added to ``samples``, for who wants to do more with them.
+    """
     begun = perf_counter()
     try:
         loaded = load_rules([item.manifest])
         for problem in loaded.problems:
             raise problem
         matcher = Matcher(loaded.rules, loaded.atoms)
-        results = tuple(run_case(matcher, item.folder, case, sources) for case in cases(item))
+        results = tuple(
+            run_case(matcher, item.folder, case, sources, samples=samples) for case in cases(item)
+        )
     except LemnisError as error:
         return Tested(item.name, (), str(error), perf_counter() - begun)
     return Tested(item.name, results, "", perf_counter() - begun)
 
 
-def run_case(matcher: Matcher, folder: Path, case: Case, sources: Sources) -> CaseResult:
+def run_case(
+    matcher: Matcher, folder: Path, case: Case, sources: Sources, *, samples: list[Sample] | None = None
+) -> CaseResult:
     """Read and run one case; records that cannot be read or mapped are its trouble."""
     try:
         sample = read_sample(folder, case, sources)
     except LemnisError as error:
         return CaseResult(case.name, case.fires, 0, 0, str(error))
+    if samples is not None:
+        samples.append(sample)
     return run_sample(matcher, sample)
 
 
