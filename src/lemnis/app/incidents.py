@@ -85,6 +85,13 @@ def alerts_of(workspace: app.Workspace, subject: str) -> list[Alert]:
     return [one for one in told if one is not None]
 
 
+def firsts(workspace: app.Workspace, incident: Incident) -> dict[str, Alert]:
+    """Return the first alert of each rule in an incident, as it stands, by its id."""
+    journal = app.journal(workspace)
+    told = (writing.tell(journal.entries(subject=group.alerts[0][0])) for group in incident.by_rule)
+    return {one.id: one for one in told if one is not None}
+
+
 def incident_of(workspace: app.Workspace, alert_id: str) -> Incident | None:
     """Return the incident that an alert is in, if it is in one."""
     for one in incidents(workspace):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from lemnis.contracts.alerts import Alert
 from lemnis.contracts.clock import span, to_iso
 from lemnis.contracts.ids import Json
 from lemnis.contracts.incidents import AlertGroup, Incident, Metrics, TimelineItem
@@ -56,6 +57,19 @@ def document(incident: Incident, metrics: Metrics) -> dict[str, Json]:
         "merged_from": list(incident.merged_from),
         "metrics": times(metrics),
     }
+
+
+def alert(one: Alert) -> dict[str, Json]:
+    """Return everything about an alert, as it stands."""
+    return {
+        "id": one.id, "rule_id": one.rule_id, "title": one.title, "severity": one.severity.name.lower(),
+        "time": to_iso(one.time), "count": one.count, "first": to_iso(one.began), "last": to_iso(one.ended),
+        "window": one.window, "source": one.source, "entities": [str(entity) for entity in one.entities],
+        "matched": [matched._asdict() for matched in one.matched], "event_uids": list(one.event_uids),
+        "tags": list(one.tags), "confidence": one.confidence or None, "revision": one.revision,
+        "withdrawn": one.withdrawn, "rule_digest": one.rule_digest or None,
+        "content_digest": one.content_digest, "event": one.event,
+    }  # fmt: skip
 
 
 def times(metrics: Metrics) -> dict[str, Json]:

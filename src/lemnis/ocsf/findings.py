@@ -102,7 +102,8 @@ def alert_finding(
     return found
 
 
-def base(class_uid: int, activity: int, severity: Severity) -> dict[str, Json]:
+@lru_cache(maxsize=256)
+def base(class_uid: int, activity: int, severity: Severity) -> Mapping[str, Json]:
     """Return what says which class and activity a finding is of, and how severe it is."""
     kind, name = schema.event_class(class_uid), ACTIVITIES[activity]
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from lemnis.contracts.alerts import IncidentStatus, Severity
+from lemnis.contracts.alerts import Alert, IncidentStatus, Severity
 from lemnis.contracts.clock import span, to_iso
 from lemnis.contracts.incidents import AlertGroup, Incident, Metrics, TimelineItem
 from lemnis.incidents.export import time_rows
@@ -30,6 +30,8 @@ _KIND = {
     "contained": "bold green", "plan": "cyan", "approval": "bold cyan", "run": "green", "intent": "dim",
 }  # fmt: skip
 _ENTITIES_SHOWN = 15
+_EVENTS_SHOWN = 5
+_VALUE_SHOWN = 100
 _LATE = 60_000  # ms; what was learnt sooner was learnt at once
 
 
@@ -76,11 +78,16 @@ def incident_table(incidents: Sequence[Incident], hidden: int = 0, loose: int = 
     return Group(table, Text(f"{count}{more}{alone}", "dim"))
 
 
-def incident_panels(incident: Incident, metrics: Metrics) -> Iterator[RenderableType]:
-    """Render an incident: head, times, alerts with their reasons, entities, notes and evidence."""
+def incident_panels(
+    incident: Incident, metrics: Metrics, firsts: Mapping[str, Alert]
+) -> Iterator[RenderableType]:
+    """Render an incident: head, times, alerts with their reasons, entities, notes and evidence.
+
+    ``firsts`` are the first alerts of its rules, by their ids.
+    """
     yield _head(incident)
     yield _times(metrics)
-    yield _alerts(incident.by_rule)
+    yield _alerts(incident.by_rule, firsts)
     yield _entities(incident)
     if incident.notes:
         lines = [Text(f"{to_iso(n.at)}  {n.actor}: ", "dim").append(n.text, "white") for n in incident.notes]
@@ -137,15 +144,44 @@ def _times(metrics: Metrics) -> RenderableType:
     return table
 
 
-def _alerts(groups: Sequence[AlertGroup]) -> RenderableType:
+def _alerts(groups: Sequence[AlertGroup], firsts: Mapping[str, Alert]) -> RenderableType:
     table = _plain("alerts, and why each is here", "first", "severity", "what", "times", "why")
     for one in groups:
+        first = firsts.get(one.alerts[0][0])
+        what = Text(one.title).append(f"\n{one.alerts[0][0]}  {one.source}", "dim")
+        if first is not None:
+            what.append(_matched(first))
         table.add_row(
-            to_iso(one.first), severity(one.severity),
-            Text(one.title).append(f"\n{one.alerts[0][0]}  {one.source}", "dim"), f"{one.count:,}",
-            Text("\n".join(one.reasons)),
+            to_iso(one.first), severity(one.severity), what, f"{one.count:,}", Text("\n".join(one.reasons))
+        )
+    return table
+
+
+def alert_table(alerts: Sequence[Alert]) -> RenderableType:
+    """Render alerts: when, what, the fields that matched, how many events, whom and what they are about."""
+    title = f"{len(alerts):,} alert{'' if len(alerts) == 1 else 's'}"
+    table = _plain(title, "first", "severity", "what", "times", "events", "about")
+    for one in alerts:
+        what = Text(one.title).append(f"\n{one.id}  {one.source}", "dim").append(_matched(one))
+        if one.withdrawn:
+            what.append("\nwithdrawn", "bold")
+        more = [f"and {one.count - _EVENTS_SHOWN} more"] if one.count > _EVENTS_SHOWN else []
+        when = to_iso(one.began) if one.began == one.ended else f"{to_iso(one.began)}\nto {to_iso(one.ended)}"
+        table.add_row(
+            when, severity(one.severity), what, f"{one.count:,}",
+            Text("\n".join([*one.event_uids[:_EVENTS_SHOWN], *more]), "dim"),
+            Text("\n".join(map(str, one.entities[:_ENTITIES_SHOWN]))),
         )  # fmt: skip
     return table
+
+
+def _matched(alert: Alert) -> Text:
+    """Say in which fields an alert's rule matched, a line each."""
+    text = Text()
+    for one in alert.matched:
+        value = one.value if len(one.value) <= _VALUE_SHOWN else f"{one.value[:_VALUE_SHOWN]}…"
+        text.append(f"\n{one.field}: {value}" if one.field else f"\n{one.asks}", "italic")
+    return text
 
 
 def _entities(incident: Incident) -> RenderableType:

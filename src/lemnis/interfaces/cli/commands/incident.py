@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands about incidents."""
     incident = group(app, "incident")
     incident.command("list")(list_)
-    for command in (show, timeline, acknowledge, assign, note, move, close, export):
+    for command in (show, alerts, timeline, acknowledge, assign, note, move, close, export):
         incident.command(command.__name__)(command)
 
 
@@ -75,8 +75,28 @@ def show(incident: IncidentArgument, json: JsonOption = False, workspace: Worksp
     if json:
         emit(document(one, metrics))
         return
-    for part in incident_panels(one, metrics):
+    for part in incident_panels(one, metrics, incidents.firsts(opened, one)):
         console.print(part)
+
+
+def alerts(incident: IncidentArgument, json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
+    """Show an incident's alerts, or one alert: what matched, in which events; --json has one object a line.
+
+    An alert that folds repeats says how often, and names every event that it stands for.
+
+    Example: lemnis incident alerts in-0123456789abcdef
+    """
+    from lemnis import app
+    from lemnis.app import incidents
+    from lemnis.incidents.export import alert
+    from lemnis.interfaces.cli.incident_view import alert_table
+
+    found = incidents.alerts_of(app.open_workspace(workspace), incident)
+    if json:
+        for one in found:
+            emit(alert(one))
+        return
+    console.print(alert_table(found))
 
 
 def timeline(incident: IncidentArgument, json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
