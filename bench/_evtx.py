@@ -9,6 +9,8 @@ from typing import Any
 import evtx
 import orjson
 
+_LARGE = 1 << 63
+
 
 def records(folder: Path) -> Iterator[tuple[Path, int, str, dict[str, Any]]]:
     """Yield each readable record of the EVTX files below a folder: file, number from 1, JSON, flat fields."""
@@ -30,7 +32,7 @@ def flat(record: dict[str, Any]) -> dict[str, Any]:
             if "#text" in value:
                 fields[name] = value["#text"]
         elif value is not None:
-            fields[name] = value
+            fields[name] = _plain(value)
     for part in ("EventData", "UserData"):
         if isinstance(event.get(part), dict):
             fields.update(_data(event[part]))
@@ -41,12 +43,17 @@ def _data(part: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in part.items():
         if isinstance(value, dict):
             if "#text" in value:
-                yield name, _joined(value["#text"])
+                yield name, _plain(value["#text"])
             else:
                 yield from _data(value)
         elif value is not None:
-            yield name, _joined(value)
+            yield name, _plain(value)
 
 
-def _joined(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, list) else value
+def _plain(value: Any) -> Any:
+    """Return a value that a column can hold: lists joined, truth and numbers too large for SQLite as text."""
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) and abs(value) >= _LARGE else value

@@ -98,7 +98,7 @@ class Table:
     def __init__(self, fields: Iterable[str]) -> None:
         """Make the table's columns."""
         alike: dict[str, list[str]] = {}
-        for name in (*fields, RAW):
+        for name in (*(name for name in fields if name != RAW), RAW):
             alike.setdefault(name.lower(), []).append(name)
         self._columns = list(alike.values())
         self._database = sqlite3.connect(":memory:")
@@ -136,8 +136,8 @@ class Table:
 
 
 def flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Flatten as such tools do: the fields of nested objects by their own names, lists as text."""
-    if not any(isinstance(value, (dict, list)) for value in record.values()):
+    """Flatten as such tools do: fields of nested objects by their own names, lists and truth as text."""
+    if not any(isinstance(value, (dict, list, bool)) for value in record.values()):
         return record
     return dict(_leaves(record))
 
@@ -148,6 +148,8 @@ def _leaves(record: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _leaves(value)
         elif isinstance(value, list):
             yield name, orjson.dumps(value).decode()
+        elif isinstance(value, bool):
+            yield name, str(value).lower()
         else:
             yield name, value
 

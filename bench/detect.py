@@ -313,9 +313,15 @@ LANES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
 
 def run(lanes: Sequence[str] = ()) -> list[Figure]:
     """Run the lanes, all of them if none is named."""
+    return list(measured(lanes))
+
+
+def measured(lanes: Sequence[str]) -> Iterator[Figure]:
+    """Yield the figures as they come."""
     with tempfile.TemporaryDirectory(prefix="lemnis-bench-") as work:
         bench = Bench(Path(work), float(os.environ.get("LEMNIS_BENCH_SCALE") or 1))
-        return [figure for name in lanes or LANES for figure in _lane(name, bench)]
+        for name in lanes or LANES:
+            yield from _lane(name, bench)
 
 
 def _lane(name: str, bench: Bench) -> Iterator[Figure]:
@@ -326,6 +332,6 @@ def _lane(name: str, bench: Bench) -> Iterator[Figure]:
 
 
 if __name__ == "__main__":
-    for figure in run(sys.argv[1:]):
+    for figure in measured(sys.argv[1:]):
         missed = "" if figure.met else f", MISSED {figure.target}"
-        print(f"{figure.name}: {figure.value:,} {figure.unit}{missed}")
+        print(f"{figure.name}: {figure.value:,} {figure.unit}{missed}", flush=True)
