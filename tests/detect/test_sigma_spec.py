@@ -368,6 +368,7 @@ START = "title: t\nid: 00000000-0000-4000-8000-000000000001\nlogsource:\n  produ
         ("  s:\n    f: [[x]]\n  condition: s\n", 7, "'f'"),
         ("  s:\n    ~: x\n  condition: s\n", 6, "no name"),
         ("  s: ['*']\n  condition: s\n", None, "keyword"),
+        ("  s:\n    f|base64offset|contains: x\n  condition: s\n", 7, "too short"),
         ("  s: [null]\n  condition: s\n", None, "keyword"),
         ("  s:\n    '|cidr': 10.0.0.0/8\n  condition: s\n", None, "keyword"),
         ("  s:\n    f|cidr: 10.0.0.1/8\n  condition: s\n", 7, "10.0.0.1/8"),

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from lemnis import app
 from lemnis.content.library import Library
@@ -41,6 +41,15 @@ class Watcher(Protocol):
 
     def finish(self) -> None:
         """Do what remains when no more events come for now."""
+        ...
+
+
+@runtime_checkable
+class Refreshing(Watcher, Protocol):
+    """A watcher that takes over content which changes while it runs."""
+
+    def refresh(self) -> None:
+        """Look whether content changed; asked again and again, between events."""
         ...
 
 
@@ -122,6 +131,8 @@ class Ingest:
         try:
             while not stop():
                 before = self.totals.read
+                if isinstance(self.watcher, Refreshing):
+                    self.watcher.refresh()
                 there = list(walk(paths))
                 gone = [held.pop(file) for file in held.keys() - set(there)]
                 gone += [held.pop(file) for file in there if file in held and held[file].gave_way()]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from lemnis import app
 from lemnis.app.detection import Detection, detection
 from lemnis.app.publish import publish
+from lemnis.app.reloading import Reloading
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.grouping import Grouping
@@ -56,10 +57,32 @@ class Watch:
         self.journal = journal or app.journal(workspace)
         self.alerts = 0
         self.changes: list[IncidentChange] = []
-        self._folded = Folded(load_grouping(self.library))
+        self._grouping = load_grouping(self.library)
+        self._folded = Folded(self._grouping)
+        self._reloading: Reloading[Detection] | None = None
+        self._given = detecting is not None
+
+    def refresh(self) -> None:
+        """Take over content that changed and is sound; from the first call on, also between batches."""
+        if self._given:
+            return
+        if self._reloading is None:
+            self._reloading = Reloading(self.library, self.detection, self.workspace.content, self._built)
+        newer = self._reloading.newer()
+        if newer is not None:
+            self.library, self.detection = newer
+            grouping = load_grouping(self.library)
+            if grouping != self._grouping:
+                self._grouping, self._folded = grouping, Folded(grouping)
+
+    def _built(self, library: Library) -> Detection:
+        load_grouping(library)  # it must be sound, too
+        return detection(library, cache=self.workspace.state / "cache")
 
     def watch(self, batches: Sequence[EventBatch]) -> None:
         """Detect, and write the alerts down; the same events again write nothing."""
+        if self._reloading is not None:
+            self.refresh()
         found = (alert for batch in batches for alert in self.detection.detect(batch))
         with _uncollected():
             while some := list(islice(found, _WRITTEN_AT_ONCE)):

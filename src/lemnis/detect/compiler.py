@@ -85,6 +85,9 @@ def _tree(node: Any, number: Number) -> Expression:
 
 def _value(field: str | None, value: Any, number: Number) -> Expression:
     if isinstance(value, SigmaExpansion):
+        if len(value.values) > 1 and any(isinstance(one, SigmaString) and _open(one) for one in value.values):
+            what = "'base64offset' of a text too short: every value has it"
+            raise UnsupportedError(what, fix="look for more")
         return join("|", [_value(field, one, number) for one in value.values])
     if isinstance(value, SigmaBool):
         return _text(field, (str(value.boolean).lower(),), number, cased=False)
@@ -93,6 +96,11 @@ def _value(field: str | None, value: Any, number: Number) -> Expression:
     if isinstance(value, SigmaNumber) and field is None:
         return _text(None, (str(value.number),), number, cased=False)
     return number(_atom(field, value))
+
+
+def _open(value: SigmaString) -> bool:
+    """Say whether a pattern takes any text."""
+    return all(part is SpecialChars.WILDCARD_MULTI for part in value.s)
 
 
 def _text(field: str | None, parts: tuple[str | int, ...], number: Number, *, cased: bool) -> Expression:

@@ -155,16 +155,20 @@ class _Texts:
         hit.update(self._always)
         if self._finder is not None:
             length, entries = len(value), self._entries
+            missed: set[int] = set()  # a literal may stand in a value thousands of times
             for which, start, end in self._finder.find_matches_as_indexes(value, overlapping=True):
                 for number, at_start, at_end, verify in entries[which]:
                     if (
                         number in hit
+                        or number in missed
                         or (at_start and start)
                         or (at_end and end != length)
-                        or (verify is not None and not verify.fullmatch(value))
                     ):
                         continue
-                    hit.add(number)
+                    if verify is None or verify.fullmatch(value):
+                        hit.add(number)
+                    else:
+                        missed.add(number)
         hit.update(number for number, pattern in self._other if pattern.fullmatch(value))
 
     def scan(self, values: list[str], hits: list[set[int]]) -> None:
