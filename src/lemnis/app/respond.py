@@ -268,7 +268,7 @@ def _events(workspace: app.Workspace, alerts: Sequence[Alert]) -> list[bytes]:
     import pyarrow.compute as pc
 
     wanted = pa.array(sorted({uid for alert in alerts for uid in alert.event_uids}), pa.string())
-    times = [alert.time for alert in alerts]
+    times = [time for alert in alerts for time in (alert.began, alert.ended)]
     rows: list[bytes] = []
     for batch in app.lake(workspace).scan(start=min(times) - effects.HOUR, end=max(times) + 1):
         mask = pc.is_in(pc.struct_field(batch.table.column("metadata"), "uid"), value_set=wanted)

@@ -69,7 +69,7 @@ def look(lake: Lake, alerts: Sequence[Alert]) -> Scene:
     ordered = tuple(sorted(alerts, key=lambda one: (one.time, one.id)))
     if not ordered:
         return Scene((), (), Tree({}), (), ())
-    first, last = ordered[0].time, ordered[-1].time
+    first, last = min(one.began for one in ordered), max(one.ended for one in ordered)
     about = _processes(lake, ordered, first, last)
     hosts = {host for found in about.values() for host, _, _ in found}
     starts: list[Started] = []
