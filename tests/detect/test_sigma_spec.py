@@ -254,6 +254,15 @@ def test_numbers_among_keywords_are_looked_for_as_they_are_written():
     assert fires("detection:\n  s: [4625, 0x1F]\n  condition: s\n", [{}] * 3, texts) == [0, 1]
 
 
+@pytest.mark.parametrize("word", ["Ärger", "ärger", "ÄRGER"])
+def test_a_keyword_is_found_whatever_its_case_where_json_escapes_it(word):
+    texts = ['{"a": "\\u00c4RGER"}', '{"a": "\\u00E4rger"}', "ÄRGER", "argel"]
+    assert fires(f"detection:\n  s: ['{word}']\n  condition: s\n", [{}] * 4, texts) == [0, 1, 2]
+    assert fires(
+        "detection:\n  s: {'|cased': Ärger}\n  condition: s\n", [{}] * 2, ["\\u00c4rger", "\\u00e4rger"]
+    ) == [0]
+
+
 def test_of_several_values_one_has_to_match_and_all_may_differ():
     rows = [{"f": ["a", "b"]}, {"f": ["b"]}, {"f": []}, {}]
     assert fires("detection:\n  s: {f: a}\n  condition: s\n", rows) == [0]

@@ -105,21 +105,36 @@ def _open(value: SigmaString) -> bool:
 
 def _text(field: str | None, parts: tuple[str | int, ...], number: Number, *, cased: bool) -> Expression:
     """Make the atom of a pattern; a keyword may stand anywhere in the record, also as JSON writes it."""
-    if not cased:
-        parts = tuple(fold(part) if isinstance(part, str) else part for part in parts)
+
+    def folded(some: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        return some if cased else _each(some, fold)
+
     if field is not None:
-        return number(Atom(field, "text", parts, cased))
+        return number(Atom(field, "text", folded(parts), cased))
     if not any(isinstance(part, str) for part in parts):
         raise UnsupportedError("a keyword without a letter matches every record", fix="take it out")
     wide = (MANY, *parts, MANY)
-    quoted = (_as_json(wide, ascii_only=False), _as_json(wide, ascii_only=True))
-    return join("|", [number(Atom(None, "text", form, cased)) for form in dict.fromkeys((wide, *quoted))])
+    forms = [folded(wide), folded(_each(wide, _as_json))]
+    # escaped, a letter and its capital have nothing in common
+    spelled = [wide] if cased else [wide, _each(wide, fold), _each(wide, _capitals)]
+    forms += [folded(_each(some, _as_ascii)) for some in spelled]
+    return join("|", [number(Atom(None, "text", form, cased)) for form in dict.fromkeys(forms)])
 
 
-def _as_json(parts: tuple[str | int, ...], *, ascii_only: bool) -> tuple[str | int, ...]:
-    return tuple(
-        json.dumps(part, ensure_ascii=ascii_only)[1:-1] if isinstance(part, str) else part for part in parts
-    )
+def _each(parts: tuple[str | int, ...], change: Callable[[str], str]) -> tuple[str | int, ...]:
+    return tuple(change(part) if isinstance(part, str) else part for part in parts)
+
+
+def _as_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _as_ascii(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+def _capitals(text: str) -> str:
+    return "".join(large if len(large := letter.upper()) == 1 else letter for letter in text)
 
 
 def _parts(value: SigmaString) -> tuple[str | int, ...]:

@@ -25,7 +25,7 @@ from lemnis.detect.ruleset import Rule, RuleSet
 
 __all__ = ["Rule", "RuleSet", "compile_files", "load_rules", "rule_files"]
 
-FORMAT = "5"
+FORMAT = "6"
 MAX_FILE = 2_000_000
 _SUFFIXES = {".yml", ".yaml"}
 _RULE, _TESTS = "rule.yml", "tests.yml"  # a detection's folder holds both
