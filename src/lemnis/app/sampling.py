@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import orjson
+
 from lemnis.app.rules_test import CaseResult, run_case
 from lemnis.content import yaml
 from lemnis.content.library import Item
 from lemnis.content.schemas.detection_tests import Case
-from lemnis.contracts.ids import canonical
 from lemnis.detect import Matcher, load_rules
 from lemnis.ingest.sources import Sources
 from lemnis.lessons.prove import SampleRun
@@ -20,7 +21,8 @@ def logic(item: Item) -> bytes:
     document = yaml.parse(yaml.read_text(item.manifest), str(item.manifest))
     if not isinstance(document, dict):
         return b""
-    return canonical([document.get("logsource"), document.get("detection")])
+    asked = [document.get("logsource"), document.get("detection")]
+    return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)  # YAML's ``off:``
 
 
 def run(
