@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from lemnis.content import yaml
@@ -6,6 +9,7 @@ from lemnis.content.schemas.grouping import Grouping
 from lemnis.contracts.alerts import Alert, Entity, Severity
 from lemnis.contracts.ids import stable_id
 
+sys.path.insert(0, str(Path(__file__).parent))
 MINUTE = 60_000
 START = 1_700_000_000_000
 

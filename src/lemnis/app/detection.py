@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
+import pyarrow as pa
 
 from lemnis.app import exceptions
+from lemnis.app.correlation import Correlating
 from lemnis.app.exceptions import Excepting
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
@@ -48,15 +50,25 @@ class Detection:
     problems: tuple[LemnisError, ...] = ()
     excepting: Excepting | None = None
     matching: Matching | None = None
+    correlating: Correlating | None = None
 
     def detect(self, batch: EventBatch) -> Iterator[Alert]:
         """Yield the alerts of a batch, by event time."""
+        yield from self.look(batch)[0]
+
+    def look(self, batch: EventBatch) -> tuple[Iterator[Alert], pa.Table | None]:
+        """Return the alerts of a batch, by event time, and the signals that correlations need of it."""
         found = [(frame, self.matcher.match(frame)) for frame in self.frames(batch)]
         matches = [match for _, some in found for match in some]
         if self.excepting is not None:
             matches = self.excepting.kept(matches, times(batch))
             found = [(frame, _within(some, matches)) for frame, some in found]
-        yield from self.alerts.of(batch, matches, self.rules, *self._told(found))
+        signals = None
+        if self.correlating is not None:
+            signals = self.correlating.signals(batch, found)
+            matches = self.correlating.loud(matches)
+            found = [(frame, self.correlating.loud(some)) for frame, some in found]
+        return self.alerts.of(batch, matches, self.rules, *self._told(found)), signals
 
     def _told(self, found: Sequence[tuple[Frame, Sequence[Match]]]) -> tuple[Told, Values]:
         """Return the fields in which rules matched, and the values by which their alerts fold."""
@@ -138,6 +150,7 @@ def detection(
         (*loaded.problems, *sources.problems, *wrong, *amiss),
         excepting,
         Matching(loaded.rules, loaded.atoms),
+        Correlating.of(loaded.rules, loaded.correlations),
     )
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self, runtime_checkable
 
+import pyarrow as pa
+
 from lemnis import app
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
@@ -35,8 +37,11 @@ _FADES_S = 10.0
 class Watcher(Protocol):
     """What looks at events on their way into the lake: detection, and what follows from it."""
 
-    def watch(self, batches: Sequence[EventBatch]) -> None:
-        """Look at events before they are acknowledged; they may come again after a crash."""
+    def watch(self, batches: Sequence[EventBatch]) -> pa.Table | None:
+        """Look at events before they are acknowledged; they may come again after a crash.
+
+        Returns what correlation needs of them, which is acknowledged with them.
+        """
         ...
 
     def finish(self) -> None:
@@ -201,14 +206,13 @@ class Ingest:
     def _take(self, stream: Stream, source: LoadedSource, parsed: Parsed, key: str, rejected: int) -> int:
         """Map, watch and acknowledge some records; return how many were rejected."""
         batches, rejects = self._map(stream, source, parsed, key)
-        if self.watcher is not None and batches:
-            self.watcher.watch(batches)
+        signals = self.watcher.watch(batches) if self.watcher is not None and batches else None
         now = self.workspace.clock.now()
         cursor = Cursor(
             source.name, key, stream.name, parsed.position, parsed.offset,
             origins.prefix(stream, parsed.offset), rejected + len(rejects), now,
         )  # fmt: skip
-        done = self._lake.append(batches, rejects=rejects, cursor=cursor)
+        done = self._lake.append(batches, rejects=rejects, cursor=cursor, signals=signals)
         totals = self.totals
         totals.read += done.accepted + done.duplicates + done.rejected
         totals.accepted += done.accepted

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
+
+from lemnis.app.correlation import replayed as correlated
 from lemnis.app.detection import Detection, detection
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
@@ -26,8 +29,27 @@ def replay(
     Depends on the lake's events and the library's content only; nothing is written. ``rules`` are files and
     folders of rules to use instead of the library's; ``sources`` limits the events to some sources.
     """
-    found = each(lake, detection(library, rules=rules), start=start, end=end, sources=sources)
-    return sorted(fold(found), key=lambda alert: (alert.time, alert.id))
+    return replayed(lake, detection(library, rules=rules), start=start, end=end, sources=sources)
+
+
+def replayed(
+    lake: Lake,
+    detecting: Detection,
+    *,
+    start: int | None = None,
+    end: int | None = None,
+    sources: Collection[str] | None = None,
+) -> list[Alert]:
+    """Return the alerts of a detection, those of its correlations too, by event time."""
+    signals: list[pa.Table | None] = []
+    found = fold(_each(lake, detecting, signals, start=start, end=end, sources=sources))
+    if detecting.correlating is not None:
+        alerts = detecting.alerts
+        found = [
+            *found,
+            *correlated(detecting.correlating, signals, lake, alerts.content_digest, alerts.entities),
+        ]
+    return sorted(found, key=lambda alert: (alert.time, alert.id))
 
 
 def each(
@@ -38,7 +60,22 @@ def each(
     end: int | None = None,
     sources: Collection[str] | None = None,
 ) -> Iterator[Alert]:
-    """Yield the alerts as the lake is scanned."""
+    """Yield the alerts as the lake is scanned, those of correlations aside."""
+    yield from _each(lake, detecting, None, start=start, end=end, sources=sources)
+
+
+def _each(
+    lake: Lake,
+    detecting: Detection,
+    signals: list[pa.Table | None] | None,
+    *,
+    start: int | None,
+    end: int | None,
+    sources: Collection[str] | None,
+) -> Iterator[Alert]:
     for source in [None] if sources is None else sorted(sources):
         for batch in lake.scan(start=start, end=end, source=source):
-            yield from detecting.detect(batch)
+            alerts, new = detecting.look(batch)
+            if signals is not None:
+                signals.append(new)
+            yield from alerts

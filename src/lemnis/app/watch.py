@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import heapq
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from lemnis import app
+from lemnis.app.correlation import Running, joined
 from lemnis.app.detection import Detection, detection
 from lemnis.app.publish import publish
 from lemnis.app.reloading import Reloading
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
 _GROUPING = "default"
 _WRITTEN_AT_ONCE = 5000
+_LOCK = "correlate.lock"
+_log = logging.getLogger("lemnis.correlate")
 
 
 class Watch:
@@ -61,6 +67,7 @@ class Watch:
         self._folded = Folded(self._grouping)
         self._reloading: Reloading[Detection] | None = None
         self._given = detecting is not None
+        self._running: Running | None = None
 
     def refresh(self) -> None:
         """Take over content that changed and is sound; from the first call on, also between batches."""
@@ -79,14 +86,21 @@ class Watch:
         load_grouping(library)  # it must be sound, too
         return detection(library, cache=self.workspace.state / "cache")
 
-    def watch(self, batches: Sequence[EventBatch]) -> None:
-        """Detect, and write the alerts down; the same events again write nothing."""
+    def watch(self, batches: Sequence[EventBatch]) -> pa.Table | None:
+        """Detect, and write the alerts down; the same events again write nothing.
+
+        Returns the signals that correlations need, to be stored with the events.
+        """
         if self._reloading is not None:
             self.refresh()
-        found = (alert for batch in batches for alert in self.detection.detect(batch))
+        signals: list[pa.Table | None] = []
         with _uncollected():
-            while some := list(islice(found, _WRITTEN_AT_ONCE)):
-                self.alerts += self._write(some)
+            for batch in batches:
+                found, new = self.detection.look(batch)
+                signals.append(new)
+                while some := list(islice(found, _WRITTEN_AT_ONCE)):
+                    self.alerts += self._write(some)
+        return joined(signals)
 
     def _write(self, alerts: Sequence[Alert]) -> int:
         """Write alerts down, and what repeats one that folds; return how many are new."""
@@ -102,10 +116,23 @@ class Watch:
         return new + sum(first for _, first in known)
 
     def finish(self) -> None:
-        """Make incidents of the alerts that the journal has."""
+        """Make alerts of correlations, and incidents of the alerts that the journal has."""
+        self._correlate()
         self.changes += settle(
             self.workspace, library=self.library, journal=self.journal, folded=self._folded
         )
+
+    def _correlate(self) -> None:
+        """Fold the signals that came into alerts, whoever wrote them down."""
+        correlating = self.detection.correlating
+        if correlating is None:
+            return
+        if self._running is None or self._running.correlating is not correlating:
+            self._running = Running(self.workspace, correlating, self.journal, app.lake(self.workspace))
+        with durable.exclusive(self.workspace.state / _LOCK), _uncollected():
+            self.alerts += self._running.catch_up(self.library.digest, self.detection.alerts.entities)
+        for sentence in self._running.news():
+            _log.warning("%s", sentence)
 
 
 class Folded:
@@ -120,7 +147,8 @@ class Folded:
         """Read the alerts that are new in the journal; return the last one there is."""
         new: list[Alert] = []
         for entry in journal.entries(kind=writing.ALERT, after=self._last.seq if self._last else 0):
-            new.append(writing.read_alert(entry, whole=False))
+            if not entry.payload.get("revision"):  # one that is told again is there already
+                new.append(writing.read_alert(entry, whole=False))
             self._last = entry
         for alert in sorted(new, key=lambda alert: (alert.time, alert.id)):
             self._fold.add(alert)
@@ -150,7 +178,7 @@ def settle(
     """
     library = library or Library.open(workspace.content)
     journal = journal or app.journal(workspace)
-    with durable.exclusive(workspace.state / "correlate.lock"), _uncollected():
+    with durable.exclusive(workspace.state / _LOCK), _uncollected():
         mark, grouping = _Mark(workspace, library), load_grouping(library)
         risks = {str(name): weight for name, weight in grouping.risk.severity.items()}
         if next(journal.entries(kind=writing.ALERT, after=mark.read(journal)), None) is None:
