@@ -5,7 +5,7 @@ import pytest
 from lived import ADMIN, ATTACKER, DAY, LOGIN, NOW, SCANNER, START
 
 from lemnis import app
-from lemnis.app import content, exceptions, watch
+from lemnis.app import content, exceptions, rules_lint, watch
 from lemnis.app.detection import detection
 from lemnis.app.exceptions_report import days_left, report
 from lemnis.app.replay import replay
@@ -92,6 +92,12 @@ def test_what_is_wrong_is_told_with_its_line(workspace, old, new, line, what):
     assert isinstance(problem, ContentError)
     assert (problem.at.file, problem.at.line) == (str(path), line), problem
     assert what in str(problem)
+
+
+def test_rules_lint_tells_it_too(workspace):
+    path = lived.exception(workspace, lived.EXCEPTION.replace("  owner: priya\n", ""))
+    (found,) = [one for one in rules_lint.lint(app.library(workspace)).findings if one.check == "exception"]
+    assert (found.at.file, found.at.line) == (str(path), 8)
 
 
 def test_a_broken_one_is_a_problem_of_detection_and_holds_nothing_back(workspace, tmp_path):

@@ -17,7 +17,7 @@ from lemnis import app
 from lemnis.app import exceptions, shelf
 from lemnis.app.detection import Detection, detection, times
 from lemnis.app.exceptions_report import Progress, quiet
-from lemnis.app.rules import offers_of
+from lemnis.app.rules_fields import offers_of
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.detection import Match, Offers

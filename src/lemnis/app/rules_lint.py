@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from lemnis.app import exceptions
 from lemnis.app.rules_fields import Served, Vocabulary, alike, vocabulary
 from lemnis.app.rules_schema import Finding, document_findings
 from lemnis.app.rules_test import cases, read_sample
@@ -44,6 +45,7 @@ def lint(library: Library) -> Linted:
         for rule in pack.loaded.rules
         if not pack.known.of(*rule.logsource)
     )
+    found += (_error(problem, "exception") for problem in exceptions.lint(library, pack.loaded))
     for item in items.values():
         try:
             cases(item)
