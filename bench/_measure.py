@@ -123,12 +123,15 @@ def _pour(file: Path, pipe: IO[bytes] | None) -> None:
 def _drain(pipe: IO[bytes] | None, started: float, *, keep: bool) -> tuple[float | None, int, bytes]:
     """Read all that a child writes: when the first came, how many lines, and the text if it is kept."""
     first, count, kept = None, 0, []
-    while pipe is not None and (block := os.read(pipe.fileno(), _MB)):
-        if first is None:
-            first = time.perf_counter() - started
-        count += block.count(b"\n")
-        if keep:
-            kept.append(block)
+    if pipe is None:
+        return first, count, b""
+    with pipe:
+        while block := os.read(pipe.fileno(), _MB):
+            if first is None:
+                first = time.perf_counter() - started
+            count += block.count(b"\n")
+            if keep:
+                kept.append(block)
     return first, count, b"".join(kept)
 
 
