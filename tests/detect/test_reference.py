@@ -236,14 +236,101 @@ def coded(draw):
     return text.encode(encoding).decode()
 
 
-VALUE = TEXT | TEXT | coded() | WRITTEN | TIMES | ADDRESSES
-HELD = st.none() | VALUE | VALUE | st.lists(st.none() | VALUE, max_size=3)
-EVENT = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, HELD))
-RECORD = (
-    st.none()
-    | st.lists(VALUE, max_size=3).map(" ".join)
-    | VALUE.map(lambda value: '{"a": ' + json.dumps(value) + "}")
-)
+VALUE = TEXT | coded() | WRITTEN | TIMES | ADDRESSES
+
+
+def items_of(definition):
+    """Yield the lines of a search: field (empty for keywords), modifiers, value."""
+    if isinstance(definition, dict):
+        for key, given in definition.items():
+            field, *modifiers = key.split("|")
+            for value in given if isinstance(given, list) else [given]:
+                yield field, modifiers, value
+    elif isinstance(definition, list):
+        for one in definition:
+            yield from items_of(one)
+    else:
+        yield "", [], definition
+
+
+CASES_OF = (str, str.upper, str.lower, str.swapcase)
+CODES = {"wide": "utf-16-le", "utf16le": "utf-16-le", "utf16be": "utf-16-be", "utf16": "utf-16-le"}
+
+
+@st.composite
+def near(draw, modifiers, value):
+    """Return a text that a line of a rule takes, or nearly."""
+    names = set(modifiers)
+    if names & {*reference.PARTS}:
+        return draw(TIMES)
+    if "cidr" in names:
+        return draw(ADDRESSES)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        whole = int(value)
+        near_by = [
+            str(value),
+            f"{value}.0",
+            f"+{value}",
+            hex(whole),
+            str(whole + 1),
+            str(whole - 1),
+            f"0{value}",
+            f"x{value}",
+        ]
+        return draw(st.sampled_from(near_by) | WRITTEN)
+    if not isinstance(value, str) or names & {"exists", "fieldref"}:
+        return draw(VALUE)
+    if "re" in names:
+        return draw(st.text(alphabet="abAB1-\n\u00e9", max_size=4))
+    made = "".join(
+        draw(st.sampled_from(["", "x", "ab", "\n"])) if token is reference.MANY
+        else draw(st.sampled_from(["x", "?", "\u00df"])) if token is reference.ONE
+        else draw(st.sampled_from("-/\u2013\u2014\u2015")) if token in ("-", "/") and draw(st.booleans())
+        else token
+        for token in reference.read_pattern(value)
+    )  # fmt: skip
+    encoding = next((CODES[name] for name in modifiers if name in CODES), "utf-8")
+    if names & {"base64", "base64offset"}:
+        before = b"\xff\xfe" if "utf16" in names else draw(st.sampled_from([b"", b"x", b"xy", b"xyz"]))
+        made = base64.b64encode(before + made.encode(encoding) + draw(st.sampled_from([b"", b"z"]))).decode()
+    elif encoding != "utf-8":
+        made = draw(st.sampled_from(["", "\ufeff"])) + made.encode(encoding).decode("utf-8", "replace")
+    made = draw(st.sampled_from(CASES_OF))(made)
+    if draw(st.booleans()):
+        made = (
+            draw(st.sampled_from(["", "x", "xx", "B\u03a3"]))
+            + made
+            + draw(st.sampled_from(["", "y", "\u03a3"]))
+        )
+    return made
+
+
+@st.composite
+def events_for(draw, rules):
+    """Return an event, and its record, with values that the rules look for among others."""
+    lines_ = [
+        line
+        for rule in rules
+        for name, search in rule.items()
+        if name != "condition"
+        for line in items_of(search)
+    ]
+    event = {}
+    for field in FIELDS:
+        asked = [near(modifiers, value) for name, modifiers, value in lines_ if name == field]
+        value = st.one_of(*asked, *asked, VALUE) if asked else VALUE
+        if draw(st.integers(0, 7)):
+            event[field] = draw(value | value | value | st.none() | st.lists(st.none() | value, max_size=3))
+    words = st.one_of(VALUE, *(near(modifiers, value) for name, modifiers, value in lines_ if not name))
+    text = st.lists(words, max_size=3).map(" ".join)
+    return event, draw(st.none() | text | text | text.map(lambda made: '{"a": ' + json.dumps(made) + "}"))
+
+
+@st.composite
+def batches(draw):
+    """Return rules, and events for them."""
+    rules = draw(st.lists(detections(), min_size=RULES, max_size=RULES))
+    return rules, draw(st.lists(events_for(rules), min_size=EVENTS, max_size=EVENTS))
 
 
 KINDS = {**dict.fromkeys(reference.PARTS, "part"), **dict.fromkeys(reference.OPERATORS, "compared")}
@@ -265,11 +352,9 @@ def test_the_matcher_says_what_a_plain_reading_says():
         max_examples=max(1, -(-CASES // (RULES * EVENTS))),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(
-        st.lists(detections(), min_size=RULES, max_size=RULES),
-        st.lists(st.tuples(EVENT, RECORD), min_size=EVENTS, max_size=EVENTS),
-    )
-    def run(rules, events):
+    @given(batches())
+    def run(batch):
+        rules, events = batch
         files = [
             (
                 f"{number}.yml",
