@@ -94,13 +94,18 @@ class Watch:
         if self._reloading is not None:
             self.refresh()
         signals: list[pa.Table | None] = []
+        found = self._look(batches, signals)
         with _uncollected():
-            for batch in batches:
-                found, new = self.detection.look(batch)
-                signals.append(new)
-                while some := list(islice(found, _WRITTEN_AT_ONCE)):
-                    self.alerts += self._write(some)
+            while some := list(islice(found, _WRITTEN_AT_ONCE)):
+                self.alerts += self._write(some)
         return joined(signals)
+
+    def _look(self, batches: Sequence[EventBatch], signals: list[pa.Table | None]) -> Iterator[Alert]:
+        """Yield the alerts of all batches, to be written together; add what they signal to ``signals``."""
+        for batch in batches:
+            found, new = self.detection.look(batch)
+            signals.append(new)
+            yield from found
 
     def _write(self, alerts: Sequence[Alert]) -> int:
         """Write alerts down, and what repeats one that folds; return how many are new."""
