@@ -19,7 +19,7 @@ from lemnis.detect.compiler import compile_searches
 from lemnis.detect.matcher import evaluate
 
 WIDER, NARROWER, OTHER = 1, -1, 0
-_WANTS = {
+WANTS = {
     WIDER: "add a case that must not fire and now would",
     NARROWER: "add a case that must fire and now would not",
     OTHER: "add a case that tells the two apart",
@@ -68,7 +68,7 @@ def mutants(logic: Logic, numbers: dict[Atom, int]) -> Iterator[Mutant]:
         form = canonical(made)
         if form not in seen and not _same(own, made):
             seen.add(form)
-            yield Mutant(words, _WANTS[effect], made)
+            yield Mutant(words, WANTS[effect], made)
 
 
 def compiled(logic: Logic, numbers: dict[Atom, int]) -> Expression:

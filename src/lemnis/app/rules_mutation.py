@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 from sigma.exceptions import SigmaError
 
 from lemnis.app.rules_conditions import Logic, read
-from lemnis.app.rules_mutants import Mutant, canonical, compiled, mutants
+from lemnis.app.rules_correlated import Correlating
+from lemnis.app.rules_mutants import WANTS, Mutant, canonical, compiled, mutants
+from lemnis.app.rules_mutants_correlated import correlation_mutants
 from lemnis.app.rules_test import Sample, Tested, as_wanted, test_rule
 from lemnis.content.library import Item, Library
 from lemnis.contracts.errors import ContentError, LemnisError, Location
 from lemnis.detect import Matcher, Rule, RuleSet, load_rules
 from lemnis.detect.atoms import Atom
+from lemnis.detect.correlations import silenced
 from lemnis.detect.reading import plain
 from lemnis.detect.reading import read as read_documents
 from lemnis.ingest.sources import Sources
@@ -75,8 +78,41 @@ def mutate_rule(item: Item, sources: Sources) -> Mutated:
         ]
     except LemnisError as error:
         return Mutated(tested, trouble=str(error))
+    if loaded.correlations:
+        silent = silenced(loaded.correlations)  # a change does not make what was silent speak
+        changed = list(_changed(loaded, made, tuple(numbers)))
+        alive = [words for words, whole in changed if _unnoticed(whole, samples, silent)]
+        return Mutated(tested, len(changed), tuple(alive))
     survivors = _survivors(loaded.rules, made, tuple(numbers), samples)
     return Mutated(tested, len(made), tuple(str(one) for one in survivors))
+
+
+def _changed(
+    loaded: RuleSet, made: Sequence[tuple[int, Mutant]], atoms: tuple[Atom, ...]
+) -> Iterator[tuple[str, RuleSet]]:
+    """Yield each change of a set with correlations: of one rule, or of one correlation."""
+    for place, mutant in made:
+        rules = list(loaded.rules)
+        rules[place] = replace(rules[place], expression=mutant.expression)
+        yield f"{rules[place].title}: {mutant}", replace(loaded, rules=tuple(rules), atoms=atoms)
+    beneath = {ref.key for one in loaded.correlations for ref in one.references if ref.chained}
+    for place, one in enumerate(loaded.correlations):
+        for changed, words, effect in correlation_mutants(one):
+            if one.key in beneath and changed.group_by != one.group_by:
+                continue  # who draws on it names these fields: it would be no rule that one could write
+            correlations = (*loaded.correlations[:place], changed, *loaded.correlations[place + 1 :])
+            if changed.digest != one.digest:
+                yield f"{one.title}: {words}; {WANTS[effect]}", replace(loaded, correlations=correlations)
+
+
+def _unnoticed(loaded: RuleSet, samples: Sequence[Sample], silent: frozenset[str]) -> bool:
+    """Say whether every case goes as it should with a changed set."""
+    correlating = Correlating(loaded, Matcher(loaded.rules, loaded.atoms), silent=silent)
+    for sample in samples:
+        raw = correlating.raw(sample.batches, sample.times, sample.key)
+        if not as_wanted(correlating.alerts(raw), sample.case.fires, sample.wanted):
+            return False
+    return True
 
 
 def _logics(item: Item, loaded: RuleSet, numbers: dict[Atom, int]) -> Iterator[Logic]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
+from lemnis.app.rules_correlated import Correlating, event_times
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.detection_tests import Case, Tests
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.detection import Frame
 from lemnis.contracts.errors import ContentError, LemnisError, Location, RecordError
-from lemnis.contracts.events import RawBatch
+from lemnis.contracts.events import EventBatch, RawBatch
 from lemnis.detect import Matcher, load_rules
 from lemnis.ingest.frames import event_frames, raw_frames
 from lemnis.ingest.mapping import Mapper
@@ -60,7 +62,7 @@ class Tested:
         return not self.trouble and any(r.fires for r in self.results) and all(r.passed for r in self.results)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sample:
     """A case whose records are read: what rules can be run on, as often as one likes."""
 
@@ -79,14 +81,29 @@ class Sample:
         for batch, source in self.batches:
             yield from raw_frames(batch, source)
 
+    @cached_property
+    def times(self) -> Mapping[str, int]:
+        """The times of the events made of the records, by uid."""
+        return {uid: time for batch, _ in self.mapped() for uid, time in event_times(batch).items()}
+
+    @property
+    def key(self) -> str:
+        """The key of its origin, in uids of records that do not name themselves."""
+        return self.case.given or self.case.name
+
     def events(self) -> Iterator[Frame]:
         """Yield frames of the OCSF events made of them; raises RecordError for one that cannot be mapped."""
+        for made, source in self.mapped():
+            yield from event_frames(made, source)
+
+    def mapped(self) -> Iterator[tuple[EventBatch, LoadedSource]]:
+        """Yield the OCSF events made of them; raises RecordError for one that cannot be mapped."""
         for batch, source in self.batches:
-            mapped = Mapper(source).map(batch, origin_key=self.case.given or self.case.name, now=SAMPLE_TIME)
+            mapped = Mapper(source).map(batch, origin_key=self.key, now=SAMPLE_TIME)
             for reject in mapped.rejects:
                 raise RecordError(reject.reason, at=reject.at)
             for made in mapped.batches:
-                yield from event_frames(made, source)
+                yield made, source
 
 
 class _Inline(Stream):
@@ -154,8 +171,10 @@ def test_rule(
         for problem in loaded.problems:
             raise problem
         matcher = Matcher(loaded.rules, loaded.atoms)
+        correlating = Correlating(loaded, matcher) if loaded.correlations else None
         results = tuple(
-            run_case(matcher, item.folder, case, sources, samples=samples) for case in cases(item)
+            run_case(matcher, item.folder, case, sources, samples=samples, correlating=correlating)
+            for case in cases(item)
         )
     except LemnisError as error:
         return Tested(item.name, (), str(error), perf_counter() - begun)
@@ -163,7 +182,13 @@ def test_rule(
 
 
 def run_case(
-    matcher: Matcher, folder: Path, case: Case, sources: Sources, *, samples: list[Sample] | None = None
+    matcher: Matcher,
+    folder: Path,
+    case: Case,
+    sources: Sources,
+    *,
+    samples: list[Sample] | None = None,
+    correlating: Correlating | None = None,
 ) -> CaseResult:
     """Read and run one case; records that cannot be read or mapped are its trouble."""
     try:
@@ -172,16 +197,22 @@ def run_case(
         return CaseResult(case.name, case.fires, 0, 0, str(error))
     if samples is not None:
         samples.append(sample)
-    return run_sample(matcher, sample)
+    return run_sample(matcher, sample, correlating)
 
 
-def run_sample(matcher: Matcher, sample: Sample) -> CaseResult:
-    """Run a case whose records are read; a record that cannot be mapped is its trouble."""
+def run_sample(matcher: Matcher, sample: Sample, correlating: Correlating | None = None) -> CaseResult:
+    """Run a case whose records are read; a record that cannot be mapped is its trouble.
+
+    With correlations what counts is their alerts, and those of rules that have alerts of their own.
+    """
     case, wanted = sample.case, sample.wanted
     raw = ocsf = 0
     try:
-        raw = _matches(matcher, sample.raw())
-        ocsf = _matches(matcher, sample.events())
+        if correlating is not None:
+            raw, ocsf = _correlated(correlating, sample)
+        else:
+            raw = _matches(matcher, sample.raw())
+            ocsf = _matches(matcher, sample.events())
     except LemnisError as error:
         return CaseResult(case.name, case.fires, raw, ocsf, str(error), wanted)
     return CaseResult(case.name, case.fires, raw, ocsf, wanted=wanted)
@@ -201,6 +232,12 @@ def read_sample(folder: Path, case: Case, sources: Sources) -> Sample:
             raise RecordError(read.reason, at=read.at)
         batches.append((read, source))
     return Sample(case, tuple(batches))
+
+
+def _correlated(correlating: Correlating, sample: Sample) -> tuple[int, int]:
+    """Count the alerts on raw records and on the events made of them."""
+    raw = correlating.raw(sample.batches, sample.times, sample.key)
+    return correlating.alerts(raw), correlating.alerts(correlating.events(sample.mapped()))
 
 
 def _matches(matcher: Matcher, frames: Iterable[Frame]) -> int:

@@ -32,7 +32,8 @@ class Case(Model):
 
     ``given`` names a file of raw records in the detection's folder. ``records`` are the records themselves:
     a text as the file would have it, or a list of lines and of objects, which become lines of JSON.
-    ``matches`` says how many records must match (``all`` of them, or a number) where one is not enough.
+    ``matches`` says how many records must match (``all`` of them, or a number) where one is not enough; of a
+    rule with correlations, how many alerts there must be.
     """
 
     name: str = pydantic.Field(min_length=1)

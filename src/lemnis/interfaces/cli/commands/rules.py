@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.text import Text
 from rich.tree import Tree
 
-from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import (
     JsonOption,
@@ -219,14 +218,22 @@ def _row(name: str, case: CaseResult) -> tuple[str, ...]:
 
 def explain(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="A detection's name, or a rule file.")],
-    event: Annotated[str, typer.Argument(metavar="FILE:RECORD", help="A record of a log file, from 1.")],
+    event: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE[:RECORD]", help="A record of a log file, from 1; the file, if correlated."
+        ),
+    ],
     source: Annotated[str, typer.Option(help="What the file is; see `lemnis sources list`.")] = "auto",
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Show why a rule matches a record or does not: the condition as a tree, with the actual values.
 
-    Exit code 0 if it matches, 1 if not.
+    A correlation is explained over all records of the file: when it fired, else its nearest miss, which step
+    or threshold failed and by how much. The rules beneath it are explained on the record, if one is given.
+
+    Exit code 0 if it matches (of a rule with correlations, if one of these fires), 1 if not.
 
     Example: lemnis rules explain web_scanner_user_agent access.log:17
     """
@@ -234,15 +241,17 @@ def explain(
     from lemnis.app import rules
 
     file, _, number = event.rpartition(":")
-    if not file or not number.isdigit():
-        raise UsageError(f"{event!r} is not FILE:RECORD", fix="such as access.log:17")
+    record = int(number) if file and number.isdigit() else None
     library = app.library(app.around(workspace))
-    chosen, step = rules.explained(library, rule, Path(file), int(number), source=source)
-    if json:
-        emit({"rule_id": chosen.id, "matches": step.holds, "why": asdict(step)})
-    else:
-        console.print(_draw(step, Tree(f"[bold]{escape(chosen.title)}[/]")))
-    if not step.holds:
+    path = Path(event if record is None else file)
+    found = rules.explained(library, rule, path, record, source=source)
+    for one in found:
+        if json:
+            emit({"rule_id": one.id, "matches": one.why.holds, "why": asdict(one.why)})
+        else:
+            console.print(_draw(one.why, Tree(f"[bold]{escape(one.title)}[/]")))
+    deciding = [one for one in found if one.correlates] or found
+    if not any(one.why.holds for one in deciding):
         raise typer.Exit(1)
 
 
