@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lemnis.app import hunt
+from lemnis.app import hunt, hunt_jobs
 from lemnis.ingest import blocks, quick
 from lemnis.ingest.coded import available
 from lemnis.ingest.streams import MAX_RECORD_BYTES
@@ -179,3 +179,33 @@ def test_a_cut_archive_ends_with_its_reason(tmp_path, rules, monkeypatch):
     mine, complete = both(monkeypatch, file, rules)
     assert mine == complete
     assert any("ends too early" in str(one[2]) for one in mine)
+
+
+@pytest.mark.parametrize(("jobs", "piece"), [(2, 20_000), (3, 8_000), (1, 1_000)])
+def test_what_is_found_does_not_depend_on_jobs_and_pieces(jobs, piece, tmp_path, rules, monkeypatch):
+    source = random.Random(7)  # noqa: S311 - made-up events
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.jsonl").write_bytes(b"".join(lines(source, 200)))
+    with (folder / "1.jsonl").open("ab") as file:
+        file.write(b"y" * 60_000 + b"\n" + b"".join(lines(source, 50)))
+    (folder / "more.log").write_text("nothing that is known\n")
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 30_000)  # the line of y is too long for it
+    expected = list(hunt.hunt([folder], rules, jobs=1))
+    monkeypatch.setattr(hunt_jobs, "PIECE", piece)
+    monkeypatch.setattr(hunt_jobs, "SMALL", piece)
+    monkeypatch.setattr(hunt_jobs, "WORTH", 0)
+    found = list(hunt.hunt([folder], rules, jobs=jobs))
+    hits, others, last = zip(*map(parted, (expected, found)), strict=True)
+    assert hits[0] == hits[1]  # in this order
+    assert others[0] == others[1]
+    assert last[0] == last[1]
+
+
+def parted(found):
+    """Part hits in their order, what could not be read, and how far the hunt came."""
+    hits = [one for one in found if isinstance(one, hunt.Hit)]
+    last = next(one for one in reversed(found) if isinstance(one, hunt.Progress))
+    others = [one for one in found if not isinstance(one, hunt.Hit | hunt.Progress)]
+    return hits, sorted(others, key=repr), (last.records, last.rules)

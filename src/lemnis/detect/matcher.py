@@ -62,6 +62,7 @@ class Matcher:
         self.rules = tuple(rules)
         self._atoms = atoms
         self._plans: dict[Offers, _Plan] = {}
+        self._came: dict[Offers, _Plan] = {}
         self._values: dict[str, Values] = {}
         self._codes: dict[str, Codes] = {}
 
@@ -90,9 +91,9 @@ class Matcher:
         return self._codes[name]
 
     @property
-    def asked(self) -> int:
-        """How many of the rules are for a log source that has come by."""
-        return len({rule for plan in self._plans.values() for rule in plan.rules})
+    def asked(self) -> frozenset[int]:
+        """Which of the rules are for a log source that has come by."""
+        return frozenset(rule for plan in self._came.values() for rule in plan.rules)
 
     def fields(self, offers: Offers) -> frozenset[str]:
         """Return the fields that the rules of log sources ask for."""
@@ -101,6 +102,7 @@ class Matcher:
     def match(self, frame: Frame) -> list[Match]:
         """Return what matched, by rule; a row is named by its place in the frame's batch."""
         plan, count = self._plan(frame.offers), len(frame)
+        self._came[frame.offers] = plan
         if not plan.rules or not count:
             return []
         bitmaps = self._bitmaps(plan, frame, count)

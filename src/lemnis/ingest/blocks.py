@@ -60,7 +60,9 @@ class Block:
         return Lines(texts, numbers, rejects, self.position, self.offset)
 
     def sound(self) -> bool:
-        """Say whether all of it is UTF-8."""
+        """Say whether all of it is UTF-8; a block of blank lines is empty, and so it is."""
+        if not len(self):
+            return True
         first, last = int(self.starts[0]), int(self.ends[-1])
         offsets = _buffer(np.array([0, last - first], np.int32))
         try:
@@ -125,6 +127,19 @@ def blocks(stream: Stream, start: Start, *, end: int | None = None) -> Iterator[
         yield from _cut(stream, start, _filler(stream, start.offset))
 
 
+def cuts(stream: Stream, size: int) -> list[tuple[int, int]]:
+    """Cut a plain file into parts of about ``size`` bytes, each up to the end of a line."""
+    whole = stream.path.stat().st_size
+    ends: list[int] = []
+    with stream.path.open("rb") as file:
+        for place in range(size, whole - size // 2, size):
+            file.seek(max(place, ends[-1] if ends else 0))
+            if file.readline(BLOCK_BYTES).endswith(b"\n"):
+                ends.append(file.tell())
+    ends = [end for end in dict.fromkeys(ends) if end < whole]
+    return list(zip([0, *ends], [*ends, whole], strict=True))
+
+
 def _filler(stream: Stream, skip: int) -> Fill:
     """Fill from pieces that come as they come."""
     pieces, held = stream.blocks(), memoryview(b"")
@@ -166,8 +181,7 @@ def _cut(stream: Stream, start: Start, fill: Fill) -> Iterator[Block]:
             raise OverlongError(Start(position, offset))
         numbers = before[:used] + (position + 1)
         position, offset = position + count, offset + done
-        if used:
-            yield Block(stream.name, raw, starts[:used], ends[:used], numbers, position, offset)
+        yield Block(stream.name, raw, starts[:used], ends[:used], numbers, position, offset)
         raw[: size - done] = raw[done:size]
         size -= done
     if broken is not None:

@@ -5,7 +5,7 @@ What the quick way does not take is read the complete way (``reading``), so both
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import RawBatch, Reject
 from lemnis.ingest import parsers
-from lemnis.ingest.blocks import Block, OverlongError, blocks
+from lemnis.ingest.blocks import Block, OverlongError, blocks, cuts
 from lemnis.ingest.coded import CodedBatch, CodedTexts, Coder, Held, available
 from lemnis.ingest.frames import codable, raw_names
 from lemnis.ingest.parsers import Start, Texts
@@ -36,6 +36,7 @@ class Quick:
     sources: Sources
     wanted: Callable[[LoadedSource], Iterable[str]]
     _coders: dict[str, Coder] = field(default_factory=dict)
+    _done: int = 0
 
     def open(self, stream: Stream, named: LoadedSource | None = None) -> Iterator[Batch | Reject]:
         """Yield what is in one stream, as ``open_stream`` does; a batch may be coded."""
@@ -45,24 +46,55 @@ class Quick:
             yield from open_stream(stream, self.sources, source)
             return
         parser: Any = quick
-        done = Start()
+        start = Start()
         try:
             if not stream.once and parser.lined(stream, source.file.options):
                 try:
-                    for block in blocks(stream, done):
-                        yield from self._block(source, block)
-                        done = Start(block.position, block.offset)
+                    yield from self.part(stream, source)
                 except OverlongError as error:
-                    done = error.at
+                    start = error.at
                 else:
                     return
-            for texts in parser.texts(stream, source.file.options, done, whole=True):
-                yield from self._texts(source, texts)
-                done = Start(texts.position, texts.offset)
+            yield from self.rest(stream, source, start)
         except BrokenStreamError as error:
-            yield Reject(Location(stream.name, record=done.position + 1), str(error))
+            yield Reject(Location(stream.name, record=self._done + 1), str(error))
+
+    def part(
+        self, stream: Stream, source: LoadedSource, begin: int = 0, end: int | None = None
+    ) -> Generator[Batch | Reject, None, int]:
+        """Yield what is in a part of a stream of lines, and return how many lines that was.
+
+        Records are counted from the part's first. Raises OverlongError where a line is too long for it, and
+        BrokenStreamError.
+        """
+        self._done = 0
+        for block in blocks(stream, Start(0, begin), end=end):
+            yield from self._block(source, block)
+            self._done = block.position
+        return self._done
+
+    def rest(self, stream: Stream, source: LoadedSource, start: Start) -> Iterator[Batch | Reject]:
+        """Yield what is in a stream from a record and byte on."""
+        parser: Any = parsers.get(source.file.parser)
+        self._done = start.position
+        for texts in parser.texts(stream, source.file.options, start, whole=True):
+            yield from self._texts(source, texts)
+            self._done = texts.position
+
+    def parts(self, stream: Stream, named: LoadedSource | None, size: int) -> list[tuple[int, int]]:
+        """Cut a plain file of lines into parts of about ``size`` bytes, each up to a line's end; else none.
+
+        Each can be read by itself.
+        """
+        source = named or self.sources.recognise(stream)
+        parser: Any = None if source is None else parsers.get(source.file.parser)
+        if source is None or not self._can(source, parser) or stream.once or not stream.plain:
+            return []
+        return cuts(stream, size) if parser.lined(stream, source.file.options) else []
 
     def _block(self, source: LoadedSource, block: Block) -> Iterator[Batch | Reject]:
+        if not len(block):
+            return
         if block.sound():
             yield self._batch(source, block, self._coder(source).rows(block.raw, block.starts, block.ends))
             return

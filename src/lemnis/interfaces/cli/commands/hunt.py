@@ -38,6 +38,7 @@ def hunt(
     ] = None,
     source: Annotated[str, typer.Option(help="What the input is; see `lemnis sources list`.")] = "auto",
     level: Annotated[str, typer.Option(help="The lowest level that is told.")] = "",
+    jobs: Annotated[int, typer.Option(min=0, help="Processes for large input; 0: one a core.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Look for what the rules describe in event logs (EVTX, JSON lines, audit, syslog, web …, .gz, .zst).
@@ -50,6 +51,7 @@ def hunt(
     Example: lemnis hunt C/Windows/System32/winevt/Logs --rules sigma/rules/windows
     """
     from lemnis.app import hunt as hunting
+    from lemnis.app.hunt_jobs import cores
     from lemnis.contracts.errors import UnsupportedError, UsageError
 
     if level not in _LEVELS:
@@ -62,7 +64,7 @@ def hunt(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task(f"{len(loaded.rules):,} rules")
-        for item in hunting.hunt(paths, loaded, source=source):
+        for item in hunting.hunt(paths, loaded, source=source, jobs=jobs or cores()):
             account.take(item)
             progress.update(task, description=f"{account.records:,} records · {account.matches:,} matches")
     if not json:
