@@ -23,6 +23,7 @@ from lemnis.correlate.windows import (
     episodes,
     evidence,
     joined,
+    named,
 )
 
 
@@ -121,7 +122,7 @@ def _bucket(track: Track, opened: int, shown: tuple[int, int], count: int, key: 
     return Episode(
         int(rows.group[start]), opened, int(rows.time[start]), int(rows.time[last]), count, float(count),
         evidence(rows, start, stop), opened, key=key,
-        moments=((opened, int(rows.uid[last]), int(rows.source[last])),),
+        moments=((opened, int(rows.uid[last]), int(rows.source[last])),), final=named(rows, last),
     )  # fmt: skip
 
 
@@ -155,11 +156,11 @@ def sequence(one: Correlation, track: Track, moment: Moment) -> list[Episode]:
 
 
 def _matched(rows: Rows, chain: tuple[int, ...]) -> Episode:
-    named = tuple((int(rows.uid[p]), int(rows.time[p]), int(rows.source[p])) for p in chain)
+    events = tuple(named(rows, place) for place in chain)
     at = int(rows.time[chain[-1]])
     return Episode(
-        int(rows.group[chain[0]]), at, int(rows.time[chain[0]]), at, len(chain), float(len(chain)), named, at,
-        moments=((at, named[-1][0], named[-1][2]),),
+        int(rows.group[chain[0]]), at, events[0][1], at, len(chain), float(len(chain)), events, at,
+        moments=((at, events[-1][0], events[-1][2]),),
     )  # fmt: skip
 
 
@@ -222,13 +223,20 @@ def _risen(one: Correlation, track: Track, where: tuple[int, int], moment: Momen
     if level + float(scores.sum()) < one.threshold:
         return _faded(one, rows.time[new:last], scores, level, at)
     found: list[Episode] = []
-    begun, peak, going_on = -1, 0.0, old is not None
+    begun, ended, peak, going_on = -1, -1, 0.0, old is not None
     moments: list[tuple[int, int, int]] = []
+
+    def told() -> None:
+        if begun >= 0:
+            risen = _risk(one, track, (first, begun, ended), old)
+            found.append(replace(risen, value=max(risen.value, peak), moments=tuple(moments)))
+
     place = new
     while place < last:
         time = int(rows.time[place])
         level *= 2.0 ** (-(time - at) / one.half_life) if at > BEGINNING else 0.0
         if going_on and level < one.threshold:
+            told()
             going_on, old, begun, moments = False, None, -1, []
         end = place
         while end < last and rows.time[end] == time:
@@ -238,13 +246,11 @@ def _risen(one: Correlation, track: Track, where: tuple[int, int], moment: Momen
         if level >= one.threshold:
             if begun < 0:
                 begun, peak = place, level
-                found.append(Episode(int(rows.group[first]), time, time, time, 0, level, (), time))
-            peak, going_on = max(peak, level), True
+            peak, going_on, ended = max(peak, level), True, end
             if moment.spoken:
                 moments.append((time, int(rows.uid[end - 1]), int(rows.source[end - 1])))
-            told = _risk(one, track, (first, begun, end), old)
-            found[-1] = replace(told, value=max(told.value, peak), moments=tuple(moments))
         place = end
+    told()
     return _Risen(level, at, found, going_on)
 
 
@@ -268,6 +274,7 @@ def _risk(one: Correlation, track: Track, where: tuple[int, int, int], old: Epis
     fresh = Episode(
         int(rows.group[first]), opened, int(rows.time[start]), int(rows.time[end - 1]),
         counted(track, start, end), 0.0, evidence(rows, start, end), int(rows.time[end - 1]),
+        final=named(rows, end - 1),
     )  # fmt: skip
     return fresh if old is None else joined(old, fresh, track, (start, end))
 

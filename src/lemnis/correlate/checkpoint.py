@@ -137,5 +137,6 @@ def _carried(said: Any) -> Carry:
     episode, level, at = said
     if episode is not None:
         named = tuple(tuple(one) for one in episode["evidence"])
-        episode = Episode(**{**episode, "evidence": named, "moments": ()})
+        final = tuple(episode["final"]) if episode["final"] else None
+        episode = Episode(**{**episode, "evidence": named, "moments": (), "final": final})
     return Carry(episode, float.fromhex(level), at)

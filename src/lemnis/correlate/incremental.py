@@ -68,6 +68,7 @@ class Told:
     value: float
     evidence: tuple[Evidence, ...]
     term: str = ""
+    final: Evidence | None = None
     revision: int = 0
     withdrawn: bool = False
 
@@ -265,17 +266,18 @@ class Correlator:
 
     def _tell(self, held: Held, episode: Episode) -> Told:
         one, text = held.one, held.groups[episode.group]
-        named = tuple(
-            Evidence(self.uids.text(uid), time, *self.sources.places[source])
-            for uid, time, source in episode.evidence
-        )
+        named = tuple(self._evidence(*event) for event in episode.evidence)
         term = held.terms.get(episode.key, "") if one.kind == "new_terms" else ""
         name = stable_id("al", one.digest, text, str(episode.opened), named[0].uid, term)
         shown = ", ".join(split(term, len(one.fields))) if term else ""
         return Told(
             one, name, split(text, len(one.group_by)), episode.opened, episode.first, episode.last,
             episode.count, episode.value, named, shown,
+            self._evidence(*(episode.final or episode.evidence[-1])),
         )  # fmt: skip
+
+    def _evidence(self, uid: int, time: int, source: int) -> Evidence:
+        return Evidence(self.uids.text(uid), time, *self.sources.places[source])
 
     def _carrying(self, held: Held) -> Flags:
         flags = np.zeros(len(held.groups), bool)

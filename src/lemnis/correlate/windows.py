@@ -66,7 +66,8 @@ class Episode:
 
     ``first`` and ``last`` are the times of the first and last event of the evidence, of which there are
     ``count``; ``evidence`` has the keys of the first ones, with their times and sources; ``value`` is what
-    the condition is about, where it was at its most extreme. ``key`` is the value or moment that makes an
+    the condition is about, where it was at its most extreme; ``final`` is its last event, unless it is the
+    last one of ``evidence``. ``key`` is the value or moment that makes an
     episode one of its own within its moment. ``moments`` are those at which it held, with the event of each.
     """
 
@@ -80,6 +81,7 @@ class Episode:
     ended: int
     key: int = 0
     moments: tuple[tuple[int, int, int], ...] = field(default=(), compare=False)
+    final: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,11 @@ def evidence(rows: Rows, start: int, end: int) -> tuple[tuple[int, int, int], ..
     return tuple(found.values())
 
 
+def named(rows: Rows, place: int) -> tuple[int, int, int]:
+    """Name one event: key, time, source."""
+    return int(rows.uid[place]), int(rows.time[place]), int(rows.source[place])
+
+
 def counted(track: Track, start: int, end: int) -> int:
     """Count the events of some rows."""
     return end - start if track.single else len(np.unique(track.rows.uid[start:end]))
@@ -215,6 +222,7 @@ def episodes(
                 (int(time[s]), int(rows.uid[steps[s]]), int(rows.source[steps[s]]))
                 for s in range(begin, end + 1)
             ) if moment.spoken else (),
+            final=named(rows, stop - 1),
         )  # fmt: skip
         carry = moment.carried.get(one.group)
         if fresh and carry is not None and carry.episode is not None:
@@ -230,13 +238,13 @@ def joined(
     before: Episode, one: Episode, track: Track, new: tuple[int, int], *, least: bool = False
 ) -> Episode:
     """Let an episode go on whose older signals are gone; ``new`` is from where to where its new ones are."""
-    named = dict.fromkeys((*before.evidence, *evidence(track.rows, *new)))
+    known = dict.fromkeys((*before.evidence, *evidence(track.rows, *new)))
     return replace(
         one,
         opened=before.opened,
         first=before.first,
         count=before.count + counted(track, *new),
         value=min(before.value, one.value) if least else max(before.value, one.value),
-        evidence=tuple(named)[:EVIDENCE],
+        evidence=tuple(known)[:EVIDENCE],
         key=before.key,
     )
