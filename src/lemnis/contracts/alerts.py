@@ -129,20 +129,20 @@ class Alert:
         return self.last or self.time
 
 
-def merged(one: Alert, other: Alert) -> Alert:
-    """Return one alert for both occurrences of it: commutative, associative, and idempotent.
+def merged(*alerts: Alert) -> Alert:
+    """Return one alert for all occurrences of it: in any order, and if some come twice, the same.
 
-    It is told by the earliest event; the evidence of both is kept and counted.
+    It is told by the earliest event; the evidence of all is kept and counted.
     """
-    told, again = sorted((one, other), key=lambda alert: (alert.time, alert.event_uids[:1]))
-    uids = {*one.event_uids, *other.event_uids}
+    told = min(alerts, key=lambda alert: (alert.time, alert.event_uids[:1]))
+    uids = {uid for alert in alerts for uid in alert.event_uids}
     return replace(
         told,
         event_uids=(told.event_uids[0], *sorted(uids - {told.event_uids[0]})),
-        entities=tuple(sorted({*told.entities, *again.entities})),
+        entities=tuple(sorted({entity for alert in alerts for entity in alert.entities})),
         count=len(uids),
-        first=min(one.began, other.began),
-        last=max(one.ended, other.ended),
+        first=min(alert.began for alert in alerts),
+        last=max(alert.ended for alert in alerts),
     )
 
 

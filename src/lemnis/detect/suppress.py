@@ -33,11 +33,12 @@ class Suppression:
 
 def fold(alerts: Iterable[Alert]) -> list[Alert]:
     """Fold alerts of the same id into one each, in the order in which they first come; the rest stay."""
-    found: dict[str, Alert] = {}
+    found: dict[str, list[Alert]] = {}
     for alert in alerts:
-        known = found.get(alert.id)
-        found[alert.id] = alert if known is None else merged(known, alert) if alert.window else known
-    return list(found.values())
+        known = found.setdefault(alert.id, [alert])
+        if alert.window and known[0] is not alert:
+            known.append(alert)
+    return [some[0] if len(some) == 1 else merged(*some) for some in found.values()]
 
 
 def spelled(value: Any) -> str:
