@@ -94,7 +94,7 @@ def rated(lane: str, net: Net, count: int) -> Iterator[Figure]:
     yield Figure(f"{lane}: events", count, "events")
     yield Figure(f"{lane}: JSON or text to alerts, one core", round(count / net.cpu), "events/s of CPU")
     yield Figure(f"{lane}: alerts", net.alerts, "alerts")
-    yield Figure(f"{lane}: peak memory", round(net.peak_mb), "MB", 700, at_least=False)
+    yield Figure(f"{lane}: peak memory", round(net.peak_mb), "MB")
 
 
 def against_sql(lane: str, rate: float, said: dict[str, Any], target: float | None) -> Iterator[Figure]:
@@ -181,7 +181,7 @@ def evtx(bench: Bench) -> Iterator[Figure]:
     yield Figure(f"{lane}: cold start to report", round(ours.wall, 2), "s")
     yield Figure(f"{lane}: cold start to report, CPU", round(ours.cpu, 2), "s of CPU")
     yield Figure(f"{lane}: alerts", ours.lines, "alerts")
-    yield Figure(f"{lane}: peak memory", round(ours.peak_mb), "MB", 700, at_least=False)
+    yield Figure(f"{lane}: peak memory", round(ours.peak_mb), "MB")
     if reason := _sqlway.available():
         yield Figure(f"{lane}: the SQL way left out: {reason}", 0, "s")
         return
