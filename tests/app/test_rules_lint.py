@@ -138,6 +138,27 @@ def test_a_filter_and_a_correlation_are_no_rules(found):
     assert found(RULE, textwrap.dedent(filter_)) == []
 
 
+def test_a_correlation_that_groups_by_what_its_rules_lack_is_told(found):
+    correlation = """\
+        title: Often
+        id: 7b0d3b6e-9b64-4d1c-8d9d-3b1f6a3f7a09
+        status: test
+        level: high
+        correlation:
+          type: event_count
+          rules: [7b0d3b6e-9b64-4d1c-8d9d-3b1f6a3f7a01]
+          group-by: [Computer, Usr]
+          timespan: 5m
+          condition: {gte: 3}
+        """
+    text = f"{RULE}---\n{textwrap.dedent(correlation)}"
+    assert found(text.replace("Usr", "User")) == []
+    (one,) = found(text)
+    assert one[:3] == ("warning", "field", 20)
+    assert "'Usr'" in one[3]
+    assert "'User'" in one[4]
+
+
 def test_a_path_that_is_not_there():
     with pytest.raises(NotFoundError):
         lint_paths(LIBRARY, [Path("nowhere")])

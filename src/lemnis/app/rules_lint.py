@@ -111,7 +111,9 @@ class _Pack:
             why = unreachable(rule, self.loaded.atoms, several=several)
             if why is not None:
                 yield Finding("unreachable", why, self.place(rule, "detection", "condition"))
-            yield from self._fields(rule, served, items.get(rule.path), sources)
+            asked = _Asked(self._names(rule), served, self._document(rule), rule.path)
+            yield from _unknown(asked, items.get(rule.path), sources)
+        yield from self._correlated(items, sources)
 
     def unserved(self) -> Iterator[Finding]:
         """Yield the log sources that nothing serves, each at its first rule."""
@@ -153,25 +155,24 @@ class _Pack:
                 what = f"id {id_} is also that of {other.file}"
                 yield Finding("id", what, document.at("id"), "give it one of its own")
 
-    def _fields(
-        self, rule: Rule, served: Sequence[Served], item: Item | None, sources: Sources
-    ) -> Iterator[Finding]:
-        """Yield the fields that none of the sources serves; the detection's samples are known."""
-        unknown = [name for name in self._asked(rule) if served and not any(one.has(name) for one in served)]
-        if unknown and item is not None:
-            sampled = _sampled(item, sources)
-            unknown = [name for name in unknown if name not in sampled]
-        for name in unknown:
-            document = self._document(rule)
-            at = Location(rule.path) if document is None else document.about(f"'{name}'")
-            meant = alike(name, (one for source in served for one in source.names))
-            yield Finding(
-                "field", f"no source of its log source is known to serve the field {name!r}", at,
-                f"did you mean {meant!r}?" if meant else _LIST,
-                warning=not all(one.fixed for one in served),
-            )  # fmt: skip
+    def _correlated(self, items: dict[str, Item], sources: Sources) -> Iterator[Finding]:
+        """Yield the fields by which correlations group and reckon that the rules beneath do not have."""
+        rules = {rule.id or rule.title: rule for rule in self.loaded.rules}
+        for one in self.loaded.correlations:
+            mine = self.documents.get(one.path, [])
+            document = next((doc for doc in mine if str(doc.value.get("id", "")) == one.id), None)
+            told: set[str] = set()
+            for ref, groups, values in zip(one.references, one.groups, one.values, strict=True):
+                rule = rules.get(ref.key)
+                if rule is None:  # a correlation, whose fields are known, or whatever is of a level
+                    continue
+                names = [name for name in dict.fromkeys((*groups, *values)) if name not in told]
+                asked = _Asked(names, self.known.of(*rule.logsource), document, one.path)
+                for found in _unknown(asked, items.get(one.path), sources):
+                    told.update(name for name in names if repr(name) in found.what)
+                    yield found
 
-    def _asked(self, rule: Rule) -> list[str]:
+    def _names(self, rule: Rule) -> list[str]:
         """Return the fields that a rule looks at."""
         found: dict[str, None] = {}
         for number in atoms_of(rule.expression):
@@ -181,6 +182,32 @@ class _Pack:
             if atom.kind == "field":
                 found[atom.value[0]] = None
         return list(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Fields that a rule or correlation asks for, of which sources, and where it stands."""
+
+    names: Sequence[str]
+    served: Sequence[Served]
+    document: Document | None
+    path: str
+
+
+def _unknown(asked: _Asked, item: Item | None, sources: Sources) -> Iterator[Finding]:
+    """Yield the fields that none of the sources serves; those of the detection's own samples are known."""
+    served = asked.served
+    unknown = [name for name in asked.names if served and not any(one.has(name) for one in served)]
+    if unknown and item is not None:
+        sampled = _sampled(item, sources)
+        unknown = [name for name in unknown if name not in sampled]
+    for name in unknown:
+        at = Location(asked.path) if asked.document is None else asked.document.about(f"'{name}'")
+        meant = alike(name, (one for source in served for one in source.names))
+        yield Finding(
+            "field", f"no source of its log source is known to serve the field {name!r}", at,
+            f"did you mean {meant!r}?" if meant else _LIST, warning=not all(one.fixed for one in served),
+        )  # fmt: skip
 
 
 def _sampled(item: Item, sources: Sources) -> set[str]:
