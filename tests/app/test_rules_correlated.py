@@ -311,3 +311,14 @@ def test_the_order_and_the_steps_are_mutated(own):
     )  # fmt: skip
     assert strong.tested.passed, strong.tested
     assert not [one for one in strong.survivors if one.startswith("Together")]
+
+
+def test_a_detection_is_listed_by_the_correlation_that_fires(tmp_path, capsys):
+    assert run(["init", str(tmp_path), "--json"]) == 0
+    folder = tmp_path / "content/detections/mine"
+    folder.mkdir(parents=True)
+    (folder / "rule.yml").write_text(RULES + HEAD + "  " + COUNT.replace("\n", "\n  ") + "\n")
+    capsys.readouterr()
+    assert run(["rules", "list", "-w", str(tmp_path), "--json"]) == 0
+    (mine,) = (one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one["name"] == "mine")
+    assert (mine["title"], mine["level"], mine["cases"], mine["own"]) == ("Together", "high", 0, True)

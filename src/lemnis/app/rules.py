@@ -14,6 +14,7 @@ from lemnis.app.rules_test import TESTS, cases
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.clock import SystemClock
+from lemnis.contracts.correlations import Correlation
 from lemnis.contracts.detection import Frame
 from lemnis.contracts.errors import Location, NotFoundError, RecordError, UsageError
 from lemnis.contracts.events import EventBatch, RawBatch
@@ -30,17 +31,20 @@ __all__ = ["Explained", "Listed", "explained", "listed", "offers_of", "row_value
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A detection: the item, its rule (None if it cannot be used), and how many test cases it has."""
+    """A detection: the item, what fires (None if it cannot be used), and how many test cases it has.
+
+    Of rules with correlations over them, the last correlation is what fires.
+    """
 
     item: Item
-    rule: Rule | None
+    rule: Rule | Correlation | None
     cases: int
 
 
 def listed(library: Library) -> list[Listed]:
     """Return the library's detections."""
     return [
-        Listed(item, next(iter(load_rules([item.manifest]).rules), None), _count(item))
+        Listed(item, _firing(load_rules([item.manifest])), _count(item))
         for item in library.items("detections").values()
     ]
 
@@ -141,6 +145,12 @@ def row_values(frame: Frame, place: int) -> Mapping[str | None, Any]:
     found: dict[str | None, Any] = {name: column[place].as_py() for name, column in frame.columns.items()}
     found[None] = frame.records[place].as_py()
     return found
+
+
+def _firing(loaded: RuleSet) -> Rule | Correlation | None:
+    if loaded.correlations:
+        return loaded.correlations[-1]
+    return loaded.rules[0] if loaded.rules else None
 
 
 def _count(item: Item) -> int:

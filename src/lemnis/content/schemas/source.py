@@ -68,6 +68,8 @@ the record, with ``lenient: true`` it is left out. ``personal: true`` labels a v
 
 Whatever the lines of an entry do not keep word for word goes into the event's ``unmapped``, so the raw
 fields can be had back from any event: Sigma rules see the same columns on raw input and on the lake.
+
+``fields.txt`` beside it lists further fields that the records may have, for ``lemnis rules lint``.
 """
 
 from __future__ import annotations
