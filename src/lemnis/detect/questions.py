@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -35,10 +36,15 @@ def in_network(text: str) -> Callable[[str], bool]:
     network = ipaddress.ip_network(text, strict=False)
 
     def test(value: str) -> bool:
-        address = read_address(value)
+        address = _address(value)  # many rules ask about the same one
         return address is not None and address.version == network.version and address in network
 
     return test
+
+
+@lru_cache(maxsize=4096)
+def _address(value: str) -> Any:
+    return read_address(value)
 
 
 def compared(sign: str, number: float) -> Callable[[str], bool]:
