@@ -195,8 +195,7 @@ class Held:
         self._room = grown
 
     def _counted(self, group: Numbers, sign: int) -> None:
-        codes, counts = np.unique(group, return_counts=True)
-        self._counts[codes] += sign * counts
+        self._counts += sign * np.bincount(group, minlength=len(self._counts))
 
     # -- giving out ----------------------------------------------------------------------------------------
 

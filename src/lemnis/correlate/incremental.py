@@ -356,7 +356,8 @@ class Correlator:
     def _pass(self, held: Held, floor: int) -> None:
         """Let the floor rise: what goes on over it is carried, what ended before it was told for good."""
         one = held.one
-        fresh = carried(one, held.rows(), self._moment(held), floor)
+        may_go_on = candidates(one, held.counts) | self._carrying(held)
+        fresh = carried(one, held.rows(may_go_on), self._moment(held), floor)
         for code, carry in held.carried.items():
             if code not in fresh and _goes_on(one, carry, floor):
                 fresh[code] = carry
