@@ -35,6 +35,10 @@ def run(workspace, old="HEAD", **options):
         return backtest.backtest(app.lake(workspace), before, app.library(workspace), **options)
 
 
+def rules(workspace):
+    return backtest.versions(app.library(workspace))
+
+
 def counts(found):
     return {one.rule_id: (one.kept, one.added, one.gone, one.why) for one in found.differences}
 
@@ -43,7 +47,7 @@ def test_nothing_changed_is_nothing_replayed(workspace):
     told = []
     found = run(workspace, progress=lambda *seen: told.append(seen))
     assert (found.differences, found.differs, found.events, told) == ((), False, 0, [])
-    assert found.unchanged == len(app.library(workspace).items("detections"))
+    assert found.unchanged == len(rules(workspace))
     assert found.old_digest == found.new_digest
 
 
@@ -57,7 +61,7 @@ def test_each_kind_of_change_is_told_with_its_alerts(workspace):
         NEW: (0, 14, 0, "new"),
     }
     assert found.differs
-    assert found.unchanged == len(app.library(workspace).items("detections")) - 2
+    assert found.unchanged == len(rules(workspace)) - 2
     assert found.events == told[-1][0] == 14 * 24 + 2
     (one,) = [one for one in found.differences if one.rule_id == ADMIN]
     assert [alert.event["http_request"]["url"]["path"] for alert in one.added_examples] == ["/articles/3"] * 3
@@ -119,7 +123,7 @@ def test_another_source_changes_the_rules_that_it_serves(workspace):
     assert counts(found)[ADMIN] == (0, 0, 58, "its source changed")
     served = {one.rule_id for one in found.differences}
     assert LOGIN in served
-    assert len(served) < len(app.library(workspace).items("detections"))
+    assert len(served) < len(rules(workspace))
 
 
 def test_a_workspace_within_a_repository_has_its_own_history(tmp_path, lake_of):
@@ -148,3 +152,50 @@ def test_rules_that_cannot_be_used_are_told(workspace):
     assert any("elsewhere" in str(problem) for problem in found.problems)
     assert counts(found) == {ADMIN: (0, 0, 58, "removed")}
     assert quiet(1, 2) is None
+
+
+CORRELATION = """\
+---
+title: Many pages
+id: 44444444-4444-4444-8444-444444444444
+correlation:
+  type: event_count
+  rules: [{id}]
+  group-by: [c-ip]
+  timespan: 6h
+  condition: {{gte: {least}}}
+level: high
+"""
+MANY = "44444444-4444-4444-8444-444444444444"
+
+
+def correlate(workspace, least):
+    rule = workspace.content / "detections" / "admin_page" / "rule.yml"
+    text = rule.read_text().partition("---\n")[0]
+    rule.write_text(text + CORRELATION.format(id=ADMIN, least=least))
+
+
+def test_correlations_are_compared_by_the_events_they_stand_for(workspace):
+    correlate(workspace, 4)
+    lived.commit(workspace)
+    assert not run(workspace).differences
+    correlate(workspace, 5)
+    assert counts(run(workspace)) == {MANY: (0, 0, 14, "condition or exceptions")}
+    correlate(workspace, 1)
+    found = {one.rule_id: one for one in run(workspace).differences}
+    assert found.keys() == {MANY}
+    alerts = {
+        one.event_uids for one in replay(app.lake(workspace), app.library(workspace)) if one.rule_id == MANY
+    }
+    assert found[MANY].kept + found[MANY].added == len(alerts)
+    assert found[MANY].added_examples
+
+
+def test_a_correlation_changes_with_the_rules_it_draws_on(workspace):
+    correlate(workspace, 4)
+    lived.commit(workspace)
+    lived.exception(workspace)  # then the scanner's pages count no more, until it ends
+    assert counts(run(workspace)) == {
+        ADMIN: (0, 0, 0, "condition or exceptions"),  # only the correlation tells of it
+        MANY: (7, 0, 7, "condition or exceptions"),
+    }

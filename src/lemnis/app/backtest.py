@@ -8,43 +8,29 @@ is kept of it are counts and a few examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow as pa
+
 from lemnis import app
-from lemnis.app import exceptions, shelf
+from lemnis.app import shelf
+from lemnis.app.backtest_versions import Version, affected, versions
+from lemnis.app.correlation import replayed as correlated
 from lemnis.app.detection import Detection, detection, times
 from lemnis.app.exceptions_report import Progress, quiet
-from lemnis.app.rules_fields import offers_of
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
-from lemnis.contracts.detection import Match, Offers
+from lemnis.contracts.detection import Match
 from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.contracts.events import EventBatch
-from lemnis.contracts.ids import tree_digest
-from lemnis.detect.atoms import Atom, Expression
-from lemnis.detect.rules import Rule, load_rules
+from lemnis.detect.rules import Rule
 from lemnis.incidents.findings import SOURCE as OWN
-from lemnis.ingest.sources import Sources
 from lemnis.store.lake import Lake
 
 SHOWN = 3
-_WITH_MEANING = ("source.yaml", "mapping.yaml")
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A rule on one side: what it is, and all that its alerts depend on."""
-
-    rule: Rule
-    logic: str
-
-    @property
-    def told(self) -> tuple[str, str]:
-        """How its alerts are told: level and title."""
-        return (self.rule.level, self.rule.title)
 
 
 @dataclass(slots=True)
@@ -95,6 +81,7 @@ class Limits:
 
 
 Sides = tuple[Detection, Detection]
+Signals = pa.Table
 
 
 @contextmanager
@@ -129,9 +116,9 @@ def backtest(
 ) -> Backtest:
     """Replay the rules that differ between two states of the content; nothing is written but the cache."""
     before, after = versions(old, cache), versions(new, cache)
-    differences = _changed(before, after, _affected(old, new))
+    differences = _changed(before, after, affected(old, new))
     everything = len(before.keys() | after.keys())
-    among = _among(differences)
+    among = _among(differences, before, after)
     sides = (detection(old, only=among, cache=cache), detection(new, only=among, cache=cache))
     limits = Limits(start, end, progress)
     events = _replay(lake, sides, differences, limits) if differences else 0
@@ -142,34 +129,8 @@ def backtest(
     )  # fmt: skip
 
 
-def versions(library: Library, cache: Path | None = None) -> Mapping[str, Version]:
-    """Return a library's rules by what alerts call them, each with all that its alerts depend on."""
-    loaded = load_rules([item.manifest for item in library.items("detections").values()], cache=cache)
-    known, _ = exceptions.load(library)
-    over = exceptions.over(loaded, known)
-    found: dict[str, Version] = {}
-    for place, rule in enumerate(loaded.rules):
-        held = [
-            (spelt(over.rules[one].expression, over.atoms), over.over[one].file.terms.until)
-            for one in over.meant.get(place, ())
-        ]
-        logic = repr((rule.logsource, spelt(rule.expression, loaded.atoms), sorted(held, key=repr)))
-        name = rule.id or rule.title
-        if name in found:  # two rules of one id: together they are what gives its alerts
-            logic = f"{found[name].logic}\n{logic}"
-        found[name] = Version(rule, logic)
-    return found
-
-
-def spelt(expression: Expression, atoms: tuple[Atom, ...]) -> str:
-    """Return an expression with its atoms in full: equal for equal conditions, whatever the numbers are."""
-    if isinstance(expression, int):
-        return repr(tuple(atoms[expression]))
-    return f"({expression[0]} {' '.join(spelt(part, atoms) for part in expression[1:])})"
-
-
 def _changed(
-    before: Mapping[str, Version], after: Mapping[str, Version], affected: Callable[[Rule], bool]
+    before: Mapping[str, Version], after: Mapping[str, Version], by_source: Callable[[Rule], bool]
 ) -> dict[str, Difference]:
     found = {}
     for name in before.keys() | after.keys():
@@ -177,12 +138,21 @@ def _changed(
         known = new or old
         if known is None:
             continue
-        why = _why(old, new) or ("its source changed" if affected(known.rule) else "")
+        why = _why(old, new)
+        if not why and any(by_source(one) for one in _rules_of(known, after if new else before)):
+            why = "its source changed"
         if why:
             found[name] = Difference(
                 name, known.rule.title, why, old.rule.level if old else "", new.rule.level if new else ""
             )
     return found
+
+
+def _rules_of(one: Version, known: Mapping[str, Version]) -> Iterator[Rule]:
+    """Yield a rule itself, or the rules that a correlation draws on."""
+    for version in (one, *(known[name] for name in one.drawn)):
+        if isinstance(version.rule, Rule):
+            yield version.rule
 
 
 def _why(old: Version | None, new: Version | None) -> str:
@@ -196,51 +166,63 @@ def _why(old: Version | None, new: Version | None) -> str:
     return "level or title" if old.told != new.told else ""
 
 
-def _affected(old: Library, new: Library) -> Callable[[Rule], bool]:
-    """Return what says whether a source that changed serves a rule: other fields, other log sources."""
-    changed: list[Offers] = []
-    meanings = [_meanings(old), _meanings(new)]
-    sources = [Sources.load(old), Sources.load(new)]
-    for name in meanings[0].keys() | meanings[1].keys():
-        if meanings[0].get(name) != meanings[1].get(name):
-            changed += [offers_of(one.by_name[name]) for one in sources if name in one.by_name]
-    return lambda rule: any(offers.serves(*rule.logsource) for offers in changed)
-
-
-def _meanings(library: Library) -> dict[str, str]:
-    """Return the digest of each source's files that give its records a meaning."""
-    return {
-        name: tree_digest((file, (item.folder / file).read_bytes()) for file in _WITH_MEANING)
-        for name, item in library.items("sources").items()
-        if all((item.folder / file).is_file() for file in _WITH_MEANING)
+def _among(differences: Mapping[str, Difference], *sides: Mapping[str, Version]) -> Callable[[Rule], bool]:
+    """Return what says whether a rule is to run: it changed, or a correlation that did draws on it."""
+    wanted = differences.keys() | {
+        name for side in sides for one in differences if one in side for name in side[one].drawn
     }
-
-
-def _among(differences: Mapping[str, Difference]) -> Callable[[Rule], bool]:
-    return lambda rule: (rule.id or rule.title) in differences
+    return lambda rule: (rule.id or rule.title) in wanted
 
 
 def _replay(lake: Lake, sides: Sides, found: dict[str, Difference], limits: Limits) -> int:
     """Run both sides over the lake and count into the differences; return how many events there were."""
     seen = 0
+    signals: tuple[list[Signals], list[Signals]] = ([], [])
     for batch in lake.scan(start=limits.start, end=limits.end):
         if batch.source == OWN:
             continue
-        old, new = (_rows(side, batch) for side in sides)
-        for name in old.keys() | new.keys():
+        old, new = (_rows(side, batch, kept) for side, kept in zip(sides, signals, strict=True))
+        for name in (old.keys() | new.keys()) & found.keys():
             _count(found[name], batch, sides, (old.get(name, {}), new.get(name, {})))
         seen += len(batch)
         limits.progress(seen, int(times(batch)[-1]))
+    _correlated(lake, sides, signals, found)
     return seen
 
 
-def _rows(side: Detection, batch: EventBatch) -> dict[str, dict[int, int]]:
+def _rows(side: Detection, batch: EventBatch, signals: list[Signals]) -> dict[str, dict[int, int]]:
     """Return the rows that fire, by rule; with each the rule's place, for there may be two of one id."""
     found: dict[str, dict[int, int]] = {}
-    for match in side.matches(batch):
+    frames, new = side.found(batch)
+    if new is not None:
+        signals.append(new)
+    silent = side.correlating.silent if side.correlating is not None else frozenset()
+    for match in (match for _, some in frames for match in some if match.rule not in silent):
         rule = side.rules[match.rule]
         found.setdefault(rule.id or rule.title, {}).update(dict.fromkeys(match.rows, match.rule))
     return found
+
+
+def _correlated(
+    lake: Lake, sides: Sides, signals: Sequence[Sequence[Signals]], found: Mapping[str, Difference]
+) -> None:
+    """Count the alerts of correlations that changed: those of the same events are the same."""
+    told: list[dict[tuple[str, tuple[str, ...]], Alert]] = []
+    for side, mine in zip(sides, signals, strict=True):
+        alerts: Iterable[Alert] = ()
+        if side.correlating is not None:
+            digest, entities = side.alerts.content_digest, side.alerts.entities
+            alerts = correlated(side.correlating, mine, lake, digest, entities)
+        told.append({(one.rule_id, one.event_uids): one for one in alerts if one.rule_id in found})
+    old, new = told
+    for key in sorted(old.keys() | new.keys()):
+        one = found[key[0]]
+        one.kept += key in old and key in new
+        one.gone += key not in new
+        one.added += key not in old
+        for some, alert in ((one.gone_examples, old.get(key)), (one.added_examples, new.get(key))):
+            if alert is not None and not (key in old and key in new) and len(some) < SHOWN:
+                some.append(alert)
 
 
 def _count(

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from lemnis import app
 from lemnis.app import rules_test
+from lemnis.app.correlation import replayed as correlated
 from lemnis.app.coverage_attack import Known, order, read_attack, tags
 from lemnis.app.detection import detection, times
 from lemnis.app.exceptions_report import Progress, quiet
@@ -25,9 +28,10 @@ from lemnis.app.lessons import PROVED
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.lesson import Lesson
+from lemnis.contracts.correlations import Correlation
 from lemnis.contracts.detection import Offers
 from lemnis.contracts.errors import LemnisError
-from lemnis.detect.rules import load_rules
+from lemnis.detect.rules import Rule, load_rules
 from lemnis.incidents.findings import SOURCE as OWN
 from lemnis.ingest.sources import Sources
 
@@ -122,12 +126,19 @@ def coverage(
     fed, fired, problems = _lake(workspace, library, start, lately, progress)
     lessons = _lessons(workspace, library)
     covering = []
-    for rule in loaded.rules:
+    served = {
+        rule.id or rule.title for rule in loaded.rules if any(one.serves(*rule.logsource) for one in fed)
+    }
+    for one in loaded.correlations:  # fed if all that it draws on is; they come after that
+        if all(part.level is not None or part.key in served for part in one.references):
+            served.add(one.id or one.title)
+    rules: list[Rule | Correlation] = [*loaded.rules, *loaded.correlations]
+    for rule in rules:
         name = names.get(rule.path, rule.path)
         holds = {
             "written": True,
             "tested": name in tested,
-            "fed": any(offers.serves(*rule.logsource) for offers in fed),
+            "fed": (rule.id or rule.title) in served,
             "proven": (rule.id or rule.title) in fired or name in lessons,
         }
         held = frozenset(state for state, one in holds.items() if one)
@@ -213,7 +224,9 @@ def _lake(
     latest: dict[Offers, int] = {}
     fired: set[str] = set()
     seen = 0
-    for batch in app.lake(workspace).scan(start=start):
+    signals: list[pa.Table | None] = []
+    lake = app.lake(workspace)
+    for batch in lake.scan(start=start):
         if batch.source == OWN:
             continue
         at = times(batch)
@@ -222,11 +235,16 @@ def _lake(
             past = mine[mine <= now + _AHEAD]
             if len(past):
                 latest[frame.offers] = max(latest.get(frame.offers, 0), int(past.max()))
-        for match in detecting.matches(batch):
+        found, new = detecting.found(batch)
+        signals.append(new)
+        for match in (match for _, some in found for match in some):
             rule = detecting.rules[match.rule]
             fired.add(rule.id or rule.title)
         seen += len(batch)
         progress(seen, int(at[-1]))
+    if detecting.correlating is not None:
+        digest, entities = detecting.alerts.content_digest, detecting.alerts.entities
+        fired |= {one.rule_id for one in correlated(detecting.correlating, signals, lake, digest, entities)}
     living = [offers for offers, last in latest.items() if now - last <= lately]
     return living, frozenset(fired), detecting.problems
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from lemnis.contracts.correlations import Correlation
 from lemnis.contracts.errors import InputError, Location
 from lemnis.detect.rules import Rule
 
@@ -33,7 +34,7 @@ class Known:
     withdrawn: frozenset[str] = frozenset()
 
 
-def tags(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def tags(rule: Rule | Correlation) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the techniques and the tactics that a rule is tagged with, as ATT&CK writes them."""
     techniques = [found[1].upper() for tag in rule.tags if (found := _TECHNIQUE.fullmatch(tag))]
     tactics = [found[1].lower().replace("_", "-") for tag in rule.tags if (found := _TACTIC.fullmatch(tag))]

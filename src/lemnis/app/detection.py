@@ -58,17 +58,22 @@ class Detection:
 
     def look(self, batch: EventBatch) -> tuple[Iterator[Alert], pa.Table | None]:
         """Return the alerts of a batch, by event time, and the signals that correlations need of it."""
-        found = [(frame, self.matcher.match(frame)) for frame in self.frames(batch)]
-        matches = [match for _, some in found for match in some]
-        if self.excepting is not None:
-            matches = self.excepting.kept(matches, times(batch))
-            found = [(frame, _within(some, matches)) for frame, some in found]
-        signals = None
+        found, signals = self.found(batch)
         if self.correlating is not None:
-            signals = self.correlating.signals(batch, found)
-            matches = self.correlating.loud(matches)
             found = [(frame, self.correlating.loud(some)) for frame, some in found]
+        matches = [match for _, some in found for match in some]
         return self.alerts.of(batch, matches, self.rules, *self._told(found)), signals
+
+    def found(self, batch: EventBatch) -> tuple[list[tuple[Frame, list[Match]]], pa.Table | None]:
+        """Return what the rules match and no exception holds back, by frame, and signals as ``look`` does.
+
+        Rules that only correlations draw on are among them, though they give no alerts of their own.
+        """
+        found = [(frame, self.matcher.match(frame)) for frame in self.frames(batch)]
+        if self.excepting is not None:
+            kept = self.excepting.kept((match for _, some in found for match in some), times(batch))
+            found = [(frame, _within(some, kept)) for frame, some in found]
+        return found, None if self.correlating is None else self.correlating.signals(batch, found)
 
     def _told(self, found: Sequence[tuple[Frame, Sequence[Match]]]) -> tuple[Told, Values]:
         """Return the fields in which rules matched, and the values by which their alerts fold."""
@@ -84,11 +89,6 @@ class Detection:
                 if folds is not None and folds.by:
                     values |= values_of(frame, match, folds.by)
         return told, values
-
-    def matches(self, batch: EventBatch) -> list[Match]:
-        """Return what the rules match in a batch and no exception holds back."""
-        found = self.all_matches(batch)
-        return found if self.excepting is None else self.excepting.kept(found, times(batch))
 
     def all_matches(self, batch: EventBatch) -> list[Match]:
         """Return what the matcher finds in a batch, what exceptions take away included."""

@@ -145,6 +145,7 @@ def compiled(item: Item) -> Compiled:
     file = yaml.load(text, RuleException, file=str(item.manifest))
     for problem in compile_files([(str(item.manifest), text.encode())]).problems:
         raise problem
+    # what Sigma says of a filter is checked on the file as it stands, so that places are right
     searches = {name: one for name, one in file.filter.items() if name not in {"rules", "condition"}}
     document = {
         "title": file.title, "logsource": file.logsource,
