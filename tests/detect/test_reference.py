@@ -123,37 +123,31 @@ def regexes(draw):
     return ["re", *flags, *place, *end], draw(several(SEARCHES))
 
 
-@st.composite
-def questions(draw):
-    """Return a line of a search other than of texts: modifiers and values."""
-    sign = st.sampled_from(["lt", "lte", "gt", "gte"])
-    end = draw(st.sampled_from([[], [], ["neq"], ["all"]]))
-    return draw(
-        st.sampled_from(
-            [
-                (end, several(NUMBERS | st.none() | st.booleans() | TEXT)),
-                ([draw(sign), *end], several(NUMBERS)),
-                (
-                    [draw(st.sampled_from(reference.PARTS)), *end],
-                    several(st.sampled_from([1, 2, 3, 7, 10, 14, 2026])),
-                ),
-                (
-                    [draw(st.sampled_from(reference.PARTS)), draw(sign), *end],
-                    st.sampled_from([2, 3, 7, 10, 14, 2026]),
-                ),
-                (["cidr", *end], several(NETWORKS)),
-                (["exists", *([] if end == ["all"] else end)], st.booleans()),
-                (["fieldref", *draw(st.sampled_from(PLACED)), *end], several(st.sampled_from(FIELDS))),
-            ]
-        )
-    )
+NEGATED = st.sampled_from([[], [], ["neq"]])
+JOINED = st.sampled_from([[], [], ["neq"], ["all"]])
+SIGNS, TIME_PARTS = st.sampled_from(sorted(reference.OPERATORS)), st.sampled_from(reference.PARTS)
+MOMENTS = st.sampled_from([1, 2, 3, 7, 10, 14, 30, 2026])
+QUESTIONS = (
+    st.tuples(JOINED, several(NUMBERS)),
+    st.tuples(JOINED, several(NUMBERS | st.none() | st.booleans() | TEXT)),
+    st.tuples(st.tuples(SIGNS).map(list) | st.tuples(SIGNS, st.just("neq")).map(list), several(NUMBERS)),
+    st.tuples(st.tuples(TIME_PARTS).map(list) | st.tuples(TIME_PARTS, SIGNS).map(list), several(MOMENTS)),
+    st.tuples(st.builds(lambda end: ["cidr", *end], JOINED), several(NETWORKS)),
+    st.tuples(st.builds(lambda end: ["exists", *end], NEGATED), st.booleans()),
+    st.tuples(
+        st.builds(lambda place, end: ["fieldref", *place, *end], st.sampled_from(PLACED), JOINED),
+        several(st.sampled_from(FIELDS)),
+    ),
+)
+"""Lines of a search other than of texts: modifiers and values."""
 
 
 @st.composite
 def lines(draw):
     """Return a line of a search on a field."""
-    modifiers, values = draw(texts() | texts() | encoded() | regexes() | questions())
-    values = draw(values) if isinstance(values, st.SearchStrategy) else values
+    modifiers, values = draw(
+        st.one_of(texts(), texts(), texts(), encoded(), encoded(), regexes(), *QUESTIONS)
+    )
     return "|".join([draw(st.sampled_from(FIELDS)), *modifiers]), values
 
 
@@ -216,6 +210,12 @@ def conditions(draw, names):
 
 @st.composite
 def detections(draw):
+    """Return a detection; one search with one line is the half of them: there nothing hides what it says."""
+    if draw(st.booleans()):
+        search = draw(
+            lines().map(lambda line: dict([line])) | lines().map(lambda line: dict([line])) | keywords()
+        )
+        return {"sel_a": search, "condition": draw(st.sampled_from(["sel_a", "sel_a", "not sel_a"]))}
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))
     searches = {
         name: draw(mappings() | mappings() | st.lists(mappings(), min_size=1, max_size=2) | keywords())
