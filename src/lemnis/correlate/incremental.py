@@ -313,7 +313,8 @@ class Correlator:
                     for time, uid, source in _moments(listener, episode, held.floor)
                     if time >= other.floor
                 ]
-            other.derive(origin, _rows(parts, real=other.real), held.floor)
+            # behind either floor, what was said stays
+            other.derive(origin, _rows(parts, real=other.real), max(held.floor, other.floor))
 
     # -- letting go ----------------------------------------------------------------------------------------
 
