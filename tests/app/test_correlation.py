@@ -10,7 +10,7 @@ import pytest
 from correlated import RULES, content, lines, told
 
 from lemnis import app
-from lemnis.app import hunt, watch
+from lemnis.app import hunt, hunt_jobs, watch
 from lemnis.app.correlation import Running
 from lemnis.app.ingest import Ingest
 from lemnis.app.replay import replay
@@ -73,6 +73,21 @@ def test_hunt_stream_and_replay_tell_the_same_episodes(tmp_path, logins):
         assert last["SystemTime"] == hit.event["last"] == hit.time
         assert len(hit.event["records"]) == min(100, hit.event["count"])
     assert {alert.entities for alert in again if "correlation" in alert.event} != {()}
+
+
+def test_several_processes_find_what_one_finds(tmp_path, logins, monkeypatch):
+    (tmp_path / "rules.yml").write_text(RULES)
+    (tmp_path / "e.jsonl").write_text("".join(logins))
+    loaded = hunt.rules([tmp_path / "rules.yml"])
+
+    def found(jobs):
+        items = hunt.hunt([tmp_path / "e.jsonl"], loaded, jobs=jobs)
+        return [(h.rule.id, h.record, h.event) for h in items if isinstance(h, hunt.Hit)]
+
+    alone = found(1)
+    monkeypatch.setattr(hunt_jobs, "WORTH", 0)
+    monkeypatch.setattr(hunt_jobs, "PIECE", 40_000)
+    assert found(2) == alone != []
 
 
 def test_what_a_correlation_draws_on_gives_no_alerts_of_its_own(tmp_path, logins):

@@ -80,7 +80,8 @@ class Picker:
         mine = [(row, rule) for row, rule in pairs if extractor.wants(rule)]
         if not mine:
             return
-        rows = np.unique(np.array([row for row, _ in mine], np.int64))
+        numbered = np.array(mine, np.int64)
+        rows, of = np.unique(numbered[:, 0], return_inverse=True)
         some = _taken(batch, rows)
         found = moments(some, source, now=self._now)
 
@@ -89,15 +90,11 @@ class Picker:
 
         # which record a signal is of is told by its place, until it has a uid
         named = pa.array([str(place) for place in range(len(rows))], pa.string())
-        by_rule: dict[int, list[int]] = {}
-        for row, rule in mine:
-            by_rule.setdefault(rule, []).append(int(np.searchsorted(rows, row)))
+        by_rule = {int(rule): np.sort(of[numbered[:, 1] == rule]) for rule in np.unique(numbered[:, 1])}
         tables = []
         for frame in raw_frames(some, source):
-            inside = set(frame.rows.tolist())
             matches = [
-                Match(rule, sorted(place for place in places if place in inside))
-                for rule, places in by_rule.items()
+                Match(rule, places[np.isin(places, frame.rows)].tolist()) for rule, places in by_rule.items()
             ]
             tables += extractor.of(frame, matches, at, source=batch.source)
         whole = together(tables)
