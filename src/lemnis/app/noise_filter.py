@@ -62,7 +62,7 @@ class Proposal:
     def against(self) -> str:
         """Say why it should not be taken, or nothing."""
         if self.real:
-            return f"it would take away {self.real} alerts of incidents that were judged real"
+            return f"it would take away {self.real} alerts of incidents that are open or judged real"
         if not self.removed:
             return "it takes nothing away"
         if self.hidden > WIDE * self.events:

@@ -77,9 +77,9 @@ def report(
 
 
 def _real(workspace: app.Workspace) -> frozenset[str]:
-    """Return the events of alerts in incidents that were judged real."""
+    """Return the events of alerts in incidents that were judged real, or that nobody has judged yet."""
     journal = app.journal(workspace)
-    judged = [one for one in watch.views(journal).values() if one.verdict in noise.PROTECTED]
+    judged = [one for one in watch.views(journal).values() if one.verdict in noise.PROTECTED or one.open]
     alerts = [alert for one in judged for alert in one.alert_ids][:_SHOWN_REAL]
     known = (journal.get(alert) for alert in alerts)
     return frozenset(
