@@ -7,6 +7,7 @@ anywhere goes on from there: the outcome follows from the set of signals.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
     from lemnis.store.lake import Lake
 
+LOG = logging.getLogger("lemnis.correlate")
 CLOCKS = b"clocks"
 SHOWN = 3
 """So many events of an alert's evidence are read back from the lake, for its entities."""
@@ -94,18 +96,19 @@ class Correlating:
             return whole
         return timed(whole, {batch.source: int(np.max(times))})
 
-    def sentences(self) -> list[str]:
-        """Say of how many events lists of values were cut."""
-        return [
-            f"{count:,} events had more values in a field than correlation {key} looks at"
-            for key, count in sorted(self.extractor.cut.items())
-            if count
-        ]
-
     @property
     def waits(self) -> bool:
         """Say whether something depends on how far sources have come."""
         return any(one.kind in {"absence", "baseline"} for one in self.correlations)
+
+
+def cuts(cut: Mapping[str, int]) -> list[str]:
+    """Say of how many events lists of values were cut."""
+    return [
+        f"{count:,} events had more values in a field than correlation {key} looks at"
+        for key, count in sorted(cut.items())
+        if count
+    ]
 
 
 def timed(signals: pa.Table | None, clocks: Mapping[str, int]) -> pa.Table:
@@ -152,7 +155,7 @@ class Running:
 
     def news(self) -> list[str]:
         """Say what could not be taken into account since this was asked last."""
-        now = [*self._correlator.report.sentences(), *self.correlating.sentences()]
+        now = [*self._correlator.report.sentences(), *cuts(self.correlating.extractor.cut)]
         new = [sentence for sentence in now if sentence not in self._said]
         self._said = set(now)
         return new
@@ -308,19 +311,37 @@ class Looked:
             yield from ((str(event["metadata"]["uid"]), event) for event in table.to_pylist())
 
 
+class Replaying:
+    """Correlations over signals that come one batch after the other and are all there in the end."""
+
+    def __init__(self, correlating: Correlating) -> None:
+        """Begin with nothing."""
+        self._correlator = correlating.correlator()
+
+    def add(self, signals: pa.Table | None) -> None:
+        """Take the signals of a batch."""
+        if signals is not None:
+            self._correlator.add(signals, clocks(signals))
+
+    def alerts(self, lake: Lake, content_digest: str, entities: Entities) -> list[Alert]:
+        """Return the alerts of all signals: nothing is late."""
+        told = self._correlator.changes()
+        for sentence in self._correlator.report.sentences():
+            LOG.warning("%s", sentence)
+        found: list[Alert] = []
+        for start in range(0, len(told), _WRITTEN):
+            some = told[start : start + _WRITTEN]
+            events = Looked(lake, entities).events(some)
+            found += [alert(one, events, content_digest, entities) for one in some]
+        return found
+
+
 def replayed(
     correlating: Correlating, signals: Iterable[pa.Table | None], lake: Lake, content_digest: str,
     entities: Entities,
 ) -> list[Alert]:  # fmt: skip
-    """Return the alerts of all signals at once: nothing is late."""
-    correlator = correlating.correlator()
+    """Return the alerts of all signals at once."""
+    replaying = Replaying(correlating)
     for some in signals:
-        if some is not None:
-            correlator.add(some, clocks(some))
-    told = correlator.changes()
-    found: list[Alert] = []
-    for start in range(0, len(told), _WRITTEN):
-        some_told = told[start : start + _WRITTEN]
-        events = Looked(lake, entities).events(some_told)
-        found += [alert(one, events, content_digest, entities) for one in some_told]
-    return found
+        replaying.add(some)
+    return replaying.alerts(lake, content_digest, entities)

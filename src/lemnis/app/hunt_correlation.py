@@ -6,14 +6,15 @@ The files come in any order and are not in that of time, so nothing is decided b
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from lemnis.app.correlation import Correlating, clocks, timed
+from lemnis.app.correlation import Correlating, clocks, cuts, timed
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.clock import SystemClock, to_iso
 from lemnis.contracts.correlations import Correlation
@@ -39,6 +40,7 @@ class Signalled:
     table: pa.Table
     records: pa.Int64Array
     base: int = 0
+    cut: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,9 @@ class Picker:
         places: Any = whole.column("uid").combine_chunks().cast(pa.int64())
         whole = whole.set_column(whole.schema.get_field_index("uid"), "uid", found.named.take(places))
         numbers: Any = some.positions
-        yield Signalled(batch.origin, whole, numbers.cast(pa.int64()).take(places))
+        cut = {key: count for key, count in extractor.cut.items() if count}
+        extractor.cut.clear()
+        yield Signalled(batch.origin, whole, numbers.cast(pa.int64()).take(places), cut=cut)
 
     def clock(self, batch: RawBatch, source: LoadedSource) -> Iterator[Signalled]:
         """Yield how far a source comes with a batch, if that matters."""
@@ -122,6 +126,7 @@ class Gathered:
         """Begin with nothing."""
         correlating = Correlating.of(rules.rules, rules.correlations)
         self._correlator = None if correlating is None else correlating.correlator()
+        self._cut: Counter[str] = Counter()
         self._files: list[str] = []
         self._where: list[tuple[Rows, Rows, Rows]] = []
 
@@ -129,6 +134,7 @@ class Gathered:
         """Take the signals of a batch."""
         if self._correlator is None:
             return
+        self._cut.update(item.cut)
         far = clocks(item.table)
         if not item.table.num_rows:
             self._correlator.add(item.table, far)
@@ -162,7 +168,7 @@ class Gathered:
 
     def sentences(self) -> list[str]:
         """Say what could not be taken into account."""
-        return [] if self._correlator is None else self._correlator.report.sentences()
+        return [] if self._correlator is None else [*self._correlator.report.sentences(), *cuts(self._cut)]
 
 
 def _event(one: Told, where: Sequence[tuple[str, int]]) -> dict[str, Any]:

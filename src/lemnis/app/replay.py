@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-
-from lemnis.app.correlation import replayed as correlated
+from lemnis.app.correlation import Replaying
 from lemnis.app.detection import Detection, detection
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
@@ -41,14 +39,10 @@ def replayed(
     sources: Collection[str] | None = None,
 ) -> list[Alert]:
     """Return the alerts of a detection, those of its correlations too, by event time."""
-    signals: list[pa.Table | None] = []
-    found = fold(_each(lake, detecting, signals, start=start, end=end, sources=sources))
-    if detecting.correlating is not None:
-        alerts = detecting.alerts
-        found = [
-            *found,
-            *correlated(detecting.correlating, signals, lake, alerts.content_digest, alerts.entities),
-        ]
+    replaying = None if detecting.correlating is None else Replaying(detecting.correlating)
+    found = list(fold(_each(lake, detecting, replaying, start=start, end=end, sources=sources)))
+    if replaying is not None:
+        found += replaying.alerts(lake, detecting.alerts.content_digest, detecting.alerts.entities)
     return sorted(found, key=lambda alert: (alert.time, alert.id))
 
 
@@ -67,7 +61,7 @@ def each(
 def _each(
     lake: Lake,
     detecting: Detection,
-    signals: list[pa.Table | None] | None,
+    replaying: Replaying | None,
     *,
     start: int | None,
     end: int | None,
@@ -75,7 +69,7 @@ def _each(
 ) -> Iterator[Alert]:
     for source in [None] if sources is None else sorted(sources):
         for batch in lake.scan(start=start, end=end, source=source):
-            alerts, new = detecting.look(batch)
-            if signals is not None:
-                signals.append(new)
+            alerts, signals = detecting.look(batch)
+            if replaying is not None:
+                replaying.add(signals)
             yield from alerts

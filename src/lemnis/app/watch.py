@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import heapq
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from lemnis import app
-from lemnis.app.correlation import Running, joined
+from lemnis.app.correlation import LOG, Running, joined
 from lemnis.app.detection import Detection, detection
 from lemnis.app.publish import publish
 from lemnis.app.reloading import Reloading
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 _GROUPING = "default"
 _WRITTEN_AT_ONCE = 5000
 _LOCK = "correlate.lock"
-_log = logging.getLogger("lemnis.correlate")
 
 
 class Watch:
@@ -137,7 +135,7 @@ class Watch:
         with durable.exclusive(self.workspace.state / _LOCK), _uncollected():
             self.alerts += self._running.catch_up(self.library.digest, self.detection.alerts.entities)
         for sentence in self._running.news():
-            _log.warning("%s", sentence)
+            LOG.warning("%s", sentence)
 
 
 class Folded:
