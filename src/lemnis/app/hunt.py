@@ -10,7 +10,7 @@ from pathlib import Path
 from lemnis.app import hunt_jobs
 from lemnis.app.hunt_correlation import Gathered, Signalled
 from lemnis.app.hunt_jobs import Jobs, tasks, total
-from lemnis.app.hunting import End, Hit, Hunter, Progress, Skipped
+from lemnis.app.hunting import End, Hit, Hunter, Progress, Skipped, Task
 from lemnis.content.library import Library
 from lemnis.contracts.errors import ContentError, Location, NotFoundError
 from lemnis.contracts.events import Reject
@@ -51,9 +51,9 @@ def hunt(
 ) -> Iterator[Hit | Reject | Skipped | Progress]:
     """Yield what matched, what could not be read, and what was left out, in order of the input.
 
-    ``jobs`` processes look at once if the input is worth it. They import the program that asks, so it has to be
-    one that can be imported (``if __name__ == "__main__"``). Raises NotFoundError for a path or a source that
-    is not there.
+    ``jobs`` processes look at once if the input is worth it. They import the program that asks, so that has to
+    be one that can be imported (``if __name__ == "__main__"``). Raises NotFoundError for a path or a source
+    that is not there.
     """
     for path in paths:
         if str(path) != STDIN and not path.exists():
@@ -65,7 +65,8 @@ def hunt(
     files = list(walk(paths))
     gathered = Gathered(loaded)
     several = jobs if total(files) >= hunt_jobs.WORTH else 1
-    for item in Jobs(hunter, loaded, several).run(tasks(hunter, files)):
+    todo = tasks(hunter, files) if several > 1 else [Task((file,)) for file in files]
+    for item in Jobs(hunter, loaded, several).run(todo):
         if isinstance(item, Signalled):
             gathered.add(item)
         elif not isinstance(item, End):

@@ -20,7 +20,7 @@ from lemnis.detect import RuleSet
 
 WORTH = 96_000_000
 """Bytes of input from which on it is worth to begin processes."""
-PIECE = 48_000_000
+PIECE = 60_000_000
 SMALL = 8_000_000
 """Bytes of a piece of a large file, and of the small files that are looked at together."""
 

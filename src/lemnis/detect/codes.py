@@ -53,7 +53,6 @@ class Codes:
         self._flat = np.empty(0, np.int32)
         self._used = 0
         self._atoms = np.array(sorted(self._values.numbers), np.int64)
-        self._place = {atom: place for place, atom in enumerate(self._atoms.tolist())}
         self._local = np.full(len(self._atoms), -1, np.int32)
 
     def _grow(self, size: int) -> None:
@@ -65,11 +64,11 @@ class Codes:
 
     def _look(self, dictionary: Dictionary, new: npt.NDArray[np.int64]) -> None:
         """Look at values that are new."""
-        found = self._values.once(dictionary.texts(new))
-        sizes = np.fromiter(map(len, found), np.int64, len(found))
-        flat = [self._place[atom] for atoms in found for atom in atoms]
-        ends = np.cumsum(sizes) + self._used
-        self._first[new] = ends - sizes
+        places, numbers = self._values.pairs(dictionary.texts(new))
+        order = np.argsort(places, kind="stable")
+        flat = np.searchsorted(self._atoms, numbers[order])
+        sizes = np.bincount(places, minlength=len(new))
+        self._first[new] = np.cumsum(sizes) - sizes + self._used
         self._sizes[new] = sizes
         if self._used + len(flat) > len(self._flat):
             more = np.empty(max(1024, 2 * (self._used + len(flat))), np.int32)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 import ahocorasick_rs
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as _compute
 
@@ -16,20 +16,27 @@ Entry = tuple[int, bool, bool, Any]
 """An atom's number, whether its literal stands at the start, at the end, and what verifies the value."""
 
 
+Numbers = npt.NDArray[np.int64]
+Pairs = tuple[Numbers, Numbers]
+"""Places of values, and what was found there."""
+NOTHING: Pairs = (np.empty(0, np.int64), np.empty(0, np.int64))
+
+
 class Table:
     """The patterns that hold a literal, as arrays: literal -> which atoms, how anchored, what verifies."""
 
     def __init__(self, entries: list[list[Entry]], literals: list[str]) -> None:
         flat = [entry for several in entries for entry in several]
         self._first = np.cumsum([0, *(len(several) for several in entries)])
-        self._numbers = [entry[0] for entry in flat]
+        self._numbers = np.array([entry[0] for entry in flat], np.int64)
         self._at_start = np.array([entry[1] for entry in flat], bool)
         self._at_end = np.array([entry[2] for entry in flat], bool)
         self._verify = [entry[3] for entry in flat]
+        self._whole = np.array([entry[3] is None for entry in flat], bool)
         self._finder = ahocorasick_rs.BytesAhoCorasick([text.encode() for text in literals])
 
-    def find(self, values: list[str]) -> Iterator[tuple[int, int, Any]]:
-        """Yield the value's place, an atom's number, and what has to verify it, each pair once."""
+    def find(self, values: list[str]) -> Pairs:
+        """Return the places of values and the numbers of the atoms that each matches, each pair once."""
         blob = "".join(values).encode()
         sizes = np.fromiter(map(len, values), np.int64, len(values))
         if int(sizes.sum()) != len(blob):
@@ -37,7 +44,7 @@ class Table:
         ends = np.cumsum(sizes)
         matches = self._finder.find_matches_as_indexes(blob, overlapping=True)
         if not matches:
-            return
+            return NOTHING
         table = np.fromiter(chain.from_iterable(matches), np.int64, 3 * len(matches)).reshape(-1, 3)
         places = np.searchsorted(ends, table[:, 1], side="right")
         inside = table[:, 2] <= ends[places]
@@ -50,9 +57,18 @@ class Table:
         fits = (~self._at_start[entries] | (table[rows, 1] == (ends - sizes)[places])) & (
             ~self._at_end[entries] | (table[rows, 2] == ends[places])
         )
-        pairs = np.unique(places[fits] * len(self._numbers) + entries[fits])
-        for place, entry in zip(*(part.tolist() for part in divmod(pairs, len(self._numbers))), strict=True):
-            yield place, self._numbers[entry], self._verify[entry]
+        pairs = np.sort(places[fits] * len(self._numbers) + entries[fits])
+        pairs = pairs[np.concatenate((pairs[:1] >= 0, pairs[1:] != pairs[:-1]))]
+        places, entries = np.divmod(pairs, len(self._numbers))
+        return self._verified(values, places, entries)
+
+    def _verified(self, values: list[str], places: Numbers, entries: Numbers) -> Pairs:
+        """Keep the pairs that hold: a pattern of several literals was found by one of them only."""
+        holds = self._whole[entries]
+        for pair in np.flatnonzero(~holds).tolist():
+            verify = self._verify[entries[pair]]
+            holds[pair] = verify.fullmatch(values[places[pair]]) is not None
+        return places[holds], self._numbers[entries[holds]]
 
 
 def searched(column: Any, values: list[str], search: Any) -> list[int]:

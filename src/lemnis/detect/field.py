@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 import ahocorasick_rs
+import numpy as np
 import pyarrow as pa
 import re2
 
 from lemnis.detect.atoms import MANY, ONE, Atom, fold
-from lemnis.detect.columnwise import Table, searched
+from lemnis.detect.columnwise import NOTHING, Pairs, Table, searched
 from lemnis.detect.compiler import regex
 from lemnis.detect.questions import compared, in_network, number_of, timed
 
@@ -74,24 +74,33 @@ class Values:
         """Do the same without looking at what is remembered, or remembering."""
         if len(values) <= FEW:
             return [tuple(self._match(value)) for value in values]
-        return self._scan(values)
+        hits: list[list[int]] = [[] for _ in values]
+        for place, number in zip(*(some.tolist() for some in self.pairs(values)), strict=True):
+            hits[place].append(number)
+        return [tuple(hit) for hit in hits]
 
-    def _scan(self, values: list[str]) -> list[tuple[int, ...]]:
-        """Match many values at once."""
-        hits: list[set[int]] = [set() for _ in values]
+    def pairs(self, values: list[str]) -> Pairs:
+        """Return the same as places of values and numbers of atoms, without an order."""
+        found = list(self._found(values))
+        places, numbers = zip(*found, strict=True) if found else ((), ())
+        return np.concatenate((NOTHING[0], *places)), np.concatenate((NOTHING[1], *numbers))
+
+    def _found(self, values: list[str]) -> Iterator[Pairs]:
         if self._folded:
-            self._folded.scan([fold(value) for value in values], hits)
+            yield from self._folded.scan([fold(value) for value in values])
         if self._cased:
-            self._cased.scan(values, hits)
+            yield from self._cased.scan(values)
         if self._searches:
             column = pa.array(values, pa.string())
             for number, search in self._searches:
-                for place in searched(column, values, search):
-                    hits[place].add(number)
-        if self._tests or self._numbers:
-            for value, hit in zip(values, hits, strict=True):
-                self._test(value, hit)
-        return [tuple(hit) for hit in hits]
+                yield _all(searched(column, values, search), number)
+        for number, test in self._tests:
+            yield _all([place for place, value in enumerate(values) if test(value)], number)
+        if self._numbers:
+            read = [
+                self._numbers.get(number) if number is not None else None for number in map(number_of, values)
+            ]
+            yield _each(read)
 
     def _match(self, value: str) -> set[int]:
         hit: set[int] = set()
@@ -171,28 +180,30 @@ class _Texts:
                         missed.add(number)
         hit.update(number for number, pattern in self._other if pattern.fullmatch(value))
 
-    def scan(self, values: list[str], hits: list[set[int]]) -> None:
+    def scan(self, values: list[str]) -> Iterator[Pairs]:
         """Do the same for many values, already folded where case does not count."""
         if self._exact:
-            for value, hit in zip(values, hits, strict=True):
-                exact = self._exact.get(value)
-                if exact is not None:
-                    hit.update(exact)
-        if self._always:
-            for hit in hits:
-                hit.update(self._always)
-        for place, number, verify in chain(self._everywhere(len(values)), self._found(values)):
-            if verify is None or verify.fullmatch(values[place]):
-                hits[place].add(number)
+            yield _each(list(map(self._exact.get, values)))
+        for number in self._always:
+            yield _all(range(len(values)), number)
+        for number, pattern in self._other:  # without a literal to look for
+            yield _all([place for place, value in enumerate(values) if pattern.fullmatch(value)], number)
+        if self._table is not None:
+            yield self._table.find(values)
 
-    def _everywhere(self, count: int) -> Iterator[tuple[int, int, Any]]:
-        """Yield the patterns without a literal, for every value."""
-        for number, pattern in self._other:
-            for place in range(count):
-                yield place, number, pattern
 
-    def _found(self, values: list[str]) -> Iterator[tuple[int, int, Any]]:
-        return iter(()) if self._table is None else self._table.find(values)
+def _all(places: Sequence[int], number: int) -> Pairs:
+    """Return that an atom matches at these places."""
+    where = np.array(places, np.int64)
+    return where, np.full(len(where), number, np.int64)
+
+
+def _each(found: Sequence[list[int] | None]) -> Pairs:
+    """Return what was found place by place."""
+    pairs = [(place, number) for place, numbers in enumerate(found) if numbers for number in numbers]
+    return np.array([place for place, _ in pairs], np.int64), np.array(
+        [number for _, number in pairs], np.int64
+    )
 
 
 def _glob(parts: Sequence[str | int]) -> Any:

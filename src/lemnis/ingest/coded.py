@@ -211,6 +211,7 @@ class Coder:
         self._paths = [""]
         self._known = (1, 0)  # the root is a path
         self._stamp = 0
+        self._out = np.empty(0, np.int32)
         self._begin()
 
     def _begin(self) -> None:
@@ -234,14 +235,14 @@ class Coder:
     def rows(self, raw: npt.NDArray[np.uint8], starts: Rows, ends: Rows) -> CodedTexts:
         """Code the JSON texts ``raw[starts[r]:ends[r]]``; ``raw`` has ``ROOM`` bytes behind the last.
 
-        What is said holds as long as ``raw`` is not changed.
+        What is said holds as long as ``raw`` is not changed, and until the next rows are coded.
         """
         from lemnis.ingest import json_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
         count = len(starts)
         if self._memory.full(kernel):
             self._begin()
-        out = np.full((len(self._wanted), count), -1, np.int32)
+        out = self._room(count)
         odd = np.zeros(count, np.bool_)
         for first in range(0, count, _STEP):
             step = slice(first, min(first + _STEP, count))
@@ -256,6 +257,15 @@ class Coder:
             if out[number].max(initial=-1) >= 0
         }
         return CodedTexts(columns, odd)
+
+    def _room(self, count: int) -> Codes:
+        """Return room for codes, the same again and again: fresh memory costs as much as to fill it."""
+        size = len(self._wanted) * count
+        if len(self._out) < size:
+            self._out = np.empty(size, np.int32)
+        room = self._out[:size].reshape(len(self._wanted), count)
+        room.fill(-1)
+        return room
 
     def _scan(self, kernel: Any, given: tuple[Any, Any, Any], made: tuple[Any, Any], step: slice) -> None:
         memory, counts = self._memory, self._memory.counts
