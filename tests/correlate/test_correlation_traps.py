@@ -180,3 +180,16 @@ def test_times_at_the_ends_of_the_calendar_are_no_trouble():
     assert [told.opened for told in correlator.changes(now=-86_400_000)] == [first, 0, last]
     correlator.add(table(two, [at(0, group="g1", number=50)]), {})
     assert len(correlator.changes(now=-86_400_000)) == 1  # a time far ahead makes nothing late
+
+
+def test_an_episode_that_only_grows_is_told_now_and_then_and_as_it_is_in_the_end():
+    two = correlation("event_count", threshold=2)
+    correlator = Correlator([two])
+    counts = []
+    for number in range(40):
+        correlator.add(table(two, [at(number / 10, number=number)]), {})
+        counts += [told.count for told in correlator.changes(everything=False)]
+    assert counts == [2, 4, 8, 16, 32]
+    (told,) = correlator.changes()
+    assert (told.count, told.revision) == (40, 5)
+    assert correlator.changes() == []

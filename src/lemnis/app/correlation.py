@@ -160,15 +160,18 @@ class Running:
         self._said = set(now)
         return new
 
-    def catch_up(self, content_digest: str, entities: Entities) -> int:
-        """Fold what is new into alerts, and write them down; return how many entries are new."""
+    def catch_up(self, content_digest: str, entities: Entities, *, everything: bool = True) -> int:
+        """Fold what is new into alerts, and write them down; return how many entries are new.
+
+        ``everything``: also what of an alert only grew a little.
+        """
         if self._fresh or self._stamp != self._stamped():
             self._load()
         for number, signals in self._lake.signals(after=self._taken):
             self._correlator.add(signals, clocks(signals))
             self._taken, self._unsaved = number, self._unsaved + signals.num_rows + 1
         self._remember()
-        told = self._correlator.changes(self.workspace.clock.now())
+        told = self._correlator.changes(self.workspace.clock.now(), everything=everything)
         new = 0
         for start in range(0, len(told), _WRITTEN):
             some = told[start : start + _WRITTEN]

@@ -57,6 +57,10 @@ class Refreshing(Watcher, Protocol):
         """Look whether content changed; asked again and again, between events."""
         ...
 
+    def finish_for_now(self) -> None:
+        """Do what ``finish`` does that cannot wait until the last event has come."""
+        ...
+
 
 @dataclass(slots=True)
 class Totals:
@@ -146,7 +150,10 @@ class Ingest:
                     self._keep_up(file, held)
                 fading = [(until, one) for until, one in fading if self._still(one, until)]
                 if self.totals.read != before and self.watcher is not None:
-                    self.watcher.finish()
+                    if isinstance(self.watcher, Refreshing):
+                        self.watcher.finish_for_now()
+                    else:
+                        self.watcher.finish()
                 if time.monotonic() - flushed > _FLUSH_EVERY_S:
                     self._lake.flush()
                     flushed = time.monotonic()

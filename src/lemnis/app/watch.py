@@ -120,12 +120,20 @@ class Watch:
 
     def finish(self) -> None:
         """Make alerts of correlations, and incidents of the alerts that the journal has."""
-        self._correlate()
+        self._correlate(everything=True)
+        self._settle()
+
+    def finish_for_now(self) -> None:
+        """Do the same while more events come: alerts that only grow are written down now and then."""
+        self._correlate(everything=False)
+        self._settle()
+
+    def _settle(self) -> None:
         self.changes += settle(
             self.workspace, library=self.library, journal=self.journal, folded=self._folded
         )
 
-    def _correlate(self) -> None:
+    def _correlate(self, *, everything: bool) -> None:
         """Fold the signals that came into alerts, whoever wrote them down."""
         correlating = self.detection.correlating
         if correlating is None:
@@ -133,7 +141,9 @@ class Watch:
         if self._running is None or self._running.correlating is not correlating:
             self._running = Running(self.workspace, correlating, self.journal, app.lake(self.workspace))
         with durable.exclusive(self.workspace.state / _LOCK), _uncollected():
-            self.alerts += self._running.catch_up(self.library.digest, self.detection.alerts.entities)
+            self.alerts += self._running.catch_up(
+                self.library.digest, self.detection.alerts.entities, everything=everything
+            )
         for sentence in self._running.news():
             LOG.warning("%s", sentence)
 

@@ -154,6 +154,7 @@ class Correlator:
                 if ref.chained:
                     self._listeners.setdefault(ref.key, []).append((one, place))
         self._clocks_moved = False
+        self._everything = True
 
     # -- in ------------------------------------------------------------------------------------------------
 
@@ -194,8 +195,13 @@ class Correlator:
 
     # -- out -----------------------------------------------------------------------------------------------
 
-    def changes(self, now: int | None = None) -> list[Told]:
-        """Evaluate what changed; return what there is to tell, by time. ``now`` bounds what clocks claim."""
+    def changes(self, now: int | None = None, *, everything: bool = True) -> list[Told]:
+        """Evaluate what changed; return what there is to tell, by time. ``now`` bounds what clocks claim.
+
+        Unless ``everything`` is to be told, an episode that only grows is told again when it has doubled, or
+        has gone on for a timespan; the rest waits for the next time.
+        """
+        self._everything = everything
         found: list[Told] = []
         for one in self.correlations:
             held = self.held[one.digest]
@@ -247,6 +253,9 @@ class Correlator:
         for told in mine:
             before = known.get(told.id)
             if before is not None and not before.withdrawn and before.said == said(told):
+                continue
+            if before is not None and not (self._everything or before.withdrawn or _worth(before, told)):
+                held.dirty.add(held.codes[group])
                 continue
             revision = 0 if before is None else before.revision + 1
             known[told.id] = Before(group, told.opened, revision, said(told))
@@ -388,6 +397,12 @@ class Correlator:
             held.carried.pop(held.codes[text], None)
             for name in self._of_group[held.one.digest].pop(text, ()):
                 del self.told[held.one.digest][name]
+
+
+def _worth(before: Before, told: Told) -> bool:
+    """Say whether an episode has changed enough to be told at once."""
+    _, last, count, *_ = before.said
+    return told.count >= 2 * count or abs(told.last - last) >= told.correlation.timespan
 
 
 def _waits(one: Correlation) -> bool:
