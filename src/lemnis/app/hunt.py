@@ -51,9 +51,9 @@ def hunt(
 ) -> Iterator[Hit | Reject | Skipped | Progress]:
     """Yield what matched, what could not be read, and what was left out, in order of the input.
 
-    ``jobs`` processes look at once if the input is worth it. They import the program that asks, so that has to
-    be one that can be imported (``if __name__ == "__main__"``). Raises NotFoundError for a path or a source
-    that is not there.
+    ``jobs`` processes look at once if the input is worth it. They import the program that asks: it has to be
+    one that can be imported (``if __name__ == "__main__"``). Raises NotFoundError for a path or a source that
+    is not there.
     """
     for path in paths:
         if str(path) != STDIN and not path.exists():

@@ -215,10 +215,14 @@ def _item(library: Library, kind: str, name: str) -> Item | None:
 
 
 def _rule_id(item: Item | None) -> str:
+    """Return the id of a detection's rule; where it is several documents, that of its correlation."""
     if item is None:
         return ""
-    document = yaml.parse(yaml.read_text(item.manifest), str(item.manifest))
-    return str(document.get("id", "")) if isinstance(document, dict) else ""
+    found = yaml.parse_all(yaml.read_text(item.manifest), str(item.manifest))
+    documents = sorted(
+        (one for one in found if isinstance(one, dict)), key=lambda one: "correlation" not in one
+    )
+    return str(documents[0].get("id", "")) if documents else ""
 
 
 def _write_down(workspace: app.Workspace, written: Written, proof: Proof) -> None:

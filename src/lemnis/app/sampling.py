@@ -18,10 +18,9 @@ from lemnis.lessons.prove import SampleRun
 
 def logic(item: Item) -> bytes:
     """Return what a detection looks for, whatever it is called: equal for rules that say the same."""
-    document = yaml.parse(yaml.read_text(item.manifest), str(item.manifest))
-    if not isinstance(document, dict):
-        return b""
-    asked = [document.get("logsource"), document.get("detection")]
+    parts = ("logsource", "detection", "correlation")
+    documents = yaml.parse_all(yaml.read_text(item.manifest), str(item.manifest))
+    asked = [[one.get(part) for part in parts] for one in documents if isinstance(one, dict)]
     return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)  # YAML's ``off:``
 
 

@@ -37,6 +37,11 @@ def parse(text: str, file: str = "") -> Any:
     return _construct(_compose(text, file), file)
 
 
+def parse_all(text: str, file: str = "") -> list[Any]:
+    """Read the YAML documents of a text, without empty ones; raises as ``parse`` does."""
+    return [_construct(node, file) for node in _composed(text, file, several=True)]
+
+
 def load(source: Path | str, model: type[Model], *, file: str = "") -> Model:
     """Read a file (Path) or a text (str, whose origin is ``file``) into a model.
 
@@ -81,11 +86,19 @@ def read_text(path: Path) -> str:
 
 
 def _compose(text: str, file: str) -> yaml.Node | None:
-    """Parse to a node tree, bounded in size and depth."""
+    """Parse one document to a node tree, bounded in size and depth."""
+    return next(iter(_composed(text, file, several=False)), None)
+
+
+def _composed(text: str, file: str, *, several: bool) -> list[yaml.Node]:
+    """Parse the documents of a text to node trees, bounded in size and depth."""
     if len(text) > MAX_BYTES:
         raise ContentError(f"larger than {MAX_BYTES:,} bytes", at=Location(file), fix="split it")
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        found = (
+            list(yaml.compose_all(text, Loader=_Loader)) if several else [yaml.compose(text, Loader=_Loader)]
+        )
+        nodes: list[yaml.Node] = [node for node in found if node is not None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
@@ -96,9 +109,9 @@ def _compose(text: str, file: str) -> yaml.Node | None:
         ) from error
     except RecursionError as error:
         raise ContentError("nested too deeply", at=Location(file)) from error
-    if node is not None:
+    for node in nodes:
         _bound(node, file)
-    return node
+    return nodes
 
 
 def _bound(root: yaml.Node, file: str) -> None:
