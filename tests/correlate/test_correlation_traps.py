@@ -142,6 +142,7 @@ def test_chains_end_alike_bit_by_bit(kind, given, limits):
                 bits.add(table(one, some), {})
             last |= {t.id: t for t in bits.changes()}
         assert {n: (t.opened, t.last, t.count) for n, t in last.items() if not t.withdrawn} == wanted, seed
+        assert not bits.report.late
         said |= {t.correlation.kind for t in last.values()}
     assert said == {"event_count", kind}
 

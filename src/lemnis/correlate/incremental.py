@@ -320,8 +320,12 @@ class Correlator:
                     (group, time, place, value, uid, source)
                     for episode in episodes
                     for time, uid, source in _moments(listener, episode, held.floor)
-                    if time >= other.floor
                 ]
+            before = other.derived.get(origin)
+            known = set() if before is None else set(before.time.tolist())
+            late = [part[1] for part in parts if part[1] < other.floor and part[1] not in known]
+            self.report.add("late", other.one.key, sum(t > other.floor - other.one.horizon for t in late))
+            parts = [part for part in parts if part[1] >= other.floor]
             # behind either floor, what was said stays
             other.derive(origin, _rows(parts, real=other.real), max(held.floor, other.floor))
 
