@@ -144,3 +144,14 @@ def test_a_name_with_a_dot_beside_an_object_of_that_name_breaks_nothing(record):
     assert flat.bad == {}
     assert len(rows(flat.columns, 2)) == 2
     assert flat.columns["other"][1].as_py() == "1"
+
+
+def test_a_few_records_with_odd_numbers_read_as_many_do():
+    odd = [
+        '{"a":1e5,"b":0.10}',
+        '{"a":12345678901234567890,"b":1.0000}',
+        '{"a":"0000000000000000","b":[1.50]}',
+    ]
+    some = rows(flatten(pa.array(odd)).columns, len(odd))
+    many = rows(flatten(pa.array(odd * 200)).columns, 3 * 200)
+    assert some == many[:3]

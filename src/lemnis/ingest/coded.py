@@ -78,6 +78,7 @@ class CodedColumns:
         self._count = count
         self._rows = rows
         self._made: dict[str, Coded | None] = {}
+        self._texts: dict[str, Column | None] = {}
 
     @property
     def count(self) -> int:
@@ -98,8 +99,10 @@ class CodedColumns:
 
     def get(self, name: str) -> Column | None:
         """Return a field as texts; None if no row has it."""
-        coded = self.codes(name)
-        return None if coded is None else coded.texts()
+        if name not in self._texts:
+            coded = self.codes(name)
+            self._texts[name] = None if coded is None else coded.texts()
+        return self._texts[name]
 
     def take(self, rows: Rows) -> CodedColumns:
         """Return the columns of some of the rows."""

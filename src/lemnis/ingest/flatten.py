@@ -23,6 +23,7 @@ pc: Any = _compute
 MAX_DEPTH = 64
 _FEW = 256
 _ODD_NUMBER = r"[0-9]{16}|[0-9.][eE][-+0-9]|\.0000"  # numbers that are written in more than one way
+_LARGE = 10**15
 _DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _BRACKETS = 40
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -66,7 +67,7 @@ def flatten(texts: Array, *, keep: frozenset[str] = frozenset(), depth: int = 0)
     columns are in order of their names, whatever the order of the records.
     """
     count = len(texts)
-    if count <= _FEW and not pc.any(pc.match_substring_regex(texts, _ODD_NUMBER)).as_py():
+    if count <= _FEW and not _oddly_numbered(texts):
         return few(texts, keep)
     pairs = _pairs(texts)
     bad = {int(row): "" for row in np.flatnonzero(~_valid(pairs))}
@@ -295,6 +296,25 @@ def _depth(text: str) -> int:
         elif char in "]}":
             level -= 1
     return deepest
+
+
+def _oddly_numbered(texts: Array) -> bool:
+    """Say whether the texts have a number that is written in more than one way."""
+    suspects = pc.match_substring_regex(texts, _ODD_NUMBER).fill_null(False)
+    for text in texts.filter(suspects).to_pylist():
+        try:
+            found = [orjson.loads(text)]
+        except orjson.JSONDecodeError:
+            continue  # it has none, then
+        while found:
+            value = found.pop()
+            if isinstance(value, dict):
+                found += value.values()
+            elif isinstance(value, list):
+                found += value
+            elif isinstance(value, float) or (isinstance(value, int) and abs(value) >= _LARGE):
+                return True
+    return False
 
 
 def few(texts: Array, keep: frozenset[str] = frozenset()) -> Flat:

@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -76,6 +77,7 @@ class Parser(Protocol):
         ...
 
 
+@cache
 def names() -> tuple[str, ...]:
     """Return the names of the parsers."""
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")))
