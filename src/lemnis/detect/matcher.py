@@ -277,7 +277,7 @@ def _referenced(atom: Atom, present: dict[str, int], frame: Frame, count: int) -
 
 def _lists(array: Any) -> list[list[str]]:
     return [
-        [] if value is None else [fold(str(v)) for v in (value if isinstance(value, list) else [value])]
+        [fold(str(one)) for one in (value if isinstance(value, list) else [value]) if one is not None]
         for value in array.to_pylist()
     ]
 
