@@ -18,9 +18,9 @@ from typing import Any
 
 import orjson
 import yaml
+
 from bench import _data, _evtx, _sqlway, _windows
 from bench._measure import ROOT
-
 from lemnis.app import hunt
 from lemnis.contracts.events import Reject
 from lemnis.detect import Rule

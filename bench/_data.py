@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import zstandard
+
 from bench._measure import ROOT
 
 VARIABLE = "LEMNIS_BENCH_DATA"

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from bench import _evtx, _windows
 
+from bench import _evtx, _windows
 from lemnis.detect.rules import rule_files
 
 RAW = "_raw"

@@ -23,8 +23,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as _compute
-from bench import _windows
 
+from bench import _windows
 from lemnis.app import hunt
 from lemnis.detect.atoms import MANY, ONE, Atom, Expression
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from bench._measure import Usage, child, module
 
 from bench import _data, _events, _rsigma, _sqlway
+from bench._measure import Usage, child, module
 from lemnis.app.bench import Figure
 
 COMMAND = (sys.executable, "-c", "from lemnis.interfaces.cli import main; main()", "hunt")

@@ -156,7 +156,11 @@ def test_a_value_is_matched_as_sigma_says(item, values, want):
 @pytest.mark.parametrize(
     ("item", "pairs", "want"),
     [
-        ("f|fieldref: g", [("a", "A"), ("a", "b"), ("a", None), (None, "a"), (None, None), ([None], [None])], [0]),
+        (
+            "f|fieldref: g",
+            [("a", "A"), ("a", "b"), ("a", None), (None, "a"), (None, None), ([None], [None])],
+            [0],
+        ),
         ("f|fieldref|startswith: g", [("abc", "AB"), ("ab", "abc")], [0]),
         ("f|fieldref|endswith: g", [("abc", "BC"), ("bc", "abc")], [0]),
         ("f|fieldref|contains: g", [("abcd", "BC"), ("bc", "abcd")], [0]),

@@ -195,7 +195,10 @@ def test_every_row_is_mapped_or_rejected(mapper, rows):
         assert event["time"] is not None
         assert event["class_uid"] in {4002, 6003}
         if "unmapped" in event:
-            assert orjson.loads(event["unmapped"]).items() <= {k: v for k, v in raw.items() if v is not None}.items()
+            assert (
+                orjson.loads(event["unmapped"]).items()
+                <= {k: v for k, v in raw.items() if v is not None}.items()
+            )
 
 
 TEXTS = st.lists(st.one_of(st.none(), st.text(max_size=20)), min_size=1, max_size=8)
