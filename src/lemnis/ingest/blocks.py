@@ -83,7 +83,7 @@ class _Records:
 
     def take(self, rows: Any) -> pa.StringArray:
         """Return some of them."""
-        from lemnis.ingest import json_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+        from lemnis.ingest import lines_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
         chosen = np.asarray(rows)
         starts, ends = self.block.starts[chosen], self.block.ends[chosen]
@@ -161,7 +161,7 @@ def _filler(stream: Stream, skip: int) -> Fill:
 
 
 def _cut(stream: Stream, start: Start, fill: Fill) -> Iterator[Block]:
-    from lemnis.ingest import json_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+    from lemnis.ingest import lines_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
     raw = np.zeros(BLOCK_BYTES + ROOM, np.uint8)
     room = memoryview(raw)  # type: ignore[arg-type]

@@ -16,9 +16,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
+
+from lemnis.ingest.bytes_kernel import HIGH, ONES, at, blank, quad, word, zeros
 
 MAX_DEPTH = 64
 LONG = 1024
@@ -27,57 +26,18 @@ _PROBES = 32
 _OBJECT, _ARRAY = 0, 1
 _QUOTE, _ESCAPE, _COMMA, _COLON = 34, 92, 44, 58
 _OPEN, _CLOSE, _LEFT, _RIGHT, _MINUS, _DOT, _ZERO, _NINE = 123, 125, 91, 93, 45, 46, 48, 57
-_ONES = np.uint64(0x0101010101010101)
-_HIGH = np.uint64(0x8080808080808080)
 _QUOTES = np.uint64(0x2222222222222222)
 _ESCAPES = np.uint64(0x5C5C5C5C5C5C5C5C)
-_NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 _SPACES = np.uint64(0x2020202020202020)
+# the words of JSON as they lie in memory
+_TRUE, _ALSE, _NULL = np.uint32(0x65757274), np.uint32(0x65736C61), np.uint32(0x6C6C756E)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MIX2 = np.uint64(0xC2B2AE3D27D4EB4F)
-_TAIL = np.uint64(0xFF)
 
 # what the tables keep count of
 PATHS, KEY_BYTES, VALUES, VALUE_BYTES, STAMP = 0, 1, 2, 3, 4
 # an entry of the values
 HASH, PLACE, SIZE, CODE, FIELD, ENTRY = 0, 1, 2, 3, 4, 8
-
-
-def _loads(bits: int) -> Any:
-    """Make what reads an unsigned number of so many bits at an address.
-
-    Addresses, not arrays: to hand an array on is to count a reference, and that costs more than to read.
-    """
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = builder.add(arguments[0], arguments[1])
-        loaded = builder.load(builder.inttoptr(place, ir.IntType(bits).as_pointer()))
-        loaded.align = 1
-        return loaded
-
-    return generate
-
-
-@intrinsic
-def _word(context: Any, data: Any, place: Any) -> Any:
-    """Read eight bytes at any place."""
-    return types.uint64(types.int64, types.int64), _loads(64)
-
-
-@intrinsic
-def _at(context: Any, data: Any, place: Any) -> Any:
-    """Read a byte."""
-    return types.uint8(types.int64, types.int64), _loads(8)
-
-
-@intrinsic
-def _zeros(context: Any, word: Any) -> Any:
-    """Count the zeros at the low end of a word that is not zero."""
-
-    def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), generate
 
 
 @numba.njit(cache=True, inline="always")
@@ -86,16 +46,16 @@ def _hash(data: Any, start: int, end: int, seed: Any) -> Any:
     state = seed ^ (np.uint64(end - start) * _MIX)
     place = start
     while place + 8 <= end:
-        word = _word(data, place) * _MIX2
-        word ^= word >> np.uint64(29)
-        state = (state ^ word) * _MIX
+        eight = word(data, place) * _MIX2
+        eight ^= eight >> np.uint64(29)
+        state = (state ^ eight) * _MIX
         state ^= state >> np.uint64(32)
         place += 8
     if place < end:
-        rest = _word(data, place) & ((np.uint64(1) << np.uint64(8 * (end - place))) - np.uint64(1))
-        word = rest * _MIX2
-        word ^= word >> np.uint64(29)
-        state = (state ^ word) * _MIX
+        rest = word(data, place) & ((np.uint64(1) << np.uint64(8 * (end - place))) - np.uint64(1))
+        eight = rest * _MIX2
+        eight ^= eight >> np.uint64(29)
+        state = (state ^ eight) * _MIX
     state ^= state >> np.uint64(29)
     state *= _MIX2
     return state ^ (state >> np.uint64(32))
@@ -106,11 +66,11 @@ def _same(one: Any, first: int, other: Any, second: int, size: int) -> bool:
     """Compare bytes."""
     place = 0
     while place + 8 <= size:
-        if _word(one, first + place) != _word(other, second + place):
+        if word(one, first + place) != word(other, second + place):
             return False
         place += 8
     while place < size:
-        if _at(one, first + place) != _at(other, second + place):
+        if at(one, first + place) != at(other, second + place):
             return False
         place += 1
     return True
@@ -120,17 +80,17 @@ def _same(one: Any, first: int, other: Any, second: int, size: int) -> bool:
 def _plain(data: Any, place: int, end: int) -> int:
     """Go on to the first quote, escape or control character."""
     while place + 8 <= end:
-        word = _word(data, place)
-        quotes = word ^ _QUOTES
-        escapes = word ^ _ESCAPES
+        eight = word(data, place)
+        quotes = eight ^ _QUOTES
+        escapes = eight ^ _ESCAPES
         found = (
-            ((quotes - _ONES) & ~quotes) | ((escapes - _ONES) & ~escapes) | ((word - _SPACES) & ~word)
-        ) & _HIGH
+            ((quotes - ONES) & ~quotes) | ((escapes - ONES) & ~escapes) | ((eight - _SPACES) & ~eight)
+        ) & HIGH
         if found:
-            return place + (_zeros(found) >> 3)  # the lowest is always right
+            return place + (zeros(found) >> 3)  # the lowest is always right
         place += 8
     while place < end:
-        byte = _at(data, place)
+        byte = at(data, place)
         if byte == _QUOTE or byte == _ESCAPE or byte < 32:
             break
         place += 1
@@ -144,7 +104,7 @@ def _hex(data: Any, place: int, end: int) -> int:
         return -1
     number = 0
     for i in range(place, place + 4):
-        byte = _at(data, i)
+        byte = at(data, i)
         if 48 <= byte <= 57:
             number = number * 16 + byte - 48
         elif 97 <= byte <= 102:
@@ -162,14 +122,14 @@ def _string(data: Any, place: int, end: int) -> tuple[int, bool]:
     escaped = False
     while True:
         place = _plain(data, place, end)
-        if place >= end or _at(data, place) < 32:
+        if place >= end or at(data, place) < 32:
             return -1, escaped
-        if _at(data, place) == _QUOTE:
+        if at(data, place) == _QUOTE:
             return place + 1, escaped
         escaped = True
         if place + 1 >= end:
             return -1, escaped
-        kind = _at(data, place + 1)
+        kind = at(data, place + 1)
         place += 2
         if kind == 117:  # u
             number = _hex(data, place, end)
@@ -177,7 +137,7 @@ def _string(data: Any, place: int, end: int) -> tuple[int, bool]:
                 return -1, escaped
             place += 4
             if 0xD800 <= number < 0xDC00:
-                if place + 2 > end or _at(data, place) != _ESCAPE or _at(data, place + 1) != 117:
+                if place + 2 > end or at(data, place) != _ESCAPE or at(data, place + 1) != 117:
                     return -1, escaped
                 other = _hex(data, place + 2, end)
                 if other < 0xDC00 or other >= 0xE000:
@@ -194,37 +154,29 @@ def _string(data: Any, place: int, end: int) -> tuple[int, bool]:
 def _number(data: Any, place: int, end: int) -> tuple[int, bool]:
     """Go on behind a number; (-1 where it is none or written oddly, whether it is a whole number)."""
     start = place
-    if _at(data, place) == _MINUS:
+    if at(data, place) == _MINUS:
         place += 1
     first = place
     size = np.uint64(0)
-    while place < end and _ZERO <= _at(data, place) <= _NINE:
-        size = size * np.uint64(10) + np.uint64(_at(data, place) - _ZERO)
+    while place < end and _ZERO <= at(data, place) <= _NINE:
+        size = size * np.uint64(10) + np.uint64(at(data, place) - _ZERO)
         place += 1
     digits = place - first
-    if not digits or (digits > 1 and _at(data, first) == _ZERO) or digits > 19:
+    if not digits or (digits > 1 and at(data, first) == _ZERO) or digits > 19:
         return -1, False
-    if place < end and _at(data, place) == _DOT:
+    if place < end and at(data, place) == _DOT:
         place += 1
         first = place
-        while place < end and _ZERO <= _at(data, place) <= _NINE:
+        while place < end and _ZERO <= at(data, place) <= _NINE:
             place += 1
         if place == first or place - start > 17:
             return -1, False
         whole = False
     else:  # not -0, which is 0, and not what is too small for 64 bits
         whole = first == start or np.uint64(0) < size <= np.uint64(9223372036854775808)
-    if place < end and (_at(data, place) == 69 or _at(data, place) == 101):
+    if place < end and (at(data, place) == 69 or at(data, place) == 101):
         return -1, False
     return place, whole
-
-
-@numba.njit(cache=True, inline="always")
-def _blank(data: Any, place: int, end: int) -> int:
-    """Go on to what is no white space."""
-    while place < end and (_at(data, place) == 32 or 9 <= _at(data, place) <= 10 or _at(data, place) == 13):
-        place += 1
-    return place
 
 
 @numba.njit(cache=True, inline="always")
@@ -247,7 +199,7 @@ def _path(
             hashes[count], parents[count] = found, parent
             places[count], sizes[count] = counts[KEY_BYTES], size
             for i in range(size):
-                keys[counts[KEY_BYTES] + i] = _at(data, start + i)
+                keys[counts[KEY_BYTES] + i] = at(data, start + i)
             counts[KEY_BYTES] += size
             counts[PATHS] += 1
             return count
@@ -291,7 +243,7 @@ def _value(
             entries[count, FIELD], entries[count, SIZE] = field, size
             entries[count, CODE] = next_code[field]
             for i in range(size):
-                values[counts[VALUE_BYTES] + i] = _at(data, start + i)
+                values[counts[VALUE_BYTES] + i] = at(data, start + i)
             counts[VALUE_BYTES] += size
             counts[VALUES] += 1
             next_code[field] += 1
@@ -323,10 +275,10 @@ def scan(
     nodes = np.empty(MAX_DEPTH + 1, np.int64)
     for row in range(first, last):
         end = ends[row]
-        place = _blank(data, starts[row], end)
+        place = blank(data, starts[row], end)
         counts[STAMP] += 1
         stamp = counts[STAMP]
-        if place >= end or _at(data, place) != _OPEN:
+        if place >= end or at(data, place) != _OPEN:
             odd[row] = True
             continue
         place += 1
@@ -334,11 +286,11 @@ def scan(
         kinds[0], nodes[0] = _OBJECT, 0
         fresh, good = True, True
         while True:
-            place = _blank(data, place, end)
+            place = blank(data, place, end)
             if place >= end:
                 good = False
                 break
-            byte = _at(data, place)
+            byte = at(data, place)
             if fresh and (
                 (byte == _CLOSE and kinds[depth] == _OBJECT) or (byte == _RIGHT and kinds[depth] == _ARRAY)
             ):
@@ -364,15 +316,15 @@ def scan(
                             break
                         seen[path] = stamp
                         field = field_of[path]
-                    place = _blank(data, place, end)
-                    if place >= end or _at(data, place) != _COLON:
+                    place = blank(data, place, end)
+                    if place >= end or at(data, place) != _COLON:
                         good = False
                         break
-                    place = _blank(data, place + 1, end)
+                    place = blank(data, place + 1, end)
                     if place >= end:
                         good = False
                         break
-                    byte = _at(data, place)
+                    byte = at(data, place)
                 start, stop = place, place
                 if byte == _QUOTE:
                     start = place + 1
@@ -391,32 +343,13 @@ def scan(
                     place += 1
                     fresh = True
                     continue
-                elif (
-                    byte == 116
-                    and place + 4 <= end
-                    and _at(data, place + 1) == 114
-                    and _at(data, place + 2) == 117
-                    and _at(data, place + 3) == 101
-                ):
+                elif place + 4 <= end and quad(data, place) == _TRUE:
                     place += 4
                     stop = place
-                elif (
-                    byte == 102
-                    and place + 5 <= end
-                    and _at(data, place + 1) == 97
-                    and _at(data, place + 2) == 108
-                    and _at(data, place + 3) == 115
-                    and _at(data, place + 4) == 101
-                ):
+                elif byte == 102 and place + 5 <= end and quad(data, place + 1) == _ALSE:
                     place += 5
                     stop = place
-                elif (
-                    byte == 110
-                    and place + 4 <= end
-                    and _at(data, place + 1) == 117
-                    and _at(data, place + 2) == 108
-                    and _at(data, place + 3) == 108
-                ):
+                elif place + 4 <= end and quad(data, place) == _NULL:
                     place += 4
                     field = -1
                 elif byte == _MINUS or _ZERO <= byte <= _NINE:
@@ -443,11 +376,11 @@ def scan(
             # behind a value: the next one, or the end of what it is in
             ended = False
             while True:
-                place = _blank(data, place, end)
+                place = blank(data, place, end)
                 if place >= end:
                     good = False
                     break
-                byte = _at(data, place)
+                byte = at(data, place)
                 place += 1
                 if byte == _COMMA:
                     break
@@ -464,51 +397,9 @@ def scan(
             if not good:
                 break
             if ended:
-                good = _blank(data, place, end) >= end
+                good = blank(data, place, end) >= end
                 break
         odd[row] = not good
         if not good:
             for field in range(len(out)):
                 out[field, row] = -1
-
-
-@numba.njit(cache=True, nogil=True)
-def split(
-    data: int, first: int, size: int, whole: bool, starts: Any, ends: Any, lines: Any
-) -> tuple[int, int, int]:
-    """Cut ``size`` bytes into lines: where each begins and ends, and how many went before it.
-
-    Blank lines are counted and left out; the last line is left unless it has an end or this is the ``whole``.
-    Returns how many lines are noted, how many there were, and up to where they go.
-    """
-    used, count, place = 0, 0, first
-    while place < size and used < len(starts):
-        begin = place
-        while place + 8 <= size:
-            word = _word(data, place) ^ _NEWLINES
-            found = (word - _ONES) & ~word & _HIGH
-            if found:
-                place += _zeros(found) >> 3
-                break
-            place += 8
-        while place < size and _at(data, place) != 10:
-            place += 1
-        if place >= size and not whole:
-            return used, count, begin
-        last = place - 1 if place > begin and _at(data, place - 1) == 13 else place
-        if _blank(data, begin, last) < last:
-            starts[used], ends[used], lines[used] = begin, last, count
-            used += 1
-        count += 1
-        place += 1
-    return used, count, min(place, size)
-
-
-@numba.njit(cache=True, nogil=True)
-def gather(data: Any, starts: Any, ends: Any, out: Any) -> None:
-    """Lay rows end to end."""
-    place = 0
-    for row in range(len(starts)):
-        size = ends[row] - starts[row]
-        out[place : place + size] = data[starts[row] : ends[row]]
-        place += size
