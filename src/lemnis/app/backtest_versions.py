@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lemnis.app import exceptions
-from lemnis.app.rules_fields import offers_of
 from lemnis.content.library import Library
 from lemnis.contracts.correlations import Correlation, Reference
 from lemnis.contracts.detection import Offers
 from lemnis.contracts.ids import tree_digest
 from lemnis.detect.atoms import Atom, Expression
 from lemnis.detect.rules import Rule, load_rules
+from lemnis.ingest.frames import offered
 from lemnis.ingest.sources import Sources
 
 _WITH_MEANING = ("source.yaml", "mapping.yaml")
@@ -79,7 +79,7 @@ def affected(old: Library, new: Library) -> Callable[[Rule], bool]:
     sources = [Sources.load(old), Sources.load(new)]
     for name in meanings[0].keys() | meanings[1].keys():
         if meanings[0].get(name) != meanings[1].get(name):
-            changed += [offers_of(one.by_name[name]) for one in sources if name in one.by_name]
+            changed += [offered(one.by_name[name]) for one in sources if name in one.by_name]
     return lambda rule: any(offers.serves(*rule.logsource) for offers in changed)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from lemnis.app.rules_correlated import Correlating, record_uids
-from lemnis.app.rules_fields import offers_of
 from lemnis.app.rules_nearest import Known, nearest
 from lemnis.app.rules_test import TESTS, cases
 from lemnis.content.library import Item, Library
@@ -26,7 +25,7 @@ from lemnis.ingest.reading import AUTO, open_path
 from lemnis.ingest.sources import Sources
 
 _REFUSED = 5
-__all__ = ["Explained", "Listed", "explained", "listed", "offers_of", "row_values"]
+__all__ = ["Explained", "Listed", "explained", "listed", "row_values"]
 
 
 @dataclass(frozen=True, slots=True)

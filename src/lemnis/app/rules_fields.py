@@ -20,6 +20,7 @@ from lemnis.content import yaml
 from lemnis.content.schemas.source import LoadedSource, SigmaField
 from lemnis.contracts.detection import Offers
 from lemnis.contracts.events import RawBatch
+from lemnis.ingest.frames import offered
 from lemnis.ingest.mapping_conditions import fields
 from lemnis.ingest.reading import open_path
 from lemnis.ingest.sources import Sources
@@ -69,16 +70,6 @@ def vocabulary(sources: Sources) -> Vocabulary:
     return Vocabulary(tuple(_served(source, sources) for source in sources.by_name.values()))
 
 
-def offers_of(source: LoadedSource) -> Offers:
-    """Return everything that the routes of a source offer; which of it goes together depends on the row."""
-    routes = source.file.sigma.routes
-    return Offers(
-        frozenset(name for route in routes for name in route.product),
-        frozenset(name for route in routes for name in route.category),
-        frozenset(name for route in routes for name in route.service),
-    )
-
-
 def alike(name: str, names: Iterable[str]) -> str:
     """Return the name that a misspelt one may have been meant to be; "" if none is like it."""
     known = sorted(names)
@@ -98,7 +89,7 @@ def _served(source: LoadedSource, sources: Sources) -> Served:
                     names.add(word)
     sampled, several = sample_fields(source, sources)
     return Served(
-        offers_of(source), frozenset(names | sampled), tuple(patterns), frozenset(several),
+        offered(source), frozenset(names | sampled), tuple(patterns), frozenset(several),
         source.file.parser in _FIXED,
     )  # fmt: skip
 
