@@ -35,7 +35,7 @@ docs: setup
 # Pins every dependency by version and hash; needs uv (`pip install uv`).
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --extra fast --extra scan --extra dev pyproject.toml -o requirements/dev.txt
+	  --extra aws --extra fast --extra grpc --extra kafka --extra nats --extra scan --extra dev pyproject.toml -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist

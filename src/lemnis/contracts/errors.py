@@ -10,6 +10,7 @@ LemnisError
 ├── RefusedError        exit 1: understood, and declined (policy, cap, approval, protection)
 ├── IntegrityError      exit 1: a hash, a signature or a chain does not hold
 └── ServiceError        exit 3: a needed service or tool is missing or failed
+    └── BusyError         it takes no more for now: come again later
 """
 
 from __future__ import annotations
@@ -100,3 +101,12 @@ class ServiceError(LemnisError):
     """A needed service or tool is missing or failed."""
 
     exit_code: ClassVar[int] = 3
+
+
+class BusyError(ServiceError):
+    """It takes no more for now; ``retry_after_s`` seconds later it may."""
+
+    def __init__(self, what: str, *, retry_after_s: float, at: Location | None = None, fix: str = "") -> None:
+        """Say for how many seconds to wait, beside what every error says."""
+        super().__init__(what, at=at, fix=fix)
+        self.retry_after_s = retry_after_s
