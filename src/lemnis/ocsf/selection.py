@@ -30,6 +30,7 @@ CLASSES: Mapping[str, str] = {
     "script_activity": f"{HOST} script",
     "registry_key_activity": f"{HOST} reg_key prev_reg_key",
     "registry_value_activity": f"{HOST} reg_value prev_reg_value",
+    "windows_service_activity": f"{HOST} win_service",
     "vulnerability_finding": f"{_FINDING} vulnerabilities",
     "compliance_finding": f"{_FINDING} compliance remediation",
     "detection_finding": f"{_FINDING} evidences impact impact_id is_alert remediation risk_score",
@@ -45,6 +46,7 @@ CLASSES: Mapping[str, str] = {
     "http_activity": f"{_NETWORK} http_request http_response file",
     "dns_activity": f"{_NETWORK} query answers rcode rcode_id query_time response_time",
     "api_activity": f"{HOST} api src_endpoint dst_endpoint http_request http_response resources",
+    "datastore_activity": f"{HOST} src_endpoint dst_endpoint database table query_info type type_id",
 }
 
 _USER = "uid name type type_id domain uid_alt email_addr full_name credential_uid account groups has_mfa"
@@ -70,6 +72,7 @@ OBJECTS: Mapping[str, str] = {
     "cve": "uid title desc cvss references created_time modified_time",
     "cvss": "base_score version severity vector_string",
     "cwe": "uid caption src_url",
+    "database": "name uid type type_id desc",
     "device": "hostname uid name ip mac domain type type_id os region instance_uid container location",
     "digital_signature": "certificate=certificate/bare algorithm algorithm_id state state_id",
     "certificate/bare": "subject issuer serial_number",
@@ -108,6 +111,7 @@ OBJECTS: Mapping[str, str] = {
     "process/parent": f"{_PROCESS} parent_process=process/bare",
     "process/bare": "name pid uid cmd_line file=file/bare user=user/bare path",
     "product": "name vendor_name version uid feature",
+    "query_info": "query_string name uid bytes",
     "reg_key": "path modified_time",
     "reg_value": "name path data type type_id",
     "related_event": "uid type_uid type title",
@@ -122,6 +126,7 @@ OBJECTS: Mapping[str, str] = {
     "service": "uid name version",
     "session": "uid uid_alt issuer created_time expiration_time is_mfa is_remote terminal credential_uid",
     "sub_technique": "uid name",
+    "table": "name uid desc",
     "tactic": "uid name",
     "technique": "uid name",
     "tls": "version cipher sni ja3_hash ja3s_hash certificate",
@@ -131,4 +136,6 @@ OBJECTS: Mapping[str, str] = {
     "user/bare": "uid name type type_id domain email_addr",
     "vulnerability": "title desc severity cve cwe references affected_code affected_packages "
     "is_fix_available remediation vendor_name first_seen_time last_seen_time",
+    "win_service": "name uid cmd_line service_start_name service_start_type service_start_type_id "
+    "service_type service_type_id",
 }
