@@ -51,6 +51,23 @@ def test_a_benchmark_that_is_not_there_is_wrong_use(benches, capsys):
     assert "quick" in capsys.readouterr().err
 
 
+def test_a_lane_or_duration_that_a_benchmark_does_not_have_is_wrong_use(benches, tmp_path, capsys):
+    benches("quick", ("speed", 1, "x"))
+    assert run(["bench", "quick", "fast"]) == 2
+    assert "takes no lanes" in capsys.readouterr().err
+    assert run(["bench", "quick", "--minutes", "1"]) == 2
+    (tmp_path / "laned.py").write_text(
+        "from lemnis.app.bench import Figure\nLANES = {'a': 1, 'b': 2}\n"
+        "def run(lanes=(), minutes=1.0):\n    return [Figure(one, minutes, 'min') for one in lanes]\n"
+    )
+    assert run(["bench", "laned", "c"]) == 2
+    assert "there are: a, b" in capsys.readouterr().err
+    assert run(["bench", "laned", "b", "--minutes", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"][0] == {
+        "name": "b", "value": 3.0, "unit": "min", "target": None, "met": True,
+    }  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def hunting():
     spec = importlib.util.spec_from_file_location("bench_hunt", REPOSITORY / "bench" / "hunt.py")

@@ -1,18 +1,22 @@
 """Benchmarks: one Python file each in ``bench/`` of a checkout, with a function ``run() -> list[Figure]``.
 
+It may take ``lanes``, the names of its parts that are asked for, and ``minutes``, how long a part shall last.
+
 Files whose name begins with ``_`` are their parts, imported as ``from bench import _part``.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import lemnis
-from lemnis.contracts.errors import NotFoundError
+from lemnis.contracts.errors import NotFoundError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,24 @@ def names() -> list[str]:
     return sorted(path.stem for path in folder().glob("*.py") if not path.stem.startswith("_"))
 
 
-def run(name: str) -> list[Figure]:
-    """Run a benchmark; raises NotFoundError if it is not there."""
+def run(name: str, *, lanes: Sequence[str] = (), minutes: float | None = None) -> list[Figure]:
+    """Run a benchmark, some lanes of it if they are named, for so long.
+
+    Raises NotFoundError if it is not there, UsageError for what it does not take or have.
+    """
     if name not in names():
         known = ", ".join(names()) or "none: they come with a checkout, not with an installed package"
         raise NotFoundError(f"no benchmark {name!r}", fix=f"there are: {known}")
-    figures: list[Figure] = load(name).run()
+    module = load(name)
+    asked = {"lanes": tuple(lanes) or None, "minutes": minutes}
+    given = {option: value for option, value in asked.items() if value is not None}
+    for option in given.keys() - inspect.signature(module.run).parameters.keys():
+        raise UsageError(f"bench {name} takes no {option}", fix=f"lemnis bench {name}")
+    there = getattr(module, "LANES", {})
+    for lane in lanes:
+        if lane not in there:
+            raise UsageError(f"bench {name} has no lane {lane!r}", fix=f"there are: {', '.join(there)}")
+    figures: list[Figure] = module.run(**given)
     return figures
 
 

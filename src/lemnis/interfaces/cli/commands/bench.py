@@ -17,18 +17,24 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Which benchmark: a file in bench/.")],
+    lanes: Annotated[
+        list[str] | None, typer.Argument(metavar="[LANE…]", help="Parts of it; all unless given.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0, help="How long a part lasts that measures over time.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Run a benchmark of a checkout; exit code 1 if a target is missed.
 
     With --json one document: `bench`, and `figures` with `name`, `value`, `unit`, `target`, `met`.
 
-    Example: lemnis bench hunt
+    Example: lemnis bench ingest syslog json
     """
     from lemnis.app import bench as benching
 
     with messages.status(f"bench {name}"):
-        figures = benching.run(name)
+        figures = benching.run(name, lanes=lanes or (), minutes=minutes)
     if json:
         shown = [
             {key: value for key, value in asdict(figure).items() if key != "at_least"} | {"met": figure.met}

@@ -1,0 +1,114 @@
+"""`lemnis bench ingest`: what comes in becomes OCSF and is looked at; ratios against bare parsers in one run.
+
+Lanes: `syslog` (lines to OCSF), `evtx` and `json` (to OCSF, against a peer that only parses the same files).
+Each runs in a child on one core; its rates are by CPU time, because other work on the machine changes that
+little. LEMNIS_BENCH_DATA has the real logs, LEMNIS_BENCH_SCALE makes every lane smaller, for a look.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import _data, _events
+from bench._measure import module
+from lemnis.app.bench import Figure
+
+EVENTS = 200_000
+"""How many made records a lane has."""
+LINES_A_CORE = 60_000.0
+EVTX_SHARE = 40.0
+JSON_SHARE = 35.0
+
+
+@dataclass(slots=True)
+class Bench:
+    """A scratch folder, how much of everything there is to be, and how long what lasts has to last."""
+
+    work: Path
+    scale: float
+    minutes: float
+
+    def made(self, name: str, make: _events.Maker) -> Path:
+        """Return a file of made records."""
+        count = max(2_000, round(EVENTS * self.scale))
+        return _events.write(self.work / f"{name}-{count}.log", make, count)
+
+
+def normalised(files: Sequence[Path], source: str, peer: str = "") -> dict[str, Any]:
+    """Measure reading and mapping of files on one core, in turns with a peer."""
+    spec = {"files": list(files), "source": source, "peer": peer}
+    return module("_normalise", spec, one_core=True).said
+
+
+def syslog(bench: Bench) -> Iterator[Figure]:
+    """Measure lines of syslog to OCSF."""
+    said = normalised([bench.made("messages", _events.messages)], "linux_syslog")
+    yield from _parts("syslog", said, "lines/s of CPU", LINES_A_CORE)
+
+
+def evtx(bench: Bench) -> Iterator[Figure]:
+    """Measure real Windows event logs to OCSF against the bare parser: hosts' logs, and many small files."""
+    sets = {"evtx": "windows/splunk-attack-data", "evtx, small files": "windows/evtx-attack-samples"}
+    for lane, name in sets.items():
+        files = sorted(_data.unpack(name, bench.work).rglob("*.evtx"))
+        said = normalised(files[: max(1, round(len(files) * bench.scale))], "windows", "evtx")
+        yield from _parts(lane, said, "records/s of CPU")
+        yield from _against(lane, said, "the bare parser", EVTX_SHARE)
+
+
+def json(bench: Bench) -> Iterator[Figure]:
+    """Measure JSON lines to OCSF against parsing alone: two made logs, and the real Windows events."""
+    kinds = {"cloudtrail": (_events.cloud, "aws_cloudtrail"), "sysmon": (_events.sysmon, "windows")}
+    for name, (make, source) in kinds.items():
+        yield from _json(name, normalised([bench.made(name, make)], source, "orjson"))
+    try:
+        file, _ = _data.real_events(bench.work, part=min(1.0, 0.2 * bench.scale))
+    except _data.MissingError as error:
+        yield Figure(f"json, real Windows events: left out: {error}", 0, "records/s of CPU")
+        return
+    yield from _json("real Windows events", normalised([file], "windows", "orjson"))
+
+
+def _json(name: str, said: dict[str, Any]) -> Iterator[Figure]:
+    lane = f"json, {name}"
+    yield from _parts(lane, said, "records/s of CPU")
+    yield from _against(lane, said, "parsing alone", JSON_SHARE)
+
+
+def _parts(lane: str, said: dict[str, Any], unit: str, target: float | None = None) -> Iterator[Figure]:
+    """Yield what is told of every lane."""
+    count = said["events"] + said["rejects"]
+    yield Figure(f"{lane}: records", count, "records", 1.0)
+    yield Figure(f"{lane}: rejected", said["rejects"], "records")
+    yield Figure(f"{lane}: bytes a record", round(said["bytes"] / max(1, count)), "bytes")
+    yield Figure(f"{lane}: to OCSF, one core", round(count / said["ours"]), unit, target)
+    yield Figure(f"{lane}: of that, reading", round(100 * said["read"] / said["ours"]), "%")
+
+
+def _against(lane: str, said: dict[str, Any], peer: str, target: float) -> Iterator[Figure]:
+    yield Figure(f"{lane}: {peer}", round(said["records"] / said["peer"]), "records/s of CPU")
+    yield Figure(f"{lane}: of the rate of {peer}", round(100 * said["peer"] / said["ours"], 1), "%", target)
+
+
+LANES: dict[str, Callable[[Bench], Iterator[Figure]]] = {"syslog": syslog, "evtx": evtx, "json": json}
+
+
+def run(lanes: Sequence[str] = (), minutes: float = 1.0) -> list[Figure]:
+    """Run the lanes, all of them if none is named."""
+    return list(measured(lanes, minutes))
+
+
+def measured(lanes: Sequence[str], minutes: float) -> Iterator[Figure]:
+    """Yield the figures as they come."""
+    with tempfile.TemporaryDirectory(prefix="lemnis-bench-") as work:
+        bench = Bench(Path(work), float(os.environ.get("LEMNIS_BENCH_SCALE") or 1), minutes)
+        for name in lanes or LANES:
+            try:
+                yield from LANES[name](bench)
+            except _data.MissingError as error:
+                yield Figure(f"{name}: left out: {error}", 0, "records/s")
