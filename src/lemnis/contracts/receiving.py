@@ -15,11 +15,17 @@ class Delivery:
     ``source`` names it, or is ``auto``; ``origin`` says who sent it (an address, a bucket and key, a
     repository), as people shall see it; ``data`` are the bytes. The same delivery again, from the same
     origin, gives the same event uids.
+
+    ``key`` tells deliveries of one origin apart whose bytes may be alike: a connection and how far it was
+    read, a message's number. ``refused`` says why ``data`` is no record but belongs to the rejects as it is:
+    it was too long, could not be unpacked, was lost before it could be read.
     """
 
     source: str
     origin: str
     data: bytes
+    key: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
