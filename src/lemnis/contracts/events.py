@@ -31,11 +31,15 @@ class RawBatch:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that was not taken, why, and the record itself: nothing is dropped silently."""
+    """A record that was not taken, why, and the record itself: nothing is dropped silently.
+
+    ``origin_key`` names its origin by content where ``at`` does not.
+    """
 
     at: Location
     reason: str
     raw: bytes = b""
+    origin_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lemnis.ingest.mapping_columns import TEXT, Column, pc
@@ -18,8 +21,34 @@ from lemnis.ingest.mapping_columns import TEXT, Column, pc
 _BINARY = pa.binary()
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Several origins read as one stream: the key of each, and how many lines stand before it (ascending).
+
+    What is read of the stream has the uids that it would have had of its own origin alone.
+    """
+
+    keys: Sequence[str]
+    before: npt.NDArray[np.int64]
+
+    def of(self, positions: Any) -> npt.NDArray[np.int64]:
+        """Return for each position in the stream (from 1) the number of its origin (from 0)."""
+        return np.searchsorted(self.before, np.asarray(positions, np.int64) - 1, side="right") - 1
+
+    def placed(self, positions: Column) -> tuple[Column, Column]:
+        """Return each row's origin key, and its position in that origin."""
+        numbers = positions.to_numpy(zero_copy_only=False)
+        which = self.of(numbers)
+        keys = pa.array(self.keys, TEXT).take(pa.array(which))
+        return keys, pa.array(numbers - self.before[which], pa.int64())
+
+
 def uids(
-    source: str, natural: Sequence[Column | None], origin_key: str, positions: Column, records: Column
+    source: str,
+    natural: Sequence[Column | None],
+    origin_key: str | Joined,
+    positions: Column,
+    records: Column,
 ) -> Column:
     """Return an ``ev-…`` uid for each row; ``natural`` are the identity fields (None: no row has it)."""
     count = len(positions)
@@ -29,12 +58,12 @@ def uids(
     if natural and all(column is not None for column in natural):
         named = _framed([column for column in natural if column is not None])
     if named.null_count:
-        named = pc.coalesce(named, _framed([_repeat(origin_key, count), positions.cast(TEXT), records]))
+        if isinstance(origin_key, Joined):
+            keys, positions = origin_key.placed(positions)
+        else:
+            keys = pa.repeat(pa.scalar(origin_key, TEXT), count)
+        named = pc.coalesce(named, _framed([keys, positions.cast(TEXT), records]))
     return _hash(source, named)
-
-
-def _repeat(text: str, count: int) -> Column:
-    return pa.repeat(pa.scalar(text, TEXT), count)
 
 
 def _framed(columns: Sequence[Column]) -> Any:

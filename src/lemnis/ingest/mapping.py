@@ -18,7 +18,7 @@ from lemnis.content.schemas.source import Line, LoadedSource
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import EventBatch, Mapped, RawBatch, Reject
 from lemnis.ingest import mapping_build, mapping_unmapped
-from lemnis.ingest.identity import text_fields, uids
+from lemnis.ingest.identity import Joined, text_fields, uids
 from lemnis.ingest.mapping_columns import (
     TEXT,
     Column,
@@ -57,7 +57,7 @@ class _Read:
 
     batch: RawBatch
     rows: Rows
-    origin_key: str
+    origin_key: str | Joined
     now: int
 
 
@@ -87,7 +87,7 @@ class Mapper:
         self._fields = list(dict.fromkeys(name for one in self._conditions for name in fields(one)))
         self._absent = frozenset(str(value) for value in source.mapping.common.absent)
 
-    def map(self, batch: RawBatch, *, origin_key: str = "", now: int = 0) -> Mapped:
+    def map(self, batch: RawBatch, *, origin_key: str | Joined = "", now: int = 0) -> Mapped:
         """Map a batch. ``origin_key`` names its origin in uids of records that do not name themselves;
         ``now`` is the time of reading, from which times without a year take theirs.
         """  # noqa: D205 - one sentence each

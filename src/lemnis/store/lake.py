@@ -77,10 +77,12 @@ class Lake:
         rejects: Sequence[Reject] = (),
         cursor: Cursor | None = None,
         signals: pa.Table | None = None,
+        source: str = "",
     ) -> Appended:
         """Store events, rejects and cursor in one transaction; they are on the device when this returns.
 
         ``signals`` (``contracts.correlations.SIGNALS``) are stored in the same one, those of new events.
+        ``source`` is that of the rejects where neither cursor nor batch says it.
 
         An event whose ``metadata.uid`` the lake has, or the same call has given already, is a duplicate and
         not stored again. A row without ``metadata.uid``, or without a ``time`` that is a date, becomes a
@@ -93,7 +95,7 @@ class Lake:
             refused += bad
             name, starts = rows.table_name(batch.class_uid), range(0, table.num_rows, _SEGMENT_ROWS)
             parts += [(name, table.slice(start, _SEGMENT_ROWS)) for start in starts]
-        source = cursor.source if cursor else next((batch.source for batch in batches), "")
+        source = source or (cursor.source if cursor else next((batch.source for batch in batches), ""))
         accepted = duplicates = 0
         fresh: list[Keys] = []
         with self._spool.writing() as spool:
