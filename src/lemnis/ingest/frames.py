@@ -20,7 +20,18 @@ from lemnis.contracts.detection import Coded, Frame, Offers, uncoded
 from lemnis.contracts.events import EventBatch, RawBatch
 from lemnis.ingest import mapping_unmapped
 from lemnis.ingest.coded import CodedBatch, CodedColumns
-from lemnis.ingest.mapping_columns import TEXT, Column, Columns, RawColumns, Rows, flat, groups, pc, text
+from lemnis.ingest.mapping_columns import (
+    TEXT,
+    TEXTS,
+    Column,
+    Columns,
+    RawColumns,
+    Rows,
+    flat,
+    groups,
+    pc,
+    text,
+)
 from lemnis.ingest.mapping_conditions import fields, holds
 from lemnis.ingest.mapping_lines import Context, coalesce, evaluate, plain
 from lemnis.ingest.mapping_plan import plans
@@ -85,7 +96,7 @@ class SigmaColumns(Mapping[str, Any]):
             return None
         if plain(line) and len(line.source) == 1 and not line.absent:
             return self._raw.get(line.source[0])
-        values = evaluate((line,), self._raw, TEXT, Context())
+        values = evaluate((line,), self._raw, TEXT if line.pick is None else TEXTS, Context())
         return None if values is None else values.array
 
     def __iter__(self) -> Iterator[str]:

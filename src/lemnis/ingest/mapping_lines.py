@@ -14,7 +14,7 @@ from lemnis.content.schemas.source import Line, Scalar, TimeLine
 from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Columns, Mask, distinct, make_lists, pc
 from lemnis.ingest.mapping_conditions import spell
 from lemnis.ingest.mapping_times import instants
-from lemnis.ingest.mapping_values import convert, extract, named
+from lemnis.ingest.mapping_values import convert, extract, named, picked
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,17 @@ def _line(line: Line, columns: Columns, kind: pa.DataType, context: Context) -> 
         return None if line.default is None else Values(constant(line.default, columns.count, kind))
     if plain(line) and given.type.equals(kind):
         return Values(given)
+    if line.pick is not None:
+        given = _pick(line, line.pick, given, several=pa.types.is_list(kind))
     return _transform(line, given, kind, context)
+
+
+def _pick(line: Line, path: str, given: Column, *, several: bool) -> Column:
+    """Take members out of JSON: all of them as lists, or the first one as text."""
+    one = distinct(as_text(given))
+    where = {name: frozenset(spell(value) for value in values) for name, values in line.where.items()}
+    found = picked(one.values, path, where, several=several)
+    return found.take(pa.array(one.codes, mask=one.codes < 0))
 
 
 def _absent(line: Line, context: Context) -> frozenset[str]:
@@ -94,6 +104,7 @@ def plain(line: Line) -> bool:
     """Say whether a line only copies."""
     return (
         line.value is None
+        and line.pick is None
         and line.match is None
         and line.split is None
         and line.as_ == "string"

@@ -56,6 +56,7 @@ def keeps(lines: Sequence[Line]) -> bool:
     line = lines[0]
     return (
         line.as_ in _KEEPING
+        and line.pick is None
         and line.match is None
         and line.split is None
         and line.map is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -78,6 +78,44 @@ def _hashes(text: str) -> list[dict[str, Any]] | None:
     return found
 
 
+def picked(texts: Any, path: str, where: Mapping[str, frozenset[str]], *, several: bool) -> Column:
+    """Return what JSON texts have at a path of member names, as lists, or the first of each."""
+    parts = tuple(path.split("."))
+    found = [None if text is None else _picked(text, parts, where) for text in texts.to_pylist()]
+    return pa.array(found, TEXTS) if several else pa.array([one and one[0] for one in found], TEXT)
+
+
+def _picked(text: str, parts: tuple[str, ...], where: Mapping[str, frozenset[str]]) -> list[str] | None:
+    try:
+        value = orjson.loads(text)
+        outer = value if isinstance(value, list) else [value]
+        if where:
+            outer = [one for one in outer if isinstance(one, dict) and _fits(one, where)]
+        return list(_below(outer, parts)) or None
+    except (orjson.JSONDecodeError, RecursionError):
+        return None
+
+
+def _fits(value: Mapping[str, Any], where: Mapping[str, frozenset[str]]) -> bool:
+    return all(_text(value.get(name)) in texts for name, texts in where.items())
+
+
+def _below(value: Any, parts: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, list) and parts and parts[0].isdigit():
+        yield from _below(value[int(parts[0])] if int(parts[0]) < len(value) else None, parts[1:])
+    elif isinstance(value, list):
+        for one in value:
+            yield from _below(one, parts)
+    elif parts and isinstance(value, dict):
+        yield from _below(value.get(parts[0]), parts[1:])
+    elif not parts and value is not None:
+        yield _text(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
 def _json(text: str) -> list[str] | None:
     try:
         read = orjson.loads(text)
@@ -85,7 +123,7 @@ def _json(text: str) -> list[str] | None:
         return None
     if not isinstance(read, list):
         return None
-    return [item if isinstance(item, str) else orjson.dumps(item).decode() for item in read]
+    return [_text(item) for item in read]
 
 
 def _each(read: Callable[[str], Any], kind: pa.DataType) -> Callable[[Any], Column]:

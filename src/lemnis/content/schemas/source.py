@@ -58,9 +58,12 @@ a value (equals), a list (one of), null (absent), or tests ``{equals, in, starts
 matches, exists, ignore_case}``, of which all must hold and each may have several values (one of).
 ``all: [...]``, ``any: [...]`` and ``not: {...}`` combine conditions. ``{}`` always holds.
 
-**Lines** say where an attribute's value comes from: a raw field's name, or ``{from, value, absent, match,
-split, as, map, default, personal}``, applied in that order. ``from`` takes the first of several fields that
-is there; texts in ``absent`` count as not there, also after ``match``; ``match`` (RE2) keeps the group named
+**Lines** say where an attribute's value comes from: a raw field's name, or ``{from, value, absent, pick,
+match, split, as, map, default, personal}``, applied in that order. ``from`` takes the first of several fields
+that is there; texts in ``absent`` count as not there, also after ``match``; ``pick`` reads a list of objects
+(or an object) that a parser left as JSON and takes what is at a path of member names joined by dots, of every
+object or, where a name is a number, of that one; ``where: {Name: [UserAgent]}`` picks only from objects whose
+members are one of these; an attribute that is no list gets the first; ``match`` (RE2) keeps the group named
 ``value``, else the first group, else all of it, and where it does not match there is no value; ``split``
 makes a list; ``as`` converts (below); ``map`` translates, and leaves out what it does not know unless there
 is a ``default``; ``default`` also stands in for an absent value. A value that ``as`` cannot convert rejects
@@ -175,6 +178,8 @@ class Line(Model):
     source: Names = pydantic.Field(default=(), alias="from")
     value: Scalar | tuple[Scalar, ...] | None = None
     absent: Values = ()
+    pick: str | None = pydantic.Field(default=None, min_length=1)
+    where: Mapping[str, Values] = pydantic.Field(default_factory=dict)
     match: str | None = None
     split: str | None = None
     as_: Conversion = pydantic.Field(default="string", alias="as")
@@ -188,6 +193,8 @@ class Line(Model):
     def _one_origin(self) -> Line:
         if bool(self.source) == (self.value is not None):
             raise ValueError("give either `from` or `value`")
+        if self.where and self.pick is None:
+            raise ValueError("`where` says of which objects to `pick`: give both")
         return self
 
     @pydantic.field_validator("map", mode="before")
