@@ -93,8 +93,8 @@ def reject_rows(rejects: Iterable[Reject], source: str, origin: str, now: int) -
             "time": now,
             "metadata": {
                 "uid": stable_id(
-                    "rj", source, r.origin_key or origin or r.at.file, str(r.at.line), str(r.at.record), r.reason,
-                    hashlib.sha256(r.raw).hexdigest(),
+                    "rj", source, r.origin_key or origin or r.at.file, str(r.at.line), str(r.at.record),
+                    r.reason, hashlib.sha256(r.raw).hexdigest(),
                 ),
                 "log_name": source,
             },
