@@ -6,7 +6,7 @@ file's name is the end of its path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lemnis.ingest.mapping_columns import Column, Mask, make_lists, pc, there
 from lemnis.ingest.mapping_values import convert
-from lemnis.ocsf.schema import Attribute, Shape, event_class, shape_of, steps, type_of
+from lemnis.ocsf.schema import EACH, Attribute, Shape, event_class, shape_of, steps, type_of
 from lemnis.store.columns import merge_types
 
 OTHER = 99
@@ -97,6 +97,8 @@ def _complete(children: dict[str, Column], shape: Shape, valid: Mask) -> None:
 def _list(node: _Node, attribute: Attribute, count: int) -> Column | None:
     """Make lists of the elements that are there, row by row, in their order."""
     kind = Attribute(attribute.name, attribute.type, attribute.object)
+    if EACH in node.elements:
+        return _each(node.elements[EACH], kind)
     made = [_made(node.elements[number], kind, count) for number in sorted(node.elements)]
     present = [one for one in made if one is not None]
     if not present:
@@ -108,6 +110,35 @@ def _list(node: _Node, attribute: Attribute, count: int) -> Column | None:
     counts = present_in.sum(axis=1)
     offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int32))
     return make_lists(offsets, values, mask=pa.array(counts == 0))
+
+
+def _each(node: _Node, kind: Attribute) -> Column | None:
+    """Make lists of objects out of lists of their attributes, by position.
+
+    A row has as many objects as the first attribute has values; one that has another number is left out.
+    """
+    held: list[tuple[_Node, Any]] = [(leaf, leaf.column) for leaf in _leaves(node)]
+    lengths = [pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False) for _, lists in held]
+    counts = lengths[0]
+    for more in lengths[1:]:
+        counts = np.where(counts > 0, counts, more)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    inner = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    for (leaf, lists), own in zip(held, lengths, strict=True):
+        places = (np.cumsum(own) - own)[rows] + inner
+        leaf.column = lists.flatten().take(pa.array(places, mask=own[rows] != counts[rows]))
+    made = _made(node, kind, len(rows))
+    if made is None:
+        return None
+    offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int32))
+    return make_lists(offsets, made, mask=pa.array(counts == 0))
+
+
+def _leaves(node: _Node) -> Iterator[_Node]:
+    if node.column is not None:
+        yield node
+    for below in (*node.attributes.values(), *node.elements.values()):
+        yield from _leaves(below)
 
 
 def _common(arrays: list[Column]) -> list[Column]:

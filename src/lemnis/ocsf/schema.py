@@ -138,9 +138,12 @@ def arrow_schema(key: str | int) -> pa.Schema:
     return pa.schema([(name, type_of(attribute)) for name, attribute in one.shape.attributes.items()])
 
 
+EACH = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One part of a path: an attribute, and which element of it if it is a list of objects."""
+    """One part of a path: an attribute, and which element of it if it is a list of objects (or ``EACH``)."""
 
     attribute: Attribute
     element: int | None
@@ -148,12 +151,16 @@ class Step:
 
 @lru_cache(maxsize=4096)
 def steps(key: str | int, path: str) -> tuple[Step, ...]:
-    """Follow a dotted path (``a.b[0].c``) through a class; raises NotFoundError saying where it leaves it."""
+    """Follow a dotted path (``a.b[0].c``, ``a.b[].c``) through a class.
+
+    Raises NotFoundError saying where it leaves it.
+    """
     shape, found = event_class(key).shape, []
     parts = path.split(".")
     for number, part in enumerate(parts, 1):
         name, _, rest = part.partition("[")
         element = int(rest[:-1]) if rest.endswith("]") and rest[:-1].isdigit() else None
+        element = EACH if rest == "]" and number < len(parts) else element
         attribute = shape.attributes.get(name)
         if attribute is None or (rest and element is None):
             raise NotFoundError(
@@ -172,7 +179,11 @@ def steps(key: str | int, path: str) -> tuple[Step, ...]:
 
 
 def path_type(key: str | int, path: str) -> pa.DataType:
-    """Return the Arrow type at a path; raises NotFoundError if the class has no such path."""
-    step = steps(key, path)[-1]
-    kind: Any = type_of(step.attribute)
-    return kind.value_type if step.element is not None else kind  # type: ignore[no-any-return]
+    """Return the Arrow type at a path; raises NotFoundError if the class has no such path.
+
+    What is of ``EACH`` element is a list.
+    """
+    found = steps(key, path)
+    kind: Any = type_of(found[-1].attribute)
+    kind = kind.value_type if found[-1].element is not None else kind
+    return pa.list_(kind) if any(step.element == EACH for step in found) else kind

@@ -16,7 +16,8 @@ BASE = """activity_id activity_name category_name category_uid class_name class_
 
 HOST = "actor device"
 _FINDING = "comment confidence confidence_id device finding_info resources"
-_NETWORK = f"{HOST} app_name connection_info src_endpoint dst_endpoint traffic tls disposition disposition_id"
+_NETWORK = f"""{HOST} app_name connection_info src_endpoint dst_endpoint traffic tls action action_id
+ disposition disposition_id firewall_rule"""
 
 CLASSES: Mapping[str, str] = {
     "base_event": HOST,
@@ -45,6 +46,11 @@ CLASSES: Mapping[str, str] = {
     "network_activity": f"{_NETWORK} url is_src_dst_assignment_known",
     "http_activity": f"{_NETWORK} http_request http_response file",
     "dns_activity": f"{_NETWORK} query answers rcode rcode_id query_time response_time",
+    "dhcp_activity": f"{_NETWORK} is_renewal lease_dur relay transaction_uid",
+    "rdp_activity": f"{_NETWORK} user protocol_ver identifier_cookie",
+    "smb_activity": f"{_NETWORK} command dialect file open_type share share_type share_type_id tree_uid",
+    "ssh_activity": f"{_NETWORK} auth_type auth_type_id client_hassh server_hassh protocol_ver file",
+    "network_file_activity": f"{_NETWORK} file",  # deprecated there, and nothing else says it of a wire
     "api_activity": f"{HOST} api src_endpoint dst_endpoint http_request http_response resources",
     "datastore_activity": f"{HOST} src_endpoint dst_endpoint database table query_info type type_id",
 }
@@ -83,9 +89,12 @@ OBJECTS: Mapping[str, str] = {
     "file": _FILE,
     "file/bare": "name path type type_id hashes",
     "kernel_driver": "file",
+    "firewall_rule": "uid name desc version category type",
     "fingerprint": "algorithm algorithm_id value",
     "finding_info": "uid title desc types created_time first_seen_time last_seen_time modified_time analytic "
     "attacks data_sources related_events src_url product_uid",
+    "hassh": "algorithm fingerprint",
+    "network_interface": "name ip mac hostname uid type type_id",
     "group": "uid name domain desc type privileges",
     "http_request": "http_method url user_agent referrer version uid length args x_forwarded_for",
     "http_response": "code status message length latency content_type",

@@ -51,6 +51,7 @@ is rejected with that reason. What ``common`` says holds for every entry that do
           http_response.code: {from: status, as: integer, absent: ["-"]}
           metadata.log_provider: {value: acme}
           resources[0].uid: arn          # objects in a list, by number
+          answers[].rdata: answers       # an object for each of several values
           user.name: [{from: user}, {from: owner, match: '^([^@]+)@'}]      # the first that is there
 
 **Conditions** (``when``, ``recognise.fields``) map raw fields to what they must be; all must hold:
