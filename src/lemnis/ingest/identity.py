@@ -23,24 +23,26 @@ _BINARY = pa.binary()
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Several origins read as one stream: the key of each, and how many lines stand before it (ascending).
+    """Several origins, or parts of them, read as one stream of lines: what is read has the uids of its origin.
 
-    What is read of the stream has the uids that it would have had of its own origin alone.
+    Of each: the origin's key, how many lines of the stream come before it (ascending), and how many lines of
+    the origin itself do.
     """
 
     keys: Sequence[str]
     before: npt.NDArray[np.int64]
+    ahead: npt.NDArray[np.int64]
 
-    def of(self, positions: Any) -> npt.NDArray[np.int64]:
-        """Return for each position in the stream (from 1) the number of its origin (from 0)."""
-        return np.searchsorted(self.before, np.asarray(positions, np.int64) - 1, side="right") - 1
+    def of(self, numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return which origin (from 0) the stream's lines (from 1) are of, and their numbers in it."""
+        which = np.searchsorted(self.before, numbers - 1, side="right") - 1
+        return which, numbers - self.before[which] + self.ahead[which]
 
     def placed(self, positions: Column) -> tuple[Column, Column]:
         """Return each row's origin key, and its position in that origin."""
-        numbers = positions.to_numpy(zero_copy_only=False)
-        which = self.of(numbers)
-        keys = pa.array(self.keys, TEXT).take(pa.array(which))
-        return keys, pa.array(numbers - self.before[which], pa.int64())
+        which, numbers = self.of(positions.to_numpy(zero_copy_only=False))
+        keys = pa.array(self.keys, TEXT).take(pa.array(which, pa.int64()))
+        return keys, pa.array(numbers, pa.int64())
 
 
 def uids(

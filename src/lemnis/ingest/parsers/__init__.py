@@ -1,7 +1,8 @@
 """Parsers: bytes of one format in, raw records with flat columns out. One module a format.
 
 A module offers ``parse(stream, options, start) -> Iterator[Parsed]``. It is total: what cannot be read is a
-reject, and the records beside it go on.
+reject, and the records beside it go on. One for which each line is a record, whatever stands before and after
+it, says ``LINES = True`` (or offers ``lined(stream, options)``): what is received is then read in one go.
 """
 
 from __future__ import annotations

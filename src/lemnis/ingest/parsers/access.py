@@ -22,6 +22,7 @@ from lemnis.ingest.parsers import Options, Parsed, Start
 from lemnis.ingest.streams import KEPT_RAW, Stream
 
 pc: Any = _compute
+LINES = True
 _LINE = (
     r'^(?:(?P<host>[^\s"\[]+) )?(?P<ip>[0-9A-Za-z:][0-9A-Za-z.:%_-]*) '
     r"(?:(?P<ident>\S+) (?P<user>[^\[]*?)|-) "

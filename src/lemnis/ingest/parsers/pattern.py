@@ -1,7 +1,8 @@
 r"""Lines that one pattern reads, for formats that are too small for a parser of their own.
 
 Option ``line``: a regular expression (RE2) with named groups, the fields; a group that takes no part or takes
-nothing is no field. A line that it does not fit is a reject.
+nothing is no field. A line that it does not fit is a reject. Option ``skip``: another, for lines that are no
+records (comments, headers).
 
 For example ``{line: '^(?P<time>\S+Z) (?P<message>.*)$'}``.
 """
@@ -22,24 +23,29 @@ from lemnis.ingest.parsers import Options, Parsed, Start
 from lemnis.ingest.streams import KEPT_RAW, Stream
 
 pc: Any = _compute
+LINES = True
 _FIX = "give the option `line`: a regular expression (RE2) of which every group is named"
 
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the lines of a stream as records; raises ContentError for a pattern that cannot be used."""
-    pattern = options.get("line")
+    pattern, skip = options.get("line"), options.get("skip")
     if not isinstance(pattern, str):
         raise ContentError("the pattern parser has no pattern", fix=_FIX)
     try:
         pc.extract_regex(pa.array([], pa.string()), pattern)
+        pc.match_substring_regex(pa.array([], pa.string()), str(skip or ""))
     except pa.ArrowInvalid as error:
         raise ContentError(f"the pattern cannot be used: {error}", fix=_FIX) from error
     for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
-        yield _read(stream.name, batch, pattern)
+        yield _read(stream.name, batch, pattern, skip)
 
 
-def _read(name: str, batch: Lines, pattern: str) -> Parsed:
+def _read(name: str, batch: Lines, pattern: str, skip: str | None) -> Parsed:
     texts, numbers, rejects = batch.texts, batch.numbers, list(batch.rejects)
+    if skip:
+        said = pc.invert(pc.match_substring_regex(texts, str(skip)))
+        texts, numbers = texts.filter(said), numbers[said.to_numpy(zero_copy_only=False)]
     found = pc.extract_regex(texts, pattern)
     fits = found.is_valid()
     there = fits.to_numpy(zero_copy_only=False)

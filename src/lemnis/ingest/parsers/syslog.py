@@ -22,6 +22,7 @@ from lemnis.ingest.parsers._columns import Row, table
 from lemnis.ingest.streams import KEPT_RAW, Stream
 
 pc: Any = _compute
+LINES = True
 _OLD = r"[A-Z][a-z]{2} {1,2}\d{1,2}(?: \d{4})? \d{2}:\d{2}:\d{2}(?:\.\d+)?"
 _ISO = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d+)?(?:Z|[+-]\d{2}:?\d{2})?"
 _LINE = (
