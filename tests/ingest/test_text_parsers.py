@@ -110,7 +110,9 @@ def test_csv_is_read_as_it_was_written(tmp_path_factory, rows):
 
 @settings(max_examples=120, deadline=None)
 @given(
-    st.sampled_from(["access", "syslog", "csvlines", "audit", "jsonl", "windows", "sarif"]),
+    st.sampled_from(
+        ["access", "syslog", "csvlines", "audit", "jsonl", "windows", "sarif", "w3c", "dnsdebug"]
+    ),
     st.binary(max_size=200),
 )
 def test_nothing_breaks_a_parser_and_nothing_is_lost(tmp_path_factory, name, data):
