@@ -33,13 +33,15 @@ class RawBatch:
 class Reject:
     """A record that was not taken, why, and the record itself: nothing is dropped silently.
 
-    ``origin_key`` names its origin by content where ``at`` does not.
+    ``origin_key`` names its origin by content where ``at`` does not. ``fields`` are its parsed fields as JSON
+    where the record alone does not say them: a row of a table with a header, an event that others explain.
     """
 
     at: Location
     reason: str
     raw: bytes = b""
     origin_key: str = ""
+    fields: str = ""
 
 
 @dataclass(frozen=True, slots=True)

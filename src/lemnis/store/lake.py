@@ -2,18 +2,20 @@
 
 On disk, below the lake's root::
 
-    spool.db                      what is not flushed yet, the uids of everything, the cursors
-    tables/NAME/day=…/*.parquet   one Delta table a class, named as OCSF names it, and ``rejects``
+    spool.db                      what is not flushed yet, every uid, the cursors, the dead letters
+    tables/NAME/day=…/*.parquet   one Delta table a class, named as OCSF names it
 
-Other engines read ``tables/NAME`` as the Delta tables they are.
+Other engines read ``tables/NAME`` as the Delta tables they are. SQL sees the dead letters as ``rejects``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,10 @@ import pyarrow as pa
 from lemnis.contracts.clock import Clock
 from lemnis.contracts.errors import InputError, IntegrityError, Location
 from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
-from lemnis.store import delta, durable, query, rows
+from lemnis.contracts.watching import HOUR, History, Pulse
+from lemnis.store import deadletters, delta, durable, pulse, query, rows
 from lemnis.store.columns import MS_A_DAY, Keys, by_source, conform, merge_schemas, sort_events, uid_keys
+from lemnis.store.deadletters import DeadCount, DeadLetter, Keep
 from lemnis.store.spool import Backlog, Reader, Spool, Writer
 
 _SEGMENT_ROWS = 50_000
@@ -57,16 +61,24 @@ class _Snapshot:
 class Lake:
     """The lake of one workspace. Any number of processes and threads may use it at once."""
 
-    def __init__(self, root: Path, clock: Clock) -> None:
-        """Open the lake below ``root``, and make it if there is none; ``clock`` dates rejects and cursors."""
+    def __init__(self, root: Path, clock: Clock, *, keep: Keep | None = None) -> None:
+        """Open the lake below ``root``, and make it if there is none; ``clock`` dates rejects and cursors.
+
+        ``keep`` bounds the dead letters.
+        """
         self.root = root
         self._clock = clock
+        self._keep = keep or Keep()
         self._spool = Spool(root / "spool.db")
+        self._rolled = 0
         with self._spool.reading() as spool:
             ahead = [f for f in self._folders() if delta.newest(f) > spool.synced(f.name)]
+            outdated = rows.REJECTS in spool.names()
         if ahead:  # a flush was killed, or the spool is older than the tables: lost, or from a copy
             with self._exclusive():
                 self._reconcile()
+        if outdated:
+            self._adopt_rejects()
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -78,39 +90,51 @@ class Lake:
         cursor: Cursor | None = None,
         signals: pa.Table | None = None,
         source: str = "",
+        content: str = "",
+        settled: Sequence[int] = (),
+        told: Pulse | None = None,
     ) -> Appended:
         """Store events, rejects and cursor in one transaction; they are on the device when this returns.
 
         ``signals`` (``contracts.correlations.SIGNALS``) are stored in the same one, those of new events.
-        ``source`` is that of the rejects where neither cursor nor batch says it.
+        ``source`` is that of the rejects where neither cursor nor batch says it, ``content`` the digest of
+        the content that refused them. ``settled`` are the numbers of dead letters that are no longer dead.
+        ``told`` is what the pulse of the sources gains beside what is counted here.
 
         An event whose ``metadata.uid`` the lake has, or the same call has given already, is a duplicate and
         not stored again. A row without ``metadata.uid``, or without a ``time`` that is a date, becomes a
         reject. Raises InputError, and stores nothing, for a column of another type than the lake's.
         """
-        parts: list[tuple[str, pa.Table]] = []
+        parts: list[tuple[EventBatch, str, pa.Table]] = []
         refused = list(rejects)
         for batch in batches:
             table, bad = rows.part(batch)
             refused += bad
             name, starts = rows.table_name(batch.class_uid), range(0, table.num_rows, _SEGMENT_ROWS)
-            parts += [(name, table.slice(start, _SEGMENT_ROWS)) for start in starts]
+            parts += [(batch, name, table.slice(start, _SEGMENT_ROWS)) for start in starts]
         source = source or (cursor.source if cursor else next((batch.source for batch in batches), ""))
         accepted = duplicates = 0
         fresh: list[Keys] = []
+        counting = pulse.Counting(self._clock.now(), told or Pulse())
         with self._spool.writing() as spool:
-            for name, table in parts:
-                new = _add(spool, name, table)
+            for batch, name, table in parts:
+                new, added = _add(spool, name, table)
                 fresh.append(new)
+                counting.events(batch.source, batch.origin, added)
                 accepted, duplicates = accepted + len(new), duplicates + table.num_rows - len(new)
             if signals is not None:
                 known = np.isin(uid_keys(signals.column("uid")), np.concatenate([*fresh, _NO_KEYS]))
                 spool.add_signals(signals.filter(pa.array(known)))
+            spool.dead.settle(settled)
             if refused:
-                origin = cursor.origin_key if cursor else ""
-                _add(spool, rows.REJECTS, rows.reject_rows(refused, source, origin, self._clock.now()))
+                origin, now = cursor.origin_key if cursor else "", self._clock.now()
+                spool.dead.add(refused, source=source, origin=origin, content=content, now=now)
+                if spool.dead.overdue(self._keep, now):
+                    spool.dead.bound(self._keep, now)
             if cursor:
                 spool.set_cursor(cursor)
+            counting.rejects(source, len(refused))
+            spool.count(counting)
         return Appended(accepted, duplicates, len(refused))
 
     def signals(self, *, after: int = 0) -> Iterator[tuple[int, pa.Table]]:
@@ -130,11 +154,18 @@ class Lake:
         Each table gets one commit, which names the last spool segment in it. The segments are deleted when
         files and commit are on the device; what a killed flush left of that is done by the next one.
         """
+        self._bound()
         with self._exclusive():
             self._reconcile()
             with self._spool.reading() as spool:
                 names, last = spool.names(), spool.last()
-            return sum(self._flush(name, last) for name in names)
+            moved = sum(self._flush(name, last) for name in names)
+        now = self._clock.now()
+        if now // HOUR != self._rolled:
+            with self._spool.writing() as spool:
+                spool.roll(now)
+            self._rolled = now // HOUR
+        return moved
 
     def compact(self, *, min_files: int = 8) -> int:
         """Rewrite the days of at least ``min_files`` files as few, sorted ones; return how many days."""
@@ -168,8 +199,9 @@ class Lake:
         """
         with self._spool.reading() as spool:
             names = spool.names()
-            wanted = query.needed(sql, names)
+            wanted = query.needed(sql, [*names, rows.REJECTS])
             snapshots = {name: self._snapshot(spool, name) for name in names if name in wanted}
+            dead = spool.dead.table() if rows.REJECTS in wanted else deadletters.ARROW.empty_table()
         relations = {
             name: query.Relation(
                 snap.schema,
@@ -180,10 +212,7 @@ class Lake:
             )
             for name, snap in snapshots.items()
         }
-        if rows.REJECTS not in names:  # none so far is no reason to have no such table
-            relations[rows.REJECTS] = query.Relation(
-                rows.REJECTS_SCHEMA, [], rows.REJECTS_SCHEMA.empty_table()
-            )
+        relations[rows.REJECTS] = query.Relation(deadletters.ARROW, [], dead)
         return query.run(relations, sql, parameters=parameters, limit=limit, timeout=timeout)
 
     def scan(
@@ -204,7 +233,7 @@ class Lake:
             snapshots = {
                 rows.table_class(name): self._snapshot(spool, name)
                 for name in spool.names()
-                if name != rows.REJECTS and class_uid in (None, rows.table_class(name))
+                if class_uid in (None, rows.table_class(name))
             }
         for low, high in _windows(snapshots.values(), start, end):
             for number, snap in sorted(snapshots.items(), key=lambda item: item[0]):
@@ -226,6 +255,11 @@ class Lake:
         with self._spool.reading() as spool:
             return spool.cursors(source)
 
+    def histories(self, source: str | None = None) -> list[History]:
+        """Return how the sources and their hosts spoke over the last weeks, optionally of one source."""
+        with self._spool.reading() as spool:
+            return spool.histories(source)
+
     def backlog(self) -> Backlog:
         """Return how much is acknowledged and not flushed yet."""
         with self._spool.reading() as spool:
@@ -234,7 +268,8 @@ class Lake:
     def schemas(self) -> dict[str, pa.Schema]:
         """Return the schema of each table that ever had rows."""
         with self._spool.reading() as spool:
-            return {name: schema for name in spool.names() if (schema := spool.schema(name)) is not None}
+            found = {name: schema for name in spool.names() if (schema := spool.schema(name)) is not None}
+            return found | ({rows.REJECTS: deadletters.ARROW} if spool.dead.last() else {})
 
     def status(self) -> list[TableStatus]:
         """Return what each table holds on the disk."""
@@ -248,6 +283,48 @@ class Lake:
                 )
             )  # fmt: skip
         return found
+
+    # -- dead letters --------------------------------------------------------------------------------------
+
+    def dead_letters(
+        self, source: str | None = None, *, after: int = 0, limit: int = 1000
+    ) -> list[DeadLetter]:
+        """Return records that were not taken, oldest first, with numbers above ``after``."""
+        with self._spool.reading() as spool:
+            return list(islice(spool.dead.letters(source, after=after), limit))
+
+    def dead_counts(self) -> list[DeadCount]:
+        """Return how many dead letters each source has, and how many of its were forgotten."""
+        with self._spool.reading() as spool:
+            return spool.dead.counts()
+
+    def restate(self, reasons: Mapping[int, str], *, content: str) -> None:
+        """Say anew why records are not taken, by their numbers; ``content`` is the digest of what refused."""
+        with self._spool.writing() as spool:
+            for number, reason in reasons.items():
+                spool.dead.restate(number, reason, content)
+
+    def _bound(self) -> None:
+        """Forget dead letters that are older, or more, than are kept."""
+        with self._spool.reading() as spool:
+            overdue = spool.dead.overdue(self._keep, self._clock.now())
+        if overdue:
+            with self._spool.writing() as spool:
+                spool.dead.bound(self._keep, self._clock.now())
+
+    def _adopt_rejects(self) -> None:
+        """Make dead letters of what an older version kept in a table."""
+        with self._exclusive():
+            self._reconcile()
+            with self._spool.writing() as spool:
+                if rows.REJECTS in spool.names():
+                    snap = self._snapshot(spool, rows.REJECTS)
+                    files = snap.table.files() if snap.table else []
+                    if snap.table and files:
+                        spool.dead.adopt(snap.table.read(files))
+                    spool.dead.adopt(snap.spooled)
+                    spool.forget(rows.REJECTS)
+            shutil.rmtree(self._folder(rows.REJECTS), ignore_errors=True)
 
     # -- inside --------------------------------------------------------------------------------------------
 
@@ -327,8 +404,8 @@ class Lake:
         return _Snapshot(schema, table, pa.concat_tables([schema.empty_table(), *parts]))
 
 
-def _add(spool: Writer, name: str, table: pa.Table) -> Keys:
-    """Put the rows with new uids into the spool; return their keys."""
+def _add(spool: Writer, name: str, table: pa.Table) -> tuple[Keys, pa.Table]:
+    """Put the rows with new uids into the spool; return their keys, and them."""
     known = spool.schema(name)
     schema = merge_schemas(known, table.schema) if known is not None else table.schema
     if known is None or not schema.equals(known):
@@ -341,11 +418,11 @@ def _add(spool: Writer, name: str, table: pa.Table) -> Keys:
     keys, places = np.unique(uid_keys(rows.uids(table)), return_index=True)
     new = spool.unknown(keys)
     if len(new) == 0:
-        return new
+        return new, table.slice(0, 0)
     if len(new) < table.num_rows:
         table = table.take(np.sort(places[np.isin(keys, new, assume_unique=True)]))
     spool.add(name, table, new)
-    return new
+    return new, table
 
 
 def _read(snap: _Snapshot, low: int, high: int) -> pa.Table:

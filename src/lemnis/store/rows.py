@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,22 +9,9 @@ import pyarrow as pa
 
 from lemnis.contracts.errors import InputError, Location
 from lemnis.contracts.events import EventBatch, Reject
-from lemnis.contracts.ids import stable_id
 from lemnis.store.columns import conform, leaf, storable
 
 REJECTS = "rejects"
-REJECTS_SCHEMA = pa.schema(
-    [
-        ("time", pa.int64()),
-        ("metadata", pa.struct([("uid", pa.string()), ("log_name", pa.string())])),
-        ("file", pa.string()),
-        ("line", pa.int64()),
-        ("record", pa.int64()),
-        ("reason", pa.string()),
-        ("raw", pa.binary()),
-    ]
-)
-"""Records that were not taken: ``time`` is when that was, ``metadata.log_name`` the source."""
 _EARLIEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999  # the years 1 to 9999, which dates can say
 CLASS_NAMES = {
     1001: "file_activity", 1007: "process_activity", 2002: "vulnerability_finding",
@@ -84,22 +69,3 @@ def uids(table: pa.Table) -> pa.ChunkedArray[Any]:
     if column is None:
         raise InputError("a table of the lake lacks metadata.uid")
     return column
-
-
-def reject_rows(rejects: Iterable[Reject], source: str, origin: str, now: int) -> pa.Table:
-    """Make rows of rejects; the same record of the same origin has the same uid."""
-    rows = [
-        {
-            "time": now,
-            "metadata": {
-                "uid": stable_id(
-                    "rj", source, r.origin_key or origin or r.at.file, str(r.at.line), str(r.at.record),
-                    r.reason, hashlib.sha256(r.raw).hexdigest(),
-                ),
-                "log_name": source,
-            },
-            "file": r.at.file, "line": r.at.line, "record": r.at.record, "reason": r.reason, "raw": r.raw,
-        }
-        for r in rejects
-    ]  # fmt: skip
-    return pa.Table.from_pylist(rows, schema=REJECTS_SCHEMA)

@@ -4,7 +4,8 @@ A segment is one Arrow IPC stream of new rows of one table. Segment numbers only
 says up to which number it holds the rows, so one comparison tells what is still to be moved, after a crash
 too. Known uids are two tables of 64-bit numbers: ``fresh`` for the segments, small and hot, and ``seen`` for
 the lake, into which a flush moves them in sorted order. An append thus only reads the large one. ``signals``
-are what correlation needs of events, written with them, until correlation has taken them.
+are what correlation needs of events, written with them, until correlation has taken them. What was not taken
+is among the dead letters (``deadletters``), in the same file, so that it moves with the events.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import pyarrow as pa
 
 from lemnis.contracts.errors import Location, ServiceError
 from lemnis.contracts.events import Cursor
-from lemnis.store import durable
+from lemnis.contracts.watching import History
+from lemnis.store import deadletters, durable, pulse
 from lemnis.store.columns import Keys
 
 _BUSY_SECONDS = 60
@@ -64,7 +66,7 @@ class Spool:
         durable.make_folder(path.parent)
         path.touch(mode=0o600)
         with self._connection() as db:
-            db.executescript(_SCHEMA)
+            db.executescript(_SCHEMA + deadletters.SCHEMA + pulse.SCHEMA)
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
@@ -107,6 +109,7 @@ class Reader:
     def __init__(self, db: sqlite3.Connection) -> None:
         """Wrap a connection in a transaction."""
         self._db = db
+        self.dead = deadletters.DeadLetters(db)
 
     def names(self) -> list[str]:
         """Return the tables that have, or had, rows."""
@@ -157,6 +160,10 @@ class Reader:
             (source, origin_key),
         )
         return [Cursor(*row) for row in rows]
+
+    def histories(self, source: str | None = None) -> list[History]:
+        """Return how sources and their hosts spoke."""
+        return list(pulse.histories(self._db, source))
 
 
 class Writer(Reader):
@@ -224,6 +231,19 @@ class Writer(Reader):
         if number > self.last():
             self._db.execute("INSERT INTO segments (id, name, rows, data) VALUES (?, '', 0, x'')", (number,))
             self._db.execute("DELETE FROM segments WHERE id = ?", (number,))
+
+    def forget(self, name: str) -> None:
+        """Forget a table: its schema and its segments."""
+        self._db.execute("DELETE FROM segments WHERE name = ?", (name,))
+        self._db.execute("DELETE FROM tables WHERE name = ?", (name,))
+
+    def count(self, counting: pulse.Counting) -> None:
+        """Put on record what was stored, for the pulse of its sources."""
+        counting.write(self._db)
+
+    def roll(self, now: int) -> None:
+        """Sum up the pulse of what is no longer recent."""
+        pulse.roll(self._db, now)
 
     def set_cursor(self, cursor: Cursor) -> None:
         """Remember how far an origin is read."""
