@@ -52,6 +52,7 @@ CLASSES: Mapping[str, str] = {
     "ssh_activity": f"{_NETWORK} auth_type auth_type_id client_hassh server_hassh protocol_ver file",
     "network_file_activity": f"{_NETWORK} file",  # deprecated there, and nothing else says it of a wire
     "api_activity": f"{HOST} api src_endpoint dst_endpoint http_request http_response resources",
+    "application_lifecycle": f"{HOST} app",
     "datastore_activity": f"{HOST} src_endpoint dst_endpoint database table query_info type type_id",
 }
 
