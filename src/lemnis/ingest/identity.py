@@ -23,7 +23,7 @@ _BINARY = pa.binary()
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Several origins, or parts of them, read as one stream of lines: what is read has the uids of its origin.
+    """Several origins, or parts of them, read as one stream of lines: a record has the uid of its origin.
 
     Of each: the origin's key, how many lines of the stream come before it (ascending), and how many lines of
     the origin itself do.

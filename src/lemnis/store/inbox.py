@@ -216,6 +216,12 @@ class Inbox:
             rows = self._db().execute(query, (source, limit)).fetchall()
         return [Dead(row[0], Delivery(*row[1:6]), row[6], row[7]) for row in rows]
 
+    def dead_full(self) -> bool:
+        """Say whether what could not be worked on weighs as much as it may: as much as what may wait."""
+        with self._errors():
+            (size,) = self._db().execute("SELECT coalesce(sum(length(data)), 0) FROM dead").fetchone()
+        return int(size) >= self.max_bytes
+
     def revive(self, numbers: Iterable[int]) -> int:
         """Put what could not be worked on back into the inbox, to be tried again; return how many."""
         revived = 0

@@ -1,0 +1,369 @@
+"""The worker: what lies in the inbox is read, mapped, looked at by detection and put into the lake.
+
+What is taken is worked on by source, many deliveries in one go, and leaves the inbox when the lake has it.
+A worker that is killed anywhere does it again, with the same uids: it is in the lake once. What raises is
+looked for by halves, so that a record which nobody foresaw costs only itself, and goes to the dead letters.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from lemnis import app
+from lemnis.content.library import Library
+from lemnis.content.schemas.source import LoadedSource
+from lemnis.contracts.errors import LemnisError, ServiceError
+from lemnis.contracts.events import Appended, EventBatch, RawBatch, Reject
+from lemnis.contracts.receiving import Delivery
+from lemnis.ingest import reading, received
+from lemnis.ingest.mapping import Mapper
+from lemnis.ingest.received import Piece
+from lemnis.ingest.sources import Sources
+from lemnis.store import durable
+from lemnis.store.inbox import Inbox, Parcel
+
+if TYPE_CHECKING:
+    from lemnis.app.watch import Watch
+
+LOG = logging.getLogger("lemnis.receiving")
+FILE = "inbox.db"
+TAKE_BYTES = 24 << 20
+"""So much at most is worked on in one go."""
+_FAILURES = 40
+_HELD_S = (5.0, 300.0)
+_WAIT_S = (0.5, 30.0)
+_POLL_S = 0.05
+_SETTLE_S = 1.0
+_SETTLE_SHARE = 4
+_FLUSH_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of some of a source's deliveries: records, deliveries given up, and how long it took.
+
+    ``lag_ms`` is from when the oldest of it came to now; ``reasons`` are those of the first few that were
+    rejected or given up.
+    """
+
+    source: str
+    deliveries: int
+    bytes: int
+    accepted: int
+    duplicates: int
+    rejected: int
+    dead: int
+    lag_ms: int
+    seconds: float
+    reasons: tuple[str, ...] = ()
+
+
+Told = Callable[[Account], None]
+"""Told of what was done, on the worker's thread."""
+
+
+def _nothing(account: Account) -> None:
+    """Do nothing with it."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """Some deliveries of one source on their way: what became of them so far."""
+
+    source: LoadedSource | None
+    done: Appended = field(default_factory=lambda: Appended(0, 0, 0))
+    dead: list[tuple[Delivery, int, str]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    failures: int = 0
+
+    def give_up(self, piece: Piece, reason: str) -> None:
+        """Put a piece among the dead letters."""
+        self.dead.append((piece.remains(), piece.at, reason))
+        self.reasons.append(reason)
+
+
+class _UnusableError(Exception):
+    """What is not the records' fault: a full disk, a database that is away."""
+
+
+class Worker:
+    """Works on an inbox. One at a time does: ``run`` holds a lock beside it."""
+
+    def __init__(
+        self, workspace: app.Workspace, inbox: Inbox, watch: Watch | None = None, *, told: Told = _nothing
+    ) -> None:
+        """``watch`` looks at events on their way into the lake; ``told`` hears of each source's share."""
+        self.workspace, self.inbox, self.watch = workspace, inbox, watch
+        self._told = told
+        self._lake = app.lake(workspace)
+        self._library = watch.library if watch is not None else Library.open(workspace.content)
+        self._sources = Sources.load(self._library)
+        self._mappers: dict[str, Mapper] = {}
+        self._held: dict[str, tuple[float, float]] = {}
+        self._settle_at = 0.0
+        self._unsettled = False
+
+    # -- a step --------------------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Work on what waits, of every source some; say whether there was anything.
+
+        Raises ServiceError where lake, journal or inbox cannot be used: all of it still waits then.
+        """
+        self._refresh()
+        now = time.monotonic()
+        held = [source for source, (until, _) in self._held.items() if until > now]
+        parcels = self.inbox.take(TAKE_BYTES, without=held)
+        by_source: dict[str, list[Parcel]] = {}
+        for parcel in parcels:
+            by_source.setdefault(parcel.source, []).append(parcel)
+        for source, some in by_source.items():
+            self._work(source, some)
+        return bool(parcels)
+
+    def settle(self, *, everything: bool = False) -> None:
+        """Let correlation take what came: now and then, or ``everything`` at the end."""
+        if self.watch is None or not (
+            everything or (self._unsettled and time.monotonic() >= self._settle_at)
+        ):
+            return
+        began = time.monotonic()
+        if everything:
+            self.watch.finish()
+        else:
+            self.watch.finish_for_now()
+        self._unsettled = False
+        took = time.monotonic() - began
+        self._settle_at = began + took + max(_SETTLE_S, _SETTLE_SHARE * took)
+
+    def _refresh(self) -> None:
+        """Take over content that changed."""
+        if self.watch is None:
+            return
+        self.watch.refresh()
+        if self.watch.library.digest != self._library.digest:
+            self._library = self.watch.library
+            self._sources = Sources.load(self._library)
+            self._mappers.clear()
+            self._held.clear()
+
+    # -- one source's share --------------------------------------------------------------------------------
+
+    def _work(self, name: str, parcels: Sequence[Parcel]) -> None:
+        """Work on a source's parcels and let them go."""
+        began = time.monotonic()
+        pieces = [Piece.of(one, parcel.at) for parcel in parcels for one in parcel.deliveries]
+        jobs = [self._job(source, some) for source, some in self._by_source(name, pieces)]
+        dead = [one for job in jobs for one in job.dead]
+        if dead and not any(job.done.accepted or job.done.duplicates for job in jobs):
+            if self.inbox.dead_full():
+                self._hold(name, dead[0][2])
+                return
+        else:
+            self._held.pop(name, None)
+        self.inbox.remove(parcels, dead)
+        if dead:
+            LOG.warning("%d deliveries of %s were given up: %s", len(dead), name, dead[0][2])
+        self._unsettled = True
+        oldest = min(parcel.at for parcel in parcels)
+        self._told(
+            Account(
+                source=name,
+                deliveries=len(pieces),
+                bytes=sum(parcel.bytes for parcel in parcels),
+                accepted=sum(job.done.accepted for job in jobs),
+                duplicates=sum(job.done.duplicates for job in jobs),
+                rejected=sum(job.done.rejected for job in jobs),
+                dead=len(dead),
+                lag_ms=max(0, self.workspace.clock.now() - oldest),
+                seconds=time.monotonic() - began,
+                reasons=tuple(dict.fromkeys(reason for job in jobs for reason in job.reasons))[:3],
+            )
+        )
+
+    def _hold(self, name: str, reason: str) -> None:
+        """Leave a source alone for a while: nothing of it can be worked on, or given up any more."""
+        _, before = self._held.get(name, (0.0, 0.0))
+        pause = min(max(_HELD_S[0], 2 * before), _HELD_S[1])
+        self._held[name] = (time.monotonic() + pause, pause)
+        LOG.error("%s waits for %.0f s, and the dead letters are full: %s", name, pause, reason)
+
+    def _by_source(
+        self, name: str, pieces: Sequence[Piece]
+    ) -> Iterator[tuple[LoadedSource | str, list[Piece]]]:
+        """Yield pieces by what their source is; a text says why there is none."""
+        if name != reading.AUTO:
+            try:
+                yield self._sources.get(name), list(pieces)
+            except LemnisError as error:
+                yield f"{error}", list(pieces)
+            return
+        found: dict[str, list[Piece]] = {}
+        for piece in pieces:
+            source = self._sources.recognise(piece.stream)
+            found.setdefault("" if source is None else source.name, []).append(piece)
+        for key, some in found.items():
+            yield (self._sources.by_name[key] if key else reading.UNRECOGNISED), some
+
+    def _job(self, source: LoadedSource | str, pieces: Sequence[Piece]) -> _Job:
+        """Put pieces of one source into the lake, and say what became of them."""
+        if isinstance(source, str):
+            job = _Job(None)
+            for piece in pieces:
+                job.give_up(piece, source)
+            return job
+        job = _Job(source)
+        refused = [piece for piece in pieces if piece.delivery.refused]
+        if refused:
+            rejects = [piece.refused(piece.delivery.refused) for piece in refused]
+            job.done += self._lake.append([], rejects=rejects, source=source.name)
+        self._try(job, source, [piece for piece in pieces if not piece.delivery.refused])
+        return job
+
+    def _try(self, job: _Job, source: LoadedSource, pieces: Sequence[Piece]) -> None:
+        """Put pieces into the lake; what raises is parted until only what raises is left."""
+        waiting = [list(pieces)] if pieces else []
+        while waiting:
+            some = waiting.pop()
+            try:
+                job.done += self._append(job, source, some)
+            except _UnusableError as error:
+                raise ServiceError(f"lake or journal cannot be used: {error.__cause__}") from error.__cause__
+            except Exception as error:  # noqa: BLE001 - whatever it is: it must cost only what caused it
+                job.failures += 1
+                waiting += self._parted(job, source, some, error)
+
+    @staticmethod
+    def _parted(job: _Job, source: LoadedSource, some: list[Piece], error: Exception) -> list[list[Piece]]:
+        """Return what to try instead of pieces that raised; give up what cannot be parted."""
+        if job.failures < _FAILURES:
+            if len(some) > 1:
+                middle = len(some) // 2
+                return [some[middle:], some[:middle]]
+            halves = some[0].halves() if received.lined(some[0], source) else None
+            if halves is not None:
+                return [[halves[1]], [halves[0]]]
+        LOG.debug("given up", exc_info=error)
+        for piece in some:
+            job.give_up(piece, f"{type(error).__name__}: {error}")
+        return []
+
+    def _append(self, job: _Job, source: LoadedSource, pieces: Sequence[Piece]) -> Appended:
+        """Read, map, watch and store pieces of one source."""
+        batches: list[EventBatch] = []
+        rejects: list[Reject] = []
+        lined = [received.lined(piece, source) for piece in pieces]
+        in_one = [piece for piece, yes in zip(pieces, lined, strict=True) if yes]
+        alone = [[piece] for piece, yes in zip(pieces, lined, strict=True) if not yes]
+        for group in [in_one, *alone] if in_one else alone:
+            made, refused = self._read(source, group)
+            batches += made
+            rejects += refused
+        job.reasons += [reject.reason for reject in rejects[:3]]
+        try:
+            signals = self.watch.watch(batches) if self.watch is not None and batches else None
+            return self._lake.append(batches, rejects=rejects, signals=signals, source=source.name)
+        except (ServiceError, OSError) as error:
+            raise _UnusableError from error
+
+    def _read(self, source: LoadedSource, group: Sequence[Piece]) -> tuple[list[EventBatch], list[Reject]]:
+        stream, joined = received.together(group)
+        mapper = self._mappers.setdefault(source.name, Mapper(source))
+        at = min(piece.at for piece in group)
+        batches: list[EventBatch] = []
+        rejects: list[Reject] = []
+        for _, parsed in reading.read(stream, self._sources, source):
+            rejects += parsed.rejects
+            if len(parsed.records):
+                raw = RawBatch(source.name, stream.name, parsed.records, parsed.fields, parsed.positions)
+                mapped = mapper.map(raw, origin_key=joined, now=at)
+                batches += mapped.batches
+                rejects += mapped.rejects
+        return batches, received.placed(rejects, group, joined)
+
+    # -- all the time --------------------------------------------------------------------------------------
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Work until ``stop`` says so, then finish: what was taken is done, flushed and correlated."""
+        with durable.exclusive(self.inbox.path.with_suffix(".lock")), _Flushing(self) as flushing:
+            wait = _WAIT_S[0]
+            while not stop():
+                try:
+                    busy = self.step()
+                    self.settle()
+                    wait = _WAIT_S[0]
+                except (ServiceError, OSError) as error:
+                    LOG.error("nothing can be worked on, the next try is in %.1f s: %s", wait, error)  # noqa: TRY400 - it is told in full
+                    _pause(wait, stop)
+                    wait = min(2 * wait, _WAIT_S[1])
+                    continue
+                flushing.look()
+                if not busy:
+                    time.sleep(_POLL_S)
+        self.finish()
+
+    def finish(self) -> None:
+        """Correlate and flush what is left; what cannot be done now is done when it begins again."""
+        try:
+            self.settle(everything=True)
+            self._lake.flush()
+        except (ServiceError, OSError) as error:
+            LOG.error("the rest is done at the next start: %s", error)  # noqa: TRY400 - it is told in full
+        self.inbox.close()
+
+    def flush(self) -> None:
+        """Move what the spool holds into the tables."""
+        self._lake.flush()
+
+
+class _Flushing:
+    """Flushes in a thread of its own, every so often or when much waits; what fails is tried again."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._wanted, self._stopped = threading.Event(), False
+        self._thread = threading.Thread(target=self._loop, name="flush")
+        self._last = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped = True
+        self._wanted.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Ask for a flush if it is time."""
+        now = time.monotonic()
+        if now - self._last > _FLUSH_S and not self._wanted.is_set():
+            self._last = now
+            self._wanted.set()
+
+    def _loop(self) -> None:
+        while True:
+            self._wanted.wait()
+            if self._stopped:
+                return
+            try:
+                self._worker.flush()
+            except Exception:  # the spool still has it, and the next flush tries again
+                LOG.exception("the lake could not be flushed")
+            self._wanted.clear()
+
+
+def _pause(seconds: float, stop: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stop():
+        time.sleep(_POLL_S)
+
+
+def inbox(workspace: app.Workspace) -> Inbox:
+    """Open the workspace's inbox."""
+    return Inbox(workspace.state / FILE, workspace.clock)
