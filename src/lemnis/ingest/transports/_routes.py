@@ -1,0 +1,59 @@
+"""Which source a line is of, where one listener gets the lines of several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as _compute
+import pydantic
+import re2
+
+from lemnis.content.schemas import Model
+
+pc: Any = _compute
+
+
+class Route(Model):
+    """Lines that ``match`` (RE2) are of ``source``."""
+
+    match: str = pydantic.Field(min_length=1)
+    source: str = pydantic.Field(min_length=1)
+
+    @pydantic.field_validator("match")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re2.compile(value)
+        except re2.error as error:
+            raise ValueError(f"not an RE2 expression: {error}") from error
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Sorter:
+    """Says which source each line is of: that of the first route that matches, else ``source``."""
+
+    source: str
+    routes: tuple[Route, ...] = ()
+
+    def part(self, data: bytes) -> list[tuple[str, bytes]]:
+        """Return of some lines those of each source."""
+        if not self.routes:
+            return [(self.source, data)]
+        lines: Any = pa.array(data.removesuffix(b"\n").split(b"\n"), pa.binary())
+        left = np.ones(len(lines), bool)
+        found: dict[str, npt.NDArray[np.bool_]] = {}
+        for route in self.routes:
+            matched = pc.match_substring_regex(lines, route.match).to_numpy(zero_copy_only=False) & left
+            left = left & ~matched
+            found[route.source] = found.get(route.source, False) | matched
+        found[self.source] = found.get(self.source, False) | left
+        return [
+            (name, b"\n".join(lines.filter(pa.array(rows)).to_pylist()) + b"\n")
+            for name, rows in found.items()
+            if rows.any()
+        ]
