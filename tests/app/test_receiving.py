@@ -155,22 +155,22 @@ def poisoned(monkeypatch, *words):
 
 
 def test_a_record_that_nobody_foresaw_costs_only_itself(workspace, inbox, monkeypatch):
-    whole = poisoned(monkeypatch, "page/17 ", "page/203 ")
+    poisoned(monkeypatch, "page/17 ", "page/203 ")
     put(
         inbox, *(Delivery("web_combined", f"192.0.2.{n}", access(n * 10 + 1, 10).encode()) for n in range(25))
     )
     put(inbox, Delivery("linux_syslog", "192.0.2.2", syslog(0, 3).encode()))
     told = work(workspace, inbox)
     unreadable = 250 // 41
-    assert account(told) == (250 - 2 + 3, 0, unreadable, 2)
-    dead = inbox.dead("web_combined")
-    assert sorted(b"page/203" in one.delivery.data for one in dead) == [False, True]
-    assert {one.delivery.data.count(b"\n") for one in dead} == {1}
-    assert {one.reason for one in dead} == {"PoisonError: the mapping has an error"}
-    monkeypatch.setattr(Mapper, "map", whole)
-    assert inbox.revive(one.id for one in dead) == 2
-    assert account(work(workspace, inbox)) == (2, 0, 0, 0)
-    assert inbox.dead() == []
+    assert account(told) == (250 - 2 + 3, 0, unreadable + 2, 0)
+    lost = app.lake(workspace).query(
+        "SELECT file, record, raw FROM rejects WHERE reason = 'PoisonError: the mapping has an error' ORDER BY file"
+    )
+    (seventeen,), (later,) = lines(access(17, 1)), lines(access(203, 1))
+    assert lost.to_pylist() == [
+        {"file": "192.0.2.1", "record": 7, "raw": seventeen.rstrip()},
+        {"file": "192.0.2.20", "record": 3, "raw": later.rstrip()},
+    ]
 
 
 def test_a_source_of_which_nothing_can_be_mapped_does_not_stall_others(workspace, inbox, monkeypatch):

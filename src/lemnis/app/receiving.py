@@ -20,6 +20,7 @@ from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import LemnisError, ServiceError
 from lemnis.contracts.events import Appended, EventBatch, RawBatch, Reject
 from lemnis.contracts.receiving import Delivery
+from lemnis.contracts.watching import Pulse
 from lemnis.ingest import reading, received
 from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.received import Piece
@@ -35,6 +36,7 @@ FILE = "inbox.db"
 TAKE_BYTES = 24 << 20
 """So much at most is worked on in one go."""
 _FAILURES = 40
+_ORIGINS = 8
 _HELD_S = (5.0, 300.0)
 _WAIT_S = (0.5, 30.0)
 _POLL_S = 0.05
@@ -78,6 +80,7 @@ class _Job:
     source: LoadedSource | None
     done: Appended = field(default_factory=lambda: Appended(0, 0, 0))
     dead: list[tuple[Delivery, int, str]] = field(default_factory=list)
+    lost: list[Reject] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     failures: int = 0
 
@@ -218,11 +221,11 @@ class Worker:
                 job.give_up(piece, source)
             return job
         job = _Job(source)
-        refused = [piece for piece in pieces if piece.delivery.refused]
-        if refused:
-            rejects = [piece.refused(piece.delivery.refused) for piece in refused]
-            job.done += self._lake.append([], rejects=rejects, source=source.name)
+        job.lost += [piece.refused(piece.delivery.refused) for piece in pieces if piece.delivery.refused]
         self._try(job, source, [piece for piece in pieces if not piece.delivery.refused])
+        if job.lost:
+            job.reasons += [reject.reason for reject in job.lost[:3]]
+            job.done += self._lake.append([], rejects=job.lost, source=source.name)
         return job
 
     def _try(self, job: _Job, source: LoadedSource, pieces: Sequence[Piece]) -> None:
@@ -241,33 +244,41 @@ class Worker:
     @staticmethod
     def _parted(job: _Job, source: LoadedSource, some: list[Piece], error: Exception) -> list[list[Piece]]:
         """Return what to try instead of pieces that raised; give up what cannot be parted."""
+        why = f"{type(error).__name__}: {error}"
+        LOG.debug("%d pieces: %s", len(some), why, exc_info=error)
+        lined = received.lined(some[0], source)
+        if len(some) == 1 and lined and some[0].lines == 1:
+            job.lost.append(some[0].refused(why, line=some[0].ahead + 1))
+            return []
         if job.failures < _FAILURES:
             if len(some) > 1:
                 middle = len(some) // 2
                 return [some[middle:], some[:middle]]
-            halves = some[0].halves() if received.lined(some[0], source) else None
+            halves = some[0].halves() if lined else None
             if halves is not None:
                 return [[halves[1]], [halves[0]]]
-        LOG.debug("given up", exc_info=error)
         for piece in some:
-            job.give_up(piece, f"{type(error).__name__}: {error}")
+            job.give_up(piece, why)
         return []
 
     def _append(self, job: _Job, source: LoadedSource, pieces: Sequence[Piece]) -> Appended:
         """Read, map, watch and store pieces of one source."""
         batches: list[EventBatch] = []
         rejects: list[Reject] = []
-        lined = [received.lined(piece, source) for piece in pieces]
-        in_one = [piece for piece, yes in zip(pieces, lined, strict=True) if yes]
-        alone = [[piece] for piece, yes in zip(pieces, lined, strict=True) if not yes]
-        for group in [in_one, *alone] if in_one else alone:
+        for group in _groups(source, pieces):
             made, refused = self._read(source, group)
             batches += made
             rejects += refused
         job.reasons += [reject.reason for reject in rejects[:3]]
         try:
             signals = self.watch.watch(batches) if self.watch is not None and batches else None
-            return self._lake.append(batches, rejects=rejects, signals=signals, source=source.name)
+            return self._lake.append(
+                batches,
+                rejects=rejects,
+                signals=signals,
+                source=source.name,
+                told=Pulse(min(piece.at for piece in pieces)),
+            )
         except (ServiceError, OSError) as error:
             raise _UnusableError from error
 
@@ -319,6 +330,20 @@ class Worker:
     def flush(self) -> None:
         """Move what the spool holds into the tables."""
         self._lake.flush()
+
+
+def _groups(source: LoadedSource, pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Return pieces as they are read together: lines by their origin, unless there are many; others alone."""
+    alone: list[list[Piece]] = []
+    by_origin: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        if received.lined(piece, source):
+            by_origin.setdefault(piece.delivery.origin, []).append(piece)
+        else:
+            alone.append([piece])
+    if len(by_origin) > _ORIGINS:
+        by_origin = {"": [piece for some in by_origin.values() for piece in some]}
+    return [*by_origin.values(), *alone]
 
 
 class _Flushing:

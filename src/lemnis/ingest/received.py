@@ -99,9 +99,10 @@ class Piece:
         return replace(self.delivery, data=self.data, key=f"{self.key}#{self.ahead + 1}")
 
     def refused(self, reason: str, *, line: int | None = None) -> Reject:
-        """Return it as a reject."""
+        """Return it as a reject; a line of it as a whole, all of it only as far as is kept."""
         at = Location(self.delivery.origin, record=line)
-        return Reject(at, reason, self.delivery.data[:KEPT_RAW], self.key)
+        raw = self.data.removesuffix(b"\n") if line else self.delivery.data[:KEPT_RAW]
+        return Reject(at, reason, raw, self.key)
 
 
 def origin_key(delivery: Delivery) -> str:
