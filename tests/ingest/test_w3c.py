@@ -92,3 +92,10 @@ def test_what_is_no_record_of_a_pattern_is_skipped(parse):
     records, rejects = parse("pattern", "# x\na\n1\n", options={"line": "^(?P<a>[a-z])$", "skip": "^#"})
     assert records == [{"a": "a"}]
     assert [reject.at.record for reject in rejects] == [3]
+
+
+def test_lines_that_begin_no_record_go_on_with_the_one_before(parse):
+    options = {"line": r"(?s)^(?P<n>\d+) (?P<text>.*)$", "begins": r"^\d"}
+    records, rejects = parse("pattern", "astray\n1 a\n  b\n\nc\n2 d\n", options=options)
+    assert records == [{"n": "1", "text": "a\n  b\nc"}, {"n": "2", "text": "d"}]
+    assert [(reject.at.record, reject.raw) for reject in rejects] == [(1, b"astray")]

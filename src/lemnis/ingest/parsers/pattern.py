@@ -2,7 +2,8 @@ r"""Lines that one pattern reads, for formats that are too small for a parser of
 
 Option ``line``: a regular expression (RE2) with named groups, the fields; a group that takes no part or takes
 nothing is no field. A line that it does not fit is a reject. Option ``skip``: another, for lines that are no
-records (comments, headers).
+records (comments, headers). Option ``begins``: a third, for the lines that begin a record; others go on with
+the one before them.
 
 For example ``{line: '^(?P<time>\S+Z) (?P<message>.*)$'}``.
 """
@@ -10,6 +11,7 @@ For example ``{line: '^(?P<time>\S+Z) (?P<message>.*)$'}``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,33 +21,50 @@ import pyarrow.compute as _compute
 from lemnis.contracts.errors import ContentError, Location
 from lemnis.contracts.events import Reject
 from lemnis.ingest.lines import Lines, lines
+from lemnis.ingest.mapping_columns import make_lists
 from lemnis.ingest.parsers import Options, Parsed, Start
 from lemnis.ingest.streams import KEPT_RAW, Stream
 
 pc: Any = _compute
+ALONE = True
 LINES = True
 _FIX = "give the option `line`: a regular expression (RE2) of which every group is named"
 
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the lines of a stream as records; raises ContentError for a pattern that cannot be used."""
-    pattern, skip = options.get("line"), options.get("skip")
+    pattern, skip, begins = options.get("line"), options.get("skip"), options.get("begins")
     if not isinstance(pattern, str):
         raise ContentError("the pattern parser has no pattern", fix=_FIX)
     try:
         pc.extract_regex(pa.array([], pa.string()), pattern)
-        pc.match_substring_regex(pa.array([], pa.string()), str(skip or ""))
+        for one in (skip, begins):
+            pc.match_substring_regex(pa.array([], pa.string()), str(one or ""))
     except pa.ArrowInvalid as error:
         raise ContentError(f"the pattern cannot be used: {error}", fix=_FIX) from error
     for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
-        yield _read(stream.name, batch, pattern, skip)
+        texts, numbers = batch.texts, batch.numbers
+        if skip:
+            said = pc.invert(pc.match_substring_regex(texts, str(skip)))
+            texts, numbers = texts.filter(said), numbers[said.to_numpy(zero_copy_only=False)]
+        if begins:
+            texts, numbers = _joined(texts, numbers, str(begins))
+        yield _read(stream.name, replace(batch, texts=texts, numbers=numbers), pattern)
 
 
-def _read(name: str, batch: Lines, pattern: str, skip: str | None) -> Parsed:
+def _joined(texts: Any, numbers: Any, begins: str) -> tuple[Any, Any]:
+    """Put each line that does not begin a record behind the one before; the first of a batch stands alone."""
+    first = pc.match_substring_regex(texts, begins).to_numpy(zero_copy_only=False)
+    first[:1] = True
+    if first.all():
+        return texts, numbers
+    starts = np.flatnonzero(first)
+    lists = make_lists(pa.array(np.append(starts, len(texts)), pa.int32()), texts)
+    return pc.binary_join(lists, "\n"), numbers[starts]
+
+
+def _read(name: str, batch: Lines, pattern: str) -> Parsed:
     texts, numbers, rejects = batch.texts, batch.numbers, list(batch.rejects)
-    if skip:
-        said = pc.invert(pc.match_substring_regex(texts, str(skip)))
-        texts, numbers = texts.filter(said), numbers[said.to_numpy(zero_copy_only=False)]
     found = pc.extract_regex(texts, pattern)
     fits = found.is_valid()
     there = fits.to_numpy(zero_copy_only=False)

@@ -105,9 +105,9 @@ def _rows(name: str, texts: Any, numbers: Any, header: _Header, plus: Sequence[s
     if wide == " " and pc.any(quoted).as_py():
         again = [[(a or b).replace('""', '"') for a, b in _VALUE.findall(one)] for one in
                  texts.filter(quoted).to_pylist()]  # fmt: skip
-        place = np.arange(len(texts))
-        place[quoted.to_numpy(zero_copy_only=False)] = len(texts) + np.arange(len(again))
-        cut = pa.concat_arrays([cut, pa.array(again, cut.type)]).take(pa.array(place))
+        order = np.arange(len(texts))
+        order[quoted.to_numpy(zero_copy_only=False)] = len(texts) + np.arange(len(again))
+        cut = pa.concat_arrays([cut, pa.array(again, cut.type)]).take(pa.array(order))
     count = len(header.names)
     good: Any = pc.equal(pc.list_value_length(cut), count)
     good = pc.and_(good, bool(count))
