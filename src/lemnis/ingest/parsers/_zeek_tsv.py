@@ -2,7 +2,8 @@ r"""Zeek's tab-separated logs: header lines name the columns and their types, th
 
 A column is made into what Zeek's own JSON writer makes of it, so that both formats give the same fields:
 booleans are ``true`` and ``false``, containers are lists, numbers lose what they end in for nothing, and
-``\x`` escapes are undone where JSON has the character itself.
+``\x`` escapes are undone where JSON has the character itself. ``_path`` is the log, ``_open`` when it was
+opened, of rows that have no time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ _TYPED = re.compile(r"^(?:set|vector|table)\[(.*)\]$")
 _FRACTIONS = frozenset({"double", "interval", "time"})
 _HEX = re.compile(r"(?:\\x[0-9a-fA-F]{2})+|\\\\")
 _SPOKEN = frozenset(map(ord, "\b\t\n\f\r"))
+_STRAY = range(0xDC80, 0xDD00)  # bytes that are not UTF-8
 _FIRST_PRINTABLE, _DELETE = 0x20, 0x7F
 
 
@@ -46,6 +48,7 @@ class Header:
     empty: str = "(empty)"
     unset: str = "-"
     path: str | None = None
+    opened: str | None = None
     names: tuple[str, ...] = ()
     types: Mapping[str, str] = field(default_factory=dict)
 
@@ -63,6 +66,8 @@ class Header:
             self.unset = rest
         elif key == "#path":
             self.path = rest
+        elif key == "#open":
+            self.opened = rest
         elif key == "#fields":
             self.names, self.types = tuple(rest.split(self.separator)), {}
         elif key == "#types":
@@ -127,6 +132,11 @@ def _rows(name: str, batch: Lines, header: Header) -> Parsed:
     parts = pc.split_pattern(batch.texts, header.separator)
     counts = pc.list_value_length(parts).to_numpy(zero_copy_only=False)
     good = counts == len(header.names)
+    if (counts > len(header.names)).any():  # others that write the format end their lines with a separator
+        trimmed = pc.utf8_rtrim(batch.texts, characters=header.separator)
+        parts = pc.split_pattern(pc.if_else(pa.array(good), batch.texts, trimmed), header.separator)
+        counts = pc.list_value_length(parts).to_numpy(zero_copy_only=False)
+        good = counts == len(header.names)
     texts, numbers, rejects = batch.texts, batch.numbers, list(batch.rejects)
     if not good.all():
         rejects += _misfits(name, batch, header, np.flatnonzero(~good))
@@ -157,6 +167,8 @@ def _columns(parts: Any, count: int, header: Header) -> dict[str, Any]:
             columns[name] = made
     if header.path is not None:
         columns["_path"] = pa.repeat(pa.scalar(header.path, TEXT), count)
+    if "ts" not in columns and header.opened is not None:
+        columns["_open"] = pa.repeat(pa.scalar(header.opened, TEXT), count)
     return columns
 
 
@@ -207,13 +219,9 @@ def _unescape(text: str) -> str:
 
 
 def _bytes(escapes: str) -> str:
-    raw = bytes.fromhex(escapes.replace("\\x", ""))
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        text = raw.decode("ascii", "backslashreplace")
-    return "".join(char if _shown(ord(char)) else f"\\x{ord(char):02x}" for char in text)
+    text = bytes.fromhex(escapes.replace("\\x", "")).decode("utf-8", "surrogateescape")
+    return "".join(char if _shown(ord(char)) else f"\\x{ord(char) & 0xFF:02x}" for char in text)
 
 
 def _shown(code: int) -> bool:
-    return (code >= _FIRST_PRINTABLE and code != _DELETE) or code in _SPOKEN
+    return (code >= _FIRST_PRINTABLE and code != _DELETE and code not in _STRAY) or code in _SPOKEN

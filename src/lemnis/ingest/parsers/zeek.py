@@ -34,7 +34,7 @@ LOGS = frozenset({
     "websocket", "weird", "x509",
 })  # fmt: skip
 _SIGNS: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "conn": ("conn_state",), "dns": ("trans_id", "rcode_name"), "http": ("trans_depth",),
+    "conn": ("conn_state",), "dns": ("trans_id", "query"), "http": ("trans_depth",),
     "ssl": ("ssl_history",), "files": ("seen_bytes",), "x509": ("certificate.serial",),
     "notice": ("note", "actions"), "intel": ("seen.indicator",), "weird": ("notice", "peer", "name"),
     "dce_rpc": ("endpoint", "operation"), "kerberos": ("request_type", "cipher"),
