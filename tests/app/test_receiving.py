@@ -193,12 +193,12 @@ def test_a_source_of_which_nothing_can_be_mapped_does_not_stall_others(workspace
 
 def test_when_the_dead_letters_are_full_only_that_source_waits(workspace, monkeypatch):
     poisoned(monkeypatch, "GET")
-    inbox = Inbox(workspace.state / "small.db", workspace.clock, max_bytes=30_000)
+    inbox = Inbox(workspace.state / "small.db", workspace.clock, max_bytes=60_000)
     worker = receiving.Worker(workspace, inbox)
-    for n in range(1, 3):
+    for n in range(1, 4):
         put(inbox, Delivery("web_combined", "192.0.2.1", access(n * 400, 400).encode()))
         worker.step()
-    assert 30_000 < sum(len(one.delivery.data) for one in inbox.dead()) < 45_000
+    assert 60_000 < sum(len(one.delivery.data) for one in inbox.dead()) < 90_000
     put(inbox, Delivery("linux_syslog", "192.0.2.2", syslog(0, 3).encode()))
     worker.step()
     assert [one.source for one in inbox.waiting()] == ["web_combined"]
