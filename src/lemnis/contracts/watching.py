@@ -15,6 +15,10 @@ ALL = ""
 """The host that stands for the whole of a source."""
 
 
+LISTENING = ("", ALL)
+"""The source and host under which it is on record that Lemnis itself listened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A look at the fields of some of a source's records, as its parser names them.

@@ -161,10 +161,11 @@ class Lake:
                 names, last = spool.names(), spool.last()
             moved = sum(self._flush(name, last) for name in names)
         now = self._clock.now()
-        if now // HOUR != self._rolled:
-            with self._spool.writing() as spool:
+        with self._spool.writing() as spool:
+            spool.count(pulse.Counting(now))
+            if now // HOUR != self._rolled:
                 spool.roll(now)
-            self._rolled = now // HOUR
+        self._rolled = now // HOUR
         return moved
 
     def compact(self, *, min_files: int = 8) -> int:

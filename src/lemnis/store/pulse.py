@@ -20,6 +20,7 @@ from lemnis.contracts.watching import (
     ALL,
     DAY,
     HOUR,
+    LISTENING,
     OTHERS,
     SLOTS,
     STEP,
@@ -90,12 +91,14 @@ class Counting:
 
     def rejects(self, source: str, count: int) -> None:
         """Count what was not taken."""
-        self._count(source, ALL).rejects += count
+        if count and source:
+            self._count(source, ALL).rejects += count
 
     def write(self, db: sqlite3.Connection) -> None:
-        """Add everything to what is on record."""
+        """Add everything to what is on record, and that Lemnis listened."""
         at, hour = self.now - self.now % STEP, self.now - self.now % HOUR
-        pulses, lags = [], []
+        (own,) = _numbers(db, [LISTENING], self.now)
+        pulses, lags = [(own, at, STEP, 0, 0, 1, 0)], []
         for host, one in zip(_numbers(db, self._of, self.now), self._of.values(), strict=True):
             active = 1 if one.events else 0
             pulses.append((host, at, STEP, one.events, one.rejects, active, one.last))
@@ -173,9 +176,8 @@ def histories(db: sqlite3.Connection, source: str | None = None) -> Iterator[His
                 sampled[seen.at] = seen.rows
             else:
                 fields.append(seen)
-        yield History(
-            name, host, first, tuple(Beat(*one) for one in beats), *lags, tuple(fields), sampled
-        )  # fmt: skip
+        told = tuple(Beat(*one) for one in beats)
+        yield History(name, host, first, told, lags[0], lags[1], tuple(fields), sampled)
 
 
 def _beat(db: sqlite3.Connection, rows: Iterable[tuple[int, ...]]) -> None:
@@ -244,8 +246,7 @@ def _by_host(table: pa.Table, origin: str) -> Iterator[tuple[str, npt.NDArray[np
     if column is None or column.null_count == len(column):
         yield origin, np.arange(table.num_rows)
         return
-    coded = column.combine_chunks().dictionary_encode()
-    coded = coded.chunk(0) if isinstance(coded, pa.ChunkedArray) else coded
+    coded: Any = pa.concat_arrays(column.chunks).dictionary_encode()
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     names: Sequence[str] = coded.dictionary.to_pylist()
     order = np.argsort(codes, kind="stable")

@@ -1,0 +1,103 @@
+"""How long a source may say nothing before that is silence, learnt from the pauses that it made. Pure.
+
+A pause is measured in the active steps of five minutes that were due in it by the season: a night in which
+the source never speaks is no pause at all, an hour of its busiest time is a long one. A source is silent
+when a pause is longer than twice the longest usual one, whatever hour it falls into. Regular and bursty
+sources are told by the same rule, because the pauses learnt are their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lemnis.contracts.watching import DAY, HOUR, STEP, Beat
+from lemnis.ingest.health_seasons import Activity, Floats, Hours
+
+LEARNING = DAY
+"""A source younger than this has taught too little."""
+PAUSES = 6
+"""As has one that made fewer pauses."""
+_TIMES = 2.0
+_LEAST = 15 * 60_000
+_THREE_WEEKS = 3 * 168
+_NEVER = 21 * DAY
+_SOME = 20
+"""Of so many pauses, in three weeks and more, the longest one is left out as unusual: it was an outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A pause and what was learnt of pauses, in active steps that were due.
+
+    ``pause`` is the one that lasts, ``usual`` the longest usual one, ``alarm`` the one that is silence.
+    ``since`` (ms) is the last sign of life, ``due`` (ms) when it is silent if nothing comes. ``pauses`` is
+    how many were learnt from; ``learnt`` says that it is enough to judge, ``heard`` that Lemnis listens.
+    """
+
+    pause: float
+    usual: float
+    alarm: float
+    since: int
+    due: int
+    pauses: int
+    learnt: bool
+    heard: bool
+
+    def silent(self, now: int) -> bool:
+        """Say whether it is silent."""
+        return self.learnt and self.heard and self.pause > self.alarm and now - self.since >= _LEAST
+
+
+def silence(spoke: Sequence[Beat], listening: Sequence[Beat], first: int, now: int) -> Silence:
+    """Measure the pause that lasts against those that were; ``spoke`` are active beats, at least one.
+
+    It is learnt from ``first`` (ms) up to the last of them.
+    """
+    since = int(_points(spoke[-1])[-1])
+    hours = Hours.of(spoke, listening, first, since + HOUR)
+    activity = Activity.learn(hours)
+    clock = _Due(activity, listening)
+    points = np.concatenate([_points(beat) for beat in spoke])
+    pauses = np.diff(clock.at(points))
+    usual = _longest(pauses, len(hours)) if len(pauses) else 0.0
+    pause = float(np.diff(clock.at(np.array([since, now], dtype=np.float64)))[0])
+    alarm = _TIMES * max(usual, min(1.0, activity.share(since)))
+    due = max(activity.until(since, alarm, limit=_NEVER), since + _LEAST)
+    learnt = len(hours) * HOUR >= LEARNING and len(pauses) >= PAUSES
+    return Silence(pause, usual, alarm, since, due, len(pauses), learnt, clock.listens(now))
+
+
+def _longest(pauses: Floats, hours: int) -> float:
+    """Return the longest usual pause."""
+    known = len(pauses) >= _SOME and hours >= _THREE_WEEKS
+    return float(np.sort(pauses)[-2 if known else -1])
+
+
+def _points(beat: Beat) -> Floats:
+    """Return when a beat's active steps were: where only their number is known, evenly spread."""
+    count = min(beat.active, beat.step // STEP)
+    return beat.at + (np.arange(count) + 0.5) * beat.step / count
+
+
+class _Due:
+    """How many active steps were due up to an instant, of those that Lemnis would have heard."""
+
+    def __init__(self, activity: Activity, listening: Sequence[Beat]) -> None:
+        edges, due = [0.0], [0.0]
+        for beat in listening:
+            gain = activity.share(beat.at) * beat.active
+            edges += [float(beat.at), float(beat.at + beat.step)]
+            due += [due[-1], due[-1] + gain]
+        self._edges, self._due = np.array(edges), np.array(due)
+
+    def at(self, instants: Floats) -> Floats:
+        """Return how many were due up to each instant."""
+        found: Floats = np.interp(instants, self._edges, self._due)
+        return found
+
+    def listens(self, now: int) -> bool:
+        """Say whether Lemnis listens at present, so that nothing coming means something."""
+        return now - float(self._edges[-1]) <= 2 * STEP
