@@ -120,6 +120,18 @@ def test_what_was_quiet_is_well_again_only_when_it_is_clearly_more():
     assert judged(rates, now, troubled=frozenset({QUIET})).state == QUIET
 
 
+def test_one_stray_event_does_not_end_the_silence_of_a_busy_source():
+    stops, rates = MONDAY + 10 * DAY, chatty(12)
+    place = (stops - MONDAY) // STEP
+    rates[place:] = 0
+    rates[place + 30] = 1
+    now = stops + 31 * STEP
+    assert judged(rates, now).state == QUIET
+    assert judged(rates, now, troubled=frozenset({SILENT})).state == SILENT
+    rates[place + 31 :] = 5
+    assert judged(rates, now + STEP, troubled=frozenset({SILENT})).state == QUIET
+
+
 def lagged(lag_slot, hours=60, recent=None):
     now = MONDAY + 10 * DAY
     top = now - now % HOUR

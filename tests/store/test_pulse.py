@@ -156,6 +156,13 @@ def test_hosts_and_fields_of_a_source_are_bounded(lake, monkeypatch):
     assert len({f.name for f in whole.fields}) <= 3
 
 
+def test_hosts_that_spoke_lately_are_left_out_where_only_others_are_asked_for(lake, clock):
+    lake.append([batch((1, "a", NOW), (2, "b", NOW))])
+    clock.advance(HOUR)
+    lake.append([batch((3, "b", NOW))])
+    assert [one.host for one in lake.histories("linux", before=NOW + STEP)] == [ALL, "a"]
+
+
 def test_it_is_on_record_that_lemnis_listened_whatever_came(lake, clock):
     lake.flush()
     clock.advance(STEP)

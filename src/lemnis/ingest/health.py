@@ -101,7 +101,7 @@ def judge(
     whole = history.host == ALL
     drifting = drift(history.fields, history.sampled, now) if whole else Drifting((), learnt=False)
     found = [
-        _silent(quiet_for, now),
+        _silent(quiet_for, now, was=SILENT in troubled),
         _rejecting(beats, events, rejects, window, was=REJECTING in troubled),
         _lagging(lag, now, was=LAGGING in troubled),
         _drifting(drifting.found),
@@ -120,8 +120,8 @@ def judge(
     )  # fmt: skip
 
 
-def _silent(one: Silence | None, now: int) -> Trouble | None:
-    if one is None or not one.silent(now):
+def _silent(one: Silence | None, now: int, *, was: bool) -> Trouble | None:
+    if one is None or not one.silent(now, was=was):
         return None
     why = (
         f"nothing for {span(now - one.since)}, in which it speaks {one.pause:.1f} times as a rule; "

@@ -34,7 +34,8 @@ class Silence:
 
     ``pause`` is the one that lasts, ``usual`` the longest usual one, ``alarm`` the one that is silence.
     ``since`` (ms) is the last sign of life, ``due`` (ms) when it is silent if nothing comes. ``pauses`` is
-    how many were learnt from; ``learnt`` says that it is enough to judge, ``heard`` that Lemnis listens.
+    how many were learnt from; ``learnt`` says that it is enough to judge, ``heard`` that Lemnis listens,
+    ``broken`` that the last sign of life has just ended a silence, though the source speaks often.
     """
 
     pause: float
@@ -45,10 +46,13 @@ class Silence:
     pauses: int
     learnt: bool
     heard: bool
+    broken: bool = False
 
-    def silent(self, now: int) -> bool:
-        """Say whether it is silent."""
-        return self.learnt and self.heard and self.pause > self.alarm and now - self.since >= _LEAST
+    def silent(self, now: int, *, was: bool = False) -> bool:
+        """Say whether it is silent; one that ``was`` is so until more than a single sign of life came."""
+        if not (self.learnt and self.heard):
+            return was
+        return (self.pause > self.alarm and now - self.since >= _LEAST) or (was and self.broken)
 
 
 def silence(spoke: Sequence[Beat], listening: Sequence[Beat], first: int, now: int) -> Silence:
@@ -67,7 +71,9 @@ def silence(spoke: Sequence[Beat], listening: Sequence[Beat], first: int, now: i
     alarm = _TIMES * max(usual, min(1.0, activity.share(since)))
     due = max(activity.until(since, alarm, limit=_NEVER), since + _LEAST)
     learnt = len(hours) * HOUR >= LEARNING and len(pauses) >= PAUSES
-    return Silence(pause, usual, alarm, since, due, len(pauses), learnt, clock.listens(now))
+    often = activity.share(since) > STEP / HOUR
+    broken = bool(len(pauses) and often and float(pauses[-1]) > alarm)
+    return Silence(pause, usual, alarm, since, due, len(pauses), learnt, clock.listens(now), broken)
 
 
 def _longest(pauses: Floats, hours: int) -> float:

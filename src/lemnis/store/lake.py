@@ -256,10 +256,13 @@ class Lake:
         with self._spool.reading() as spool:
             return spool.cursors(source)
 
-    def histories(self, source: str | None = None) -> list[History]:
-        """Return how the sources and their hosts spoke over the last weeks, optionally of one source."""
+    def histories(self, source: str | None = None, *, before: int | None = None) -> list[History]:
+        """Return how the sources and their hosts spoke over the last weeks, optionally of one source.
+
+        Of hosts only those that said nothing since ``before`` (ms), if that is given.
+        """
         with self._spool.reading() as spool:
-            return spool.histories(source)
+            return spool.histories(source, before)
 
     def backlog(self) -> Backlog:
         """Return how much is acknowledged and not flushed yet."""

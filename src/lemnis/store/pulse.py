@@ -150,12 +150,15 @@ def roll(db: sqlite3.Connection, now: int) -> None:
     db.execute("DELETE FROM pulse_hosts WHERE id NOT IN (SELECT host FROM pulse) AND first < ?", (kept,))
 
 
-def histories(db: sqlite3.Connection, source: str | None = None) -> Iterator[History]:
-    """Yield what is known of each source and host, by name."""
+def histories(
+    db: sqlite3.Connection, source: str | None = None, before: int | None = None
+) -> Iterator[History]:
+    """Yield what is known of each source and host, by name; of hosts only those silent since ``before``."""
     hosts = db.execute(
-        "SELECT id, source, host, first FROM pulse_hosts WHERE source = coalesce(?, source) "
-        "ORDER BY source, host",
-        (source,),
+        "SELECT id, source, host, first FROM pulse_hosts AS h WHERE source = coalesce(?1, source) "
+        "AND (host = '' OR ?2 IS NULL OR NOT EXISTS ("
+        "SELECT 1 FROM pulse WHERE host = h.id AND step = ?3 AND at >= ?2)) ORDER BY source, host",
+        (source, before, STEP),
     ).fetchall()
     for number, name, host, first in hosts:
         beats = db.execute(

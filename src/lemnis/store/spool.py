@@ -161,9 +161,9 @@ class Reader:
         )
         return [Cursor(*row) for row in rows]
 
-    def histories(self, source: str | None = None) -> list[History]:
-        """Return how sources and their hosts spoke."""
-        return list(pulse.histories(self._db, source))
+    def histories(self, source: str | None = None, before: int | None = None) -> list[History]:
+        """Return how sources and their hosts spoke; of hosts only those that did not since ``before``."""
+        return list(pulse.histories(self._db, source, before))
 
 
 class Writer(Reader):
