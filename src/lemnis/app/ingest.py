@@ -2,34 +2,39 @@
 
 Events, rejects and cursor of a batch are one transaction, after the watcher has seen the events. A run that
 is killed anywhere goes on from the last cursor: what was acknowledged is there, what comes again is known by
-its id.
+its id. A fault in one file or source is told, and the others go on; a fault of what all need (a full disk)
+ends a run, and makes following wait until it is gone.
 """
 
 from __future__ import annotations
 
-import os
+import errno
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from lemnis import app
-from lemnis.content.library import Library
+from lemnis.app.normalising import Normalising
 from lemnis.content.schemas.source import LoadedSource
-from lemnis.contracts.errors import Location, NotFoundError
-from lemnis.contracts.events import Cursor, EventBatch, RawBatch, Reject
+from lemnis.contracts.errors import LemnisError, Location, NotFoundError, ServiceError
+from lemnis.contracts.events import Cursor, EventBatch, Reject
 from lemnis.ingest import origins, reading
-from lemnis.ingest.mapping import Mapper
+from lemnis.ingest.held import Held
 from lemnis.ingest.parsers import Parsed, Start
-from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import STDIN, Stream, walk
 from lemnis.store.lake import Lake
 
+LOG = logging.getLogger("lemnis.ingest")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _POLL_S = 0.5
+_WAIT_S = (0.5, 10.0)
+_AGAIN_S = 30.0
 _FLUSH_EVERY_S = 30.0
 _FADES_S = 10.0
 
@@ -99,95 +104,114 @@ class Ingest:
     watcher: Watcher | None = None
     progress: Progress = _quiet
     totals: Totals = field(default_factory=Totals)
+    faults: dict[str, str] = field(default_factory=dict)
+    """What could not be read on, by the names of the files, and why: it was not acknowledged."""
     _lake: Lake = field(init=False)
-    _sources: Sources = field(init=False)
+    _normalising: Normalising = field(init=False)
     _named: LoadedSource | None = field(init=False)
-    _mappers: dict[str, Mapper] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Open the lake and the sources; raises NotFoundError for a source that there is not."""
-        self._sources = Sources.load(Library.open(self.workspace.content))
-        self._named = None if self.source == reading.AUTO else self._sources.get(self.source)
+        self._normalising = Normalising(self.workspace.content)
+        self._named = None if self.source == reading.AUTO else self._normalising.sources.get(self.source)
         self._lake = app.lake(self.workspace)
 
     def run(self, paths: Sequence[Path]) -> Totals:
-        """Read what is new in files and folders, to the end; raises NotFoundError for a path not there."""
+        """Read what is new in files and folders, to the end; raises NotFoundError for a path not there.
+
+        Raises ServiceError, after all the others are read, where a file could not be read on.
+        """
         for path in paths:
             if str(path) != STDIN and not path.exists():
                 raise NotFoundError("no such file or folder", at=Location(str(path)))
         for file in walk(paths):
             if str(file) == STDIN or not file.is_file():
-                self.read(Stream(file))
+                self.attempt(Stream(file))
                 continue
             try:
-                held = _Held(file)
+                held = Held(file)
             except OSError as error:
                 self._refuse(Stream(file), f"cannot be read: {error.strerror}")
                 continue
             with held:
-                self.read(held)
+                self.attempt(held)
         self._finish()
+        if self.faults:
+            name, why = next(iter(self.faults.items()))
+            raise ServiceError(
+                f"{len(self.faults)} of the files could not be read on, first this one: {why}",
+                at=Location(name), fix="everything else was read; run it again to try once more",
+            )  # fmt: skip
         return self.totals
 
     def follow(self, paths: Sequence[Path], stop: Callable[[], bool]) -> Totals:
         """Read what is new, and what comes, until ``stop`` says so; files that appear are read too.
 
         A file that gives way to another of its name is read on for a while: its writer may not know yet.
+        While lake or journal cannot be used, nothing is acknowledged, and it is tried again.
         """
-        held: dict[Path, _Held] = {}
-        flushed = time.monotonic()
-        fading: list[tuple[float, _Held]] = []
+        following = _Following(self, paths)
+        wait = _WAIT_S[0]
         try:
             while not stop():
-                before = self.totals.read
-                if isinstance(self.watcher, Refreshing):
-                    self.watcher.refresh()
-                there = list(walk(paths))
-                gone = [held.pop(file) for file in held.keys() - set(there)]
-                gone += [held.pop(file) for file in there if file in held and held[file].gave_way()]
-                fading += [(time.monotonic() + _FADES_S, one) for one in gone]
-                for file in there:
-                    self._keep_up(file, held)
-                fading = [(until, one) for until, one in fading if self._still(one, until)]
-                if self.totals.read != before and self.watcher is not None:
-                    if isinstance(self.watcher, Refreshing):
-                        self.watcher.finish_for_now()
-                    else:
-                        self.watcher.finish()
-                if time.monotonic() - flushed > _FLUSH_EVERY_S:
-                    self._lake.flush()
-                    flushed = time.monotonic()
-                if self.totals.read == before:
+                try:
+                    busy = following.round()
+                    wait = _WAIT_S[0]
+                except (ServiceError, OSError) as error:
+                    LOG.error("nothing can be taken now, the next try is in %.1f s: %s", wait, error)  # noqa: TRY400 - it is told in full
+                    following.look_again()
+                    _pause(wait, stop)
+                    wait = min(2 * wait, _WAIT_S[1])
+                    continue
+                if not busy:
                     time.sleep(_POLL_S)
-            for _, one in fading:
-                self.read(one)
+            following.end()
         finally:
-            for one in (*held.values(), *(one for _, one in fading)):
-                one.close()
+            following.close()
         self._finish()
         return self.totals
 
-    def _keep_up(self, file: Path, held: dict[Path, _Held]) -> None:
-        """Read what is new in a followed file."""
-        if file not in held:
-            try:
-                held[file] = _Held(file)
-            except OSError:  # not there yet, or not readable; if it is later, it is read then
-                return
-        if held[file].changed():
-            self.read(held[file], whole=False)
+    def refresh(self) -> bool:
+        """Take over content that changed and is sound; say whether a source did."""
+        if isinstance(self.watcher, Refreshing):
+            self.watcher.refresh()
+        if not self._normalising.refresh():
+            return False
+        if self._named is not None:
+            self._named = self._normalising.sources.by_name.get(self._named.name, self._named)
+        return True
 
-    def _still(self, gone: _Held, until: float) -> bool:
-        """Read on in a file whose name another has, as its writer may do for a while; say if for longer."""
-        last = time.monotonic() >= until
-        self.read(gone, whole=last)
-        if last:
-            gone.close()
-        return not last
+    def settle(self) -> None:
+        """Have the watcher do what follows from the events so far, while more come."""
+        if isinstance(self.watcher, Refreshing):
+            self.watcher.finish_for_now()
+        elif self.watcher is not None:
+            self.watcher.finish()
+
+    def flush(self) -> None:
+        """Move what the spool holds into the tables."""
+        self._lake.flush()
+
+    def attempt(self, stream: Stream, *, whole: bool = True) -> bool:
+        """Read what is new in a stream; say whether it could be. What cannot is told, and stops no other."""
+        try:
+            self.read(stream, whole=whole)
+        except ServiceError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise
+            why = str(error) if isinstance(error, LemnisError) else f"{type(error).__name__}: {error}"
+            if self.faults.get(stream.name) != why:
+                LOG.exception("%s cannot be read on; the others go on", stream.name)
+            self.faults[stream.name] = why
+            return False
+        self.faults.pop(stream.name, None)
+        return True
 
     def read(self, stream: Stream, *, whole: bool = True) -> None:
         """Read what is new in one stream."""
-        source = self._named or self._sources.recognise(stream)
+        source = self._named or self._normalising.sources.recognise(stream)
         if source is None:
             reason = reading.unreadable(stream)
             if reason != "" and whole:
@@ -199,7 +223,7 @@ class Ingest:
         if start is None:
             return
         rejected = cursor.rejected if cursor else 0
-        for _, parsed in reading.read(stream, self._sources, source, start, whole=whole):
+        for _, parsed in reading.read(stream, self._normalising.sources, source, start, whole=whole):
             rejected += self._take(stream, source, parsed, key, rejected)
 
     def _origin(self, stream: Stream, source: LoadedSource) -> tuple[str, Cursor | None]:
@@ -212,14 +236,16 @@ class Ingest:
 
     def _take(self, stream: Stream, source: LoadedSource, parsed: Parsed, key: str, rejected: int) -> int:
         """Map, watch and acknowledge some records; return how many were rejected."""
-        batches, rejects = self._map(stream, source, parsed, key)
-        signals = self.watcher.watch(batches) if self.watcher is not None and batches else None
         now = self.workspace.clock.now()
+        batches, rejects = self._normalising.map(source, parsed, origin=stream.name, origin_key=key, now=now)
+        signals = self.watcher.watch(batches) if self.watcher is not None and batches else None
         cursor = Cursor(
             source.name, key, stream.name, parsed.position, parsed.offset,
             origins.prefix(stream, parsed.offset), rejected + len(rejects), now,
         )  # fmt: skip
-        done = self._lake.append(batches, rejects=rejects, cursor=cursor, signals=signals)
+        done = self._lake.append(
+            batches, rejects=rejects, cursor=cursor, signals=signals, content=source.digest
+        )
         totals = self.totals
         totals.read += done.accepted + done.duplicates + done.rejected
         totals.accepted += done.accepted
@@ -228,16 +254,6 @@ class Ingest:
         totals.reject(rejects)
         self.progress(stream.name, parsed.offset, totals)
         return done.rejected
-
-    def _map(
-        self, stream: Stream, source: LoadedSource, parsed: Parsed, key: str
-    ) -> tuple[tuple[EventBatch, ...], list[Reject]]:
-        if not len(parsed.records):
-            return (), list(parsed.rejects)
-        raw = RawBatch(source.name, stream.name, parsed.records, parsed.fields, parsed.positions)
-        mapper = self._mappers.setdefault(source.name, Mapper(source))
-        mapped = mapper.map(raw, origin_key=key, now=self.workspace.clock.now())
-        return mapped.batches, [*parsed.rejects, *mapped.rejects]
 
     def _refuse(self, stream: Stream, reason: str) -> None:
         """Put on record that a file could not be read at all."""
@@ -253,41 +269,85 @@ class Ingest:
         self._lake.flush()
 
 
-class _Held(Stream):
-    """A file that stays open, whatever becomes of its name: what is read and noted is of one file."""
+class _Following:
+    """The files that are followed: open, or fading since another has their name."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._file = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.path = Path(f"/proc/self/fd/{self._descriptor}")
-        self._size = -1
+    def __init__(self, run: Ingest, paths: Sequence[Path]) -> None:
+        self._run, self._paths = run, paths
+        self._held: dict[Path, Held] = {}
+        self._fading: list[tuple[float, Held]] = []
+        self._parked: dict[str, float] = {}
+        self._flushed = time.monotonic()
+        self._unsettled = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def gave_way(self) -> bool:
-        """Say whether another file has its name now, or none."""
-        mine = os.fstat(self._descriptor)
+    def round(self) -> bool:
+        """Read what is new everywhere; say whether there was anything."""
+        before = self._run.totals.read
+        if self._run.refresh():
+            self.look_again()
+        there = list(walk(self._paths))
+        gone = [self._held.pop(file) for file in self._held.keys() - set(there)]
+        gone += [self._held.pop(file) for file in there if file in self._held and self._held[file].gave_way()]
+        self._fading += [(time.monotonic() + _FADES_S, one) for one in gone]
         try:
-            now = self._file.stat()
-        except OSError:
-            return True
-        return (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino)
+            for file in there:
+                self._keep_up(file)
+            self._fading = [(until, one) for until, one in self._fading if self._still(one, until)]
+        finally:
+            busy = self._run.totals.read != before
+            self._unsettled |= busy
+        if self._unsettled:
+            self._run.settle()
+            self._unsettled = False
+        if time.monotonic() - self._flushed > _FLUSH_EVERY_S:
+            self._run.flush()
+            self._flushed = time.monotonic()
+        return busy
 
-    def changed(self) -> bool:
-        """Say whether it has another size than when this was asked last."""
-        before, self._size = self._size, os.fstat(self._descriptor).st_size
-        return self._size != before
+    def _keep_up(self, file: Path) -> None:
+        """Read what is new in a file; one that could not be read on is left alone for a while."""
+        if file not in self._held:
+            try:
+                self._held[file] = Held(file)
+            except OSError:  # not there yet, or not readable; if it is later, it is read then
+                return
+        held = self._held[file]
+        if self._parked.get(held.name, 0.0) > time.monotonic():
+            return
+        if (held.changed() or held.name in self._parked) and not self._run.attempt(held, whole=False):
+            self._parked[held.name] = time.monotonic() + _AGAIN_S
+        else:
+            self._parked.pop(held.name, None)
+
+    def _still(self, gone: Held, until: float) -> bool:
+        """Read on in a file whose name another has, as its writer may do for a while; say if for longer."""
+        last = time.monotonic() >= until
+        self._run.attempt(gone, whole=last)
+        if last:
+            gone.close()
+        return not last
+
+    def look_again(self) -> None:
+        """Read all of them on as if they had changed, also those that could not be read."""
+        self._parked.clear()
+        for one in self._held.values():
+            one.look_again()
+
+    def end(self) -> None:
+        """Read what gave way to others to its end."""
+        for _, one in self._fading:
+            self._run.attempt(one)
 
     def close(self) -> None:
-        """Let it go; once is enough."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Let all of them go."""
+        for one in (*self._held.values(), *(one for _, one in self._fading)):
+            one.close()
+
+
+def _pause(seconds: float, stop: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stop():
+        time.sleep(min(_POLL_S, seconds))
 
 
 def watcher(workspace: app.Workspace) -> Watcher:

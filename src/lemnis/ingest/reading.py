@@ -5,6 +5,7 @@ Hunting and ingesting read by the same functions. What cannot be read costs only
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from lemnis.ingest.parsers import Parsed, Start
 from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import STDIN, BrokenStreamError, Stream, walk
 
+LOG = logging.getLogger("lemnis.ingest")
 AUTO = "auto"
+_SHOWN = 300
 UNRECOGNISED = "no source recognises it; name one"
 
 
@@ -70,7 +73,8 @@ def read(
 ) -> Iterator[tuple[LoadedSource, Parsed]]:
     """Yield the source and the records of one stream from ``start`` on.
 
-    Raises UnrecognisedError where no source fits. A stream that breaks ends with a reject.
+    Raises UnrecognisedError where no source fits. A stream that breaks ends with a reject, and so does one on
+    which the parser itself fails.
     """
     source = named or sources.recognise(stream)
     if source is None:
@@ -87,6 +91,21 @@ def read(
     except BrokenStreamError as error:
         at = Location(stream.name, record=done.position + 1)
         yield source, parsers.nothing((Reject(at, str(error)),), done)
+    except BaseException as error:
+        if not defect(error):
+            raise
+        LOG.warning("the parser %s failed", source.file.parser, exc_info=True)
+        at = Location(stream.name, record=done.position + 1)
+        reason = f"a defect of the parser {source.file.parser}: {type(error).__name__}: {error}"
+        yield source, parsers.nothing((Reject(at, reason[:_SHOWN]),), done)
+
+
+def defect(error: BaseException) -> bool:
+    """Say whether an exception is one that nobody foresaw, rather than the end of the process.
+
+    What panics in a library written in Rust is no ``Exception`` in Python.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def unreadable(stream: Stream) -> str | None:

@@ -51,10 +51,15 @@ class Sources:
         """Return a source; raises the ContentError of a wrong one, NotFoundError where there is none."""
         if name in self.by_name:
             return self.by_name[name]
-        for problem in self.problems:
-            if problem.at and f"/sources/{name}/" in problem.at.file:
-                raise problem
+        problem = self.problem(name)
+        if problem is not None:
+            raise problem
         raise NotFoundError(f"no source {name!r}", fix=f"there are: {', '.join(self.by_name) or 'none'}")
+
+    def problem(self, name: str) -> ContentError | None:
+        """Return what is wrong with a source; None if nothing is, or there is none of this name."""
+        mine = (one for one in self.problems if one.at and f"/sources/{name}/" in one.at.file)
+        return next(mine, None)
 
     def recognise(self, stream: Stream) -> LoadedSource | None:
         """Return the source that a file is of, by its bytes and first records; None if none fits.

@@ -25,6 +25,9 @@ _CHUNK_COUNT = struct.Struct("<H")
 _COUNT_AT = 42
 _MAX_UNPACKED = 8_000_000_000
 _ENDLESS = 10_000
+_FAULTS = (RuntimeError, OSError)
+_PANIC = "PanicException"
+"""What the library raises where it did not foresee what it reads; no ``Exception``, and not importable."""
 
 
 def records(stream: Stream) -> Iterator[str | ValueError]:
@@ -54,7 +57,9 @@ def records(stream: Stream) -> Iterator[str | ValueError]:
 def _read(source: str | io.BytesIO, path: Path) -> Iterator[str | ValueError]:
     try:
         found: Any = evtx.PyEvtxParser(source).records_json()
-    except (RuntimeError, OSError) as error:
+    except BaseException as error:
+        if not isinstance(error, _FAULTS) and type(error).__name__ != _PANIC:
+            raise
         yield ValueError(f"not readable as a Windows event log: {error}")
         return
     failed = 0
@@ -63,7 +68,9 @@ def _read(source: str | io.BytesIO, path: Path) -> Iterator[str | ValueError]:
             record = next(found)
         except StopIteration:
             return
-        except (RuntimeError, OSError) as error:
+        except BaseException as error:
+            if not isinstance(error, _FAULTS) and type(error).__name__ != _PANIC:
+                raise
             reason = str(error)
             if _is_unused(reason, path):
                 continue
