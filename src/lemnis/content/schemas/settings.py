@@ -14,11 +14,14 @@
       cluster: {url: "https://10.0.0.1:6443", token_env: CLUSTER_TOKEN, ca: keys/cluster-ca.pem}
       cloud: {url: "https://iam.amazonaws.com", access_key_env: AWS_ACCESS_KEY_ID, ...}
     minutes_per_alert: 6            # of an analyst's time, for `rules noise`; 10 unless given
+    transports:                     # what `serve` listens on and pulls from, by a name of your choice
+      shippers: {kind: http, port: 8080, tokens: [{name: web, token_env: SHIPPER_TOKEN}]}
+    admin: {host: 127.0.0.1, port: 9470}   # where `serve` tells of its health and metrics
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 
@@ -63,14 +66,24 @@ class SourceRepository(Model):
     url: str = ""
 
 
+class Admin(Model):
+    """Where `serve` answers /healthz, /readyz and /metrics; port 0 takes a free one, ``on: false`` none."""
+
+    host: str = "127.0.0.1"
+    port: int = pydantic.Field(default=9470, ge=0, le=65_535)
+    on: bool = True
+
+
 class Settings(Model):
-    """The whole file."""
+    """The whole file. What stands under a transport's name is its ``kind`` and the settings of that kind."""
 
     name: str = pydantic.Field(min_length=1)
     builders: tuple[Builder, ...] = ()
     repositories: tuple[SourceRepository, ...] = ()
     connections: dict[Name, Connection] = pydantic.Field(default_factory=dict)
     minutes_per_alert: float | None = pydantic.Field(default=None, gt=0, le=1440)
+    transports: dict[Name, dict[str, Any]] = pydantic.Field(default_factory=dict)
+    admin: Admin = Admin()
 
     def repository(self, wanted: str) -> SourceRepository | None:
         """Return the repository of this name or address, if there is one."""

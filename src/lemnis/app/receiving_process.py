@@ -1,0 +1,160 @@
+"""The worker in a process of its own: the event loop answers senders while detection uses another core.
+
+It ends when it is told to, or when the process that began it is gone. If it dies it is begun again, and does
+again what it had in hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lemnis import app
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+    from lemnis.app.receiving import Account
+
+LOG = logging.getLogger("lemnis.receiving")
+_SPAWN = multiprocessing.get_context("spawn")
+_AGAIN_S = (1.0, 60.0)
+_STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker works: with so many rules, and so many parts of the content that cannot be used."""
+
+    rules: int
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What of one source was worked on, and how many alerts there were since the last time."""
+
+    account: Account
+    alerts: int
+
+
+Said = Ready | Seen
+
+
+class WorkerProcess:
+    """Keeps a worker running; ``heard`` is called on the event loop with what it says."""
+
+    def __init__(self, root: Path, *, detect: bool, heard: Callable[[Said], None]) -> None:
+        """``root`` is the workspace's; without ``detect`` events only go into the lake."""
+        self.restarts = 0
+        self.ready = False
+        self._root, self._detect, self._heard = root, detect, heard
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Run a worker until ``stop``; one that dies is begun again, later each time it does so at once."""
+        wait = _AGAIN_S[0]
+        while True:
+            code, worked = await self._once()
+            if self._stopping:
+                return
+            wait = _AGAIN_S[0] if worked else min(2 * wait, _AGAIN_S[1])
+            self.restarts += 1
+            LOG.error("the worker ended with %s; it begins again in %.0f s", code, wait)
+            await asyncio.sleep(wait)
+
+    def stop(self) -> None:
+        """Let it finish what it has in hand, flush and end."""
+        self._stopping = True
+        self._send_stop()
+
+    def _send_stop(self) -> None:
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.send(_STOP)
+
+    async def _once(self) -> tuple[int | None, bool]:
+        """Run one process to its end; return its exit code and whether it had begun to work."""
+        here, there = _SPAWN.Pipe()
+        level = logging.getLogger().getEffectiveLevel()
+        process = _SPAWN.Process(
+            target=_main, args=(str(self._root), self._detect, there, level), name="lemnis-worker"
+        )
+        process.start()
+        there.close()
+        self._process, self._connection = process, here
+        loop = asyncio.get_running_loop()
+        over, worked = asyncio.Event(), False
+        if self._stopping:
+            self._send_stop()
+
+        def hear() -> None:
+            nonlocal worked
+            try:
+                while here.poll():
+                    said = here.recv()
+                    worked, self.ready = True, True
+                    self._heard(said)
+            except (EOFError, OSError):
+                loop.remove_reader(here.fileno())
+                over.set()
+
+        loop.add_reader(here.fileno(), hear)
+        try:
+            await over.wait()
+        except asyncio.CancelledError:
+            loop.remove_reader(here.fileno())
+            raise
+        finally:
+            self.ready, self._connection = False, None
+            here.close()  # the worker takes that for the end of this process
+            await asyncio.to_thread(process.join)
+        code = process.exitcode
+        process.close()
+        return code, worked
+
+
+def _main(root: str, detect: bool, connection: Connection, level: int) -> None:  # noqa: FBT001 - of a process
+    """Be the worker; the terminal's Ctrl-C is for the process that began this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    from lemnis.app import logs, receiving
+    from lemnis.app.watch import Watch
+
+    logs.configure(level)
+
+    workspace = app.open_workspace(Path(root))
+    watch = Watch(workspace) if detect else None
+    alerts = 0
+
+    def told(account: Account) -> None:
+        nonlocal alerts
+        now = watch.alerts if watch is not None else 0
+        with suppress(OSError):
+            connection.send(Seen(account, now - alerts))
+        alerts = now
+
+    def stop() -> bool:
+        if not connection.poll():
+            return False
+        try:
+            return bool(connection.recv() == _STOP)
+        except (EOFError, OSError):  # whoever began this is gone: another worker may wait for the lock
+            os._exit(1)
+
+    worker = receiving.Worker(workspace, receiving.inbox(workspace), watch, told=told)
+    rules = len(watch.detection.rules) if watch is not None else 0
+    problems = len(tuple(watch.detection.problems)) if watch is not None else 0
+    connection.send(Ready(rules, problems))
+    worker.run(stop)

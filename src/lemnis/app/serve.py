@@ -1,0 +1,227 @@
+"""``lemnis serve``: transports, inbox, worker and health in one service.
+
+Transports run in one event loop; the worker has a process. At the end transports take no more and hand over
+what they took, then the worker finishes what it has in hand. What waits in the inbox beyond that is worked on
+at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lemnis import app
+from lemnis.app import receiving, settings, transports
+from lemnis.app.intake import Counts, Intake
+from lemnis.app.receiving_process import Ready, Said, Seen, WorkerProcess
+from lemnis.content.schemas.settings import Admin
+from lemnis.contracts.errors import ServiceError, UsageError
+from lemnis.contracts.receiving import Delivery, Transport
+from lemnis.store.inbox import Inbox, Waiting
+
+LOG = logging.getLogger("lemnis.serve")
+_AGAIN_S = (1.0, 60.0)
+_STEADY_S = 30.0
+_LOOK_S = 0.05
+_BEHIND_MS = 60_000
+
+Heard = Callable[[str, dict[str, Any]], None]
+"""Told of what happens, on the event loop: the event's name, and its facts."""
+
+
+@dataclass(slots=True)
+class Running:
+    """How a transport is: what is against it (empty: nothing), and how often it was begun again."""
+
+    transport: Transport
+    problem: str = ""
+    restarts: int = 0
+    ended: bool = False
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Where it listens, once it does."""
+        found: tuple[str, int] | None = getattr(self.transport, "address", None)
+        return found
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the worker did since this began, by source: the fields of ``Account``, and alerts of all."""
+
+    by_source: dict[str, Counter[str]] = field(default_factory=dict)
+    lag_ms: dict[str, int] = field(default_factory=dict)
+    alerts: int = 0
+    rules: int = 0
+    problems: int = 0
+
+    def add(self, seen: Seen) -> None:
+        """Add what was done."""
+        one = seen.account
+        counts = self.by_source.setdefault(one.source, Counter())
+        for name in ("deliveries", "bytes", "accepted", "duplicates", "rejected", "dead"):
+            counts[name] += getattr(one, name)
+        self.lag_ms[one.source] = one.lag_ms
+        self.alerts += seen.alerts
+
+    def of(self, name: str) -> int:
+        """Return one count over all sources."""
+        return sum(counts[name] for counts in self.by_source.values())
+
+
+class Serving:
+    """One run of the service; what it shows is read by health, metrics and the terminal."""
+
+    def __init__(
+        self,
+        workspace: app.Workspace,
+        *,
+        detect: bool = True,
+        admin: Admin | None = None,
+        heard: Sequence[Heard] = (),
+    ) -> None:
+        """Read the settings; raises ContentError with its place, UsageError where there is no transport."""
+        self.workspace = workspace
+        read = settings.load(workspace)
+        if not read.transports:
+            raise UsageError(
+                "there is nothing to serve: no transport in the settings",
+                fix="add one under `transports:` in lemnis.yaml; see docs/receiving.md",
+            )
+        self.admin = admin or read.admin
+        self.heard: list[Heard] = list(heard)
+        self.transports = [Running(one) for one in transports.build(workspace, read)]
+        self.inbox: Inbox = receiving.inbox(workspace)
+        self.counts = Counts()
+        self.totals = Totals()
+        self.worker = WorkerProcess(workspace.root, detect=detect, heard=self._worked)
+        self.stopping = False
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to end."""
+        self.stopping = True
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until ``stop``. Raises ServiceError if no transport can begin."""
+        intake = Intake(self.inbox, received=self._received)
+        self.counts = intake.counts
+        worker = asyncio.create_task(self.worker.run())
+        admin = asyncio.create_task(self._admin())
+        running = [asyncio.create_task(self._transport(one, intake)) for one in self.transports]
+        telling = asyncio.create_task(self._tell_addresses())
+        try:
+            await asyncio.gather(*running)
+            failed = [one.problem for one in self.transports if one.ended]
+            if len(failed) == len(self.transports) and not self._stop.is_set():
+                raise ServiceError(failed[0], fix="none of the transports can begin")
+        finally:
+            self.stop()
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            telling.cancel()
+            await intake.close()
+            self.worker.stop()
+            await asyncio.gather(worker, admin, telling, return_exceptions=True)
+            self._tell("stopped", waiting=sum(one.deliveries for one in self.waiting()))
+            self.inbox.close()
+
+    # -- what it shows -------------------------------------------------------------------------------------
+
+    def waiting(self) -> list[Waiting]:
+        """Return how much waits in the inbox, by source."""
+        return self.inbox.waiting()
+
+    def unready(self) -> list[str]:
+        """Say why it is not ready to take what comes; nothing if it is."""
+        reasons = [f"{one.transport.name}: {one.problem}" for one in self.transports if one.problem]
+        if self.stopping:
+            reasons.append("it is stopping")
+        if not self.worker.ready:
+            reasons.append("the worker has not begun yet")
+        try:
+            waiting = self.waiting()
+        except ServiceError as error:
+            return [*reasons, str(error)]
+        if sum(one.bytes for one in waiting) >= self.inbox.max_bytes:
+            reasons.append("the inbox is full")
+        now = self.workspace.clock.now()
+        late = {one.source: now - one.since for one in waiting if one.since is not None}
+        return reasons + [f"{name} waits for {ms // 1000} s" for name, ms in late.items() if ms > _BEHIND_MS]
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _tell(self, event: str, **facts: Any) -> None:
+        for one in self.heard:
+            one(event, facts)
+
+    def _received(self, deliveries: Sequence[Delivery]) -> None:
+        self._tell("received", deliveries=deliveries)
+
+    def _worked(self, said: Said) -> None:
+        if isinstance(said, Ready):
+            self.totals.rules, self.totals.problems = said.rules, said.problems
+            self._tell("ready", rules=said.rules, problems=said.problems)
+        else:
+            self.totals.add(said)
+            self._tell("worked", account=said.account, alerts=said.alerts)
+
+    async def _transport(self, one: Running, intake: Intake) -> None:
+        """Run a transport; one that ends before it shall is begun again, unless none could begin at all."""
+        loop, wait = asyncio.get_running_loop(), _AGAIN_S[0]
+        while not self._stop.is_set():
+            began = loop.time()
+            try:
+                await one.transport.run(intake, self._stop)
+                one.problem = "" if self._stop.is_set() else "it ended"
+            except ServiceError as error:
+                one.problem = str(error)
+            except Exception as error:
+                LOG.exception("transport %s", one.transport.name)
+                one.problem = f"{type(error).__name__}: {error}"
+            if self._stop.is_set():
+                return
+            self._tell("failed", transport=one.transport.name, problem=one.problem)
+            one.ended = not one.restarts and loop.time() - began < _STEADY_S
+            if all(other.ended for other in self.transports):
+                return
+            wait = _AGAIN_S[0] if loop.time() - began > _STEADY_S else min(2 * wait, _AGAIN_S[1])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), wait)
+            one.restarts += 1
+            one.problem, one.ended = "", False
+
+    async def _tell_addresses(self) -> None:
+        """Tell where transports listen, as soon as they do."""
+        left = list(self.transports)
+        while left:
+            for one in [one for one in left if one.address is not None]:
+                left.remove(one)
+                host, port = one.address or ("", 0)
+                self._tell("listening", transport=one.transport.name, host=host, port=port)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _admin(self) -> None:
+        """Answer for health and metrics; that it cannot is told, and costs nothing else."""
+        if not self.admin.on:
+            return
+        from lemnis.app import admin
+        from lemnis.ingest.transports import _asgi
+
+        server = _asgi.Server(
+            "admin", admin.application(self), host=self.admin.host, port=self.admin.port, connections=64
+        )
+        try:
+            await server.run(
+                self._stop, listening=lambda host, port: self._tell("admin", host=host, port=port)
+            )
+        except ServiceError as error:
+            LOG.error("health and metrics cannot be asked for: %s", error)  # noqa: TRY400 - told in full
+            self._tell("failed", transport="admin", problem=str(error))

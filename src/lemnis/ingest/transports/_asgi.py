@@ -1,0 +1,102 @@
+"""An ASGI application served by uvicorn within another program: no signals, no logging of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+
+from lemnis.contracts.errors import ServiceError
+
+_LOOK_S = 0.02
+_GRACE_S = 10
+_BACKLOG = 512
+_HEAD_BYTES = 32_768
+_KEEP_ALIVE_S = 65
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+Listening = Callable[[str, int], None]
+
+
+def _nothing(host: str, port: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(slots=True)
+class Server:
+    """One listener. ``connections`` are open at once; who comes then is told 503."""
+
+    name: str
+    app: Application
+    host: str
+    port: int
+    connections: int
+    tls: ssl.SSLContext | None = None
+    address: tuple[str, int] | None = field(default=None, init=False)
+
+    async def run(self, stop: asyncio.Event, *, listening: Listening = _nothing) -> None:
+        """Serve until ``stop``, then finish what is under way; raises ServiceError where it cannot listen."""
+        sock = self._bound()
+        try:
+            host, port = sock.getsockname()[:2]
+            server = _Quiet(self._config())
+            serving = asyncio.create_task(server.serve(sockets=[sock]))
+            while not server.started and not serving.done():  # noqa: ASYNC110 - it tells in no other way
+                await asyncio.sleep(_LOOK_S)
+            self.address = (host, port)
+            listening(host, port)
+            waiting = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait([waiting, serving], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+                server.should_exit = True
+                await serving
+        finally:
+            self.address = None
+            sock.close()
+
+    def _bound(self) -> socket.socket:
+        try:
+            family, kind, protocol, _, place = socket.getaddrinfo(
+                self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.bind(place)
+                sock.listen(_BACKLOG)
+            except OSError:
+                sock.close()
+                raise
+        except OSError as error:
+            raise ServiceError(
+                f"cannot listen at {self.host} port {self.port}: {error.strerror or error}",
+                fix="choose another address or port, or stop what listens there",
+            ) from error
+        sock.setblocking(False)
+        return sock
+
+    def _config(self) -> uvicorn.Config:
+        tls = self.tls
+        return uvicorn.Config(
+            self.app, log_config=None, access_log=False, lifespan="off", limit_concurrency=self.connections,
+            timeout_graceful_shutdown=_GRACE_S, timeout_keep_alive=_KEEP_ALIVE_S, server_header=False,
+            h11_max_incomplete_event_size=_HEAD_BYTES, proxy_headers=False, ws="none",
+            http="h11", loop="asyncio", ssl_context_factory=(lambda *_: tls) if tls is not None else None,
+        )  # fmt: skip
+
+
+class _Quiet(uvicorn.Server):
+    """A server that leaves signals to the program it is in."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take none."""
+        yield
