@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 import time
@@ -47,10 +48,7 @@ def serve(
     from lemnis.app import logs
     from lemnis.app.serve import Serving
 
-    if json or not messages.is_terminal:
-        logging.basicConfig(
-            level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
-        )
+    logs.configure(logging.INFO if json or not messages.is_terminal else logging.WARNING)
     serving = Serving(app.open_workspace(workspace), detect=detect, admin=_admin(admin) if admin else None)
     shown = _Json(serving) if json else _Lines(serving)
     serving.heard.append(shown.hear)
