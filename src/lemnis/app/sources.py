@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import orjson
 
 from lemnis import app
+from lemnis.app.source_tests import check, normalise, samples
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
-from lemnis.contracts.events import EventBatch, RawBatch, Reject
-from lemnis.ingest import reading
-from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.sources import Sources
-from lemnis.ingest.streams import Stream
 
-SAMPLE_TIME = 1_735_689_600_000
-"""2025-01-01: the time of reading for samples, from which times without a year take theirs."""
+__all__ = ["Health", "SourceInfo", "check", "health", "listing", "normalise"]
 _SILENT_AFTER = 24 * 3_600_000
 _AHEAD = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """One source: what it is and which OCSF classes its records become."""
+    """One source: what it is, which OCSF classes its records become, which Sigma log sources they are."""
 
     name: str
     title: str
+    vendor: str
+    product: str
     classes: tuple[str, ...]
     samples: int
     parser: str
     own: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One sample read and mapped: whether it gives its golden events, and what it leaves over."""
-
-    sample: str
-    passed: bool
-    records: int
-    mapped: int
-    why: tuple[str, ...] = ()
-    unmapped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Tested:
-    """What testing one source gave."""
-
-    name: str
-    cases: tuple[Case, ...]
-
-    @property
-    def passed(self) -> int:
-        """Return how many samples give what they should."""
-        return sum(case.passed for case in self.cases)
-
-    @property
-    def mapped_percent(self) -> float:
-        """Return the share of the samples' records that become events."""
-        records = sum(case.records for case in self.cases)
-        return round(100 * sum(case.mapped for case in self.cases) / records, 2) if records else 0.0
+    sigma: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,111 +52,21 @@ def listing(library: Library) -> list[SourceInfo]:
     items = library.items("sources")
     return [
         SourceInfo(
-            name, one.file.title, tuple(sorted({entry.class_ for entry in one.mapping.events})),
-            len(_samples(one)), one.file.parser, items[name].own,
+            name, one.file.title, one.file.vendor, one.file.product,
+            tuple(sorted({entry.class_ for entry in one.mapping.events})), len(samples(one)), one.file.parser,
+            items[name].own, routes(one),
         )
         for name, one in sources.by_name.items()
     ]  # fmt: skip
 
 
-def check(library: Library, names: Sequence[str] = (), *, update: bool = False) -> Iterator[Tested]:
-    """Read the samples of the sources (all, or those named), and compare with their golden events.
-
-    With ``update``, what is found becomes golden. Raises NotFoundError for a source that there is not, and
-    ContentError for one that is wrong.
-    """
-    sources = Sources.load(library)
-    if sources.problems and not names:
-        raise sources.problems[0]
-    for name in names or sources.by_name:
-        source = sources.get(name)
-        cases = tuple(_case(source, sample, sources, update=update) for sample in _samples(source))
-        yield Tested(name, cases)
-
-
-def _samples(source: LoadedSource) -> list[Path]:
-    folder = source.folder / "samples"
-    return sorted(path for path in folder.glob("*") if path.is_file()) if folder.is_dir() else []
-
-
-def _case(source: LoadedSource, sample: Path, sources: Sources, *, update: bool) -> Case:
-    events, rejects = normalise(source, sample)
-    golden = source.folder / "golden" / f"{sample.name}.json"
-    text = orjson.dumps(events, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
-    if update:
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_bytes(text)
-    why = [f"{reject.at}: {reject.reason}" for reject in rejects]
-    unmapped = sorted({name for event in events for name in orjson.loads(event.get("unmapped") or "{}")})
-    if not events and not rejects:
-        why.append("nothing was read")
-    recognised = sources.recognise(Stream(sample))
-    if recognised is None or recognised.name != source.name:
-        why.append(f"it is recognised as {recognised.name if recognised else 'of no source'}")
-    if not golden.is_file():
-        why.append(f"there is no golden/{golden.name}")
-    elif golden.read_bytes() != text:
-        why.append(_difference(orjson.loads(golden.read_bytes()), events))
-    count = len(events) + len(rejects)
-    return Case(sample.name, not why, count, len(events), tuple(why), tuple(unmapped))
-
-
-def _difference(golden: Any, found: Any) -> str:
-    """Say where what was found first differs from what should be."""
-    if not isinstance(golden, list) or len(golden) != len(found):
-        return f"{len(found)} events, golden has {len(golden)}"
-    for number, (want, have) in enumerate(zip(golden, found, strict=True), 1):
-        for path, old, new in _changes(want, have, ""):
-            return f"event {number}: {path} is {_short(new)}, golden has {_short(old)}"
-    return "the golden file is written otherwise; --update writes it anew"
-
-
-def _changes(want: Any, have: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(want, dict) and isinstance(have, dict):
-        for key in sorted(want.keys() | have.keys()):
-            yield from _changes(want.get(key), have.get(key), f"{path}.{key}" if path else key)
-    elif want != have:
-        yield path, want, have
-
-
-def _short(value: Any) -> str:
-    text = "absent" if value is None else orjson.dumps(value, default=str).decode()
-    return text if len(text) <= 80 else f"{text[:79]}…"  # noqa: PLR2004
-
-
-def normalise(source: LoadedSource, sample: Path) -> tuple[list[dict[str, Any]], list[Reject]]:
-    """Read one file as of a source; return its events in the order of the file, and its rejects."""
-    events: list[tuple[int, dict[str, Any]]] = []
-    rejects: list[Reject] = []
-    mapper = Mapper(source)
-    stream = Stream(sample)
-    stream.name = sample.name
-    for _, parsed in reading.read(stream, Sources({source.name: source}), source):
-        rejects += parsed.rejects
-        if not len(parsed.records):
-            continue
-        raw = RawBatch(source.name, stream.name, parsed.records, parsed.fields, parsed.positions)
-        mapped = mapper.map(raw, origin_key=sample.name, now=SAMPLE_TIME)
-        rejects += mapped.rejects
-        for batch in mapped.batches:
-            events += _rows(batch, parsed.records.to_pylist())
-    return [event for _, event in sorted(events, key=lambda pair: pair[0])], rejects
-
-
-def _rows(batch: EventBatch, records: list[Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    places = {record: place for place, record in reversed(list(enumerate(records)))}
-    for row in batch.table.to_pylist():
-        yield places.get(row.get("raw_data"), 0), _lean(row)
-
-
-def _lean(value: Any) -> Any:
-    """Leave out what is absent."""
-    if isinstance(value, dict):
-        inner = {key: _lean(item) for key, item in value.items() if item is not None}
-        return {key: item for key, item in inner.items() if item not in ({}, [])}
-    if isinstance(value, list):
-        return [_lean(item) for item in value]
-    return value
+def routes(source: LoadedSource) -> tuple[str, ...]:
+    """Return the Sigma log sources of a source, each as ``product/category/service`` without what is open."""
+    found: dict[str, None] = {}
+    for route in source.file.sigma.routes:
+        parts = ("|".join(part) for part in (route.product, route.category, route.service) if part)
+        found["/".join(parts)] = None
+    return tuple(found)
 
 
 def health(workspace: app.Workspace, *, silent_after: int = _SILENT_AFTER) -> list[Health]:

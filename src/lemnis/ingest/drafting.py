@@ -95,6 +95,9 @@ def suggest(
     ]
     given: dict[str, Suggestion] = {}
     used = set(taken)
+    for name, values in fields.items():
+        if decided(values) and (outcome := _outcome(name, values, used)):
+            given[name] = outcome
     for _, _, _, name, concept, path in sorted(offers, key=lambda offer: offer[:3]):
         if name not in given and path not in used:
             used.add(path)
@@ -122,6 +125,12 @@ def _suggestion(name: str, path: str, concept: known.Concept, look: str, values:
     if concept.personal:
         line["personal"] = True
     return Suggestion(name, path, line, f"its name, and values like {_shown(values)} ({look})", concept.note)
+
+
+def decided(values: Sequence[str]) -> bool:
+    """Say whether every value is a word of success or failure."""
+    texts = said(values)
+    return bool(texts) and all(text.lower() in _SUCCESS | _FAILURE for text in texts)
 
 
 def _outcome(name: str, values: Sequence[str], used: set[str]) -> Suggestion | None:

@@ -199,7 +199,7 @@ TIMES = (
 )  # fmt: skip
 """Names of times, the likeliest to be the event's own first."""
 SEVERITY = _ending("severity log_?level level priority criticality risk risk_?level severity_?text sev lvl")
-OUTCOME = _ending("outcome result status success decision response res verdict disposition")
+OUTCOME = _ending("outcome result status success decision response res verdict disposition action")
 IDENTITY = _ending("(?:event|record|log|message|alert|audit|insert|entry|activity)_?(?:id|uid|uuid|guid)")
 OWN_ID = re.compile(r"(?:id|uid|uuid|guid)")
 RECORD_TYPE = _ending("event_?(?:type|name|category|kind|action) event type action kind category operation")

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lemnis.content import yaml
 from lemnis.content.schemas.source import Line, LoadedSource
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import EventBatch, Mapped, RawBatch, Reject
@@ -31,6 +30,7 @@ from lemnis.ingest.mapping_columns import (
     pc,
 )
 from lemnis.ingest.mapping_conditions import fields, holds
+from lemnis.ingest.mapping_lineage import Origin, origins
 from lemnis.ingest.mapping_lines import Context, constant, evaluate, times
 from lemnis.ingest.mapping_plan import ORIGINAL_TIME, SEVERITIES, EntryPlan, plans
 from lemnis.ocsf.schema import version
@@ -39,16 +39,6 @@ from lemnis.ocsf.validation import problems
 INT64 = pa.int64()
 _SHOWN = 60
 ENTRY_PATH = "metadata.transformation_info_list[0].name"
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where an attribute's value comes from: the entry, its path, the raw fields, and the mapping's line."""
-
-    entry: str
-    path: str
-    raw: tuple[str, ...]
-    at: Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,21 +98,7 @@ class Mapper:
 
     def explain(self, path: str) -> tuple[Origin, ...]:
         """Say for an OCSF path where each entry takes its value from: raw fields and the mapping's line."""
-        return tuple(self._explained(path))
-
-    def _explained(self, path: str) -> Iterator[Origin]:
-        file = self._source.folder / "mapping.yaml"
-        for number, (plan, entry) in enumerate(zip(self._plans, self._source.mapping.events, strict=True)):
-            lines = plan.lines.get(path)
-            if lines is not None:
-                own = path in entry.set
-                place: list[str | int] = ["events", number] if own else ["common"]
-                raw = tuple(dict.fromkeys(name for line in lines for name in line.source))
-                yield Origin(plan.name, path, raw, yaml.locate(file, [*place, "set", path]))
-            elif path in {"time", ORIGINAL_TIME}:
-                place = ["common"] if entry.time is None else ["events", number]
-                raw = tuple(dict.fromkeys(name for line in plan.time for name in line.source))
-                yield Origin(plan.name, path, raw, yaml.locate(file, [*place, "time"]))
+        return tuple(origin for origin in origins(self._source) if origin.path == path)
 
     def _parts(self, columns: RawColumns, count: int) -> Iterator[tuple[int, Rows]]:
         """Yield the rows of each entry, and of none (-1)."""

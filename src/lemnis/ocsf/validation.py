@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lemnis.ocsf.schema import Attribute, Shape, event_class, shape_of
+from lemnis.ocsf.schema import Attribute, Shape, arrow_schema, event_class, shape_of
 
 Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
@@ -42,6 +42,37 @@ def problems(table: pa.Table, key: str | int, *, nested: bool = True) -> dict[in
     for rows, reason in _check(root, nested=nested):
         for row in rows.tolist():
             found.setdefault(row, reason)
+    return found
+
+
+def misfits(table: pa.Table, key: str | int) -> list[str]:
+    """Return the attributes of a table whose type is not the standard's, with both types; those inside too.
+
+    What the class has and the table leaves out is no misfit.
+    """
+    whole = arrow_schema(key)
+    found: list[str] = []
+    for one in table.schema:
+        place = whole.get_field_index(one.name)
+        if place < 0:
+            found.append(f"{one.name} is no attribute of this class")
+        else:
+            found += _misfits(one.type, whole.field(place).type, one.name)
+    return found
+
+
+def _misfits(have: Any, want: Any, path: str) -> list[str]:
+    if pa.types.is_list(have) and pa.types.is_list(want):
+        return _misfits(have.value_type, want.value_type, f"{path}[]")
+    if not (pa.types.is_struct(have) and pa.types.is_struct(want)):
+        return [] if have.equals(want) else [f"{path} is {have} and should be {want}"]
+    found: list[str] = []
+    for one in have:
+        place = want.get_field_index(one.name)
+        if place < 0:
+            found.append(f"{path}.{one.name} is no attribute")
+        else:
+            found += _misfits(one.type, want.field(place).type, f"{path}.{one.name}")
     return found
 
 

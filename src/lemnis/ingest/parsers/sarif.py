@@ -26,6 +26,8 @@ _MAX_REPORT = 256_000_000
 _VERSION = "2.1.0"
 _DRIVER = ("name", "version", "semanticVersion", "informationUri")
 _RUN = ("automationDetails", "versionControlProvenance", "baselineGuid", "invocations")
+MADE = True
+"""A record is put together of a result and its rule: it stands nowhere in the file as such."""
 
 
 def fits(head: bytes) -> bool:

@@ -1,0 +1,80 @@
+"""Lines of ``key=value`` pairs (logfmt, and what firewalls and gateways write).
+
+A value may be in double or single quotes, with backslashes before quotes in it; a comma or semicolon after a
+value belongs to no value. A key that comes again gives a list. What stands before the first pair is the field
+``head``, what stands between pairs ``rest``. A line without a pair is a reject.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from lemnis.contracts.errors import Location
+from lemnis.contracts.events import Reject
+from lemnis.ingest.lines import Lines, lines
+from lemnis.ingest.parsers import Options, Parsed, Start
+from lemnis.ingest.parsers._columns import Row, table
+from lemnis.ingest.streams import KEPT_RAW, Stream
+
+PAIR = re.compile(
+    r"""(?:^|(?<=[\s,;|(\[{]))([A-Za-z_@][\w.@/-]{0,100})="""
+    r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"']?\S*?)(?=[,;|)\]}]*(?:\s|$)))"""
+)
+_ESCAPED = re.compile(r"\\([\"'\\])")
+_BETWEEN = " \t,;|"
+
+
+def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:  # noqa: ARG001
+    """Yield the lines of a stream as records."""
+    for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
+        yield _read(stream.name, batch)
+
+
+def _read(name: str, batch: Lines) -> Parsed:
+    rejects, kept, rows, numbers = list(batch.rejects), [], [], []
+    texts: list[str] = batch.texts.to_pylist()  # type: ignore[assignment]
+    for text, number in zip(texts, batch.numbers.tolist(), strict=True):
+        row = pairs(text)
+        if row:
+            kept.append(text)
+            rows.append(row)
+            numbers.append(number)
+        else:
+            at = Location(name, record=number)
+            rejects.append(Reject(at, "no key=value pair in the line", text.encode()[:KEPT_RAW]))
+    rejects.sort(key=lambda reject: reject.at.record or 0)
+    positions = pa.array(numbers, pa.int64())
+    return Parsed(
+        pa.array(kept, pa.string()), table(rows), positions, tuple(rejects), batch.position, batch.offset
+    )
+
+
+def pairs(text: str) -> Row:
+    """Return the pairs of one line, and what stands outside them; nothing if it has no pair."""
+    row: Row = {}
+    end, first, between = 0, -1, []
+    for found in PAIR.finditer(text):
+        if first < 0:
+            first = found.start()
+        elif rest := text[end : found.start()].strip(_BETWEEN):
+            between.append(rest)
+        end = found.end()
+        key, double, single, bare = found.groups()
+        value = bare if bare is not None else _ESCAPED.sub(r"\1", double if double is not None else single)
+        known = row.get(key)
+        if known is None:
+            row[key] = value or None
+        elif value:
+            row[key] = [*known, value] if isinstance(known, list) else [known, value]
+    if first < 0:
+        return {}
+    if head := text[:first].strip(_BETWEEN):
+        row.setdefault("head", head)
+    if rest := text[end:].strip(_BETWEEN):
+        between.append(rest)
+    if between:
+        row.setdefault("rest", " ".join(between))
+    return row
