@@ -69,6 +69,10 @@ class Texts:
         some = self.texts.take(rows)
         return Texts(self.name, some, self.numbers[rows], (), self.position, self.offset)
 
+    def where(self, _: npt.NDArray[np.int64]) -> None:
+        """Return that they lie nowhere: they were made."""
+        return
+
 
 class Parser(Protocol):
     """What a module in this package offers."""

@@ -29,6 +29,8 @@ from lemnis.ingest.parsers._columns import Row, table
 from lemnis.ingest.streams import KEPT_RAW, Head, Stream
 
 fits = jsonl.fits
+MADE = True
+"""A record is a log record with what its export says of all: it stands nowhere in the bytes as such."""
 _LOOK = 65_536
 _DEPTH = 16
 _Json = Mapping[str, Any]
@@ -41,9 +43,9 @@ _IDS = {"traceId": 24, "spanId": 12}
 """How many characters an id has in base64; in hex it has a third more."""
 
 
-def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:  # noqa: ARG001
+def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the log records of lines, or of a document, which is read from its start."""
-    if not _documents.is_document(stream.head(_LOOK), ()):
+    if lined(stream, options):
         for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
             pairs = zip(batch.texts.to_pylist(), batch.numbers.tolist(), strict=True)
             yield _parsed(stream.name, pairs, batch.rejects, Start(batch.position, batch.offset))
@@ -51,6 +53,11 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
         for texts in jsonl.listed(stream.name, _documents.records(stream, ()), start):
             pairs = zip(texts.texts.to_pylist(), texts.numbers.tolist(), strict=True)
             yield _parsed(stream.name, pairs, texts.rejects, Start(texts.position, texts.offset))
+
+
+def lined(stream: Stream, options: Options) -> bool:  # noqa: ARG001 - part of what a parser offers
+    """Say whether each line stands for itself."""
+    return not _documents.is_document(stream.head(_LOOK), ())
 
 
 def _parsed(
