@@ -41,6 +41,53 @@ BEATS = {
 }  # fmt: skip
 
 
+XML = """<Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event"><System>
+<Provider Name="Microsoft-Windows-Sysmon" Guid="5770385F"/><EventID Qualifiers="0">1</EventID>
+<TimeCreated SystemTime="2025-11-03T09:14:02.649150Z"/><EventRecordID>67583</EventRecordID><Correlation/>
+<Execution ProcessID="3904" ThreadID="4272"/><Channel>Microsoft-Windows-Sysmon/Operational</Channel>
+<Computer>host1</Computer><Security UserID="S-1-5-18"/></System><EventData><Data Name="Image">C:\\a.exe</Data>
+<Data Name="ProcessId">3412</Data><Data Name="Empty"></Data></EventData></Event>"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        XML, XML.replace("\n", " "), f'<?xml version="1.0" encoding="utf-8"?><Events>{XML}</Events>',
+        f"\ufeff{XML}", XML.replace("<System>", "- <System>").replace("<EventData>", "- <EventData>"),
+    ],
+    ids=["lines", "line", "root", "mark", "viewer"],
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_xml_gives_the_same_fields(parse, text, encoding):
+    (fields,), rejects = parse(
+        "windows", text.removeprefix("\ufeff" * (encoding == "utf-16")).encode(encoding)
+    )
+    assert rejects == []
+    assert {key: fields[key] for key in COMMON} == COMMON
+    assert "Empty" not in fields
+
+
+def test_xml_has_nameless_data_messages_and_what_user_data_holds(parse):
+    data = "<EventData><Data>a - b</Data><Data>-</Data></EventData><RenderingInfo><Message>It\nis.</Message></RenderingInfo>"
+    user = '<UserData><Cleared xmlns="x"><Param1>x</Param1></Cleared></UserData>'
+    head, tail = XML.split("<EventData>", maxsplit=1)[0], "</Event>"
+    (first, second), _ = parse("windows", f"{head}{data}{tail}\n{head}{user}{tail}\n")
+    assert (first["Data"], first["Message"]) == (["a - b", "-"], "It\nis.")
+    assert second["Param1"] == "x"
+
+
+def test_what_is_wrong_in_xml_costs_only_itself(parse):
+    odd = XML.replace("C:\\a.exe", "a&#x1B;b\x01c")
+    bomb = f'{XML[:6]}><!DOCTYPE x [<!ENTITY a "b">]></Event>'
+    text = "\n".join([XML, XML.replace("</System>", ""), bomb, odd, "<Event><Other/></Event>", XML[:300]])
+    records, rejects = parse("windows", text)
+    assert [record["Image"] for record in records] == ["C:\\a.exe", "a\ufffdb\ufffdc"]
+    assert [reject.reason.split(":")[0] for reject in rejects] == [
+        "not an event in XML", "not an event in XML", "not an event in XML", "the text ends within an event",
+    ]  # fmt: skip
+    assert "declares entities" in rejects[1].reason
+
+
 @pytest.mark.parametrize(
     "record", [EVENT, EVENT["Event"], NXLOG, BEATS], ids=["event", "bare", "nxlog", "beats"]
 )

@@ -16,6 +16,7 @@ from lemnis.ingest.parsers import Options, Parsed, Start, pattern
 from lemnis.ingest.streams import Stream
 
 pc: Any = _compute
+LINES = True
 _TIME = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4} \d{1,2}[:.]\d{2}[:.]\d{2}(?: [AaPp][Mm])?"
 _LINE = (
     rf"^(?P<time>{_TIME}) (?P<thread>[0-9A-Fa-f]+) PACKET +"

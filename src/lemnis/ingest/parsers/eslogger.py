@@ -21,6 +21,7 @@ from lemnis.ingest.streams import Stream
 pc: Any = _compute
 fits = jsonl.fits
 first = jsonl.first
+lined = jsonl.lined
 _TARGET = "event.exec.target"
 _NAMES: Mapping[str, Sequence[str]] = MappingProxyType({
     "Image": (f"{_TARGET}.executable.path", "event.fork.child.executable.path", "process.executable.path"),

@@ -26,8 +26,6 @@ from lemnis.ingest.parsers import Options, Parsed, Start
 from lemnis.ingest.streams import KEPT_RAW, Stream
 
 pc: Any = _compute
-ALONE = True
-LINES = True
 _FIX = "give the option `line`: a regular expression (RE2) of which every group is named"
 
 
@@ -50,6 +48,11 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
         if begins:
             texts, numbers = _joined(texts, numbers, str(begins))
         yield _read(stream.name, replace(batch, texts=texts, numbers=numbers), pattern)
+
+
+def lined(stream: Stream, options: Options) -> bool:  # noqa: ARG001 - part of what a parser offers
+    """Say whether each line is a record."""
+    return not options.get("begins")
 
 
 def _joined(texts: Any, numbers: Any, begins: str) -> tuple[Any, Any]:

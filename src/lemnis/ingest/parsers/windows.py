@@ -1,4 +1,4 @@
-"""Windows events, from event log files and from the JSON that shippers make of them.
+"""Windows events, from event log files, from XML, and from the JSON that shippers make of them.
 
 Whoever carried it, a field has one name: System's parts are Channel, EventID, Provider_Name, Computer,
 EventRecordID, SystemTime, Execution_ProcessID, Security_UserID …; the fields of EventData and UserData
@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as _compute
 
 from lemnis.ingest.flatten import coalesce
-from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _evtx, jsonl
+from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _events_xml, _evtx, jsonl
 from lemnis.ingest.streams import BrokenStreamError, Stream
 
 pc: Any = _compute
 MAGIC = _evtx.MAGIC
-fits = jsonl.fits
+_LOOK = 512
 _TEXT = "#text"
 _ATTRIBUTES = "#attributes"
 _SYSTEM = ("Event.System.", "System.")
@@ -64,7 +64,14 @@ def texts(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     """Yield the same as texts of JSON, before anything looks into them."""
     if stream.head(len(MAGIC)).startswith(MAGIC):
         return jsonl.listed(stream.name, _evtx.records(stream), start)
+    if _events_xml.fits(stream.head(_LOOK)):
+        return jsonl.listed(stream.name, _events_xml.records(stream), start)
     return jsonl.texts(stream, options, start, whole=whole)
+
+
+def fits(head: bytes) -> bool:
+    """Say whether a stream that begins so can be Windows events at all."""
+    return jsonl.fits(head) or _events_xml.fits(head)
 
 
 def fielded(some: Texts, options: Options) -> Parsed:
@@ -74,7 +81,8 @@ def fielded(some: Texts, options: Options) -> Parsed:
 
 def lined(stream: Stream, options: Options) -> bool:
     """Say whether a stream has one JSON object a line."""
-    return not stream.head(len(MAGIC)).startswith(MAGIC) and jsonl.lined(stream, options)
+    head = stream.head(_LOOK)
+    return not head.startswith(MAGIC) and not _events_xml.fits(head) and jsonl.lined(stream, options)
 
 
 def named(path: str, options: Options) -> str | None:  # noqa: ARG001 - part of what a parser offers
