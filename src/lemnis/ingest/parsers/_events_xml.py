@@ -1,4 +1,4 @@
-"""Windows events as XML, as wevtutil, the event viewer and forwarders render them: as JSON like event logs give.
+"""Windows events as XML, as wevtutil, the event viewer and forwarders render them: as JSON, as of event logs.
 
 An ``Event`` element becomes ``{"Event": {"System": …, "EventData": …}}``, its rendered message beside it. A
 stream may hold events one a line, one over many lines, or under one root; in UTF-8 or UTF-16.
