@@ -42,6 +42,7 @@ CLASSES: Mapping[str, str] = {
     "authentication": f"{HOST} http_request src_endpoint dst_endpoint auth_protocol auth_protocol_id "
     "is_cleartext is_mfa is_new_logon is_remote logon_process logon_type logon_type_id service session user",
     "authorize_session": f"{HOST} src_endpoint dst_endpoint group privileges session user",
+    "entity_management": f"{HOST} entity entity_result comment",
     "group_management": f"{HOST} src_endpoint group privileges resource user",
     "network_activity": f"{_NETWORK} url is_src_dst_assignment_known",
     "http_activity": f"{_NETWORK} http_request http_response file",
@@ -105,6 +106,7 @@ OBJECTS: Mapping[str, str] = {
     "file=file/bare user=user/bare",
     "key_value_object": "name value values",
     "location": "country city region continent",
+    "managed_entity": "name uid type type_id version data",
     "metadata": "uid version product profiles log_name log_provider log_source log_format log_level "
     "log_version event_code original_event_uid original_time processed_time logged_time sequence "
     "correlation_uid tenant_uid labels transformation_info_list",
