@@ -161,6 +161,7 @@ def test_hosts_that_spoke_lately_are_left_out_where_only_others_are_asked_for(la
     clock.advance(HOUR)
     lake.append([batch((3, "b", NOW))])
     assert [one.host for one in lake.histories("linux", before=NOW + STEP)] == [ALL, "a"]
+    assert lake.hosts() == {"linux": 2}
 
 
 def test_it_is_on_record_that_lemnis_listened_whatever_came(lake, clock):

@@ -183,6 +183,12 @@ def histories(
         yield History(name, host, first, told, lags[0], lags[1], tuple(fields), sampled)
 
 
+def hosts(db: sqlite3.Connection) -> dict[str, int]:
+    """Return how many hosts of each source are told apart."""
+    query = "SELECT source, count(*) FROM pulse_hosts WHERE host != '' GROUP BY source"
+    return dict(db.execute(query).fetchall())
+
+
 def _beat(db: sqlite3.Connection, rows: Iterable[tuple[int, ...]]) -> None:
     db.executemany(
         "INSERT INTO pulse VALUES (?,?,?,?,?,?,?) ON CONFLICT DO UPDATE SET "

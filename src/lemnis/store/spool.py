@@ -165,6 +165,10 @@ class Reader:
         """Return how sources and their hosts spoke; of hosts only those that did not since ``before``."""
         return list(pulse.histories(self._db, source, before))
 
+    def hosts(self) -> dict[str, int]:
+        """Return how many hosts of each source are known."""
+        return pulse.hosts(self._db)
+
 
 class Writer(Reader):
     """What can be changed in one transaction."""

@@ -1,0 +1,201 @@
+"""The watchers watched: how sources and hosts do, alarms that opens and closes, who is blind meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.app.watching_alarms import Alarm, Of, alarms, publish, settle
+from lemnis.app.watching_blind import Blind, Seeing
+from lemnis.content.library import Library
+from lemnis.contracts.clock import span
+from lemnis.contracts.watching import ALL, HOUR, LISTENING, STEP, Beat, History
+from lemnis.incidents import findings
+from lemnis.ingest import health_fields
+from lemnis.ingest.health import DRIFTING, SILENT, Health, judge
+
+if TYPE_CHECKING:
+    from lemnis.store.journal import SqlJournal
+    from lemnis.store.lake import Lake
+
+SILENT_AFTER = 24 * HOUR
+"""After which age of the newest event a source is silent whose history does not say."""
+_STALE = 3 * STEP
+_OWN = frozenset({LISTENING[0], findings.SOURCE})
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How a source or host does, its open alarms, why records were rejected, and what is blind meanwhile.
+
+    ``state`` may be silent although no alarm is open: by the newest event's age, where the history is too
+    short to say, or Lemnis itself did not listen. ``why`` has a sentence for each thing that is wrong.
+    """
+
+    health: Health
+    state: str
+    why: tuple[str, ...]
+    alarms: tuple[Alarm, ...] = ()
+    blind: tuple[Blind, ...] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+def look(
+    workspace: app.Workspace,
+    *,
+    silent_after: int | None = None,
+    hosts: bool = False,
+    library: Library | None = None,
+    journal: SqlJournal | None = None,
+) -> list[Watched]:
+    """Look at every source, write down which alarms open and close, and return how all do. Idempotent.
+
+    Of hosts only those are looked at that said nothing for a while, unless all are asked for. With
+    ``silent_after`` (ms) a source is also silent when its newest event is older, whatever its history says.
+    """
+    journal = journal or app.journal(workspace)
+    looking = _Looking(workspace, app.lake(workspace), alarms(journal), hosts=hosts, library=library)
+    found = looking.found
+    wrong = {
+        Of(one.source, one.host, trouble.kind): trouble
+        for one in looking.telling()
+        for trouble in one.troubles
+    }
+    seen = {(one.source, one.host) for one in found}
+    open_ = settle(journal, looking.known, wrong, lambda of: of[:2] in seen, looking.blind)
+    publish(looking.lake, journal)
+    reasons = _reasons(looking.lake)
+    told = [looking.watched(one, open_, silent_after, reasons) for one in found]
+    return sorted(told, key=lambda one: (one.health.source, one.health.host))
+
+
+def silent_sources(workspace: app.Workspace) -> frozenset[str]:
+    """Return the sources that are silent by what they taught; nothing is written down."""
+    looking = _Looking(workspace, app.lake(workspace), (), hosts=False, before=0)
+    return frozenset(one.source for one in looking.found if one.host == ALL and one.state == SILENT)
+
+
+class _Looking:
+    """One look at all histories."""
+
+    def __init__(
+        self,
+        workspace: app.Workspace,
+        lake: Lake,
+        known: Sequence[Alarm],
+        *,
+        hosts: bool,
+        before: int | None = None,
+        library: Library | None = None,
+    ) -> None:
+        self._workspace, self.lake, self.known, self._library = workspace, lake, known, library
+        self._now = workspace.clock.now()
+        if not hosts and before is None:
+            before = self._now - _STALE
+        histories, self._listening = _read(lake, before, known)
+        troubled: dict[tuple[str, str], set[str]] = {}
+        for one in known:
+            troubled.setdefault((one.of.source, one.of.host), set()).add(one.of.kind)
+        self.found = [
+            judge(one, self._listening, self._now, frozenset(troubled.get((one.source, one.host), ())))
+            for one in histories
+            if one.first <= self._now
+        ]
+        self._by_place = {(one.source, one.host): one for one in self.found}
+        whole = [one for one in self.found if one.host == ALL]
+        self._silent = {one.source for one in whole if one.state == SILENT}
+        self._living = {one.source for one in whole} - self._silent
+
+    def telling(self) -> list[Health]:
+        """Return what may raise alarms: no host of a silent source, nor one that is the source's only one."""
+        counts = self.lake.hosts()
+        return [
+            one
+            for one in self.found
+            if one.host == ALL or (one.source not in self._silent and counts.get(one.source, 0) > 1)
+        ]
+
+    @cached_property
+    def _seeing(self) -> Seeing:
+        return seeing(self._workspace, self._library)
+
+    def blind(self, of: Of) -> tuple[Blind, ...]:
+        """Return what is blind while a source or host is in trouble; rules are only loaded if any is."""
+        if of.kind != DRIFTING:
+            return self._seeing.without(of.source, self._living if of.host == ALL else ())
+        drift = self._by_place[of.source, of.host].drift.found
+        changed = [one.field for one in drift if one.change != health_fields.NEW]
+        return self._seeing.without_fields(of.source, changed, self._living)
+
+    def watched(
+        self,
+        one: Health,
+        open_: Sequence[Alarm],
+        silent_after: int | None,
+        reasons: Mapping[str, Mapping[str, int]],
+    ) -> Watched:
+        """Return all that is to be said of a source or host."""
+        why = [trouble.why for trouble in one.troubles]
+        state = one.state
+        if one.host == ALL and state != SILENT and (aged := self._aged(one, silent_after)):
+            state, why = SILENT, [aged, *why]
+        return Watched(
+            one,
+            state,
+            tuple(why),
+            tuple(alarm for alarm in open_ if alarm.of[:2] == (one.source, one.host)),
+            self.blind(Of(one.source, one.host, state)) if why else (),
+            reasons.get(one.source, {}) if one.host == ALL else {},
+        )
+
+    def _aged(self, one: Health, silent_after: int | None) -> str:
+        """Say that a source is silent by its newest event's age, where nothing else can tell; "" if not."""
+        last = self._listening[-1] if self._listening else None
+        heard = last is not None and self._now - last.at - last.step <= 2 * STEP
+        if silent_after is None and not one.learning and heard:
+            return ""
+        if one.last is None:
+            return "no event ever came"
+        age = max(0, self._now - one.last)
+        limit = SILENT_AFTER if silent_after is None else silent_after
+        return f"its newest event is {span(age)} old" if age > limit else ""
+
+
+def _read(lake: Lake, before: int | None, known: Collection[Alarm]) -> tuple[list[History], tuple[Beat, ...]]:
+    """Return the histories to look at, hosts with an open alarm among them, and when Lemnis listened."""
+    found = {(one.source, one.host): one for one in lake.histories(before=before)}
+    asked = {(one.of.source, one.of.host) for one in known}
+    for source in {source for source, host in asked - found.keys()}:
+        more = {(one.source, one.host): one for one in lake.histories(source)}
+        found |= {place: one for place, one in more.items() if place in asked}
+    own = found.get(LISTENING)
+    return [one for one in found.values() if one.source not in _OWN], own.beats if own else ()
+
+
+def _reasons(lake: Lake) -> dict[str, dict[str, int]]:
+    """Return why records of each source were not taken, the most frequent reason first."""
+    found: dict[str, dict[str, int]] = {}
+    if not any(one.rows for one in lake.dead_counts()):
+        return found
+    sql = (
+        "SELECT metadata.log_name AS name, split_part(reason, ':', 1) AS reason, count(*) AS n "
+        "FROM rejects GROUP BY ALL ORDER BY n DESC, reason"
+    )
+    for row in lake.query(sql, limit=10_000).to_pylist():
+        found.setdefault(row["name"] or "", {})[row["reason"]] = row["n"]
+    return found
+
+
+def seeing(workspace: app.Workspace, library: Library | None = None) -> Seeing:
+    """Load the rules and sources of a workspace."""
+    from lemnis.detect.rules import load_rules
+    from lemnis.ingest.sources import Sources
+
+    library = library or app.library(workspace)
+    items = library.items("detections")
+    loaded = load_rules([item.manifest for item in items.values()], cache=workspace.state / "cache")
+    names = {str(item.manifest): name for name, item in items.items()}
+    return Seeing(loaded, Sources.load(library).by_name, names)

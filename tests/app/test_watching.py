@@ -1,0 +1,178 @@
+"""Silence of a source opens one alarm, says what is blind meanwhile, and closes when it speaks again."""
+
+import itertools
+
+import orjson
+import pyarrow as pa
+import pytest
+
+from lemnis import app
+from lemnis.app import init, watching
+from lemnis.app.watching_alarms import CLOSED, OPENED, alarms
+from lemnis.contracts.clock import ManualClock
+from lemnis.contracts.errors import Location
+from lemnis.contracts.events import EventBatch, Reject
+from lemnis.contracts.watching import ALL, DAY, HOUR, STEP, Pulse, Sample
+from lemnis.ingest.health import DRIFTING, LIVING, REJECTING, SILENT
+
+MONDAY = 1_767_571_200_000
+SCHEMA = pa.schema(
+    [
+        ("time", pa.int64()),
+        ("device", pa.struct([("hostname", pa.string())])),
+        ("metadata", pa.struct([("uid", pa.string()), ("log_name", pa.string())])),
+    ]
+)
+
+
+class World:
+    """A workspace whose sources speak at the times they are told to."""
+
+    def __init__(self, root):
+        self.clock = ManualClock(MONDAY)
+        self.workspace = init(root, clock=self.clock)
+        self.lake = app.lake(self.workspace)
+        self.journal = app.journal(self.workspace)
+        self._numbers = itertools.count(1)
+
+    def speak(self, source, *hosts, rejects=0, fields=None):
+        now = self.clock.now()
+        rows = [
+            {"time": now, "device": {"hostname": host},
+             "metadata": {"uid": f"ev-{next(self._numbers):016x}", "log_name": source}}
+            for host in hosts
+        ]  # fmt: skip
+        refused = [Reject(Location("x", record=next(self._numbers)), "no time") for _ in range(rejects)]
+        told = Pulse(samples=(Sample(source, 100, fields),)) if fields else None
+        batch = EventBatch(6003, source, "o", pa.Table.from_pylist(rows, schema=SCHEMA))
+        self.lake.append([batch], rejects=refused, source=source, told=told)
+
+    def pass_hours(self, hours, *speaking, step=HOUR, **more):
+        """Let time go by, in which sources speak; each is a name and its hosts."""
+        for _ in range(int(hours * HOUR / step)):
+            self.clock.advance(step)
+            for source, *hosts in speaking:
+                self.speak(source, *hosts, **more)
+            self.lake.flush() if self.clock.now() % (6 * HOUR) == 0 else self.lake.append([])
+
+    def look(self, **options):
+        return {(w.health.source, w.health.host): w for w in watching.look(self.workspace, **options)}
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path / "w")
+
+
+def test_an_alarm_opens_and_closes_once_and_says_what_is_blind(world):
+    both = ("aws_cloudtrail", "a"), ("okta", "b")
+    world.pass_hours(60, *both)
+    assert {w.state for w in world.look().values()} == {LIVING}
+    world.pass_hours(5, both[1])
+    found = world.look()["aws_cloudtrail", ALL]
+    assert found.state == SILENT
+    (alarm,) = found.alarms
+    assert alarm.id.startswith("watch-")
+    blind = {one.name: one for one in found.blind}
+    assert "aws_trail_silenced" in blind
+    assert any(one.startswith("T") for one in blind["aws_trail_silenced"].techniques)
+    assert not any(name.startswith("okta") for name in blind)
+    again = world.look()["aws_cloudtrail", ALL]
+    assert again.alarms == (alarm,)
+    world.pass_hours(2, *both)
+    assert world.look()["aws_cloudtrail", ALL].state == LIVING
+    assert alarms(world.journal) == []
+    assert [e.subject for kind in (OPENED, CLOSED) for e in world.journal.entries(kind=kind)] == [
+        alarm.id
+    ] * 2
+
+
+def test_alarms_are_detection_findings_in_the_lake_once(world):
+    world.pass_hours(60, ("aws_cloudtrail", "a"))
+    world.pass_hours(5, step=HOUR)
+    for _ in range(3):
+        world.look()
+    world.pass_hours(2, ("aws_cloudtrail", "a"))
+    world.look()
+    rows = world.lake.query("SELECT * FROM detection_finding ORDER BY time").to_pylist()
+    assert [(row["activity_name"], row["status"]) for row in rows] == [
+        ("Create", "New"),
+        ("Close", "Resolved"),
+    ]
+    opened = rows[0]
+    assert opened["finding_info"]["title"] == "aws_cloudtrail is silent"
+    assert opened["is_alert"] is True
+    assert opened["finding_info"]["attacks"]
+    assert orjson.loads(opened["unmapped"])["blind"]
+    assert opened["severity"] == "High"
+    assert rows[1]["finding_info"]["uid"] == opened["finding_info"]["uid"]
+
+
+def test_one_host_of_several_falls_silent_and_the_source_does_not(world):
+    world.pass_hours(60, ("linux_audit", "a", "b"))
+    world.pass_hours(5, ("linux_audit", "b"))
+    found = world.look()
+    assert found["linux_audit", ALL].state == LIVING
+    assert found["linux_audit", "a"].state == SILENT
+    assert ("linux_audit", "b") not in found
+    assert world.look(hosts=True)["linux_audit", "b"].state == LIVING
+    assert [one.of for one in alarms(world.journal)] == [("linux_audit", "a", SILENT)]
+    world.pass_hours(5)
+    silent = [one.of[:2] for one in alarms(world.journal)]
+    world.look()
+    assert silent == [("linux_audit", "a")]
+    assert {one.of[:2] for one in alarms(world.journal)} == {("linux_audit", ALL)}  # it covers its hosts
+
+
+def test_rejects_raise_an_alarm_whose_reasons_are_told(world):
+    world.pass_hours(30, ("okta", "a"))
+    world.pass_hours(1, ("okta", "a"), step=STEP, rejects=3)
+    found = world.look()["okta", ALL]
+    assert found.state == REJECTING
+    assert found.reasons == {"no time": 36}
+
+
+def test_drift_names_the_detections_that_read_the_field(world):
+    usual = {"eventName": {"text": 100}, "eventSource": {"text": 100}, "awsRegion": {"text": 100}}
+    world.pass_hours(60, ("aws_cloudtrail", "a"), fields=usual)
+    assert world.look()["aws_cloudtrail", ALL].state == LIVING
+    world.pass_hours(
+        4, ("aws_cloudtrail", "a"), fields={name: k for name, k in usual.items() if name != "eventName"}
+    )
+    found = world.look()["aws_cloudtrail", ALL]
+    assert found.state == DRIFTING
+    assert [(one.field, one.change) for one in found.health.drift.found] == [("eventName", "missing")]
+    assert "aws_trail_silenced" in {one.name for one in found.blind}
+
+
+def test_what_lemnis_did_not_hear_raises_no_alarm_but_old_events_are_told(world):
+    world.pass_hours(60, ("okta", "a"))
+    world.clock.advance(3 * DAY)
+    found = world.look()["okta", ALL]
+    assert (found.state, found.alarms) == (SILENT, ())
+    assert "its newest event is 3 d" in found.why[0]
+
+
+def test_who_feeds_a_rule_too_is_named(world):
+    two = ("tetragon", "a"), ("linux_audit", "b")
+    world.pass_hours(60, *two)
+    world.pass_hours(5, two[0])
+    found = world.look()["linux_audit", ALL]
+    assert found.state == SILENT
+    assert {one.elsewhere for one in found.blind} == {(), ("tetragon",)}
+
+
+def test_what_a_source_that_spoke_for_too_short_a_time_raises(world):
+    world.pass_hours(5, ("okta", "a"))
+    world.pass_hours(6)
+    assert world.look()["okta", ALL].state == LIVING
+    assert world.look(silent_after=HOUR)["okta", ALL].state == SILENT
+    assert alarms(world.journal) == []
+
+
+def test_coverage_and_others_are_told_which_sources_are_silent(world):
+    world.pass_hours(60, ("okta", "a"), ("aws_cloudtrail", "b"))
+    assert watching.silent_sources(world.workspace) == frozenset()
+    world.pass_hours(5, ("okta", "a"))
+    assert watching.silent_sources(world.workspace) == {"aws_cloudtrail"}
+    assert alarms(world.journal) == []
