@@ -264,6 +264,11 @@ class Lake:
         with self._spool.reading() as spool:
             return spool.histories(source, before)
 
+    def hosts(self) -> dict[str, int]:
+        """Return how many hosts of each source spoke over the last weeks."""
+        with self._spool.reading() as spool:
+            return spool.hosts()
+
     def backlog(self) -> Backlog:
         """Return how much is acknowledged and not flushed yet."""
         with self._spool.reading() as spool:
