@@ -152,10 +152,14 @@ def journal(workspace: Workspace, *, on: Engine | None = None) -> SqlJournal:
 
 
 def lake(workspace: Workspace) -> Lake:
-    """Open the workspace's event lake."""
+    """Open the workspace's event lake; raises ContentError where the settings are wrong."""
+    from lemnis.app import settings
+    from lemnis.store.deadletters import Keep
     from lemnis.store.lake import Lake
 
-    return Lake(workspace.state / "lake", workspace.clock)
+    kept = settings.load(workspace).dead_letters
+    keep = Keep(kept.days, int(kept.megabytes * 1_000_000))
+    return Lake(workspace.state / "lake", workspace.clock, keep=keep)
 
 
 def vault(workspace: Workspace) -> Vault:

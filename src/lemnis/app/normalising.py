@@ -19,6 +19,7 @@ from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import ContentError, Location
 from lemnis.contracts.events import EventBatch, Mapped, RawBatch, Reject
 from lemnis.ingest import parsers
+from lemnis.ingest.identity import Joined
 from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.parsers import Parsed
 from lemnis.ingest.sources import Sources
@@ -90,7 +91,7 @@ class _Read:
     problems: tuple[ContentError, ...] = ()
 
 
-def guarded(mapper: Mapper, raw: RawBatch, *, origin_key: str, now: int) -> Mapped:
+def guarded(mapper: Mapper, raw: RawBatch, *, origin_key: str | Joined, now: int) -> Mapped:
     """Map a batch; where that raises, it is parted until only the rows that raise are left, as rejects.
 
     The parting is bounded: of a mapping that always fails, whole parts are rejected.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import pyarrow as pa
@@ -44,6 +44,7 @@ ARROW = pa.schema(
     ]
 )
 """As SQL sees them: ``time`` is when that was, ``metadata.log_name`` the source, ``content`` what decided."""
+_HEAD = "CASE instr(reason, ':') WHEN 0 THEN reason ELSE substr(reason, 1, instr(reason, ':') - 1) END"
 _OVERHEAD = 300
 _AT_ONCE = 1000
 _ROOM = 0.9
@@ -75,6 +76,16 @@ class DeadLetter:
     fields: str
     raw: bytes
 
+    @property
+    def whole(self) -> bool:
+        """Whether it has a record and its place, so that it can be tried again."""
+        return bool(self.raw) and self.at.record is not None
+
+    @property
+    def bytes(self) -> int:
+        """Return how much of it was read, in bytes."""
+        return len(self.raw) + len(self.fields)
+
 
 @dataclass(frozen=True, slots=True)
 class DeadCount:
@@ -84,6 +95,24 @@ class DeadCount:
     rows: int
     bytes: int
     forgotten: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadGroup:
+    """Dead letters of one source that have a reason in common: what it says before its first colon.
+
+    ``first`` and ``last`` (ms) are when they were refused; ``whole`` of them have a record and its place, so
+    that they can be tried again; ``examples`` are the newest of them.
+    """
+
+    source: str
+    reason: str
+    count: int
+    bytes: int
+    first: int
+    last: int
+    whole: int
+    examples: tuple[DeadLetter, ...] = ()
 
 
 class DeadLetters:
@@ -102,11 +131,29 @@ class DeadLetters:
         self, source: str | None = None, *, after: int = 0, up_to: int = 2**62
     ) -> Iterator[DeadLetter]:
         """Yield dead letters in the order in which they came, with numbers in (``after``, ``up_to``]."""
+        which = "source = coalesce(?, source) AND id > ? AND id <= ? ORDER BY id"
+        return self._read(which, (source, after, up_to))
+
+    def groups(self, source: str | None = None, *, examples: int = 3) -> list[DeadGroup]:
+        """Return dead letters by source and reason, the most frequent first within a source."""
         rows = self._db.execute(
-            "SELECT id, source, time, origin_key, file, line, record, reason, content, fields, raw FROM dead "
-            "WHERE source = coalesce(?, source) AND id > ? AND id <= ? ORDER BY id",
-            (source, after, up_to),
-        )
+            f"SELECT source, {_HEAD} AS head, count(*), sum(size), min(time), max(time), "  # noqa: S608 - constant
+            "sum(length(raw) > 0 AND record IS NOT NULL) FROM dead WHERE source = coalesce(?, source) "
+            "GROUP BY source, head ORDER BY source, count(*) DESC, head",
+            (source,),
+        ).fetchall()
+        groups = (DeadGroup(*row) for row in rows)
+        return [
+            replace(one, examples=tuple(self._examples(one.source, one.reason, examples))) for one in groups
+        ]
+
+    def _examples(self, source: str, head: str, count: int) -> Iterator[DeadLetter]:
+        which = f"source = ? AND {_HEAD} = ? ORDER BY id DESC LIMIT ?"
+        return self._read(which, (source, head, count))
+
+    def _read(self, which: str, values: tuple[object, ...]) -> Iterator[DeadLetter]:
+        columns = "id, source, time, origin_key, file, line, record, reason, content, fields, raw"
+        rows = self._db.execute(f"SELECT {columns} FROM dead WHERE {which}", values)  # noqa: S608 - constant
         for number, name, time, origin, file, line, record, reason, content, fields, raw in rows:
             at = Location(file, line=line, record=record)
             yield DeadLetter(number, name, time, origin, at, reason, content, fields, raw)

@@ -27,7 +27,7 @@ from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
 from lemnis.contracts.watching import HOUR, History, Pulse
 from lemnis.store import deadletters, delta, durable, pulse, query, rows
 from lemnis.store.columns import MS_A_DAY, Keys, by_source, conform, merge_schemas, sort_events, uid_keys
-from lemnis.store.deadletters import DeadCount, DeadLetter, Keep
+from lemnis.store.deadletters import DeadCount, DeadGroup, DeadLetter, Keep
 from lemnis.store.spool import Backlog, Reader, Spool, Writer
 
 _SEGMENT_ROWS = 50_000
@@ -35,6 +35,7 @@ _FLUSH_ROWS = 500_000
 _FILE_ROWS = 2_000_000
 _BATCH_ROWS = 65_536
 _BUSY_DAY = 1_000_000
+_PAGE_BYTES = 32_000_000
 _NO_KEYS = np.empty(0, dtype=np.int64)
 
 
@@ -298,9 +299,21 @@ class Lake:
     def dead_letters(
         self, source: str | None = None, *, after: int = 0, limit: int = 1000
     ) -> list[DeadLetter]:
-        """Return records that were not taken, oldest first, with numbers above ``after``."""
+        """Return records that were not taken, oldest first, with numbers above ``after``: a bounded page."""
+        found: list[DeadLetter] = []
+        size = 0
         with self._spool.reading() as spool:
-            return list(islice(spool.dead.letters(source, after=after), limit))
+            for one in islice(spool.dead.letters(source, after=after), limit):
+                found.append(one)
+                size += one.bytes
+                if size >= _PAGE_BYTES:
+                    break
+        return found
+
+    def dead_groups(self, source: str | None = None) -> list[DeadGroup]:
+        """Return what was not taken by source and reason."""
+        with self._spool.reading() as spool:
+            return spool.dead.groups(source)
 
     def dead_counts(self) -> list[DeadCount]:
         """Return how many dead letters each source has, and how many of its were forgotten."""

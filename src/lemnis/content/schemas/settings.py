@@ -13,6 +13,7 @@
     connections:                    # what actions and collectors talk to
       cluster: {url: "https://10.0.0.1:6443", token_env: CLUSTER_TOKEN, ca: keys/cluster-ca.pem}
       cloud: {url: "https://iam.amazonaws.com", access_key_env: AWS_ACCESS_KEY_ID, ...}
+    dead_letters: {days: 30, megabytes: 256}    # how long, and how many, rejected records are kept
     minutes_per_alert: 6            # of an analyst's time, for `rules noise`; 10 unless given
     transports:                     # what `serve` listens on and pulls from, by a name of your choice
       shippers: {kind: http, port: 8080, tokens: [{name: web, token_env: SHIPPER_TOKEN}]}
@@ -74,6 +75,13 @@ class Admin(Model):
     on: bool = True
 
 
+class DeadLetters(Model):
+    """How long rejected records are kept, which are raw, and how much of them over all sources."""
+
+    days: float = pydantic.Field(default=30, gt=0, le=3650)
+    megabytes: float = pydantic.Field(default=256, gt=0, le=100_000)
+
+
 class Settings(Model):
     """The whole file. What stands under a transport's name is its ``kind`` and the settings of that kind."""
 
@@ -81,6 +89,7 @@ class Settings(Model):
     builders: tuple[Builder, ...] = ()
     repositories: tuple[SourceRepository, ...] = ()
     connections: dict[Name, Connection] = pydantic.Field(default_factory=dict)
+    dead_letters: DeadLetters = pydantic.Field(default_factory=DeadLetters)
     minutes_per_alert: float | None = pydantic.Field(default=None, gt=0, le=1440)
     transports: dict[Name, dict[str, Any]] = pydantic.Field(default_factory=dict)
     admin: Admin = Admin()

@@ -1,0 +1,139 @@
+"""``lemnis sources rejects`` and ``replay``: records that were not taken, and taking them after a fix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lemnis.contracts.clock import to_iso
+from lemnis.interfaces.cli.groups import group
+from lemnis.interfaces.cli.output import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    emit,
+    messages,
+    show_table,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from lemnis.store.deadletters import DeadGroup
+
+_BAD_INPUT = 2
+_SHOWN = 400
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands about dead letters."""
+    sources = group(app, "sources")
+    sources.command("rejects")(rejects)
+    sources.command("replay")(replay)
+
+
+def rejects(
+    source: Annotated[str | None, typer.Option(help="Of this source only.")] = None,
+    reason: Annotated[str, typer.Option(help="Only reasons that contain this text.")] = "",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Show the beginnings of the records: they may hold secrets.")
+    ] = False,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """List the dead letters: records that were not taken, by source and reason, with examples.
+
+    They are kept raw, as they came, in the workspace's state, for 30 days and up to 256 MB over all sources
+    (`dead_letters: {days: 30, megabytes: 256}` in lemnis.yaml); beyond that the oldest of the source with
+    most are forgotten, and counted. What has its record and place can be taken after a fix: `lemnis sources
+    replay`. A file that no source recognised is not kept: ingest it again.
+
+    Example: lemnis sources rejects --source acme_proxy --reason time
+    """
+    from lemnis import app
+    from lemnis.app import deadletters
+
+    found = deadletters.listing(app.open_workspace(workspace), source, reason)
+    forgotten = {one.source: one.forgotten for one in found.counts}
+    if json:
+        for one in found.groups:
+            emit(_told(one, forgotten.get(one.source, 0), raw=raw))
+        return
+    rows = (
+        (one.source or "(unknown)", one.reason, f"{one.count:,}", f"{one.whole:,}", to_iso(one.first),
+         to_iso(one.last), str(one.examples[0].at) if one.examples else "")
+        for one in found.groups
+    )  # fmt: skip
+    columns = ("source", "reason", "records", "can be replayed", "first", "last", "for example")
+    show_table(f"{sum(one.count for one in found.groups):,} records were not taken", columns, rows)
+    if raw:
+        for one in found.groups:
+            for letter in one.examples:
+                console.print(f"{letter.at}: {_begin(letter.raw)}", markup=False)
+    for name, count in forgotten.items():
+        if count:
+            warn(f"{count:,} older records of {name or '(unknown)'} were forgotten, for age or want of room")
+
+
+def _told(one: DeadGroup, forgotten: int, *, raw: bool) -> dict[str, Any]:
+    examples = [
+        {"at": str(letter.at), "reason": letter.reason, "content": letter.content,
+         **({"raw": _begin(letter.raw)} if raw else {})}
+        for letter in one.examples
+    ]  # fmt: skip
+    return {
+        "name": one.source, "reason": one.reason, "count": one.count, "replayable": one.whole,
+        "bytes": one.bytes, "first": one.first, "last": one.last, "forgotten": forgotten,
+        "examples": examples,
+    }  # fmt: skip
+
+
+def _begin(raw: bytes) -> str:
+    return raw[:_SHOWN].decode("utf-8", "backslashreplace")
+
+
+def replay(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME…]", help="Sources; all unless given.")
+    ] = None,
+    detect: Annotated[bool, typer.Option("--detect/--no-detect", help="Run detections on the way.")] = True,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Run dead letters through the present content again, after a mapping or parser was fixed.
+
+    What is taken now enters the lake as the event that it would have been, detections see it, and it leaves
+    the dead letters; the rest stays, with the present reason. It can be stopped, killed and run again at any
+    time. Exit code 2 if any record is still not taken.
+
+    Example: lemnis sources replay acme_proxy
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from lemnis import app
+    from lemnis.app import deadletters, ingest
+
+    opened = app.open_workspace(workspace)
+    watcher = ingest.watcher(opened) if detect else None
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        done = deadletters.replay(
+            opened, names or (), watcher=watcher,
+            progress=lambda count, whole: bar.update(task, completed=count, total=whole),
+        )  # fmt: skip
+    counts = {
+        "read": done.read, "accepted": done.done.accepted, "rejected": done.rejected,
+        "duplicates": done.done.duplicates, "left": done.left,
+    }  # fmt: skip
+    if json:
+        emit(counts)
+    else:
+        console.print(
+            f"{done.read:,} records tried again: {done.done.accepted:,} accepted, {done.rejected:,} still "
+            f"rejected, {done.done.duplicates:,} known already"
+        )
+        if done.left:
+            warn(f"{done.left:,} have no record that could be tried: ingest their files again")
+    if done.rejected or done.left:
+        raise typer.Exit(_BAD_INPUT)
