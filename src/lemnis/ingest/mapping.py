@@ -38,6 +38,8 @@ from lemnis.ocsf.validation import problems
 
 INT64 = pa.int64()
 _SHOWN = 60
+_THEIRS = frozenset({"metadata.product.name", "metadata.product.vendor_name"})
+"""What an event that is passed through says of itself; the source's product stands in where it does not."""
 ENTRY_PATH = "metadata.transformation_info_list[0].name"
 
 
@@ -194,7 +196,9 @@ class Mapper:
             ("metadata.log_name", self._source.name), ("metadata.product.name", file.product),
             ("metadata.product.vendor_name", file.vendor), (ENTRY_PATH, plan.name),
         ):  # fmt: skip
-            columns[path] = constant(value, count, INT64 if isinstance(value, int) else TEXT)
+            made = constant(value, count, INT64 if isinstance(value, int) else TEXT)
+            theirs = columns.get(path) if plan.passthrough and path in _THEIRS else None
+            columns[path] = made if theirs is None else pc.coalesce(theirs, made)
 
     @staticmethod
     def _severity(plan: EntryPlan, work: _Work) -> Column:

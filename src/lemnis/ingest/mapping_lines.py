@@ -14,7 +14,7 @@ from lemnis.content.schemas.source import Line, Scalar, TimeLine
 from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Columns, Mask, distinct, make_lists, pc
 from lemnis.ingest.mapping_conditions import spell
 from lemnis.ingest.mapping_times import instants
-from lemnis.ingest.mapping_values import convert, extract, named, picked
+from lemnis.ingest.mapping_values import convert, extract, named, objects, picked
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def _dump(value: object) -> str:
 def _transform(line: Line, given: Any, kind: pa.DataType, context: Context) -> Values:
     """Work on the distinct values, then spread them over the rows."""
     many = pa.types.is_list(given.type)
-    if many and pa.types.is_list(kind) and line.as_ != "hashes":
+    if many and pa.types.is_list(kind) and line.as_ not in {"hashes", "objects"}:
         inner = _transform(line, given.flatten(), kind.value_type, context)
         return Values(_rewrap(given, inner.array), _any_of(given, inner.bad), line)
     one = distinct(as_text(given) if many else given)
@@ -202,6 +202,8 @@ def _steps(line: Line, texts: Any, kind: pa.DataType, context: Context) -> tuple
     wanted = line.as_ if line.as_ != "string" or line.map is not None else _conversion(kind)
     if wanted == "timestamp":
         values = instants(texts, line.format, context.now)
+    elif wanted == "objects":
+        values = objects(texts, kind)
     elif pa.types.is_list(texts.type):
         inner = convert(texts.flatten(), wanted) if wanted != "string" else texts.flatten()
         values = _rewrap(texts, inner)

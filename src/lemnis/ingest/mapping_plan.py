@@ -10,10 +10,17 @@ import pyarrow as pa
 
 from lemnis.content.schemas.source import Entry, Line, LoadedSource, TimeLine
 from lemnis.contracts.alerts import Severity
+from lemnis.ingest.mapping_passthrough import passing
 from lemnis.ocsf.schema import EventClass, event_class, path_type, steps
 
 ORIGINAL_TIME = "metadata.original_time"
 _KEEPING = frozenset({"string", "integer", "number", "boolean", "lower", "upper", "ip"})
+FILLED = frozenset({
+    "class_uid", "class_name", "category_uid", "category_name", "type_uid", "type_name", "activity_id",
+    "activity_name", "severity", "severity_id", "status", "metadata.uid", "metadata.version",
+    "metadata.log_name", "metadata.product.name", "metadata.product.vendor_name",
+})  # fmt: skip
+"""Paths where the interpreter puts a value of its own, whatever the record has."""
 SEVERITIES: Mapping[str, int] = {level.name.lower(): int(level) for level in Severity}
 
 
@@ -28,13 +35,14 @@ class EntryPlan:
     activity: Sequence[Line]
     lines: Mapping[str, Sequence[Line]]
     types: Mapping[str, pa.DataType]
+    passthrough: bool = False
 
     @cached_property
     def kept(self) -> Mapping[str, tuple[str, ...]]:
         """Return by raw field the paths that may hold its text as it was."""
         found: dict[str, list[str]] = {}
         for path, lines in self.lines.items():
-            if keeps(lines) and _only_from_lines(self.kind.name, path):
+            if keeps(lines) and path not in FILLED and _only_from_lines(self.kind.name, path):
                 found.setdefault(lines[0].source[0], []).append(path)
         if ORIGINAL_TIME not in self.lines and self.time:
             found.setdefault(self.time[0].source[0], []).append(ORIGINAL_TIME)
@@ -72,9 +80,12 @@ def entry_plan(source: LoadedSource, entry: Entry) -> EntryPlan:
         path: lines for path, lines in common.set.items() if path.split(".")[0].split("[")[0] in known
     }
     lines = {**inherited, **entry.set}
+    if source.mapping.passthrough:
+        lines = {**passing(kind), **lines}
     return EntryPlan(
         entry.name, kind, entry.time or common.time or (), entry.severity or common.severity or (),
         entry.activity, lines, {path: path_type(kind.name, path) for path in lines},
+        source.mapping.passthrough,
     )  # fmt: skip
 
 

@@ -126,6 +126,53 @@ def _json(text: str) -> list[str] | None:
     return [_text(item) for item in read]
 
 
+def objects(texts: Any, kind: pa.DataType) -> Column:
+    """Read JSON objects, or lists of them, into structs of a type; null where a member is of another type.
+
+    Members that the type does not have are left out.
+    """
+    return pa.array([None if text is None else _object(text, kind) for text in texts.to_pylist()], kind)
+
+
+def _object(text: str, kind: pa.DataType) -> Any:
+    try:
+        return _fitted(orjson.loads(text), kind)
+    except (orjson.JSONDecodeError, TypeError, ValueError):
+        return None
+
+
+def _fitted(value: Any, kind: Any) -> Any:
+    """Bring a JSON value to an Arrow type; raises TypeError or ValueError where it is of another."""
+    if value is None:
+        return None
+    if pa.types.is_struct(kind):
+        _demand(value, dict)
+        return {one.name: _fitted(value.get(one.name), one.type) for one in kind}
+    if pa.types.is_list(kind):
+        items = value if isinstance(value, list) else [value]
+        return [_fitted(item, kind.value_type) for item in items if item is not None]
+    return _scalar(value, kind)
+
+
+def _scalar(value: Any, kind: pa.DataType) -> Any:
+    if pa.types.is_string(kind):
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if pa.types.is_boolean(kind):
+        return _demand(value, bool)
+    if pa.types.is_floating(kind):
+        return float(_demand(value, (int, float)))
+    number = _demand(int(value) if isinstance(value, str) else value, int)
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(number)
+    return number
+
+
+def _demand(value: Any, kind: type | tuple[type, ...]) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(value)
+    return value
+
+
 def _each(read: Callable[[str], Any], kind: pa.DataType) -> Callable[[Any], Column]:
     def convert_all(texts: Any) -> Column:
         return pa.array([None if text is None else read(text) for text in texts.to_pylist()], kind)

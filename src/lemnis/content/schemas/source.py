@@ -70,6 +70,10 @@ makes a list; ``as`` converts (below); ``map`` translates, and leaves out what i
 is a ``default``; ``default`` also stands in for an absent value. A value that ``as`` cannot convert rejects
 the record, with ``lenient: true`` it is left out. ``personal: true`` labels a value as personal data.
 
+A mapping of records that are OCSF events already has ``passthrough: true`` instead of ``events``: a record
+becomes an event of the class that its ``class_uid`` names, of which each attribute is checked and taken as it
+is; what the class does not have stays in ``unmapped``.
+
 Whatever the lines of an entry do not keep word for word goes into the event's ``unmapped``, so the raw
 fields can be had back from any event: Sigma rules see the same columns on raw input and on the lake.
 
@@ -91,16 +95,18 @@ from lemnis.content.schemas import Model
 from lemnis.content.schemas.source_checks import mapping_problems, source_problems
 from lemnis.contracts.errors import ContentError
 from lemnis.contracts.ids import tree_digest
+from lemnis.ocsf.schema import classes
 
 Scalar = bool | int | float | str
 Texts = tuple[Scalar, ...]
 Conversion = Literal[
     "string", "integer", "hexadecimal", "number", "boolean", "lower", "upper", "ip", "timestamp",
-    "basename", "dirname", "json", "hashes",
+    "basename", "dirname", "json", "hashes", "objects",
 ]  # fmt: skip
 """``integer`` reads decimal and 0x numbers, ``hexadecimal`` bare hex digits; ``timestamp`` gives int64 ms by
 the line's ``format``; ``json`` reads a JSON list of texts; ``hashes`` reads ``SHA256=…,MD5=…`` or bare
-digests into OCSF fingerprints; ``basename`` and ``dirname`` know both slashes."""
+digests into OCSF fingerprints; ``objects`` reads JSON whose members are named as the standard names them;
+``basename`` and ``dirname`` know both slashes."""
 SeverityName = Literal["unknown", "informational", "low", "medium", "high", "critical", "fatal"]
 
 
@@ -253,10 +259,24 @@ class Everywhere(Common):
 
 
 class MappingFile(Model):
-    """``mapping.yaml``."""
+    """``mapping.yaml``; with ``passthrough``, records are OCSF events already and keep their classes."""
 
+    passthrough: bool = False
     common: Everywhere = Everywhere()
     events: tuple[Entry, ...] = pydantic.Field(min_length=1)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _every_class(cls, value: Any) -> Any:
+        """Give a passthrough an entry for each class, and Base Event for classes that are not kept."""
+        if not isinstance(value, dict) or value.get("passthrough") is not True or "events" in value:
+            return value
+        known = [
+            {"name": one.name, "class": one.name, "when": {"class_uid": one.uid}, "activity": _ACTIVITY}
+            for one in classes().values()
+        ]
+        other = {"name": "other", "class": BASE, "when": {"class_uid": {"exists": True}}, "activity": 99}
+        return {**value, "events": [*known, other]}
 
     @pydantic.model_validator(mode="after")
     def _names_differ(self) -> MappingFile:
@@ -264,6 +284,10 @@ class MappingFile(Model):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"several entries are named {', '.join(twice)}")
         return self
+
+
+_ACTIVITY = {"from": "activity_id", "default": 0}
+BASE = "base_event"
 
 
 def _sigma_field(value: Any) -> Any:
