@@ -49,3 +49,12 @@ def test_a_declared_identity_does_not_depend_on_where_the_record_lies(tmp_path):
     one = events(mapper.map(batch(record, origin="a"), origin_key="a"))
     two = events(mapper.map(batch(record, origin="b", first=9), origin_key="b"))
     assert one[0]["metadata"]["uid"] == two[0]["metadata"]["uid"] == stable_id("ev", "acme", "e-1")
+
+
+def test_an_identity_field_may_have_several_names(tmp_path):
+    mapper = Mapper(source(tmp_path, MAPPING, "identity: [[id, Id], ts]\n"))
+    ts = "2026-01-02T03:04:05Z"
+    rows = ({"ts": ts, "id": "e-1"}, {"ts": ts, "Id": "e-1"}, {"ts": ts, "id": "e-2", "Id": "x"}, {"ts": ts})
+    found = [event["metadata"]["uid"] for event in events(mapper.map(batch(*rows), origin_key="k"))]
+    assert found[:3] == [stable_id("ev", "acme", name, ts) for name in ("e-1", "e-1", "e-2")]
+    assert found[3] != events(mapper.map(batch(rows[3]), origin_key="other"))[0]["metadata"]["uid"]

@@ -22,7 +22,7 @@ from lemnis.detect import Matcher, RuleSet
 from lemnis.detect.correlations import silenced
 from lemnis.detect.signals import At, Events, Extractor, together
 from lemnis.ingest.frames import event_frames, raw_frames
-from lemnis.ingest.identity import text_fields, uids
+from lemnis.ingest.identity import natural, uids
 from lemnis.ingest.mapping_columns import RawColumns
 from lemnis.store.columns import leaf
 
@@ -122,8 +122,8 @@ def event_times(batch: EventBatch) -> dict[str, int]:
 def record_uids(batch: RawBatch, source: LoadedSource, key: str) -> list[str]:
     """Return the uid of each raw record, as the mapping gives it."""
     columns = RawColumns(batch.fields)
-    natural = text_fields([columns.get(name) for name in source.file.identity])
-    found: list[str] = uids(batch.source, natural, key, batch.positions, batch.records).to_pylist()
+    named_by = natural(columns, source.file.identity)
+    found: list[str] = uids(batch.source, named_by, key, batch.positions, batch.records).to_pylist()
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lemnis.ingest.mapping_columns import TEXT, Column, pc
+from lemnis.ingest.mapping_columns import TEXT, Column, Columns, pc
 
 _BINARY = pa.binary()
 
@@ -47,18 +47,18 @@ class Joined:
 
 def uids(
     source: str,
-    natural: Sequence[Column | None],
+    named_by: Sequence[Column | None],
     origin_key: str | Joined,
     positions: Column,
     records: Column,
 ) -> Column:
-    """Return an ``ev-…`` uid for each row; ``natural`` are the identity fields (None: no row has it)."""
+    """Return an ``ev-…`` uid for each row; ``named_by`` are the identity fields (None: no row has it)."""
     count = len(positions)
     if not count:
         return pa.array([], TEXT)
     named: Column = pa.nulls(count, _BINARY)
-    if natural and all(column is not None for column in natural):
-        named = _framed([column for column in natural if column is not None])
+    if named_by and all(column is not None for column in named_by):
+        named = _framed([column for column in named_by if column is not None])
     if named.null_count:
         if isinstance(origin_key, Joined):
             keys, positions = origin_key.placed(positions)
@@ -93,9 +93,17 @@ def _hash(source: str, framed: Any) -> Column:
     return pa.array(out, TEXT)
 
 
-def text_fields(columns: Sequence[Column | None]) -> list[Column | None]:
-    """Return identity fields as texts: lists are joined."""
-    return [
-        pc.binary_join(column, "\x1f") if column is not None and pa.types.is_list(column.type) else column
-        for column in columns
-    ]
+def natural(columns: Columns, identity: Sequence[Sequence[str]]) -> list[Column | None]:
+    """Return what names records, as texts: of each identity field the first that is there; lists joined."""
+    return [_first(columns, names) for names in identity]
+
+
+def _first(columns: Columns, names: Sequence[str]) -> Column | None:
+    found: Column | None = None
+    for name in names:
+        column = columns.get(name)
+        if column is None:
+            continue
+        text = pc.binary_join(column, "\x1f") if pa.types.is_list(column.type) else column
+        found = text if found is None else pc.coalesce(found, text)
+    return found

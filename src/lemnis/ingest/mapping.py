@@ -17,7 +17,7 @@ from lemnis.content.schemas.source import Line, LoadedSource
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import EventBatch, Mapped, RawBatch, Reject
 from lemnis.ingest import mapping_build, mapping_unmapped
-from lemnis.ingest.identity import Joined, text_fields, uids
+from lemnis.ingest.identity import Joined, natural, uids
 from lemnis.ingest.mapping_columns import (
     TEXT,
     Column,
@@ -126,8 +126,8 @@ class Mapper:
         records = _records(batch, rows)
         numbers: Any = batch.positions
         positions = flat(numbers.take(pa.array(rows)))
-        natural = text_fields([raw.get(name) for name in self._source.file.identity])
-        work.columns["metadata.uid"] = uids(batch.source, natural, read.origin_key, positions, records)
+        named_by = natural(raw, self._source.file.identity)
+        work.columns["metadata.uid"] = uids(batch.source, named_by, read.origin_key, positions, records)
         work.columns["raw_data"] = records
         unmapped = self._unmapped(plan, work)
         if unmapped is not None:

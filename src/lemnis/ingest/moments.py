@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.events import RawBatch
-from lemnis.ingest.identity import text_fields, uids
+from lemnis.ingest.identity import natural, uids
 from lemnis.ingest.mapping_columns import TEXT, Column, RawColumns, flat, groups, pc
 from lemnis.ingest.mapping_conditions import fields, holds
 from lemnis.ingest.mapping_lines import Context, times
@@ -38,14 +38,14 @@ def moments(batch: RawBatch, source: LoadedSource, *, now: int) -> Moments:
         there = read.is_valid().to_numpy(zero_copy_only=False)
         found[rows[there]] = read.drop_null().to_numpy(zero_copy_only=False)
         known[rows] = there
-    natural = text_fields([columns.get(name) for name in source.file.identity])
-    complete = np.full(count, bool(natural) and all(column is not None for column in natural))
+    named_by = natural(columns, source.file.identity)
+    complete = np.full(count, bool(named_by) and all(column is not None for column in named_by))
     if not complete.any():
         return Moments(found, known, pa.nulls(count, TEXT))
-    for column in natural:
+    for column in named_by:
         if column is not None:
             complete &= column.is_valid().to_numpy(zero_copy_only=False)
-    named: Any = uids(batch.source, natural, "", flat(batch.positions), flat(batch.records))
+    named: Any = uids(batch.source, named_by, "", flat(batch.positions), flat(batch.records))
     return Moments(found, known, pc.if_else(pa.array(complete), named, pa.scalar(None, TEXT)))
 
 

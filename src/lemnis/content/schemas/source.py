@@ -11,7 +11,7 @@ source's parser gives them. A raw value is a text, a list of texts, or absent.
     product: Proxy
     parser: jsonl                        # a module of ingest/parsers
     options: {records_at: Records}       # given to the parser as they stand
-    identity: [id]                       # fields that name a record for good; else origin, position, raw
+    identity: [[id, Id], time]           # fields (or the first there) that name it for good; else its place
     ignore_case: [channel]               # conditions compare these fields without regard to case
     recognise:                           # how a reader tells that a file is of this source
       files: ["*acme*.log"]              # names, as globs; never enough alone unless nothing else is given
@@ -339,7 +339,7 @@ class SourceFile(Model):
     product: str
     parser: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
     options: Mapping[str, Any] = pydantic.Field(default_factory=dict)
-    identity: Names = ()
+    identity: Annotated[tuple[Names, ...], pydantic.BeforeValidator(_many)] = ()
     ignore_case: Names = ()
     recognise: Recognise = Recognise()
     sigma: SigmaView = SigmaView()
