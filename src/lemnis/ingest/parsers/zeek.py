@@ -49,6 +49,11 @@ def fits(head: bytes) -> bool:
     return _zeek_tsv.fits(head) or jsonl.fits(head)
 
 
+def lined(stream: Stream, options: Options) -> bool:
+    """Say whether a stream has one JSON object a line, rather than rows under a header."""
+    return not _zeek_tsv.fits(stream.head(16)) and jsonl.lined(stream, options)
+
+
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the records of a log."""
     tabbed = _zeek_tsv.fits(stream.head(16))
