@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -59,6 +60,7 @@ def hunt(
         if str(path) != STDIN and not path.exists():
             raise NotFoundError("no such file or folder", at=Location(str(path)))
     hunter = Hunter(loaded, tuple(paths), source)
+    gc.freeze()  # nothing of so many rules is garbage: to look takes longer than to hunt a small file
     for path in paths:
         if path.is_dir() and next(iter(walk([path])), None) is None:
             yield Reject(Location(str(path)), "the folder is empty")

@@ -6,6 +6,7 @@ neither on how many there are nor on where the pieces are cut.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
@@ -144,6 +145,7 @@ _hunter: list[Hunter] = []
 def _begin(rules: RuleSet, paths: tuple[Path, ...], source: str) -> None:
     os.nice(1)  # who asked comes first
     _hunter[:] = [Hunter(rules, paths, source)]
+    gc.freeze()
 
 
 def _work(task: Task) -> list[Found]:

@@ -28,6 +28,33 @@ class Offers:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Texts laid end to end as UTF-8: text ``i`` is ``data[ends[i - 1]:ends[i]]``.
+
+    ``data`` has eight bytes more than the last ends at.
+    """
+
+    data: npt.NDArray[np.uint8]
+    ends: npt.NDArray[np.int64]
+
+    def texts(self, places: npt.NDArray[np.int64]) -> list[str]:
+        """Return some of the texts."""
+        held = memoryview(self.data)  # type: ignore[arg-type]
+        ends = self.ends[places].tolist()
+        starts = np.where(places > 0, self.ends[places - 1], 0).tolist()
+        return [str(held[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Texts as they lie among others: ``data[starts[i]:ends[i]]``, with eight bytes behind the last."""
+
+    data: npt.NDArray[np.uint8]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+
 class Dictionary(Protocol):
     """The values of a field by their codes; as long as it is the same object, a code means the same value."""
 
@@ -38,6 +65,10 @@ class Dictionary(Protocol):
 
     def texts(self, codes: npt.NDArray[np.int64]) -> list[str]:
         """Return the values of some codes; those of long values are good for the batch at hand only."""
+        ...
+
+    def joined(self, codes: npt.NDArray[np.int64]) -> Joined:
+        """Return the same, laid end to end."""
         ...
 
 
@@ -84,6 +115,10 @@ class Frame:
     records: pa.Array[Any]
     rows: npt.NDArray[np.int64]
     coded: Callable[[str], Coded | None] = uncoded
+
+    def lines(self) -> Lines | None:
+        """Return the raw texts where they lie, so that they need not be gathered; None if they do not."""
+        return None
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -64,7 +64,7 @@ class Codes:
 
     def _look(self, dictionary: Dictionary, new: npt.NDArray[np.int64]) -> None:
         """Look at values that are new."""
-        places, numbers = self._values.pairs(dictionary.texts(new))
+        places, numbers = self._values.joined(dictionary.joined(new))
         order = np.argsort(places, kind="stable")
         flat = np.searchsorted(self._atoms, numbers[order])
         sizes = np.bincount(places, minlength=len(new))

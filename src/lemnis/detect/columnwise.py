@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as _compute
+import re2
+
+from lemnis.detect.atoms import MANY, ONE
 
 pc: Any = _compute
 Entry = tuple[int, bool, bool, Any]
@@ -79,3 +83,14 @@ def searched(column: Any, values: list[str], search: Any) -> list[int]:
         return [place for place, value in enumerate(values) if search.search(value)]
     places: list[int] = np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist()
     return places
+
+
+def glob(parts: Sequence[str | int]) -> Any:
+    """Compile a pattern of texts, MANY and ONE, which must match all of a value."""
+    forms = {MANY: ".*", ONE: "."}
+    options = re2.Options()
+    options.log_errors = False
+    options.dot_nl = True
+    return re2.compile(
+        "".join(re2.escape(part) if isinstance(part, str) else forms[part] for part in parts), options
+    )

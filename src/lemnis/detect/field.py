@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import ahocorasick_rs
 import numpy as np
 import pyarrow as pa
-import re2
 
+from lemnis.contracts.detection import Joined
 from lemnis.detect.atoms import MANY, ONE, Atom, fold
-from lemnis.detect.columnwise import NOTHING, Pairs, Table, searched
+from lemnis.detect.columnwise import NOTHING, Pairs, Table, glob, searched
 from lemnis.detect.compiler import regex
+from lemnis.detect.passes import Passes, passes
 from lemnis.detect.questions import compared, in_network, number_of, timed
 
 _REMEMBERED = 200_000
@@ -31,21 +33,17 @@ class Values:
     def __init__(self, atoms: Sequence[tuple[int, Atom]]) -> None:
         """``atoms`` come with their numbers."""
         self.numbers = tuple(number for number, _ in atoms)
-        self._folded, self._cased = _Texts(), _Texts()
-        self._searches: list[tuple[int, Any]] = []
+        self._atoms = tuple(atoms)
+        self._searches: list[tuple[int, Atom, Any]] = []
         self._tests: list[tuple[int, Callable[[str], bool]]] = []
         self._numbers: dict[float, list[int]] = defaultdict(list)
         self._seen: dict[str, tuple[int, ...]] = {}
         for number, atom in atoms:
             self._add(number, atom)
-        for texts in (self._folded, self._cased):
-            texts.build()
 
     def _add(self, number: int, atom: Atom) -> None:
-        if atom.kind == "text":
-            (self._cased if atom.cased else self._folded).add(number, tuple(atom.value))
-        elif atom.kind == "re":
-            self._searches.append((number, regex(*atom.value)))
+        if atom.kind == "re":
+            self._searches.append((number, atom, regex(*atom.value)))
         elif atom.kind == "number":
             self._numbers[atom.value].append(number)
         elif atom.kind == "cidr":
@@ -54,6 +52,14 @@ class Values:
             self._tests.append((number, compared(*atom.value)))
         elif atom.kind == "part":
             self._tests.append((number, timed(*atom.value)))
+
+    @cached_property
+    def _folded(self) -> _Texts:
+        return _Texts([one for one in self._atoms if one[1].kind == "text" and not one[1].cased])
+
+    @cached_property
+    def _cased(self) -> _Texts:
+        return _Texts([one for one in self._atoms if one[1].kind == "text" and one[1].cased])
 
     def of_all(self, values: Sequence[str]) -> list[tuple[int, ...]]:
         """Return for each of several distinct values the numbers of the atoms that it matches."""
@@ -85,6 +91,15 @@ class Values:
         places, numbers = zip(*found, strict=True) if found else ((), ())
         return np.concatenate((NOTHING[0], *places)), np.concatenate((NOTHING[1], *numbers))
 
+    def joined(self, values: Joined) -> Pairs:
+        """Return the same for values that lie end to end; needs Numba."""
+        return self._passes.pairs(values)
+
+    @cached_property
+    def _passes(self) -> Passes:
+        asks = bool(self._tests or self._numbers)
+        return passes(self._atoms, self._searches, self._tested if asks else None, self.pairs)
+
     def _found(self, values: list[str]) -> Iterator[Pairs]:
         if self._folded:
             yield from self._folded.scan([fold(value) for value in values])
@@ -92,8 +107,11 @@ class Values:
             yield from self._cased.scan(values)
         if self._searches:
             column = pa.array(values, pa.string())
-            for number, search in self._searches:
+            for number, _, search in self._searches:
                 yield _all(searched(column, values, search), number)
+        yield from self._tested(values)
+
+    def _tested(self, values: list[str]) -> Iterator[Pairs]:
         for number, test in self._tests:
             yield _all([place for place, value in enumerate(values) if test(value)], number)
         if self._numbers:
@@ -106,7 +124,7 @@ class Values:
         hit: set[int] = set()
         self._folded.match(fold(value), hit)
         self._cased.match(value, hit)
-        hit.update(number for number, search in self._searches if search.search(value))
+        hit.update(number for number, _, search in self._searches if search.search(value))
         self._test(value, hit)
         return hit
 
@@ -121,42 +139,46 @@ class Values:
 class _Texts:
     """Patterns of one field and one way to see case."""
 
-    def __init__(self) -> None:
+    def __init__(self, atoms: Sequence[tuple[int, Atom]]) -> None:
+        """``atoms`` come with their numbers."""
         self._exact: dict[str, list[int]] = defaultdict(list)
         # literal -> (number, anchored at the start, anchored at the end, what verifies it)
         self._literals: dict[str, list[tuple[int, bool, bool, Any]]] = defaultdict(list)
         self._other: list[tuple[int, Any]] = []
         self._always: list[int] = []
-        self._finder: Any = None
-        self._entries: list[list[tuple[int, bool, bool, Any]]] = []
-        self._table: Table | None = None
+        for number, atom in atoms:
+            self._add(number, tuple(atom.value))
 
     def __bool__(self) -> bool:
         """Say whether there is any pattern."""
         return bool(self._exact or self._literals or self._other or self._always)
 
-    def add(self, number: int, parts: tuple[str | int, ...]) -> None:
-        """Take a pattern."""
+    def _add(self, number: int, parts: tuple[str | int, ...]) -> None:
         texts = [part for part in parts if isinstance(part, str)]
         if len(parts) == len(texts):
             self._exact["".join(texts)].append(number)
         elif parts == (MANY,):
             self._always.append(number)
         elif not texts:
-            self._other.append((number, _glob(parts)))
+            self._other.append((number, glob(parts)))
         elif len(texts) == 1 and ONE not in parts:
             self._literals[texts[0]].append((number, parts[0] != MANY, parts[-1] != MANY, None))
         else:
-            self._literals[max(texts, key=len)].append((number, False, False, _glob(parts)))
+            self._literals[max(texts, key=len)].append((number, False, False, glob(parts)))
 
-    def build(self) -> None:
-        """Make the automaton when all patterns are there."""
-        if self._literals:
-            self._entries = list(self._literals.values())
-            self._finder = ahocorasick_rs.AhoCorasick(
-                list(self._literals), matchkind=ahocorasick_rs.MatchKind.Standard
-            )
-            self._table = Table(self._entries, list(self._literals))
+    @cached_property
+    def _entries(self) -> list[list[tuple[int, bool, bool, Any]]]:
+        return list(self._literals.values())
+
+    @cached_property
+    def _finder(self) -> Any:
+        if not self._literals:
+            return None
+        return ahocorasick_rs.AhoCorasick(list(self._literals), matchkind=ahocorasick_rs.MatchKind.Standard)
+
+    @cached_property
+    def _table(self) -> Table | None:
+        return Table(self._entries, list(self._literals)) if self._literals else None
 
     def match(self, value: str, hit: set[int]) -> None:
         """Add the numbers of the patterns that match a value, already folded where case does not count."""
@@ -203,14 +225,4 @@ def _each(found: Sequence[list[int] | None]) -> Pairs:
     pairs = [(place, number) for place, numbers in enumerate(found) if numbers for number in numbers]
     return np.array([place for place, _ in pairs], np.int64), np.array(
         [number for _, number in pairs], np.int64
-    )
-
-
-def _glob(parts: Sequence[str | int]) -> Any:
-    forms = {MANY: ".*", ONE: "."}
-    options = re2.Options()
-    options.log_errors = False
-    options.dot_nl = True
-    return re2.compile(
-        "".join(re2.escape(part) if isinstance(part, str) else forms[part] for part in parts), options
     )

@@ -41,15 +41,24 @@ class _Column:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asks:
+    """What a rule asks of an event: fields whose values it looks at, and atoms of the other kinds."""
+
+    valued: frozenset[str]
+    presence: tuple[int, ...]
+    keywords: tuple[int, ...]
+    references: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """The rules of one log source."""
 
-    rules: tuple[int, ...]
+    rules: frozenset[int]
     valued: frozenset[str]
     records: Records | None
     presence: dict[str, tuple[tuple[int, bool], ...]]
     references: tuple[tuple[int, Atom], ...]
-    by_atom: dict[int, tuple[int, ...]]
     always: tuple[int, ...]
     fields: frozenset[str]
 
@@ -109,9 +118,9 @@ class Matcher:
         full = (1 << count) - 1
         candidates = set(plan.always)
         for atom in bitmaps:
-            candidates.update(plan.by_atom.get(atom, ()))
+            candidates.update(self._by_atom.get(atom, ()))
         found = []
-        for rule in sorted(candidates):
+        for rule in sorted(candidates & plan.rules):
             bits = evaluate(self.rules[rule].expression, bitmaps, full)
             if bits:
                 found.append(Match(rule, frame.rows[_places(bits, count)].tolist()))
@@ -132,7 +141,7 @@ class Matcher:
                 if name in plan.valued:
                     _match_values(self._valued(name), column, count, bitmaps)
         if plan.records is not None:
-            for atom, rows in plan.records.hits(frame.records).items():
+            for atom, rows in plan.records.hits(frame).items():
                 bitmaps[atom] = _bits(np.array(rows, dtype=np.int64), count)
         others = chain(_present(plan, present, count), _references(plan, present, frame, count))
         return bitmaps | {atom: bits for atom, bits in others if bits}
@@ -143,40 +152,56 @@ class Matcher:
             plan = self._plans[offers] = self._make(offers)
         return plan
 
-    def _make(self, offers: Offers) -> _Plan:
-        mine = [i for i, rule in enumerate(self.rules) if offers.serves(*rule.logsource)]
+    @cached_property
+    def _asks(self) -> list[_Asks]:
+        """What each rule asks of an event, whatever its log source."""
+        return [self._asks_of(rule.expression) for rule in self.rules]
+
+    def _asks_of(self, expression: Expression) -> _Asks:
         valued: set[str] = set()
-        keywords: list[tuple[int, Atom]] = []
-        presence: dict[str, list[tuple[int, bool]]] = defaultdict(list)
-        references: list[tuple[int, Atom]] = []
-        by_atom: dict[int, list[int]] = defaultdict(list)
-        always: list[int] = []
-        for number in sorted({a for i in mine for a in atoms_of(self.rules[i].expression)}):
+        presence, keywords, references = [], [], []
+        for number in set(atoms_of(expression)):
             atom = self._atoms[number]
-            if atom.kind in _PRESENCE and atom.field is not None:
-                presence[atom.field].append((number, atom.kind == "exists" and bool(atom.value)))
+            if atom.field is None:
+                keywords.append(number)
+            elif atom.kind in _PRESENCE:
+                presence.append(number)
             elif atom.kind == "field":
-                references.append((number, atom))
-            elif atom.field is None:
-                keywords.append((number, atom))
+                references.append(number)
             else:
                 valued.add(atom.field)
-        for i in mine:
-            need = self._needed[i]
-            if need is None:
-                always.append(i)
-            else:
-                for number in need:
-                    by_atom[number].append(i)
+        return _Asks(frozenset(valued), tuple(presence), tuple(keywords), tuple(references))
+
+    @cached_property
+    def _by_atom(self) -> dict[int, list[int]]:
+        """The rules that an atom is needed for, of which one must match."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for rule, need in enumerate(self._needed):
+            for number in need or ():
+                found[number].append(rule)
+        return dict(found)
+
+    def _make(self, offers: Offers) -> _Plan:
+        sees = {logsource: offers.serves(*logsource) for logsource in {rule.logsource for rule in self.rules}}
+        mine = [i for i, rule in enumerate(self.rules) if sees[rule.logsource]]
+        asks = [self._asks[i] for i in mine]
+        valued = frozenset().union(*(one.valued for one in asks))
+        presence: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+        for number in sorted({number for one in asks for number in one.presence}):
+            atom = self._atoms[number]
+            presence[str(atom.field)].append((number, atom.kind == "exists" and bool(atom.value)))
+        keywords, references = (
+            [(number, self._atoms[number]) for number in sorted({n for some in several for n in some})]
+            for several in ((one.keywords for one in asks), (one.references for one in asks))
+        )
         compared = {str(name) for _, atom in references for name in (atom.field, atom.value[0])}
         return _Plan(
-            rules=tuple(mine),
-            valued=frozenset(valued),
+            rules=frozenset(mine),
+            valued=valued,
             records=Records(keywords) if keywords else None,
             presence={name: tuple(asked) for name, asked in presence.items()},
             references=tuple(references),
-            by_atom={number: tuple(rules) for number, rules in by_atom.items()},
-            always=tuple(always),
+            always=tuple(i for i in mine if self._needed[i] is None),
             fields=frozenset({*valued, *presence, *compared}),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import ahocorasick_rs
@@ -16,8 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as _compute
 
+from lemnis.contracts.detection import Frame, Lines
 from lemnis.detect.atoms import Atom
 from lemnis.detect.field import Values
+from lemnis.detect.literals import WIDE, Sieve
 
 pc: Any = _compute
 Rows = npt.NDArray[np.int64]
@@ -29,14 +32,34 @@ class Records:
     def __init__(self, atoms: Sequence[tuple[int, Atom]]) -> None:
         """``atoms`` come with their numbers."""
         self._values = Values(atoms)
-        self._sieve = _sieve([atom for _, atom in atoms])
+        self._literals, self._foreign = _literals([atom for _, atom in atoms])
 
-    def hits(self, column: Any) -> dict[int, list[int]]:
+    @cached_property
+    def _sieve(self) -> Any:
+        """An automaton that stops at some literal of each atom; None if one of them has none."""
+        if not self._literals:
+            return None
+        kind = ahocorasick_rs.MatchKind.LeftmostFirst
+        return ahocorasick_rs.BytesAhoCorasick(sorted(self._literals), matchkind=kind)
+
+    @cached_property
+    def _fine(self) -> Sieve | None:
+        """A compiled pass that does the same over texts where they lie; None if a literal is too short."""
+        if min(map(len, self._literals), default=0) < WIDE:
+            return None
+        return Sieve(sorted(self._literals), foreign=self._foreign)
+
+    def hits(self, frame: Frame) -> dict[int, list[int]]:
         """Return for each atom that matches the rows that it matches."""
-        texts = _texts(column)
-        rows = self._likely(texts)
+        lines = frame.lines()
+        if lines is not None and self._fine is not None:
+            rows = np.flatnonzero(self._fine.likely(lines))
+            chosen = _cut(lines, rows)
+        else:
+            texts = _texts(frame.records)
+            rows = self._likely(texts)
+            chosen = texts.take(pa.array(rows)).to_pylist()
         found: dict[int, list[int]] = defaultdict(list)
-        chosen = texts.take(pa.array(rows)).to_pylist()
         for row, numbers in zip(rows.tolist(), self._values.once(chosen), strict=True):
             for number in numbers:
                 found[number].append(row)
@@ -65,20 +88,30 @@ class Records:
         return np.flatnonzero(valid & other)
 
 
-def _sieve(atoms: list[Atom]) -> Any:
-    """Return an automaton that stops at some literal of each atom; None if one of them has none."""
-    literals = set()
+def _literals(atoms: list[Atom]) -> tuple[frozenset[bytes], bool]:
+    """Return texts of which a record of ASCII has one if an atom matches it; none if that is not so.
+
+    And whether some atom asks for what is not ASCII: all records that are not may match it.
+    """
+    literals, foreign = set(), False
     for atom in atoms:
         texts = [part for part in atom.value if isinstance(part, str)] if atom.kind == "text" else []
         # ASCII only: what these match in a text of ASCII is what they match in its small letters
         plain = max(texts, key=len, default="").lower()
         if not plain:
-            return None
+            return frozenset(), True
         if plain.isascii():
             literals.add(plain.encode())
-    if not literals:
-        return None
-    return ahocorasick_rs.BytesAhoCorasick(sorted(literals), matchkind=ahocorasick_rs.MatchKind.LeftmostFirst)
+        else:
+            foreign = True
+    return frozenset(literals), foreign
+
+
+def _cut(lines: Lines, rows: Rows) -> list[str]:
+    """Make texts of some of the lines."""
+    places = zip(lines.starts[rows].tolist(), lines.ends[rows].tolist(), strict=True)
+    held = memoryview(lines.data)  # type: ignore[arg-type]
+    return [str(held[start:end], "utf-8") for start, end in places]
 
 
 def _texts(column: Any) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lemnis.contracts.detection import Lines as Places
 from lemnis.ingest.coded import ROOM
 from lemnis.ingest.lines import Lines, sound
 from lemnis.ingest.mapping_columns import Rows, flat
@@ -50,6 +51,10 @@ class Block:
         """Return some of the lines as texts."""
         some = self.records.take(rows)
         return Texts(self.name, some, self.numbers[rows], (), self.position, self.offset)
+
+    def where(self, rows: Rows) -> Places:
+        """Return where some of the lines lie."""
+        return Places(self.raw, self.starts[rows], self.ends[rows])
 
     def lines(self) -> Lines:
         """Return all of the lines as texts, and as rejects those that are none."""

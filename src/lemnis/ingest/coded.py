@@ -15,9 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
-from lemnis.contracts.detection import Coded, Dictionary
+from lemnis.contracts.detection import Coded, Dictionary, Joined, Lines
 from lemnis.contracts.events import RawBatch, Reject
 from lemnis.ingest.mapping_columns import Column, Rows
 from lemnis.ingest.parsers import Parsed, Texts
@@ -67,6 +66,10 @@ class Held(Protocol):
 
     def take(self, rows: Rows) -> Texts:
         """Return some of them."""
+        ...
+
+    def where(self, rows: Rows) -> Lines | None:
+        """Return where some of them lie, if they lie as they were read."""
         ...
 
 
@@ -171,7 +174,7 @@ class _Values(Dictionary):
     def __init__(self, memory: _Memory) -> None:
         self._memory = memory
         self._entries = np.empty(0, np.int64)
-        self.data: Any = memoryview(b"")
+        self.data: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
 
     @property
     def size(self) -> int:
@@ -181,18 +184,20 @@ class _Values(Dictionary):
         self._entries = np.concatenate((self._entries, entries))
 
     def texts(self, codes: npt.NDArray[np.int64]) -> list[str]:
+        return self.joined(codes).texts(np.arange(len(codes)))
+
+    def joined(self, codes: npt.NDArray[np.int64]) -> Joined:
         from lemnis.ingest import json_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+        from lemnis.ingest import values_kernel  # noqa: PLC0415
 
         chosen = self._memory.entries[self._entries[codes]]
-        kept = memoryview(self._memory.values)  # type: ignore[arg-type]
-        found = []
-        for place, size in zip(
-            chosen[:, kernel.PLACE].tolist(), chosen[:, kernel.SIZE].tolist(), strict=True
-        ):
-            piece = kept[place : place + size] if place >= 0 else self.data[-1 - place : -1 - place + size]
-            text = str(piece, "utf-8")
-            found.append(orjson.loads(f'"{text}"') if "\\" in text else text)
-        return found
+        place, sizes = chosen[:, kernel.PLACE], np.ascontiguousarray(chosen[:, kernel.SIZE])
+        places = np.where(
+            place >= 0, self._memory.values.ctypes.data + place, self.data.ctypes.data - 1 - place
+        )
+        data, ends = np.empty(int(sizes.sum()) + ROOM, np.uint8), np.empty(len(codes), np.int64)
+        values_kernel.said(places, sizes, data, ends)
+        return Joined(data, ends)
 
 
 class Coder:
@@ -211,6 +216,7 @@ class Coder:
         self._keys = np.zeros(_KEYS, np.uint8)
         self._field_of = np.full(_PATHS, -1, np.int32)
         self._seen = np.zeros(_PATHS, np.int64)
+        self._after = np.full(_PATHS, -1, np.int32)
         self._paths = [""]
         self._known = (1, 0)  # the root is a path
         self._stamp = 0
@@ -221,6 +227,7 @@ class Coder:
         """Begin to remember values anew."""
         self._memory = _Memory(len(self._wanted))
         self._next = np.zeros(len(self._wanted), np.int64)
+        self._latest = np.full(len(self._wanted), -1, np.int64)
         self._values = [_Values(self._memory) for _ in self._wanted]
         self._noted = 0
 
@@ -245,19 +252,19 @@ class Coder:
         count = len(starts)
         if self._memory.full(kernel):
             self._begin()
-        out = self._room(count)
+        out, there = self._room(count), np.zeros(len(self._wanted), np.bool_)
         odd = np.zeros(count, np.bool_)
         for first in range(0, count, _STEP):
             step = slice(first, min(first + _STEP, count))
-            self._scan(kernel, (raw, starts, ends), (out, odd), step)
+            self._scan(kernel, (raw, starts, ends), (there, out, odd), step)
             if self._learn(kernel):  # rows that have what was not known to be wanted are read again
-                out[:, step] = -1
-                self._scan(kernel, (raw, starts, ends), (out, odd), step)
-        self._note(kernel, memoryview(raw))  # type: ignore[arg-type]
+                out[there, step] = -1
+                self._scan(kernel, (raw, starts, ends), (there, out, odd), step)
+        self._note(kernel, raw)
         columns = {
             name: Coded(out[number], self._values[number])
             for name, number in self._wanted.items()
-            if out[number].max(initial=-1) >= 0
+            if there[number] and out[number].max(initial=-1) >= 0
         }
         return CodedTexts(columns, odd)
 
@@ -266,18 +273,19 @@ class Coder:
         size = len(self._wanted) * count
         if len(self._out) < size:
             self._out = np.empty(size, np.int32)
-        room = self._out[:size].reshape(len(self._wanted), count)
-        room.fill(-1)
-        return room
+        return self._out[:size].reshape(len(self._wanted), count)
 
-    def _scan(self, kernel: Any, given: tuple[Any, Any, Any], made: tuple[Any, Any], step: slice) -> None:
+    def _scan(
+        self, kernel: Any, given: tuple[Any, Any, Any], made: tuple[Any, Any, Any], step: slice
+    ) -> None:
         memory, counts = self._memory, self._memory.counts
         counts[kernel.PATHS], counts[kernel.KEY_BYTES] = self._known
         counts[kernel.STAMP] = self._stamp
         kernel.scan(
             given[0].ctypes.data, given[1], given[2], self._seed, counts, self._field_of, self._seen,
             self._slots, self._hashes, self._parents, self._places, self._sizes, self._keys,
-            memory.slots, memory.entries, memory.values, self._next, *made, step.start, step.stop,
+            memory.slots, memory.entries, memory.values, self._next, self._after, self._latest, *made,
+            step.start, step.stop,
         )  # fmt: skip
         self._known = int(counts[kernel.PATHS]), int(counts[kernel.KEY_BYTES])
         self._stamp = int(counts[kernel.STAMP])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -18,12 +19,13 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as _compute
+import re2
 
 pc: Any = _compute
 MAX_DEPTH = 64
 _FEW = 256
-_ODD_NUMBER = r"[0-9]{16}|[0-9.][eE][-+0-9]|\.0000"  # numbers that are written in more than one way
-_LARGE = 10**15
+_ODD_FRACTION = re2.compile(r"[0-9]{16}|[0-9.][eE][-+0-9]|\.0000")  # what is written in more than one way
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # whole numbers that are read as they are
 _DEEP = f"nested deeper than {MAX_DEPTH} levels"
 _BRACKETS = 40
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -50,6 +52,7 @@ Array = Any
 """An Arrow array; the stubs cannot follow what is done to it here."""
 Columns = dict[str, Array]
 Bad = dict[int, str]
+Check = Callable[[str, Any], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,11 @@ def flatten(texts: Array, *, keep: frozenset[str] = frozenset(), depth: int = 0)
     columns are in order of their names, whatever the order of the records.
     """
     count = len(texts)
-    if count <= _FEW and not _oddly_numbered(texts):
-        return few(texts, keep)
+    if count <= _FEW:
+        try:
+            return few(texts, keep, check=_refuse)
+        except _OddNumberError:
+            pass
     pairs = _pairs(texts)
     bad = {int(row): "" for row in np.flatnonzero(~_valid(pairs))}
     if bad:
@@ -298,27 +304,31 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _oddly_numbered(texts: Array) -> bool:
-    """Say whether the texts have a number that is written in more than one way."""
-    suspects = pc.match_substring_regex(texts, _ODD_NUMBER).fill_null(False)
-    for text in texts.filter(suspects).to_pylist():
-        try:
-            found = [orjson.loads(text)]
-        except orjson.JSONDecodeError:
-            continue  # it has none, then
-        while found:
-            value = found.pop()
-            if isinstance(value, dict):
-                found += value.values()
-            elif isinstance(value, list):
-                found += value
-            elif isinstance(value, float) or (isinstance(value, int) and abs(value) >= _LARGE):
-                return True
-    return False
+class _OddNumberError(Exception):
+    """A number that is written in more than one way: DuckDB writes it as it was read."""
 
 
-def few(texts: Array, keep: frozenset[str] = frozenset()) -> Flat:
-    """Do the same record by record: sooner done for a handful, and what the fast way must equal."""
+def _refuse(text: str, value: Any) -> None:
+    """Raise for a number of which there may be several spellings in the text."""
+    if isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            _refuse(text, item)
+    elif isinstance(value, float):
+        if _ODD_FRACTION.search(text):
+            raise _OddNumberError
+    elif isinstance(value, int) and not _LEAST <= value <= _MOST:
+        raise _OddNumberError
+
+
+def _accept(_text: str, _value: Any) -> None:
+    """Take any number."""
+
+
+def few(texts: Array, keep: frozenset[str] = frozenset(), *, check: Check = _accept) -> Flat:
+    """Do the same record by record: sooner done for a handful, and what the fast way must equal.
+
+    ``check`` sees a record, and each thing in it that is no text; what it raises is raised.
+    """
     rows: list[dict[str, Any]] = []
     bad: Bad = {}
     for number, text in enumerate(texts.to_pylist()):
@@ -326,7 +336,7 @@ def few(texts: Array, keep: frozenset[str] = frozenset()) -> Flat:
         try:
             value = orjson.loads(text)
             if isinstance(value, dict):
-                _collect(value, "", fields, 0)
+                _collect(value, "", fields, 0, partial(check, text))
                 fields |= {name: _plain(value[name]) for name in keep if isinstance(value.get(name), dict)}
             else:
                 bad[number] = "JSON, but not an object"
@@ -339,13 +349,17 @@ def few(texts: Array, keep: frozenset[str] = frozenset()) -> Flat:
     return Flat(dict(sorted(_assemble(rows).items())), bad)
 
 
-def _collect(value: dict[str, Any], prefix: str, fields: dict[str, Any], depth: int) -> None:
+def _collect(
+    value: dict[str, Any], prefix: str, fields: dict[str, Any], depth: int, check: Callable[[Any], None]
+) -> None:
     if depth >= MAX_DEPTH:
         raise RecursionError
     for key, item in value.items():
         name = f"{prefix}{key}"
         if item is None or isinstance(item, dict):
             continue
+        if not isinstance(item, str):
+            check(item)
         if isinstance(item, list) and not any(isinstance(one, dict | list) for one in item):
             fields.setdefault(name, [_plain(one) for one in item if one is not None])
         else:
@@ -355,7 +369,7 @@ def _collect(value: dict[str, Any], prefix: str, fields: dict[str, Any], depth: 
             fields.setdefault(name, text)
     for key, item in value.items():
         if isinstance(item, dict):
-            _collect(item, f"{prefix}{key}.", fields, depth + 1)
+            _collect(item, f"{prefix}{key}.", fields, depth + 1, check)
 
 
 def _plain(value: Any) -> str:

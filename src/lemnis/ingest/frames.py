@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from lemnis.content.schemas.source import LoadedSource, Route, SigmaField
-from lemnis.contracts.detection import Coded, Frame, Offers, uncoded
+from lemnis.contracts.detection import Coded, Frame, Lines, Offers, uncoded
 from lemnis.contracts.events import EventBatch, RawBatch
 from lemnis.ingest import mapping_unmapped
 from lemnis.ingest.coded import CodedBatch, CodedColumns
@@ -112,18 +112,25 @@ class SigmaColumns(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
+def _nowhere(_: Rows) -> None:
+    """Return that texts do not lie as they were read."""
+    return
+
+
 class LazyFrame(Frame):
     """A frame whose raw texts are only gathered when a keyword rule asks for them."""
 
-    __slots__ = ("_all", "_records")
+    __slots__ = ("_all", "_records", "_where")
     _all: Any
     _records: Any
+    _where: Callable[[Rows], Lines | None]
 
     def __init__(self, batch: Batch, part: Part, columns: Mapping[str, Column], records: Any) -> None:
         """``records`` are those of the whole batch."""
         for name, value in (
             ("source", batch.source), ("origin", batch.origin), ("offers", part.offers()),
             ("columns", columns), ("rows", part.rows), ("_all", records), ("_records", None),
+            ("_where", batch.texts.where if isinstance(batch, CodedBatch) else _nowhere),
             ("coded", columns.coded if isinstance(columns, SigmaColumns) else uncoded),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
@@ -137,6 +144,10 @@ class LazyFrame(Frame):
                 self, "_records", flat(self._all if made else self._all.take(pa.array(self.rows)))
             )
         return self._records
+
+    def lines(self) -> Lines | None:
+        """Return the raw texts where they lie, if they lie as they were read."""
+        return self._where(self.rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from lemnis.ingest.bytes_kernel import HIGH, ONES, at, blank, quad, word, zeros
+from lemnis.contracts.bytes_kernel import HIGH, MIX2, ONES, at, blank, copy, hashed, quad, same, word, zeros
 
 MAX_DEPTH = 64
 LONG = 1024
@@ -31,49 +31,11 @@ _ESCAPES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _SPACES = np.uint64(0x2020202020202020)
 # the words of JSON as they lie in memory
 _TRUE, _ALSE, _NULL = np.uint32(0x65757274), np.uint32(0x65736C61), np.uint32(0x6C6C756E)
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_MIX2 = np.uint64(0xC2B2AE3D27D4EB4F)
 
 # what the tables keep count of
 PATHS, KEY_BYTES, VALUES, VALUE_BYTES, STAMP = 0, 1, 2, 3, 4
 # an entry of the values
 HASH, PLACE, SIZE, CODE, FIELD, ENTRY = 0, 1, 2, 3, 4, 8
-
-
-@numba.njit(cache=True, inline="always")
-def _hash(data: Any, start: int, end: int, seed: Any) -> Any:
-    """Hash bytes; ``data`` has eight more after its last."""
-    state = seed ^ (np.uint64(end - start) * _MIX)
-    place = start
-    while place + 8 <= end:
-        eight = word(data, place) * _MIX2
-        eight ^= eight >> np.uint64(29)
-        state = (state ^ eight) * _MIX
-        state ^= state >> np.uint64(32)
-        place += 8
-    if place < end:
-        rest = word(data, place) & ((np.uint64(1) << np.uint64(8 * (end - place))) - np.uint64(1))
-        eight = rest * _MIX2
-        eight ^= eight >> np.uint64(29)
-        state = (state ^ eight) * _MIX
-    state ^= state >> np.uint64(29)
-    state *= _MIX2
-    return state ^ (state >> np.uint64(32))
-
-
-@numba.njit(cache=True, inline="always")
-def _same(one: Any, first: int, other: Any, second: int, size: int) -> bool:
-    """Compare bytes."""
-    place = 0
-    while place + 8 <= size:
-        if word(one, first + place) != word(other, second + place):
-            return False
-        place += 8
-    while place < size:
-        if at(one, first + place) != at(other, second + place):
-            return False
-        place += 1
-    return True
 
 
 @numba.njit(cache=True, inline="always")
@@ -186,7 +148,7 @@ def _path(
 ) -> int:  # fmt: skip
     """Return the number of a key below its parent, new or known; -1 if there is no room."""
     size = end - start
-    found = _hash(data, start, end, seed ^ (np.uint64(parent) * _MIX2))
+    found = hashed(data, start, end, seed ^ (np.uint64(parent) * MIX2))
     mask = len(slots) - 1
     slot = np.int64(found & np.uint64(mask))
     for _ in range(_PROBES):
@@ -207,7 +169,7 @@ def _path(
             hashes[number] == found
             and parents[number] == parent
             and sizes[number] == size
-            and _same(data, start, keys_at, places[number], size)
+            and same(data, start, keys_at, places[number], size)
         ):
             return number
         slot = (slot + 1) & mask
@@ -217,9 +179,9 @@ def _path(
 @numba.njit(cache=True, inline="always")
 def _value(
     data: int, start: int, end: int, field: int, seed: Any, counts: Any, slots: Any,
-    entries: Any, values: Any, values_at: int, next_code: Any,
+    entries: Any, values: Any, values_at: int, next_code: Any, latest: Any,
 ) -> int:  # fmt: skip
-    """Return the code of a field's value, new or known; -1 if there is no room."""
+    """Return the code of a field's value, new or known; -1 if there is no room. It is noted as the latest."""
     size = end - start
     count = counts[VALUES]
     if size > LONG:
@@ -230,7 +192,7 @@ def _value(
         counts[VALUES] += 1
         next_code[field] += 1
         return next_code[field] - 1
-    found = np.int64(_hash(data, start, end, seed ^ (np.uint64(field + 1) * _MIX2)))
+    found = np.int64(hashed(data, start, end, seed ^ (np.uint64(field + 1) * MIX2)))
     mask = len(slots) - 1
     slot = found & mask
     for _ in range(_PROBES):
@@ -239,11 +201,11 @@ def _value(
             if count >= len(entries) or counts[VALUE_BYTES] + size + 8 > len(values):
                 return -1
             slots[slot] = count
+            latest[field] = count
             entries[count, HASH], entries[count, PLACE] = found, counts[VALUE_BYTES]
             entries[count, FIELD], entries[count, SIZE] = field, size
             entries[count, CODE] = next_code[field]
-            for i in range(size):
-                values[counts[VALUE_BYTES] + i] = at(data, start + i)
+            copy(values_at + counts[VALUE_BYTES], data + start, size)
             counts[VALUE_BYTES] += size
             counts[VALUES] += 1
             next_code[field] += 1
@@ -252,8 +214,9 @@ def _value(
             entries[number, HASH] == found
             and entries[number, FIELD] == field
             and entries[number, SIZE] == size
-            and _same(data, start, values_at, entries[number, PLACE], size)
+            and same(data, start, values_at, entries[number, PLACE], size)
         ):
+            latest[field] = number
             return entries[number, CODE]
         slot = (slot + 1) & mask
     return -1
@@ -263,12 +226,15 @@ def _value(
 def scan(
     data: Any, starts: Any, ends: Any, seed: Any, counts: Any, field_of: Any, seen: Any,
     p_slots: Any, p_hashes: Any, p_parents: Any, p_places: Any, p_sizes: Any, keys: Any,
-    v_slots: Any, entries: Any, values: Any, next_code: Any, out: Any, odd: Any, first: int, last: int,
+    v_slots: Any, entries: Any, values: Any, next_code: Any, after: Any, latest: Any, there: Any,
+    out: Any, odd: Any, first: int, last: int,
 ) -> None:  # fmt: skip
     """Read the rows ``data[starts[r]:ends[r]]`` from ``first`` to before ``last``: ``out[field, r]`` is a code, or -1; ``odd[r]`` says why not.
 
     ``data`` has eight bytes more than the last row ends at. ``field_of`` gives each path its wanted field,
-    or -1; new paths have none yet.
+    or -1; new paths have none yet. Only fields that are ``there`` have their row in ``out``. Records of a
+    kind are alike: ``after`` is the path that followed another, ``latest`` the value a field had, and both
+    are tried first.
     """
     keys_at, values_at = keys.ctypes.data, values.ctypes.data
     kinds = np.empty(MAX_DEPTH + 1, np.int8)
@@ -282,7 +248,7 @@ def scan(
             odd[row] = True
             continue
         place += 1
-        depth = 0
+        depth, before = 0, 0
         kinds[0], nodes[0] = _OBJECT, 0
         fresh, good = True, True
         while True:
@@ -302,19 +268,36 @@ def scan(
                         good = False
                         break
                     start = place + 1
-                    place, escaped = _string(data, start, end)
-                    if place < 0 or (escaped and nodes[depth] >= 0):
-                        good = False
-                        break
-                    if nodes[depth] >= 0:
-                        path = _path(
-                            data, start, place - 1, nodes[depth], seed, counts, p_slots,
-                            p_hashes, p_parents, p_places, p_sizes, keys, keys_at,
-                        )  # fmt: skip
-                        if path < 0 or seen[path] == stamp:
+                    node = nodes[depth]
+                    path = after[before] if node >= 0 else np.int64(-1)
+                    if (
+                        path >= 0
+                        and p_parents[path] == node
+                        and start + p_sizes[path] < end
+                        and at(data, start + p_sizes[path]) == _QUOTE
+                        and same(data, start, keys_at, p_places[path], p_sizes[path])
+                    ):
+                        place = start + p_sizes[path] + 1
+                    else:
+                        place, escaped = _string(data, start, end)
+                        if place < 0 or (escaped and node >= 0):
+                            good = False
+                            break
+                        if node >= 0:
+                            path = _path(
+                                data, start, place - 1, node, seed, counts, p_slots,
+                                p_hashes, p_parents, p_places, p_sizes, keys, keys_at,
+                            )  # fmt: skip
+                            if path < 0:
+                                good = False
+                                break
+                            after[before] = path
+                    if node >= 0:
+                        if seen[path] == stamp:
                             good = False
                             break
                         seen[path] = stamp
+                        before = path
                         field = field_of[path]
                     place = blank(data, place, end)
                     if place >= end or at(data, place) != _COLON:
@@ -325,10 +308,20 @@ def scan(
                         good = False
                         break
                     byte = at(data, place)
-                start, stop = place, place
+                start, stop, code = place, place, -1
                 if byte == _QUOTE:
                     start = place + 1
-                    place, escaped = _string(data, start, end)
+                    number = latest[field] if field >= 0 else np.int64(-1)
+                    if (
+                        number >= 0
+                        and start + entries[number, SIZE] < end
+                        and at(data, start + entries[number, SIZE]) == _QUOTE
+                        and same(data, start, values_at, entries[number, PLACE], entries[number, SIZE])
+                    ):
+                        code = entries[number, CODE]
+                        place = start + entries[number, SIZE] + 1
+                    else:
+                        place, escaped = _string(data, start, end)
                     if place < 0:
                         good = False
                         break
@@ -362,12 +355,17 @@ def scan(
                     good = False
                     break
                 if field >= 0:
+                    if not there[field]:
+                        there[field] = True
+                        out[field, :] = -1
                     if out[field, row] >= 0:
                         good = False
                         break
-                    code = _value(
-                        data, start, stop, field, seed, counts, v_slots, entries, values, values_at, next_code,
-                    )  # fmt: skip
+                    if code < 0:
+                        code = _value(
+                            data, start, stop, field, seed, counts, v_slots, entries, values, values_at,
+                            next_code, latest,
+                        )  # fmt: skip
                     if code < 0:
                         good = False
                         break
@@ -402,4 +400,5 @@ def scan(
         odd[row] = not good
         if not good:
             for field in range(len(out)):
-                out[field, row] = -1
+                if there[field]:
+                    out[field, row] = -1

@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from lemnis.ingest.bytes_kernel import HIGH, ONES, at, blank, word, zeros
+from lemnis.contracts.bytes_kernel import HIGH, ONES, at, blank, word, zeros
 
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 

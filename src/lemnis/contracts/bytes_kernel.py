@@ -11,11 +11,13 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 ONES = np.uint64(0x0101010101010101)
 HIGH = np.uint64(0x8080808080808080)
+MIX = np.uint64(0x9E3779B97F4A7C15)
+MIX2 = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 def _loads(bits: int) -> Any:
@@ -61,9 +63,63 @@ def zeros(context: Any, word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
+@intrinsic
+def copy(context: Any, target: Any, source: Any, size: Any) -> Any:
+    """Copy bytes from one address to another; returns how many."""
+
+    def generate(_: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, of, count = arguments
+        pointer = ir.IntType(8).as_pointer()
+        cgutils.raw_memcpy(
+            builder,
+            builder.inttoptr(to, pointer),
+            builder.inttoptr(of, pointer),
+            count,
+            ir.Constant(count.type, 1),
+        )
+        return count
+
+    return types.int64(types.int64, types.int64, types.int64), generate
+
+
 @numba.njit(cache=True, inline="always")
 def blank(data: Any, place: int, end: int) -> int:
     """Go on to what is no white space."""
     while place < end and (at(data, place) == 32 or 9 <= at(data, place) <= 10 or at(data, place) == 13):
         place += 1
     return place
+
+
+@numba.njit(cache=True, inline="always")
+def hashed(data: Any, start: int, end: int, seed: Any) -> Any:
+    """Hash bytes; ``data`` has eight more after its last."""
+    state = seed ^ (np.uint64(end - start) * MIX)
+    place = start
+    while place + 8 <= end:
+        eight = word(data, place) * MIX2
+        eight ^= eight >> np.uint64(29)
+        state = (state ^ eight) * MIX
+        state ^= state >> np.uint64(32)
+        place += 8
+    if place < end:
+        rest = word(data, place) & ((np.uint64(1) << np.uint64(8 * (end - place))) - np.uint64(1))
+        eight = rest * MIX2
+        eight ^= eight >> np.uint64(29)
+        state = (state ^ eight) * MIX
+    state ^= state >> np.uint64(29)
+    state *= MIX2
+    return state ^ (state >> np.uint64(32))
+
+
+@numba.njit(cache=True, inline="always")
+def same(one: Any, first: int, other: Any, second: int, size: int) -> bool:
+    """Compare bytes; both sides have eight more after their last."""
+    place = 0
+    while place + 8 <= size:
+        if word(one, first + place) != word(other, second + place):
+            return False
+        place += 8
+    if place == size:
+        return True
+    differ = word(one, first + place) ^ word(other, second + place)
+    return (differ << np.uint64(64 - 8 * (size - place))) == np.uint64(0)
