@@ -1,0 +1,129 @@
+"""Webhooks: ``POST /webhook/{name}`` of GitHub, GitLab and Slack, taken if their signature holds.
+
+A delivery of GitHub and Slack becomes one line, ``{"event", "delivery", "received_at", "payload"}``; one of
+GitLab is the payload itself, as its audit events are streamed, unless ``envelope`` is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import parse_qs
+
+import orjson
+import pydantic
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from lemnis.content.schemas import Model
+from lemnis.content.schemas.settings import Name, Variable
+from lemnis.contracts.clock import to_iso
+from lemnis.contracts.receiving import Delivery
+from lemnis.ingest.transports import Setup, _signatures
+from lemnis.ingest.transports._desk import Desk, RefusedError
+from lemnis.ingest.transports._dialect_hec import dumped
+from lemnis.ingest.transports._dialect_ndjson import refusal
+from lemnis.ingest.transports._senders import Sender
+
+_SOURCES = {"github": "github_webhook", "gitlab": "gitlab_audit", "slack": "auto"}
+_EVENT = {"github": "x-github-event", "gitlab": "x-gitlab-event", "slack": ""}
+_DELIVERY = {"github": "x-github-delivery", "gitlab": "webhook-id", "slack": ""}
+
+
+class Webhook(Model):
+    """One webhook: whose it is, its secret (in a variable or a file), the source of what it brings."""
+
+    name: Name
+    kind: Literal["github", "gitlab", "slack"]
+    secret_env: Variable = ""
+    secret_file: str = ""
+    source: str = ""
+    envelope: bool | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _from_one_place(self) -> Webhook:
+        if bool(self.secret_env) == bool(self.secret_file):
+            raise ValueError("give `secret_env` or `secret_file`")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A webhook with its secret."""
+
+    settings: Webhook
+    secret: str
+
+    @classmethod
+    def of(cls, settings: Webhook, setup: Setup) -> Hook:
+        """Read the secret; raises UsageError where it is not there."""
+        return cls(settings, setup.secret(env=settings.secret_env, file=settings.secret_file))
+
+    @property
+    def source(self) -> str:
+        """The source of what it brings."""
+        return self.settings.source or _SOURCES[self.settings.kind]
+
+    def check(self, headers: Mapping[str, str], body: bytes, now_s: int) -> None:
+        """Raise SignatureError unless who sent it has the secret."""
+        if self.settings.kind == "github":
+            _signatures.github(headers, body, self.secret)
+        elif self.settings.kind == "gitlab":
+            _signatures.gitlab(headers, body, self.secret, now_s)
+        else:
+            _signatures.slack(headers, body, self.secret, now_s)
+
+    def line(self, headers: Mapping[str, str], payload: Mapping[str, Any], now: int) -> bytes:
+        """Return a delivery as a record."""
+        kind, envelope = self.settings.kind, self.settings.envelope
+        if not (kind != "gitlab" if envelope is None else envelope):
+            return dumped(payload)
+        inner = payload.get("event")
+        event = headers.get(_EVENT[kind], "") or (inner.get("type", "") if isinstance(inner, dict) else "")
+        delivery = headers.get(_DELIVERY[kind], "") or str(payload.get("event_id", ""))
+        around = {"event": event or str(payload.get("type", "")), "delivery": delivery}
+        return dumped({**around, "received_at": to_iso(now), "payload": payload})
+
+
+def routes(desk: Desk, hooks: Sequence[Hook]) -> list[Route]:
+    """Return the dialect's routes."""
+    by_name = {hook.settings.name: hook for hook in hooks}
+    senders = {name: Sender(f"webhook {name}") for name in by_name}
+
+    async def webhook(request: Request) -> Response:
+        hook = by_name.get(request.path_params["name"])
+        if hook is None:
+            raise RefusedError("data", "no such webhook", status=404)
+        sender = senders[hook.settings.name]
+        now = desk.clock.now()
+        async with desk.body(request, sender) as body:
+            try:
+                hook.check(request.headers, body, now // 1000)
+            except _signatures.SignatureError as error:
+                raise RefusedError("unknown_token", str(error), status=401) from error
+            payload = _payload(request, body)
+            if hook.settings.kind == "slack" and payload.get("type") == "url_verification":
+                return PlainTextResponse(str(payload.get("challenge", "")))
+            line = hook.line(request.headers, payload, now)
+            await desk.take(sender, [Delivery(hook.source, f"webhook {hook.settings.name}", line)])
+        return JSONResponse({"taken": len(line)})
+
+    return [Route("/webhook/{name}", desk.endpoint("webhook", refusal, webhook), methods=["POST"])]
+
+
+def _payload(request: Request, body: bytes) -> Mapping[str, Any]:
+    """Return what was sent: JSON, or JSON in the member ``payload`` of a form."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "application/x-www-form-urlencoded":
+            form = parse_qs(body.decode(), max_num_fields=64)
+            found = orjson.loads(form["payload"][0])
+        else:
+            found = orjson.loads(body)
+    except (ValueError, KeyError) as error:
+        raise RefusedError("data", f"the payload is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise RefusedError("data", "the payload is no object")
+    return found

@@ -1,0 +1,571 @@
+"""HTTP: what each dialect answers and hands over, who may send, and what no sender can do to it."""
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import hmac
+import json
+import zlib
+
+import orjson
+import pydantic
+import pytest
+import zstandard
+from listening import ENVIRONMENT, NOW, Noting, build, http, listens, running
+
+from lemnis.contracts.errors import BusyError, ServiceError, UsageError
+from lemnis.ingest.transports import _bodies, _senders
+
+TOKENS = [
+    {"name": "a", "token_env": "A_TOKEN", "sources": ["web_*"]},
+    {"name": "b", "token_env": "B_TOKEN"},
+]
+
+
+def run(coroutine):
+    return asyncio.run(coroutine)
+
+
+# -- the plain dialect ---------------------------------------------------------------------------------------
+
+
+def test_lines_go_to_the_source_that_the_path_names(tmp_path):
+    async def talk():
+        async with http(tmp_path) as (client, receiver):
+            answers = [
+                await client.post("/ingest/web_json", content=b'{"a":1}\n{"a":2}'),
+                await client.post("/ingest/web_json", content=b"  \n"),
+                await client.post("/ingest/..%2fetc", content=b"x"),
+                await client.get("/ingest/web_json"),
+                await client.get("/healthz"),
+            ]
+        return [one.status_code for one in answers], receiver.deliveries
+
+    statuses, deliveries = run(talk())
+    assert statuses == [200, 400, 404, 405, 200]
+    assert [(d.source, d.origin, d.data) for d in deliveries] == [
+        ("web_json", "127.0.0.1", b'{"a":1}\n{"a":2}')
+    ]
+
+
+def zstd(data):
+    return zstandard.ZstdCompressor().compress(data)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("zstd", zstd), ("GZIP", lambda d: gzip.compress(d[:9]) + gzip.compress(d[9:])),
+     ("deflate", lambda d: zlib.compress(d)[2:-4]), ("zstd", lambda d: zstd(d[:9]) + zstd(d[9:]))],
+)  # fmt: skip
+def test_packed_bodies_are_unpacked(tmp_path, encoding, pack):
+    data = b'{"n":%d}\n' % 7 * 100_000
+
+    async def talk():
+        async with http(tmp_path) as (client, receiver):
+            headers = {"Content-Encoding": encoding}
+            whole = await client.post("/ingest/web_json", content=pack(data), headers=headers)
+            cut = await client.post("/ingest/web_json", content=pack(data)[:-9], headers=headers)
+            junk = await client.post("/ingest/web_json", content=b"\xff\xfejunk", headers=headers)
+        return whole, cut, junk, receiver
+
+    whole, cut, junk, receiver = run(talk())
+    assert whole.status_code == 200
+    assert receiver.got == [("web_json", data)]
+    assert (cut.status_code, junk.status_code) == (400, 400)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("gzip", lambda d: gzip.compress(d, 9)),
+        ("deflate", lambda d: zlib.compress(d, 9)),
+        ("zstd", zstandard.ZstdCompressor(level=19).compress),
+    ],
+)
+def test_a_bomb_stays_small(tmp_path, encoding, pack):
+    bomb = pack(bytes(200 << 20))
+    seen = []
+    unpack = _bodies._UNPACK[encoding]
+    for piece in unpack(bomb):
+        seen.append(len(piece))
+        if sum(seen) > 8 << 20:
+            break
+    assert max(seen) <= 64 << 20
+
+    async def talk():
+        async with http(tmp_path, max_unpacked_bytes=1 << 20) as (client, receiver):
+            answer = await client.post(
+                "/ingest/web_json", content=bomb, headers={"Content-Encoding": encoding}
+            )
+        return answer, receiver.got
+
+    answer, got = run(talk())
+    assert (answer.status_code, got) == (413, [])
+
+
+def test_bodies_that_are_too_large_or_packed_in_an_unknown_way_are_refused(tmp_path):
+    async def talk():
+        async with http(tmp_path, max_body_bytes=2000) as (client, receiver):
+
+            async def chunks():
+                for _ in range(5):
+                    yield b"x" * 1000
+
+            answers = [
+                await client.post("/ingest/web_json", content=b"x" * 2001),
+                await client.post("/ingest/web_json", content=chunks()),
+                await client.post("/ingest/web_json", content=b"x", headers={"Content-Encoding": "br"}),
+                await client.post("/ingest/web_json", content=b"x" * 2000),
+            ]
+        return [one.status_code for one in answers], receiver.got
+
+    assert run(talk()) == ([413, 413, 415, 200], [("web_json", b"x" * 2000)])
+
+
+def test_a_sender_that_dawdles_is_sent_away(tmp_path):
+    async def talk():
+        async with running(build("http", tmp_path, body_timeout_s=0.2), Noting()) as (host, port):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(b"POST /ingest/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab")
+            answer = await reader.read(20)
+            writer.close()
+        return answer
+
+    assert run(talk()).startswith(b"HTTP/1.1 408")
+
+
+def test_bodies_under_way_are_bounded_together():
+    bodies = _bodies.Bodies(100, 100, 150, 1)
+    with bodies.counted(100), pytest.raises(BusyError), bodies.counted(100):
+        pass
+    assert bodies.held == 0
+    with bodies.counted(200):  # alone it may be larger
+        assert bodies.held == 200
+
+
+# -- who sends -----------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_asked_for_in_every_dialect_and_only_for_its_sources(tmp_path):
+    bulk = b'{"create":{"_index":"x"}}\n{"a":1}\n'
+    event = b'{"event":"x"}'
+    basic = base64.b64encode(b"any:fake-token-b").decode()
+
+    async def talk():
+        async with http(tmp_path, tokens=TOKENS, elastic={"default": "web_json"}, hec={"default": "linux_syslog"}) as (client, receiver):  # fmt: skip
+
+            async def post(path, body, authorization=None):
+                headers = {"Authorization": authorization} if authorization else {}
+                answer = await client.post(path, content=body, headers=headers)
+                return answer.status_code, answer.json()
+
+            said = [
+                await post("/ingest/web_json", b"x"),
+                await post("/ingest/web_json", b"x", "Bearer wrong"),
+                await post("/ingest/web_json", b"x", "Bearer fake-token-a"),
+                await post("/ingest/linux_audit", b"x", "Bearer fake-token-a"),
+                await post("/_bulk", bulk),
+                await post("/_bulk", bulk, "ApiKey " + base64.b64encode(b"id:fake-token-a").decode()),
+                await post("/_bulk", bulk, f"Basic {basic}"),
+                await post("/services/collector", event),
+                await post("/services/collector", event, "Digest x"),
+                await post("/services/collector", event, "Splunk wrong"),
+                await post("/services/collector", event, "Splunk fake-token-b"),
+                await post("/services/collector", event, "Splunk fake-token-a"),
+            ]
+        return said, receiver
+
+    said, receiver = run(talk())
+    assert [status for status, _ in said] == [401, 401, 200, 403, 401, 200, 200, 401, 401, 403, 200, 400]
+    assert [body.get("code") for _, body in said[7:]] == [2, 3, 4, 0, 7]
+    assert said[4][1]["error"]["type"] == "security_exception"
+    assert len(receiver.deliveries) == 4
+
+
+def test_a_token_has_a_rate(tmp_path):
+    tokens = [{"name": "a", "token_env": "A_TOKEN", "bytes_per_s": 1000}]
+
+    async def talk():
+        async with http(tmp_path, tokens=tokens) as (client, _):
+            headers = {"Authorization": "Bearer fake-token-a"}
+            return [await client.post("/ingest/a", content=b"x" * 3000, headers=headers) for _ in range(2)]
+
+    first, second = run(talk())
+    assert (first.status_code, second.status_code) == (200, 503)
+    assert int(second.headers["Retry-After"]) >= 1
+
+
+def test_a_rate_fills_up_again():
+    sender = _senders.Sender("a", bytes_per_s=100)
+    sender.spend(500, now=0)
+    with pytest.raises(BusyError) as caught:
+        sender.spend(200, now=1)
+    assert caught.value.retry_after_s == pytest.approx(1)
+    sender.spend(200, now=2)
+    sender.spend(9000, now=100)  # larger than a burst, but nothing was sent for long
+
+
+def test_nobody_listens_to_the_network_without_a_token(tmp_path):
+    with pytest.raises(pydantic.ValidationError, match="anybody could send"):
+        build("http", tmp_path, host="0.0.0.0")  # noqa: S104 - that it is refused
+    build("http", tmp_path, host="0.0.0.0", tokens=TOKENS)  # noqa: S104 - it is not run
+    with pytest.raises(UsageError, match="NOT_THERE is not set"):
+        build("http", tmp_path, tokens=[{"name": "x", "token_env": "NOT_THERE"}])
+
+
+def test_an_origin_is_named_by_known_proxies_only(tmp_path):
+    origin = _senders.origins(["10.0.0.0/8", "127.0.0.1"])
+    assert origin("198.51.100.1", "203.0.113.5") == "198.51.100.1"
+    assert origin("10.0.0.1", "203.0.113.5") == "203.0.113.5"
+    assert origin("10.0.0.1", "spoofed, 203.0.113.5, 10.0.0.2") == "203.0.113.5"
+    assert origin("10.0.0.1", "10.0.0.9") == "10.0.0.9"
+    assert origin("10.0.0.1", "") == "10.0.0.1"
+    with pytest.raises(pydantic.ValidationError):
+        build("http", tmp_path, proxies=["nonsense"])
+
+
+# -- when it cannot be taken ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "against", [BusyError("full", retry_after_s=7), ServiceError("no disk"), RuntimeError("bug")]
+)
+def test_what_cannot_be_stored_is_told_to_be_sent_again(tmp_path, against):
+    async def talk():
+        async with http(tmp_path) as (client, receiver):
+            receiver.against = against
+            plain = await client.post("/ingest/a", content=b"x")
+            hec = await client.post("/services/collector", content=b'{"event":"x"}')
+            bulk = await client.post("/_bulk", content=b'{"create":{"_index":"x"}}\n{"a":1}\n')
+            otlp = await client.post(
+                "/v1/logs",
+                json={"resourceLogs": [{"scopeLogs": [{"logRecords": [{}]}]}]},
+            )
+        return plain, hec, bulk, otlp
+
+    plain, hec, bulk, otlp = run(talk())
+    if isinstance(against, RuntimeError):
+        assert [one.status_code for one in (plain, hec, bulk, otlp)] == [500, 500, 500, 500]
+        assert hec.json()["code"] == 8
+        return
+    assert [one.status_code for one in (plain, hec, bulk, otlp)] == [503, 503, 429, 503]
+    assert hec.json()["code"] == 9
+    assert bulk.json()["error"]["type"] == "es_rejected_execution_exception"
+    assert {one.headers["Retry-After"] for one in (plain, hec, bulk, otlp)} <= {"7", "5"}
+
+
+def test_what_is_under_way_is_finished_at_the_end(tmp_path):
+    class Slow(Noting):
+        def __init__(self):
+            super().__init__()
+            self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+        async def receive(self, deliveries, mark=None):
+            self.asked.set()
+            await self.go.wait()
+            await super().receive(deliveries, mark)
+
+    async def talk():
+        receiver, stop = Slow(), asyncio.Event()
+        transport = build("http", tmp_path)
+        task = asyncio.create_task(transport.run(receiver, stop))
+        await listens(transport, task)
+        reader, writer = await asyncio.open_connection(*transport.address)
+        writer.write(b"POST /ingest/a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+        await receiver.asked.wait()
+        stop.set()
+        await asyncio.sleep(0.05)
+        receiver.go.set()
+        answer = await reader.read(1000)
+        writer.close()
+        await task
+        return answer, receiver.got
+
+    answer, got = run(talk())
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert got == [("a", b"x")]
+
+
+def test_a_port_in_use_is_told(tmp_path):
+    async def talk():
+        async with running(build("http", tmp_path), Noting()) as (_, port):
+            with pytest.raises(ServiceError, match="cannot listen"):
+                await build("http", tmp_path, port=port).run(Noting(), asyncio.Event())
+
+    run(talk())
+
+
+# -- Splunk --------------------------------------------------------------------------------------------------
+
+
+HEC = {
+    "sourcetypes": [{"match": "linux*", "source": "linux_syslog"}, {"match": "app:*", "source": "application_access"},
+                    {"match": "whole", "source": "web_json"}, {"match": "docker", "source": "linux_syslog", "field": "log"}],
+    "envelope": ["web_json"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("between", ["", "\n", " ", "\r\n\r\n"])
+def test_events_one_after_another(tmp_path, between):
+    sent = [
+        {"time": 1.5, "host": "h", "sourcetype": "linux_secure", "event": "line one"},
+        {"sourcetype": "app:x", "event": {"a": [1, {"b": "}{"}], "big": 2**70}},
+        {"sourcetype": "linux_secure", "event": "two\nlines"},
+        {"sourcetype": "whole", "event": {"a": 1}, "fields": {"x": "y"}, "index": "main"},
+        {"sourcetype": "docker", "event": {"log": "inner\n", "stream": "stdout"}},
+        {"event": "of no known kind"},
+    ]
+    body = between.join(json.dumps(one) for one in sent)
+
+    async def talk():
+        async with http(tmp_path, hec=HEC) as (client, receiver):
+            answer = await client.post("/services/collector/event", content=body)
+        return answer, dict(receiver.got)
+
+    answer, got = run(talk())
+    assert (answer.status_code, answer.json()) == (200, {"text": "Success", "code": 0})
+    assert got["linux_syslog"] == b"line one\ntwo\\nlines\ninner\n"
+    assert json.loads(got["application_access"]) == {"a": [1, {"b": "}{"}], "big": 2**70}
+    assert orjson.loads(got["web_json"])["fields"] == {"x": "y"}
+    assert got["auto"] == b"of no known kind\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "number"),
+    [
+        (b"", 400, 5, None),
+        (b"{", 400, 6, 0),
+        (b'{"event":"a"}{"event":"b"}nonsense', 400, 6, 2),
+        (b'{"event":"a"}\n[1]', 400, 6, 1),
+        (b'{"host":"x"}', 400, 12, 0),
+        (b'{"event":"a"}\n{"event":""}', 400, 13, 1),
+        (b'{"event":"a","fields":3}', 400, 15, 0),
+        (b"[" * 100_000, 400, 6, 0),
+    ],
+)
+def test_what_splunk_would_say_to_wrong_events(tmp_path, body, status, code, number):
+    async def talk():
+        async with http(tmp_path) as (client, receiver):
+            answer = await client.post("/services/collector/event", content=body)
+        return answer, receiver.got
+
+    answer, got = run(talk())
+    assert (answer.status_code, answer.json()["code"], answer.json().get("invalid-event-number")) == (
+        status, code, number,
+    )  # fmt: skip
+    assert got == []
+
+
+def test_raw_lines_channels_and_acknowledgements(tmp_path):
+    channel = "FE0ECFAD-13D5-401B-847D-77833BD77131"
+
+    async def talk():
+        async with http(tmp_path, hec=HEC) as (client, receiver):
+            path = f"/services/collector/raw?channel={channel}&sourcetype=linux_secure"
+            raws = [await client.post(path, content=b"one\ntwo\n") for _ in range(2)]
+            asked = await client.post(f"/services/collector/ack?channel={channel}", json={"acks": [0, 1, 2]})
+            other = await client.post("/services/collector/ack?channel=00", json={"acks": [0]})
+            none = await client.post("/services/collector/ack", json={"acks": [0]})
+            wrong = await client.post("/services/collector/ack?channel=00", content=b"[]")
+            odd = await client.post("/services/collector/raw?channel=../x", content=b"x")
+            health = await client.get("/services/collector/health")
+        return raws, asked, other, none, wrong, odd, health, receiver.got
+
+    raws, asked, other, none, wrong, odd, health, got = run(talk())
+    assert [one.json() for one in raws] == [{"text": "Success", "code": 0, "ackId": n} for n in (0, 1)]
+    assert asked.json() == {"acks": {"0": True, "1": True, "2": False}}
+    assert other.json() == {"acks": {"0": False}}
+    assert (none.json()["code"], wrong.json()["code"], odd.json()["code"]) == (10, 6, 6)
+    assert (health.status_code, health.json()["code"]) == (200, 17)
+    assert got == [("linux_syslog", b"one\ntwo\n")] * 2
+
+
+# -- Elasticsearch -------------------------------------------------------------------------------------------
+
+
+ELASTIC = {
+    "indices": [{"match": "filebeat-*", "source": "linux_syslog", "field": "message"},
+                {"match": "deep", "source": "linux_syslog", "field": "log.original"},
+                {"match": "web*", "source": "web_json"}],
+}  # fmt: skip
+
+
+def test_a_bulk_is_answered_item_by_item(tmp_path):
+    body = b"\n".join([
+        b'{"create":{"_index":"filebeat-8"}}', b'{"message":"a line","@timestamp":"x"}',
+        b'{"index":{"_index":"web-1","_id":"7"}}', b'{"url":"/"}',
+        b'{"delete":{"_index":"web-1","_id":"7"}}',
+        b'{"update":{"_index":"web-1","_id":"7"}}', b'{"doc":{}}',
+        b'{"index":{"_index":"web-1"}}', b'{"cut":',
+        b'{"index":{"_index":"web-1"}}', b"[]",
+        b'{"index":{}}', b'{"no":"index"}',
+        b'{"index":{"_index":"deep"}}', b'{"log":{"original":"inner"}}',
+        b'{"index":{"_index":"deep"}}', b'{"log":"other"}',
+    ]) + b"\n"  # fmt: skip
+
+    async def talk():
+        async with http(tmp_path, elastic=ELASTIC) as (client, receiver):
+            answer = await client.post("/_bulk", content=body)
+            named = await client.post("/web-2/_bulk", content=b'{"index":{}}\n{"url":"/x"}\n')
+        return answer, named, receiver.got
+
+    answer, named, got = run(talk())
+    assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
+    said = answer.json()
+    statuses = [next(iter(item.values()))["status"] for item in said["items"]]
+    assert said["errors"] is True
+    assert statuses == [201, 201, 400, 400, 400, 400, 400, 201, 201]
+    assert said["items"][1]["index"]["_id"] == "7"
+    assert "no update" not in str(said)
+    assert named.json()["errors"] is False
+    assert got == [
+        ("linux_syslog", b'a line\ninner\n{"log":"other"}\n'),
+        ("web_json", b'{"url":"/"}\n'),
+        ("web_json", b'{"url":"/x"}\n'),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\n\n", b"nonsense\n{}\n", b'{"create":3}\n{}\n', b'{"a":{},"b":{}}\n', b"[" * 9999]
+)
+def test_what_is_no_bulk_is_refused(tmp_path, body):
+    async def talk():
+        async with http(tmp_path) as (client, receiver):
+            answer = await client.post("/_bulk", content=body)
+        return answer, receiver.got
+
+    answer, got = run(talk())
+    assert (answer.status_code, got) == (400, [])
+    assert answer.json()["error"]["type"] == "illegal_argument_exception"
+
+
+def test_shippers_that_look_before_they_send_find_what_they_want(tmp_path):
+    async def talk():
+        async with http(tmp_path, elastic=ELASTIC) as (client, receiver):
+            answers = [
+                await client.request(method, path)
+                for method, path in (
+                    ("HEAD", "/"), ("GET", "/"), ("GET", "/_license"), ("GET", "/_xpack"),
+                    ("HEAD", "/_index_template/filebeat-8"), ("PUT", "/_index_template/filebeat-8"),
+                    ("GET", "/_ilm/policy/filebeat"), ("GET", "/_cluster/health"),
+                )
+            ]  # fmt: skip
+            document = await client.post("/web-1/_doc", content=b'{"url":"/"}')
+        return answers, document, receiver.got
+
+    answers, document, got = run(talk())
+    assert {one.status_code for one in answers} == {200}
+    assert {one.headers["X-Elastic-Product"] for one in answers} == {"Elasticsearch"}
+    assert answers[1].json()["version"]["number"] == "8.17.0"
+    assert answers[2].json()["license"]["status"] == "active"
+    assert (document.status_code, document.json()["result"]) == (201, "created")
+    assert got == [("web_json", b'{"url":"/"}\n')]
+
+
+# -- webhooks ------------------------------------------------------------------------------------------------
+
+
+HOOKS = {"webhooks": [
+    {"name": "hub", "kind": "github", "secret_env": "HOOK"},
+    {"name": "lab", "kind": "gitlab", "secret_env": "HOOK"},
+    {"name": "signed", "kind": "gitlab", "secret_env": "SIGNING", "source": "x", "envelope": True},
+    {"name": "chat", "kind": "slack", "secret_env": "HOOK", "source": "slack_events"},
+]}  # fmt: skip
+
+
+def sign(body, key=b"fake-secret"):
+    return hmac.new(key, body, hashlib.sha256).hexdigest()
+
+
+def hooked(tmp_path, path, body, headers):
+    async def talk():
+        async with http(tmp_path, **HOOKS) as (client, receiver):
+            answer = await client.post(path, content=body, headers=headers)
+        return answer, receiver.deliveries
+
+    return run(talk())
+
+
+def test_github_signs_the_body(tmp_path):
+    body = b'{\n "action": "publicized"}'
+    headers = {
+        "X-Hub-Signature-256": f"sha256={sign(body)}",
+        "X-GitHub-Event": "repository",
+        "X-GitHub-Delivery": "d-1",
+    }
+    answer, deliveries = hooked(tmp_path, "/webhook/hub", body, headers)
+    assert answer.status_code == 200
+    (one,) = deliveries
+    assert (one.source, one.origin) == ("github_webhook", "webhook hub")
+    assert orjson.loads(one.data) == {
+        "event": "repository", "delivery": "d-1", "received_at": "2025-11-03T20:00:00.000Z",
+        "payload": {"action": "publicized"},
+    }  # fmt: skip
+    form = b"payload=%7B%22action%22%3A%22x%22%7D"
+    headers = {
+        "X-Hub-Signature-256": f"sha256={sign(form)}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    _, (one,) = hooked(tmp_path, "/webhook/hub", form, headers)
+    assert orjson.loads(one.data)["payload"] == {"action": "x"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-Hub-Signature-256": "sha256=" + "0" * 64}, {"X-Hub-Signature-256": "sha1=" + sign(b"{}")},
+     {"X-Hub-Signature-256": "sha256=" + sign(b"{}", b"other")}, {"X-Hub-Signature-256": "sha256=\xe9"}],
+)  # fmt: skip
+def test_what_github_did_not_sign_is_refused(tmp_path, headers):
+    raw = {key: value.encode("latin-1") for key, value in headers.items()}
+    answer, deliveries = hooked(tmp_path, "/webhook/hub", b"{}", raw)
+    assert (answer.status_code, deliveries) == (401, [])
+
+
+def test_gitlab_has_a_token_or_signs(tmp_path):
+    answer, (one,) = hooked(tmp_path, "/webhook/lab", b'{"id":"1"}', {"X-Gitlab-Token": "fake-secret"})
+    assert (one.source, one.data) == ("gitlab_audit", b'{"id":"1"}\n')
+    answer, deliveries = hooked(tmp_path, "/webhook/lab", b"{}", {"X-Gitlab-Token": "other"})
+    assert (answer.status_code, deliveries) == (401, [])
+    key = base64.b64decode(ENVIRONMENT["SIGNING"].removeprefix("whsec_"))
+    body = b'{"object_kind":"push"}'
+    for stamp, status in ((NOW // 1000, 200), (NOW // 1000 - 301, 401), (NOW // 1000 + 299, 200)):
+        mac = hmac.new(key, b"m-1.%d." % stamp + body, hashlib.sha256).digest()
+        headers = {
+            "webhook-id": "m-1", "webhook-timestamp": str(stamp), "X-Gitlab-Event": "Push Hook",
+            "webhook-signature": "v1,AAAA v1," + base64.b64encode(mac).decode(),
+        }  # fmt: skip
+        answer, deliveries = hooked(tmp_path, "/webhook/signed", body, headers)
+        assert answer.status_code == status
+        if status == 200:
+            said = orjson.loads(deliveries[0].data)
+            assert (said["event"], said["delivery"]) == ("Push Hook", "m-1")
+    del headers["webhook-signature"]
+    assert hooked(tmp_path, "/webhook/signed", body, headers)[0].status_code == 401
+
+
+def test_slack_signs_with_the_time(tmp_path):
+    body = b'{"type":"event_callback","event_id":"Ev1","event":{"type":"message"}}'
+
+    def headers(stamp, of=body):
+        return {
+            "X-Slack-Request-Timestamp": str(stamp),
+            "X-Slack-Signature": "v0=" + sign(b"v0:%d:" % stamp + of),
+        }
+
+    now = NOW // 1000
+    answer, (one,) = hooked(tmp_path, "/webhook/chat", body, headers(now))
+    said = orjson.loads(one.data)
+    assert (one.source, said["event"], said["delivery"]) == ("slack_events", "message", "Ev1")
+    assert hooked(tmp_path, "/webhook/chat", body, headers(now - 301))[0].status_code == 401
+    assert hooked(tmp_path, "/webhook/chat", body + b" ", headers(now))[0].status_code == 401
+    asked = b'{"type":"url_verification","challenge":"c-1"}'
+    answer, deliveries = hooked(tmp_path, "/webhook/chat", asked, headers(now, asked))
+    assert (answer.text, deliveries) == ("c-1", [])
+
+
+def test_other_webhooks_and_other_bodies_are_refused(tmp_path):
+    assert hooked(tmp_path, "/webhook/none", b"{}", {})[0].status_code == 404
+    body = b"no json"
+    headers = {"X-Hub-Signature-256": f"sha256={sign(body)}"}
+    assert hooked(tmp_path, "/webhook/hub", body, headers)[0].status_code == 400
