@@ -25,6 +25,7 @@ MANIFESTS: Mapping[str, str] = MappingProxyType(
         "correlations": "grouping.yaml",
         "policies": "policy.yaml",
         "playbooks": "playbook.yaml",
+        "pulls": "pull.yaml",
         "scanners": "scanner.yaml",
         "threats": "threat.yaml",
         "lessons": "lesson.yaml",
