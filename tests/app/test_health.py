@@ -1,12 +1,21 @@
 """``lemnis sources health``: silence is seen."""
 
-import orjson
+import json
+import shutil
+import subprocess
+from pathlib import Path
 
-from lemnis.app import ingest, init, sources
-from lemnis.contracts.clock import ManualClock
+import orjson
+import pytest
+from test_watching import World
+
+from lemnis.app import ingest, init, watching
+from lemnis.contracts.clock import ManualClock, to_iso
+from lemnis.interfaces.cli import run as lemnis
 
 NOW = 1_767_225_600_000  # 2026-01-01
 _DAY = 86_400_000
+REPOSITORY = Path(__file__).parents[2]
 
 
 def record(number, time):
@@ -21,6 +30,80 @@ def test_a_record_from_the_far_future_does_not_hide_that_a_source_is_silent(tmp_
     log = tmp_path / "trail.jsonl"
     log.write_bytes(record(1, "2025-12-29T00:00:00Z") + b"\n" + record(2, "9999-12-31T00:00:00Z") + b"\n")
     ingest.Ingest(workspace, "aws_cloudtrail").run([log])
-    (found,) = (one for one in sources.health(workspace) if one.name == "aws_cloudtrail")
-    assert (found.events, found.last, found.lag) == (2, NOW - 3 * _DAY, 3 * _DAY)
-    assert found.silent
+    (found,) = watching.look(workspace)
+    assert (found.health.events, found.health.last) == (2, NOW - 3 * _DAY)
+    assert found.state == "silent"
+    assert found.why == ("its newest event is 3 d 0 h old",)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path / "w")
+
+
+def run(world, *argv, monkeypatch):
+    monkeypatch.setattr("lemnis.app.default_clock", lambda: world.clock)
+    return lemnis(["sources", *argv, "--workspace", str(world.workspace.root)])
+
+
+def test_the_command_tells_what_is_wrong_why_and_what_is_blind(world, capsys, monkeypatch):
+    both = ("aws_cloudtrail", "a"), ("okta", "b", "c")
+    world.pass_hours(60, *both)
+    assert run(world, "health", monkeypatch=monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert "living" in said
+    assert "█" in said
+    world.pass_hours(5, both[1])
+    assert run(world, "health", "--json", monkeypatch=monkeypatch) == 1
+    lines = {(one["name"], one["host"]): one for one in map(json.loads, capsys.readouterr().out.splitlines())}
+    silent = lines["aws_cloudtrail", ""]
+    assert (silent["state"], silent["events"], silent["rate"]) == ("silent", 60, 0)
+    assert silent["silence"]["pause"] > silent["silence"]["alarm"]
+    assert silent["alarms"][0]["kind"] == "silent"
+    assert {one["name"] for one in silent["blind"]} >= {"aws_trail_silenced"}
+    assert silent["techniques"]
+    assert lines["okta", ""]["usual"]["low"] <= 2 <= lines["okta", ""]["usual"]["high"]
+    assert len(silent["spark"]) == 24
+    assert run(world, "health", "--hosts", monkeypatch=monkeypatch) == 1
+    said = capsys.readouterr().out
+    assert "blind meanwhile: aws_" in said
+    assert "  b" in said
+
+
+def test_drift_is_a_diff_that_applies(world, capsys, monkeypatch, tmp_path):
+    def trail(number, **more):
+        at = to_iso(world.clock.now())
+        event = {"eventVersion": "1.08", "eventID": f"e{number}", "eventTime": at, "eventName": "ListUsers",
+                 "eventSource": "iam.amazonaws.com", "awsRegion": "eu-west-1", "userIdentity": {"type": "Root"}}  # fmt: skip
+        return orjson.dumps(event | more) + b"\n"
+
+    log = tmp_path / "trail.jsonl"
+    for day in range(4):
+        with log.open("ab") as lines:
+            lines.writelines(trail(f"{day}-{n}") for n in range(120))
+        ingest.Ingest(world.workspace, "aws_cloudtrail").run([log])
+        world.clock.advance(_DAY)
+    assert run(world, "drift", "aws_cloudtrail", monkeypatch=monkeypatch) == 0
+    with log.open("ab") as lines:
+        lines.writelines(
+            trail(f"new-{n}", sourcePrivateAddress=f"10.0.0.{n}").replace(b"awsRegion", b"awsRegionCode")
+            for n in range(60)
+        )
+    ingest.Ingest(world.workspace, "aws_cloudtrail").run([log])
+    capsys.readouterr()
+    assert run(world, "drift", "aws_cloudtrail", "--json", monkeypatch=monkeypatch) == 1
+    found = json.loads(capsys.readouterr().out)
+    changes = {one["field"]: one["change"] for one in found["drift"]}
+    assert changes == {"awsRegion": "missing", "awsRegionCode": "new", "sourcePrivateAddress": "new"}
+    assert found["problem"] == ""
+    assert run(world, "drift", "aws_cloudtrail", monkeypatch=monkeypatch) == 1
+    diff = capsys.readouterr().out
+    assert diff == found["diff"]
+    shutil.copytree(
+        REPOSITORY / "content" / "sources" / "aws_cloudtrail",
+        tmp_path / "c" / "content" / "sources" / "aws_cloudtrail",
+    )
+    subprocess.run(["git", "apply", "-"], input=diff.encode(), cwd=tmp_path / "c", check=True)
+    mapping = (tmp_path / "c" / "content" / "sources" / "aws_cloudtrail" / "mapping.yaml").read_text()
+    assert "awsRegionCode" in mapping
+    assert run(world, "drift", "frobnicate", monkeypatch=monkeypatch) == 2

@@ -24,7 +24,9 @@ from lemnis.app.normalising import Normalising
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import LemnisError, Location, NotFoundError, ServiceError
 from lemnis.contracts.events import Cursor, EventBatch, Reject
+from lemnis.contracts.watching import Pulse
 from lemnis.ingest import origins, reading
+from lemnis.ingest.health_fields import Sampler
 from lemnis.ingest.held import Held
 from lemnis.ingest.parsers import Parsed, Start
 from lemnis.ingest.streams import STDIN, Stream, walk
@@ -109,6 +111,7 @@ class Ingest:
     _lake: Lake = field(init=False)
     _normalising: Normalising = field(init=False)
     _named: LoadedSource | None = field(init=False)
+    _sampler: Sampler = field(init=False, default_factory=Sampler)
 
     def __post_init__(self) -> None:
         """Open the lake and the sources; raises NotFoundError for a source that there is not."""
@@ -244,8 +247,9 @@ class Ingest:
             origins.prefix(stream, parsed.offset), rejected + len(rejects), now,
         )  # fmt: skip
         done = self._lake.append(
-            batches, rejects=rejects, cursor=cursor, signals=signals, content=source.digest
-        )
+            batches, rejects=rejects, cursor=cursor, signals=signals, content=source.digest,
+            told=Pulse(samples=self._sampler.of(source.name, parsed.fields, now)),
+        )  # fmt: skip
         totals = self.totals
         totals.read += done.accepted + done.duplicates + done.rejected
         totals.accepted += done.accepted

@@ -20,8 +20,9 @@ from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import LemnisError, ServiceError
 from lemnis.contracts.events import Appended, EventBatch, RawBatch, Reject
 from lemnis.contracts.receiving import Delivery
-from lemnis.contracts.watching import Pulse
+from lemnis.contracts.watching import Pulse, Sample
 from lemnis.ingest import reading, received
+from lemnis.ingest.health_fields import Sampler
 from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.received import Piece
 from lemnis.ingest.sources import Sources
@@ -107,6 +108,7 @@ class Worker:
         self._library = watch.library if watch is not None else Library.open(workspace.content)
         self._sources = Sources.load(self._library)
         self._mappers: dict[str, Mapper] = {}
+        self._sampler, self._samples = Sampler(), list[Sample]()
         self._held: dict[str, tuple[float, float]] = {}
         self._settle_at = 0.0
         self._unsettled = False
@@ -265,6 +267,7 @@ class Worker:
         """Read, map, watch and store pieces of one source."""
         batches: list[EventBatch] = []
         rejects: list[Reject] = []
+        self._samples.clear()
         for group in _groups(source, pieces):
             made, refused = self._read(source, group)
             batches += made
@@ -277,7 +280,7 @@ class Worker:
                 rejects=rejects,
                 signals=signals,
                 source=source.name,
-                told=Pulse(min(piece.at for piece in pieces)),
+                told=Pulse(min(piece.at for piece in pieces), tuple(self._samples)),
             )
         except (ServiceError, OSError) as error:
             raise _UnusableError from error
@@ -292,6 +295,7 @@ class Worker:
             rejects += parsed.rejects
             if len(parsed.records):
                 raw = RawBatch(source.name, stream.name, parsed.records, parsed.fields, parsed.positions)
+                self._samples += self._sampler.of(source.name, parsed.fields, self.workspace.clock.now())
                 mapped = mapper.map(raw, origin_key=joined, now=at)
                 batches += mapped.batches
                 rejects += mapped.rejects

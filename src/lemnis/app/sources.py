@@ -1,19 +1,15 @@
-"""The sources of a workspace: which there are, whether their mappings hold, whether they speak."""
+"""The sources of a workspace: which there are, and whether their mappings hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from lemnis import app
 from lemnis.app.source_tests import check, normalise, samples
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.ingest.sources import Sources
 
-__all__ = ["Health", "SourceInfo", "check", "health", "listing", "normalise"]
-_SILENT_AFTER = 24 * 3_600_000
-_AHEAD = 86_400_000
+__all__ = ["SourceInfo", "check", "listing", "normalise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +25,6 @@ class SourceInfo:
     parser: str
     own: bool
     sigma: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How a source does: its newest event (ms), how long ago that was, and its rejects."""
-
-    name: str
-    events: int
-    last: int | None
-    lag: int | None
-    rejects: int
-    silent: bool
-    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 def listing(library: Library) -> list[SourceInfo]:
@@ -67,45 +50,3 @@ def routes(source: LoadedSource) -> tuple[str, ...]:
         parts = ("|".join(part) for part in (route.product, route.category, route.service) if part)
         found["/".join(parts)] = None
     return tuple(found)
-
-
-def health(workspace: app.Workspace, *, silent_after: int = _SILENT_AFTER) -> list[Health]:
-    """Return how each source does that the lake has events, rejects or cursors of.
-
-    Events from the future (a clock that is wrong, a record that lies) do not hide that a source is silent:
-    the newest is the newest up to a day from now.
-    """
-    lake = app.lake(workspace)
-    now = workspace.clock.now()
-    names = set(lake.schemas())
-    found: dict[str, tuple[int, int | None]] = {}
-    if names - {"rejects"}:
-        rows = lake.query(
-            "SELECT metadata.log_name AS name, count(*) AS n, max(time) FILTER (time <= ?) AS last "
-            "FROM events GROUP BY ALL",
-            parameters=[now + _AHEAD],
-            limit=10_000,
-        ).to_pylist()
-        found = {row["name"] or "": (row["n"], row["last"]) for row in rows}
-    reasons: dict[str, dict[str, int]] = {}
-    if "rejects" in names:
-        sql = (
-            "SELECT metadata.log_name AS name, split_part(reason, ':', 1) AS reason, count(*) AS n "
-            "FROM rejects GROUP BY ALL ORDER BY n DESC"
-        )
-        for row in lake.query(sql, limit=10_000).to_pylist():
-            reasons.setdefault(row["name"] or "", {})[row["reason"]] = row["n"]
-    every = found.keys() | reasons.keys() | {cursor.source for cursor in lake.cursors()}
-    return [
-        _health(name, found.get(name, (0, None)), reasons.get(name, {}), now, silent_after)
-        for name in sorted(every)
-    ]
-
-
-def _health(
-    name: str, events: tuple[int, int | None], reasons: Mapping[str, int], now: int, silent_after: int
-) -> Health:
-    count, last = events
-    lag = None if last is None else max(0, now - last)
-    silent = lag is None or lag > silent_after
-    return Health(name, count, last, lag, sum(reasons.values()), silent, reasons)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -172,7 +172,23 @@ def _read(lake: Lake, before: int | None, known: Collection[Alarm]) -> tuple[lis
         more = {(one.source, one.host): one for one in lake.histories(source)}
         found |= {place: one for place, one in more.items() if place in asked}
     own = found.get(LISTENING)
-    return [one for one in found.values() if one.source not in _OWN], own.beats if own else ()
+    told = [one for one in found.values() if one.source not in _OWN]
+    return [*told, *_before(lake, {one.source for one in told})], own.beats if own else ()
+
+
+def _before(lake: Lake, known: Collection[str]) -> Iterator[History]:
+    """Yield, of sources that nothing is known of, what the lake says: they spoke before this was counted."""
+    others = {one.source: one.at for one in lake.cursors() if one.source not in {*known, *_OWN}}
+    if not others:
+        return
+    rows = lake.query(
+        "SELECT metadata.log_name AS name, count(*) AS n, max(time) AS last FROM events GROUP BY ALL",
+        limit=10_000,
+    ).to_pylist()
+    counts = {row["name"]: (row["n"], row["last"]) for row in rows}
+    for name, at in sorted(others.items()):
+        events, last = counts.get(name, (0, 0))
+        yield History(name, ALL, at, (Beat(at - at % STEP, STEP, events, 0, 0, last),))
 
 
 def _reasons(lake: Lake) -> dict[str, dict[str, int]]:

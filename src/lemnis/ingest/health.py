@@ -21,8 +21,8 @@ TROUBLES = (SILENT, REJECTING, LAGGING, DRIFTING, QUIET)
 """What can be wrong, the worst first."""
 _SPARK_HOURS = 24
 _WINDOW = HOUR
-_HEARD = 0.9
-"""Lemnis must have listened for this part of the last hour to judge a rate by it."""
+_HEARD = 0.75
+"""Lemnis must have listened for this part of what is usual in an hour to judge a rate by it."""
 _BUSY = 10.0
 """A source with fewer events an hour is not judged by its rate."""
 _REJECTS, _REJECTED, _TIMES_REJECTED = 10, 0.02, 3.0
@@ -93,7 +93,7 @@ def judge(
     window = [beat for beat in beats if beat.at >= since]
     events, rejects = sum(b.events for b in window), sum(b.rejects for b in window)
     rate = events * _WINDOW / (now - since)
-    heard = sum(beat.active for beat in listening if beat.at >= since) * STEP / (now - since)
+    heard = sum(beat.active for beat in listening if beat.at >= since) >= _HEARD * hours.usually_heard
     bands = [one for at in (now, now - _WINDOW) if (one := band(hours, at)) is not None]
     usual = min(bands, key=lambda one: one.low, default=None)  # the last hour may lie in two of the clock
     quiet_for = silence(spoke, listening, history.first, now) if spoke else None
@@ -105,7 +105,7 @@ def judge(
         _rejecting(beats, events, rejects, window, was=REJECTING in troubled),
         _lagging(lag, now, was=LAGGING in troubled),
         _drifting(drifting.found),
-        _quiet(rate, usual, quiet_for, now, was=QUIET in troubled) if heard >= _HEARD else None,
+        _quiet(rate, usual, quiet_for, now, was=QUIET in troubled) if heard else None,
     ]
     troubles = tuple(one for one in found if one is not None)
     if troubles and troubles[0].kind == SILENT:

@@ -19,8 +19,8 @@ Ints = npt.NDArray[np.int64]
 WEEK, A_DAY, ANY = "hour of the week", "hour of the day", "any hour"
 _STEPS = HOUR // STEP
 _HOURS = {WEEK: 168, A_DAY: 24, ANY: 1}
-_WHOLE = 0.5
-"""An hour counts if Lemnis listened for this part of it."""
+_WHOLE = 0.75
+"""An hour counts if Lemnis listened for this part of what is usual: with one run an hour that is one step."""
 _PRIOR = 0.25
 _SPREAD, _MAD = 4.0, 1.4826
 _CALM = 2.5
@@ -67,6 +67,12 @@ class Hours:
         """Return what repeats, as far as there is history to tell."""
         days = len(self) * HOUR / DAY
         return WEEK if days >= 14 else A_DAY if days >= 2 else ANY  # noqa: PLR2004 - two weeks, two days
+
+    @property
+    def usually_heard(self) -> float:
+        """Return in how many steps of an hour Lemnis listens as a rule, of the hours in which it does."""
+        some = self.heard[self.heard > 0]
+        return float(np.median(some)) if len(some) else float(_STEPS)
 
     def classes(self, season: str) -> Ints:
         """Return which hour of the season each hour is."""
@@ -127,14 +133,14 @@ def band(hours: Hours, at: int) -> Band | None:
 
     Median and median deviation of the logarithm: a few odd hours among those learnt from move neither.
     """
-    heard = hours.heard >= _STEPS * _WHOLE
+    heard = hours.heard >= hours.usually_heard * _WHOLE
     for season in (WEEK, A_DAY, ANY):
         if season == WEEK and hours.season != WEEK:
             continue
         places = hours.classes(season)
         chosen = heard & (places == at // HOUR % _HOURS[season])
         if chosen.sum() >= _ENOUGH[season]:
-            return _band(hours.events[chosen] * _STEPS / hours.heard[chosen], season)
+            return _band(hours.events[chosen].astype(np.float64), season)
     return None
 
 

@@ -1,4 +1,4 @@
-"""``lemnis sources``: log sources, their mapping tests, their health."""
+"""``lemnis sources``: log sources, their mapping tests, drafts of new ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lemnis.contracts.clock import span, to_iso
 from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, show_table, warn
@@ -32,7 +31,6 @@ def register(app: typer.Typer) -> None:
     sources.command("test")(check)
     sources.command("new")(new)
     sources.command("explain")(explain)
-    sources.command("health")(health)
 
 
 def list_sources(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
@@ -225,35 +223,3 @@ def explain(
         for one in found
     )
     show_table(name, ("OCSF", "value" if shown else "entry", "raw field", "line"), rows)
-
-
-def health(
-    silent_after: Annotated[
-        float, typer.Option(min=0, help="Hours without events after which a source is silent.")
-    ] = 24,
-    json: JsonOption = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Show how the sources do: newest event, how old it is, rejects with their reasons, silent or not.
-
-    Exit code 1 if a source is silent.
-
-    Example: lemnis sources health --silent-after 6
-    """
-    from lemnis import app
-    from lemnis.app import sources as asking
-
-    found = asking.health(app.open_workspace(workspace), silent_after=int(silent_after * 3_600_000))
-    if json:
-        for one in found:
-            emit(asdict(one))
-    else:
-        rows = (
-            (h.name or "(unknown)", f"{h.events:,}", "" if h.last is None else to_iso(h.last),
-             "" if h.lag is None else span(h.lag), h.rejects, "silent" if h.silent else "speaks",
-             ", ".join(f"{reason} ({count})" for reason, count in h.reasons.items()))
-            for h in found
-        )  # fmt: skip
-        show_table("sources", ("source", "events", "newest", "age", "rejects", "state", "reasons"), rows)
-    if any(h.silent and h.name for h in found):
-        raise typer.Exit(_FAILED)
