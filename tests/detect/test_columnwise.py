@@ -18,7 +18,7 @@ from lemnis.detect.atoms import MANY, ONE, Atom, fold
 from lemnis.detect.compiler import regex
 from lemnis.detect.field import FEW, Values
 from lemnis.detect.records import Records
-from lemnis.detect.required import required
+from lemnis.detect.required import letters, required
 from lemnis.detect.rules import compile_files
 
 LETTERS = "abAB. -İßΣ\u03c3Ké\\1"
@@ -120,8 +120,9 @@ def test_a_search_finds_something_only_where_there_is_what_it_requires(data):
     pattern = "".join(data.draw(st.lists(piece, min_size=1, max_size=6)))
     flags, text = data.draw(st.sampled_from(["", "i", "s"])), data.draw(st.text(alphabet=PLAIN, max_size=12))
     needs = required(pattern, flags)
-    if needs and regex(pattern, flags).search(text):
-        assert any(need.decode() in text.lower() for need in needs)
+    if regex(pattern, flags).search(text):
+        assert not needs or any(need.decode() in text.lower() for need in needs)
+        assert set(letters(pattern, flags)) <= set(text.lower())
 
 
 @pytest.mark.parametrize(
@@ -139,6 +140,12 @@ def test_a_search_finds_something_only_where_there_is_what_it_requires(data):
 )
 def test_what_a_search_requires_is_read_off_it(pattern, needs):
     assert required(pattern, "") == needs
+
+
+def test_letters_that_a_search_requires_are_read_off_it():
+    assert letters(r"\{.*[Aa]?(x|y)(?:Z[Qq])+\}", "i") == "qz{}"
+    assert letters("a|b", "") == ""
+    assert letters("[[:alpha:]]a", "") == ""
 
 
 def plainly(parts, text, *, cased):

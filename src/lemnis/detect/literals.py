@@ -20,6 +20,7 @@ from lemnis.detect.atoms import MANY
 Numbers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
+Letters = npt.NDArray[np.uint64]
 Parts = Sequence[str | int]
 AT_START, AT_END = 1, 2
 ANY, RUN = 256, 257
@@ -200,7 +201,7 @@ class Sieve:
     """Says which lines are worth to be looked at for some literals, whatever their case."""
 
     def __init__(self, literals: Sequence[bytes], *, foreign: bool) -> None:
-        """``literals`` are ASCII in small letters, of four bytes or more; ``foreign`` says there are others."""
+        """``literals`` are ASCII in small letters, of four bytes or more; with ``foreign``, not all."""
         texts = sorted(set(literals))
         self._foreign = foreign
         self._step = min(map(len, texts)) - WIDE + 1
@@ -233,3 +234,18 @@ def small(values: Joined) -> tuple[Joined, Mask]:
     out, plain = np.empty(used + len(_SPARE), np.uint8), np.empty(len(values.ends), np.bool_)
     kernel.small(values.data[:used], values.ends, out[:used], plain)
     return Joined(out, values.ends), plain
+
+
+def letters(values: Joined) -> Letters:
+    """Return which letters of ASCII each value has, as two words of bits."""
+    out = np.empty((len(values.ends), 2), np.uint64)
+    _kernel().letters(values.data, values.ends, out)
+    return out
+
+
+def having(found: Letters, wanted: str) -> Numbers:
+    """Return the places of the values that have all of some letters of ASCII."""
+    words = np.zeros(2, np.uint64)
+    for letter in wanted:
+        words[ord(letter) >> 6] |= np.uint64(1) << np.uint64(ord(letter) & 63)
+    return np.flatnonzero(((found & words) == words).all(axis=1))

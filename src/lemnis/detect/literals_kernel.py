@@ -34,6 +34,23 @@ def small(data: Any, ends: Any, out: Any, plain: Any) -> None:
         start = end
 
 
+@numba.njit(cache=True, nogil=True)
+def letters(data: Any, ends: Any, out: Any) -> None:
+    """Note which letters of ASCII each value has: letter ``c`` is bit ``c & 63`` of ``out[value, c >> 6]``."""
+    start = 0
+    for value in range(len(ends)):
+        low, high = np.uint64(0), np.uint64(0)
+        for i in range(start, ends[value]):
+            byte = data[i]
+            bit = np.uint64(1) << np.uint64(byte & np.uint8(63))
+            if byte & np.uint8(64):
+                high |= bit
+            else:
+                low |= bit
+        out[value, 0], out[value, 1] = low, high
+        start = ends[value]
+
+
 @numba.njit(cache=True, inline="always")
 def _slot(key: Any, bits: int) -> Any:
     return np.uint64(np.uint32(np.uint32(key) * _MIX) >> np.uint32(32 - bits))

@@ -6,7 +6,7 @@ The rest, and questions that are no texts, are asked value by value as ``field``
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,8 @@ import pyarrow as pa
 from lemnis.contracts.detection import Joined
 from lemnis.detect.atoms import MANY, ONE, Atom
 from lemnis.detect.columnwise import Numbers, Pairs, glob, searched
-from lemnis.detect.literals import AT_END, AT_START, Entry, Exact, Finder, Mask, Parts, small
+from lemnis.detect.literals import AT_END, AT_START, Entry, Exact, Finder, Mask, Parts, having, letters, small
+from lemnis.detect.required import letters as letters_of
 from lemnis.detect.required import required
 
 Search = tuple[int, Atom, Any]
@@ -68,7 +69,7 @@ class Passes:
     cased: Texts
     always: tuple[int, ...]
     searches: tuple[Search, ...]
-    unhinted: frozenset[int]
+    unhinted: Mapping[int, str]
     wild: tuple[tuple[int, Any], ...]
     other: Callable[[list[str]], Iterator[Pairs]] | None
     slow: Callable[[list[str]], Pairs]
@@ -96,7 +97,7 @@ class Passes:
         every = np.flatnonzero(plain)
         for number in self.always:
             yield every, np.full(len(every), number, np.int64)
-        yield from self._searched(values, every, hinted)
+        yield from self._searched(values, folded, plain, hinted)
         if (self.other is None and not self.wild) or not len(every):
             return
         texts = values.texts(every)
@@ -106,20 +107,27 @@ class Passes:
         for places, numbers in self.other(texts) if self.other is not None else ():
             yield every[places], numbers
 
-    def _searched(self, values: Joined, every: Numbers, hinted: list[Pairs]) -> Iterator[Pairs]:
-        places = np.concatenate([some for some, _ in hinted] or [every[:0]])
-        which = np.concatenate([some for _, some in hinted] or [every[:0]])
+    def _searched(self, values: Joined, folded: Joined, plain: Mask, hinted: list[Pairs]) -> Iterator[Pairs]:
+        """Search where there is what a search requires: a text, or else some letters."""
+        places = np.concatenate([some for some, _ in hinted] or [np.empty(0, np.int64)])
+        which = np.concatenate([some for _, some in hinted] or [np.empty(0, np.int64)])
+        there = letters(folded) if self.unhinted else None
         everything: tuple[list[str], Any] | None = None
-        for place in {*np.unique(which).tolist(), *self.unhinted}:
-            number, _, search = self.searches[place]
-            if place in self.unhinted:
-                if everything is None:
-                    everything = _column(values, every)
-                mine, (texts, column) = every, everything
-            else:
+        for place, (number, _, search) in enumerate(self.searches):
+            if there is None or place not in self.unhinted:
                 mine = np.unique(places[which == place])
+            else:
+                mine = having(there, self.unhinted[place])
+                mine = mine[plain[mine]]
+            if not len(mine):
+                continue
+            if 2 * len(mine) > len(plain):  # most of them: then all, which are made once
+                everything = everything or _column(values, np.arange(len(plain)))
+                hits = np.array(searched(everything[1], everything[0], search), np.int64)
+                hits = hits[plain[hits]]
+            else:
                 texts, column = _column(values, mine)
-            hits = mine[searched(column, texts, search)]
+                hits = mine[searched(column, texts, search)]
             yield hits, np.full(len(hits), number, np.int64)
 
 
@@ -152,13 +160,13 @@ def passes(
             elif all(part.isascii() for part in written):
                 texts[atom.cased].append((number, parts))
     hints: list[tuple[int, bytes]] = []
-    unhinted = set()
+    unhinted: dict[int, str] = {}
     for place, (_, atom, _) in enumerate(searches):
         found = required(*atom.value)
         hints += [(-1 - place, text) for text in sorted(found)]
         if not found:
-            unhinted.add(place)
+            unhinted[place] = letters_of(*atom.value)
     return Passes(
-        Texts(texts[False], hints), Texts(texts[True]), tuple(always), tuple(searches), frozenset(unhinted),
+        Texts(texts[False], hints), Texts(texts[True]), tuple(always), tuple(searches), unhinted,
         tuple(wild), other, slow,
     )  # fmt: skip

@@ -17,18 +17,39 @@ Choice = frozenset[str]
 
 
 def required(pattern: str, flags: str) -> frozenset[bytes]:
-    """Return ASCII texts in small letters of which an ASCII text must have one, in any case; none if unknown."""
+    """Return ASCII texts in small letters: an ASCII text must have one, in any case; none if unknown."""
+    found = _best(_parsed(pattern, flags))
+    if not all(text.isascii() and len(text) > 1 for text in found):  # one letter is hardly worth to look for
+        return frozenset()
+    return frozenset(text.encode() for text in found)
+
+
+def letters(pattern: str, flags: str) -> str:
+    """Return letters in small form that a text of ASCII has, all of them, in whatever case."""
+    found: set[str] = set()
+    _gather(_parsed(pattern, flags), found)
+    return "".join(sorted(letter for letter in found if letter.isascii()))
+
+
+def _parsed(pattern: str, flags: str) -> Sequence[tuple[Any, Any]]:
     head = f"(?{flags})" if flags else ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # what Python is about to read otherwise
-            parsed: Any = _parser.parse(head + pattern)
+            parsed: Sequence[tuple[Any, Any]] = _parser.parse(head + pattern)
     except (re.error, Warning, OverflowError, RecursionError):
-        return frozenset()
-    found = _best(parsed)
-    if not all(text.isascii() and len(text) > 1 for text in found):  # one letter is hardly worth to look for
-        return frozenset()
-    return frozenset(text.encode() for text in found)
+        return ()
+    return parsed
+
+
+def _gather(sequence: Sequence[tuple[Any, Any]], found: set[str]) -> None:
+    for kind, value in sequence:
+        if letter := _letter(kind, value):
+            found.add(letter)
+        elif kind is sre.SUBPATTERN:
+            _gather(value[3], found)
+        elif (kind is sre.MAX_REPEAT or kind is sre.MIN_REPEAT) and value[0] > 0:
+            _gather(value[2], found)
 
 
 def _best(sequence: Sequence[tuple[Any, Any]]) -> Choice:
