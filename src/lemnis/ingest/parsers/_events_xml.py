@@ -9,12 +9,18 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import orjson
+import pyarrow as pa
 
-from lemnis.ingest.streams import BrokenStreamError, Stream
+from lemnis.contracts.errors import Location
+from lemnis.contracts.events import Reject
+from lemnis.ingest.parsers import Texts
+from lemnis.ingest.streams import KEPT_RAW, BrokenStreamError, Stream
 
 MAX_DOCUMENT = 512_000_000
 _EVENT = re.compile(r"<Event[\s>].*?</Event\s*>", re.DOTALL)
@@ -38,7 +44,7 @@ def fits(head: bytes) -> bool:
 
 
 def records(stream: Stream) -> Iterator[str | ValueError]:
-    """Yield each event as JSON text, or the reason why it cannot be had, in order."""
+    """Yield each event as it stands, or the reason why one cannot be had, in order."""
     data = bytearray()
     broken = ""
     try:
@@ -58,14 +64,31 @@ def records(stream: Stream) -> Iterator[str | ValueError]:
     end = 0
     for found in _EVENT.finditer(text):
         end = found.end()
-        try:
-            yield orjson.dumps(read(found[0])).decode()
-        except (ET.ParseError, ValueError) as error:
-            yield ValueError(f"not an event in XML: {error}")
+        yield found[0]
     if _OPENS.search(text, end):
         yield ValueError("the text ends within an event")
     if broken:
         yield ValueError(broken)
+
+
+def as_json(some: Texts) -> Texts:
+    """Turn events in XML into JSON; those that are none join the rejects."""
+    made: list[str] = []
+    numbers: list[int] = []
+    rejects = list(some.rejects)
+    for text, number in zip(some.texts.to_pylist(), some.numbers.tolist(), strict=True):
+        try:
+            made.append(orjson.dumps(read(text or "")).decode())
+        except (ET.ParseError, ValueError) as error:
+            raw = (text or "").encode("utf-8", "surrogatepass")[:KEPT_RAW]
+            at = Location(some.name, record=number)
+            rejects.append(Reject(at, f"not an event in XML: {error}", raw))
+        else:
+            numbers.append(number)
+    rejects.sort(key=lambda reject: reject.at.record or 0)
+    return replace(
+        some, texts=pa.array(made, pa.string()), numbers=np.array(numbers, np.int64), rejects=tuple(rejects)
+    )
 
 
 def read(text: str) -> _Json:

@@ -29,7 +29,7 @@ from lemnis.ingest.parsers._columns import Row, table
 from lemnis.ingest.streams import KEPT_RAW, Head, Stream
 
 fits = jsonl.fits
-MADE = True
+MADE = True  # of an export with several log records
 """A record is a log record with what its export says of all: it stands nowhere in the bytes as such."""
 _LOOK = 65_536
 _DEPTH = 16

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as _compute
 
@@ -55,7 +57,13 @@ _ORDER = {alias: place for place, alias in enumerate(_ALIASES)}
 
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
-    """Yield the events of an event log file, or of JSON lines."""
+    """Yield the events of an event log file, of XML, or of JSON lines."""
+    if _events_xml.fits(stream.head(_LOOK)):
+        for some in jsonl.listed(stream.name, _events_xml.records(stream), start):
+            made = fielded(_events_xml.as_json(some), options)
+            places: Any = pa.array(np.searchsorted(some.numbers, made.positions.to_numpy()))
+            yield replace(made, records=some.texts.take(places))
+        return
     for some in texts(stream, options, start, whole=whole):
         yield fielded(some, options)
 
@@ -65,7 +73,7 @@ def texts(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     if stream.head(len(MAGIC)).startswith(MAGIC):
         return jsonl.listed(stream.name, _evtx.records(stream), start)
     if _events_xml.fits(stream.head(_LOOK)):
-        return jsonl.listed(stream.name, _events_xml.records(stream), start)
+        return map(_events_xml.as_json, jsonl.listed(stream.name, _events_xml.records(stream), start))
     return jsonl.texts(stream, options, start, whole=whole)
 
 
