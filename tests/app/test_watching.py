@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lemnis import app
-from lemnis.app import init, watching
+from lemnis.app import coverage, init, watching
 from lemnis.app.watching_alarms import CLOSED, OPENED, alarms
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import Location
@@ -170,9 +170,17 @@ def test_what_a_source_that_spoke_for_too_short_a_time_raises(world):
     assert alarms(world.journal) == []
 
 
-def test_coverage_and_others_are_told_which_sources_are_silent(world):
+def fed(world):
+    library = app.library(world.workspace)
+    living, _, _ = coverage._lake(world.workspace, library, None, coverage.LATELY, lambda *_: None)
+    return {product for offers in living for product in offers.products}
+
+
+def test_what_a_silent_source_serves_is_not_fed(world):
     world.pass_hours(60, ("okta", "a"), ("aws_cloudtrail", "b"))
     assert watching.silent_sources(world.workspace) == frozenset()
+    assert fed(world) == {"aws", "okta"}
     world.pass_hours(5, ("okta", "a"))
     assert watching.silent_sources(world.workspace) == {"aws_cloudtrail"}
     assert alarms(world.journal) == []
+    assert fed(world) == {"okta"}

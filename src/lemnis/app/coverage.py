@@ -1,9 +1,10 @@
 """Which ATT&CK techniques the detections cover, and how much that is worth, step by step.
 
 A technique is *written* if a rule carries its tag; *tested* if such a rule's tests pass; *fed* if a source
-that serves the rule's log source sent events lately; *proven* if the rule fired on what really came in (a
-replay over the lake), or a lesson that it belongs to was proven. The steps build on each other: a rule has
-come as far as it has without a gap, and a technique as far as its best rule.
+that serves the rule's log source sent events lately and is not silent by what it taught; *proven* if the
+rule fired on what really came in (a replay over the lake), or a lesson that it belongs to was proven. The
+steps build on each other: a rule has come as far as it has without a gap, and a technique as far as its best
+rule.
 
 Tactics are those of the rules' own tags, so that nothing else is needed; a STIX bundle of ATT&CK, where one
 is given, says names, tactics and what was withdrawn.
@@ -25,6 +26,7 @@ from lemnis.app.coverage_attack import Known, order, read_attack, tags
 from lemnis.app.detection import detection, times
 from lemnis.app.exceptions_report import Progress, quiet
 from lemnis.app.lessons import PROVED
+from lemnis.app.watching import silent_sources
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.lesson import Lesson
@@ -226,11 +228,12 @@ def _lake(
     seen = 0
     signals: list[pa.Table | None] = []
     lake = app.lake(workspace)
+    silent = silent_sources(workspace)
     for batch in lake.scan(start=start):
         if batch.source == OWN:
             continue
         at = times(batch)
-        for frame in detecting.frames(batch):
+        for frame in detecting.frames(batch) if batch.source not in silent else ():
             mine = at[frame.rows]
             past = mine[mine <= now + _AHEAD]
             if len(past):
