@@ -163,3 +163,25 @@ def test_a_pattern_loses_no_line(tmp_path_factory, data):
         assert len(parsed.records) == parsed.fields.num_rows == len(parsed.positions)
         taken += len(parsed.records) + len(parsed.rejects)
     assert taken == len(good)
+
+
+def test_an_event_of_sysmon_for_linux_has_the_fields_of_windows(parse):
+    event = (
+        "<Event><System><EventID>1</EventID><Channel>Linux-Sysmon/Operational</Channel></System>"
+        '<EventData><Data Name="Image">/bin/ls</Data></EventData></Event>'
+    )
+    lines = [f"{HEAD} sysmon: {event}", f"{HEAD} cron[7]: (root) CMD (x)", f"{HEAD} sysmon: <Event><System>"]
+    records, rejects = parse("syslog", "\n".join(lines) + "\n")
+    assert rejects == []
+    named = {key: records[0][key] for key in ("Channel", "EventID", "Image", "program")}
+    assert named == {
+        "Channel": "Linux-Sysmon/Operational",
+        "EventID": "1",
+        "Image": "/bin/ls",
+        "program": "sysmon",
+    }
+    assert "message" not in records[0]
+    assert [record["message"] for record in records[1:]] == ["(root) CMD (x)", "<Event><System>"]
+
+
+HEAD = "Oct  3 01:02:03 web1"

@@ -1,7 +1,8 @@
 """Syslog: RFC 5424, RFC 3164, and what rsyslog and journald write (an ISO time in place of the old one).
 
 Fields: time, host, program, pid, message; facility and severity (names) where the line has a priority;
-version, msgid and ``sd.ID.NAME`` of RFC 5424. What the message says is the mapping's business.
+version, msgid and ``sd.ID.NAME`` of RFC 5424. What the message says is the mapping's business, but for the
+events that Sysmon for Linux writes as XML: their fields have the names of Windows events'.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow.compute as _compute
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
 from lemnis.ingest.lines import Lines, lines
-from lemnis.ingest.parsers import Options, Parsed, Start
+from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _events_xml, windows
 from lemnis.ingest.parsers._columns import Row, table
 from lemnis.ingest.streams import KEPT_RAW, Stream
 
@@ -77,7 +78,27 @@ def _messages(name: str, batch: Lines) -> Parsed:
     rejects.sort(key=lambda reject: reject.at.record or 0)
     fields = pa.table(made) if made else pa.table({"_": pa.nulls(len(texts), pa.string())}).select([])
     positions = pa.array(numbers, pa.int64())
-    return Parsed(texts, fields, positions, tuple(rejects), batch.position, batch.offset)
+    return Parsed(texts, _events(name, fields), positions, tuple(rejects), batch.position, batch.offset)
+
+
+def _events(name: str, fields: pa.Table) -> pa.Table:
+    """Take apart messages that are Windows events in XML, as Sysmon for Linux writes them; others stay."""
+    if "message" not in fields.column_names:
+        return fields
+    message: Any = fields.column("message").combine_chunks()
+    there = np.flatnonzero(pc.fill_null(pc.starts_with(message, "<Event>"), False))
+    if not len(there):
+        return fields
+    found = Texts(name, message.take(pa.array(there)), there, (), 0, 0)
+    read = windows.fielded(_events_xml.as_json(found), {})
+    rows = np.full(len(message), -1)
+    rows[read.positions.to_numpy()] = np.arange(len(read.positions))
+    places = pa.array(rows, mask=rows < 0)
+    columns: dict[str, Any] = {key: fields.column(key) for key in fields.column_names}
+    columns["message"] = pc.if_else(pa.array(rows < 0), message, pa.scalar(None, pa.string()))
+    for key in read.fields.column_names:
+        columns.setdefault(key, read.fields.column(key).take(places))
+    return pa.table({key: column for key, column in columns.items() if column.null_count < len(column)})
 
 
 def _finish(columns: dict[str, Any]) -> dict[str, Any]:
