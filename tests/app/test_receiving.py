@@ -245,6 +245,18 @@ def test_what_was_stored_but_not_removed_is_there_once(workspace, inbox, monkeyp
     assert len(app.lake(workspace).query("SELECT 1 FROM rejects")) == 1
 
 
+def test_workers_share_what_waits(workspace, inbox):
+    for n in range(6):
+        put(inbox, Delivery("linux_syslog", "192.0.2.2", syslog(n * 10, 3).encode()))
+    workers = [receiving.Worker(workspace, inbox, part=(number, 2)) for number in range(2)]
+    assert workers[0].step()
+    assert not workers[0].step()
+    assert [one.deliveries for one in inbox.waiting()] == [3]
+    assert workers[1].step()
+    assert inbox.waiting() == []
+    assert len(rows(workspace)) == 18
+
+
 def test_alerts_and_incidents_follow(workspace, inbox):
     watch = Watch(workspace)
     worker = receiving.Worker(workspace, inbox, watch)

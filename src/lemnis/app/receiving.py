@@ -96,13 +96,23 @@ class _UnusableError(Exception):
 
 
 class Worker:
-    """Works on an inbox. One at a time does: ``run`` holds a lock beside it."""
+    """Works on an inbox, alone or as one of several; ``run`` holds a lock beside it."""
 
     def __init__(
-        self, workspace: app.Workspace, inbox: Inbox, watch: Watch | None = None, *, told: Told = _nothing
+        self,
+        workspace: app.Workspace,
+        inbox: Inbox,
+        watch: Watch | None = None,
+        *,
+        told: Told = _nothing,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
-        """``watch`` looks at events on their way into the lake; ``told`` hears of each source's share."""
+        """``watch`` looks at events on their way into the lake; ``told`` hears of each source's share.
+
+        As ``part`` (k, n) it is the k-th of n workers; the first (0) also correlates and flushes.
+        """
         self.workspace, self.inbox, self.watch = workspace, inbox, watch
+        self.part = part
         self._told = told
         self._lake = app.lake(workspace)
         self._library = watch.library if watch is not None else Library.open(workspace.content)
@@ -123,7 +133,7 @@ class Worker:
         self._refresh()
         now = time.monotonic()
         held = [source for source, (until, _) in self._held.items() if until > now]
-        parcels = self.inbox.take(TAKE_BYTES, without=held)
+        parcels = self.inbox.take(TAKE_BYTES, without=held, part=self.part)
         by_source: dict[str, list[Parcel]] = {}
         for parcel in parcels:
             by_source.setdefault(parcel.source, []).append(parcel)
@@ -133,9 +143,8 @@ class Worker:
 
     def settle(self, *, everything: bool = False) -> None:
         """Let correlation take what came: now and then, or ``everything`` at the end."""
-        if self.watch is None or not (
-            everything or (self._unsettled and time.monotonic() >= self._settle_at)
-        ):
+        due = (self._unsettled or self.part[1] > 1) and time.monotonic() >= self._settle_at
+        if self.watch is None or self.part[0] or not (everything or due):
             return
         began = time.monotonic()
         if everything:
@@ -305,7 +314,8 @@ class Worker:
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Work until ``stop`` says so, then finish: what was taken is done, flushed and correlated."""
-        with durable.exclusive(self.inbox.path.with_suffix(".lock")), _Flushing(self) as flushing:
+        lock = self.inbox.path.with_suffix(f".{self.part[0]}.lock")
+        with durable.exclusive(lock), _Flushing(self) as flushing:
             wait = _WAIT_S[0]
             while not stop():
                 try:
@@ -326,7 +336,8 @@ class Worker:
         """Correlate and flush what is left; what cannot be done now is done when it begins again."""
         try:
             self.settle(everything=True)
-            self._lake.flush()
+            if not self.part[0]:
+                self._lake.flush()
         except (ServiceError, OSError) as error:
             LOG.error("the rest is done at the next start: %s", error)  # noqa: TRY400 - it is told in full
         self.inbox.close()
@@ -369,9 +380,9 @@ class _Flushing:
         self._thread.join()
 
     def look(self) -> None:
-        """Ask for a flush if it is time."""
+        """Ask for a flush if it is time, and this worker's task."""
         now = time.monotonic()
-        if now - self._last > _FLUSH_S and not self._wanted.is_set():
+        if not self._worker.part[0] and now - self._last > _FLUSH_S and not self._wanted.is_set():
             self._last = now
             self._wanted.set()
 

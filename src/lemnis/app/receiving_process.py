@@ -53,11 +53,16 @@ Said = Ready | Seen
 class WorkerProcess:
     """Keeps a worker running; ``heard`` is called on the event loop with what it says."""
 
-    def __init__(self, root: Path, *, detect: bool, heard: Callable[[Said], None]) -> None:
-        """``root`` is the workspace's; without ``detect`` events only go into the lake."""
+    def __init__(
+        self, root: Path, part: tuple[int, int], *, detect: bool, heard: Callable[[Said], None]
+    ) -> None:
+        """``root`` is the workspace's; it is the worker ``part`` (k of n) of several.
+
+        Without ``detect`` events only go into the lake.
+        """
         self.restarts = 0
         self.ready = False
-        self._root, self._detect, self._heard = root, detect, heard
+        self._root, self._part, self._detect, self._heard = root, part, detect, heard
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
         self._stopping = False
@@ -89,7 +94,9 @@ class WorkerProcess:
         here, there = _SPAWN.Pipe()
         level = logging.getLogger().getEffectiveLevel()
         process = _SPAWN.Process(
-            target=_main, args=(str(self._root), self._detect, there, level), name="lemnis-worker"
+            target=_main,
+            args=(str(self._root), self._part, self._detect, there, level),
+            name=f"lemnis-worker-{self._part[0]}",
         )
         process.start()
         there.close()
@@ -125,7 +132,13 @@ class WorkerProcess:
         return code, worked
 
 
-def _main(root: str, detect: bool, connection: Connection, level: int) -> None:  # noqa: FBT001 - of a process
+def _main(
+    root: str,
+    part: tuple[int, int],
+    detect: bool,  # noqa: FBT001 - of a process
+    connection: Connection,
+    level: int,
+) -> None:
     """Be the worker; the terminal's Ctrl-C is for the process that began this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -153,7 +166,7 @@ def _main(root: str, detect: bool, connection: Connection, level: int) -> None: 
         except (EOFError, OSError):  # whoever began this is gone: another worker may wait for the lock
             os._exit(1)
 
-    worker = receiving.Worker(workspace, receiving.inbox(workspace), watch, told=told)
+    worker = receiving.Worker(workspace, receiving.inbox(workspace), watch, told=told, part=part)
     rules = len(watch.detection.rules) if watch is not None else 0
     problems = len(tuple(watch.detection.problems)) if watch is not None else 0
     connection.send(Ready(rules, problems))

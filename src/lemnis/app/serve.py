@@ -1,8 +1,8 @@
 """``lemnis serve``: transports, inbox, worker and health in one service.
 
-Transports run in one event loop; the worker has a process. At the end transports take no more and hand over
-what they took, then the worker finishes what it has in hand. What waits in the inbox beyond that is worked on
-at the next start.
+Transports run in one event loop; workers have processes. At the end transports take no more and hand over
+what they took, then the workers finish what they have in hand. What waits in the inbox beyond that is
+worked on at the next start.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ _AGAIN_S = (1.0, 60.0)
 _STEADY_S = 30.0
 _LOOK_S = 0.05
 _BEHIND_MS = 60_000
+_WORKERS = 4
 
 Heard = Callable[[str, dict[str, Any]], None]
 """Told of what happens, on the event loop: the event's name, and its facts."""
@@ -83,6 +85,7 @@ class Serving:
         *,
         detect: bool = True,
         admin: Admin | None = None,
+        workers: int | None = None,
         heard: Sequence[Heard] = (),
     ) -> None:
         """Read the settings; raises ContentError with its place, UsageError where there is no transport."""
@@ -99,7 +102,11 @@ class Serving:
         self.inbox: Inbox = receiving.inbox(workspace)
         self.counts = Counts()
         self.totals = Totals()
-        self.worker = WorkerProcess(workspace.root, detect=detect, heard=self._worked)
+        count = workers or read.workers or min(_WORKERS, os.cpu_count() or 1)
+        self.workers = [
+            WorkerProcess(workspace.root, (number, count), detect=detect, heard=self._worked)
+            for number in range(count)
+        ]
         self.stopping = False
         self._stop = asyncio.Event()
 
@@ -112,7 +119,7 @@ class Serving:
         """Serve until ``stop``. Raises ServiceError if no transport can begin."""
         intake = Intake(self.inbox, received=self._received)
         self.counts = intake.counts
-        worker = asyncio.create_task(self.worker.run())
+        workers = [asyncio.create_task(one.run()) for one in self.workers]
         admin = asyncio.create_task(self._admin())
         running = [asyncio.create_task(self._transport(one, intake)) for one in self.transports]
         telling = asyncio.create_task(self._tell_addresses())
@@ -128,8 +135,9 @@ class Serving:
             await asyncio.gather(*running, return_exceptions=True)
             telling.cancel()
             await intake.close()
-            self.worker.stop()
-            await asyncio.gather(worker, admin, telling, return_exceptions=True)
+            for one in self.workers:
+                one.stop()
+            await asyncio.gather(*workers, admin, telling, return_exceptions=True)
             self._tell("stopped", waiting=sum(one.deliveries for one in self.waiting()))
             self.inbox.close()
 
@@ -144,8 +152,8 @@ class Serving:
         reasons = [f"{one.transport.name}: {one.problem}" for one in self.transports if one.problem]
         if self.stopping:
             reasons.append("it is stopping")
-        if not self.worker.ready:
-            reasons.append("the worker has not begun yet")
+        if not all(one.ready for one in self.workers):
+            reasons.append("not every worker has begun")
         try:
             waiting = self.waiting()
         except ServiceError as error:

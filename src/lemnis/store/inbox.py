@@ -153,10 +153,13 @@ class Inbox:
 
     # -- working -------------------------------------------------------------------------------------------
 
-    def take(self, max_bytes: int, *, without: Iterable[str] = ()) -> list[Parcel]:
+    def take(
+        self, max_bytes: int, *, without: Iterable[str] = (), part: tuple[int, int] = (0, 1)
+    ) -> list[Parcel]:
         """Return the oldest parcels of every source, of each an equal share of ``max_bytes``, at least one.
 
-        They stay in the inbox until they are removed. Sources in ``without`` are left out.
+        They stay in the inbox until they are removed. Sources in ``without`` are left out. ``part`` (k, n)
+        gives those that the k-th of n workers is to take.
         """
         left_out = set(without)
         with self._errors():
@@ -166,7 +169,8 @@ class Inbox:
             found: list[Parcel] = []
             for source in chosen:
                 rows = db.execute(
-                    "SELECT id, bytes, at, data FROM parcels WHERE source = ? ORDER BY id", (source,)
+                    "SELECT id, bytes, at, data FROM parcels WHERE source = ? AND id % ? = ? ORDER BY id",
+                    (source, part[1], part[0]),
                 )
                 room = max_bytes // len(chosen)
                 for number, size, at, data in rows:

@@ -18,6 +18,7 @@
     transports:                     # what `serve` listens on and pulls from, by a name of your choice
       shippers: {kind: http, port: 8080, tokens: [{name: web, token_env: SHIPPER_TOKEN}]}
     admin: {host: 127.0.0.1, port: 9470}   # where `serve` tells of its health and metrics
+    workers: 2                      # processes that work on what came; by default as many as cores, 4 at most
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class Settings(Model):
     minutes_per_alert: float | None = pydantic.Field(default=None, gt=0, le=1440)
     transports: dict[Name, dict[str, Any]] = pydantic.Field(default_factory=dict)
     admin: Admin = Admin()
+    workers: int | None = pydantic.Field(default=None, ge=1, le=64)
 
     def repository(self, wanted: str) -> SourceRepository | None:
         """Return the repository of this name or address, if there is one."""

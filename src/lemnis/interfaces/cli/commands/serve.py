@@ -33,6 +33,9 @@ def serve(
     admin: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where health and metrics are told; `off` for nowhere.")
     ] = "",
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that work on what came; else by the cores.")
+    ] = None,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -49,7 +52,8 @@ def serve(
     from lemnis.app.serve import Serving
 
     logs.configure(logging.INFO if json or not messages.is_terminal else logging.WARNING)
-    serving = Serving(app.open_workspace(workspace), detect=detect, admin=_admin(admin) if admin else None)
+    where = _admin(admin) if admin else None
+    serving = Serving(app.open_workspace(workspace), detect=detect, admin=where, workers=workers)
     shown = _Json(serving) if json else _Lines(serving)
     serving.heard.append(shown.hear)
     asyncio.run(_run(serving, shown))
@@ -166,7 +170,7 @@ class _Lines:
 _LINES = {
     "listening": "{transport} listens at {host} port {port}",
     "admin": "health and metrics at http://{host}:{port}",
-    "ready": "the worker is ready: {rules} rules, {problems} problems in the content",
+    "ready": "a worker is ready: {rules} rules, {problems} problems in the content",
     "failed": "{transport}: {problem}",
     "stopped": "stopped; {waiting} deliveries wait for the next start",
 }
