@@ -39,14 +39,15 @@ class EntryPlan:
 
     @cached_property
     def kept(self) -> Mapping[str, tuple[str, ...]]:
-        """Return by raw field the paths that may hold its text as it was."""
+        """Return by raw field the paths that may hold its text as it was, texts before numbers (007 is 7)."""
         found: dict[str, list[str]] = {}
         for path, lines in self.lines.items():
             if keeps(lines) and path not in FILLED and _only_from_lines(self.kind.name, path):
                 found.setdefault(lines[0].source[0], []).append(path)
         if ORIGINAL_TIME not in self.lines and self.time:
             found.setdefault(self.time[0].source[0], []).append(ORIGINAL_TIME)
-        return {name: tuple(paths) for name, paths in found.items()}
+        numbers = {path for path, kind in self.types.items() if not pa.types.is_string(kind)}
+        return {name: tuple(sorted(paths, key=numbers.__contains__)) for name, paths in found.items()}
 
 
 def _only_from_lines(class_name: str, path: str) -> bool:
