@@ -40,6 +40,7 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType(
         "LEMNIS_BENCH_DATA": "Where `lemnis bench` finds data sets; else shared/data beside the checkout.",
         "LEMNIS_BENCH_SCALE": "The part of its events that `lemnis bench` takes, such as 0.01; else all.",
         "LEMNIS_PEERS": "Binaries or checkouts of peers that `lemnis bench` also runs, separated as in PATH.",
+        "LEMNIS_LOG": "What is logged to stderr: debug, info, warning (unless set) or error.",
         "LEMNIS_TRACEBACK": "Set, it shows where in the code an unforeseen error came from.",
         "LEMNIS_CLOCK_OFFSET": "Milliseconds to move the clock by; recorded input is handled as if new.",
     }

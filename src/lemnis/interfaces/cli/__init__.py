@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import pkgutil
 import sys
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from lemnis import __version__
+from lemnis.app import logs
 from lemnis.contracts.errors import InputError, LemnisError, Location, ServiceError
 from lemnis.interfaces.cli import commands
 from lemnis.interfaces.cli.output import report
@@ -38,8 +40,14 @@ def build() -> typer.Typer:
 
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,  # noqa: FBT002
+    log_level: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL", help="debug, info, warning or error; else LEMNIS_LOG; to stderr."),
+    ] = None,
 ) -> None:
     """Print the version, or go on to the command."""
+    logs.ask(log_level)
+    logs.configure()
     if version:
         sys.stdout.write(f"{__version__}\n")
         raise typer.Exit
@@ -74,6 +82,7 @@ def _of_a_file(error: OSError) -> LemnisError:
 
 def main() -> None:
     """Entry point of ``lemnis``: what nobody foresaw is told in a line, whole with LEMNIS_TRACEBACK=1."""
+    logging.captureWarnings(capture=True)
     try:
         code = run(sys.argv[1:])
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
