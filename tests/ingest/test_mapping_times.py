@@ -102,3 +102,17 @@ def test_a_leap_day_of_syslog_is_of_the_last_leap_year():
         from_iso("2024-02-29T10:00:00Z"),
         from_iso("2026-02-28T10:00:00Z"),
     ]
+
+
+def test_the_size_of_a_number_tells_its_unit():
+    texts = [
+        "1772474400",
+        "1772474400.25",
+        "1772474400123",
+        "1772474400123456",
+        "1772474400123456789",
+        "-5",
+        "soon",
+    ]
+    read = instants(pa.array(texts), "epoch", 0).to_pylist()
+    assert read == [1772474400000, 1772474400250, 1772474400123, 1772474400123, 1772474400123, -5000, None]

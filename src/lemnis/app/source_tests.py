@@ -188,7 +188,7 @@ def _measured(source: LoadedSource, file: Path, shown: str) -> Case:
 
 def read_fields(source: LoadedSource) -> frozenset[str]:
     """Return the raw fields that some line or condition of a source's mapping reads."""
-    found = set(source.file.identity)
+    found = {name for names in source.file.identity for name in names}
     for entry in source.mapping.events:
         found.update(fields(entry.when))
     for plan in plans(source):

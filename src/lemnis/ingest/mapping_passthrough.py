@@ -1,7 +1,8 @@
 """Records that are OCSF events already: a line for each attribute of a class that takes it as it is.
 
-The names of their raw fields are OCSF paths. Of the datetime profile's twins (``time_dt`` beside ``time``)
-the text comes first: it says its unit, and there are producers that count ``time`` in seconds.
+The names of their raw fields are OCSF paths. There are producers that count times in seconds where the
+standard wants milliseconds: the size of a number tells. Of the datetime profile's twins (``time_dt`` beside
+``time``) the number comes first: there are producers whose texts are of no known time zone.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ def _lines(path: str, attribute: Attribute) -> tuple[Line, ...]:
         extra = {"as": "objects"}
     elif path.endswith(_PERSONAL):
         extra = {"personal": True}
-    line = Line.model_validate({"from": path, **extra})
     if attribute.type != "timestamp":
-        return (line,)
+        return (Line.model_validate({"from": path, **extra}),)
+    number = {"from": path, "as": "timestamp", "format": "epoch"}
     twin = {"from": f"{path}_dt", "as": "timestamp", "lenient": True}
-    return (Line.model_validate(twin), line)
+    return (Line.model_validate(number), Line.model_validate(twin))
 
 
 def _leaves(shape: Shape, before: str) -> Iterator[tuple[str, Attribute]]:

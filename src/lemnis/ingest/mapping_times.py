@@ -127,6 +127,18 @@ def _seconds(texts: Any) -> Column:
     return _where(texts, _DECIMAL, some)
 
 
+def _epoch(texts: Any) -> Column:
+    """Read numbers whose size tells their unit: seconds up to the year 5138, else milli-, micro-, nano-."""
+
+    def some(chosen: Any) -> Column:
+        numbers = chosen.cast(INT64).to_numpy(zero_copy_only=False)
+        size = np.abs(numbers)
+        divisor = np.select([size < 10**14, size < 10**17], [1, 1_000], 1_000_000)
+        return pa.array(np.where(size < 10**11, numbers * 1_000, np.floor_divide(numbers, divisor)), INT64)
+
+    return pc.coalesce(_where(texts, _WHOLE, some), _seconds(texts))
+
+
 def _clf(texts: Any) -> Column:
     return _strptime(pc.utf8_trim(texts, "[] "), "%d/%b/%Y:%H:%M:%S %z")
 
@@ -175,6 +187,7 @@ def _syslog(texts: Any, now: int) -> Column:
 
 _READERS: Mapping[str, Callable[[Any], Column]] = {
     "iso": _iso,
+    "epoch": _epoch,
     "epoch_s": _seconds,
     "epoch_ms": _whole(1),
     "epoch_us": _whole(1_000),

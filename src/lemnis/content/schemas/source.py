@@ -160,8 +160,9 @@ class TimeLine(Model):
     """Where the time is and how it is written.
 
     ``iso`` (without an offset it is UTC), ``epoch_s`` (also with a fraction), ``epoch_ms``, ``epoch_us``,
-    ``epoch_ns``, ``filetime`` (100 ns since 1601), ``syslog`` (``Mmm dd HH:MM:SS``; its year is passed in),
-    ``clf`` (``dd/Mmm/yyyy:HH:MM:SS +hhmm``), or a strptime format (recognised by its ``%``).
+    ``epoch_ns``, ``epoch`` (any of these, by its size), ``filetime`` (100 ns since 1601), ``syslog``
+    (``Mmm dd HH:MM:SS``; its year is passed in), ``clf`` (``dd/Mmm/yyyy:HH:MM:SS +hhmm``), or a strptime
+    format (recognised by its ``%``).
     """
 
     source: Names = pydantic.Field(alias="from")
@@ -176,7 +177,9 @@ class TimeLine(Model):
         return value
 
 
-TIME_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "syslog", "clf")
+TIME_FORMATS = (
+    "iso", "epoch", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "syslog", "clf",
+)  # fmt: skip
 
 
 class Line(Model):
