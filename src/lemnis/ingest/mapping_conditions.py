@@ -26,7 +26,11 @@ def holds(condition: Condition, columns: Columns, ignore_case: frozenset[str] = 
     mask = np.ones(columns.count, dtype=bool)
     for name, test in condition.tests.items():
         folded = test.ignore_case or name in ignore_case
-        mask &= _field(test, columns.get(name), columns.count, ignore_case=folded)
+        column, left = columns.get(name), np.flatnonzero(mask)
+        if column is not None and 2 * len(left) < len(mask):  # what came before left few to look at
+            mask[left] = _field(test, column.take(pa.array(left)), len(left), ignore_case=folded)
+        else:
+            mask &= _field(test, column, columns.count, ignore_case=folded)
     for inner in condition.all:
         mask &= holds(inner, columns, ignore_case)
     if condition.any:
