@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from lemnis import app
+from lemnis.app.stages import Stages
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import LemnisError, ServiceError
@@ -51,7 +52,7 @@ class Account:
     """What became of some of a source's deliveries: records, deliveries given up, and how long it took.
 
     ``lag_ms`` is from when the oldest of it came to now; ``reasons`` are those of the first few that were
-    rejected or given up.
+    rejected or given up; ``stages`` are the seconds by stage of the work since the account before.
     """
 
     source: str
@@ -64,6 +65,7 @@ class Account:
     lag_ms: int
     seconds: float
     reasons: tuple[str, ...] = ()
+    stages: Mapping[str, float] = field(default_factory=dict)
 
 
 Told = Callable[[Account], None]
@@ -119,6 +121,7 @@ class Worker:
         self._sources = Sources.load(self._library)
         self._mappers: dict[str, Mapper] = {}
         self._sampler, self._samples = Sampler(), list[Sample]()
+        self._stages = Stages()
         self._held: dict[str, tuple[float, float]] = {}
         self._settle_at = 0.0
         self._unsettled = False
@@ -147,10 +150,11 @@ class Worker:
         if self.watch is None or self.part[0] or not (everything or due):
             return
         began = time.monotonic()
-        if everything:
-            self.watch.finish()
-        else:
-            self.watch.finish_for_now()
+        with self._stages.of("correlate"):
+            if everything:
+                self.watch.finish()
+            else:
+                self.watch.finish_for_now()
         self._unsettled = False
         took = time.monotonic() - began
         self._settle_at = began + took + max(_SETTLE_S, _SETTLE_SHARE * took)
@@ -197,6 +201,7 @@ class Worker:
                 lag_ms=max(0, self.workspace.clock.now() - oldest),
                 seconds=time.monotonic() - began,
                 reasons=tuple(dict.fromkeys(reason for job in jobs for reason in job.reasons))[:3],
+                stages=self._stages.take(),
             )
         )
 
@@ -283,14 +288,16 @@ class Worker:
             rejects += refused
         job.reasons += [reject.reason for reject in rejects[:3]]
         try:
-            signals = self.watch.watch(batches) if self.watch is not None and batches else None
-            return self._lake.append(
-                batches,
-                rejects=rejects,
-                signals=signals,
-                source=source.name,
-                told=Pulse(min(piece.at for piece in pieces), tuple(self._samples)),
-            )
+            with self._stages.of("detect"):
+                signals = self.watch.watch(batches) if self.watch is not None and batches else None
+            with self._stages.of("append"):
+                return self._lake.append(
+                    batches,
+                    rejects=rejects,
+                    signals=signals,
+                    source=source.name,
+                    told=Pulse(min(piece.at for piece in pieces), tuple(self._samples)),
+                )
         except (ServiceError, OSError) as error:
             raise _UnusableError from error
 
@@ -300,12 +307,13 @@ class Worker:
         at = min(piece.at for piece in group)
         batches: list[EventBatch] = []
         rejects: list[Reject] = []
-        for _, parsed in reading.read(stream, self._sources, source):
+        for _, parsed in self._stages.each("parse", reading.read(stream, self._sources, source)):
             rejects += parsed.rejects
             if len(parsed.records):
                 raw = RawBatch(source.name, stream.name, parsed.records, parsed.fields, parsed.positions)
                 self._samples += self._sampler.of(source.name, parsed.fields, self.workspace.clock.now())
-                mapped = mapper.map(raw, origin_key=joined, now=at)
+                with self._stages.of("map"):
+                    mapped = mapper.map(raw, origin_key=joined, now=at)
                 batches += mapped.batches
                 rejects += mapped.rejects
         return batches, received.placed(rejects, group, joined)
@@ -344,7 +352,8 @@ class Worker:
 
     def flush(self) -> None:
         """Move what the spool holds into the tables."""
-        self._lake.flush()
+        with self._stages.of("flush"):
+            self._lake.flush()
 
 
 def _groups(source: LoadedSource, pieces: Sequence[Piece]) -> list[list[Piece]]:
