@@ -1,0 +1,205 @@
+"""`lemnis serve` as a program: what is answered is in the lake, whatever ends it; settings that are wrong."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+import yaml
+from ingesting import syslog, trail
+
+from lemnis import app
+from lemnis.app import serve
+from lemnis.contracts.errors import ContentError, UsageError
+from lemnis.interfaces.cli import run as lemnis
+
+
+class Served:
+    """A running `lemnis serve --json`; its events are read as they come."""
+
+    def __init__(self, workspace, *options):
+        command = [
+            sys.executable,
+            "-c",
+            "from lemnis.interfaces.cli import main; main()",
+            "serve",
+            "--json",
+            "-w",
+            str(workspace.root),
+            *options,
+        ]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._events = queue.Queue()
+        self._said = []
+        self._threads = [threading.Thread(target=self._read), threading.Thread(target=self._listen)]
+        for thread in self._threads:
+            thread.start()
+        self.seen = []
+
+    def _read(self):
+        for line in self.process.stdout:
+            self._events.put(orjson.loads(line))
+        self._events.put(None)
+
+    def _listen(self):
+        self._said += self.process.stderr
+
+    def wait(self, event, holds=lambda _: True):
+        """Return an event of this name for which it holds, and forget it."""
+        while True:
+            for found in self.seen:
+                if found["event"] == event and holds(found):
+                    self.seen.remove(found)
+                    return found
+            found = self._events.get(timeout=90)
+            assert found is not None, b"".join(self._said)[-3000:]
+            self.seen.append(found)
+
+    def end(self, number=signal.SIGTERM):
+        if self.process.poll() is None:
+            os.kill(self.process.pid, number)
+        code = self.process.wait(90)
+        for thread in self._threads:
+            thread.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code, b"".join(self._said).decode()
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    made = app.init(tmp_path / "workspace")
+    settings = {
+        "name": "w",
+        "transports": {"in": {"kind": "http", "port": 0}},
+        "admin": {"port": 0},
+        "workers": 1,
+    }
+    (made.root / "lemnis.yaml").write_text(yaml.safe_dump(settings))
+    return made
+
+
+def count(workspace):
+    return app.lake(workspace).query("SELECT count(*) AS n FROM events").to_pylist()[0]["n"]
+
+
+def worked(source, accepted):
+    return lambda event: event["sources"].get(source, {}).get("accepted") == accepted
+
+
+def test_what_is_answered_is_queryable_and_survives_a_kill(workspace):
+    body = syslog(0, 50).encode()
+    served = Served(workspace, "--no-detect")
+    try:
+        place, admin = served.wait("listening"), served.wait("admin")
+        url = f"http://{place['host']}:{place['port']}"
+        served.wait("ready")
+        assert httpx.post(f"{url}/ingest/linux_syslog", content=body).status_code == 200
+        served.wait("worked", worked("linux_syslog", 50))
+        health = f"http://{admin['host']}:{admin['port']}"
+        assert httpx.get(f"{health}/healthz").json() == {"status": "ok"}
+        ready = httpx.get(f"{health}/readyz")
+        assert (ready.status_code, ready.json()["reasons"]) == (200, [])
+        assert count(workspace) == 50
+        assert httpx.post(f"{url}/ingest/aws_cloudtrail", content=trail(0, 5)).status_code == 200
+    finally:
+        code, _ = served.end(signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    served = Served(workspace, "--no-detect")
+    try:
+        place = served.wait("listening")
+        served.wait("ready")
+        url = f"http://{place['host']}:{place['port']}"
+        assert httpx.post(f"{url}/ingest/linux_syslog", content=body).status_code == 200
+        served.wait("worked", lambda e: e["sources"].get("linux_syslog", {}).get("duplicates") == 50)
+    finally:
+        code, said = served.end()
+    assert code == 0, said
+    assert served.wait("stopped")["waiting"] == 0
+    assert count(workspace) == 55
+    assert app.lake(workspace).backlog().rows == 0
+
+
+def test_a_worker_that_dies_is_begun_again(workspace):
+    served = Served(workspace, "--no-detect")
+    try:
+        place = served.wait("listening")
+        served.wait("ready")
+        (worker,) = _children(served.process.pid)
+        os.kill(worker, signal.SIGKILL)
+        url = f"http://{place['host']}:{place['port']}"
+        assert httpx.post(f"{url}/ingest/linux_syslog", content=syslog(0, 5)).status_code == 200
+        served.wait("worked", worked("linux_syslog", 5))
+    finally:
+        code, said = served.end()
+    assert code == 0, said
+    assert "the worker ended with -9" in said
+
+
+def _children(pid):
+    """Return the workers among a process's children: not what tracks multiprocessing's resources."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+            command = status.with_name("cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and b"spawn_main" in command:
+            found.append(int(status.parent.name))
+    return found
+
+
+def test_an_address_in_use_ends_it_unless_something_else_listens(workspace):
+    served = Served(workspace, "--no-detect", "--admin", "off")
+    try:
+        port = served.wait("listening")["port"]
+        taken = {"kind": "http", "port": port}
+        settings = {"name": "w", "transports": {"in": taken}, "workers": 1}
+        other = app.init(workspace.root.parent / "other")
+        (other.root / "lemnis.yaml").write_text(yaml.safe_dump(settings))
+        second = Served(other, "--no-detect", "--admin", "off")
+        second.wait("stopped")
+        code, said = second.end()
+        assert code == 3
+        assert "cannot listen" in said
+    finally:
+        served.end()
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong", "line"),
+    [
+        ("  in: {kind: htpp}\n", "no kind of transport 'htpp'", 3),
+        ("  in: {port: 1}\n", "no kind of transport ''", 3),
+        ("  in:\n    kind: http\n    prot: 1\n", "transports.in.prot: Extra inputs", 5),
+        (
+            "  in:\n    kind: http\n    tokens:\n      - {name: x, token_env: NOT_THERE}\n",
+            "NOT_THERE is not set",
+            4,
+        ),
+        ("  in: {kind: http, host: 0.0.0.0}\n", "anybody could send", 3),
+        ("  In: {kind: http}\n", "transports.In", 3),
+    ],
+)
+def test_settings_that_are_wrong_are_named_with_their_place(workspace, text, wrong, line):
+    (workspace.root / "lemnis.yaml").write_text(f"name: w\ntransports:\n{text}")
+    with pytest.raises(ContentError) as caught:
+        serve.Serving(workspace)
+    assert wrong in str(caught.value)
+    assert caught.value.at.line == line
+
+
+def test_without_a_transport_there_is_nothing_to_serve(workspace, capsys):
+    (workspace.root / "lemnis.yaml").write_text("name: w\n")
+    with pytest.raises(UsageError, match="no transport"):
+        serve.Serving(workspace)
+    assert lemnis(["serve", "-w", str(workspace.root)]) == 2
+    assert "no transport in the settings" in capsys.readouterr().err
+    assert lemnis(["serve", "-w", str(workspace.root), "--admin", "nonsense"]) == 2
