@@ -62,6 +62,22 @@ def test_names_must_be_the_folders_and_differ(tmp_path):
         read(tmp_path, source=SOURCE.replace("name: acme", "name: other"))
 
 
+def test_a_source_may_share_the_mapping_of_one_beside_it(tmp_path):
+    first = read(tmp_path)
+    place = tmp_path / "other"
+    place.mkdir()
+    shared = SOURCE.replace("name: acme", "name: other") + "mapping: acme\n"
+    (place / "source.yaml").write_text(shared)
+    second = LoadedSource.read(place)
+    assert second.mapping == first.mapping
+    assert second.mapping_file == tmp_path / "acme/mapping.yaml"
+    assert second.digest != first.digest
+    (place / "source.yaml").write_text(shared.replace("mapping: acme", "mapping: acne"))
+    with pytest.raises(ContentError, match="no source 'acne' beside it") as caught:
+        LoadedSource.read(place)
+    assert caught.value.at.line == 6
+
+
 def test_a_sigma_field_must_be_mapped(tmp_path):
     extra = "sigma:\n  fields:\n    cs-method: http_request.url.path\n"
     with pytest.raises(ContentError, match="no entry of the mapping sets") as caught:

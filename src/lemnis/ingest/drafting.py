@@ -203,7 +203,7 @@ def amend(
 
 
 def _lines(source: LoadedSource) -> Iterable[tuple[str, str, Line, Location]]:
-    file = source.folder / "mapping.yaml"
+    file = source.mapping_file
     scopes: list[tuple[str, list[str | int], Common]] = [("common", ["common"], source.mapping.common)]
     scopes += [(entry.name, ["events", n], entry) for n, entry in enumerate(source.mapping.events)]
     for name, place, scope in scopes:
@@ -256,7 +256,7 @@ def _additions(source: LoadedSource, fields: Samples) -> Iterable[Amendment]:
     for number, plan in enumerate(plans(source)):
         if not left:
             return
-        at = yaml.locate(source.folder / "mapping.yaml", ["events", number, "set"])
+        at = yaml.locate(source.mapping_file, ["events", number, "set"])
         for one in suggest(left, plan.kind.name, _taken(plan)):
             if one.path:
                 del left[one.name]

@@ -40,7 +40,7 @@ class Origin:
 
 def origins(source: LoadedSource) -> Iterator[Origin]:
     """Yield for every entry and path of a mapping where the value is taken from, in the mapping's order."""
-    where = yaml.locator(source.folder / "mapping.yaml")
+    where = yaml.locator(source.mapping_file)
     for number, (plan, entry) in enumerate(zip(plans(source), source.mapping.events, strict=True)):
         for path, lines, place in _placed(plan, entry, number):
             raw = tuple(dict.fromkeys(name for line in lines for name in line.source))
@@ -71,7 +71,7 @@ def trace(source: LoadedSource, batch: RawBatch, entry_name: str, *, now: int = 
 
     Of several lines and fields, only those are named that gave the value.
     """
-    where = yaml.locator(source.folder / "mapping.yaml")
+    where = yaml.locator(source.mapping_file)
     number, plan = next((n, one) for n, one in enumerate(plans(source)) if one.name == entry_name)
     context = Context(frozenset(spell(value) for value in source.mapping.common.absent), now)
     look = _Look(RawColumns(batch.fields), context)

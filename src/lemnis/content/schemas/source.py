@@ -10,6 +10,7 @@ source's parser gives them. A raw value is a text, a list of texts, or absent.
     vendor: Acme
     product: Proxy
     parser: jsonl                        # a module of ingest/parsers
+    mapping: acme_gateway                # the source beside it whose mapping it shares; else its own
     options: {records_at: Records}       # given to the parser as they stand
     identity: [[id, Id], time]           # fields (or the first there) that name it for good; else its place
     ignore_case: [channel]               # conditions compare these fields without regard to case
@@ -341,6 +342,7 @@ class SourceFile(Model):
     vendor: str
     product: str
     parser: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
+    mapping: str | None = pydantic.Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,60}$")
     options: Mapping[str, Any] = pydantic.Field(default_factory=dict)
     identity: Annotated[tuple[Names, ...], pydantic.BeforeValidator(_many)] = ()
     ignore_case: Names = ()
@@ -361,6 +363,11 @@ class LoadedSource:
     folder: Path
     digest: str
 
+    @property
+    def mapping_file(self) -> Path:
+        """Return where its mapping stands."""
+        return _mapping_file(self.folder, self.file)
+
     @classmethod
     def load(cls, item: Item) -> LoadedSource:
         """Read a source of the library; raises ContentError at the line and column of what is wrong."""
@@ -369,18 +376,28 @@ class LoadedSource:
     @classmethod
     def read(cls, folder: Path) -> LoadedSource:
         """Read the source in a folder; raises ContentError at the line and column of what is wrong."""
-        file, mapping = folder / "source.yaml", folder / "mapping.yaml"
+        file = folder / "source.yaml"
         source = yaml.load(file, SourceFile)
+        mapping = _mapping_file(folder, source)
         if source.name != folder.name:
             raise ContentError(
                 f"the source is named {source.name!r}, its folder {folder.name!r}",
                 at=yaml.locate(file, ["name"]),
                 fix="give both the same name",
             )
+        if source.mapping and not mapping.is_file():
+            raise ContentError(
+                f"there is no source {source.mapping!r} beside it whose mapping it could share",
+                at=yaml.locate(file, ["mapping"]),
+                fix="leave `mapping` out and give it a mapping.yaml of its own",
+            )
         loaded = yaml.load(mapping, MappingFile)
         for problem in (*mapping_problems(loaded), *source_problems(source, loaded)):
-            raise ContentError(
-                problem.what, at=yaml.locate(folder / problem.file, problem.path), fix=problem.fix
-            )
+            place = mapping if problem.file == mapping.name else file
+            raise ContentError(problem.what, at=yaml.locate(place, problem.path), fix=problem.fix)
         digest = tree_digest((path.name, path.read_bytes()) for path in (file, mapping))
         return cls(source.name, source, loaded, folder, digest)
+
+
+def _mapping_file(folder: Path, source: SourceFile) -> Path:
+    return (folder.parent / source.mapping if source.mapping else folder) / "mapping.yaml"
