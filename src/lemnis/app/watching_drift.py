@@ -63,10 +63,11 @@ def change(workspace: app.Workspace, name: str) -> Change:
     new = {field: values[field] for field in names(found, NEW) if field in values}
     retyped = {field: values[field] for field in names(found, RETYPED) if field in values}
     drafted = amend(source, new, names(found, MISSING), retyped)
-    before = (source.folder / _MAPPING).read_text(encoding="utf-8")
+    folder = source.mapping_file.parent
+    before = source.mapping_file.read_text(encoding="utf-8")
     after, by_hand = patched(before, drafted)
     return Change(
-        name, found, drafted, _diff(name, before, after), by_hand, _problem(source.folder, before, after)
+        name, found, drafted, _diff(folder.name, before, after), by_hand, _problem(folder, before, after)
     )
 
 
