@@ -1,7 +1,7 @@
 """Lines of ``key=value`` pairs (logfmt, and what firewalls and gateways write).
 
-A value may be in double or single quotes, with backslashes before quotes in it; a comma or semicolon after a
-value belongs to no value. A key that comes again gives a list. What stands before the first pair is the field
+A value may be in double or single quotes, with backslashes before quotes in it; a comma, a semicolon or a
+bracket that only closes after a value belongs to none. A key that comes again gives a list. What stands before the first pair is the field
 ``head``, what stands between pairs ``rest``. A line without a pair is a reject.
 """
 
@@ -21,10 +21,11 @@ from lemnis.ingest.streams import KEPT_RAW, Stream
 
 PAIR = re.compile(
     r"""(?:^|(?<=[\s,;|(\[{]))([A-Za-z_@][\w.@/-]{0,100})="""
-    r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"']?\S*?)(?=[,;|)\]}]*(?:\s|$)))"""
+    r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"']?\S*))"""
 )
 _ESCAPED = re.compile(r"\\([\"'\\])")
 _BETWEEN = " \t,;|"
+_BRACKETS = ("()", "[]", "{}")
 
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:  # noqa: ARG001
@@ -63,7 +64,9 @@ def pairs(text: str) -> Row:
             between.append(rest)
         end = found.end()
         key, double, single, bare = found.groups()
-        value = bare if bare is not None else _ESCAPED.sub(r"\1", double if double is not None else single)
+        value = (
+            _bare(bare) if bare is not None else _ESCAPED.sub(r"\1", double if double is not None else single)
+        )
         known = row.get(key)
         if known is None:
             row[key] = value or None
@@ -78,3 +81,12 @@ def pairs(text: str) -> Row:
     if between:
         row.setdefault("rest", " ".join(between))
     return row
+
+
+def _bare(text: str) -> str:
+    """Return a value that stands in no quotes without what follows it."""
+    value = text.rstrip(",;|")
+    for opening, closing in _BRACKETS:
+        if value.endswith(closing) and opening not in value:
+            value = value.rstrip(f"{closing},;|")
+    return value
