@@ -38,11 +38,11 @@ _NEW = (
 )
 _ELEMENT = re.compile(r'\[([^\s=\]"]+)((?: [^\s=\]"]+="(?:[^"\\\]]|\\.)*")*)\]')
 _PARAMETER = re.compile(r' ([^\s=\]"]+)="((?:[^"\\\]]|\\.)*)"')
-_FACILITIES = (
+FACILITIES = (
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
     "ftp", "ntp", "security", "console", "solaris-cron", *(f"local{n}" for n in range(8)),
 )  # fmt: skip
-_SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
+SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
 _FRACTION = r"^([A-Z][a-z]{2} .*:\d{2})\.\d+$"  # of the old times, which have no place for one
 _NAMES = ("pri", "time", "host", "program", "pid", "message", "version", "msgid", "rest")
 
@@ -78,10 +78,10 @@ def _messages(name: str, batch: Lines) -> Parsed:
     rejects.sort(key=lambda reject: reject.at.record or 0)
     fields = pa.table(made) if made else pa.table({"_": pa.nulls(len(texts), pa.string())}).select([])
     positions = pa.array(numbers, pa.int64())
-    return Parsed(texts, _events(name, fields), positions, tuple(rejects), batch.position, batch.offset)
+    return Parsed(texts, events(name, fields), positions, tuple(rejects), batch.position, batch.offset)
 
 
-def _events(name: str, fields: pa.Table) -> pa.Table:
+def events(name: str, fields: pa.Table) -> pa.Table:
     """Take apart messages that are Windows events in XML, as Sysmon for Linux writes them; others stay."""
     if "message" not in fields.column_names:
         return fields
@@ -115,9 +115,9 @@ def _finish(columns: dict[str, Any]) -> dict[str, Any]:
     if any(priorities):
         numbers = [int(p) if p else None for p in priorities]
         columns["facility"] = pa.array(
-            [None if n is None or n // 8 >= len(_FACILITIES) else _FACILITIES[n // 8] for n in numbers]
+            [None if n is None or n // 8 >= len(FACILITIES) else FACILITIES[n // 8] for n in numbers]
         )
-        columns["severity"] = pa.array([None if n is None else _SEVERITIES[n % 8] for n in numbers])
+        columns["severity"] = pa.array([None if n is None else SEVERITIES[n % 8] for n in numbers])
     dash = pa.array(["-", ""])
     plain = {
         key: column
