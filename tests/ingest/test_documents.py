@@ -73,3 +73,48 @@ def test_a_document_nested_beyond_reason_is_rejected(tmp_path):
     found, bad = read(tmp_path / "deep.json", '[{"a":1},' + "[" * 100_000)
     assert found == [{"a": 1}]
     assert bad
+
+
+LATE = '{"@odata.context": "https://x/$metadata#[a]", "n": 1.5, "more": {"of": "}"}, "ok": true, "Records": ['
+NESTED = ("authlogs", "response.authlogs")
+
+
+@pytest.mark.parametrize("more", ["]}", '], "next": {"Records": []}}', "]}\n", '], "a": "]}"}\n'])
+def test_simple_members_may_come_before_the_list_also_on_one_line(tmp_path, more):
+    text = f'{LATE}{{"id": 1}}, {{"id": "]"}}{more}'
+    assert is_document(text.encode(), KEYS)
+    assert read(tmp_path / "page.json", text) == ([{"id": 1}, {"id": "]"}], [])
+
+
+def test_a_long_page_is_known_by_its_beginning(tmp_path):
+    head = LATE + '{"id": 1}, {"id": 2'
+    assert is_document(head.encode(), KEYS)
+    found, bad = read(tmp_path / "page.json", head)
+    assert found == [{"id": 1}]
+    assert len(bad) == 2
+
+
+@pytest.mark.parametrize(
+    "more", ["]}}", '], "metadata": {"n": [1]}}, "stat": "OK"}', ']}, "stat": "OK"}', '], "m": 1}}']
+)
+def test_the_list_may_be_a_member_of_a_member(tmp_path, more):
+    path = tmp_path / "page.json"
+    path.write_text(
+        f'{{"v": 2, "response": {{"k": 1, "authlogs": [{{"id": 1}}, {{"id": 2}}{more}', encoding="utf-8"
+    )
+    assert is_document(path.read_bytes(), NESTED)
+    assert [json.loads(item) for item in records(Stream(path), NESTED)] == [{"id": 1}, {"id": 2}]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"Records": 1}',
+        '{"a": [1], "Records": [2]}',
+        '{"a": {"Records": [1]}}',
+        '{"a": "Records\\": ["}',
+        "{}",
+    ],
+)
+def test_other_lines_are_no_document(line):
+    assert not is_document(line.encode(), KEYS)

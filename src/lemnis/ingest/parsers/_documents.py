@@ -1,5 +1,6 @@
 """JSON documents that hold records: arrays, envelopes (``{"Records": [...]}``), objects one after another.
 
+The list of an envelope is the member of a name, or of names joined by dots; simple ones may come before it.
 Each record is cut out of the text as it stands. A document that breaks off gives the records before that.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import orjson
 
@@ -16,6 +18,9 @@ from lemnis.ingest.streams import BrokenStreamError, Stream
 MAX_DOCUMENT = 512_000_000
 _SPACE = re.compile(r"[\s,]*")
 _NEXT = re.compile(r"\n(?=\{)")
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_FLAT = rf'\{{[^{{}}\[\]"]*(?:{_STRING}[^{{}}\[\]"]*)*\}}'
+_BEFORE = rf"(?:{_STRING}\s*:\s*(?:{_STRING}|[-+0-9.eE]+|true|false|null|{_FLAT})\s*,\s*)*"
 _decode = json.JSONDecoder(strict=False).raw_decode
 Record = str | ValueError
 
@@ -27,7 +32,7 @@ def is_document(head: bytes, keys: Sequence[str]) -> bool:
         return True
     if not text.startswith(b"{"):
         return False
-    if keys and _envelope(keys).match(text.decode("utf-8", "replace")):
+    if keys and _opening(tuple(keys)).match(text.decode("utf-8", "replace")):
         return True
     line, newline, _ = text.partition(b"\n")
     return bool(newline) and line.rstrip()[-1:] in {b"{", b"[", b","}
@@ -56,21 +61,24 @@ def records(stream: Stream, keys: Sequence[str]) -> Iterator[Record]:
 
 
 def _walk(text: str, keys: Sequence[str]) -> Iterator[Record]:
-    place, depth = _SPACE.match(text, 0).end(), 0  # type: ignore[union-attr]
+    place, depth, listed = _SPACE.match(text, 0).end(), 0, 0  # type: ignore[union-attr]
     while place < len(text):
         if text[place] == "[":
             depth, place = depth + 1, place + 1
         elif text[place] in "]}" and depth:
             depth, place = depth - 1, place + 1
-        elif keys and depth == 0 and (opened := _envelope(keys).match(text, place)):
-            depth, place = 2, opened.end()
+        elif keys and depth == 0 and (opened := _opening(tuple(keys)).match(text, place)):
+            depth = listed = 2 + keys[(opened.lastindex or 1) - 1].count(".")
+            place = opened.end()
         else:
             end, found = _one(text, place, keys, inside=depth > 0)
             yield from found
             place = end
         place = _SPACE.match(text, place).end()  # type: ignore[union-attr]
-        if depth == 1 and text[place : place + 1] == '"':  # what follows the records in an envelope
-            place, depth = _close(text, place), 0
+        while 0 < depth < listed and text[place : place + 1] == '"':  # what follows the list of an envelope
+            place, depth = _close(text, place), depth - 1
+            place = _SPACE.match(text, place).end()  # type: ignore[union-attr]
+        listed = listed if depth else 0
     if depth:
         yield ValueError("the document ends before its list of records does")
 
@@ -87,8 +95,9 @@ def _one(text: str, place: int, keys: Sequence[str], *, inside: bool) -> tuple[i
         return end, [ValueError(f"not JSON at line {line}: {reason}")]
     if not inside and isinstance(value, dict):
         for key in keys:
-            if isinstance(value.get(key), list):
-                return end, [_dump(item) for item in value[key]]
+            items = _at(value, key)
+            if isinstance(items, list):
+                return end, [_dump(item) for item in items]
     return end, [text[place:end]]
 
 
@@ -116,5 +125,16 @@ def _close(text: str, place: int) -> int:
     return place + 1
 
 
-def _envelope(keys: Sequence[str]) -> re.Pattern[str]:
-    return re.compile(r'\s*\{\s*"(?:' + "|".join(map(re.escape, keys)) + r')"\s*:\s*\[')
+@lru_cache(maxsize=256)
+def _opening(keys: tuple[str, ...]) -> re.Pattern[str]:
+    """Return a pattern for how an envelope begins, up to its list; its group tells by which key."""
+    ways = (
+        rf"\s*:\s*\{{\s*{_BEFORE}".join(f'"{re.escape(name)}"' for name in key.split(".")) for key in keys
+    )
+    return re.compile(rf"\s*\{{\s*{_BEFORE}(?:{'|'.join(f'({way})' for way in ways)})\s*:\s*\[")
+
+
+def _at(value: object, key: str) -> object:
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
