@@ -42,11 +42,12 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     """Yield the entries of an export."""
     for parsed in jsonl.parse(stream, options, start, whole=whole):
         columns = {name: parsed.fields.column(name).combine_chunks() for name in parsed.fields.column_names}
-        for name in [name for name, column in columns.items() if pa.types.is_list(column.type)]:
+        lists = [name for name, column in columns.items() if pa.types.is_list(column.type)]
+        for name in (name for name in lists if "." not in name):  # a journal has no objects, other JSON does
             columns[name] = _told(name, columns[name], parsed.records)
         fields = _named(columns)
-        table_ = pa.table(fields) if fields else parsed.fields.select([])
-        yield Parsed(parsed.records, table_, parsed.positions, parsed.rejects, parsed.position, parsed.offset)
+        read = syslog.events(stream.name, pa.table(fields)) if fields else parsed.fields.select([])
+        yield replace(parsed, fields=read)
 
 
 def _told(name: str, column: Any, records: Any) -> Any:
