@@ -221,3 +221,23 @@ def test_unmapped_reads_back_texts_that_look_like_times_and_mixed_lists():
     found = mapping_unmapped.read(texts)
     assert found["a"].to_pylist() == ["2026-01-02 03:04:05", "z", None]
     assert found["b"].to_pylist() == [["x", "y"], ["x"], None]
+
+
+@pytest.mark.parametrize(
+    ("extra", "entry", "kept"), [("", "", True), ("raw: drop", "", False), ("raw: drop", "raw: keep", True)]
+)
+def test_the_raw_record_is_kept_as_the_source_says(tmp_path, extra, entry, kept):
+    mapping = f"""
+events:
+  - name: one
+    class: base_event
+    time: {{from: ts}}
+    activity: 1
+    {entry}
+"""
+    record = {"ts": "2026-01-02T03:04:05Z", "odd": "x"}
+    (event,) = events(
+        Mapper(source(tmp_path, mapping.replace("activity: 1", "activity: 99"), extra)).map(batch(record))
+    )
+    assert ("raw_data" in event) is kept
+    assert event["unmapped"] == '{"odd":"x"}'

@@ -202,7 +202,8 @@ def _trip(source: LoadedSource, file: Path, found: Read) -> Counter[str]:
     """Compare the raw record of every event with the bytes of the file, and with the record at its place."""
     trip: Counter[str] = Counter(exact=0, equal=0, made=0, differs=0)
     records = Counter(str(record) for one in found.parsed for record in one.records.to_pylist())
-    kept = Counter(str(raw) for _, table in found.tables for raw in table.column("raw_data").to_pylist())
+    raw = [table.column("raw_data") for _, table in found.tables if "raw_data" in table.column_names]
+    kept = Counter(str(record) for column in raw for record in column.to_pylist())
     trip["differs"] += (kept - records).total()
     taken = kept & records
     parser, data = parsers.get(source.file.parser), _bytes(file)
@@ -211,12 +212,12 @@ def _trip(source: LoadedSource, file: Path, found: Read) -> Counter[str]:
         trip["made"] += taken.total()
         return trip
     inner: set[bytes] | None = None
-    for raw, count in taken.items():
-        if data is None or raw.encode("utf-8", "surrogatepass") in data:
+    for record, count in taken.items():
+        if data is None or record.encode("utf-8", "surrogatepass") in data:
             trip["exact"] += count
             continue
         inner = _values(data) if inner is None else inner
-        trip["equal" if _canonical(raw) in inner else "differs"] += count
+        trip["equal" if _canonical(record) in inner else "differs"] += count
     return trip
 
 

@@ -128,7 +128,8 @@ class Mapper:
         positions = flat(numbers.take(pa.array(rows)))
         named_by = natural(raw, self._source.file.identity)
         work.columns["metadata.uid"] = uids(batch.source, named_by, read.origin_key, positions, records)
-        work.columns["raw_data"] = records
+        if plan.raw:
+            work.columns["raw_data"] = records
         unmapped = self._unmapped(plan, work)
         if unmapped is not None:
             work.columns["unmapped"] = unmapped

@@ -36,6 +36,7 @@ class EntryPlan:
     lines: Mapping[str, Sequence[Line]]
     types: Mapping[str, pa.DataType]
     passthrough: bool = False
+    raw: bool = True
 
     @cached_property
     def kept(self) -> Mapping[str, tuple[str, ...]]:
@@ -86,7 +87,7 @@ def entry_plan(source: LoadedSource, entry: Entry) -> EntryPlan:
     return EntryPlan(
         entry.name, kind, entry.time or common.time or (), entry.severity or common.severity or (),
         entry.activity, lines, {path: path_type(kind.name, path) for path in lines},
-        source.mapping.passthrough,
+        source.mapping.passthrough, (entry.raw or source.file.raw) == "keep",
     )  # fmt: skip
 
 

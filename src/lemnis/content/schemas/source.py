@@ -14,6 +14,7 @@ source's parser gives them. A raw value is a text, a list of texts, or absent.
     options: {records_at: Records}       # given to the parser as they stand
     identity: [[id, Id], time]           # fields (or the first there) that name it for good; else its place
     ignore_case: [channel]               # conditions compare these fields without regard to case
+    raw: keep                            # or drop: events then have no `raw_data`, only the mapped fields
     recognise:                           # how a reader tells that a file is of this source
       files: ["*acme*.log"]              # names, as globs; never enough alone unless nothing else is given
       starts: ["ElfFile"]                # texts that the bytes begin with
@@ -44,6 +45,7 @@ is rejected with that reason. What ``common`` says holds for every entry that do
         class: http_activity
         when: {kind: request}
         time: [{from: start, format: epoch_ms}, {from: ts, format: iso}]    # the first that is there
+        raw: drop                        # of these records; else as source.yaml says
         severity: informational          # or a line that gives one of the names
         activity: {from: method, map: {GET: 3, POST: 6}, default: 99}       # a line, or an activity_id
         set:
@@ -108,6 +110,8 @@ Conversion = Literal[
 the line's ``format``; ``json`` reads a JSON list of texts; ``hashes`` reads ``SHA256=…,MD5=…`` or bare
 digests into OCSF fingerprints; ``objects`` reads JSON whose members are named as the standard names them;
 ``basename`` and ``dirname`` know both slashes."""
+Raw = Literal["keep", "drop"]
+"""Whether events keep the record that they were made of, in ``raw_data``."""
 SeverityName = Literal["unknown", "informational", "low", "medium", "high", "critical", "fatal"]
 
 
@@ -252,6 +256,7 @@ class Entry(Common):
 
     name: str = pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,80}$")
     class_: str = pydantic.Field(alias="class")
+    raw: Raw | None = None
     when: Condition = Condition()
     activity: Annotated[Lines, pydantic.BeforeValidator(_constant)]
 
@@ -344,6 +349,7 @@ class SourceFile(Model):
     parser: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
     mapping: str | None = pydantic.Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,60}$")
     options: Mapping[str, Any] = pydantic.Field(default_factory=dict)
+    raw: Raw = "keep"
     identity: Annotated[tuple[Names, ...], pydantic.BeforeValidator(_many)] = ()
     ignore_case: Names = ()
     recognise: Recognise = Recognise()

@@ -1,8 +1,9 @@
 """Lines of ``key=value`` pairs (logfmt, and what firewalls and gateways write).
 
-A value may be in double or single quotes, with backslashes before quotes in it; a comma, a semicolon or a
-bracket that only closes after a value belongs to none. A key that comes again gives a list. What stands before the first pair is the field
-``head``, what stands between pairs ``rest``. A line without a pair is a reject.
+A value may be in double or single quotes, with backslashes before quotes in it; a comma, a semicolon or
+a bracket that only closes after a value belongs to none. A key that comes again gives a list. What stands
+before the first pair is the field ``head``, what stands between pairs ``rest``. A line without a pair is a
+reject.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PAIR = re.compile(
 )
 _ESCAPED = re.compile(r"\\([\"'\\])")
 _BETWEEN = " \t,;|"
-_BRACKETS = ("()", "[]", "{}")
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:  # noqa: ARG001
