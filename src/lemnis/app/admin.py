@@ -24,6 +24,8 @@ ROUTES: list[Routes] = []
 def application(serving: Serving) -> Starlette:
     """Return the application of a service's own listener."""
     routes: list[BaseRoute] = [*_health(serving)]
+    if serving.observing is not None:
+        routes += serving.observing.routes()
     for more in ROUTES:
         routes += more(serving)
     return Starlette(routes=routes)

@@ -79,6 +79,12 @@ class WorkerProcess:
             LOG.error("the worker ended with %s; it begins again in %.0f s", code, wait)
             await asyncio.sleep(wait)
 
+    @property
+    def pid(self) -> int | None:
+        """Return its process's id, while it has one."""
+        process = self._process
+        return None if process is None else process.pid
+
     def stop(self) -> None:
         """Let it finish what it has in hand, flush and end."""
         self._stopping = True
@@ -128,6 +134,7 @@ class WorkerProcess:
             here.close()  # the worker takes that for the end of this process
             await asyncio.to_thread(process.join)
         code = process.exitcode
+        self._process = None
         process.close()
         return code, worked
 

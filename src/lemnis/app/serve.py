@@ -19,6 +19,7 @@ from typing import Any
 from lemnis import app
 from lemnis.app import receiving, settings, transports
 from lemnis.app.intake import Counts, Intake
+from lemnis.app.observing import Observing, unwell
 from lemnis.app.receiving_process import Ready, Said, Seen, WorkerProcess
 from lemnis.content.schemas.settings import Admin
 from lemnis.contracts.errors import ServiceError, UsageError
@@ -107,6 +108,7 @@ class Serving:
             WorkerProcess(workspace.root, (number, count), detect=detect, heard=self._worked)
             for number in range(count)
         ]
+        self.observing: Observing | None = None
         self.stopping = False
         self._stop = asyncio.Event()
 
@@ -120,6 +122,8 @@ class Serving:
         intake = Intake(self.inbox, received=self._received)
         self.counts = intake.counts
         workers = [asyncio.create_task(one.run()) for one in self.workers]
+        self.observing = Observing(self)
+        observing = asyncio.create_task(self.observing.run(self._stop))
         admin = asyncio.create_task(self._admin())
         running = [asyncio.create_task(self._transport(one, intake)) for one in self.transports]
         telling = asyncio.create_task(self._tell_addresses())
@@ -137,7 +141,7 @@ class Serving:
             await intake.close()
             for one in self.workers:
                 one.stop()
-            await asyncio.gather(*workers, admin, telling, return_exceptions=True)
+            await asyncio.gather(*workers, observing, admin, telling, return_exceptions=True)
             self._tell("stopped", waiting=sum(one.deliveries for one in self.waiting()))
             self.inbox.close()
 
@@ -154,6 +158,7 @@ class Serving:
             reasons.append("it is stopping")
         if not all(one.ready for one in self.workers):
             reasons.append("not every worker has begun")
+        reasons += unwell(self.workspace)
         try:
             waiting = self.waiting()
         except ServiceError as error:

@@ -38,13 +38,19 @@ class Server:
     connections: int
     tls: ssl.SSLContext | None = None
     address: tuple[str, int] | None = field(default=None, init=False)
+    _server: uvicorn.Server | None = field(default=None, init=False)
+
+    @property
+    def connected(self) -> int:
+        """Return how many connections are open."""
+        return 0 if self._server is None else len(self._server.server_state.connections)
 
     async def run(self, stop: asyncio.Event, *, listening: Listening = _nothing) -> None:
         """Serve until ``stop``, then finish what is under way; raises ServiceError where it cannot listen."""
         sock = self._bound()
         try:
             host, port = sock.getsockname()[:2]
-            server = _Quiet(self._config())
+            server = self._server = _Quiet(self._config())
             serving = asyncio.create_task(server.serve(sockets=[sock]))
             while not server.started and not serving.done():  # noqa: ASYNC110 - it tells in no other way
                 await asyncio.sleep(_LOOK_S)
@@ -58,7 +64,7 @@ class Server:
                 server.should_exit = True
                 await serving
         finally:
-            self.address = None
+            self.address = self._server = None
             sock.close()
 
     def _bound(self) -> socket.socket:

@@ -55,6 +55,11 @@ class Connections:
     counts: Counts = field(default_factory=Counts)
     _open: set[asyncio.Task[None]] = field(default_factory=set)
 
+    @property
+    def connected(self) -> int:
+        """Return how many connections are open."""
+        return len(self._open)
+
     async def run(self, receiver: Receiver, stop: asyncio.Event) -> None:
         """Take connections until ``stop``; see ``Transport``."""
         gatherer = Gatherer(receiver, stop, self.sorter, linger_s=self.flush_s)

@@ -121,6 +121,11 @@ class Listener:
         """Where it listens, once it does."""
         return self.server.address
 
+    @property
+    def connected(self) -> int:
+        """Return how many connections are open."""
+        return self.server.connected
+
     async def run(self, receiver: Receiver, stop: asyncio.Event) -> None:
         """Answer requests until ``stop``, then finish those that are under way; see ``Transport``."""
         self.desk.receiver = receiver
