@@ -1,4 +1,4 @@
-"""The unified log of macOS as ``log show`` and ``log stream`` write it in JSON (``--style ndjson``, ``json``).
+"""The unified log of macOS as ``log show`` and ``log stream`` write it in JSON (``--style ndjson`` or json).
 
 Fields have the log's names; added is ``process``, the name of the program. The line at the end of an export,
 which counts what was shown, is no record.
