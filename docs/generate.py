@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: the command line, the error tree and the settings.
+"""Writes docs/reference from the code: the command line, the error tree, the settings, the sources.
 
 python docs/generate.py            write
 python docs/generate.py --check    exit 1 and name the pages that no longer match the code
@@ -17,9 +17,14 @@ import pydantic
 import typer
 
 from lemnis import app
+from lemnis.app.sources import routes
 from lemnis.content.library import KINDS, Library
 from lemnis.content.schemas import settings
+from lemnis.content.schemas import source as source_schema
+from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts import errors
+from lemnis.ingest.mapping_lineage import origins
+from lemnis.ingest.mapping_plan import ORIGINAL_TIME
 from lemnis.ingest.sources import Sources
 from lemnis.interfaces.cli import build
 
@@ -112,6 +117,7 @@ def content_page() -> str:
     parts.append("| name | what | OCSF classes | Sigma log sources |\n|---|---|---|---|\n")
     for name, source in Sources.load(library).by_name.items():
         classes = ", ".join(dict.fromkeys(entry.class_ for entry in source.mapping.events))
+        classes = "each record's own" if source.mapping.passthrough else classes
         served = dict.fromkeys(
             part for r in source.file.sigma.routes for part in (*r.product, *r.category, *r.service)
         )
@@ -123,7 +129,72 @@ def content_page() -> str:
     return "".join(parts)
 
 
+def sources_page() -> str:
+    """Render every source: how it is read, and which raw fields its OCSF attributes come from."""
+    sources = Sources.load(Library.open()).by_name
+    parts = [
+        NOTE,
+        f"# Sources\n\nThe {len(sources)} sources that ship, and where each attribute of their events\n",
+    ]
+    parts.append("comes from. `lemnis sources explain NAME FILE` says it of one record.\n\n")
+    parts += [f"[{name}](#{name}) · " for name in sources]
+    for name, source in sources.items():
+        file = source.file
+        parts.append(f"\n\n## {name}\n\n{cell(file.title)} ({cell(file.vendor)} {cell(file.product)})")
+        parts.append(f", read by the parser `{file.parser}`.\n\n")
+        parts += [f"- {what}: {text}\n" for what, text in facts(source) if text]
+        if source.mapping.passthrough:
+            parts.append("\nRecords keep their OCSF class; each attribute is taken as it is.\n")
+        else:
+            parts.append("\n| OCSF | raw fields | entries |\n|---|---|---|\n")
+            parts += [f"| `{path}` | {raw} | {where} |\n" for path, raw, where in mapped(source)]
+    return "".join(parts)
+
+
+def facts(source: LoadedSource) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say of a source beside its fields."""
+    view, own = source.file.sigma, source.mapping
+    if not own.passthrough:
+        yield "entries", ", ".join(f"{one.name} ({one.class_})" for one in own.events)
+    yield "Sigma log sources", ", ".join(f"`{one}`" for one in routes(source))
+    yield "Sigma fields of other names", ", ".join(f"`{name}`" for name in sorted(view.fields))
+    yield "named by", ", ".join(f"`{'` or `'.join(names)}`" for names in source.file.identity)
+    personal = {
+        name
+        for one in (own.common, *own.events)
+        for lines in one.set.values()
+        for line in lines
+        if line.personal
+        for name in line.source
+    }
+    yield "personal data", ", ".join(f"`{cell(name)}`" for name in sorted(personal))
+
+
+def mapped(source: LoadedSource) -> Iterator[tuple[str, str, str]]:
+    """Yield each OCSF path with the raw fields that it is made of, and the entries that have it."""
+    fields: dict[str, dict[str, None]] = {}
+    entries: dict[str, list[str]] = {}
+    for origin in origins(source):
+        if origin.path not in {"class_uid", ORIGINAL_TIME}:
+            fields.setdefault(origin.path, {}).update(dict.fromkeys(origin.raw))
+            entries.setdefault(origin.path, []).append(origin.entry)
+    for path in sorted(fields):
+        raw = ", ".join(f"`{cell(name)}`" for name in fields[path]) or "fixed"
+        every = len(set(entries[path])) == len(source.mapping.events)
+        yield path, raw, "all" if every else ", ".join(dict.fromkeys(entries[path]))
+
+
+def mapping_page() -> str:
+    """Render the language of ``source.yaml`` and ``mapping.yaml``."""
+    text = inspect.cleandoc(source_schema.__doc__ or "").replace("::\n", ":\n").replace("``", "`")
+    title, _, rest = text.partition("\n\n")
+    times = inspect.cleandoc(source_schema.TimeLine.__doc__ or "").replace("``", "`")
+    return f"{NOTE}# The mapping language\n\n{title}\n\n{rest}\n\n## Times\n\n{times}\n"
+
+
 PAGES = {
+    "mapping.md": mapping_page,
+    "sources.md": sources_page,
     "content.md": content_page,
     "commands.md": command_page,
     "errors.md": error_page,

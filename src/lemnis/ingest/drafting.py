@@ -20,7 +20,7 @@ from lemnis.content import yaml
 from lemnis.content.schemas.source import Common, Line, LoadedSource
 from lemnis.contracts.errors import Location, NotFoundError
 from lemnis.ingest import drafting_names as known
-from lemnis.ingest.drafting_text import flow
+from lemnis.ingest.drafting_text import flow, quoted
 from lemnis.ingest.drafting_values import kind, said
 from lemnis.ingest.mapping_plan import EntryPlan, plans
 from lemnis.ingest.mapping_values import convert
@@ -192,7 +192,7 @@ def amend(
         if successor := _successor(wanted, line, new):
             renamed.add(successor)
             after = _as_written(line) | {"from": [successor, *line.source]}
-            why = f"{', '.join(wanted)} is missing, and {successor} resembles it"
+            why = f"{', '.join(wanted)} is missing, and {quoted(successor)} resembles it"
             amendments.append(Amendment(at, plan, path, line_text(_as_written(line)), line_text(after), why))
         elif bad := _unreadable(line, retyped or {}):
             after = _as_written(line) | {"lenient": True}
@@ -203,13 +203,13 @@ def amend(
 
 
 def _lines(source: LoadedSource) -> Iterable[tuple[str, str, Line, Location]]:
-    file = source.mapping_file
+    where = yaml.locator(source.mapping_file)
     scopes: list[tuple[str, list[str | int], Common]] = [("common", ["common"], source.mapping.common)]
     scopes += [(entry.name, ["events", n], entry) for n, entry in enumerate(source.mapping.events)]
     for name, place, scope in scopes:
         for path, lines in scope.set.items():
-            for line in lines:
-                yield name, path, line, yaml.locate(file, [*place, "set", path])
+            for number, line in enumerate(lines):
+                yield name, path, line, where([*place, "set", path, number])
 
 
 def _as_written(line: Line) -> dict[str, Any]:
@@ -261,7 +261,7 @@ def _additions(source: LoadedSource, fields: Samples) -> Iterable[Amendment]:
             if one.path:
                 del left[one.name]
                 new = f"{one.path}: {line_text(one.line)}"
-                why = f"{one.name} is new: {one.why}" + (f"; {one.check}" if one.check else "")
+                why = f"{quoted(one.name)} is new: {one.why}" + (f"; {one.check}" if one.check else "")
                 yield Amendment(at, plan.name, one.path, "", new, why)
 
 
