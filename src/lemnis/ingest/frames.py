@@ -9,8 +9,8 @@ it is the other way round: the path is at hand, and raw fields are had back from
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,26 +28,18 @@ from lemnis.ingest.mapping_columns import (
     RawColumns,
     Rows,
     flat,
-    groups,
     pc,
     text,
 )
-from lemnis.ingest.mapping_conditions import fields, holds
+from lemnis.ingest.mapping_conditions import fields
 from lemnis.ingest.mapping_lines import Context, coalesce, evaluate, plain
 from lemnis.ingest.mapping_plan import plans
+from lemnis.ingest.parting import Part, parts
 from lemnis.store.columns import leaf
 
 ENTRY_LIST = "metadata.transformation_info_list"
 Batch = RawBatch | EventBatch | CodedBatch
 PathReader = Callable[[str], Column]
-
-
-class Takes(Columns, Protocol):
-    """Columns of which some rows can be taken."""
-
-    def take(self, rows: Rows) -> Takes:
-        """Return the columns of some of the rows."""
-        ...
 
 
 class SigmaColumns(Mapping[str, Any]):
@@ -148,54 +140,6 @@ class LazyFrame(Frame):
     def lines(self) -> Lines | None:
         """Return the raw texts where they lie, if they lie as they were read."""
         return self._where(self.rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Rows that belong to the same routes (and are mapped by the same entry, where that matters)."""
-
-    rows: Rows
-    routes: tuple[Route, ...]
-    entry: int
-
-    def offers(self) -> Offers:
-        """Return the log sources that the routes stand for, together."""
-        return Offers(
-            frozenset(name for route in self.routes for name in route.product),
-            frozenset(name for route in self.routes for name in route.category),
-            frozenset(name for route in self.routes for name in route.service),
-        )
-
-
-def parts(columns: Takes, source: LoadedSource, *, by_entry: bool) -> Iterator[Part]:
-    """Part the rows by their routes, and by their entry if asked; rows of no route come with none."""
-    routes = source.file.sigma.routes
-    entries = source.mapping.events if by_entry else ()
-    conditions = [*(route.when for route in routes), *(entry.when for entry in entries)]
-    grouped = groups(columns, dict.fromkeys(name for one in conditions for name in fields(one)))
-    if not columns.count:
-        return
-    ignore = frozenset(source.file.ignore_case)
-    samples = columns.take(grouped.first)
-    table = np.array([holds(one, samples, ignore) for one in conditions], dtype=bool).reshape(
-        len(conditions), len(grouped.first)
-    )
-    belongs, fits = table[: len(routes)], table[len(routes) :]
-    entry = (
-        np.where(fits.any(axis=0), fits.argmax(axis=0), -1) if len(fits) else np.full(len(grouped.first), -1)
-    )
-    keys: dict[tuple[bytes, int], int] = {}
-    of = np.array(
-        [
-            keys.setdefault((belongs[:, group].tobytes(), int(entry[group])), len(keys))
-            for group in range(len(entry))
-        ]
-    )
-    numbers = of[grouped.of]
-    for (_, which), number in keys.items():
-        chosen = belongs[:, int(np.flatnonzero(of == number)[0])]
-        mine = tuple(route for route, there in zip(routes, chosen, strict=True) if there)
-        yield Part(np.flatnonzero(numbers == number), mine, which)
 
 
 def names(source: LoadedSource, routes: Iterable[Route]) -> dict[str, SigmaField]:

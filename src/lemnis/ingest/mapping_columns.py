@@ -156,15 +156,15 @@ class Groups:
 
 def groups(columns: Columns, fields: Iterable[str]) -> Groups:
     """Group the rows by the values of ``fields``."""
-    count = columns.count
+    there = (column for column in map(columns.get, fields) if column is not None)
+    return grouped(columns.count, (distinct(column).codes for column in there))
+
+
+def grouped(count: int, columns: Iterable[npt.NDArray[np.integer[Any]]]) -> Groups:
+    """Group ``count`` rows by columns of codes; -1 is a code, too."""
     codes = np.zeros(count, dtype=np.int64)
-    for name in fields:
-        column = columns.get(name)
-        if column is None:
-            continue
-        one = distinct(column)
-        codes = codes * (len(one.values) + 1) + (one.codes + 1)
-        codes = _dense(codes)
+    for column in columns:
+        codes = _dense(codes * (int(column.max(initial=-1)) + 2) + (column + 1))
     return Groups(codes, _first(codes))
 
 
