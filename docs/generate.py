@@ -25,6 +25,7 @@ from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts import errors
 from lemnis.ingest.mapping_lineage import origins
 from lemnis.ingest.mapping_plan import ORIGINAL_TIME
+from lemnis.ingest import transports
 from lemnis.ingest.sources import Sources
 from lemnis.interfaces.cli import build
 
@@ -74,17 +75,26 @@ def settings_page() -> str:
     """Render ``lemnis.yaml`` and the environment variables."""
     example = inspect.cleandoc(settings.__doc__ or "").replace("::\n\n", "", 1).replace("``", "`")
     parts = [NOTE, f"# Settings\n\n{example}\n"]
-    for model in models(settings.Settings):
-        summary = inspect.cleandoc(model.__doc__ or "").replace("``", "`")
-        parts.append(f"\n## {model.__name__}\n\n{summary}\n\n| key | type | default |\n|---|---|---|\n")
-        for name, field in model.model_fields.items():
-            default = (
-                "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)!r}`"
-            )
-            parts.append(f"| `{name}` | {cell(kind(field.annotation))} | {cell(default)} |\n")
+    parts.extend(keys(model, "##", model.__name__) for model in models(settings.Settings))
+    for name in transports.names():
+        module = transports.get(name)
+        about = inspect.cleandoc(module.__doc__ or "").replace("``", "`").replace("::\n\n", "\n")
+        parts.append(f"\n## Transports of kind {name}\n\n{about}\n")
+        parts.extend(keys(model, "###", f"{name}: {model.__name__}") for model in models(module.Settings))
     parts.append("\n## Environment\n\n| variable | meaning |\n|---|---|\n")
     parts.extend(f"| `{name}` | {cell(meaning)} |\n" for name, meaning in sorted(app.ENVIRONMENT.items()))
     return "".join(parts)
+
+
+def keys(model: type[pydantic.BaseModel], level: str, title: str) -> str:
+    """Render the keys of a model."""
+    summary = inspect.cleandoc(model.__doc__ or "").replace("``", "`")
+    rows = []
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))
+        shown = default if field.is_required() else f"`{default}`"
+        rows.append(f"| `{name}` | {cell(kind(field.annotation))} | {cell(shown)} |\n")
+    return f"\n{level} {title}\n\n{summary}\n\n| key | type | default |\n|---|---|---|\n{''.join(rows)}"
 
 
 def models(model: type[pydantic.BaseModel]) -> Iterator[type[pydantic.BaseModel]]:
