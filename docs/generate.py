@@ -23,9 +23,9 @@ from lemnis.content.schemas import settings
 from lemnis.content.schemas import source as source_schema
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts import errors
+from lemnis.ingest import transports
 from lemnis.ingest.mapping_lineage import origins
 from lemnis.ingest.mapping_plan import ORIGINAL_TIME
-from lemnis.ingest import transports
 from lemnis.ingest.sources import Sources
 from lemnis.interfaces.cli import build
 
