@@ -5,9 +5,12 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from socket import inet_aton
+from subprocess import PIPE
 
 import pytest
 from packets import AAAA, ACK, CNAME, RST, SYN, TXT, A, Connection, client_hello, dns, name, pcap, pcapng, udp
@@ -123,6 +126,17 @@ def test_a_packed_capture_and_records_of_one_give_the_same(capture, tmp_path):
     again = [row for parsed in parsers.get("pcap").parse(Stream(spoken), {}, Start(), whole=True)
              for row in parsed.fields.to_pylist()]  # fmt: skip
     assert [{k: v for k, v in row.items() if v is not None} for row in again] == found
+
+
+@needs_tshark
+def test_a_pipe_is_read_once(capture):
+    code = (
+        "from pathlib import Path\nfrom lemnis.ingest import parsers\nfrom lemnis.ingest.streams import Stream\n"
+        "found = parsers.get('pcap').parse(Stream(Path('-')), {}, parsers.Start(), whole=True)\n"
+        "print(sum(len(one.records) for one in found))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=capture.read_bytes(), stdout=PIPE, check=True)
+    assert int(done.stdout) == len(records(capture))
 
 
 @needs_tshark

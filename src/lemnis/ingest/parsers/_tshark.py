@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Self
 
@@ -27,6 +28,11 @@ _CPU_S = 6 * 3600
 _BLOCK = 1 << 20
 _LONGEST = 8_000_000
 _SHOWN = 200
+_READING = (
+    "-n", "-Q", "-r", "-", "-T", "fields", "-E", "separator=/t", "-E", f"aggregator={BETWEEN}",
+    "-E", "occurrence=a", "-E", "quote=n",
+)  # fmt: skip
+_EMPTY = b"\xd4\xc3\xb2\xa1\x02\x00\x04\x00" + bytes(8) + b"\x00\x00\x04\x00\x01\x00\x00\x00"
 _INVALID = "Some fields aren't valid"
 _NOISE = re.compile(r"^(Running as user|\s*$|Capturing on|\*\* )")
 MISSING = (
@@ -45,23 +51,38 @@ def rows(stream: Stream, fields: Sequence[str]) -> Iterator[tuple[tuple[str, ...
     if program is None:
         raise BrokenStreamError(MISSING)
     known = tuple(fields)
-    while True:
-        with (
-            tempfile.TemporaryDirectory(prefix="lemnis-tshark-") as home,
-            _Run(program, stream, known, Path(home)) as run,
-        ):
-            yield from ((known, some) for some in run.lines())
-            problem = run.problem()
-        if problem is None:
-            return
-        unknown = _unknown(problem)
-        if not unknown & set(known):
-            raise BrokenStreamError(f"tshark: {_said(problem)}")
-        known = tuple(name for name in known if name not in unknown)  # of another version than these are for
+    while unknown := _unknown(_asked(program, known)):
+        known = tuple(name for name in known if name not in unknown)
+    folder = tempfile.TemporaryDirectory(prefix="lemnis-tshark-")
+    with folder as home, _Run(program, stream, known, Path(home)) as run:
+        yield from ((known, some) for some in run.lines())
+        problem = run.problem()
+    if problem is not None:
+        raise BrokenStreamError(f"tshark: {_said(problem)}")
+
+
+@lru_cache(maxsize=64)
+def _asked(program: str, fields: tuple[str, ...]) -> str:
+    """Return what tshark says of an empty capture: which of the fields it has depends on its version."""
+    arguments = [program, *_READING, *(part for name in fields for part in ("-e", name))]
+    with tempfile.TemporaryDirectory(prefix="lemnis-tshark-") as home:
+        try:
+            done = subprocess.run(
+                arguments, input=_EMPTY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
+                env=_environment(Path(home)), cwd=home, timeout=_STALLED_S,
+            )  # fmt: skip
+        except (subprocess.TimeoutExpired, OSError):
+            return ""
+    return done.stderr.decode("utf-8", "replace")
+
+
+def _environment(home: Path) -> dict[str, str]:
+    places = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "WIRESHARK_CONFIG_DIR", "TMPDIR"), str(home))
+    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", **places}
 
 
 def _unknown(problem: str) -> set[str]:
-    """Return the fields that tshark says it does not have; it has read nothing then."""
+    """Return the fields that tshark says it does not have."""
     _, found, names = problem.partition(_INVALID)
     return {line.strip() for line in names.splitlines()[1:]} if found else set()
 
@@ -75,22 +96,24 @@ class _Run:
     """One run of tshark over one capture."""
 
     def __init__(self, program: str, stream: Stream, fields: Sequence[str], home: Path) -> None:
-        source = str(stream.path.absolute()) if stream.plain else "-"
-        options = ("separator=/t", f"aggregator={BETWEEN}", "occurrence=a", "quote=n")
-        arguments = [program, "-n", "-Q", "-r", source, "-T", "fields"]
-        arguments += [part for option in options for part in ("-E", option)]
-        for name in fields:
-            arguments += ["-e", name]
-        places = {name: str(home) for name in ("HOME", "XDG_CONFIG_HOME", "WIRESHARK_CONFIG_DIR", "TMPDIR")}
+        arguments = [program, *_READING, *(part for name in fields for part in ("-e", name))]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the run
-        self._process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL if stream.plain else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **places},
-            cwd=home,
-        )
+        plain = stream.path.open("rb") if stream.plain else None  # as it is: no path is handed on
+        try:
+            self._process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.PIPE if plain is None else plain,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=_environment(home),
+                cwd=home,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise BrokenStreamError(f"tshark cannot be run: {error.strerror or error}") from error
+        finally:
+            if plain is not None:
+                plain.close()
         self._broken: list[str] = []
         self._feeder: threading.Thread | None = None
         for what, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CPU, _CPU_S)):
