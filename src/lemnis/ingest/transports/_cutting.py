@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 
 from lemnis.ingest.streams import BrokenStreamError
 
@@ -11,6 +13,8 @@ PIECE = 16 << 20
 MAX_DOCUMENT = 128 << 20
 _HEAD_LINES = 64
 _LOOK = 65_536
+_NAMES = re.compile(rb"[A-Za-z_.-]+(,[A-Za-z_. -]+){2,}|(?=.*[a-z][_-])[a-z_-]+( [a-z_-]+){2,}")
+"""Names of columns: of a table by commas, or of a flow log."""
 
 
 class TooLargeError(Exception):
@@ -32,7 +36,7 @@ def pieces(
         for block in blocks:
             held += block
             if whole is None and len(held) >= _LOOK:
-                whole, head = _is_document(held), _header(held)
+                whole, head = is_document(held), header(held)
             if whole is False and len(held) >= size and (end := held.rfind(b"\n") + 1):
                 yield offset, (head if offset else b"") + bytes(held[:end])
                 offset += end
@@ -47,7 +51,7 @@ def pieces(
         raise broken
 
 
-def _is_document(start: bytes | bytearray) -> bool:
+def is_document(start: bytes | bytearray) -> bool:
     """Say whether it is JSON over lines: an array, or an object that its first line does not end."""
     text = bytes(start[:_LOOK]).lstrip(b"\xef\xbb\xbf \t\r\n")
     if text.startswith(b"["):
@@ -56,14 +60,10 @@ def _is_document(start: bytes | bytearray) -> bool:
     return text.startswith(b"{") and bool(newline) and not line.rstrip().endswith(b"}")
 
 
-def _header(start: bytes | bytearray) -> bytes:
-    """Return what names the columns of the lines below: lines of ``#``, or a first line without a digit."""
+def header(start: bytes | bytearray) -> bytes:
+    """Return what names the columns of the lines below: lines of ``#``, or a first line of names only."""
     lines = bytes(start[:_LOOK]).split(b"\n")[:-1][:_HEAD_LINES]
-    head: list[bytes] = []
-    for line in lines:
-        if not line.startswith(b"#"):
-            break
-        head.append(line)
-    if not head and lines and lines[0].strip() and not any(48 <= byte <= 57 for byte in lines[0]):  # noqa: PLR2004 - the digits
-        head = [] if lines[0].lstrip().startswith((b"{", b"<")) else lines[:1]
+    head = list(takewhile(lambda line: line.startswith(b"#"), lines))
+    if not head and lines and _NAMES.fullmatch(lines[0].strip()):
+        head = lines[:1]
     return b"".join(line + b"\n" for line in head)
