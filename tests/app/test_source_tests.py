@@ -86,6 +86,8 @@ def test_a_raw_record_that_is_not_what_was_read_is_told(content, tmp_path, monke
 def test_an_envelopes_records_are_the_same_json(tmp_path):
     shutil.copytree(Library.open().get("sources", "kubernetes_audit").folder, tmp_path / "kubernetes_audit")
     source = LoadedSource.read(tmp_path / "kubernetes_audit")
+    page = source.folder / "samples" / "webhook.json"  # behind a list, the records are not cut out as they stand
+    page.write_text(page.read_text().replace('"items"', '"more": [1], "items"', 1))
     cases = source_tests.tried(source, Sources.load(Library.open()))
     assert sum(case.equal for case in cases) > 0
     assert all(case.exact + case.equal == case.mapped for case in cases)
