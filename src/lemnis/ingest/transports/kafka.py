@@ -1,0 +1,185 @@
+"""Messages of Kafka topics; needs ``lemnis[kafka]``.
+
+::
+
+    transports:
+      bus:
+        kind: kafka
+        servers: ["kafka.example:9093"]
+        topics: {logs.linux: linux_syslog, logs.web: web_combined}
+        tls: true
+        user: lemnis
+        password_env: KAFKA_PASSWORD
+
+Offsets are committed when what is before them is durable here. What was not committed comes again, and is
+known by its partition and offset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Literal
+
+import pydantic
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from lemnis.content.schemas import Model
+from lemnis.content.schemas.settings import Variable
+from lemnis.contracts.errors import Location, ServiceError, UsageError
+from lemnis.contracts.receiving import Delivery, Receiver, Transport
+from lemnis.ingest.transports import Setup
+from lemnis.ingest.transports._handing import hand_over, rest
+
+_FETCH_MS = 500
+_AGAIN_S = 1.0
+_BEGIN_S = 30.0
+_log = logging.getLogger(__name__)
+
+
+class Settings(Model):
+    """Topics, each with the source of its messages, and how the brokers are talked to.
+
+    ``group`` is the consumer group, which knows what was committed. With ``user`` a login by SASL
+    (``mechanism``); with ``tls`` encrypted, ``ca`` the PEM file that the brokers' certificates lead to, and
+    ``certificate`` and ``key`` a client's own. A group that has committed nothing yet begins at ``start``.
+    """
+
+    servers: tuple[str, ...] = pydantic.Field(min_length=1)
+    topics: dict[str, str] = pydantic.Field(min_length=1)
+    group: str = "lemnis"
+    start: Literal["earliest", "latest"] = "earliest"
+    tls: bool = False
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    user: str = ""
+    password_env: Variable = ""
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    batch: int = pydantic.Field(default=2000, ge=1, le=100_000)
+
+    @pydantic.model_validator(mode="after")
+    def _safe(self) -> Settings:
+        if (self.ca or self.certificate) and not self.tls:
+            raise ValueError("`ca` and `certificate` need `tls: true`")
+        if self.user and not self.tls and not all(map(_local, self.servers)):
+            raise ValueError("a password would go in clear text: `tls: true`")
+        return self
+
+
+def build(name: str, settings: Settings, setup: Setup) -> Transport:
+    """Return the transport; raises UsageError for a credential or certificate that is not there."""
+    options: dict[str, Any] = {"security_protocol": "SSL" if settings.tls else "PLAINTEXT"}
+    if settings.tls:
+        options["ssl_context"] = _tls(settings, setup)
+    if settings.user:
+        options |= {
+            "security_protocol": "SASL_SSL" if settings.tls else "SASL_PLAINTEXT",
+            "sasl_mechanism": settings.mechanism, "sasl_plain_username": settings.user,
+            "sasl_plain_password": setup.secret(env=settings.password_env),
+        }  # fmt: skip
+    return Topics(name, settings, options)
+
+
+def _tls(settings: Settings, setup: Setup) -> ssl.SSLContext:
+    try:
+        made = ssl.create_default_context(cafile=str(setup.path(settings.ca)) if settings.ca else None)
+        if settings.certificate:
+            made.load_cert_chain(setup.path(settings.certificate), setup.path(settings.key), password="")
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(
+            f"ca, certificate or key cannot be used: {error.strerror or error}",
+            fix="PEM files in the workspace",
+        ) from error
+    return made
+
+
+def _local(server: str) -> bool:
+    host = server.rpartition(":")[0].strip("[]")
+    with contextlib.suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
+@dataclass(slots=True)
+class Topics:
+    """Reads topics as a member of a consumer group."""
+
+    name: str
+    settings: Settings
+    options: dict[str, Any] = field(repr=False)
+    messages: int = 0
+
+    async def run(self, receiver: Receiver, stop: asyncio.Event) -> None:
+        """Take messages until ``stop``; see ``Transport``."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=list(self.settings.servers), group_id=self.settings.group, client_id="lemnis",
+            enable_auto_commit=False, auto_offset_reset=self.settings.start, **self.options,
+        )  # fmt: skip
+        try:
+            await self._begin(consumer)
+            while not stop.is_set():
+                try:
+                    found = await consumer.getmany(timeout_ms=_FETCH_MS, max_records=self.settings.batch)
+                    if found and await hand_over(receiver, self._deliveries(found), stop=stop):
+                        await self._commit(consumer, found)
+                except KafkaError as error:  # brokers that begin anew
+                    _log.warning("%s: %s", self.name, error)
+                    await rest(stop, _AGAIN_S)
+        finally:
+            with contextlib.suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(consumer.stop(), _BEGIN_S)
+
+    async def _begin(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            async with asyncio.timeout(_BEGIN_S):
+                await consumer.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise ServiceError(
+                f"no broker answers: {str(error) or type(error).__name__}",
+                at=Location(", ".join(self.settings.servers)), fix="check the addresses and the credentials",
+            ) from error  # fmt: skip
+        consumer.subscribe(list(self.settings.topics), listener=_Told(self.name))
+
+    async def _commit(
+        self, consumer: AIOKafkaConsumer, found: Mapping[TopicPartition, Sequence[ConsumerRecord]]
+    ) -> None:
+        """Commit what is durable; what cannot be, for others have the partitions now, comes again to them."""
+        try:
+            await consumer.commit({place: records[-1].offset + 1 for place, records in found.items()})
+        except KafkaError as error:
+            _log.warning("%s: some messages are not committed: %s", self.name, error)
+        self.messages += sum(map(len, found.values()))
+
+    def _deliveries(self, found: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> list[Delivery]:
+        """Return one delivery a message, so that it is the same one when it comes again."""
+        return [
+            Delivery(
+                self.settings.topics[place.topic], f"{place.topic}/{place.partition}", record.value,
+                key=f"{place.partition}@{record.offset}",
+            )
+            for place, records in found.items()
+            for record in records
+            if record.value
+        ]  # fmt: skip
+
+
+class _Told(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """Logs which partitions are read here."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Say that others read these."""
+        _log.info("%s: %d partitions are read elsewhere", self._name, len(revoked))
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Say that these are read here."""
+        _log.info("%s: %d partitions are read here", self._name, len(assigned))
