@@ -216,6 +216,33 @@ def test_unmapped_is_json_whatever_the_text_and_reads_back(texts):
     assert (back.to_pylist() if back is not None else [None] * len(texts)) == texts
 
 
+@given(data=st.data())
+def test_unmapped_is_written_the_same_both_ways(data):
+    count = data.draw(st.integers(1, 6))
+    value = (
+        st.none()
+        | st.text(max_size=12)
+        | st.sampled_from(["\x00\x1f\x7f\b\t\n\f\r", 'a\\"b' * 5, "\u00e9\U0001f600"])
+    )
+    fields = {}
+    for name in data.draw(st.lists(st.text(max_size=5), max_size=4, unique=True)):
+        lists = data.draw(st.booleans())
+        some = st.lists(value, max_size=3) | st.none() if lists else value
+        values = data.draw(st.lists(some, min_size=count + 1, max_size=count + 1))
+        column = pa.array(values, pa.list_(pa.string()) if lists else pa.string()).slice(1)
+        rows = column.is_valid().to_numpy(zero_copy_only=False) & data.draw(st.booleans())
+        fields[name] = (column, rows)
+    compiled = mapping_unmapped.write(fields, count)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mapping_unmapped, "available", lambda: False)
+        joined = mapping_unmapped.write(fields, count)
+    assert (compiled.to_pylist() if compiled is not None else None) == (
+        joined.to_pylist() if joined is not None else None
+    )
+    if compiled is not None:
+        compiled.validate(full=True)
+
+
 def test_unmapped_reads_back_texts_that_look_like_times_and_mixed_lists():
     texts = pa.array(['{"a":"2026-01-02 03:04:05","b":["x","y"]}', '{"a":"z","b":"x"}', None])
     found = mapping_unmapped.read(texts)

@@ -13,14 +13,49 @@ import orjson
 import pyarrow as pa
 import pyarrow.json
 
+from lemnis.ingest.coded import available
 from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Mask, make_lists, pc
 
 _read_json: Any = pa.json.read_json
+_MOST = (1 << 31) - 1
 _CONTROL = "[\x00-\x1f\x7f]"
 
 
 def write(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | None:
     """Return the JSON objects; ``fields`` gives columns and which rows of each are to be written."""
+    return _compiled(fields, count) if fields and available() else _joined(fields, count)
+
+
+def _compiled(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | None:
+    """Write them in two passes over each column: how much room they take, and what is in it."""
+    from lemnis.ingest import objects_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+
+    sizes = np.zeros(count, np.int64)
+    members = []
+    for name, (column, rows) in fields.items():
+        key = np.frombuffer(orjson.dumps(name), np.uint8)
+        texts, quoted = (_list(column), False) if pa.types.is_list(column.type) else (column, True)
+        offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + count + 1]
+        data = texts.buffers()[2]
+        members.append((data.address if data is not None else 0, offsets, rows, quoted, key, texts))
+        kernel.measure(*members[-1][:4], len(key), sizes)
+    some = sizes > 0
+    sizes[some] += 1
+    ends = np.cumsum(sizes)
+    if len(ends) and ends[-1] > _MOST:
+        return _joined(fields, count)
+    out, places = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8), ends - sizes
+    for address, offsets, rows, quoted, key, _ in members:
+        kernel.write(address, offsets, rows, quoted, key.ctypes.data, len(key), out, places)
+    out[(ends - sizes)[some]] = ord("{")
+    out[(ends - 1)[some]] = ord("}")
+    validity = pa.py_buffer(np.packbits(some, bitorder="little").data)
+    starts = np.concatenate(([0], ends)).astype(np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(starts.data), pa.py_buffer(out.data), validity)
+
+
+def _joined(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | None:
+    """Write them by Arrow's functions."""
     pieces = []
     for name, (column, rows) in fields.items():
         quoted = _list(column) if pa.types.is_list(column.type) else _quoted(column)
