@@ -21,6 +21,7 @@ from lemnis.contracts.receiving import Delivery, Mark
 from lemnis.ingest import received
 from lemnis.ingest.mapping import Mapper
 from lemnis.store.inbox import Inbox, Letter
+from lemnis.store.lake import Lake
 
 NOW = 1_762_200_000_000
 
@@ -164,7 +165,7 @@ def test_a_record_that_nobody_foresaw_costs_only_itself(workspace, inbox, monkey
     unreadable = 250 // 41
     assert account(told) == (250 - 2 + 3, 0, unreadable + 2, 0)
     lost = app.lake(workspace).query(
-        "SELECT file, record, raw FROM rejects WHERE reason = 'PoisonError: the mapping has an error' ORDER BY file"
+        "SELECT file, record, raw FROM rejects WHERE reason = 'a defect: PoisonError: the mapping has an error' ORDER BY file"
     )
     (seventeen,), (later,) = lines(access(17, 1)), lines(access(203, 1))
     assert lost.to_pylist() == [
@@ -183,7 +184,7 @@ def test_a_source_of_which_nothing_can_be_mapped_does_not_stall_others(workspace
     accepted, _, _, dead = account(work(workspace, inbox))
     assert accepted == 3
     lost = app.lake(workspace).query(
-        "SELECT 1 FROM rejects WHERE starts_with(reason, 'PoisonError')", limit=9000
+        "SELECT 1 FROM rejects WHERE starts_with(reason, 'a defect: PoisonError')", limit=9000
     )
     assert sum(one.delivery.data.count(b"GET") for one in inbox.dead()) + len(lost) == 19 * 300
     assert dead < 80
@@ -206,6 +207,24 @@ def test_when_the_dead_letters_are_full_only_that_source_waits(workspace, monkey
     inbox.close()
 
 
+SOURCE = """
+name: no_such_source
+title: Made for a test
+vendor: Test
+product: Test
+parser: jsonl
+"""
+MAPPING = """
+common:
+  time: {from: at, format: iso}
+events:
+  - name: all
+    class: base_event
+    activity: 99
+    set: {message: said}
+"""
+
+
 def test_what_is_of_no_source_is_kept_until_there_is_one(workspace, inbox):
     put(
         inbox,
@@ -216,6 +235,15 @@ def test_what_is_of_no_source_is_kept_until_there_is_one(workspace, inbox):
     reasons = {one.delivery.source: one.reason for one in inbox.dead()}
     assert "no source 'no_such_source'" in reasons["no_such_source"]
     assert "no source recognises it" in reasons["auto"]
+    (mine,) = receiving.given_up(workspace, ["no_such_source"])
+    folder = workspace.content / "sources" / "no_such_source"
+    folder.mkdir(parents=True)
+    (folder / "source.yaml").write_text(SOURCE)
+    (folder / "mapping.yaml").write_text(MAPPING)
+    assert receiving.revive(workspace, ["no_such_source"]) == 1
+    assert account(work(workspace, inbox)) == (0, 0, 1, 0)  # there is a source now, and a record without time
+    assert mine.delivery.data == b"{}\n"
+    assert [one.delivery.source for one in receiving.given_up(workspace)] == ["auto"]
 
 
 def test_a_lake_that_cannot_be_written_loses_nothing(workspace, inbox, monkeypatch):
@@ -226,7 +254,7 @@ def test_a_lake_that_cannot_be_written_loses_nothing(workspace, inbox, monkeypat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(worker._lake), "append", full)
+        patched.setattr(Lake, "append", full)
         with pytest.raises(ServiceError, match="No space left"):
             worker.step()
     assert [one.deliveries for one in inbox.waiting()] == [1]

@@ -1,8 +1,8 @@
 """The worker: what lies in the inbox is read, mapped, looked at by detection and put into the lake.
 
 What is taken is worked on by source, many deliveries in one go, and leaves the inbox when the lake has it.
-A worker that is killed anywhere does it again, with the same uids: it is in the lake once. What raises is
-looked for by halves, so that a record which nobody foresaw costs only itself, and goes to the dead letters.
+A worker that is killed anywhere does it again, with the same uids: it is in the lake once. Of what is put
+aside here, and not among the lake's dead letters, there is no source, or its mapping fails for nearly all.
 """
 
 from __future__ import annotations
@@ -10,25 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from lemnis import app
+from lemnis.app.normalising import Normalising
 from lemnis.app.stages import Stages
-from lemnis.content.library import Library
+from lemnis.app.storing import Stored, Storing
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import LemnisError, ServiceError
-from lemnis.contracts.events import Appended, EventBatch, RawBatch, Reject
-from lemnis.contracts.receiving import Delivery
-from lemnis.contracts.watching import Pulse, Sample
-from lemnis.ingest import reading, received
-from lemnis.ingest.health_fields import Sampler
-from lemnis.ingest.mapping import Mapper
+from lemnis.ingest import reading
 from lemnis.ingest.received import Piece
-from lemnis.ingest.sources import Sources
 from lemnis.store import durable
-from lemnis.store.inbox import Inbox, Parcel
+from lemnis.store.inbox import Dead, Inbox, Parcel
 
 if TYPE_CHECKING:
     from lemnis.app.watch import Watch
@@ -37,14 +32,13 @@ LOG = logging.getLogger("lemnis.receiving")
 FILE = "inbox.db"
 TAKE_BYTES = 24 << 20
 """So much at most is worked on in one go."""
-_FAILURES = 40
-_ORIGINS = 8
 _HELD_S = (5.0, 300.0)
 _WAIT_S = (0.5, 30.0)
 _POLL_S = 0.05
 _SETTLE_S = 1.0
 _SETTLE_SHARE = 4
 _FLUSH_S = 30.0
+_ALL = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +70,6 @@ def _nothing(account: Account) -> None:
     """Do nothing with it."""
 
 
-@dataclass(slots=True)
-class _Job:
-    """Some deliveries of one source on their way: what became of them so far."""
-
-    source: LoadedSource | None
-    done: Appended = field(default_factory=lambda: Appended(0, 0, 0))
-    dead: list[tuple[Delivery, int, str]] = field(default_factory=list)
-    lost: list[Reject] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-    failures: int = 0
-
-    def give_up(self, piece: Piece, reason: str) -> None:
-        """Put a piece among the dead letters."""
-        self.dead.append((piece.remains(), piece.at, reason))
-        self.reasons.append(reason)
-
-
-class _UnusableError(Exception):
-    """What is not the records' fault: a full disk, a database that is away."""
-
-
 class Worker:
     """Works on an inbox, alone or as one of several; ``run`` holds a lock beside it."""
 
@@ -116,12 +89,9 @@ class Worker:
         self.workspace, self.inbox, self.watch = workspace, inbox, watch
         self.part = part
         self._told = told
-        self._lake = app.lake(workspace)
-        self._library = watch.library if watch is not None else Library.open(workspace.content)
-        self._sources = Sources.load(self._library)
-        self._mappers: dict[str, Mapper] = {}
-        self._sampler, self._samples = Sampler(), list[Sample]()
+        self._normalising = Normalising(workspace.content)
         self._stages = Stages()
+        self._storing = Storing(workspace, watch, self._stages)
         self._held: dict[str, tuple[float, float]] = {}
         self._settle_at = 0.0
         self._unsettled = False
@@ -161,14 +131,10 @@ class Worker:
 
     def _refresh(self) -> None:
         """Take over content that changed."""
-        if self.watch is None:
-            return
-        self.watch.refresh()
-        if self.watch.library.digest != self._library.digest:
-            self._library = self.watch.library
-            self._sources = Sources.load(self._library)
-            self._mappers.clear()
+        if self._normalising.refresh():
             self._held.clear()
+        if self.watch is not None:
+            self.watch.refresh()
 
     # -- one source's share --------------------------------------------------------------------------------
 
@@ -176,7 +142,7 @@ class Worker:
         """Work on a source's parcels and let them go."""
         began = time.monotonic()
         pieces = [Piece.of(one, parcel.at) for parcel in parcels for one in parcel.deliveries]
-        jobs = [self._job(source, some) for source, some in self._by_source(name, pieces)]
+        jobs = [self._stored(source, some) for source, some in self._by_source(name, pieces)]
         dead = [one for job in jobs for one in job.dead]
         if dead and not any(job.done.accepted or job.done.duplicates for job in jobs):
             if self.inbox.dead_full():
@@ -218,105 +184,25 @@ class Worker:
         """Yield pieces by what their source is; a text says why there is none."""
         if name != reading.AUTO:
             try:
-                yield self._sources.get(name), list(pieces)
+                yield self._normalising.sources.get(name), list(pieces)
             except LemnisError as error:
                 yield f"{error}", list(pieces)
             return
         found: dict[str, list[Piece]] = {}
         for piece in pieces:
-            source = self._sources.recognise(piece.stream)
+            source = self._normalising.sources.recognise(piece.stream)
             found.setdefault("" if source is None else source.name, []).append(piece)
         for key, some in found.items():
-            yield (self._sources.by_name[key] if key else reading.UNRECOGNISED), some
+            yield (self._normalising.sources.by_name[key] if key else reading.UNRECOGNISED), some
 
-    def _job(self, source: LoadedSource | str, pieces: Sequence[Piece]) -> _Job:
+    def _stored(self, source: LoadedSource | str, pieces: Sequence[Piece]) -> Stored:
         """Put pieces of one source into the lake, and say what became of them."""
-        if isinstance(source, str):
-            job = _Job(None)
-            for piece in pieces:
-                job.give_up(piece, source)
-            return job
-        job = _Job(source)
-        job.lost += [piece.refused(piece.delivery.refused) for piece in pieces if piece.delivery.refused]
-        self._try(job, source, [piece for piece in pieces if not piece.delivery.refused])
-        if job.lost:
-            job.reasons += [reject.reason for reject in job.lost[:3]]
-            job.done += self._lake.append([], rejects=job.lost, source=source.name)
-        return job
-
-    def _try(self, job: _Job, source: LoadedSource, pieces: Sequence[Piece]) -> None:
-        """Put pieces into the lake; what raises is parted until only what raises is left."""
-        waiting = [list(pieces)] if pieces else []
-        while waiting:
-            some = waiting.pop()
-            try:
-                job.done += self._append(job, source, some)
-            except _UnusableError as error:
-                raise ServiceError(f"lake or journal cannot be used: {error.__cause__}") from error.__cause__
-            except Exception as error:  # noqa: BLE001 - whatever it is: it must cost only what caused it
-                job.failures += 1
-                waiting += self._parted(job, source, some, error)
-
-    @staticmethod
-    def _parted(job: _Job, source: LoadedSource, some: list[Piece], error: Exception) -> list[list[Piece]]:
-        """Return what to try instead of pieces that raised; give up what cannot be parted."""
-        why = f"{type(error).__name__}: {error}"
-        LOG.debug("%d pieces: %s", len(some), why, exc_info=error)
-        lined = received.lined(some[0], source)
-        if len(some) == 1 and lined and some[0].lines == 1:
-            job.lost.append(some[0].refused(why, line=some[0].ahead + 1))
-            return []
-        if job.failures < _FAILURES:
-            if len(some) > 1:
-                middle = len(some) // 2
-                return [some[middle:], some[:middle]]
-            halves = some[0].halves() if lined else None
-            if halves is not None:
-                return [[halves[1]], [halves[0]]]
-        for piece in some:
-            job.give_up(piece, why)
-        return []
-
-    def _append(self, job: _Job, source: LoadedSource, pieces: Sequence[Piece]) -> Appended:
-        """Read, map, watch and store pieces of one source."""
-        batches: list[EventBatch] = []
-        rejects: list[Reject] = []
-        self._samples.clear()
-        for group in _groups(source, pieces):
-            made, refused = self._read(source, group)
-            batches += made
-            rejects += refused
-        job.reasons += [reject.reason for reject in rejects[:3]]
-        try:
-            with self._stages.of("detect"):
-                signals = self.watch.watch(batches) if self.watch is not None and batches else None
-            with self._stages.of("append"):
-                return self._lake.append(
-                    batches,
-                    rejects=rejects,
-                    signals=signals,
-                    source=source.name,
-                    told=Pulse(min(piece.at for piece in pieces), tuple(self._samples)),
-                )
-        except (ServiceError, OSError) as error:
-            raise _UnusableError from error
-
-    def _read(self, source: LoadedSource, group: Sequence[Piece]) -> tuple[list[EventBatch], list[Reject]]:
-        stream, joined = received.together(group)
-        mapper = self._mappers.setdefault(source.name, Mapper(source))
-        at = min(piece.at for piece in group)
-        batches: list[EventBatch] = []
-        rejects: list[Reject] = []
-        for _, parsed in self._stages.each("parse", reading.read(stream, self._sources, source)):
-            rejects += parsed.rejects
-            if len(parsed.records):
-                raw = RawBatch(source.name, stream.name, parsed.records, parsed.fields, parsed.positions)
-                self._samples += self._sampler.of(source.name, parsed.fields, self.workspace.clock.now())
-                with self._stages.of("map"):
-                    mapped = mapper.map(raw, origin_key=joined, now=at)
-                batches += mapped.batches
-                rejects += mapped.rejects
-        return batches, received.placed(rejects, group, joined)
+        if not isinstance(source, str):
+            return self._storing.store(source, pieces)
+        stored = Stored()
+        for piece in pieces:
+            stored.put_aside(piece, source)
+        return stored
 
     # -- all the time --------------------------------------------------------------------------------------
 
@@ -345,7 +231,7 @@ class Worker:
         try:
             self.settle(everything=True)
             if not self.part[0]:
-                self._lake.flush()
+                self._storing.lake.flush()
         except (ServiceError, OSError) as error:
             LOG.error("the rest is done at the next start: %s", error)  # noqa: TRY400 - it is told in full
         self.inbox.close()
@@ -353,21 +239,7 @@ class Worker:
     def flush(self) -> None:
         """Move what the spool holds into the tables."""
         with self._stages.of("flush"):
-            self._lake.flush()
-
-
-def _groups(source: LoadedSource, pieces: Sequence[Piece]) -> list[list[Piece]]:
-    """Return pieces as they are read together: lines by their origin, unless there are many; others alone."""
-    alone: list[list[Piece]] = []
-    by_origin: dict[str, list[Piece]] = {}
-    for piece in pieces:
-        if received.lined(piece, source):
-            by_origin.setdefault(piece.delivery.origin, []).append(piece)
-        else:
-            alone.append([piece])
-    if len(by_origin) > _ORIGINS:
-        by_origin = {"": [piece for some in by_origin.values() for piece in some]}
-    return [*by_origin.values(), *alone]
+            self._storing.lake.flush()
 
 
 class _Flushing:
@@ -398,13 +270,13 @@ class _Flushing:
     def _loop(self) -> None:
         while True:
             self._wanted.wait()
+            self._wanted.clear()
             if self._stopped:
                 return
             try:
                 self._worker.flush()
             except Exception:  # the spool still has it, and the next flush tries again
                 LOG.exception("the lake could not be flushed")
-            self._wanted.clear()
 
 
 def _pause(seconds: float, stop: Callable[[], bool]) -> None:
@@ -416,3 +288,24 @@ def _pause(seconds: float, stop: Callable[[], bool]) -> None:
 def inbox(workspace: app.Workspace) -> Inbox:
     """Open the workspace's inbox."""
     return Inbox(workspace.state / FILE, workspace.clock)
+
+
+def given_up(workspace: app.Workspace, names: Collection[str] = ()) -> list[Dead]:
+    """Return the deliveries that were put aside, optionally of some sources."""
+    if not (workspace.state / FILE).exists():
+        return []
+    box = inbox(workspace)
+    try:
+        return [one for one in box.dead(limit=_ALL) if not names or one.delivery.source in names]
+    finally:
+        box.close()
+
+
+def revive(workspace: app.Workspace, names: Collection[str] = ()) -> int:
+    """Put them back into the inbox, for the workers to try again; return how many."""
+    found = given_up(workspace, names)
+    box = inbox(workspace)
+    try:
+        return box.revive(one.id for one in found)
+    finally:
+        box.close()
