@@ -28,7 +28,7 @@ _ENCODED = frozenset({
     "old-disk", "new-disk", "device", "vm", "grp", "cgroup", "ocomm", "watch", "root_dir",
     "pool", "ip", "img-ctx",
 })  # fmt: skip
-_ABSENT = frozenset({"", "?", "(null)", "(none)"})
+ABSENT = frozenset({"", "?", "(null)", "(none)"})
 _ARGUMENT = re.compile(r"^a(\d+)(?:\[(\d+)\])?$")
 Fields = dict[str, str]
 
@@ -107,7 +107,7 @@ def _decode(name: str, value: str, kind: str) -> str | None:
         return value[1:-1] if value[-1] == value[0] and len(value) > 1 else value[1:]
     if value[:1] == "{":
         return value[1:-1].strip()
-    if value in _ABSENT:
+    if value in ABSENT:
         return None
     encoded = name in _ENCODED or (kind == "EXECVE" and _ARGUMENT.match(name) and "[" not in name)
     if encoded and _HEX.match(value):

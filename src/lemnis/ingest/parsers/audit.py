@@ -44,13 +44,17 @@ _SPLIT_KEYS = "\x01"
 
 
 @dataclass(frozen=True, slots=True)
-class _Process:
+class Process:
+    """What is known of a process."""
+
     image: str = ""
     command: str = ""
 
 
 @dataclass(slots=True)
-class _Event:
+class Event:
+    """The records of one event as far as they came, and the number of the first line."""
+
     first: int
     records: list[Record] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -60,13 +64,13 @@ _Key = tuple[str, str, str]
 
 
 @dataclass(slots=True)
-class _State:
+class State:
     """Events that are not whole yet, and the processes that were seen, by node and pid."""
 
-    open: OrderedDict[_Key, _Event] = field(default_factory=OrderedDict)
-    processes: OrderedDict[tuple[str, str], _Process] = field(default_factory=OrderedDict)
+    open: OrderedDict[_Key, Event] = field(default_factory=OrderedDict)
+    processes: OrderedDict[tuple[str, str], Process] = field(default_factory=OrderedDict)
 
-    def add(self, record: Record, text: str, number: int) -> Iterator[_Event]:
+    def add(self, record: Record, text: str, number: int) -> Iterator[Event]:
         """Take one record; yield the events that are whole now."""
         now = float(record.time)
         while self.open:
@@ -78,7 +82,7 @@ class _State:
         key = (record.node, record.time, record.serial)
         event = self.open.get(key)
         if event is None:
-            event = self.open[key] = _Event(number)
+            event = self.open[key] = Event(number)
         event.texts.append(text)
         if record.type != "EOE":
             event.records.append(record)
@@ -88,38 +92,38 @@ class _State:
             if event.records:
                 yield event
 
-    def rest(self) -> Iterator[_Event]:
+    def rest(self) -> Iterator[Event]:
         """Yield what is not whole and will not be any more."""
         while self.open:
             _, event = self.open.popitem(last=False)
             if event.records:
                 yield event
 
-    def see(self, node: str, pid: str, process: _Process) -> None:
+    def see(self, node: str, pid: str, process: Process) -> None:
         """Remember a process; what is not known of it now stays as it was known before."""
         key = (node, pid)
-        known = self.processes.pop(key, _Process())
-        self.processes[key] = _Process(process.image or known.image, process.command or known.command)
+        known = self.processes.pop(key, Process())
+        self.processes[key] = Process(process.image or known.image, process.command or known.command)
         if len(self.processes) > _MAX_PROCESSES:
             self.processes.popitem(last=False)
 
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:  # noqa: ARG001
     """Yield the events of an audit log; it is read from its start, those done before ``start`` left out."""
-    state, position, offset = _State(), 0, 0
+    state, position, offset = State(), 0, 0
     for batch in lines(stream, whole=whole):
         events, rejects = _events(batch, state, stream.name, start)
         if events or rejects:
             yield _parsed(events, rejects, batch.position, batch.offset)
         position, offset = batch.position, batch.offset
-    if whole and (left := [(event, _row(event, state)) for event in state.rest()]):
+    if whole and (left := [(event, row_of(event, state)) for event in state.rest()]):
         yield _parsed(left, [], position, offset)
 
 
-_Made = tuple[_Event, Row]
+_Made = tuple[Event, Row]
 
 
-def _events(batch: Lines, state: _State, name: str, start: Start) -> tuple[list[_Made], list[Reject]]:
+def _events(batch: Lines, state: State, name: str, start: Start) -> tuple[list[_Made], list[Reject]]:
     """Return the events that are whole with these lines, and the lines that are no audit records."""
     rejects = [reject for reject in batch.rejects if (reject.at.record or 0) > start.position]
     made: list[_Made] = []
@@ -133,7 +137,7 @@ def _events(batch: Lines, state: _State, name: str, start: Start) -> tuple[list[
                 rejects.append(Reject(at, "not an audit record", text.encode()[:KEPT_RAW]))
             continue
         for event in state.add(record, text, number):
-            row = _row(event, state)
+            row = row_of(event, state)
             if new:
                 made.append((event, row))
     return made, rejects
@@ -145,7 +149,7 @@ def _parsed(made: list[_Made], rejects: list[Reject], position: int, offset: int
     return Parsed(records, table([row for _, row in made]), positions, tuple(rejects), position, offset)
 
 
-def _row(event: _Event, state: _State) -> Row:
+def row_of(event: Event, state: State) -> Row:
     """Make one event's fields, and remember what it says of its process."""
     head = event.records[0]
     row: Row = {"time": head.time, "serial": head.serial}
@@ -180,7 +184,7 @@ def _merge(records: list[Record], row: Row) -> None:
                 row[name] = [known, value]
 
 
-def _process(row: Row, main: dict[str, str], by_type: dict[str, Record], node: str, state: _State) -> None:
+def _process(row: Row, main: dict[str, str], by_type: dict[str, Record], node: str, state: State) -> None:
     pid, parent, image = main.get("pid"), main.get("ppid"), main.get("exe", "")
     call = main.get("SYSCALL", "")
     arguments = by_type["EXECVE"].arguments if "EXECVE" in by_type else ()
@@ -191,7 +195,7 @@ def _process(row: Row, main: dict[str, str], by_type: dict[str, Record], node: s
     row["ProcessId"] = pid
     if image:
         row["Image"] = image
-    before = state.processes.get((node, pid), _Process())
+    before = state.processes.get((node, pid), Process())
     row["CommandLine"] = command or before.command or title or None
     row["CurrentDirectory"] = by_type["CWD"].fields.get("cwd") if "CWD" in by_type else main.get("cwd")
     uid = main.get("euid") or main.get("uid")
@@ -200,15 +204,15 @@ def _process(row: Row, main: dict[str, str], by_type: dict[str, Record], node: s
     row["LoginUser"] = None if login in {None, _UNSET} else main.get("AUID") or login
     if parent is not None:
         row["ParentProcessId"] = parent
-        above = state.processes.get((node, parent), _Process())
+        above = state.processes.get((node, parent), Process())
         row["ParentImage"], row["ParentCommandLine"] = above.image or None, above.command or None
     if "SYSCALL" not in by_type:
         return
     if call in _EXEC:
         if main.get("success") == "yes":
-            state.see(node, pid, _Process(image, command or title))
+            state.see(node, pid, Process(image, command or title))
         return
-    state.see(node, pid, _Process(image, "" if before.command else title))
+    state.see(node, pid, Process(image, "" if before.command else title))
     child = main.get("exit", "")
     if call in _FORK and child.isdigit() and child != "0":
         state.processes.pop((node, child), None)
