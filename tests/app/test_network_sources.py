@@ -53,6 +53,8 @@ EXPECTED = {
     "squid": {"web by path", "host", "agent"},
     "haproxy": {"web by path", "web by page"},
     "traefik": {"web by path", "web by page", "agent", "host"},
+    "fortigate": {"let through", "stopped", "name", "address answer", "client"},
+    "cisco_ios": {"stopped"},
     "envoy": {"web by path", "web by page", "agent", "host"},
 }  # fmt: skip
 
@@ -92,6 +94,9 @@ def test_rules_of_sigmas_network_log_sources_find_what_a_source_says(capsys, rul
         ("rules/network/firewall", "pcap", {"Cleartext Protocol Usage"}),
         ("rules/network/dns", "pcap", {"DNS TXT Answer with Possible Execution Strings"}),
         ("rules/network/cisco", "cisco_asa", {"Cisco Clear Logs"}),
+        ("rules/network/cisco", "cisco_ios", {"Cisco Clear Logs"}),
+        ("rules/network/fortinet", "fortigate", {"FortiGate - New Administrator Account Created"}),
+        ("rules/application/opencanary", "opencanary", {"OpenCanary - REDIS Action Command Attempt"}),
         ("rules/web/proxy_generic", "squid", {"Download From Suspicious TLD - Whitelist"}),
     ],
 )  # fmt: skip

@@ -88,7 +88,8 @@ class SigmaColumns(Mapping[str, Any]):
             return None
         if plain(line) and len(line.source) == 1 and not line.absent:
             return self._raw.get(line.source[0])
-        values = evaluate((line,), self._raw, TEXT if line.pick is None else TEXTS, Context())
+        several = line.pick is not None or line.split is not None
+        values = evaluate((line,), self._raw, TEXTS if several else TEXT, Context())
         return None if values is None else values.array
 
     def __iter__(self) -> Iterator[str]:
