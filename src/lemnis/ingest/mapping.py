@@ -86,11 +86,12 @@ class Mapper:
         columns = RawColumns(batch.fields)
         batches: list[EventBatch] = []
         rejects: list[Reject] = []
-        for number, rows in self._parts(columns, len(batch)):
+        parts = list(self._parts(columns, len(batch)))
+        each = [columns] if len(parts) == 1 else columns.split([rows for _, rows in parts])
+        for (number, rows), some in zip(parts, each, strict=True):
             if number < 0:
                 rejects += [_reject(batch, row, "no entry of the mapping fits") for row in rows.tolist()]
                 continue
-            some = columns if len(rows) == len(batch) else columns.take(rows)
             made, refused = self._entry(self._plans[number], some, _Read(batch, rows, origin_key, now))
             rejects += refused
             if made is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -67,22 +67,44 @@ class RawColumns:
     def get(self, name: str) -> Column | None:
         """Return a field as string or list<string>; None if no row has it."""
         if name not in self._made:
-            number = self._index.get(name)
-            self._made[name] = None if number is None else self._make(number)
+            self._made[name] = self._make(name)
         return self._made[name]
 
     def take(self, rows: Rows) -> RawColumns:
         """Return the columns of some of these rows."""
         return RawColumns(self._table, rows if self._rows is None else self._rows[rows])
 
-    def _make(self, number: int) -> Column | None:
-        column = self._table.column(number)
-        if column.null_count == len(column):
+    def split(self, parts: Sequence[Rows]) -> list[RawColumns]:
+        """Return the columns of several parts of these rows: a column is put in their order once for all."""
+        whole = self.take(np.concatenate(parts)) if parts else self
+        ends = np.cumsum([len(part) for part in parts]).tolist()
+        return [_Part(whole, end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+
+    def _make(self, name: str) -> Column | None:
+        number = self._index.get(name)
+        column: Any = None if number is None else self._table.column(number)
+        if column is None or column.null_count == len(column):
             return None
-        whole: Any = column
-        taken = whole if self._rows is None else whole.take(pa.array(self._rows))
-        made = text(flat(taken))
-        return None if made.null_count == len(made) and len(made) else made
+        return _there(text(flat(column if self._rows is None else column.take(pa.array(self._rows)))))
+
+
+class _Part(RawColumns):
+    """Rows that lie together among those of other columns."""
+
+    def __init__(self, whole: RawColumns, start: int, end: int) -> None:
+        rows = whole._rows  # noqa: SLF001 - of its own kind
+        super().__init__(whole._table, None if rows is None else rows[start:end])  # noqa: SLF001
+        self._whole = whole
+        self._start, self._end = start, end
+
+    def _make(self, name: str) -> Column | None:
+        column = self._whole.get(name)
+        return None if column is None else _there(column.slice(self._start, self._end - self._start))
+
+
+def _there(column: Column) -> Column | None:
+    """Return a column in which some row has a value."""
+    return None if column.null_count == len(column) and len(column) else column
 
 
 def make_lists(offsets: Any, values: Column, mask: Column | None = None) -> Column:
