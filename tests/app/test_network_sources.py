@@ -55,6 +55,7 @@ EXPECTED = {
     "traefik": {"web by path", "web by page", "agent", "host"},
     "fortigate": {"let through", "stopped", "name", "address answer", "client"},
     "cisco_ios": {"stopped"},
+    "linux_syslog": {"let through", "stopped"},
     "envoy": {"web by path", "web by page", "agent", "host"},
 }  # fmt: skip
 
