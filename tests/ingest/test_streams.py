@@ -9,8 +9,8 @@ import zstandard
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lemnis.ingest import encodings, streams
 from lemnis.ingest import lines as lining
-from lemnis.ingest import streams
 from lemnis.ingest.lines import lines
 from lemnis.ingest.streams import Stream, walk
 
@@ -34,6 +34,7 @@ def test_every_line_is_a_text_a_reject_or_blank(tmp_path_factory, content, ended
     packed = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # the first bytes of gzip and of zstd
     assume(not content or not content[0].startswith(packed))
     data = b"\n".join(content) + (b"\n" if ended and content else b"")
+    assume(not encodings.coding(data) and not encodings.archive(data))
     path.write_bytes(data)
     found = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if found[-1] == b"":
@@ -68,6 +69,46 @@ def test_reading_goes_on_where_it_stopped(tmp_path_factory, content, split):
     whole = read(path)
     assert one[0] + two[0] == whole[0]
     assert one[1] + two[1] == whole[1]
+
+
+TEXTS = st.lists(
+    st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=4, max_size=30),
+    min_size=2,
+    max_size=20,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TEXTS, st.sampled_from(["utf-16-le", "utf-16-be", "mark-le", "mark-be", "cr"]), st.integers(1, 70))
+def test_other_encodings_give_the_same_lines(tmp_path_factory, content, form, size):
+    path = tmp_path_factory.mktemp("lines") / "file"
+    content[0] = "plain ASCII to begin with, as logs do" + content[0]
+    text = "".join(f"{line}\n" for line in content)
+    code = {"mark-le": "utf-16-le", "mark-be": "utf-16-be"}.get(form, form)
+    mark = {"mark-le": b"\xff\xfe", "mark-be": b"\xfe\xff"}.get(form, b"")
+    if form == "cr":
+        assume(not any(ord(letter) < 32 or "\x7f" <= letter < "\xa0" for letter in text.replace("\n", "")))
+        path.write_bytes(text.replace("\n", "\r").encode())
+    else:
+        path.write_bytes(mark + text.encode(code))
+    stream = Stream(path)
+    assert not stream.plain
+    assert stream.coding == ("cr" if form == "cr" else code)
+    assert b"".join(stream.blocks(size=size)).removeprefix(b"\xef\xbb\xbf") == text.encode()
+    assert all(len(piece) <= size for piece in stream.blocks(size=size))
+    texts, _, rejects, last = read(path)
+    assert (texts, rejects) == (content, [])
+    whole = read(path, position=last.position, offset=last.offset)
+    assert whole[0] == []
+
+
+def test_many_blank_lines_are_one_step(tmp_path):
+    path = tmp_path / "log"
+    path.write_text("first\n" + "\n" * 500_000 + "last\n" + "\n" * 300_000)
+    batches = list(lines(Stream(path)))
+    assert [batch.texts.to_pylist() for batch in batches if len(batch.texts)] == [["first"], ["last"]]
+    assert len(batches) == 3
+    assert (batches[-1].position, batches[-1].offset) == (800_002, path.stat().st_size)
 
 
 def test_a_line_that_has_no_end_yet_waits(tmp_path):

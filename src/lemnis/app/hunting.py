@@ -18,7 +18,10 @@ from lemnis.contracts.errors import Location
 from lemnis.contracts.events import RawBatch, Reject
 from lemnis.detect import Matcher, Rule, RuleSet
 from lemnis.ingest.blocks import OverlongError
+from lemnis.ingest.coded import CodedBatch
+from lemnis.ingest.flatten import TooWideError
 from lemnis.ingest.frames import coded_frames, offered, raw_frames
+from lemnis.ingest.mapping_columns import Rows
 from lemnis.ingest.parsers import Start
 from lemnis.ingest.quick import Batch, Quick
 from lemnis.ingest.reading import AUTO, UNRECOGNISED
@@ -157,7 +160,8 @@ def found(
         yield from picker.clock(batch, source)
         return
     if picker.waits:
-        yield from picker.clock(batch.whole(np.arange(len(batch)))[0], source)
+        for _, whole, _ in _whole(batch, np.arange(len(batch))):
+            yield from picker.clock(whole, source)
     pairs = [
         (row, match.rule)
         for frame in coded_frames(batch, source)
@@ -166,20 +170,35 @@ def found(
     ]
     there: list[Hit] = []
     signals: list[Signalled] = []
-    if len(rows := batch.odd()):
-        odd, rejects = batch.whole(rows)
+    for _, odd, rejects in _whole(batch, batch.odd()):
         yield from rejects
         for item in hits(matcher, picker, odd, source):
             (there if isinstance(item, Hit) else signals).append(item)  # type: ignore[arg-type]
-    if pairs:
-        hit = sorted({row for row, _ in pairs})
-        whole, _ = batch.whole(np.array(hit))
-        place = {row: number for number, row in enumerate(hit)}
-        within = [(place[row], rule) for row, rule in pairs]
+    for kept, whole, rejects in _whole(batch, np.array(sorted({row for row, _ in pairs}), np.int64)):
+        yield from rejects
+        place = {row: number for number, row in enumerate(kept.tolist())}
+        within = [(place[row], rule) for row, rule in pairs if row in place]
         there += _hits(matcher, picker, within, whole, source)
         signals += picker.of(within, whole, source)
     yield from sorted(there, key=lambda hit: hit.record)
     yield from signals
+
+
+def _whole(batch: CodedBatch, rows: Rows) -> Iterator[tuple[Rows, RawBatch, tuple[Reject, ...]]]:
+    """Read rows completely, in parts if they are too wide; yield which could be, and what could not."""
+    if not len(rows):
+        return
+    try:
+        whole, rejects = batch.whole(rows)
+    except TooWideError:
+        middle = len(rows) // 2
+        if not middle:
+            raise
+        yield from _whole(batch, rows[:middle])
+        yield from _whole(batch, rows[middle:])
+        return
+    read = np.isin(batch.texts.numbers[rows], whole.positions.to_numpy())
+    yield rows[read], whole, rejects
 
 
 def hits(

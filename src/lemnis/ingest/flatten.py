@@ -23,10 +23,14 @@ import re2
 
 pc: Any = _compute
 MAX_DEPTH = 64
+MAX_FIELDS = 2048
+"""So many fields a record may have, and members an object; a record that has more is refused."""
+_NARROW, _MAX_CELLS = 1000, 1 << 24
 _FEW = 256
 _ODD_FRACTION = re2.compile(r"[0-9]{16}|[0-9.][eE][-+0-9]|\.0000")  # what is written in more than one way
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # whole numbers that are read as they are
 _DEEP = f"nested deeper than {MAX_DEPTH} levels"
+_WIDE = f"more than {MAX_FIELDS:,} fields"
 _BRACKETS = 40
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
@@ -63,13 +67,20 @@ class Flat:
     bad: Bad
 
 
-def flatten(texts: Array, *, keep: frozenset[str] = frozenset(), depth: int = 0) -> Flat:
-    """Turn JSON objects into columns; a row that is no object, or nested too deep, is in ``bad``.
+class TooWideError(Exception):
+    """So many different names in so many rows that their columns would not fit: take fewer rows at once."""
+
+
+def flatten(texts: Array, *, keep: frozenset[str] = frozenset(), depth: int = 0, span: int = 0) -> Flat:
+    """Turn JSON objects into columns; a row that is no object, nested too deep or too wide, is in ``bad``.
 
     Of the objects named in ``keep`` the JSON text is kept too, as a column beside those of its members. The
-    columns are in order of their names, whatever the order of the records.
+    columns are in order of their names, whatever the order of the records. Objects within objects have their
+    ``depth``, and the ``span`` of rows that they lie in. Raises TooWideError where the rows have too many
+    names between them.
     """
     count = len(texts)
+    span = span or count
     if count <= _FEW:
         try:
             return few(texts, keep, check=_refuse)
@@ -79,17 +90,25 @@ def flatten(texts: Array, *, keep: frozenset[str] = frozenset(), depth: int = 0)
     bad = {int(row): "" for row in np.flatnonzero(~_valid(pairs))}
     if bad:
         texts, pairs, bad = _again(texts, pairs, bad)
+    texts, pairs = _narrowed(texts, pairs, bad)
     columns: Columns = {}
     nested: list[str] = []
-    for name, column, odd in _pivot(pairs, count):
+    for name, column, odd in _pivot(pairs, count, span):
         columns[name] = column
         if odd:
             nested.append(name)
     kept = {name: columns[name] for name in sorted(keep) if name in columns}
     if nested:
-        _unfold(texts, columns, nested, bad, depth)
+        _unfold(texts, columns, nested, bad, depth=depth, span=span)
         columns |= kept
+    if not depth and len(columns) > MAX_FIELDS:
+        columns = _without_wide(columns, count, bad)
     return Flat(columns if depth else dict(sorted(columns.items())), bad)
+
+
+def too_wide(names: int, rows: int) -> bool:
+    """Say whether columns of so many names would take too much room."""
+    return names > _NARROW and names * rows > _MAX_CELLS
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
@@ -146,7 +165,33 @@ def _again(texts: Array, pairs: Array, bad: Bad) -> tuple[Array, Array, Bad]:
     return texts, pairs, reasons
 
 
-def _pivot(pairs: Array, count: int) -> Iterator[tuple[str, Array, bool]]:
+def _narrowed(texts: Array, pairs: Array, bad: Bad) -> tuple[Array, Array]:
+    """Refuse rows whose objects have too many members; what is left of them is an empty object."""
+    wide = _valid(pairs) & (np.diff(pairs.offsets.to_numpy()) > MAX_FIELDS)
+    if not wide.any():
+        return texts, pairs
+    for row in np.flatnonzero(wide).tolist():
+        bad[row] = _WIDE
+    nothing = pa.array(["{}"] * int(wide.sum()), pa.string())
+    texts = pc.replace_with_mask(texts, pa.array(wide), nothing)
+    return texts, _pairs(texts)
+
+
+def _without_wide(columns: Columns, count: int, bad: Bad) -> Columns:
+    """Refuse rows that have too many fields between their objects, and leave out what only they have."""
+    fields = np.zeros(count, np.int32)
+    for column in columns.values():
+        fields += _valid(column)
+    wide = fields > MAX_FIELDS
+    if not wide.any():
+        return columns
+    for row in np.flatnonzero(wide).tolist():
+        bad.setdefault(row, _WIDE)
+    there = ~wide
+    return {name: column for name, column in columns.items() if (_valid(column) & there).any()}
+
+
+def _pivot(pairs: Array, count: int, span: int) -> Iterator[tuple[str, Array, bool]]:
     """Yield name, column, and whether some value may be an object or a list."""
     keys = pairs.keys.dictionary_encode()
     offsets = pairs.offsets.to_numpy()
@@ -156,6 +201,8 @@ def _pivot(pairs: Array, count: int) -> Iterator[tuple[str, Array, bool]]:
     names = keys.dictionary.to_pylist()
     if not names:
         return
+    if too_wide(len(names), span):
+        raise TooWideError
     order = np.argsort(codes.astype(np.uint16 if len(names) < 1 << 16 else np.uint32), kind="stable")
     values = pairs.items.take(pa.array(order))
     rows = rows[order]
@@ -189,14 +236,18 @@ def _unfold(
     columns: Columns,
     nested: list[str],
     bad: Bad,
+    *,
     depth: int,
+    span: int,
 ) -> None:
     """Replace columns that hold objects and lists by what is in them."""
     for name, kinds in zip(nested, _kinds(texts, columns, nested), strict=True):
         column = columns[name]
         objects, lists = kinds
         if objects.any():
-            _objects(columns, name, objects, bad, depth=depth)
+            _objects(columns, name, objects, bad, depth=depth, span=span)
+            if too_wide(len(columns), span):
+                raise TooWideError
             column = columns.get(name)
         if lists.any() and column is not None:
             columns[name] = _lists(column, lists, bad)
@@ -222,7 +273,7 @@ def _kinds(texts: Array, columns: Columns, nested: list[str]) -> Iterator[tuple[
         yield objects, lists
 
 
-def _objects(columns: Columns, name: str, objects: _Mask, bad: Bad, *, depth: int) -> None:
+def _objects(columns: Columns, name: str, objects: _Mask, bad: Bad, *, depth: int, span: int) -> None:
     """Put the fields of a column's objects beside it, and leave in it what is no object."""
     column = columns[name]
     places = np.flatnonzero(objects)
@@ -238,7 +289,7 @@ def _objects(columns: Columns, name: str, objects: _Mask, bad: Bad, *, depth: in
     back = np.full(len(column), -1, np.int64)
     back[places] = np.arange(len(places))
     index = pa.array(back, mask=back < 0)
-    found = flatten(inner, depth=depth + 1)
+    found = flatten(inner, depth=depth + 1, span=span)
     for row, reason in found.bad.items():
         bad.setdefault(int(places[row]), reason)
     for key, some in found.columns.items():
@@ -304,6 +355,10 @@ def _depth(text: str) -> int:
     return deepest
 
 
+class _WideError(Exception):
+    """A record has more fields than one may have."""
+
+
 class _OddNumberError(Exception):
     """A number that is written in more than one way: DuckDB writes it as it was read."""
 
@@ -345,6 +400,8 @@ def few(texts: Array, keep: frozenset[str] = frozenset(), *, check: Check = _acc
             bad[number] = _DEEP if deep else f"not JSON: {error}"
         except RecursionError:
             bad[number], fields = _DEEP, {}
+        except _WideError:
+            bad[number], fields = _WIDE, {}
         rows.append(fields)
     return Flat(dict(sorted(_assemble(rows).items())), bad)
 
@@ -354,22 +411,30 @@ def _collect(
 ) -> None:
     if depth >= MAX_DEPTH:
         raise RecursionError
+    if len(value) > MAX_FIELDS:
+        raise _WideError
     for key, item in value.items():
         name = f"{prefix}{key}"
         if item is None or isinstance(item, dict):
             continue
         if not isinstance(item, str):
             check(item)
-        if isinstance(item, list) and not any(isinstance(one, dict | list) for one in item):
-            fields.setdefault(name, [_plain(one) for one in item if one is not None])
-        else:
-            text = _plain(item)
-            if isinstance(item, list) and depth + _depth(text) > MAX_DEPTH:
-                raise RecursionError
-            fields.setdefault(name, text)
+        fields.setdefault(name, listed(item, depth) if isinstance(item, list) else _plain(item))
     for key, item in value.items():
         if isinstance(item, dict):
             _collect(item, f"{prefix}{key}.", fields, depth + 1, check)
+    if len(fields) > MAX_FIELDS:
+        raise _WideError
+
+
+def listed(items: list[Any], depth: int = 0) -> str | list[str]:
+    """Return scalars one by one, and any other list as its JSON text."""
+    if not any(isinstance(one, dict | list) for one in items):
+        return [_plain(one) for one in items if one is not None]
+    text = _plain(items)
+    if depth + _depth(text) > MAX_DEPTH:
+        raise RecursionError
+    return text
 
 
 def _plain(value: Any) -> str:
@@ -378,12 +443,18 @@ def _plain(value: Any) -> str:
 
 def _assemble(rows: list[dict[str, Any]]) -> Columns:
     """Make columns of rows; in a column with a list of scalars, any other value is a list of one."""
+    found: dict[str, dict[int, Any]] = {}
+    for number, row in enumerate(rows):
+        for name, value in row.items():
+            found.setdefault(name, {})[number] = value
+    if too_wide(len(found), len(rows)):
+        raise TooWideError
     columns: Columns = {}
-    for name in dict.fromkeys(name for row in rows for name in row):
-        values = [row.get(name) for row in rows]
-        lists = any(isinstance(value, list) for value in values)
-        if lists:
-            values = [v if v is None or isinstance(v, list) else [v] for v in values]
+    for name, some in found.items():
+        lists = any(isinstance(value, list) for value in some.values())
+        values: list[Any] = [None] * len(rows)
+        for number, value in some.items():
+            values[number] = [value] if lists and not isinstance(value, list) else value
         columns[name] = pa.array(values, pa.list_(pa.string()) if lists else pa.string())
     return columns
 

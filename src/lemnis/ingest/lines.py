@@ -40,7 +40,16 @@ def lines(stream: Stream, *, position: int = 0, offset: int = 0, whole: bool = T
     an end is a line too, else it is left for later. A broken stream gives a last batch with its reason.
     """
     cutter = _Cutter(stream.name, position, offset)
-    skip = offset
+    blank: Lines | None = None
+    for batch in _cut(stream, cutter, offset, whole=whole):
+        blank = None if len(batch.texts) or batch.rejects else batch
+        if blank is None:
+            yield batch
+    if blank is not None:  # of many blank lines only how far they go
+        yield blank
+
+
+def _cut(stream: Stream, cutter: _Cutter, skip: int, *, whole: bool) -> Iterator[Lines]:
     try:
         for block in stream.blocks():
             piece = block[skip:] if skip else block

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.events import Cursor
 from lemnis.contracts.ids import digest
-from lemnis.ingest import parsers
+from lemnis.ingest import encodings, parsers
 from lemnis.ingest.parsers import Start
 from lemnis.ingest.streams import MAX_RECORD_BYTES, Stream
 
@@ -33,12 +33,17 @@ def keys(stream: Stream, source: LoadedSource) -> Iterator[str]:
 def prefix(stream: Stream, offset: int) -> str:
     """Digest what was read: of a plain file, the first MiB and the last 64 KiB before ``offset``.
 
-    Of a compressed file the beginning as it lies on the disk; of what can be read only once, nothing.
+    Of a compressed file the beginning as it lies on the disk; of one in UTF-16 the first MiB before
+    ``offset`` as UTF-8; of what can be read only once, nothing.
     """
     if stream.once:
         return ""
     state = hashlib.sha256()
-    plain = stream.plain
+    coding = stream.coding
+    plain = coding in {"", encodings.CR}
+    if coding and not plain:
+        first = next(stream.blocks(size=_HEAD), b"")
+        return f"sha256:{hashlib.sha256(first[:offset]).hexdigest()}"
     try:
         with stream.path.open("rb") as file:
             state.update(file.read(min(offset, _HEAD) if plain and offset else _HEAD))

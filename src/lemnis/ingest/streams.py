@@ -1,4 +1,4 @@
-"""Bytes of files: folders walked in order, compressed files read within bounds.
+"""Bytes of files: folders walked in order, compressed files read within bounds, UTF-16 turned into UTF-8.
 
 Nothing here knows what the bytes mean. A stream that breaks (a cut archive, a bomb) ends with its reason;
 what was read before that stands.
@@ -11,16 +11,20 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import zstandard
 
+from lemnis.ingest import encodings
+
 BLOCK = 1 << 20
 MAX_RECORD_BYTES = 8_000_000
 MAX_RATIO = 400
 RATIO_FLOOR = 256_000_000
-KEPT_RAW = 65_536
+KEPT_RAW = MAX_RECORD_BYTES
+"""So much of a rejected record is kept: all of it, so that it can be tried again."""
 STDIN = "-"
 _PACKED = 1024
 _GZIP = b"\x1f\x8b"
@@ -76,12 +80,17 @@ class Stream:
 
     @property
     def plain(self) -> bool:
-        """Whether the file is a regular one and not compressed, so that others can read it by its path."""
+        """Whether the file is a regular one of plain bytes, so that others can read it by its path."""
+        return self.coding == ""
+
+    @property
+    def coding(self) -> str | None:
+        """What a regular, uncompressed file is written in (see ``encodings``); None for any other."""
         if self.once or not self.path.is_file():
-            return False
+            return None
         with self.path.open("rb") as file:
-            start = file.read(4)
-        return not (start.startswith((_GZIP, _ZSTD)))
+            start = file.read(encodings.LOOK)
+        return None if start.startswith((_GZIP, _ZSTD)) else encodings.coding(start)
 
     def head(self, size: int = 65_536) -> bytes:
         """Return the first bytes, decompressed, without taking them from the stream; none if unreadable."""
@@ -143,6 +152,26 @@ class Head(Stream):
 
 
 def _decompressed(file: io.BufferedReader[Any], size: int) -> Iterator[bytes]:
+    """Yield a file's bytes unpacked and as UTF-8, in pieces of at most ``size``."""
+    pieces = _unpacked(file, max(size, encodings.LOOK))
+    first = next(pieces, b"")
+    held = encodings.archive(first)
+    if held:
+        raise BrokenStreamError(held)
+    name = encodings.coding(first[: encodings.LOOK])
+    whole = chain((first,), pieces) if first else pieces
+    if name:
+        yield from encodings.recoded(whole, name, size)
+        return
+    for piece in whole:
+        yield from (piece,) if len(piece) <= size else _cut(piece, size)
+
+
+def _cut(piece: bytes, size: int) -> Iterator[bytes]:
+    return (piece[first : first + size] for first in range(0, len(piece), size))
+
+
+def _unpacked(file: io.BufferedReader[Any], size: int) -> Iterator[bytes]:
     start = file.peek(4)[:4]
     if start.startswith(_GZIP):
         packed = _Packed(file, lambda: zlib.decompressobj(wbits=31))
@@ -157,8 +186,9 @@ def _decompressed(file: io.BufferedReader[Any], size: int) -> Iterator[bytes]:
             piece = next(pieces, b"")
         except (EOFError, zlib.error, zstandard.ZstdError) as error:
             piece, broken = b"", error
-        total += len(piece)
+        room, total = max(0, RATIO_FLOOR - total), total + len(piece)
         if total > RATIO_FLOOR and total > MAX_RATIO * packed.taken:
+            yield bytes(held + piece[:room])
             raise BrokenStreamError(f"it unpacks to more than {MAX_RATIO} times its size; unpack it yourself")
         held += piece
         if held and (not piece or len(held) >= size):

@@ -16,7 +16,7 @@ import orjson
 
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.ids import stable_id
-from lemnis.ingest.parsers import Options, Parsed, Start, jsonl
+from lemnis.ingest.parsers import Options, Parsed, Start, Texts, jsonl
 from lemnis.ingest.parsers._columns import Row, table
 from lemnis.ingest.streams import BrokenStreamError, Head, Stream
 
@@ -39,13 +39,18 @@ def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Ite
     """Yield the results of a SARIF report."""
     if not whole and not isinstance(stream, Head):
         return
-    for some in jsonl.listed(stream.name, _results(stream), start):
-        parsed = jsonl.fielded(some, {})
-        rows = [_summary(orjson.loads(text), stream) for text in parsed.records.to_pylist()]  # type: ignore[arg-type]
-        extra, fields = table(rows), parsed.fields
-        for name in extra.column_names:
-            fields = fields.append_column(name, extra.column(name))
-        yield replace(parsed, fields=fields)
+    listed = jsonl.listed(stream.name, _results(stream), start)
+    yield from jsonl.parted(listed, start, lambda some: _fielded(some, stream))
+
+
+def _fielded(some: Texts, stream: Stream) -> Parsed:
+    """Turn results into records, with what stands beside their fields."""
+    parsed = jsonl.fielded(some, {})
+    rows = [_summary(orjson.loads(text), stream) for text in parsed.records.to_pylist()]  # type: ignore[arg-type]
+    extra, fields = table(rows), parsed.fields
+    for name in extra.column_names:
+        fields = fields.append_column(name, extra.column(name))
+    return replace(parsed, fields=fields)
 
 
 def first(stream: Stream, options: Options) -> str:  # noqa: ARG001

@@ -59,13 +59,18 @@ _ORDER = {alias: place for place, alias in enumerate(_ALIASES)}
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the events of an event log file, of XML, or of JSON lines."""
     if _events_xml.fits(stream.head(_LOOK)):
-        for some in jsonl.listed(stream.name, _events_xml.records(stream), start):
-            made = fielded(_events_xml.as_json(some), options)
-            places: Any = pa.array(np.searchsorted(some.numbers, made.positions.to_numpy()))
-            yield replace(made, records=some.texts.take(places))
+        listed = jsonl.listed(stream.name, _events_xml.records(stream), start)
+        yield from jsonl.parted(listed, start, lambda some: _of_xml(some, options))
         return
-    for some in texts(stream, options, start, whole=whole):
-        yield fielded(some, options)
+    found = texts(stream, options, start, whole=whole)
+    yield from jsonl.parted(found, start, lambda some: fielded(some, options))
+
+
+def _of_xml(some: Texts, options: Options) -> Parsed:
+    """Turn events in XML into records: the XML as it was, by the fields of the JSON made of it."""
+    made = fielded(_events_xml.as_json(some), options)
+    places: Any = pa.array(np.searchsorted(some.numbers, made.positions.to_numpy()))
+    return replace(made, records=some.texts.take(places))
 
 
 def texts(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Texts]:
