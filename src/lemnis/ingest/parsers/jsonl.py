@@ -7,7 +7,8 @@ members.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -18,7 +19,7 @@ import pyarrow.compute as _compute
 
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
-from lemnis.ingest.flatten import Columns, coalesce, flatten
+from lemnis.ingest.flatten import Columns, TooWideError, coalesce, flatten
 from lemnis.ingest.lines import MAX_BATCH_BYTES, lines
 from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _documents
 from lemnis.ingest.streams import KEPT_RAW, Head, Stream
@@ -30,8 +31,32 @@ _BATCH = 20_000
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
     """Yield the objects of a stream of JSON; a document is read again from its start."""
-    for some in texts(stream, options, start, whole=whole):
-        yield fielded(some, options)
+    found = texts(stream, options, start, whole=whole)
+    yield from parted(found, start, lambda some: fielded(some, options))
+
+
+def parted(found: Iterator[Texts], start: Start, make: Callable[[Texts], Parsed]) -> Iterator[Parsed]:
+    """Yield what ``make`` makes of texts, in parts where it cannot be made at once."""
+    done = start
+    for some in found:
+        yield from _halves(some, done, make)
+        done = Start(some.position, some.offset)
+
+
+def _halves(some: Texts, done: Start, make: Callable[[Texts], Parsed]) -> Iterator[Parsed]:
+    """Make it, or its halves: reading begins again before the first of them until the last is done."""
+    try:
+        made = make(some)
+    except TooWideError:
+        if len(some.numbers) <= 1:
+            raise
+        rows = np.arange(len(some.numbers))
+        middle = len(rows) // 2
+        first = replace(some.take(rows[:middle]), position=done.position, offset=done.offset)
+        yield from _halves(first, done, make)
+        yield from _halves(replace(some.take(rows[middle:]), rejects=some.rejects), done, make)
+    else:
+        yield made
 
 
 def texts(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Texts]:
