@@ -1,21 +1,26 @@
 """`lemnis bench ingest`: what comes in becomes OCSF and is looked at; ratios against bare parsers in one run.
 
-Lanes: `syslog` (lines to OCSF), `evtx` and `json` (to OCSF, against a peer that only parses the same files).
-Each runs in a child on one core; its rates are by CPU time, because other work on the machine changes that
-little. LEMNIS_BENCH_DATA has the real logs, LEMNIS_BENCH_SCALE makes every lane smaller, for a look.
+Lanes: `http` (1 kB events as NDJSON to a running `lemnis serve`: durable, normalised, detected on with all of
+SigmaHQ's rules, in the lake; by the clock, for `--minutes`, the sender on the same cores), `syslog` (lines to
+OCSF), `evtx` and `json` (to OCSF, against a peer that only parses the same files). The latter run in a child
+on one core; their rates are by CPU time, because other work on the machine changes that little.
+LEMNIS_BENCH_DATA has the rules and real logs, LEMNIS_BENCH_SCALE makes lanes smaller, for a look,
+LEMNIS_BENCH_RATE is another rate to send at than the target.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import _data, _events
+from bench import _data, _events, _serving
 from bench._measure import module
+from lemnis import app
 from lemnis.app.bench import Figure
 
 EVENTS = 200_000
@@ -23,6 +28,8 @@ EVENTS = 200_000
 LINES_A_CORE = 60_000.0
 EVTX_SHARE = 40.0
 JSON_SHARE = 35.0
+HTTP_RATE = 20_000.0
+ALERT_P99_S = 3.0
 
 
 @dataclass(slots=True)
@@ -95,7 +102,44 @@ def _against(lane: str, said: dict[str, Any], peer: str, target: float) -> Itera
     yield Figure(f"{lane}: of the rate of {peer}", round(100 * said["peer"] / said["ours"], 1), "%", target)
 
 
-LANES: dict[str, Callable[[Bench], Iterator[Figure]]] = {"syslog": syslog, "evtx": evtx, "json": json}
+def http(bench: Bench) -> Iterator[Figure]:
+    """Measure a running service: what it sustains at a rate, how late alerts are, whether memory stays."""
+    sigma = _data.sigma(bench.work)
+    made = _serving.workspace(bench.work / "http", [sigma / name for name in _data.RULES])
+    rate, requests = float(os.environ.get("LEMNIS_BENCH_RATE") or HTTP_RATE), _serving.blocks()
+    with _serving.serving(made) as service:
+        began = time.monotonic()
+        sent = _serving.send(service.port, requests, rate=rate, seconds=60 * bench.minutes)
+        service.drain(sent.events)
+        ended = time.monotonic()
+        done = service.accepted
+    size = sum(map(len, requests)) / (len(requests) * _serving.BLOCK)
+    found = app.lake(made).query("SELECT count(*) AS n FROM events WHERE metadata.log_name = 'windows'")
+    delays, memory = _serving.delays(made), service.memory
+    yield Figure("http: rules", service.rules, "rules", 3_700)
+    yield Figure("http: events sent", sent.events, "events")
+    yield Figure("http: bytes an event", round(size), "bytes")
+    yield Figure("http: minutes of sending", round(sent.seconds / 60, 2), "minutes")
+    yield Figure("http: told to come later", sent.busy, "requests")
+    yield Figure("http: sustained, to durable, detected on and in the lake", round(done / (ended - began)),
+                 "events/s", HTTP_RATE)  # fmt: skip
+    yield Figure("http: events that can be queried", found.to_pylist()[0]["n"], "events", sent.events)
+    yield Figure("http: alerts", len(delays), "alerts", 1.0)
+    if delays:
+        yield Figure("http: receipt to alert, median", round(delays[len(delays) // 2], 2), "s")
+        late = delays[min(len(delays) - 1, int(len(delays) * 0.99))]
+        yield Figure("http: receipt to alert, p99", round(late, 2), "s", ALERT_P99_S, at_least=False)
+    yield Figure("http: peak memory of all its processes", round(max(m for _, m in memory)), "MB")
+    grown = _serving.growth(memory, began, began + sent.seconds)
+    yield Figure("http: memory, last third of the middle third", round(100 * grown), "%", 110, at_least=False)
+
+
+LANES: dict[str, Callable[[Bench], Iterator[Figure]]] = {
+    "http": http,
+    "syslog": syslog,
+    "evtx": evtx,
+    "json": json,
+}
 
 
 def run(lanes: Sequence[str] = (), minutes: float = 1.0) -> list[Figure]:
