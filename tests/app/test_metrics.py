@@ -18,7 +18,7 @@ from lemnis.contracts.errors import UsageError
 
 STATE = State(
     waiting=[Waits("okta", 3, 900, 1.5)], inbox_limit=1000, spool_rows=7, spool_bytes=70,
-    transports=[Runs("in", well=True, restarts=1, connected=4)],
+    transports=[Runs("in", well=True, restarts=1, connected=4), Runs("udp", well=True, restarts=0, dropped=7)],
     workers=[Works("0", ready=True, restarts=2, pid=os.getpid())],
     busy=5, commits=6, rules=8, problems=9, incidents=2, dead_letters={"okta": 3}, alarms={"silent": 1},
     silent={"okta": 1, "falco": 0},
@@ -57,6 +57,7 @@ def test_what_happened_and_what_is_can_be_scraped():
     assert found["lemnis_inbox_bytes", ("source", "okta")] == 900
     assert found["lemnis_busy_total",] == 5
     assert found["lemnis_open_connections", ("transport", "in")] == 4
+    assert found["lemnis_datagrams_dropped_total", ("transport", "udp")] == 7
     assert found["lemnis_worker_resident_bytes", ("worker", "0")] > 1_000_000
     assert found["lemnis_rule_errors",] == 9
     assert found["lemnis_source_silent", ("source", "okta")] == 1

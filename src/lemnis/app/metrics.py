@@ -39,12 +39,16 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """A transport: whether anything is against it, how often it began anew, and who is connected."""
+    """A transport: whether anything is against it, how often it began anew, who is connected, what was lost.
+
+    ``dropped`` are the datagrams that the kernel could not hold.
+    """
 
     name: str
     well: bool
     restarts: int
     connected: int | None = None
+    dropped: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +226,17 @@ def _running(state: State) -> Iterator[Metric]:
     up = GaugeMetricFamily("lemnis_transport_up", "Whether a transport is well", labels=["transport"])
     again = CounterMetricFamily("lemnis_transport_restarts", "Times it began anew", labels=["transport"])
     open_ = GaugeMetricFamily("lemnis_open_connections", "Connections that are open", labels=["transport"])
+    dropped = CounterMetricFamily(
+        "lemnis_datagrams_dropped", "Datagrams that the kernel could not hold", labels=["transport"]
+    )
     for one in state.transports:
         up.add_metric([one.name], int(one.well))
         again.add_metric([one.name], one.restarts)
         if one.connected is not None:
             open_.add_metric([one.name], one.connected)
-    yield from (up, again, open_)
+        if one.dropped is not None:
+            dropped.add_metric([one.name], one.dropped)
+    yield from (up, again, open_, dropped)
     ready = GaugeMetricFamily("lemnis_worker_up", "Whether a worker works", labels=["worker"])
     anew = CounterMetricFamily("lemnis_worker_restarts", "Times it began anew", labels=["worker"])
     memory = GaugeMetricFamily("lemnis_worker_resident_bytes", "Its resident memory", labels=["worker"])

@@ -107,7 +107,13 @@ class Observing:
             spool_rows=backlog.rows,
             spool_bytes=backlog.bytes,
             transports=[
-                Runs(t.transport.name, not t.problem, t.restarts, getattr(t.transport, "connected", None))
+                Runs(
+                    t.transport.name,
+                    not t.problem,
+                    t.restarts,
+                    getattr(t.transport, "connected", None),
+                    getattr(t.transport, "dropped", None),
+                )
                 for t in serving.transports
             ],
             workers=[

@@ -187,7 +187,7 @@ def test_no_more_than_so_many_are_connected(tmp_path: Path) -> None:
         transport = listener(tmp_path, max_connections=2)
         async with running(transport, receiver):
             kept = [await connect(transport) for _ in range(2)]
-            await until(lambda: transport.counts.connections == 2)
+            await until(lambda: transport.counts.connections == transport.connected == 2)
             reader, writer = await connect(transport)
             assert await reader.read() == b""  # closed by the listener
             kept[0][1].write(b"<13>still\n")
