@@ -26,6 +26,7 @@ _KEYS = 1 << 20
 _VALUES = 1 << 19
 _BYTES = 96 << 20
 _STEP = 2048
+_NO_TAPE = np.empty((5, 0), np.int32)
 ROOM = 8
 """Bytes that may be read behind the last."""
 Codes = npt.NDArray[np.int32]
@@ -284,8 +285,8 @@ class Coder:
         kernel.scan(
             given[0].ctypes.data, given[1], given[2], self._seed, counts, self._field_of, self._seen,
             self._slots, self._hashes, self._parents, self._places, self._sizes, self._keys,
-            memory.slots, memory.entries, memory.values, self._next, self._after, self._latest, *made,
-            step.start, step.stop,
+            memory.slots, memory.entries, memory.values, self._next, self._after, self._latest, made[0],
+            _NO_TAPE, *made[1:], step.start, step.stop,
         )  # fmt: skip
         self._known = int(counts[kernel.PATHS]), int(counts[kernel.KEY_BYTES])
         self._stamp = int(counts[kernel.STAMP])

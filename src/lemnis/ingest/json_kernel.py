@@ -22,6 +22,8 @@ from lemnis.contracts.bytes_kernel import HIGH, MIX2, ONES, at, blank, copy, has
 MAX_DEPTH = 64
 LONG = 1024
 """Values of more bytes are given a new code each time."""
+MANY = 2048
+"""A record of more members is left to the other reader."""
 _PROBES = 32
 _OBJECT, _ARRAY = 0, 1
 _QUOTE, _ESCAPE, _COMMA, _COLON = 34, 92, 44, 58
@@ -34,6 +36,9 @@ _TRUE, _ALSE, _NULL = np.uint32(0x65757274), np.uint32(0x65736C61), np.uint32(0x
 
 # what the tables keep count of
 PATHS, KEY_BYTES, VALUES, VALUE_BYTES, STAMP = 0, 1, 2, 3, 4
+# what is noted of a value: its row, its path, where it lies, and as what it is written
+ROW, PATH, START, STOP, KIND = 0, 1, 2, 3, 4
+PLAIN, ESCAPED, LIST = 0, 1, 2
 # an entry of the values
 HASH, PLACE, SIZE, CODE, FIELD, ENTRY = 0, 1, 2, 3, 4, 8
 
@@ -141,6 +146,24 @@ def _number(data: Any, place: int, end: int) -> tuple[int, bool]:
     return place, whole
 
 
+@numba.njit(cache=True)
+def _usual(data: Any, place: int, end: int) -> bool:
+    """Say whether a fraction is written as everybody writes it: few digits, the last of them not for nothing."""
+    if at(data, place) == _MINUS:
+        place += 1
+    if end - place > 16:
+        return False
+    zero = at(data, place) == _ZERO
+    while at(data, place) != _DOT:
+        place += 1
+    if at(data, end - 1) == _ZERO and end - place > 2:
+        return False
+    if not zero:
+        return True
+    first = at(data, place + 1)  # what is very small is written with an exponent, and nothing has two signs
+    return first != _ZERO
+
+
 @numba.njit(cache=True, inline="always")
 def _path(
     data: Any, start: int, end: int, parent: int, seed: Any, counts: Any, slots: Any,
@@ -227,18 +250,23 @@ def scan(
     data: Any, starts: Any, ends: Any, seed: Any, counts: Any, field_of: Any, seen: Any,
     p_slots: Any, p_hashes: Any, p_parents: Any, p_places: Any, p_sizes: Any, keys: Any,
     v_slots: Any, entries: Any, values: Any, next_code: Any, after: Any, latest: Any, there: Any,
-    out: Any, odd: Any, first: int, last: int,
-) -> None:  # fmt: skip
+    tape: Any, out: Any, odd: Any, first: int, last: int,
+) -> int:  # fmt: skip
     """Read the rows ``data[starts[r]:ends[r]]`` from ``first`` to before ``last``: ``out[field, r]`` is a code, or -1; ``odd[r]`` says why not.
 
     ``data`` has eight bytes more than the last row ends at. ``field_of`` gives each path its wanted field,
     or -1; new paths have none yet. Only fields that are ``there`` have their row in ``out``. Records of a
     kind are alike: ``after`` is the path that followed another, ``latest`` the value a field had, and both
     are tried first.
+
+    If ``tape`` has room, every value that is not null is noted there instead, row by row: see its parts
+    above. Returns how many are.
     """
+    taping, used = tape.shape[1] > 0, 0
     keys_at, values_at = keys.ctypes.data, values.ctypes.data
     kinds = np.empty(MAX_DEPTH + 1, np.int8)
     nodes = np.empty(MAX_DEPTH + 1, np.int64)
+    lists = np.full(MAX_DEPTH + 1, -1, np.int64)
     for row in range(first, last):
         end = ends[row]
         place = blank(data, starts[row], end)
@@ -248,6 +276,7 @@ def scan(
             odd[row] = True
             continue
         place += 1
+        noted, members = used, 0
         depth, before = 0, 0
         kinds[0], nodes[0] = _OBJECT, 0
         fresh, good = True, True
@@ -297,6 +326,10 @@ def scan(
                             good = False
                             break
                         seen[path] = stamp
+                        members += 1
+                        if members > MANY:
+                            good = False
+                            break
                         before = path
                         field = field_of[path]
                     place = blank(data, place, end)
@@ -309,6 +342,7 @@ def scan(
                         break
                     byte = at(data, place)
                 start, stop, code = place, place, -1
+                kind = PLAIN
                 if byte == _QUOTE:
                     start = place + 1
                     number = latest[field] if field >= 0 else np.int64(-1)
@@ -322,6 +356,7 @@ def scan(
                         place = start + entries[number, SIZE] + 1
                     else:
                         place, escaped = _string(data, start, end)
+                        kind = ESCAPED if escaped else PLAIN
                     if place < 0:
                         good = False
                         break
@@ -333,6 +368,15 @@ def scan(
                     depth += 1
                     kinds[depth] = _OBJECT if byte == _OPEN else _ARRAY
                     nodes[depth] = path if byte == _OPEN else -1
+                    lists[depth] = -1
+                    if taping and byte == _LEFT and path >= 0:
+                        if used == tape.shape[1]:
+                            good = False
+                            break
+                        lists[depth] = used
+                        tape[ROW, used], tape[PATH, used], tape[KIND, used] = row, path, LIST
+                        tape[START, used] = place
+                        used += 1
                     place += 1
                     fresh = True
                     continue
@@ -344,16 +388,26 @@ def scan(
                     stop = place
                 elif place + 4 <= end and quad(data, place) == _NULL:
                     place += 4
-                    field = -1
+                    path, field = np.int64(-1), np.int64(-1)
                 elif byte == _MINUS or _ZERO <= byte <= _NINE:
                     place, whole = _number(data, place, end)
-                    if place < 0 or (field >= 0 and not whole):
+                    if place < 0 or (
+                        not whole
+                        and (field >= 0 or (taping and path >= 0 and not _usual(data, start, place)))
+                    ):
                         good = False
                         break
                     stop = place
                 else:
                     good = False
                     break
+                if taping and path >= 0:
+                    if used == tape.shape[1]:
+                        good = False
+                        break
+                    tape[ROW, used], tape[PATH, used], tape[KIND, used] = row, path, kind
+                    tape[START, used], tape[STOP, used] = start, stop
+                    used += 1
                 if field >= 0:
                     if not there[field]:
                         there[field] = True
@@ -388,6 +442,8 @@ def scan(
                     if depth == 0:
                         ended = True
                         break
+                    if taping and lists[depth] >= 0:
+                        tape[STOP, lists[depth]] = place
                     depth -= 1
                     continue
                 good = False
@@ -399,6 +455,8 @@ def scan(
                 break
         odd[row] = not good
         if not good:
+            used = noted
             for field in range(len(out)):
                 if there[field]:
                     out[field, row] = -1
+    return used

@@ -19,9 +19,11 @@ import pyarrow.compute as _compute
 
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
+from lemnis.ingest.coded import available
 from lemnis.ingest.flatten import Columns, TooWideError, coalesce, flatten
 from lemnis.ingest.lines import MAX_BATCH_BYTES, lines
 from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _documents
+from lemnis.ingest.spread import WORTH, spread
 from lemnis.ingest.streams import KEPT_RAW, Head, Stream
 
 pc: Any = _compute
@@ -140,7 +142,9 @@ def _batch(name: str, some: list[tuple[int, str | ValueError]]) -> Texts:
 def fielded(some: Texts, options: Options) -> Parsed:
     """Turn JSON texts into records; those that are no objects join the rejects."""
     texts, numbers = some.texts, some.numbers
-    flat = flatten(texts, keep=frozenset(options.get("texts", ())))
+    keep = frozenset(options.get("texts", ()))
+    quick = available() and not keep and len(texts) > WORTH
+    flat = spread(texts) if quick else flatten(texts, keep=keep)
     columns = _lifted(flat.columns, options["lift"]) if "lift" in options else flat.columns
     found = list(some.rejects)
     if flat.bad:

@@ -1,0 +1,154 @@
+"""JSON texts to columns by a compiled pass: the same that ``flatten`` says, for records that are plain.
+
+Rows that the pass leaves (see ``json_kernel``) are flattened beside it. Needs Numba.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+
+from lemnis.ingest.coded import ROOM
+from lemnis.ingest.flatten import Columns, Flat, TooWideError, as_lists, flatten, listed, too_wide
+
+_PATHS = 1 << 14
+_KEYS = 1 << 20
+WORTH = 256
+"""From so many records on it is worth to begin a pass."""
+_LEAST = 5
+"""Bytes that a member takes at least."""
+_NONE = np.empty(0, np.int64)
+
+
+def spread(texts: pa.StringArray) -> Flat:
+    """Turn JSON objects into columns, as ``flatten`` does; raises TooWideError as it does."""
+    from lemnis.ingest import json_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+
+    count = len(texts)
+    offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + count + 1].astype(
+        np.int64
+    )
+    raw = np.empty(int(offsets[-1] - offsets[0]) + ROOM, np.uint8)
+    if (data := texts.buffers()[2]) is not None:
+        raw[:-ROOM] = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+    offsets -= offsets[0]
+    scanned = _Scanned(kernel, raw, offsets)
+    names = scanned.names()
+    if len(set(names)) < len(names):  # a name with a dot beside an object of that name
+        return flatten(texts)
+    if too_wide(len(names), count):
+        raise TooWideError
+    columns = scanned.columns(names)
+    rows = np.flatnonzero(scanned.odd)
+    if not len(rows):
+        return Flat(dict(sorted(columns.items())), {})
+    rest = flatten(texts.take(pa.array(rows)))
+    return Flat(
+        dict(sorted(_beside(columns, rest.columns, rows, count).items())),
+        {int(rows[row]): reason for row, reason in rest.bad.items()},
+    )
+
+
+class _Scanned:
+    """Records as the compiled pass noted them."""
+
+    def __init__(self, kernel: Any, raw: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
+        self._kernel, self._raw = kernel, raw
+        self.count = len(offsets) - 1
+        self.odd = np.zeros(self.count, np.bool_)
+        self._tape = np.empty((5, len(raw) // _LEAST + self.count), np.int32)
+        counts = np.zeros(8, np.int64)
+        counts[kernel.PATHS] = 1  # the root is a path
+        self._parents, self._places, self._sizes = (
+            np.zeros(_PATHS, kind) for kind in (np.int32, np.int64, np.int32)
+        )
+        self._keys = np.zeros(_KEYS, np.uint8)
+        none = np.empty(0, np.int32)
+        self.used = kernel.scan(
+            raw.ctypes.data, offsets[:-1], offsets[1:], np.uint64(secrets.randbits(64)), counts,
+            np.full(_PATHS, -1, np.int32), np.zeros(_PATHS, np.int64), np.full(2 * _PATHS, -1, np.int32),
+            np.zeros(_PATHS, np.uint64), self._parents, self._places, self._sizes, self._keys,
+            none, np.empty((0, 8), np.int64), np.empty(0, np.uint8), _NONE,
+            np.full(_PATHS, -1, np.int32), _NONE, np.empty(0, np.bool_), self._tape, np.empty((0, 0), np.int32), self.odd, 0, self.count,
+        )  # fmt: skip
+        self._first = np.zeros(int(counts[kernel.PATHS]) + 1, np.int64)
+        self._order = np.empty(self.used, np.int64)
+
+    def names(self) -> list[str]:
+        """Return the dotted names of the fields there are, in order of their paths."""
+        from lemnis.ingest import spread_kernel  # noqa: PLC0415 - Numba loads when needed
+
+        spread_kernel.sort(self._tape, self.used, self._first, self._order)
+        paths = [""]
+        for path in range(1, len(self._first) - 1):
+            place = int(self._places[path])
+            key = bytes(self._keys[place : place + int(self._sizes[path])]).decode()
+            parent = int(self._parents[path])
+            paths.append(key if parent == 0 else f"{paths[parent]}.{key}")
+        return [paths[path] for path in self._there()]
+
+    def _there(self) -> list[int]:
+        found: list[int] = np.flatnonzero(np.diff(self._first)).tolist()
+        return found
+
+    def columns(self, names: list[str]) -> Columns:
+        """Return the columns."""
+        from lemnis.ingest import spread_kernel  # noqa: PLC0415 - Numba loads when needed
+
+        tape, order = self._tape, self._order
+        spans = tape[self._kernel.STOP, : self.used] - tape[self._kernel.START, : self.used]
+        out, ends = np.empty(int(spans.sum(dtype=np.int64)) + ROOM, np.uint8), np.empty(self.used, np.int64)
+        spread_kernel.lay(self._raw.ctypes.data, tape, order, out, ends)
+        data = pa.py_buffer(out.data)
+        columns: Columns = {}
+        for name, path in zip(names, self._there(), strict=True):
+            first, last = int(self._first[path]), int(self._first[path + 1])
+            offsets = np.empty(self.count + 1, np.int32)
+            bits = np.zeros((self.count + 7) // 8, np.uint8)
+            spread_kernel.column(tape, order, ends, first, last, offsets, bits)
+            made: Any = pa.StringArray.from_buffers(
+                self.count, pa.py_buffer(offsets.data), data, pa.py_buffer(bits.data)
+            )
+            lists = order[first:last][tape[self._kernel.KIND, order[first:last]] == self._kernel.LIST]
+            columns[name] = self._listed(made, lists) if len(lists) else made
+        return columns
+
+    def _listed(self, column: Any, places: npt.NDArray[np.int64]) -> Any:
+        """Fill in the lists of a column: scalars one by one, any other as its JSON text."""
+        held = memoryview(self._raw)  # type: ignore[arg-type]
+        starts, stops, rows = (
+            self._tape[part, places].tolist()
+            for part in (self._kernel.START, self._kernel.STOP, self._kernel.ROW)
+        )
+        values = column.to_pylist()
+        several = False
+        for start, stop, row in zip(starts, stops, rows, strict=True):
+            values[row] = listed(orjson.loads(held[start:stop]))
+            several |= isinstance(values[row], list)
+        if not several:
+            return pa.array(values, pa.string())
+        return pa.array(
+            [v if v is None or isinstance(v, list) else [v] for v in values], pa.list_(pa.string())
+        )
+
+
+def _beside(columns: Columns, rest: Columns, rows: npt.NDArray[np.int64], count: int) -> Columns:
+    """Put the rows that were flattened by themselves in their places."""
+    place = np.full(count, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    found = dict(columns)
+    for name, some in rest.items():
+        if name not in columns:
+            found[name] = some.take(pa.array(place, mask=place < 0))
+            continue
+        mine, theirs = columns[name], some
+        if mine.type != theirs.type:
+            mine, theirs = as_lists(mine), as_lists(theirs)
+        both: Any = pa.concat_arrays([mine, theirs])
+        found[name] = both.take(pa.array(np.where(place < 0, np.arange(count), count + place)))
+    return found

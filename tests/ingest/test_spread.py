@@ -1,0 +1,53 @@
+"""Columns by the compiled pass are what the other reader says, of every record."""
+
+import json
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsontexts import texts
+
+from lemnis.ingest.coded import available
+from lemnis.ingest.flatten import MAX_FIELDS, TooWideError, flatten
+from lemnis.ingest.spread import spread
+
+pytestmark = pytest.mark.skipif(not available(), reason="needs Numba: the `fast` extra")
+
+
+def said(flat, count):
+    """Return what is said of each row; a list of one and its value may be the batch's doing."""
+    for column in flat.columns.values():
+        column.validate(full=True)
+        assert len(column) == count
+    return flat.bad, {name: column.to_pylist() for name, column in flat.columns.items()}
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(texts(), min_size=1, max_size=12), st.integers(0, 2))
+def test_columns_are_what_the_other_reader_says(some, first):
+    array = pa.array(["{}"] * first + some).slice(first)
+    assert said(spread(array), len(some)) == said(flatten(array), len(some))
+
+
+def test_a_name_with_a_dot_beside_an_object_of_that_name():
+    some = pa.array(['{"a.b":1}', '{"a":{"b":2}}', '{"a.b":1,"a":{"b":2}}'])
+    assert said(spread(some), 3) == said(flatten(some), 3)
+
+
+def test_too_many_fields_are_refused_and_too_many_names_are_told():
+    wide = json.dumps({f"k{n}": 1 for n in range(MAX_FIELDS + 1)})
+    flat = spread(pa.array([wide, '{"a":1}']))
+    assert list(flat.bad) == [0]
+    assert flat.columns["a"].to_pylist() == [None, "1"]
+    rows = [json.dumps({f"k{row % 3000}_{n}": 1 for n in range(3)}) for row in range(6000)]
+    with pytest.raises(TooWideError):
+        spread(pa.array(rows))
+
+
+def test_lists_are_of_scalars_or_texts():
+    some = pa.array(['{"a":[1,"x",null,true]}', '{"a":"y"}', '{"b":[{"c": 1}]}', '{"b":[]}', "{}"])
+    assert said(spread(some), 5)[1] == {
+        "a": [["1", "x", "true"], ["y"], None, None, None],
+        "b": [None, None, ['[{"c":1}]'], [], None],
+    }
