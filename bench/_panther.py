@@ -45,6 +45,11 @@ PRODUCTS: Mapping[str, tuple[str, ...]] = {
     "Zeek.DNS": ("zeek",),
     "Suricata.DNS": ("suricata_eve",),
     "Windows.EventLogs": ("windows",),
+    "AWS.VPCDns": ("aws_route53_resolver",),
+    "AWS.WAFWebACL": ("aws_waf",),
+    "GCP.HTTPLoadBalancer": ("gcp_audit",),
+    "MicrosoftIntune.AuditLogs": ("entra_id",),
+    "OneLogin.Events": ("onelogin",),
 }
 _FOUND = ("p_any_ip_addresses", "p_any_usernames", "p_any_domain_names", "p_any_emails")
 _TIMES: Mapping[str, Any] = {
