@@ -200,6 +200,7 @@ def test_the_commands_list_and_replay(workspace, tmp_path, capsys):
         "rejected": 1,
         "duplicates": 0,
         "left": 0,
+        "deliveries": 0,
     }
     assert lemnis(["sources", "replay", "nobody", *at]) == 2
     with pytest.raises(NotFoundError):

@@ -1,6 +1,7 @@
 """From received to queryable: the same records whatever way they are cut into deliveries; what a fault costs."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -20,6 +21,7 @@ from lemnis.contracts.errors import BusyError, ServiceError
 from lemnis.contracts.receiving import Delivery, Mark
 from lemnis.ingest import received
 from lemnis.ingest.mapping import Mapper
+from lemnis.interfaces.cli import run as lemnis
 from lemnis.store.inbox import Inbox, Letter
 from lemnis.store.lake import Lake
 
@@ -225,7 +227,7 @@ events:
 """
 
 
-def test_what_is_of_no_source_is_kept_until_there_is_one(workspace, inbox):
+def test_what_is_of_no_source_is_kept_until_there_is_one(workspace, inbox, capsys):
     put(
         inbox,
         Delivery("no_such_source", "192.0.2.1", b"{}\n"),
@@ -236,11 +238,16 @@ def test_what_is_of_no_source_is_kept_until_there_is_one(workspace, inbox):
     assert "no source 'no_such_source'" in reasons["no_such_source"]
     assert "no source recognises it" in reasons["auto"]
     (mine,) = receiving.given_up(workspace, ["no_such_source"])
+    at = ("-w", str(workspace.root))
+    assert lemnis(["sources", "rejects", "--source", "no_such_source", "--json", *at]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["name"], told["deliveries"]) == ("no_such_source", 1)
     folder = workspace.content / "sources" / "no_such_source"
     folder.mkdir(parents=True)
     (folder / "source.yaml").write_text(SOURCE)
     (folder / "mapping.yaml").write_text(MAPPING)
-    assert receiving.revive(workspace, ["no_such_source"]) == 1
+    assert lemnis(["sources", "replay", "no_such_source", "--no-detect", "--json", *at]) == 0
+    assert json.loads(capsys.readouterr().out)["deliveries"] == 1
     assert account(work(workspace, inbox)) == (0, 0, 1, 0)  # there is a source now, and a record without time
     assert mine.delivery.data == b"{}\n"
     assert [one.delivery.source for one in receiving.given_up(workspace)] == ["auto"]

@@ -304,6 +304,8 @@ def given_up(workspace: app.Workspace, names: Collection[str] = ()) -> list[Dead
 def revive(workspace: app.Workspace, names: Collection[str] = ()) -> int:
     """Put them back into the inbox, for the workers to try again; return how many."""
     found = given_up(workspace, names)
+    if not found:
+        return 0
     box = inbox(workspace)
     try:
         return box.revive(one.id for one in found)

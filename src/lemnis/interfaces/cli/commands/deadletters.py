@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -51,13 +52,21 @@ def rejects(
     Example: lemnis sources rejects --source acme_proxy --reason time
     """
     from lemnis import app
-    from lemnis.app import deadletters
+    from lemnis.app import deadletters, receiving
 
-    found = deadletters.listing(app.open_workspace(workspace), source, reason)
+    opened = app.open_workspace(workspace)
+    found = deadletters.listing(opened, source, reason)
     forgotten = {one.source: one.forgotten for one in found.counts}
+    aside = Counter(
+        (one.delivery.source, one.reason)
+        for one in receiving.given_up(opened, [source] if source else ())
+        if reason.casefold() in one.reason.casefold()
+    )
     if json:
         for one in found.groups:
             emit(_told(one, forgotten.get(one.source, 0), raw=raw))
+        for (name, why), count in aside.items():
+            emit({"name": name, "reason": why, "deliveries": count})
         return
     rows = (
         (one.source or "(unknown)", one.reason, f"{one.count:,}", f"{one.whole:,}", to_iso(one.first),
@@ -70,6 +79,8 @@ def rejects(
         for one in found.groups:
             for letter in one.examples:
                 console.print(f"{letter.at}: {_begin(letter.raw)}", markup=False)
+    for (name, why), count in aside.items():
+        warn(f"{count:,} whole deliveries of {name} were put aside: {why} (`lemnis sources replay {name}`)")
     for name, count in forgotten.items():
         if count:
             warn(f"{count:,} older records of {name or '(unknown)'} were forgotten, for age or want of room")
@@ -104,14 +115,15 @@ def replay(
 
     What is taken now enters the lake as the event that it would have been, detections see it, and it leaves
     the dead letters; the rest stays, with the present reason. It can be stopped, killed and run again at any
-    time. Exit code 2 if any record is still not taken.
+    time. Exit code 2 if any record is still not taken. Whole deliveries that `lemnis serve` put aside (of no
+    source, or of a mapping that always failed) go back into its inbox, and are worked on while it runs.
 
     Example: lemnis sources replay acme_proxy
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from lemnis import app
-    from lemnis.app import deadletters, ingest
+    from lemnis.app import deadletters, ingest, receiving
 
     opened = app.open_workspace(workspace)
     watcher = ingest.watcher(opened) if detect else None
@@ -125,6 +137,7 @@ def replay(
     counts = {
         "read": done.read, "accepted": done.done.accepted, "rejected": done.rejected,
         "duplicates": done.done.duplicates, "left": done.left,
+        "deliveries": receiving.revive(opened, names or ()),
     }  # fmt: skip
     if json:
         emit(counts)
@@ -133,6 +146,10 @@ def replay(
             f"{done.read:,} records tried again: {done.done.accepted:,} accepted, {done.rejected:,} still "
             f"rejected, {done.done.duplicates:,} known already"
         )
+        if counts["deliveries"]:
+            console.print(
+                f"{counts['deliveries']:,} deliveries are in the inbox again: `lemnis serve` works on them"
+            )
         if done.left:
             warn(f"{done.left:,} have no record that could be tried: ingest their files again")
     if done.rejected or done.left:
