@@ -201,10 +201,14 @@ class Service:
             self.memory.append((time.monotonic(), used))
 
 
-def delays(made: app.Workspace) -> list[float]:
-    """Return for each alert the seconds from when its event was sent to when the alert was written down."""
+def delays(made: app.Workspace, since: float) -> list[float]:
+    """Return the seconds from when an event was sent to when its alert was written down, ascending.
+
+    Only of what was sent from ``since`` (seconds since the epoch) on.
+    """
     entries = app.journal(made).entries(kind=ALERT)
-    return sorted((entry.at - int(str(entry.payload["time"]))) / 1000 for entry in entries)
+    moments = [(int(str(entry.payload["time"])), entry.at) for entry in entries]
+    return sorted((written - sent) / 1000 for sent, written in moments if sent >= since * 1000)
 
 
 def growth(memory: Sequence[tuple[float, float]], first: float, last: float) -> float:

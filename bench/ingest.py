@@ -30,6 +30,7 @@ EVTX_SHARE = 40.0
 JSON_SHARE = 35.0
 HTTP_RATE = 20_000.0
 ALERT_P99_S = 3.0
+_WARM_S = 3.0
 
 
 @dataclass(slots=True)
@@ -108,14 +109,16 @@ def http(bench: Bench) -> Iterator[Figure]:
     made = _serving.workspace(bench.work / "http", [sigma / name for name in _data.RULES])
     rate, requests = float(os.environ.get("LEMNIS_BENCH_RATE") or HTTP_RATE), _serving.blocks()
     with _serving.serving(made) as service:
-        began = time.monotonic()
+        before = _serving.send(service.port, requests, rate=rate, seconds=_WARM_S)
+        service.drain(before.events)  # what is loaded and compiled once is not what is sustained
+        began, since, already = time.monotonic(), time.time(), service.accepted
         sent = _serving.send(service.port, requests, rate=rate, seconds=60 * bench.minutes)
-        service.drain(sent.events)
+        service.drain(before.events + sent.events)
         ended = time.monotonic()
-        done = service.accepted
+        done = service.accepted - already
     size = sum(map(len, requests)) / (len(requests) * _serving.BLOCK)
     found = app.lake(made).query("SELECT count(*) AS n FROM events WHERE metadata.log_name = 'windows'")
-    delays, memory = _serving.delays(made), service.memory
+    delays, memory = _serving.delays(made, since), service.memory
     yield Figure("http: rules", service.rules, "rules", 3_700)
     yield Figure("http: events sent", sent.events, "events")
     yield Figure("http: bytes an event", round(size), "bytes")
@@ -123,7 +126,9 @@ def http(bench: Bench) -> Iterator[Figure]:
     yield Figure("http: told to come later", sent.busy, "requests")
     yield Figure("http: sustained, to durable, detected on and in the lake", round(done / (ended - began)),
                  "events/s", HTTP_RATE)  # fmt: skip
-    yield Figure("http: events that can be queried", found.to_pylist()[0]["n"], "events", sent.events)
+    yield Figure(
+        "http: events that can be queried", found.to_pylist()[0]["n"], "events", before.events + sent.events
+    )
     yield Figure("http: alerts", len(delays), "alerts", 1.0)
     if delays:
         yield Figure("http: receipt to alert, median", round(delays[len(delays) // 2], 2), "s")

@@ -77,11 +77,11 @@ def test_drift_is_a_diff_that_applies(world, capsys, monkeypatch, tmp_path):
                  "eventSource": "iam.amazonaws.com", "awsRegion": "eu-west-1", "userIdentity": {"type": "Root"}}  # fmt: skip
         return orjson.dumps(event | more) + b"\n"
 
-    log = tmp_path / "trail.jsonl"
+    log, taking = tmp_path / "trail.jsonl", ingest.Ingest(world.workspace, "aws_cloudtrail")
     for day in range(4):
         with log.open("ab") as lines:
             lines.writelines(trail(f"{day}-{n}") for n in range(120))
-        ingest.Ingest(world.workspace, "aws_cloudtrail").run([log])
+        taking.run([log])
         world.clock.advance(_DAY)
     assert run(world, "drift", "aws_cloudtrail", monkeypatch=monkeypatch) == 0
     with log.open("ab") as lines:
@@ -89,7 +89,7 @@ def test_drift_is_a_diff_that_applies(world, capsys, monkeypatch, tmp_path):
             trail(f"new-{n}", sourcePrivateAddress=f"10.0.0.{n}").replace(b"awsRegion", b"awsRegionCode")
             for n in range(60)
         )
-    ingest.Ingest(world.workspace, "aws_cloudtrail").run([log])
+    taking.run([log])
     capsys.readouterr()
     assert run(world, "drift", "aws_cloudtrail", "--json", monkeypatch=monkeypatch) == 1
     found = json.loads(capsys.readouterr().out)

@@ -1,6 +1,7 @@
 """Silence of a source opens one alarm, says what is blind meanwhile, and closes when it speaks again."""
 
 import itertools
+import logging
 
 import orjson
 import pyarrow as pa
@@ -184,3 +185,19 @@ def test_what_a_silent_source_serves_is_not_fed(world):
     assert watching.silent_sources(world.workspace) == {"aws_cloudtrail"}
     assert alarms(world.journal) == []
     assert fed(world) == {"okta"}
+
+
+def test_who_looks_again_and_again_tells_of_alarms_once(world, caplog):
+    with caplog.at_level(logging.INFO, "lemnis.watching"):
+        looking = watching.Watching(world.workspace)
+        world.pass_hours(60, ("okta", "a"))
+        looking.look()
+        world.pass_hours(5)
+        for _ in range(2):
+            looking.look()
+        world.pass_hours(2, ("okta", "a"))
+        looking.look()
+        looking.look_if_due()
+    silent, well = [one.getMessage() for one in caplog.records]
+    assert "nothing for" in silent
+    assert silent.partition(":")[0] == well.partition(":")[0]

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from lemnis import app
 from lemnis.app.normalising import Normalising
+from lemnis.app.watching import Watching
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import LemnisError, Location, NotFoundError, ServiceError
 from lemnis.contracts.events import Cursor, EventBatch, Reject
@@ -112,6 +113,7 @@ class Ingest:
     _normalising: Normalising = field(init=False)
     _named: LoadedSource | None = field(init=False)
     _sampler: Sampler = field(init=False, default_factory=Sampler)
+    _watching: Watching | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Open the lake and the sources; raises NotFoundError for a source that there is not."""
@@ -192,8 +194,11 @@ class Ingest:
             self.watcher.finish()
 
     def flush(self) -> None:
-        """Move what the spool holds into the tables."""
+        """Move what the spool holds into the tables, and look how the sources do."""
         self._lake.flush()
+        if self._watching is None:
+            self._watching = Watching(self.workspace)
+        self._watching.look_if_due()
 
     def attempt(self, stream: Stream, *, whole: bool = True) -> bool:
         """Read what is new in a stream; say whether it could be. What cannot is told, and stops no other."""

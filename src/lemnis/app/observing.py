@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from lemnis.app.serve import Serving
     from lemnis.app.watching import Watched
 
-WATCH_EVERY_S = 60.0
-MANY_HOSTS = 500
-"""Up to so many hosts, each is judged at every look; beyond, those that said nothing for a while."""
 _LEAST_FREE = 64 << 20
 
 
@@ -41,6 +38,7 @@ class Observing:
         self._log = logs.get("lemnis.serve")
         self._lake = app.lake(serving.workspace)
         self._journal = app.journal(serving.workspace)
+        self._watching = watching.Watching(serving.workspace)
         self._watched: Sequence[Watched] = ()
         self._incidents, self._seq = 0, 0
         self.metrics = Metrics(self.state)
@@ -135,33 +133,13 @@ class Observing:
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Look at the sources every so often; a look that fails is told, and tried again."""
-        known: frozenset[str] = frozenset()
         while not stop.is_set():
             try:
-                self._watched = await asyncio.to_thread(self._look)
+                self._watched = await asyncio.to_thread(self._watching.look)
             except LemnisError as error:
                 self._log.warning("sources cannot be watched", problem=str(error))
-            else:
-                known = self._tell(known)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), WATCH_EVERY_S)
-
-    def _look(self) -> Sequence[Watched]:
-        few = sum(self._lake.hosts().values()) <= MANY_HOSTS
-        return watching.look(self._serving.workspace, hosts=few, journal=self._journal)
-
-    def _tell(self, known: frozenset[str]) -> frozenset[str]:
-        """Log alarms that opened and closed since the last look."""
-        now = {alarm.id: (alarm, one) for one in self._watched for alarm in one.alarms}
-        for name in now.keys() - known:
-            alarm, one = now[name]
-            self._log.warning(
-                "alarm opened", alarm=name, source=alarm.of.source, host=alarm.of.host, kind=alarm.of.kind,
-                why=one.why, blind=len(one.blind),
-            )  # fmt: skip
-        for name in known - now.keys():
-            self._log.info("alarm closed", alarm=name)
-        return frozenset(now)
+                await asyncio.wait_for(stop.wait(), watching.EVERY_S)
 
 
 def unwell(workspace: app.Workspace) -> list[str]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app.watching_alarms import Alarm, Of, alarms, publish, settle
 from lemnis.app.watching_blind import Blind, Seeing
-from lemnis.content.library import Library
 from lemnis.contracts.clock import span
+from lemnis.contracts.errors import LemnisError
 from lemnis.contracts.watching import ALL, HOUR, LISTENING, STEP, Beat, History
 from lemnis.incidents import findings
 from lemnis.ingest import health_fields
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
     from lemnis.store.lake import Lake
 
+LOG = logging.getLogger("lemnis.watching")
+EVERY_S = 60.0
+MANY_HOSTS = 500
+"""Up to so many hosts, each is judged at every look; beyond, those that said nothing for a while."""
+_RULES_S = 600.0
 SILENT_AFTER = 24 * HOUR
 """After which age of the newest event a source is silent whose history does not say."""
 _STALE = 3 * STEP
@@ -48,16 +54,18 @@ def look(
     *,
     silent_after: int | None = None,
     hosts: bool = False,
-    library: Library | None = None,
+    rules: Rules | None = None,
     journal: SqlJournal | None = None,
 ) -> list[Watched]:
     """Look at every source, write down which alarms open and close, and return how all do. Idempotent.
 
     Of hosts only those are looked at that said nothing for a while, unless all are asked for. With
     ``silent_after`` (ms) a source is also silent when its newest event is older, whatever its history says.
+    ``rules`` are kept by whoever looks again and again.
     """
     journal = journal or app.journal(workspace)
-    looking = _Looking(workspace, app.lake(workspace), alarms(journal), hosts=hosts, library=library)
+    rules = rules or Rules(workspace)
+    looking = _Looking(workspace, app.lake(workspace), alarms(journal), hosts=hosts, rules=rules)
     found = looking.found
     wrong = {
         Of(one.source, one.host, trouble.kind): trouble
@@ -89,9 +97,9 @@ class _Looking:
         *,
         hosts: bool,
         before: int | None = None,
-        library: Library | None = None,
+        rules: Rules | None = None,
     ) -> None:
-        self._workspace, self.lake, self.known, self._library = workspace, lake, known, library
+        self.lake, self.known, self._rules = lake, known, rules or Rules(workspace)
         self._now = workspace.clock.now()
         if not hosts and before is None:
             before = self._now - _STALE
@@ -118,17 +126,13 @@ class _Looking:
             if one.host == ALL or (one.source not in self._silent and counts.get(one.source, 0) > 1)
         ]
 
-    @cached_property
-    def _seeing(self) -> Seeing:
-        return seeing(self._workspace, self._library)
-
     def blind(self, of: Of) -> tuple[Blind, ...]:
         """Return what is blind while a source or host is in trouble; rules are only loaded if any is."""
         if of.kind != DRIFTING:
-            return self._seeing.without(of.source, self._living if of.host == ALL else ())
+            return self._rules.seeing().without(of.source, self._living if of.host == ALL else ())
         drift = self._by_place[of.source, of.host].drift.found
         changed = [one.field for one in drift if one.change != health_fields.NEW]
-        return self._seeing.without_fields(of.source, changed, self._living)
+        return self._rules.seeing().without_fields(of.source, changed, self._living)
 
     def watched(
         self,
@@ -205,13 +209,58 @@ def _reasons(lake: Lake) -> dict[str, dict[str, int]]:
     return found
 
 
-def seeing(workspace: app.Workspace, library: Library | None = None) -> Seeing:
-    """Load the rules and sources of a workspace."""
-    from lemnis.detect.rules import load_rules
-    from lemnis.ingest.sources import Sources
+class Rules:
+    """The rules and sources of a workspace: loaded when something is wrong, and anew when that is old."""
 
-    library = library or app.library(workspace)
-    items = library.items("detections")
-    loaded = load_rules([item.manifest for item in items.values()], cache=workspace.state / "cache")
-    names = {str(item.manifest): name for name, item in items.items()}
-    return Seeing(loaded, Sources.load(library).by_name, names)
+    def __init__(self, workspace: app.Workspace) -> None:
+        self._workspace = workspace
+        self._made: tuple[float, Seeing] | None = None
+
+    def seeing(self) -> Seeing:
+        """Return them, at most ten minutes old."""
+        if self._made is None or time.monotonic() - self._made[0] > _RULES_S:
+            self._made = time.monotonic(), self._load()
+        return self._made[1]
+
+    def _load(self) -> Seeing:
+        from lemnis.detect.rules import load_rules
+        from lemnis.ingest.sources import Sources
+
+        library = app.library(self._workspace)
+        items = library.items("detections")
+        cache = self._workspace.state / "cache"
+        loaded = load_rules([item.manifest for item in items.values()], cache=cache)
+        names = {str(item.manifest): name for name, item in items.items()}
+        return Seeing(loaded, Sources.load(library).by_name, names)
+
+
+class Watching:
+    """Looks again and again, while something runs: not more often than each minute."""
+
+    def __init__(self, workspace: app.Workspace) -> None:
+        self._workspace, self._rules = workspace, Rules(workspace)
+        self._journal = app.journal(workspace)
+        self._looked = time.monotonic()
+        self._known: frozenset[str] = frozenset()
+
+    def look(self) -> list[Watched]:
+        """Look now, and tell of alarms that opened and closed; of many hosts only at those that are still."""
+        self._looked = time.monotonic()
+        few = sum(app.lake(self._workspace).hosts().values()) <= MANY_HOSTS
+        found = look(self._workspace, hosts=few, rules=self._rules, journal=self._journal)
+        now = {alarm.id: one for one in found for alarm in one.alarms}
+        for name in sorted(now.keys() - self._known):
+            LOG.warning("%s: %s", name, "; ".join(now[name].why))
+        for name in sorted(self._known - now.keys()):
+            LOG.info("%s: all is well again", name)
+        self._known = frozenset(now)
+        return found
+
+    def look_if_due(self) -> None:
+        """Look if that was not done for a minute; that it cannot be done is told."""
+        if time.monotonic() - self._looked < EVERY_S:
+            return
+        try:
+            self.look()
+        except LemnisError as error:
+            LOG.warning("sources cannot be watched: %s", error)
