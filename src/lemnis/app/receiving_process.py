@@ -90,6 +90,12 @@ class WorkerProcess:
         self._stopping = True
         self._send_stop()
 
+    def kill(self) -> None:
+        """End it at once; what it has in hand is done again at the next start."""
+        self._stopping = True
+        if self._process is not None and self._process.is_alive():
+            self._process.kill()
+
     def _send_stop(self) -> None:
         if self._connection is not None:
             with suppress(OSError):

@@ -113,7 +113,13 @@ class Serving:
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
-        """Begin to end."""
+        """Begin to end; asked a second time, do not wait for what the workers have in hand."""
+        if self.stopping:
+            for one in self.workers:
+                one.kill()
+        self._end()
+
+    def _end(self) -> None:
         self.stopping = True
         self._stop.set()
 
@@ -133,7 +139,7 @@ class Serving:
             if len(failed) == len(self.transports) and not self._stop.is_set():
                 raise ServiceError(failed[0], fix="none of the transports can begin")
         finally:
-            self.stop()
+            self._end()
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
