@@ -92,7 +92,7 @@ class OktaSimulator(Interface):
 
 
 class GithubSimulator(Interface):
-    """The audit log, oldest first by time, a next link only where there is more.
+    """The audit log, oldest first by time, and events, newest first; a next link only where there is more.
 
     ``remaining`` queries are answered, then none for a second.
     """
@@ -113,6 +113,8 @@ class GithubSimulator(Interface):
             return Reply(403, b'{"message": "API rate limit exceeded"}', headers=limits)
         if asked.headers.get("authorization") != f"Bearer {TOKEN}":
             return Reply(401, b'{"message": "Bad credentials"}', headers=limits)
+        if asked.path.endswith("/events"):
+            return self._events(asked, query, limits)
         since = re.search(r"created:>=(\S+)", query.get("phrase", ""))
         place = tuple(map(int, query.get("after", "-1.-1").split(".")))
         ordered = sorted(self._records, key=lambda one: (one.at, one.kept))
@@ -125,6 +127,15 @@ class GithubSimulator(Interface):
             after = f"{found[-1].at}.{found[-1].kept}"
             limits["Link"] = f'<{self.link(asked.path, {**query, "after": after})}>; rel="next"'
         return Reply(200, orjson.dumps([one.record for one in found]), headers=limits)
+
+    def _events(self, asked: Asked, query: Mapping[str, str], headers: dict[str, str]) -> Reply:
+        first = (int(query.get("page", "1")) - 1) * self.page
+        found = sorted(self._records, key=lambda one: (-one.at, -one.kept))
+        if len(found) > first + self.page:
+            following = self.link(asked.path, {**query, "page": first // self.page + 2})
+            headers["Link"] = f'<{following}>; rel="next"'
+        body = orjson.dumps([one.record for one in found[first : first + self.page]])
+        return Reply(200, body, headers=headers)
 
 
 class GraphSimulator(Interface):

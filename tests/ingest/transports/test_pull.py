@@ -9,8 +9,15 @@ from typing import Any
 import orjson
 import pytest
 
+from lemnis.content.library import Library
 from lemnis.contracts.clock import ManualClock, to_iso
 from lemnis.contracts.errors import ContentError, NotFoundError, ServiceError, UsageError
+from lemnis.contracts.events import RawBatch
+from lemnis.ingest.mapping import Mapper
+from lemnis.ingest.parsers import _documents
+from lemnis.ingest.reading import open_path
+from lemnis.ingest.sources import Sources
+from lemnis.ingest.streams import Stream
 from lemnis.ingest.transports import Setup, get
 from lemnis.testing import interfaces
 from lemnis.testing.interfaces import (
@@ -30,6 +37,7 @@ VALUES: dict[str, dict[str, str]] = {
     "okta": {"domain": "acme.okta.com"},
     "github_audit": {"organisation": "acme"},
     "github_enterprise_audit": {"enterprise": "acme"},
+    "github_events": {"organisation": "acme"},
     "entra_signins": {"tenant": "acme.example", "client_id": "1234"},
     "entra_audits": {"tenant": "acme.example", "client_id": "1234"},
     "google_workspace": {"application": "login", "administrator": "admin@acme.example"},
@@ -38,6 +46,7 @@ SIMULATORS: dict[str, type[Interface]] = {
     "okta": OktaSimulator,
     "github_audit": GithubSimulator,
     "github_enterprise_audit": GithubSimulator,
+    "github_events": GithubSimulator,
     "entra_signins": GraphSimulator,
     "entra_audits": GraphSimulator,
     "google_workspace": GoogleSimulator,
@@ -86,7 +95,8 @@ def test_every_record_comes_once_and_a_restart_goes_on(tmp_path: Path, api: str)
         receiver = MemoryReceiver(busy=1, failing=1)
         clock = ManualClock(NOW)
         with simulated(api) as simulator:
-            simulator.add(NOW - 30 * HOUR, record(999, 0))  # before the start
+            if api != "github_events":  # which knows no times
+                simulator.add(NOW - 30 * HOUR, record(999, 0))  # before the start
             for n in range(50):
                 simulator.add(NOW - HOUR + n * 1000, record(n, NOW - HOUR + n * 1000))
             async with running(puller(tmp_path, api, simulator, clock), receiver):
@@ -108,6 +118,39 @@ def test_every_record_comes_once_and_a_restart_goes_on(tmp_path: Path, api: str)
         assert all(b"\n" not in one.data for one in receiver.taken)
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("api", sorted(SIMULATORS))
+def test_what_is_pulled_is_what_its_source_reads(tmp_path: Path, api: str) -> None:
+    sources = Sources.load(Library.open())
+    clock = ManualClock(NOW)
+    with simulated(api) as simulator:
+        source = sources.get(puller(tmp_path, api, simulator, clock).source)
+        keys = source.file.options.get("records_at", ())
+        samples = [
+            found
+            for file in sorted((source.folder / "samples").glob("*.json*"))
+            for found in _documents.records(Stream(file), (keys,) if isinstance(keys, str) else tuple(keys))
+        ]
+        assert samples
+
+        async def story() -> list[bytes]:
+            receiver = MemoryReceiver()
+            for number, sample in enumerate(samples):
+                simulator.add(NOW - HOUR + number, orjson.loads(str(sample)))
+            async with running(puller(tmp_path, api, simulator, clock), receiver):
+                await until(lambda: len(receiver.taken) == len({str(sample) for sample in samples}))
+            return [one.data for one in receiver.taken]
+
+        pulled = tmp_path / "pulled.jsonl"
+        pulled.write_bytes(b"\n".join(asyncio.run(story())))
+    mapped = 0
+    for batch in open_path(pulled, sources, source=source.name):
+        assert isinstance(batch, RawBatch), batch
+        done = Mapper(source).map(batch, now=NOW)
+        assert not done.rejects
+        mapped += sum(map(len, done.batches))
+    assert mapped == len({str(sample) for sample in samples})
 
 
 def test_numbers_beyond_64_bits_stay_what_they_are(tmp_path: Path) -> None:

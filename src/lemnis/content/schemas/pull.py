@@ -24,7 +24,9 @@ pageToken}``, a member whose value is asked with.
 
 **resume: cursor** goes on from the last page's next, or asks for the last page again where it has none:
 for interfaces that list the oldest first. **resume: window** asks for ``{since}`` to ``{until}``, window by
-window of ``slice_s``, for any order; each begins ``overlap_s`` before the last one's end.
+window of ``slice_s``, for any order; each begins ``overlap_s`` before the last one's end. **resume: recent**
+begins at the first page each time and ends with one that has nothing new: for interfaces that list the newest
+first and know no times; the source has to name its records.
 
 What interfaces tell late is asked for again: the last ``late_s``, four times in that time.
 """
@@ -122,7 +124,7 @@ class Pull(Model):
     time: Literal["iso", "iso_seconds", "date", "epoch_s", "epoch_ms"] = "iso"
     records: str = ""
     next: Next = Next(link=True)
-    resume: Literal["cursor", "window"] = "cursor"
+    resume: Literal["cursor", "window", "recent"] = "cursor"
     every_s: float = pydantic.Field(default=60, ge=1, le=86_400)
     slice_s: int = pydantic.Field(default=86_400, ge=60, le=31_536_000)
     overlap_s: int = pydantic.Field(default=0, ge=0, le=604_800)

@@ -58,7 +58,7 @@ class Puller:
         async with Web(self.name, SystemClock(), ca=self.ca) as web:
             while not stop.is_set():
                 try:
-                    more = await (turn.window(web) if self.pull.resume == "window" else turn.cursor(web))
+                    more = await turn.take(web)
                     if not more:
                         await turn.late(web)
                     begun, pause = True, self.every_s
@@ -97,6 +97,23 @@ class _Turn:
     puller: Puller
     receiver: Receiver
     stop: asyncio.Event
+
+    async def take(self, web: Web) -> bool:
+        """Take what is next; say whether there may be more at once."""
+        match self.puller.pull.resume:
+            case "window":
+                return await self.window(web)
+            case "cursor":
+                return await self.cursor(web)
+            case "recent":
+                return await self.recent(web)
+
+    async def recent(self, web: Web) -> bool:
+        """Take pages from the newest on, until one has nothing new."""
+        puller = self.puller
+        url = address(puller.pull, puller.base, puller.values, since=self._start(), until=self._now())
+        await self._walk(web, url, None, known_ends=True)
+        return False
 
     async def cursor(self, web: Web) -> bool:
         """Take the next page; say whether there may be more at once."""
@@ -140,8 +157,11 @@ class _Turn:
                 web, address(puller.pull, puller.base, puller.values, since=since, until=now), None
             )
 
-    async def _walk(self, web: Web, url: str, mark: Mark | None) -> bool:
-        """Take a page and all that follow, the mark with the last one; say whether it came to that."""
+    async def _walk(self, web: Web, url: str, mark: Mark | None, *, known_ends: bool = False) -> bool:
+        """Take a page and all that follow, the mark with the last one; say whether it came to that.
+
+        With ``known_ends`` a page that has nothing new is the last.
+        """
         asked: set[str] = set()
         while url:
             if url in asked or len(asked) >= _PAGES:
@@ -151,9 +171,10 @@ class _Turn:
             if page is None:
                 return False
             last = not page.next
-            if await self._hand(page, mark if last else None) is None:
+            new = await self._hand(page, mark if last else None)
+            if new is None:
                 return False
-            url = page.next
+            url = "" if known_ends and not new else page.next
         return True
 
     async def _page(self, web: Web, url: str) -> Page | None:
