@@ -104,7 +104,7 @@ def test_nothing_is_written_over(make, tmp_path):
         ("", "nothing in the sample"),
         ('{"a": 1}\n', "no field of the sample holds a time"),
         ("\x00\x01\x02", "no text"),
-        ("{not json\n", "no record in the sample can be read"),
+        ('{"not" json\n', "no record in the sample can be read"),
     ],
 )
 def test_what_cannot_be_drafted_from_is_said(make, tmp_path, text, said):

@@ -10,7 +10,7 @@ from lemnis.content.schemas.source import Line
 from lemnis.contracts.errors import NotFoundError
 from lemnis.ingest import drafting, drafting_names
 from lemnis.ingest.drafting_text import flow
-from lemnis.ingest.drafting_values import kind, time_format
+from lemnis.ingest.drafting_values import kind, time_formats
 
 MAPPING = """common: {time: {from: ts}}
 events:
@@ -74,16 +74,17 @@ def test_an_address_with_its_port_is_taken_apart():
 @pytest.mark.parametrize(
     ("values", "written"),
     [
-        (["2026-01-02T03:04:05Z", "2026-01-02 03:04:05.123"], "iso"),
-        (["1767323045"], "epoch_s"), (["1767323045.25"], "epoch_s"), (["1767323045123"], "epoch_ms"),
-        (["1767323045123456"], "epoch_us"), (["134117966451234567"], "filetime"),
-        (["02/Jan/2026:03:04:05 +0000"], "clf"), (["Jan  2 03:04:05"], "syslog"),
-        (["2026/01/02 03:04:05"], "%Y/%m/%d %H:%M:%S"),
-        (["42"], None), (["soon"], None), ([], None), (["2026-01-02T03:04:05Z", "soon"], None),
+        (["2026-01-02T03:04:05Z", "2026-01-02 03:04:05.123"], ("iso",)),
+        (["1767323045"], ("epoch_s",)), (["1767323045.25"], ("epoch_s",)), (["1767323045123"], ("epoch_ms",)),
+        (["1767323045123456"], ("epoch_us",)), (["134117966451234567"], ("filetime",)),
+        (["02/Jan/2026:03:04:05 +0000"], ("clf",)), (["Jan  2 03:04:05"], ("syslog",)),
+        (["2026/01/02 03:04:05"], ("%Y/%m/%d %H:%M:%S",)),
+        (["Jan  2 03:04:05", "Jan  2 03:04:06", "2026-01-02T03:04:05Z"], ("syslog", "iso")),
+        (["42"], ()), (["soon"], ()), ([], ()), (["2026-01-02T03:04:05Z", "soon"], ()),
     ],
 )  # fmt: skip
 def test_times_are_known_by_their_values(values, written):
-    assert time_format(values) == written
+    assert time_formats(values) == written
 
 
 @pytest.mark.parametrize(

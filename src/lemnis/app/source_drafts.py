@@ -144,7 +144,7 @@ def facts(parsed: Iterable[Parsed]) -> Facts:
     return Facts(records, {name: list(some) for name, some in values.items()}, counts)
 
 
-def _times(seen: Facts, wish: Wish) -> list[tuple[str, str]]:
+def _times(seen: Facts, wish: Wish) -> list[tuple[str, tuple[str, ...]]]:
     found = times(seen)
     if wish.time:
         name, _, written = wish.time.partition("=")
@@ -152,14 +152,13 @@ def _times(seen: Facts, wish: Wish) -> list[tuple[str, str]]:
             raise NotFoundError(
                 f"no field {name!r} in the sample", fix=f"there are: {', '.join(seen.values)}"
             )
-        if not written:
-            written = next((format_ for field, format_ in found if field == name), "")
-        if not written:
+        formats = (written,) if written else next((known for field, known in found if field == name), ())
+        if not formats:
             raise UsageError(
                 f"no known format reads {name}: {next(iter(seen.values[name]), '')!r}",
                 fix="say it: --time FIELD=FORMAT, a strptime format or one of those in docs/sources.md",
             )
-        return [(name, written)]
+        return [(name, formats)]
     if not found:
         raise UsageError(
             "no field of the sample holds a time",

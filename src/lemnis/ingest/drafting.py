@@ -138,7 +138,7 @@ def _outcome(name: str, values: Sequence[str], used: set[str]) -> Suggestion | N
     texts = said(values)
     good = [text for text in texts if text.lower() in _SUCCESS]
     bad = [text for text in texts if text.lower() in _FAILURE]
-    if "status_id" in used or not (good or bad) or not known.OUTCOME.match(known.plain(name)):
+    if "status_id" in used or not (good or bad) or not known.ends(known.plain(name), known.OUTCOME):
         return None
     used.add("status_id")
     line = {"from": name, "map": dict.fromkeys(good, 1) | dict.fromkeys(bad, 2), "default": 99}

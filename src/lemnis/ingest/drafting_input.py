@@ -14,13 +14,15 @@ from lemnis.contracts.errors import Location, UsageError
 from lemnis.ingest import parsers
 from lemnis.ingest.drafting_values import kind
 from lemnis.ingest.mapping_columns import RawColumns, pc
-from lemnis.ingest.parsers import Start, jsonl, keyvalue
+from lemnis.ingest.parsers import Start, keyvalue
 from lemnis.ingest.streams import Head, Stream
 
 _HEAD = 262_144
 _LOOK = 200
 _MOST = 0.9
 _MIN_PAIRS = 2
+_JSON = re.compile(rb"[\xef\xbb\xbf\s]*(?:\{\s*[\"}]|\[\s*[{\]])")
+"""How JSON begins that can hold records: lines of text may begin with brackets, too."""
 _MIN_COLUMNS = 3
 _UNITS = 12
 TIMES = (
@@ -54,7 +56,7 @@ def parser_of(stream: Stream) -> tuple[str, Mapping[str, Any]]:
             "the sample is no text", at=Location(stream.name),
             fix="draft from JSON lines, a JSON array, a table, key=value pairs or lines of text",
         )  # fmt: skip
-    if jsonl.fits(head):
+    if _JSON.match(head):
         member = _member(head)
         return "jsonl", {"records_at": member} if member else {}
     texts = [text for text in head.decode("utf-8", "replace").splitlines() if text.strip()]
@@ -122,7 +124,7 @@ def _syslog(stream: Stream, head: bytes) -> bool:
 
 
 def pattern(texts: Sequence[str]) -> str:
-    """Return a pattern (RE2) that fits all the lines: what they have in common in front, and the message.
+    """Return a pattern (RE2) that fits nearly all lines: what they have in common in front, the message.
 
     Fields are called by what they hold: ``time``, ``level``, ``ip``, ``word2`` … for a person to rename.
     """
@@ -131,31 +133,30 @@ def pattern(texts: Sequence[str]) -> str:
         unit = _unit(rest, first=found == "^", named=names)
         if unit is None:
             break
-        written, name, taken = unit
+        written, name, rest = unit
         names[name] += 1
         group = name if names[name] == 1 else f"{name}{names[name]}"
         found += written.replace("?P<>", f"?P<{group}>")
-        rest = [text[end:] for text, end in zip(rest, taken, strict=True)]
     return f"{found}(?P<message>.*)$"
 
 
 def _unit(
     texts: Sequence[str], *, first: bool, named: Mapping[str, int]
-) -> tuple[str, str, list[int]] | None:
-    """Return the pattern of what comes next in all the lines, its name, and where it ends in each."""
+) -> tuple[str, str, list[str]] | None:
+    """Return the pattern of what comes next in nearly all the lines, its name, and what follows in each."""
     for written, name in _candidates(first=first, named=named):
         compiled = re.compile(written.replace("?P<>", "?P<value>"))
         matches = [match for text in texts if (match := compiled.match(text))]
-        if len(matches) < len(texts):
+        if len(matches) < max(1, _MOST * len(texts)):
             continue
-        ends = [match.end() for match in matches]
+        rest = [match.string[match.end() :] for match in matches]
         if name != "word":
-            return written, name, ends
+            return written, name, rest
         values = [match["value"] for match in matches]
         called = _NAMED.get(kind(values))
         if called is None and len(set(values)) > max(1, len(values) // 2):
             return None
-        return written, called or name, ends
+        return written, called or name, rest
     return None
 
 

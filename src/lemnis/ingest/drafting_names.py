@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 LONGEST = 200
+_LAST = 5
 _ADDRESS = frozenset({"ip", "endpoint"})
 _NUMBER = frozenset({"integer"})
 _PATH = frozenset({"path"})
@@ -53,8 +55,8 @@ def _one(
 
 
 def _ending(names: str) -> re.Pattern[str]:
-    """Return what fits the end of a plain name, from a word's start; alternatives are parted by spaces."""
-    return re.compile(rf"(?:^|.*_)(?:{'|'.join(names.split())})$", re.DOTALL)
+    """Return what one or several last words of a plain name must be; alternatives are parted by spaces."""
+    return re.compile("|".join(names.split()))
 
 
 def _address(paths: str, names: str) -> Concept:
@@ -210,7 +212,14 @@ def plain(name: str) -> str:
     return "_".join(_WORD.findall(name[-LONGEST:])).lower()
 
 
+@lru_cache(maxsize=8192)
+def ends(words: str, pattern: re.Pattern[str]) -> bool:
+    """Say whether a plain name, or its end from the start of a word on, fits a pattern."""
+    parts = words.split("_")
+    return any(pattern.fullmatch("_".join(parts[-size:])) for size in range(1, min(len(parts), _LAST) + 1))
+
+
 def meanings(name: str, kind: str) -> list[Concept]:
     """Return what a field may mean by its name and the kind of its values, the likeliest first."""
     words = plain(name)
-    return [one for one in CONCEPTS if kind in one.kinds and one.names.match(words)]
+    return [one for one in CONCEPTS if kind in one.kinds and ends(words, one.names)]

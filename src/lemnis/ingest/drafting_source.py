@@ -13,7 +13,7 @@ from typing import Any
 from lemnis.ingest import drafting_names as known
 from lemnis.ingest.drafting import Suggestion, decided, suggest, written
 from lemnis.ingest.drafting_text import flow, quoted
-from lemnis.ingest.drafting_values import kind, said, time_format
+from lemnis.ingest.drafting_values import kind, said, time_formats
 from lemnis.ocsf.schema import event_class
 
 BASE = "base_event"
@@ -80,7 +80,7 @@ class About:
     sample: str
     vendor: str
     product: str
-    times: Sequence[tuple[str, str]]
+    times: Sequence[tuple[str, tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Draft:
     rest: tuple[str, ...] = field(default=())
 
 
-def times(facts: Facts) -> list[tuple[str, str]]:
+def times(facts: Facts) -> list[tuple[str, tuple[str, ...]]]:
     """Return the fields that hold times and their formats, the likeliest to be the event's own first.
 
     A number is a time only where its name says so.
@@ -108,10 +108,11 @@ def times(facts: Facts) -> list[tuple[str, str]]:
         if rank is None:
             ends = (n for n, one in enumerate(known.TIMES) if words.endswith(f"_{one}"))
             rank = next(ends, 2 * len(known.TIMES)) + len(known.TIMES) // 2
-        format_ = time_format(values)
-        if format_ is not None and (rank < 2 * len(known.TIMES) or kind(values) not in {"integer", "number"}):
-            found.append((not facts.everywhere(name), rank, place, name, format_))
-    return [(name, format_) for _, _, _, name, format_ in sorted(found)]
+        if rank >= 2 * len(known.TIMES) and kind(values) in {"integer", "number"}:
+            continue
+        if formats := time_formats(values):
+            found.append((not facts.everywhere(name), rank, place, name, formats))
+    return [(name, formats) for _, _, _, name, formats in sorted(found)]
 
 
 def classes(facts: Facts) -> list[str]:
@@ -125,7 +126,7 @@ def _signs(facts: Facts) -> Iterator[tuple[str, bool]]:
     }
     looks = {name: kind(values) for name, values in common.items()}
     paths = {path for name in common for one in known.meanings(name, looks[name])[:2] for path in one.paths}
-    words = [known.plain(value) for name in common if known.RECORD_TYPE.match(known.plain(name))
+    words = [known.plain(value) for name in common if known.ends(known.plain(name), known.RECORD_TYPE)
              for value in said(common[name])]  # fmt: skip
     logon = bool(words) and 2 * sum(bool(_LOGON.search(word)) for word in words) > len(words)
     web = {"http_request.url.path", "http_request.url.url_string", "http_response.code"}
@@ -181,7 +182,7 @@ def draft(facts: Facts, about: About, class_name: str) -> Draft:
 def _severity(facts: Facts, checks: list[str]) -> tuple[str, str]:
     for name, values in facts.values.items():
         texts = said(values)
-        if not known.SEVERITY.match(known.plain(name)) or not texts:
+        if not known.ends(known.plain(name), known.SEVERITY) or not texts:
             continue
         table = {text: _SEVERITIES[text.lower()] for text in texts if text.lower() in _SEVERITIES}
         if 2 * len(table) < len(texts):
@@ -202,7 +203,7 @@ def _activity(facts: Facts, class_name: str, checks: list[str]) -> tuple[str, st
     best: tuple[int, str, dict[str, int]] = (0, "", {})
     for name, values in facts.values.items():
         words = known.plain(name)
-        if not (known.RECORD_TYPE.match(words) or kind(values) == "method" or "direction" in words):
+        if not (known.ends(words, known.RECORD_TYPE) or kind(values) == "method" or "direction" in words):
             continue
         table = {text: number for text in said(values)[:_LONG] if (number := _verb(text, names))}
         if len(table) > best[0]:
@@ -236,7 +237,7 @@ def _identity(facts: Facts) -> str:
         return ""
     for name, values in facts.values.items():
         words = known.plain(name)
-        named = known.OWN_ID.fullmatch(words) or known.IDENTITY.match(words)
+        named = known.OWN_ID.fullmatch(words) or known.ends(words, known.IDENTITY)
         if (
             named
             and len(values) == facts.counts[name] == facts.records
@@ -283,6 +284,9 @@ def _recognise(facts: Facts, about: About) -> list[str]:
     tests = [f"    {quoted(name)}: {quoted(text)}" for name, text in fixed.items()]
     if about.parser != "pattern":
         tests += [f"    {quoted(name)}: {{exists: true}}" for name in telling]
+        if not tests:  # no field is in every record
+            often = sorted(facts.counts, key=lambda name: -facts.counts[name])[: 2 * _TELLING]
+            tests = ["    any:", *(f"      - {{{quoted(name)}: {{exists: true}}}}" for name in often)]
     return [*rows, "  fields:", *tests] if tests else rows
 
 
@@ -299,7 +303,7 @@ def _says_whose(name: str, facts: Facts) -> bool:
 
 
 def _mapping(facts: Facts, about: About, class_name: str, guessed: _Guessed) -> str:
-    lines = [flow({"from": name, "format": format_}) for name, format_ in about.times]
+    lines = [flow({"from": name, "format": one}) for name, formats in about.times for one in formats]
     rows = [f"# Drafted from {facts.records} records of {about.sample}."]
     rows += [f"# CHECK {one}" for one in guessed.checks]
     rows.append("common:")
@@ -321,7 +325,7 @@ def _kinds(facts: Facts) -> list[str]:
     for name, values in facts.values.items():
         texts = said(values)
         several = 1 < len(texts) <= _SHOWN and not decided(texts)
-        if known.RECORD_TYPE.match(known.plain(name)) and several and facts.everywhere(name):
+        if known.ends(known.plain(name), known.RECORD_TYPE) and several and facts.everywhere(name):
             shown = ", ".join(quoted(one) for one in texts if one.isprintable() and len(one) <= _LONG)
             return [
                 f"  # CHECK: {quoted(name)} tells records apart ({shown}); entries with a `when` before",

@@ -24,6 +24,8 @@ TIME_FORMATS = (
 )  # fmt: skip
 """Tried in this order: of formats that read every value the first is taken."""
 _NUMERIC = frozenset({"epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "%Y%m%d%H%M%S"})
+_FEW = 0.05
+_FORMATS = 3
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})"
 _METHODS = "CONNECT|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT|TRACE"
 _PATTERNS: Mapping[str, str] = {
@@ -80,24 +82,27 @@ def _is_endpoint(text: str) -> bool:
     return port.isdigit() and len(port) <= 5 and _is_ip(address)  # noqa: PLR2004 - 65535
 
 
-def time_format(values: Iterable[str], now: int = 1_735_689_600_000) -> str | None:
-    """Return the format of the mapping language in which every value is a time; None if there is none.
+def time_formats(values: Iterable[str], now: int = 1_735_689_600_000) -> tuple[str, ...]:
+    """Return the formats that together read nearly every value as a time, those that read the most first."""
+    left, found = said(values), list[str]()
+    few = len(left) * _FEW
+    while left and len(found) < _FORMATS:
+        reads = {written: _read(left, written, now) for written in TIME_FORMATS}
+        best = max(TIME_FORMATS, key=lambda written: sum(reads[written]))
+        if not any(reads[best]):
+            break
+        found.append(best)
+        left = [value for value, good in zip(left, reads[best], strict=True) if not good]
+    return tuple(found) if found and len(left) <= few else ()
 
-    ``now`` (ms) supplies the year that syslog's times leave out. Numbers are
-    times between 1980 and 2100 only.
-    """
-    some = said(values)
-    if not some:
-        return None
-    texts = pa.array(some, TEXT)
-    numeric = all(_COMPILED["number"].fullmatch(value) for value in some)
-    for written in TIME_FORMATS:
-        if numeric is not (written in _NUMERIC):
-            continue
-        read = instants(texts, written, now)
-        if read.null_count:
-            continue
-        moments: list[int] = read.to_pylist()
-        if not numeric or _FIRST_MS <= min(moments) <= max(moments) <= _LAST_MS:
-            return written
-    return None
+
+def _read(texts: list[str], written: str, now: int) -> list[bool]:
+    """Say of each text whether it is a time in a format."""
+    numeric = [_COMPILED["number"].fullmatch(value) is not None for value in texts]
+    read = instants(pa.array(texts, TEXT), written, now).to_pylist()
+    return [
+        moment is not None
+        and number is (written in _NUMERIC)
+        and (not number or _FIRST_MS <= moment <= _LAST_MS)
+        for moment, number in zip(read, numeric, strict=True)
+    ]
