@@ -127,13 +127,14 @@ class _Look:
         return good / read if read else 0
 
     def _parse(self, source: LoadedSource) -> list[Parsed]:
-        key = f"{source.file.parser} {source.file.options!r}"
+        parser, sample, options = parsers.get(source.file.parser), self._sample, source.file.options
+        mattering = getattr(parser, "mattering", None)
+        key = f"{source.file.parser} {options if mattering is None else mattering(sample.data, options)!r}"
         if key not in self._parsed:
-            parser, sample = parsers.get(source.file.parser), self._sample
             fits = getattr(parser, "fits", None)
             self._parsed[key] = []
             if fits is None or fits(sample.data):
                 with suppress(BrokenStreamError):
-                    found = parser.parse(sample, source.file.options, Start(), whole=sample.whole)
+                    found = parser.parse(sample, options, Start(), whole=sample.whole)
                     self._parsed[key] = list(found)
         return self._parsed[key]

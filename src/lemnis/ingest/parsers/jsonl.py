@@ -78,6 +78,19 @@ def lined(stream: Stream, options: Options) -> bool:
     return not _documents.is_document(stream.head(_LOOK), _keys(options))
 
 
+def mattering(head: bytes, options: Options) -> Options:
+    """Return the options that make a difference to a stream that begins so."""
+    said = {name: value for name, value in options.items() if name != "records_at"}
+    if "lift" in said and f'"{said["lift"]}"'.encode() not in head:
+        del said["lift"]
+    if "texts" in said:
+        said["texts"] = [name for name in said["texts"] if f'"{name}"'.encode() in head]
+    keys = [key for key in _keys(options) if f'"{key.rpartition(".")[2]}"'.encode() in head]
+    if keys and _documents.is_document(head, keys):
+        said["records_at"] = keys
+    return {name: value for name, value in said.items() if value != []}
+
+
 def named(path: str, options: Options) -> str | None:
     """Return what the field at a path (member names, joined by dots) is called."""
     lift = options.get("lift")
