@@ -233,6 +233,19 @@ def test_routes_say_which_source_a_line_is_of(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_another_encoding_is_read_where_a_line_is_not_utf_8(tmp_path: Path) -> None:
+    async def story() -> None:
+        receiver = MemoryReceiver()
+        transport = listener(tmp_path, encoding="latin-1")
+        texts = ["<1>caf\u00e9".encode(), "<2>caf\u00e9".encode("latin-1"), b"<3>tea"]
+        async with running(transport, receiver):
+            await say(transport, b"\n".join(texts) + b"\n")
+            await until(lambda: len(receiver.lines()) == 3)
+        assert [line.decode() for line in receiver.lines()] == ["<1>caf\u00e9", "<2>caf\u00e9", "<3>tea"]
+
+    asyncio.run(story())
+
+
 def client(authority: Authority, name: str = "") -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(authority.certificate))
     if name:
@@ -336,6 +349,8 @@ def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ({"protocol": "tls", "tls": {"certificate": "a", "key": "b", "peers": ["x"]}}, "needs `client_ca`"),
         ({"routes": [{"match": "(?=x)", "source": "y"}]}, "not an RE2 expression"),
         ({"hots": "x"}, "Extra inputs"),
+        ({"encoding": "runes"}, "no encoding"),
+        ({"encoding": "hex"}, "no encoding"),
     ]
     for settings, said in cases:
         with pytest.raises(ValueError, match=re.escape(said)):

@@ -35,13 +35,18 @@ class Route(Model):
 
 @dataclass(frozen=True, slots=True)
 class Sorter:
-    """Says which source each line is of: that of the first route that matches, else ``source``."""
+    """Says which source each line is of: that of the first route that matches, else ``source``.
+
+    Lines that are not UTF-8 are read as ``encoding``, if that is another.
+    """
 
     source: str
     routes: tuple[Route, ...] = ()
+    encoding: str = "utf-8"
 
     def part(self, data: bytes) -> list[tuple[str, bytes]]:
         """Return of some lines those of each source."""
+        data = self._encoded(data)
         if not self.routes:
             return [(self.source, data)]
         lines: Any = pa.array(data.removesuffix(b"\n").split(b"\n"), pa.binary())
@@ -57,3 +62,19 @@ class Sorter:
             for name, rows in found.items()
             if rows.any()
         ]
+
+    def _encoded(self, data: bytes) -> bytes:
+        if self.encoding == "utf-8" or _is_text(data):
+            return data
+        return b"\n".join(
+            line if _is_text(line) else line.decode(self.encoding, "replace").encode()
+            for line in data.split(b"\n")
+        )
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

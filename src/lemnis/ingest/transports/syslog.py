@@ -18,6 +18,7 @@ told, with its number.
 
 from __future__ import annotations
 
+import codecs
 from typing import Literal
 
 import pydantic
@@ -36,10 +37,11 @@ _PORTS = {"udp": 514, "tcp": 514, "tls": 6514}
 class Settings(Model):
     """One listener.
 
-    ``source`` is that of all lines unless a route says otherwise; ``auto`` recognises it. A message longer
-    than ``max_message_bytes`` is refused and told. ``max_connections`` are open at once, each with up to
-    2 MiB in memory; ``receive_buffer_bytes`` is what is asked of the kernel for datagrams that wait. A line
-    waits for ``flush_s`` at most for others to be written with.
+    ``source`` is that of all lines unless a route says otherwise; ``auto`` recognises it. Lines that are not
+    UTF-8 are read as ``encoding`` (a name that Python knows, such as ``latin-1``). A message longer than
+    ``max_message_bytes`` is refused and told. ``max_connections`` are open at once, each with up to 2 MiB in
+    memory; ``receive_buffer_bytes`` is what is asked of the kernel for datagrams that wait. A line waits for
+    ``flush_s`` at most for others to be written with.
     """
 
     protocol: Literal["udp", "tcp", "tls"] = "udp"
@@ -51,8 +53,18 @@ class Settings(Model):
     max_message_bytes: int = pydantic.Field(default=65_536, ge=480, le=8_000_000)
     max_connections: int = pydantic.Field(default=256, ge=1, le=65_536)
     receive_buffer_bytes: int = pydantic.Field(default=33_554_432, ge=65_536, le=1_073_741_824)
+    encoding: str = "utf-8"
     flush_s: float = pydantic.Field(default=0.2, gt=0, le=5)
     tls: _tls.Tls | None = None
+
+    @pydantic.field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            b"\xe9".decode(value, "replace")
+            return codecs.lookup(value).name
+        except (LookupError, UnicodeError) as error:
+            raise ValueError(f"no encoding {value!r}") from error
 
     @pydantic.model_validator(mode="after")
     def _tls_where_it_belongs(self) -> Settings:
@@ -68,7 +80,7 @@ class Settings(Model):
 
 def build(name: str, settings: Settings, setup: Setup) -> Transport:
     """Return the listener; raises UsageError for certificates that cannot be used."""
-    sorter = Sorter(settings.source, settings.routes)
+    sorter = Sorter(settings.source, settings.routes, settings.encoding)
     if settings.protocol == "udp":
         return Datagrams(
             name, settings.listens_at, setup.clock, sorter,
