@@ -89,7 +89,8 @@ def _unknown(problem: str) -> set[str]:
 
 def _said(problem: str) -> str:
     lines = [line.removeprefix("tshark: ").strip() for line in problem.splitlines() if not _NOISE.match(line)]
-    return " ".join(lines)[:_SHOWN] or "it failed and did not say why"
+    said = " ".join(lines).replace("The standard input", "the capture")
+    return said[:_SHOWN] or "it failed and did not say why"
 
 
 class _Run:
