@@ -11,7 +11,7 @@ import pytest
 
 from lemnis.content.library import Library
 from lemnis.contracts.clock import ManualClock, to_iso
-from lemnis.contracts.errors import ContentError, NotFoundError, ServiceError, UsageError
+from lemnis.contracts.errors import ContentError, ServiceError, UsageError
 from lemnis.contracts.events import RawBatch
 from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.parsers import _documents
@@ -413,7 +413,7 @@ def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         kind.build("x", kind.Settings.model_validate(given), Setup(tmp_path, {"SECRET": "s"}, ManualClock(0)))
 
     build()
-    with pytest.raises(NotFoundError, match="nowhere"):
+    with pytest.raises(UsageError, match="nowhere"):
         build(api="nowhere")
     with pytest.raises(UsageError, match="needs the value domain"):
         build(values={})

@@ -26,7 +26,7 @@ from lemnis.content.schemas import Model
 from lemnis.content.schemas import pull as described
 from lemnis.content.schemas.settings import Url, Variable
 from lemnis.contracts.clock import SystemClock
-from lemnis.contracts.errors import UsageError
+from lemnis.contracts.errors import NotFoundError, UsageError
 from lemnis.contracts.receiving import Transport
 from lemnis.ingest.transports import Setup, _logins
 from lemnis.ingest.transports._paging import fill
@@ -60,9 +60,12 @@ class Settings(Model):
 
 
 def build(name: str, settings: Settings, setup: Setup) -> Transport:
-    """Return what asks; raises NotFoundError, ContentError and UsageError for what does not fit."""
-    library = Library.open(setup.root / "content")
-    pull = yaml.load(library.get("pulls", settings.api).manifest, described.Pull)
+    """Return what asks; raises UsageError for what does not fit, ContentError for a wrong description."""
+    try:
+        item = Library.open(setup.root / "content").get("pulls", settings.api)
+    except NotFoundError as error:
+        raise UsageError(error.what, fix=error.fix) from error
+    pull = yaml.load(item.manifest, described.Pull)
     values = _values(pull, settings.values)
     return Puller(
         name, pull, settings.url or fill(pull.url, values), values, _login(pull, settings, setup, values),

@@ -21,7 +21,7 @@ import contextlib
 import logging
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 _AT_ONCE = 10
+_OBJECTS = 4
+"""So many objects are read at once, each with a piece or a document in memory."""
 _LOST = frozenset(
     {"NoSuchKey", "NoSuchBucket", "AccessDenied", "404", "403", "InvalidObjectState", "NoSuchVersion"}
 )
@@ -138,6 +140,7 @@ class Announced:
     s3: Any
     done: int = 0
     poisoned: int = 0
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_OBJECTS))
 
     async def run(self, receiver: Receiver, stop: asyncio.Event) -> None:
         """Take messages until ``stop``; see ``Transport``."""
@@ -242,6 +245,10 @@ class Announced:
             raise _PoisonError("the bucket is none of `buckets`")
         if one.size > self.settings.max_object_bytes:
             raise _PoisonError(self._too_large())
+        async with self._room:
+            return await self._copied(one, receiver, stop)
+
+    async def _copied(self, one: Object, receiver: Receiver, stop: asyncio.Event) -> bool:
         with tempfile.NamedTemporaryFile(prefix="lemnis-") as file:
             version = await asyncio.to_thread(self._fetch, one, file)
             found = _pieces(Path(file.name))
