@@ -5,8 +5,8 @@ Simulators are real HTTP servers on loopback with state and a log of what they w
     with KubernetesSimulator([deployment], token="t") as cluster, AwsSimulator(["node-role"]) as cloud:
         ...  # cluster.url and cloud.url go into lemnis.yaml under `connections`
 
-Transports are tried out with ``MemoryReceiver`` (``lemnis.testing.receiver``), interfaces that are pulled from
-with ``lemnis.testing.interfaces``, TLS with ``lemnis.testing.certificates``.
+Transports are tried out with ``lemnis.testing.receiver``, interfaces that are pulled from with
+``lemnis.testing.interfaces``, TLS with ``lemnis.testing.certificates``.
 
 ``python -m lemnis.testing kubernetes aws --port-file F`` starts them in a process of their own.
 """
