@@ -3,6 +3,7 @@
 import pytest
 
 from lemnis.content.library import Library
+from lemnis.ingest.parsers import Start, jsonl
 from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import Stream
 
@@ -48,3 +49,27 @@ def test_ones_own_source_comes_before_one_that_ships(tmp_path, own):
 def test_what_fits_more_records_comes_before_ones_own(tmp_path, own):
     other = ACME.replace("acme-proxy", "other")
     assert recognised(own, tmp_path / "proxy.jsonl", ACME, other) == "web_json"
+
+
+def test_options_that_do_not_matter_to_a_stream_do_not():
+    sources = Sources.load(Library.open()).by_name.values()
+    ways = {repr(one.file.options): one.file.options for one in sources if one.file.parser == "jsonl"}
+    samples = [
+        path
+        for one in sources
+        if one.file.parser == "jsonl"
+        for path in (one.folder / "samples").glob("*.json*")
+    ]
+    assert len(ways) > 10
+    fewer = 0
+    for path in samples[::3]:
+        head = Stream(path).head(65_536)
+        for options in ways.values():
+            mattering = jsonl.mattering(head, options)
+            read = [
+                list(jsonl.parse(Stream(path), some, Start(), whole=True)) for some in (options, mattering)
+            ]
+            one, other = ([(p.records.to_pylist(), p.fields.to_pylist()) for p in some] for some in read)
+            assert one == other, (path.name, options)
+            fewer += mattering != options
+    assert fewer > len(samples) // 3
