@@ -94,7 +94,7 @@ class _Records:
         starts, ends = self.block.starts[chosen], self.block.ends[chosen]
         offsets = np.concatenate(([0], np.cumsum(ends - starts))).astype(np.int32)
         data = np.empty(int(offsets[-1]), np.uint8)
-        kernel.gather(self.block.raw, starts, ends, data)
+        kernel.gather(self.block.raw.ctypes.data, starts, ends, data)
         made: pa.StringArray = flat(pa.StringArray.from_buffers(len(chosen), _buffer(offsets), _buffer(data)))
         return made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
+from lemnis.ingest.coded import available
 from lemnis.ingest.streams import BOM, KEPT_RAW, MAX_RECORD_BYTES, BrokenStreamError, Stream
 
 MAX_BATCH_BYTES = 32_000_000
@@ -137,18 +139,28 @@ class _Cutter:
         """Make the batch of the lines that end at ``breaks``."""
         raw = np.frombuffer(data, np.uint8)
         returns = (breaks > 0) & (raw[breaks - 1] == _RETURN)
-        ends = breaks - np.arange(len(breaks)) - np.cumsum(returns)
-        offsets = np.concatenate(([0], ends)).astype(np.int32)
-        kept = data.replace(b"\r\n", b"\n") if returns.any() else data
-        kept = kept.removesuffix(b"\r") if returns[-1] else kept
+        starts = np.concatenate(([0], breaks[:-1] + 1))
+        ends = breaks - returns
+        offsets = np.concatenate(([0], np.cumsum(ends - starts))).astype(np.int32)
         texts = pa.StringArray.from_buffers(
-            len(breaks), pa.py_buffer(offsets.data), pa.py_buffer(kept.replace(b"\n", b""))
+            len(breaks), pa.py_buffer(offsets.data), pa.py_buffer(_gathered(data, starts, ends))
         )
         numbers = np.arange(self.position + 1, self.position + 1 + len(breaks), dtype=np.int64)
         self.position += len(breaks)
         self.offset += len(data)
         texts, numbers, rejects = sound(self.name, texts, numbers, np.diff(offsets))
         return Lines(texts, numbers, rejects, self.position, self.offset)
+
+
+def _gathered(data: bytes, starts: _Offsets, ends: _Offsets) -> Any:
+    """Return lines without what ends them."""
+    if not available():
+        return b"".join(data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
+    from lemnis.ingest import lines_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+
+    out = np.empty(int((ends - starts).sum()), np.uint8)
+    kernel.gather(np.frombuffer(data, np.uint8).ctypes.data, starts, ends, out)
+    return out.data
 
 
 _LONG = f"longer than the {MAX_RECORD_BYTES:,} bytes that a record may have"

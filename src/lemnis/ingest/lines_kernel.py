@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from lemnis.contracts.bytes_kernel import HIGH, ONES, at, blank, word, zeros
+from lemnis.contracts.bytes_kernel import HIGH, ONES, at, blank, copy, word, zeros
 
 _NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
 
@@ -45,10 +45,8 @@ def split(
 
 
 @numba.njit(cache=True, nogil=True)
-def gather(data: Any, starts: Any, ends: Any, out: Any) -> None:
+def gather(data: int, starts: Any, ends: Any, out: Any) -> None:
     """Lay rows end to end."""
-    place = 0
+    to = out.ctypes.data
     for row in range(len(starts)):
-        size = ends[row] - starts[row]
-        out[place : place + size] = data[starts[row] : ends[row]]
-        place += size
+        to += copy(to, data + starts[row], ends[row] - starts[row])

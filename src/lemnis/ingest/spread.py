@@ -25,8 +25,8 @@ _LEAST = 5
 _NONE = np.empty(0, np.int64)
 
 
-def spread(texts: pa.StringArray) -> Flat:
-    """Turn JSON objects into columns, as ``flatten`` does; raises TooWideError as it does."""
+def spread(texts: Any) -> Flat:
+    """Turn a string array of JSON objects into columns as ``flatten`` does; raises TooWideError, too."""
     from lemnis.ingest import json_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
     count = len(texts)
@@ -74,7 +74,8 @@ class _Scanned:
             np.full(_PATHS, -1, np.int32), np.zeros(_PATHS, np.int64), np.full(2 * _PATHS, -1, np.int32),
             np.zeros(_PATHS, np.uint64), self._parents, self._places, self._sizes, self._keys,
             none, np.empty((0, 8), np.int64), np.empty(0, np.uint8), _NONE,
-            np.full(_PATHS, -1, np.int32), _NONE, np.empty(0, np.bool_), self._tape, np.empty((0, 0), np.int32), self.odd, 0, self.count,
+            np.full(_PATHS, -1, np.int32), _NONE, np.empty(0, np.bool_), self._tape,
+            np.empty((0, 0), np.int32), self.odd, 0, self.count,
         )  # fmt: skip
         self._first = np.zeros(int(counts[kernel.PATHS]) + 1, np.int64)
         self._order = np.empty(self.used, np.int64)
