@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from lemnis import app
+from lemnis.app import settings
 from lemnis.app.normalising import Normalising
 from lemnis.app.stages import Stages
 from lemnis.app.storing import Stored, Storing
 from lemnis.content.schemas.source import LoadedSource
-from lemnis.contracts.errors import LemnisError, ServiceError
+from lemnis.contracts.errors import LemnisError
 from lemnis.ingest import reading
 from lemnis.ingest.received import Piece
 from lemnis.store import durable
@@ -216,7 +217,7 @@ class Worker:
                     busy = self.step()
                     self.settle()
                     wait = _WAIT_S[0]
-                except (ServiceError, OSError) as error:
+                except (LemnisError, OSError) as error:
                     LOG.error("nothing can be worked on, the next try is in %.1f s: %s", wait, error)  # noqa: TRY400 - it is told in full
                     _pause(wait, stop)
                     wait = min(2 * wait, _WAIT_S[1])
@@ -232,7 +233,7 @@ class Worker:
             self.settle(everything=True)
             if not self.part[0]:
                 self._storing.lake.flush()
-        except (ServiceError, OSError) as error:
+        except (LemnisError, OSError) as error:
             LOG.error("the rest is done at the next start: %s", error)  # noqa: TRY400 - it is told in full
         self.inbox.close()
 
@@ -286,8 +287,9 @@ def _pause(seconds: float, stop: Callable[[], bool]) -> None:
 
 
 def inbox(workspace: app.Workspace) -> Inbox:
-    """Open the workspace's inbox."""
-    return Inbox(workspace.state / FILE, workspace.clock)
+    """Open the workspace's inbox; raises ContentError where the settings are wrong."""
+    most = int(settings.load(workspace).inbox.megabytes * 1_000_000)
+    return Inbox(workspace.state / FILE, workspace.clock, max_bytes=most)
 
 
 def given_up(workspace: app.Workspace, names: Collection[str] = ()) -> list[Dead]:

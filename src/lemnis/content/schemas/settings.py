@@ -18,6 +18,7 @@
     transports:                     # what `serve` listens on and pulls from, by a name of your choice
       shippers: {kind: http, port: 8080, tokens: [{name: web, token_env: SHIPPER_TOKEN}]}
     admin: {host: 127.0.0.1, port: 9470}   # where `serve` tells of its health and metrics
+    inbox: {megabytes: 2048}        # how much may wait to be worked on before senders are told to come later
     workers: 2                      # processes that work on what came; by default as many as cores, 4 at most
 """
 
@@ -76,6 +77,12 @@ class Admin(Model):
     on: bool = True
 
 
+class Waiting(Model):
+    """How much of what was received may wait; of that, one source may have three quarters."""
+
+    megabytes: float = pydantic.Field(default=2048, ge=16, le=10_000_000)
+
+
 class DeadLetters(Model):
     """How long rejected records are kept, which are raw, and how much of them over all sources."""
 
@@ -94,6 +101,7 @@ class Settings(Model):
     minutes_per_alert: float | None = pydantic.Field(default=None, gt=0, le=1440)
     transports: dict[Name, dict[str, Any]] = pydantic.Field(default_factory=dict)
     admin: Admin = Admin()
+    inbox: Waiting = Waiting()
     workers: int | None = pydantic.Field(default=None, ge=1, le=64)
 
     def repository(self, wanted: str) -> SourceRepository | None:
