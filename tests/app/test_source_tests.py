@@ -65,6 +65,16 @@ def test_foreign_records_are_measured(content, tmp_path, monkeypatch, capsys):
     assert told_by(capsys, "acme", "--path", str(tmp_path / "none"))[0] == 2
 
 
+def test_a_wrong_source_does_not_keep_the_others_from_their_tests(content, tmp_path, monkeypatch, capsys):
+    (tmp_path / "lemnis.yaml").write_text("name: one\n")
+    monkeypatch.setenv("LEMNIS_WORKSPACE", str(tmp_path))
+    shutil.copytree(content / "sources" / "acme", content / "sources" / "broken")
+    code, told, err = told_by(capsys)
+    assert code == 2
+    assert "broken/source.yaml" in err
+    assert {"acme", "okta"} <= {one["name"] for one in told}
+
+
 def test_a_raw_record_that_is_not_what_was_read_is_told(content, tmp_path, monkeypatch):
     (tmp_path / "some.json").write_text(RECORDS)
     source = LoadedSource.read(content / "sources" / "acme")
@@ -86,7 +96,9 @@ def test_a_raw_record_that_is_not_what_was_read_is_told(content, tmp_path, monke
 def test_an_envelopes_records_are_the_same_json(tmp_path):
     shutil.copytree(Library.open().get("sources", "kubernetes_audit").folder, tmp_path / "kubernetes_audit")
     source = LoadedSource.read(tmp_path / "kubernetes_audit")
-    page = source.folder / "samples" / "webhook.json"  # behind a list, the records are not cut out as they stand
+    page = (
+        source.folder / "samples" / "webhook.json"
+    )  # behind a list, the records are not cut out as they stand
     page.write_text(page.read_text().replace('"items"', '"more": [1], "items"', 1))
     cases = source_tests.tried(source, Sources.load(Library.open()))
     assert sum(case.equal for case in cases) > 0

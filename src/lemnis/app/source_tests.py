@@ -106,13 +106,13 @@ def check(library: Library, names: Sequence[str] = (), *, update: bool = False) 
     """Read the samples of the sources (all, or those named), and compare with their golden events.
 
     With ``update``, what is found becomes golden. Raises NotFoundError for a source that there is not, and
-    ContentError for one that is wrong.
+    ContentError for one that is wrong: of all sources, when the others are tested.
     """
     sources = Sources.load(library)
-    if sources.problems and not names:
-        raise sources.problems[0]
     for name in names or sources.by_name:
         yield Tested(name, tried(sources.get(name), sources, update=update))
+    if sources.problems and not names:
+        raise sources.problems[0]
 
 
 def foreign(library: Library, name: str, paths: Sequence[Path]) -> Tested:

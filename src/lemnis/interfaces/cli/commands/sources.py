@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lemnis.contracts.errors import UsageError
+from lemnis.contracts.errors import ContentError, UsageError
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, show_table, warn
 
@@ -83,31 +83,38 @@ def check(
         tested = iter([asking.foreign(library, (names or [""])[0], path)])
     else:
         tested = asking.check(library, names or (), update=update)
-    failed = False
-    rows = []
-    for one in tested:
-        failed = failed or one.passed < len(one.cases)
-        told = _told(one)
-        if json:
-            emit(told)
-        else:
-            trip = told["round_trip"]
-            rows.append(
-                (one.name, len(one.cases), one.passed, one.total("records"), f"{one.mapped_percent:g} %",
-                 " + ".join(f"{count} {how}" for how, count in trip.items() if count),
-                 sum(told["rejects"].values()))
-            )  # fmt: skip
-            _show_left(one.name, told)
-        for case in one.cases:
-            for why in case.why[:_TOP]:
-                warn(f"{one.name}/{'' if path else 'samples/'}{case.sample}: {why}")
-    if rows:
+    failed, rows = False, list[tuple[object, ...]]()
+    wrong: ContentError | None = None
+    try:
+        for one in tested:
+            failed = failed or one.passed < len(one.cases)
+            rows.append(_row(one, json=json, below="" if path else "samples/"))
+    except ContentError as error:  # what was tested before it stands
+        wrong = error
+    if rows and not json:
         columns = ("source", "cases", "passed", "records", "mapped", "raw record", "rejects")
         show_table("mapping tests", columns, rows)
     if update:
         warn("the golden files were REWRITTEN from what the mappings give now; review them before you commit")
+    if wrong is not None:
+        raise wrong
     if failed:
         raise typer.Exit(_FAILED)
+
+
+def _row(one: Tested, *, json: bool, below: str) -> tuple[object, ...]:
+    """Tell what testing a source gave, and return its row of the table."""
+    told = _told(one)
+    if json:
+        emit(told)
+    else:
+        _show_left(one.name, told)
+    for case in one.cases:
+        for why in case.why[:_TOP]:
+            warn(f"{one.name}/{below}{case.sample}: {why}")
+    trip = " + ".join(f"{count} {how}" for how, count in told["round_trip"].items() if count)
+    records, rejects = one.total("records"), sum(told["rejects"].values())
+    return one.name, len(one.cases), one.passed, records, f"{one.mapped_percent:g} %", trip, rejects
 
 
 def _told(one: Tested) -> dict[str, Any]:
