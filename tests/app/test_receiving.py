@@ -332,6 +332,27 @@ def test_the_worker_runs_until_it_is_stopped(workspace, inbox):
     assert sum(one.rows for one in lake.status()) == 15
 
 
+def test_settings_that_break_meanwhile_stop_nothing(workspace, inbox):
+    told, stop = [], threading.Event()
+    worker = receiving.Worker(workspace, inbox, Watch(workspace), told=told.append)
+    path = workspace.root / app.SETTINGS
+    sound = path.read_text()
+    thread = threading.Thread(target=worker.run, args=(stop.is_set,))
+    thread.start()
+    try:
+        path.write_text("name: [")
+        for n in range(3):
+            put(inbox, Delivery("linux_syslog", "192.0.2.2", syslog(n * 10, 3).encode()))
+            until = time.monotonic() + 60
+            while account(told)[0] < 3 * (n + 1) and time.monotonic() < until:
+                time.sleep(0.01)
+    finally:
+        path.write_text(sound)
+        stop.set()
+        thread.join()
+    assert account(told) == (9, 0, 0, 0)
+
+
 @settings(max_examples=50)
 @given(st.data())
 def test_a_piece_in_halves_says_the_same_as_the_whole(data):

@@ -129,7 +129,12 @@ class Desk:
         """Give a request's body, unpacked; it counts as held until the block ends. Raises RefusedError."""
         with self.bodies.counted(0) as add:
             found = await self.bodies.read(request, add)
-            sender.spend(len(found), asyncio.get_running_loop().time())
+            try:
+                sender.spend(len(found), asyncio.get_running_loop().time())
+            except BusyError as error:
+                raise RefusedError(
+                    "busy", error.what, status=429, retry_after_s=error.retry_after_s
+                ) from error
             yield found
 
     async def take(self, sender: Sender, deliveries: Sequence[Delivery]) -> None:
