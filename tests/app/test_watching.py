@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import shutil
 
 import orjson
 import pyarrow as pa
@@ -60,9 +61,19 @@ class World:
         return {(w.health.source, w.health.host): w for w in watching.look(self.workspace, **options)}
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """The cache of the rules that ship: compiled once for all workspaces here."""
+    made = init(tmp_path_factory.mktemp("compiled") / "w")
+    watching.Rules(made).seeing()
+    return made.state / "cache"
+
+
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path / "w")
+def world(tmp_path, compiled):
+    made = World(tmp_path / "w")
+    shutil.copytree(compiled, made.workspace.state / "cache", dirs_exist_ok=True)
+    return made
 
 
 def test_an_alarm_opens_and_closes_once_and_says_what_is_blind(world):

@@ -173,3 +173,24 @@ def test_it_is_on_record_that_lemnis_listened_whatever_came(lake, clock):
         (NOW, 1, 0, 0),
         (NOW + STEP, 1, 0, 0),
     ]
+
+
+def test_what_was_rolled_back_is_counted_when_it_comes_again(lake):
+    table = batch((1, "a", NOW)).table
+    lake.append([EventBatch(1007, "linux", "o", table.append_column("activity_id", pa.array([1])))])
+    right = batch((2, "new", NOW), class_uid=1001)
+    wrong = batch((3, "b", NOW)).table.append_column("activity_id", pa.array(["x"]))
+    with pytest.raises(InputError):
+        lake.append([right, EventBatch(1007, "linux", "o", wrong)])
+    assert counted(lake) == {ALL: (1, 0), "a": (1, 0)}
+    lake.append([right])
+    assert counted(lake) == {ALL: (2, 0), "a": (1, 0), "new": (1, 0)}
+
+
+def test_a_forgotten_host_that_speaks_again_is_known_again(lake, clock):
+    lake.append([batch((1, "a", NOW))])
+    clock.advance(40 * DAY)
+    lake.flush()
+    assert known(lake) == []
+    lake.append([batch((2, "a", NOW))])
+    assert counted(lake) == {ALL: (1, 0), "a": (1, 0)}

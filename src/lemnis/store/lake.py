@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 
 from lemnis.contracts.clock import Clock
-from lemnis.contracts.errors import InputError, IntegrityError, Location
+from lemnis.contracts.errors import InputError, IntegrityError, Location, ServiceError
 from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
 from lemnis.contracts.watching import HOUR, History, Pulse
 from lemnis.store import deadletters, delta, durable, pulse, query, rows
@@ -72,6 +73,7 @@ class Lake:
         self._keep = keep or Keep()
         self._spool = Spool(root / "spool.db")
         self._rolled = 0
+        self._hosts: pulse.Hosts = {}
         with self._spool.reading() as spool:
             ahead = [f for f in self._folders() if delta.newest(f) > spool.synced(f.name)]
             outdated = rows.REJECTS in spool.names()
@@ -116,7 +118,7 @@ class Lake:
         source = source or (cursor.source if cursor else next((batch.source for batch in batches), ""))
         accepted = duplicates = 0
         fresh: list[Keys] = []
-        counting = pulse.Counting(self._clock.now(), told or Pulse())
+        counting = pulse.Counting(self._clock.now(), told or Pulse(), self._hosts.copy())
         with self._spool.writing() as spool:
             for batch, name, table in parts:
                 new, added = _add(spool, name, table)
@@ -136,6 +138,7 @@ class Lake:
                 spool.set_cursor(cursor)
             counting.rejects(source, len(refused))
             spool.count(counting)
+        self._hosts.update(counting.known)
         return Appended(accepted, duplicates, len(refused))
 
     def signals(self, *, after: int = 0) -> Iterator[tuple[int, pa.Table]]:
@@ -166,6 +169,7 @@ class Lake:
             spool.count(pulse.Counting(now))
             if now // HOUR != self._rolled:
                 spool.roll(now)
+                self._hosts.clear()
         self._rolled = now // HOUR
         return moved
 
@@ -353,9 +357,18 @@ class Lake:
     def _folder(self, name: str) -> Path:
         return self.root / "tables" / name
 
-    def _exclusive(self) -> AbstractContextManager[None]:
-        """Hold the lake's tables for writing."""
-        return durable.exclusive(self.root / "flush.lock")
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the lake's tables for writing; raises ServiceError where that is impossible."""
+        try:
+            with durable.exclusive(self.root / "flush.lock"):
+                yield
+        except (OSError, DeltaError) as error:
+            raise ServiceError(
+                f"the lake's tables cannot be written: {error}",
+                at=Location(str(self.root / "tables")),
+                fix="check the disk: space, rights, faults; what was acknowledged is safe in the spool",
+            ) from error
 
     def _folders(self) -> list[Path]:
         return sorted((self.root / "tables").glob("*"))

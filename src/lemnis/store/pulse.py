@@ -7,6 +7,7 @@ forgets what is older than five weeks. Hosts and fields of a source are told apa
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -57,57 +58,73 @@ _ANY = ""
 """The name and kind under which the rows of samples are counted."""
 
 
-@dataclass(slots=True)
-class _Count:
-    """What one host of a source sent in one append."""
-
-    events: int = 0
-    rejects: int = 0
-    last: int = 0
-    lags: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(SLOTS, dtype=np.int64))
+Host = tuple[str, str]
+Hosts = dict[Host, int]
+"""The numbers of hosts, by source and name."""
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class Counting:
-    """Counts what one append stores; then ``write`` puts it on record."""
+    """Counts what one append stores; then ``write`` puts it on record.
+
+    ``known`` are hosts that need not be looked up: whoever keeps it empties it now and then.
+    """
 
     now: int
     pulse: Pulse = field(default_factory=Pulse)
-    _of: dict[tuple[str, str], _Count] = field(default_factory=dict)
-    _waits: dict[str, int] = field(default_factory=dict)
+    known: Hosts = field(default_factory=dict)
+    _events: dict[Host, int] = field(default_factory=dict)
+    _last: dict[Host, int] = field(default_factory=dict)
+    _rejects: dict[Host, int] = field(default_factory=dict)
+    _lags: dict[tuple[Host, int], int] = field(default_factory=dict)
 
     def events(self, source: str, origin: str, table: pa.Table) -> None:
         """Count new events of a source; those without a host are counted under their origin."""
         if not table.num_rows:
             return
         times = table.column("time").to_numpy()
-        lag = np.clip(self.now - times, 0, None)
-        slots = _slots(lag)
+        slots = _slots(np.clip(self.now - times, 0, None))
         past = np.where(times <= self.now + _AHEAD, times, 0)
-        self._add(self._count(source, ALL), slots, past)
-        self._waits[source] = self._waits.get(source, 0) + len(times)
-        for host, rows in _by_host(table, origin):
-            self._add(self._count(source, host), slots[rows], past[rows])
+        hosts, codes = _hosts(table, origin)
+        self._add(source, [ALL], np.zeros(len(times), dtype=np.int64), slots, past)
+        self._add(source, hosts, codes, slots, past)
 
     def rejects(self, source: str, count: int) -> None:
         """Count what was not taken."""
         if count and source:
-            self._count(source, ALL).rejects += count
+            self._rejects[source, ALL] = self._rejects.get((source, ALL), 0) + count
+
+    def _add(self, source: str, hosts: Sequence[str], codes: Ints, slots: Ints, times: Ints) -> None:
+        """Add rows that are of hosts by their codes."""
+        last = np.zeros(len(hosts), dtype=np.int64)
+        np.maximum.at(last, codes, times)
+        counts = np.bincount(codes, minlength=len(hosts))
+        for host, count, newest in zip(hosts, counts.tolist(), last.tolist(), strict=True):
+            if count:
+                key = source, host
+                self._events[key] = self._events.get(key, 0) + count
+                self._last[key] = max(self._last.get(key, 0), newest)
+        pairs, counts = np.unique(codes * SLOTS + slots, return_counts=True)
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            lag = (source, hosts[pair // SLOTS]), pair % SLOTS
+            self._lags[lag] = self._lags.get(lag, 0) + count
 
     def write(self, db: sqlite3.Connection) -> None:
         """Add everything to what is on record, and that Lemnis listened."""
         at, hour = self.now - self.now % STEP, self.now - self.now % HOUR
-        (own,) = _numbers(db, [LISTENING], self.now)
-        pulses, lags = [(own, at, STEP, 0, 0, 1, 0)], []
-        for host, one in zip(_numbers(db, self._of, self.now), self._of.values(), strict=True):
-            active = 1 if one.events else 0
-            pulses.append((host, at, STEP, one.events, one.rejects, active, one.last))
-            lags += [(host, 0, hour, slot, int(one.lags[slot])) for slot in np.flatnonzero(one.lags).tolist()]
-        if self.pulse.received is not None and self._waits:
+        places = dict.fromkeys([LISTENING, *self._events, *self._rejects])
+        numbers = dict(zip(places, _numbers(db, places, self), strict=True))
+        pulses = [
+            (number, at, STEP, self._events.get(key, 0), self._rejects.get(key, 0),
+             int(key in self._events or key == LISTENING), self._last.get(key, 0))
+            for key, number in numbers.items()
+        ]  # fmt: skip
+        lags = [(numbers[key], 0, hour, slot, count) for (key, slot), count in self._lags.items()]
+        if self.pulse.received is not None:
             slot = int(_slots(np.array([max(0, self.now - self.pulse.received)]))[0])
-            keys = [(source, ALL) for source in self._waits]
-            waited = zip(_numbers(db, keys, self.now), self._waits.values(), strict=True)
-            lags += [(host, 1, hour, slot, count) for host, count in waited]
+            whole = [(key, count) for key, count in self._events.items() if key[1] == ALL]
+            lags += [(numbers[key], 1, hour, slot, count) for key, count in whole]
         _beat(db, pulses)
         db.executemany(
             "INSERT INTO pulse_lags VALUES (?,?,?,?,?) "
@@ -115,16 +132,7 @@ class Counting:
             lags,
         )
         for sample in self.pulse.samples:
-            _sampled(db, sample, hour, self.now)
-
-    def _count(self, source: str, host: str) -> _Count:
-        return self._of.setdefault((source, host), _Count())
-
-    @staticmethod
-    def _add(one: _Count, slots: npt.NDArray[Any], times: npt.NDArray[Any]) -> None:
-        one.events += len(slots)
-        one.last = max(one.last, int(times.max()))
-        one.lags += np.bincount(slots, minlength=SLOTS)
+            _sampled(db, sample, hour, self)
 
 
 def roll(db: sqlite3.Connection, now: int) -> None:
@@ -198,8 +206,8 @@ def _beat(db: sqlite3.Connection, rows: Iterable[tuple[int, ...]]) -> None:
     )
 
 
-def _sampled(db: sqlite3.Connection, sample: Sample, hour: int, now: int) -> None:
-    (host,) = _numbers(db, [(sample.source, ALL)], now)
+def _sampled(db: sqlite3.Connection, sample: Sample, hour: int, counting: Counting) -> None:
+    (host,) = _numbers(db, [(sample.source, ALL)], counting)
     known = {name for (name,) in db.execute("SELECT DISTINCT name FROM pulse_fields WHERE host = ?", (host,))}
     room = MAX_FIELDS - len(known)
     rows = [(host, _ANY, _ANY, HOUR, hour, sample.rows)]
@@ -215,31 +223,28 @@ def _sampled(db: sqlite3.Connection, sample: Sample, hour: int, now: int) -> Non
     )
 
 
-def _numbers(db: sqlite3.Connection, keys: Iterable[tuple[str, str]], now: int) -> list[int]:
+def _numbers(db: sqlite3.Connection, keys: Iterable[Host], counting: Counting) -> list[int]:
     """Return the numbers of hosts, which new ones are given; too many of a source share one."""
     numbers = []
-    counts: dict[str, int] = {}
-    for source, host in keys:
-        number = _number(db, source, host)
-        if number is None and host not in {ALL, OTHERS}:
-            if source not in counts:
-                counts[source] = db.execute(
-                    "SELECT count(*) FROM pulse_hosts WHERE source = ?", (source,)
-                ).fetchone()[0]
-            counts[source] += 1
-            if counts[source] > MAX_HOSTS:
-                host, number = OTHERS, _number(db, source, OTHERS)  # noqa: PLW2901 - another name for it
+    for key in keys:
+        number = counting.known.get(key)
         if number is None:
-            number = db.execute(
-                "INSERT INTO pulse_hosts (source, host, first) VALUES (?,?,?)", (source, host, now)
-            ).lastrowid
-        numbers.append(int(number or 0))
+            number = counting.known[key] = _number(db, *key, counting.now)
+        numbers.append(number)
     return numbers
 
 
-def _number(db: sqlite3.Connection, source: str, host: str) -> int | None:
-    row = db.execute("SELECT id FROM pulse_hosts WHERE source = ? AND host = ?", (source, host)).fetchone()
-    return None if row is None else int(row[0])
+def _number(db: sqlite3.Connection, source: str, host: str, now: int) -> int:
+    """Return a host's number: it follows from its names, so that a forgotten one has it again."""
+    number = int.from_bytes(hashlib.blake2b(f"{source}\0{host}".encode(), digest_size=8).digest()) >> 1
+    if db.execute("SELECT 1 FROM pulse_hosts WHERE id = ?", (number,)).fetchone():
+        return number
+    if host not in {ALL, OTHERS}:
+        (count,) = db.execute("SELECT count(*) FROM pulse_hosts WHERE source = ?", (source,)).fetchone()
+        if count > MAX_HOSTS:
+            return _number(db, source, OTHERS, now)
+    db.execute("INSERT OR REPLACE INTO pulse_hosts VALUES (?,?,?,?)", (number, source, host, now))
+    return number
 
 
 def _slots(lag: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -249,16 +254,12 @@ def _slots(lag: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return clipped
 
 
-def _by_host(table: pa.Table, origin: str) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
-    """Yield hosts and their rows."""
+def _hosts(table: pa.Table, origin: str) -> tuple[list[str], Ints]:
+    """Return the hosts of a table and which each row is of; the last one is the origin, for those without."""
     column: Any = leaf(table, _HOST)
     if column is None or column.null_count == len(column):
-        yield origin, np.arange(table.num_rows)
-        return
+        return [origin], np.zeros(table.num_rows, dtype=np.int64)
     coded: Any = pa.concat_arrays(column.chunks).dictionary_encode()
-    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    names: Sequence[str] = coded.dictionary.to_pylist()
-    order = np.argsort(codes, kind="stable")
-    present, starts = np.unique(codes[order], return_index=True)
-    for code, rows in zip(present.tolist(), np.split(order, starts[1:]), strict=True):
-        yield (names[code] or origin if code >= 0 else origin), rows
+    names = [name or origin for name in coded.dictionary.to_pylist()]
+    codes = coded.indices.fill_null(len(names)).to_numpy(zero_copy_only=False).astype(np.int64)
+    return [*names, origin], codes
