@@ -60,3 +60,5 @@ def test_a_killed_lake_loses_nothing_and_has_nothing_twice(tmp_path, seed):
     table = DeltaTable(tmp_path / "lake" / "tables" / "process_activity").to_pyarrow_table()
     assert sorted(int(text.split()[1]) for text in table.column("message").to_pylist()) == list(range(before))
     assert before > KILLS * BATCH
+    whole = [one for one in store.histories() if one.source and not one.host]
+    assert sum(beat.events for one in whole for beat in one.beats) == before  # the pulse counted each once
