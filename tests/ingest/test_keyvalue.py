@@ -1,8 +1,10 @@
 """Lines of key=value pairs."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lemnis.contracts.errors import ContentError
 from lemnis.ingest.parsers.keyvalue import pairs
 
 
@@ -26,6 +28,16 @@ def test_a_line_without_a_pair_is_a_reject(parse):
     records, rejects = parse("keyvalue", "a=1 b=2\nhello = world\n\nc=3\n")
     assert records == [{"a": "1", "b": "2"}, {"c": "3"}]
     assert [(reject.at.record, reject.reason) for reject in rejects] == [(2, "no key=value pair in the line")]
+
+
+def test_what_stands_before_the_pairs_is_read_by_a_pattern(parse):
+    options = {"head": r"^(?P<time>\S+ \S+) (?P<level>[A-Z]+)(?P<none>x)?"}
+    records, _ = parse("keyvalue", "2026-01-02 03:04:05 WARN a=1\nb=2\n", options=options)
+    assert records == [
+        {"time": "2026-01-02 03:04:05", "level": "WARN", "head": "2026-01-02 03:04:05 WARN", "a": "1"}, {"b": "2"},
+    ]  # fmt: skip
+    with pytest.raises(ContentError, match="cannot be used"):
+        parse("keyvalue", "a=1\n", options={"head": "(?=x)"})
 
 
 @given(

@@ -27,10 +27,12 @@ _MIN_COLUMNS = 3
 _UNITS = 12
 TIMES = (
     r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d{1,9})?(?:Z| ?[+-]\d{2}:?\d{2})?",
-    r"\d{4}/\d{2}/\d{2} \d{2}:\d{2}:\d{2}",
+    r"\d{4}/\d{2}/\d{2} (?:- )?\d{2}:\d{2}:\d{2}",
+    r"\d{2}/\d{2}/\d{4},? \d{1,2}:\d{2}:\d{2} [AP]M",
+    r"\d{2}/\d{2}/\d{4}-\d{2}:\d{2}:\d{2}\.\d{6}",
     r"[A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2}",
-    r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}",
-    r"\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}",
+    r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]?\d \d{2}:\d{2}:\d{2} \d{4}",
+    r"\d{1,2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}(?:\.\d{1,6}| [+-]\d{4})?",
     r"\d{1,2}-[A-Z][a-z]{2}-\d{4} \d{2}:\d{2}:\d{2}",
     r"\d{10}(?:\.\d{1,9})?",
 )
@@ -66,6 +68,9 @@ def parser_of(stream: Stream) -> tuple[str, Mapping[str, Any]]:
     if _syslog(stream, head):
         return "syslog", {}
     if sum(len(keyvalue.pairs(text)) >= _MIN_PAIRS for text in texts) >= _MOST * len(texts):
+        heads = [str(row["head"]) for text in texts if "head" in (row := keyvalue.pairs(text))]
+        if len(heads) >= _MOST * len(texts) and "<time>" in (front := pattern(heads)):
+            return "keyvalue", {"head": front}
         return "keyvalue", {}
     return "pattern", {"line": pattern(texts)}
 

@@ -257,7 +257,7 @@ def _source(facts: Facts, about: About, identity: str) -> str:
         f"parser: {about.parser}",
     ]
     if about.options:
-        rows.append(f"options: {flow(about.options)}" if about.parser != "pattern" else _pattern_rows(about))
+        rows += _options(about)
     if identity:
         rows.append(f"identity: [{quoted(identity)}]  # CHECK: no two records ever have the same")
     rows += ["recognise:", *_recognise(facts, about)]
@@ -269,9 +269,11 @@ def _source(facts: Facts, about: About, identity: str) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _pattern_rows(about: About) -> str:
-    note = "# CHECK: give the groups names that say what they hold"
-    return f"options:  {note}\n  line: {quoted(about.options['line'])}"
+def _options(about: About) -> list[str]:
+    if about.parser not in {"pattern", "keyvalue"}:
+        return [f"options: {flow(about.options)}"]
+    rows = [f"  {key}: {quoted(value)}" for key, value in about.options.items()]
+    return ["options:  # CHECK: give the groups names that say what they hold", *rows]
 
 
 def _recognise(facts: Facts, about: About) -> list[str]:

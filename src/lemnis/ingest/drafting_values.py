@@ -20,7 +20,8 @@ TIME_FORMATS = (
     "iso", "clf", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "syslog",
     "%Y/%m/%d %H:%M:%S", "%Y.%m.%d %H:%M:%S", "%d/%b/%Y:%H:%M:%S", "%a %b %d %H:%M:%S %Y",
     "%d-%b-%Y %H:%M:%S", "%d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%m/%d/%Y %H:%M:%S",
-    "%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y %H:%M:%S", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S",
+    "%m/%d/%Y %I:%M:%S %p", "%m/%d/%Y, %I:%M:%S %p", "%m/%d/%Y-%H:%M:%S.%f",
+    "%d/%b/%Y:%H:%M:%S.%f", "%Y/%m/%d - %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S",
 )  # fmt: skip
 """Tried in this order: of formats that read every value the first is taken."""
 _NUMERIC = frozenset({"epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "%Y%m%d%H%M%S"})

@@ -4,16 +4,20 @@ A value may be in double or single quotes, with backslashes before quotes in it;
 a bracket that only closes after a value belongs to none. A key that comes again gives a list. What stands
 before the first pair is the field ``head``, what stands between pairs ``rest``. A line without a pair is a
 reject.
+
+Option ``head``: a regular expression (RE2) whose named groups are fields of what stands before the first pair.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
+import re2
 
-from lemnis.contracts.errors import Location
+from lemnis.contracts.errors import ContentError, Location
 from lemnis.contracts.events import Reject
 from lemnis.ingest.lines import Lines, lines
 from lemnis.ingest.parsers import Options, Parsed, Start
@@ -29,17 +33,24 @@ _BETWEEN = " \t,;|"
 _BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 
 
-def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:  # noqa: ARG001
-    """Yield the lines of a stream as records."""
+def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
+    """Yield the lines of a stream as records; raises ContentError for a pattern that cannot be used."""
+    head = options.get("head")
+    try:
+        front = None if head is None else re2.compile(str(head))
+    except re2.error as error:
+        raise ContentError(f"the pattern of `head` cannot be used: {error}") from error
     for batch in lines(stream, position=start.position, offset=start.offset, whole=whole):
-        yield _read(stream.name, batch)
+        yield _read(stream.name, batch, front)
 
 
-def _read(name: str, batch: Lines) -> Parsed:
+def _read(name: str, batch: Lines, front: Any) -> Parsed:
     rejects, kept, rows, numbers = list(batch.rejects), [], [], []
     texts: list[str] = batch.texts.to_pylist()  # type: ignore[assignment]
     for text, number in zip(texts, batch.numbers.tolist(), strict=True):
         row = pairs(text)
+        if front is not None and (found := front.match(str(row.get("head") or ""))):
+            row = {key: value for key, value in found.groupdict().items() if value} | row
         if row:
             kept.append(text)
             rows.append(row)
