@@ -18,8 +18,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+import httpx
 import orjson
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from bench import _events
 from bench._measure import ROOT, _members, _share
@@ -143,7 +145,7 @@ class Service:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, start_new_session=True,
             env={**os.environ, "LEMNIS_LOG": "error"},
         )  # fmt: skip
-        self.port = 0
+        self.port = self.admin = 0
         self.ready = threading.Event()
         self.accepted = 0
         self.done = 0
@@ -170,6 +172,16 @@ class Service:
                 raise RuntimeError("lemnis serve ended")
             time.sleep(0.05)
 
+    def stages(self) -> dict[str, float]:
+        """Return the seconds that each stage of its work took so far, over all workers."""
+        text = httpx.get(f"http://127.0.0.1:{self.admin}/metrics", timeout=30).raise_for_status().text
+        return {
+            one.labels["stage"]: one.value
+            for family in text_string_to_metric_families(text)
+            for one in family.samples
+            if one.name == "lemnis_stage_seconds_total"
+        }
+
     def end(self) -> None:
         """End it as an administrator would."""
         with contextlib.suppress(ProcessLookupError):
@@ -186,6 +198,8 @@ class Service:
             event: dict[str, Any] = orjson.loads(line)
             if event["event"] == "listening":
                 self.port = event["port"]
+            elif event["event"] == "admin":
+                self.admin = event["port"]
             elif event["event"] == "ready":
                 self.rules = event["rules"]
             elif event["event"] == "worked" and _SOURCE in event["sources"]:
@@ -201,14 +215,14 @@ class Service:
             self.memory.append((time.monotonic(), used))
 
 
-def delays(made: app.Workspace, since: float) -> list[float]:
+def delays(made: app.Workspace, since: float, until: float) -> list[float]:
     """Return the seconds from when an event was sent to when its alert was written down, ascending.
 
-    Only of what was sent from ``since`` (seconds since the epoch) on.
+    Only of what was sent between two moments (seconds since the epoch).
     """
     entries = app.journal(made).entries(kind=ALERT)
     moments = [(int(str(entry.payload["time"])), entry.at) for entry in entries]
-    return sorted((written - sent) / 1000 for sent, written in moments if sent >= since * 1000)
+    return sorted((written - sent) / 1000 for sent, written in moments if since * 1000 <= sent < until * 1000)
 
 
 def growth(memory: Sequence[tuple[float, float]], first: float, last: float) -> float:

@@ -31,6 +31,8 @@ JSON_SHARE = 35.0
 HTTP_RATE = 20_000.0
 ALERT_P99_S = 3.0
 _WARM_S = 3.0
+_AS_SENT, _HOLDS = 0.98, 0.7
+"""What keeps up with what is sent; and the part of what is sustained at which delays say something."""
 
 
 @dataclass(slots=True)
@@ -103,40 +105,82 @@ def _against(lane: str, said: dict[str, Any], peer: str, target: float) -> Itera
     yield Figure(f"{lane}: of the rate of {peer}", round(100 * said["peer"] / said["ours"], 1), "%", target)
 
 
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What became of sending at a rate for a while: events, seconds to the last one in the lake, delays."""
+
+    sent: _serving.Sent
+    began: float
+    done: int
+    seconds: float
+    delays: list[float]
+
+    @property
+    def sustained(self) -> float:
+        """Return events a second, to durable, detected on and in the lake."""
+        return self.done / self.seconds
+
+    def late(self, part: float) -> float:
+        """Return a quantile of the alerts' delays, in seconds."""
+        return round(self.delays[min(len(self.delays) - 1, int(len(self.delays) * part))], 2)
+
+
+def _phase(
+    made: app.Workspace, service: _serving.Service, requests: Sequence[bytes], rate: float, seconds: float
+) -> Phase:
+    began, since, already, before = time.monotonic(), time.time(), service.accepted, service.done
+    sent = _serving.send(service.port, requests, rate=rate, seconds=seconds)
+    until = time.time()
+    service.drain(before + sent.events)
+    return Phase(
+        sent, began, service.accepted - already, time.monotonic() - began,
+        _serving.delays(made, since, until),
+    )  # fmt: skip
+
+
 def http(bench: Bench) -> Iterator[Figure]:
     """Measure a running service: what it sustains at a rate, how late alerts are, whether memory stays."""
     sigma = _data.sigma(bench.work)
     made = _serving.workspace(bench.work / "http", [sigma / name for name in _data.RULES])
     rate, requests = float(os.environ.get("LEMNIS_BENCH_RATE") or HTTP_RATE), _serving.blocks()
     with _serving.serving(made) as service:
-        before = _serving.send(service.port, requests, rate=rate, seconds=_WARM_S)
-        service.drain(before.events)  # what is loaded and compiled once is not what is sustained
-        began, since, already = time.monotonic(), time.time(), service.accepted
-        sent = _serving.send(service.port, requests, rate=rate, seconds=60 * bench.minutes)
-        service.drain(before.events + sent.events)
-        ended = time.monotonic()
-        done = service.accepted - already
-    size = sum(map(len, requests)) / (len(requests) * _serving.BLOCK)
+        warm = _phase(made, service, requests, rate, _WARM_S)  # what is loaded once is not what is sustained
+        cold = service.stages()
+        main = _phase(made, service, requests, rate, 60 * bench.minutes)
+        stages = {name: seconds - cold.get(name, 0.0) for name, seconds in service.stages().items()}
+        held, calm = main.sustained * _HOLDS, None
+        if main.sustained < rate * _AS_SENT:
+            calm = _phase(made, service, requests, held, max(_WARM_S, 20 * bench.minutes))
+        memory, total = service.memory, service.accepted
     found = app.lake(made).query("SELECT count(*) AS n FROM events WHERE metadata.log_name = 'windows'")
-    delays, memory = _serving.delays(made, since), service.memory
+    size = sum(map(len, requests)) / (len(requests) * _serving.BLOCK)
     yield Figure("http: rules", service.rules, "rules", 3_700)
-    yield Figure("http: events sent", sent.events, "events")
     yield Figure("http: bytes an event", round(size), "bytes")
-    yield Figure("http: minutes of sending", round(sent.seconds / 60, 2), "minutes")
-    yield Figure("http: told to come later", sent.busy, "requests")
-    yield Figure("http: sustained, to durable, detected on and in the lake", round(done / (ended - began)),
-                 "events/s", HTTP_RATE)  # fmt: skip
+    yield Figure("http: events sent", main.sent.events, "events")
+    yield Figure("http: minutes of sending", round(main.sent.seconds / 60, 2), "minutes")
+    yield Figure("http: told to come later", main.sent.busy, "requests")
     yield Figure(
-        "http: events that can be queried", found.to_pylist()[0]["n"], "events", before.events + sent.events
+        "http: sustained, to detected on and in the lake", round(main.sustained), "events/s", HTTP_RATE
     )
-    yield Figure("http: alerts", len(delays), "alerts", 1.0)
-    if delays:
-        yield Figure("http: receipt to alert, median", round(delays[len(delays) // 2], 2), "s")
-        late = delays[min(len(delays) - 1, int(len(delays) * 0.99))]
-        yield Figure("http: receipt to alert, p99", round(late, 2), "s", ALERT_P99_S, at_least=False)
+    yield Figure("http: events that can be queried", found.to_pylist()[0]["n"], "events", total)
+    sent = sum(one.sent.events for one in (warm, main, calm) if one is not None)
+    yield Figure("http: lost", sent - total, "events", 0, at_least=False)
+    yield from _alerts("http", main, ALERT_P99_S)
+    if calm is not None:
+        yield from _alerts(f"http, at {held:,.0f} events/s, which it can hold", calm, None)
+    whole = sum(stages.values())
+    for name, seconds in sorted(stages.items(), key=lambda pair: -pair[1]):
+        yield Figure(f"http: of the work, {name}", round(100 * seconds / whole), "%")
     yield Figure("http: peak memory of all its processes", round(max(m for _, m in memory)), "MB")
-    grown = _serving.growth(memory, began, began + sent.seconds)
+    grown = _serving.growth(memory, main.began, main.began + main.sent.seconds)
     yield Figure("http: memory, last third of the middle third", round(100 * grown), "%", 110, at_least=False)
+
+
+def _alerts(lane: str, phase: Phase, target: float | None) -> Iterator[Figure]:
+    yield Figure(f"{lane}: alerts", len(phase.delays), "alerts", 1.0)
+    if phase.delays:
+        yield Figure(f"{lane}: receipt to alert, median", phase.late(0.5), "s")
+        yield Figure(f"{lane}: receipt to alert, p99", phase.late(0.99), "s", target, at_least=False)
 
 
 LANES: dict[str, Callable[[Bench], Iterator[Figure]]] = {

@@ -40,3 +40,25 @@ def test_lanes_without_their_data_say_so(parts, tmp_path, monkeypatch):
     (figure,) = parts("ingest").run(["evtx"])
     assert figure.name.startswith("evtx: left out: no data set")
     assert figure.met
+
+
+def test_requests_are_of_a_kilobyte_an_event_and_each_event_is_its_own(parts, monkeypatch):
+    serving = parts("_serving")
+    monkeypatch.setattr(serving, "BLOCKS", 2)
+    monkeypatch.setattr(serving, "BLOCK", 50)
+    made = serving.blocks()
+    lines = [orjson.loads(line) for request in made for line in request.splitlines()]
+    assert len(lines) == 100
+    assert len({(one["Computer"], one["EventRecordID"]) for one in lines}) == 100
+    assert all(len(line) == 999 for request in made for line in request.splitlines())
+    assert (
+        sum("203.0.113.7" in str(one) or "vssadmin" in str(one) or one["EventID"] == 1 for one in lines) >= 2
+    )
+
+
+def test_memory_that_stays_is_told_from_memory_that_grows(parts):
+    serving = parts("_serving")
+    flat = [(float(n), 100.0) for n in range(90)]
+    rising = [(float(n), 100.0 + n) for n in range(90)]
+    assert serving.growth(flat, 0, 90) == pytest.approx(1)
+    assert serving.growth(rising, 0, 90) > 1.15
