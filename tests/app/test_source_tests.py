@@ -99,7 +99,7 @@ def test_an_envelopes_records_are_the_same_json(tmp_path):
     page = (
         source.folder / "samples" / "webhook.json"
     )  # behind a list, the records are not cut out as they stand
-    page.write_text(page.read_text().replace('"items"', '"more": [1], "items"', 1))
+    page.write_text(page.read_text().replace('"items"', '"more": [[1]], "items"', 1))
     cases = source_tests.tried(source, Sources.load(Library.open()))
     assert sum(case.equal for case in cases) > 0
     assert all(case.exact + case.equal == case.mapped for case in cases)

@@ -75,7 +75,7 @@ def test_a_document_nested_beyond_reason_is_rejected(tmp_path):
     assert bad
 
 
-LATE = '{"@odata.context": "https://x/$metadata#[a]", "n": 1.5, "more": {"of": "}"}, "ok": true, "Records": ['
+LATE = '{"@odata.context": "https://x/$metadata#[a]", "n": 1.5, "more": {"of": "}"}, "some": ["]", 1], "ok": true, "Records": ['
 NESTED = ("authlogs", "response.authlogs")
 
 
@@ -110,7 +110,7 @@ def test_the_list_may_be_a_member_of_a_member(tmp_path, more):
     "line",
     [
         '{"Records": 1}',
-        '{"a": [1], "Records": [2]}',
+        '{"a": [{"b": []}], "Records": [2]}',
         '{"a": {"Records": [1]}}',
         '{"a": "Records\\": ["}',
         "{}",

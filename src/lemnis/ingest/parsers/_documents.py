@@ -19,7 +19,8 @@ MAX_DOCUMENT = 512_000_000
 _SPACE = re.compile(r"[\s,]*")
 _NEXT = re.compile(r"\n(?=\{)")
 _STRING = r'"(?:[^"\\]|\\.)*"'
-_FLAT = rf'\{{[^{{}}\[\]"]*(?:{_STRING}[^{{}}\[\]"]*)*\}}'
+_WITHIN = rf'[^{{}}\[\]"]*(?:{_STRING}[^{{}}\[\]"]*)*'
+_FLAT = rf"\{{{_WITHIN}\}}|\[{_WITHIN}\]"
 _BEFORE = rf"(?:{_STRING}\s*:\s*(?:{_STRING}|[-+0-9.eE]+|true|false|null|{_FLAT})\s*,\s*)*"
 _decode = json.JSONDecoder(strict=False).raw_decode
 Record = str | ValueError
