@@ -13,6 +13,7 @@ import random
 import signal
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
@@ -319,11 +320,16 @@ def delivery(number: int) -> Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is there: records by what they are, and what is wrong with it."""
+    """What is there: records by what they are, and what is wrong with it.
+
+    ``both`` are events that a dead letter is left of: what was sent again met another mapping than before. A
+    replay settles them.
+    """
 
     events: int
     letters: int
     waiting: int
+    both: int
     lost: tuple[str, ...]
     doubled: tuple[str, ...]
     alerts: tuple[str, ...]
@@ -347,21 +353,19 @@ def account(site: Site) -> Account:
     events = [_name(row["raw_data"].encode()) for row in rows]
     letters = [_name(one.raw) for one in _letters(lake)]
     waiting = [_name(line) for one in _waiting(workspace) for line in one.data.splitlines()]
-    stored = [*events, *letters]
-    there = {*stored, *waiting}
+    there = {*events, *letters, *waiting}
     done = sum(cursor.position for cursor in lake.cursors(SOURCE))
     answered = (site.root / "acknowledged").stat().st_size
     acknowledged = [f"f {n}" for n in range(1, done + 1)]
     acknowledged += [f"n {3 * one + n}" for one in range(answered) for n in (1, 2, 3)]
-    doubled = sorted(
-        {name for name in stored if stored.count(name) > 1} if len(set(stored)) < len(stored) else ()
-    )
+    doubled = [name for kind in (events, letters) for name, count in Counter(kind).items() if count > 1]
     journal = app.journal(workspace)
     chain = journal.verify()
     alerts = [entry.subject for entry in journal.entries(kind="alert")]
     found = [one for one in incidents.incidents(workspace) if not one.merged_into]
     return Account(
-        len(events), len(letters), len(waiting), tuple(sorted(set(acknowledged) - there)), tuple(doubled),
+        len(events), len(letters), len(waiting), len(set(events) & set(letters)),
+        tuple(sorted(set(acknowledged) - there)), tuple(sorted(doubled)),
         tuple(sorted(set(alerts))), tuple(sorted(tuple(sorted(one.alert_ids)) for one in found)),
         digest(canonical([[row["uid"], row["message"]] for row in rows])), chain,
     )  # fmt: skip

@@ -65,7 +65,7 @@ class Report:
         """What is not as in a workspace that nothing happened to."""
         return [
             name
-            for name in ("uids", "alerts", "groups", "letters", "waiting")
+            for name in ("uids", "alerts", "groups", "letters", "waiting", "both")
             if self.last.get(name) != self.calm.get(name)
         ]
 
@@ -76,15 +76,14 @@ class Disk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._ballast = path / "ballast"
-        self.why_not = ""
         path.mkdir(parents=True)
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(path)],
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode:
-            self.why_not = done.stderr.decode().strip()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(path)]
+        try:
+            done = subprocess.run(command, capture_output=True, check=False)
+        except OSError as error:
+            self.why_not = f"mount: {error.strerror}"
+        else:
+            self.why_not = done.stderr.decode().strip() if done.returncode else ""
 
     def fill(self, left: int) -> None:
         """Leave so many bytes, whatever others write meanwhile."""
@@ -344,7 +343,8 @@ def main() -> int:
             "rounds": report.rounds, "seconds": round(report.seconds),
             "without_faults": report.without_faults,
             "differs": report.differs, "alerts": len(report.last["alerts"]), "chain": report.last["chain"],
-            "incidents": len(report.last["groups"]), "events": report.last["events"],
+            "incidents": len(report.last["groups"]), "events": report.last["events"], "lost": sorted(report.lost),
+            "doubled": sorted(report.doubled),
             "figures": {one.name: one.value for one in found},
         }, option=orjson.OPT_INDENT_2).decode())  # fmt: skip
     else:
