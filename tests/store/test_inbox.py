@@ -7,13 +7,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import BusyError, ServiceError
 from lemnis.contracts.receiving import Delivery, Mark
-from lemnis.store.inbox import SHARE, Inbox, Letter
+from lemnis.store.inbox import RESERVE, SHARE, Inbox, Letter
 
 
 @pytest.fixture
@@ -145,6 +146,26 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path, clock):
     (tmp_path / "inbox.db").write_bytes(b"no database at all, but something else" * 100)
     with pytest.raises(ServiceError, match="inbox cannot be used"):
         Inbox(tmp_path / "inbox.db", clock)
+
+
+def test_what_is_left_of_a_disk_is_for_the_lake(inbox, monkeypatch):
+    def left(free, whole):
+        return lambda _: SimpleNamespace(f_bavail=free, f_blocks=whole, f_frsize=1)
+
+    inbox.append([letter("a", "1")])
+    for free, whole, taken in (
+        (RESERVE - 1, 1 << 40, False),
+        (RESERVE, 1 << 40, True),
+        (99, 1000, False),
+        (100, 1000, True),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr("os.statvfs", left(free, whole))
+            said = inbox.append([letter("a", "x"), letter("b", "x")])
+        assert [one is None for one in said] == [taken, taken]
+        assert taken or isinstance(said[0], BusyError)
+    inbox.remove(inbox.take(1))  # what waits goes on meanwhile
+    assert len(inbox.take(1 << 20)) == 3
 
 
 def test_threads_share_it(inbox):

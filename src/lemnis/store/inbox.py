@@ -8,6 +8,7 @@ source, so that a source that floods, or stands still, is told to wait while oth
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,9 @@ from lemnis.store import durable
 MAX_BYTES = 2 << 30
 SHARE = 0.75
 """The part of the inbox that one source may fill."""
+RESERVE = 256 << 20
+"""So much of the disk, or a tenth of it if that is less, is left to the lake."""
+_RESERVED = 10
 _BUSY_SECONDS = 60
 _PAGE = 16_384
 _RETRY_S = 5.0
@@ -109,10 +113,13 @@ class Inbox:
     def append(self, letters: Sequence[Letter]) -> list[LemnisError | None]:
         """Store letters in one transaction; they are on the device when this returns.
 
-        Returns for each what is against it, or None: BusyError where too much waits. Raises ServiceError,
-        and stores nothing, where the file cannot be written.
+        Returns for each what is against it, or None: BusyError where too much waits, or the disk is nearly
+        full. Raises ServiceError, and stores nothing, where the file cannot be written.
         """
         now = self._clock.now()
+        short = self._short()
+        if short is not None:
+            return [short] * len(letters)
         with self._writing() as db:
             held: dict[str, int] = dict(db.execute("SELECT source, bytes FROM waiting"))
             outcomes: list[LemnisError | None] = []
@@ -132,6 +139,14 @@ class Inbox:
             for source, deliveries in taken.items():
                 _put(db, source, deliveries, now)
         return outcomes
+
+    def _short(self) -> BusyError | None:
+        """Say that the disk is nearly full: what is left is for the lake, that what waits can be stored."""
+        disk = os.statvfs(self.path.parent)
+        free, whole = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+        if free >= min(RESERVE, whole // _RESERVED):
+            return None
+        return _busy(f"only {free:,} bytes of the disk are free")
 
     def _room(self, held: dict[str, int], letter: Letter) -> BusyError | None:
         """Say what is against a letter; one that is larger than the inbox may come when nothing waits."""
