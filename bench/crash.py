@@ -343,8 +343,8 @@ def main() -> int:
             "rounds": report.rounds, "seconds": round(report.seconds),
             "without_faults": report.without_faults,
             "differs": report.differs, "alerts": len(report.last["alerts"]), "chain": report.last["chain"],
-            "incidents": len(report.last["groups"]), "events": report.last["events"], "lost": sorted(report.lost),
-            "doubled": sorted(report.doubled),
+            "incidents": len(report.last["groups"]), "events": report.last["events"],
+            "lost": sorted(report.lost), "doubled": sorted(report.doubled),
             "figures": {one.name: one.value for one in found},
         }, option=orjson.OPT_INDENT_2).decode())  # fmt: skip
     else:
