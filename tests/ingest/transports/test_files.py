@@ -191,6 +191,25 @@ def test_packed_files_and_documents_come_once_and_whole(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_a_document_on_one_line_without_an_end_is_read_when_it_rests(tmp_path: Path) -> None:
+    async def story() -> None:
+        receiver = MemoryReceiver()
+        made = follower(tmp_path)
+        folder = tmp_path / "logs"
+        (folder / "trail.json").write_bytes(b'{"Records":[{"eventID":"1"}]}')
+        (folder / "half.json").write_bytes(b'{"Records":[{"eventID"')
+        (folder / "half.log").write_bytes(b"a line that is not finished")
+        for file in folder.iterdir():
+            os.utime(file, (1, 1))
+        async with running(made, receiver):
+            await until(lambda: receiver.taken)
+            add(folder / "half.log", b" is now\n")
+            await until(lambda: len(receiver.taken) == 2)
+        assert receiver.lines() == [b'{"Records":[{"eventID":"1"}]}', b"a line that is not finished is now"]
+
+    asyncio.run(story())
+
+
 def test_a_line_that_is_too_long_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_tailing, "MAX_LINE", 100_000)
     monkeypatch.setattr(_tailing, "PIECE", 20_000)

@@ -76,7 +76,7 @@ class Datagrams:
         """Have the kernel hold what comes in a burst; without the right to force it, as much as it gives."""
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, self.buffer_bytes)
-        except PermissionError:
+        except OSError:  # without the right to it, or where there is no such thing
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.buffer_bytes)
         got = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
         if got < self.buffer_bytes:

@@ -8,8 +8,10 @@ was read.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import orjson
 
@@ -21,6 +23,8 @@ PIECE = 4 << 20
 MAX_LINE = 16 << 20
 _HEAD = 65_536
 _COPY = 2048
+LONE_S = 5.0
+"""So long a file of one line without an end has to rest before it is taken for a document."""
 _BLOCK = 1 << 20
 _MAGIC = (b"ElfFile\0", b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x0a\x0d\x0d\x0a")
 Marks = Callable[[str], str]
@@ -104,6 +108,7 @@ class Tail:
             return False
         head = self.held.head(_HEAD)
         self.whole = head.startswith(_MAGIC) or b"\0" in head or is_document(head)
+        self.whole |= rested and found.st_mtime < time.time() - LONE_S and self._is_lone(head)
         if (self.whole or not self.held.plain) and not (rested or last):
             return False
         if self.whole:
@@ -116,6 +121,13 @@ class Tail:
     def succeed(self, other: Tail) -> None:
         """Go on where another left the same file."""
         self.key, self._place, self._skipping = other.key, other._place, other._skipping
+
+    def _is_lone(self, head: bytes) -> bool:
+        """Say whether it is one JSON document on one line that has no end, as some export it."""
+        if not self.held.plain or not head.lstrip().startswith((b"{", b"[")) or b"\n" in head:
+            return False
+        with self.held.path.open("rb") as file:
+            return file.seek(0, 2) <= MAX_DOCUMENT and _ends_as_json(file)
 
     def _is_new(self, marks: Marks) -> bool:
         state = hashlib.sha256()
@@ -208,6 +220,14 @@ class Tail:
             if offset < len(block):
                 yield block[offset:]
             offset = max(0, offset - len(block))
+
+
+def _ends_as_json(file: BinaryIO) -> bool:
+    file.seek(-1, 2)
+    if file.read(1) not in {b"}", b"]"}:
+        return False
+    file.seek(0)
+    return not any(b"\n" in block for block in iter(lambda: file.read(_BLOCK), b""))
 
 
 def _digest(data: bytes) -> str:
