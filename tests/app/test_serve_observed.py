@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from test_serve import Served, worked, workspace  # noqa: F401 - a fixture
 
 from lemnis import app
+from lemnis.app import observing
 
 
 def samples(url):
@@ -47,3 +48,12 @@ def test_a_service_is_observed(workspace, monkeypatch):  # noqa: F811 - the fixt
     (whole,) = [one for one in app.lake(workspace).histories("linux_syslog") if not one.host]
     assert sum(whole.sampled.values()) == 50  # the fields were looked at
     assert whole.waits  # and when it was received is known
+
+
+def test_what_keeps_it_from_storing_is_a_reason(workspace, monkeypatch):  # noqa: F811 - the fixture
+    app.lake(workspace)
+    assert observing.unwell(workspace) == []
+    monkeypatch.setattr(observing, "_LEAST_FREE", 1 << 60)
+    assert observing.unwell(workspace) == [
+        "there is no room left for the inbox", "there is no room left for the spool",
+    ]  # fmt: skip

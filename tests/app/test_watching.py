@@ -212,3 +212,42 @@ def test_who_looks_again_and_again_tells_of_alarms_once(world, caplog):
     silent, well = [one.getMessage() for one in caplog.records]
     assert "nothing for" in silent
     assert silent.partition(":")[0] == well.partition(":")[0]
+
+
+ABSENCE = """
+title: Backup begins
+name: backup_begins
+id: 6f0b3f1e-0000-4000-8000-000000000001
+status: test
+level: informational
+logsource: {product: linux, service: syslog}
+detection: {selection: {message|contains: backup begins}, condition: selection}
+---
+title: Backup ends
+name: backup_ends
+id: 6f0b3f1e-0000-4000-8000-000000000002
+status: test
+level: informational
+logsource: {product: linux, service: syslog}
+detection: {selection: {message|contains: backup ends}, condition: selection}
+---
+title: A backup does not end
+id: 6f0b3f1e-0000-4000-8000-000000000003
+status: test
+level: high
+tags: [attack.t1490]
+correlation: {type: absence, rules: [backup_begins], without: [backup_ends], group-by: [host], timespan: 2h}
+"""
+
+
+def test_an_absence_is_withheld_while_its_source_is_silent(world):
+    folder = world.workspace.content / "detections" / "backup_does_not_end"
+    folder.mkdir(parents=True)
+    (folder / "rule.yml").write_text(ABSENCE)
+    world.pass_hours(60, ("linux_syslog", "a"), ("okta", "b"))
+    world.pass_hours(5, ("okta", "b"))
+    found = world.look()["linux_syslog", ALL]
+    mine = {one.title: one for one in found.blind if one.name == "backup_does_not_end"}
+    assert mine["A backup does not end"].withheld
+    assert mine["A backup does not end"].techniques == ("T1490",)
+    assert not mine["Backup begins"].withheld
