@@ -529,6 +529,11 @@ def test_what_github_did_not_sign_is_refused(tmp_path, headers):
 def test_gitlab_has_a_token_or_signs(tmp_path):
     answer, (one,) = hooked(tmp_path, "/webhook/lab", b'{"id":"1"}', {"X-Gitlab-Token": "fake-secret"})
     assert (one.source, one.data) == ("gitlab_audit", b'{"id":"1"}\n')
+    headers = {"X-Gitlab-Event-Streaming-Token": "fake-secret"}
+    assert hooked(tmp_path, "/webhook/lab", b"{}", headers)[0].status_code == 200
+    headers = {"X-Gitlab-Token": "fake-secret", "X-Gitlab-Event": "Push Hook"}
+    answer, (one,) = hooked(tmp_path, "/webhook/lab", b'{"object_kind":"push"}', headers)
+    assert (one.source, orjson.loads(one.data)["payload"]) == ("gitlab_webhook", {"object_kind": "push"})
     answer, deliveries = hooked(tmp_path, "/webhook/lab", b"{}", {"X-Gitlab-Token": "other"})
     assert (answer.status_code, deliveries) == (401, [])
     key = base64.b64decode(ENVIRONMENT["SIGNING"].removeprefix("whsec_"))

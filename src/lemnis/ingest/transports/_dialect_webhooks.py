@@ -1,7 +1,7 @@
 """Webhooks: ``POST /webhook/{name}`` of GitHub, GitLab and Slack, taken if their signature holds.
 
-A delivery of GitHub and Slack becomes one line, ``{"event", "delivery", "received_at", "payload"}``; one of
-GitLab is the payload itself, as its audit events are streamed, unless ``envelope`` is set.
+A delivery becomes one line, ``{"event", "delivery", "received_at", "payload"}``. GitLab's audit events, which
+it streams to the same kind of address, are the payload alone; ``envelope`` says it for all.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from lemnis.ingest.transports._dialect_hec import dumped
 from lemnis.ingest.transports._dialect_ndjson import refusal
 from lemnis.ingest.transports._senders import Sender
 
-_SOURCES = {"github": "github_webhook", "gitlab": "gitlab_audit", "slack": "auto"}
+_SOURCES = {"github": "github_webhook", "gitlab": "gitlab_webhook", "slack": "auto"}
+_STREAMED = "gitlab_audit"
 _EVENT = {"github": "x-github-event", "gitlab": "x-gitlab-event", "slack": ""}
 _DELIVERY = {"github": "x-github-delivery", "gitlab": "webhook-id", "slack": ""}
 
@@ -61,10 +62,15 @@ class Hook:
         """Read the secret; raises UsageError where it is not there."""
         return cls(settings, setup.secret(env=settings.secret_env, file=settings.secret_file))
 
-    @property
-    def source(self) -> str:
-        """The source of what it brings."""
-        return self.settings.source or _SOURCES[self.settings.kind]
+    def source(self, headers: Mapping[str, str]) -> str:
+        """Return the source of what it brings."""
+        return self.settings.source or (
+            _STREAMED if self._streamed(headers) else _SOURCES[self.settings.kind]
+        )
+
+    def _streamed(self, headers: Mapping[str, str]) -> bool:
+        """Say whether it is an audit event that GitLab streams: those name no event of a webhook."""
+        return self.settings.kind == "gitlab" and _EVENT["gitlab"] not in headers
 
     def check(self, headers: Mapping[str, str], body: bytes, now_s: int) -> None:
         """Raise SignatureError unless who sent it has the secret."""
@@ -78,7 +84,7 @@ class Hook:
     def line(self, headers: Mapping[str, str], payload: Mapping[str, Any], now: int) -> bytes:
         """Return a delivery as a record."""
         kind, envelope = self.settings.kind, self.settings.envelope
-        if not (kind != "gitlab" if envelope is None else envelope):
+        if not (not self._streamed(headers) if envelope is None else envelope):
             return dumped(payload)
         inner = payload.get("event")
         event = headers.get(_EVENT[kind], "") or (inner.get("type", "") if isinstance(inner, dict) else "")
@@ -107,7 +113,9 @@ def routes(desk: Desk, hooks: Sequence[Hook]) -> list[Route]:
             if hook.settings.kind == "slack" and payload.get("type") == "url_verification":
                 return PlainTextResponse(str(payload.get("challenge", "")))
             line = hook.line(request.headers, payload, now)
-            await desk.take(sender, [Delivery(hook.source, f"webhook {hook.settings.name}", line)])
+            await desk.take(
+                sender, [Delivery(hook.source(request.headers), f"webhook {hook.settings.name}", line)]
+            )
         return JSONResponse({"taken": len(line)})
 
     return [Route("/webhook/{name}", desk.endpoint("webhook", refusal, webhook), methods=["POST"])]

@@ -1,8 +1,8 @@
 """Signatures of webhooks: that a body is of who has the secret, and not of long ago.
 
 GitHub: X-Hub-Signature-256, HMAC-SHA256 of the body. Slack: X-Slack-Signature ``v0``, over the time and the
-body. GitLab: X-Gitlab-Token, the secret itself, or its signing token by Standard Webhooks (webhook-id,
-webhook-timestamp, webhook-signature ``v1``).
+body. GitLab: X-Gitlab-Token (of streamed audit events X-Gitlab-Event-Streaming-Token), the secret itself, or
+its signing token by Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature ``v1``).
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def slack(headers: Mapping[str, str], body: bytes, secret: str, now_s: int) -> N
 def gitlab(headers: Mapping[str, str], body: bytes, secret: str, now_s: int) -> None:
     """Raise SignatureError unless GitLab's token is the secret; a ``whsec_…`` secret has to have signed."""
     if not secret.startswith(_PREFIX):
-        _same(headers.get("x-gitlab-token", ""), secret, "X-Gitlab-Token")
+        given = headers.get("x-gitlab-token", "") or headers.get("x-gitlab-event-streaming-token", "")
+        _same(given, secret, "X-Gitlab-Token")
         return
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
@@ -49,9 +50,11 @@ def gitlab(headers: Mapping[str, str], body: bytes, secret: str, now_s: int) -> 
     stamp = headers.get("webhook-timestamp", "")
     signed = f"{headers.get('webhook-id', '')}.{stamp}.".encode() + body
     wanted = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    given = headers.get("webhook-signature", "").split()
-    if not any(hmac.compare_digest(one.encode(), wanted.encode()) for one in given):
-        raise SignatureError("webhook-signature does not hold" if given else "webhook-signature is needed")
+    signatures = headers.get("webhook-signature", "").split()
+    if not any(hmac.compare_digest(one.encode(), wanted.encode()) for one in signatures):
+        raise SignatureError(
+            "webhook-signature does not hold" if signatures else "webhook-signature is needed"
+        )
     _fresh(stamp, now_s)
 
 
