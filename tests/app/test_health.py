@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import orjson
@@ -107,3 +109,16 @@ def test_drift_is_a_diff_that_applies(world, capsys, monkeypatch, tmp_path):
     mapping = (tmp_path / "c" / "content" / "sources" / "aws_cloudtrail" / "mapping.yaml").read_text()
     assert "awsRegionCode" in mapping
     assert run(world, "drift", "frobnicate", monkeypatch=monkeypatch) == 2
+
+
+def test_watching_goes_on_until_it_is_stopped(world):
+    world.speak("okta", "a")
+    command = [sys.executable, "-c", "from lemnis.interfaces.cli import main; main()", "sources", "health"]
+    options = ["--watch", "--every", "1", "--json", "-w", str(world.workspace.root)]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE) as process:
+        lines = [json.loads(process.stdout.readline()) for _ in range(4)]
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(60) == 0
+    assert [(one["name"], one["host"]) for one in lines] == [("okta", ""), ("okta", "a")] * 2
+    assert all(json.loads(line)["name"] == "okta" for line in rest.splitlines())

@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from spoken import MONDAY, beats, chatty, cron, heard, history, nightly, office, sparse
 
 from lemnis.contracts.watching import DAY, HOUR, STEP, Beat, History
-from lemnis.ingest.health import LAGGING, LIVING, QUIET, REJECTING, SILENT, judge
+from lemnis.ingest.health import LAGGING, LIVING, QUIET, REJECTING, SILENT, TROUBLES, judge
 from lemnis.ingest.health_seasons import Activity, Hours, band
 
 KINDS = {"chatty": chatty, "office": office, "cron": cron, "nightly": nightly, "sparse": sparse}
@@ -194,3 +196,38 @@ def test_a_band_is_not_moved_by_a_few_odd_hours():
         for one in (rates, odd)
     ]
     assert found[1].middle == pytest.approx(found[0].middle, rel=0.1)
+
+
+BEATS = st.lists(
+    st.tuples(
+        st.integers(0, 40 * 288), st.sampled_from([STEP, HOUR]), st.integers(0, 10**9), st.integers(0, 10**6),
+        st.integers(0, 12),
+    ),
+    max_size=60,
+)  # fmt: skip
+
+
+def made(rows):
+    found = {}
+    for place, step, events, rejects, active in rows:
+        at = MONDAY + place * STEP
+        at -= at % step
+        found[at, step] = Beat(at, step, events, rejects, min(active, step // STEP) if events else 0, at)
+    return tuple(found[key] for key in sorted(found))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BEATS, BEATS, st.integers(0, 41 * DAY), st.sets(st.sampled_from(TROUBLES)))
+def test_any_history_is_judged_and_its_numbers_hold_together(rows, listened, ago, troubled):
+    now = MONDAY + ago
+    listening = tuple(dataclasses.replace(one, active=max(1, one.active)) for one in made(listened))
+    found = judge(History("s", "", MONDAY, made(rows)), listening, now, frozenset(troubled))
+    assert found.state in {LIVING, *TROUBLES}
+    assert len(found.spark) == 24
+    assert 0 <= found.rejected <= 1
+    if found.band is not None:
+        assert 0 <= found.band.low <= found.band.calm <= found.band.high
+    if found.silence is not None:
+        assert found.silence.pause >= 0
+        assert found.silence.alarm >= 0
+    assert all(one.why for one in found.troubles)

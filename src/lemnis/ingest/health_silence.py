@@ -67,7 +67,7 @@ def silence(spoke: Sequence[Beat], listening: Sequence[Beat], first: int, now: i
     points = np.concatenate([_points(beat) for beat in spoke])
     pauses = np.diff(clock.at(points))
     usual = _longest(pauses[:-1], len(hours)) if len(pauses) > 1 else 0.0  # the last one is judged, too
-    pause = float(np.diff(clock.at(np.array([since, now], dtype=np.float64)))[0])
+    pause = float(np.diff(clock.at(np.array([since, max(since, now)], dtype=np.float64)))[0])
     alarm = _TIMES * max(usual, min(1.0, activity.share(since)))
     due = max(activity.until(since, alarm, limit=_NEVER), since + _LEAST)
     learnt = len(hours) * HOUR >= LEARNING and len(pauses) >= PAUSES
