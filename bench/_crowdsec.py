@@ -41,29 +41,31 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 
 
 def run(folder: Path, sources: Sources, *, every: int = 1) -> tuple[Score, list[Score]]:
-    """Return the score over files of which a source is recognised, and that of each of the hub's parsers.
+    """Return the score over the whole hub; that over files that a source recognises; and each parser's.
 
     ``every`` says how many of the hub's tests there are to one taken.
-
-    Files of products without a source come last.
     """
-    score, each, others = Score("crowdsec"), {}, Score("no source recognises the file")
+    score, known, each = Score("crowdsec"), Score("files that a source recognises"), dict[str, Score]()
     for test in sorted(path.parent for path in folder.glob("*/parser.assert"))[::every]:
         truth = list(_truth(test / "parser.assert"))
-        for log in sorted(test.glob("*.log")):
+        for number, log in enumerate(sorted(test.glob("*.log"))):
             source = sources.recognise(Stream(log))
             count = sum(bool(line.strip()) for line in log.read_bytes().splitlines())
-            if source is None:
-                others.records += count
-                continue
             score.records += count
-            score.recognised += count
+            if source is None:
+                score.reasons["a file that no source recognises"] += count
+                for _, one in truth if number == 0 else ():
+                    for key in PLACES.keys() & {name for kind, name in one if kind == "Meta"}:
+                        score.value("of a product without a source", one["Meta", key], ())
+                continue
             rows, found = events(source, log)
-            score.mapped += len(rows)
-            score.reasons.update(kind_of(reject.reason) for reject in found.rejects)
-            _compare(score, each, truth, rows)
-    parts = [each[name] for name in sorted(each) if each[name].values]
-    return score, [*parts, others]
+            for total in (score, known):
+                total.recognised += count
+                total.mapped += len(rows)
+                total.reasons.update(kind_of(reject.reason) for reject in found.rejects)
+            known.records += count
+            _compare((score, known), each, truth, rows)
+    return score, [known, *(each[name] for name in sorted(each) if each[name].values)]
 
 
 def _truth(file: Path) -> Iterator[tuple[str, dict[tuple[str, str], str]]]:
@@ -76,7 +78,7 @@ def _truth(file: Path) -> Iterator[tuple[str, dict[tuple[str, str], str]]]:
 
 
 def _compare(
-    score: Score,
+    totals: tuple[Score, ...],
     each: dict[str, Score],
     truth: list[tuple[str, dict[tuple[str, str], str]]],
     rows: list[dict[str, Any]],
@@ -93,5 +95,5 @@ def _compare(
         part.mapped += 1
         for key, places in PLACES.items():
             if (want := one.get(("Meta", key))) is not None:
-                score.value(key, want, values_at(event, places))
-                part.value(key, want, values_at(event, places))
+                for total in (*totals, part):
+                    total.value(key, want, values_at(event, places))

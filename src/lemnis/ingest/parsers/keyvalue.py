@@ -5,7 +5,7 @@ a bracket that only closes after a value belongs to none. A key that comes again
 before the first pair is the field ``head``, what stands between pairs ``rest``. A line without a pair is a
 reject.
 
-Option ``head``: a regular expression (RE2) whose named groups are fields of what stands before the first pair.
+Option ``head``: a regular expression (RE2) whose named groups are fields of what is before the first pair.
 """
 
 from __future__ import annotations
