@@ -16,6 +16,7 @@ from typing import Any
 
 import evtx
 
+from lemnis.ingest.parsers import _evtx_apart
 from lemnis.ingest.streams import BrokenStreamError, Stream
 
 MAGIC = b"ElfFile\x00"
@@ -46,7 +47,7 @@ def records(stream: Stream) -> Iterator[str | ValueError]:
         source: str | io.BytesIO = str(path)
         if cut:  # the library leaves a chunk that is not whole unread: what is missing reads as zeros
             source = io.BytesIO(path.read_bytes() + bytes(_CHUNK - cut))
-        yield from _read(source, path)
+        yield from _read(source, path) if _evtx_apart.sound(path) else _evtx_apart.read(path)
         chunks, counted = (size - _HEADER) // _CHUNK, _CHUNK_COUNT.unpack_from(header, _COUNT_AT)[0]
         if cut:
             yield ValueError(f"cut off within chunk {chunks + 1}: {cut:,} of {_CHUNK:,} bytes are there")
