@@ -262,10 +262,9 @@ def test_a_login_that_is_refused_from_the_beginning_is_said(tmp_path: Path, api:
 def test_a_place_that_is_not_known_any_more_is_found_again_by_time(tmp_path: Path) -> None:
     async def story() -> None:
         receiver = MemoryReceiver()
-        receiver.marks["pulled", "place"] = orjson.dumps(
-            {"next": "/api/v1/logs?after=gone", "at": NOW - HOUR}
-        ).decode()
+        gone = orjson.dumps({"next": "/api/v1/logs?after=gone", "at": NOW - HOUR}).decode()
         with simulated("okta") as simulator:
+            receiver.marks["pulled", puller(tmp_path, "okta", simulator).key] = gone
             simulator.add(NOW - 2 * HOUR, record(0, 0))
             simulator.add(NOW - HOUR // 2, record(1, 0))
             real = simulator.reply
@@ -275,6 +274,27 @@ def test_a_place_that_is_not_known_any_more_is_found_again_by_time(tmp_path: Pat
             async with running(puller(tmp_path, "okta", simulator), receiver):
                 await until(lambda: receiver.taken)
         assert ids(receiver) == [1]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("api", ["github_audit", "google_workspace"])
+def test_another_account_begins_anew(tmp_path: Path, api: str) -> None:
+    async def story() -> None:
+        receiver = MemoryReceiver()
+        with simulated(api) as simulator:
+            for n in range(20):
+                simulator.add(NOW - HOUR + n, record(n, 0))
+            async with running(puller(tmp_path, api, simulator), receiver):
+                await until(lambda: len(receiver.taken) == 20 and receiver.marks)
+            values = (
+                VALUES[api] | {"organisation": "other"}
+                if api == "github_audit"
+                else VALUES[api] | {"application": "admin"}
+            )
+            async with running(puller(tmp_path, api, simulator, values=values), receiver):
+                await until(lambda: len(receiver.taken) == 40)
+        assert len({one.origin for one in receiver.taken}) == 2
 
     asyncio.run(story())
 

@@ -71,6 +71,18 @@ class Puller:
                 if not more:
                     await rest(stop, pause)
 
+    @property
+    def origin(self) -> str:
+        """Where the records come from: the server and the path."""
+        first = urlsplit(address(self.pull, self.base, self.values, since=0, until=0))
+        return f"{first.netloc}{first.path}"
+
+    @property
+    def key(self) -> str:
+        """What the mark is of: another account or kind of records begins anew."""
+        said = ",".join(f"{name}={value}" for name, value in sorted(self.values.items()))
+        return f"{self.pull.resume} {self.origin} {said}"
+
     def known(self, record: bytes) -> bytes | None:
         """Return what a new record is remembered by; None for one that came already."""
         digest = hashlib.blake2b(record, digest_size=16).digest()
@@ -134,18 +146,18 @@ class _Turn:
             return False
         following = page.next or url
         value = orjson.dumps({"next": following.removeprefix(_server(following)), "at": asked}).decode()
-        new = await self._hand(page, Mark(puller.name, "place", value))
+        new = await self._hand(page, Mark(puller.name, puller.key, value))
         return new is not None and bool(page.records) and page.next not in {"", url}
 
     async def window(self, web: Web) -> bool:
         """Take the next window; say whether another one is over already."""
         puller, now = self.puller, self._now()
-        kept = self.receiver.mark(puller.name, "until")
+        kept = self.receiver.mark(puller.name, puller.key)
         until = int(kept) if kept else self._start()
         since = until - puller.pull.overlap_s * 1000 if kept else until
         until = min(max(since, until) + puller.pull.slice_s * 1000, now)
         url = address(puller.pull, puller.base, puller.values, since=since, until=until)
-        whole = await self._walk(web, url, Mark(puller.name, "until", str(until)))
+        whole = await self._walk(web, url, Mark(puller.name, puller.key, str(until)))
         return whole and until < now
 
     async def late(self, web: Web) -> None:
@@ -190,7 +202,7 @@ class _Turn:
             raw = answer.body[:KEPT_RAW]
             digest = puller.known(raw)
             if digest is not None:
-                refused = Delivery(puller.source, self._origin(), raw, refused=str(error))
+                refused = Delivery(puller.source, self.puller.origin, raw, refused=str(error))
                 if await hand_over(self.receiver, [refused], stop=self.stop):
                     puller.remember([digest])
             raise
@@ -212,7 +224,7 @@ class _Turn:
 
     async def _hand(self, page: Page, mark: Mark | None) -> int | None:
         """Hand over the records that are new, with the mark; return how many, None if that failed."""
-        puller, origin = self.puller, self._origin()
+        puller, origin = self.puller, self.puller.origin
         digests: dict[bytes, bytes] = {}
         for record in page.records:
             digest = puller.known(record)
@@ -227,7 +239,7 @@ class _Turn:
 
     def _kept(self) -> tuple[str, int]:
         """Return the place of the mark and the time it is of; an empty text if there is none."""
-        text = self.receiver.mark(self.puller.name, "place")
+        text = self.receiver.mark(self.puller.name, self.puller.key)
         if not text:
             return "", self._start()
         said = orjson.loads(text)
@@ -238,14 +250,6 @@ class _Turn:
 
     def _start(self) -> int:
         return self._now() - self.puller.start_ms
-
-    def _origin(self) -> str:
-        return (
-            urlsplit(address(self.puller.pull, self.puller.base, self.puller.values, since=0, until=0))
-            ._replace(query="", scheme="")
-            .geturl()
-            .removeprefix("//")
-        )
 
 
 def _server(url: str) -> str:
