@@ -281,15 +281,15 @@ def test_what_was_stored_but_not_removed_is_there_once(workspace, inbox, monkeyp
 
 
 def test_workers_share_what_waits(workspace, inbox):
-    for n in range(6):
+    for n in range(20):
         put(inbox, Delivery("linux_syslog", "192.0.2.2", syslog(n * 10, 3).encode()))
     workers = [receiving.Worker(workspace, inbox, part=(number, 2)) for number in range(2)]
     assert workers[0].step()
     assert not workers[0].step()
-    assert [one.deliveries for one in inbox.waiting()] == [3]
+    assert 0 < inbox.waiting()[0].deliveries < 20
     assert workers[1].step()
     assert inbox.waiting() == []
-    assert len(rows(workspace)) == 18
+    assert len(rows(workspace)) == 60
 
 
 def test_alerts_and_incidents_follow(workspace, inbox):

@@ -115,6 +115,18 @@ def test_every_source_has_its_turn(inbox):
     assert [p.source for p in inbox.take(1)] == ["calm", "flood", "held"]
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_have_a_part_of_every_source(inbox, workers):
+    for n in range(60):
+        inbox.append([letter("a", str(n)), letter("b", str(n))])
+    parts = [inbox.take(1 << 30, part=(k, workers)) for k in range(workers)]
+    for part in parts:
+        for source in "ab":
+            assert 60 / workers / 2 < sum(one.source == source for one in part) < 60 / workers * 2
+    numbers = [one.id for part in parts for one in part]
+    assert sorted(numbers) == list(range(1, 121))
+
+
 def test_the_dead_are_kept_with_their_reason_and_can_be_revived(inbox):
     inbox.append([letter("a", "1", "2")])
     (parcel,) = inbox.take(1)
