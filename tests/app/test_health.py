@@ -54,6 +54,10 @@ def test_the_command_tells_what_is_wrong_why_and_what_is_blind(world, capsys, mo
     assert run(world, "health", monkeypatch=monkeypatch) == 0
     said = capsys.readouterr().out
     assert "living" in said
+    header = next(line for line in said.splitlines() if "source" in line and "┃" in line)
+    assert [cell.strip().split()[0] for cell in header.strip("┃\n").split("┃")] == [
+        "source", "state", "per", "24", "lag", "newest",
+    ]  # fmt: skip
     assert "█" in said
     world.pass_hours(5, both[1])
     assert run(world, "health", "--json", monkeypatch=monkeypatch) == 1

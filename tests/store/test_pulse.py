@@ -162,6 +162,18 @@ def test_hosts_that_spoke_lately_are_left_out_where_only_others_are_asked_for(la
     lake.append([batch((3, "b", NOW))])
     assert [one.host for one in lake.histories("linux", before=NOW + STEP)] == [ALL, "a"]
     assert lake.hosts() == {"linux": 2}
+    also = {("linux", "b")}
+    assert [one.host for one in lake.histories("linux", before=NOW + STEP, also=also)] == [ALL, "a", "b"]
+
+
+def test_of_many_hosts_that_are_still_those_that_were_heard_last_are_looked_at(lake, clock, monkeypatch):
+    monkeypatch.setattr(pulse, "MAX_STILL", 2)
+    for number in range(5):
+        lake.append([batch((number + 1, f"h{number}", NOW))])
+        clock.advance(STEP)
+    clock.advance(HOUR)
+    found = [one.host for one in lake.histories("linux", before=clock.now() - STEP)]
+    assert found == [ALL, "h3", "h4"]
 
 
 def test_it_is_on_record_that_lemnis_listened_whatever_came(lake, clock):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("lemnis.watching")
 EVERY_S = 60.0
-MANY_HOSTS = 500
+MANY_HOSTS = 50
 """Up to so many hosts, each is judged at every look; beyond, those that said nothing for a while."""
 _RULES_S = 600.0
 SILENT_AFTER = 24 * HOUR
@@ -170,11 +170,8 @@ class _Looking:
 
 def _read(lake: Lake, before: int | None, known: Collection[Alarm]) -> tuple[list[History], tuple[Beat, ...]]:
     """Return the histories to look at, hosts with an open alarm among them, and when Lemnis listened."""
-    found = {(one.source, one.host): one for one in lake.histories(before=before)}
     asked = {(one.of.source, one.of.host) for one in known}
-    for source in {source for source, host in asked - found.keys()}:
-        more = {(one.source, one.host): one for one in lake.histories(source)}
-        found |= {place: one for place, one in more.items() if place in asked}
+    found = {(one.source, one.host): one for one in lake.histories(before=before, also=asked)}
     own = found.get(LISTENING)
     told = [one for one in found.values() if one.source not in _OWN]
     return [*told, *_before(lake, {one.source for one in told})], own.beats if own else ()

@@ -46,15 +46,12 @@ class Hours:
         first = start - start % HOUR
         count = max(0, (end - end % HOUR - first) // HOUR)
         made = cls(first, *(np.zeros(count, dtype=np.int64) for _ in range(3)))
-        for beat in beats:
-            place = (beat.at - first) // HOUR
-            if 0 <= place < count:
-                made.events[place] += beat.events
-                made.active[place] += beat.active
-        for beat in listening:
-            place = (beat.at - first) // HOUR
-            if 0 <= place < count:
-                made.heard[place] += beat.active
+        for some, events in ((beats, made.events), (beats, made.active), (listening, made.heard)):
+            pairs = [(one.at, one.events if events is made.events else one.active) for one in some]
+            at, values = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+            places = (at - first) // HOUR
+            inside = (places >= 0) & (places < count)
+            np.add.at(events, places[inside], values[inside])
         np.maximum(made.heard, made.active, out=made.heard)
         return made
 

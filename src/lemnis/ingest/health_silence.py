@@ -60,11 +60,11 @@ def silence(spoke: Sequence[Beat], listening: Sequence[Beat], first: int, now: i
 
     It is learnt from ``first`` (ms) up to the last of them.
     """
-    since = int(_points(spoke[-1])[-1])
+    points = _points(spoke)
+    since = int(points[-1])
     hours = Hours.of(spoke, listening, first, since + HOUR)
     activity = Activity.learn(hours)
     clock = _Due(activity, listening)
-    points = np.concatenate([_points(beat) for beat in spoke])
     pauses = np.diff(clock.at(points))
     usual = _longest(pauses[:-1], len(hours)) if len(pauses) > 1 else 0.0  # the last one is judged, too
     pause = float(np.diff(clock.at(np.array([since, max(since, now)], dtype=np.float64)))[0])
@@ -82,10 +82,13 @@ def _longest(pauses: Floats, hours: int) -> float:
     return float(np.sort(pauses)[-2 if known else -1])
 
 
-def _points(beat: Beat) -> Floats:
-    """Return when a beat's active steps were: where only their number is known, evenly spread."""
-    count = min(beat.active, beat.step // STEP)
-    return beat.at + (np.arange(count) + 0.5) * beat.step / count
+def _points(spoke: Sequence[Beat]) -> Floats:
+    """Return when the active steps of beats were: where only their number is known, evenly spread."""
+    at, step, active = np.array([(beat.at, beat.step, beat.active) for beat in spoke]).T
+    counts = np.minimum(active, step // STEP)
+    numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    found: Floats = np.repeat(at, counts) + (numbers + 0.5) * np.repeat(step / counts, counts)
+    return found
 
 
 class _Due:

@@ -11,7 +11,7 @@ Other engines read ``tables/NAME`` as the Delta tables they are. SQL sees the de
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -261,13 +261,16 @@ class Lake:
         with self._spool.reading() as spool:
             return spool.cursors(source)
 
-    def histories(self, source: str | None = None, *, before: int | None = None) -> list[History]:
+    def histories(
+        self, source: str | None = None, *, before: int | None = None, also: Collection[pulse.Host] = ()
+    ) -> list[History]:
         """Return how the sources and their hosts spoke over the last weeks, optionally of one source.
 
-        Of hosts only those that said nothing since ``before`` (ms), if that is given.
+        Of hosts only those that said nothing since ``before`` (ms), if that is given, and not all if they
+        are many; and those in ``also``, if they spoke since.
         """
         with self._spool.reading() as spool:
-            return spool.histories(source, before)
+            return spool.histories(source, before, also)
 
     def hosts(self) -> dict[str, int]:
         """Return how many hosts of each source spoke over the last weeks."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS pulse_fields (
   host INTEGER NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL, step INTEGER NOT NULL, at INTEGER NOT NULL,
   rows INTEGER NOT NULL, PRIMARY KEY (host, step, at, name, kind)) WITHOUT ROWID;
 """
-MAX_HOSTS, MAX_FIELDS = 4096, 2048
+MAX_HOSTS, MAX_FIELDS, MAX_STILL = 4096, 2048, 200
 KEPT = 35 * DAY
 FINE = 2 * DAY
 LAGS_KEPT = 8 * DAY
@@ -159,16 +159,28 @@ def roll(db: sqlite3.Connection, now: int) -> None:
 
 
 def histories(
-    db: sqlite3.Connection, source: str | None = None, before: int | None = None
+    db: sqlite3.Connection,
+    source: str | None = None,
+    before: int | None = None,
+    also: Collection[Host] = (),
 ) -> Iterator[History]:
-    """Yield what is known of each source and host, by name; of hosts only those silent since ``before``."""
+    """Yield what is known of each source and host, by name.
+
+    With ``before`` (ms), of hosts only those silent since then, the ``MAX_STILL`` that were last heard, and
+    of the others those in ``also``.
+    """
     hosts = db.execute(
-        "SELECT id, source, host, first FROM pulse_hosts AS h WHERE source = coalesce(?1, source) "
-        "AND (host = '' OR ?2 IS NULL OR NOT EXISTS ("
-        "SELECT 1 FROM pulse WHERE host = h.id AND step = ?3 AND at >= ?2)) ORDER BY source, host",
-        (source, before, STEP),
+        "SELECT id, source, host, first, coalesce("
+        "(SELECT max(at) FROM pulse WHERE host = h.id AND step = ?), 0) AS last "
+        "FROM pulse_hosts AS h WHERE source = coalesce(?, source)",
+        (STEP, source),
     ).fetchall()
-    for number, name, host, first in hosts:
+    if before is not None:
+        still = [one for one in hosts if one[2] != ALL and one[4] < before]
+        chosen = {one[0] for one in sorted(still, key=lambda one: -one[4])[:MAX_STILL]}
+        chosen |= {one[0] for one in hosts if one[4] >= before and (one[1], one[2]) in also}
+        hosts = [one for one in hosts if one[2] == ALL or one[0] in chosen]
+    for number, name, host, first, _ in sorted(hosts, key=lambda one: one[1:3]):
         beats = db.execute(
             "SELECT at, step, events, rejects, active, last FROM pulse WHERE host = ? ORDER BY at", (number,)
         )

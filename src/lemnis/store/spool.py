@@ -11,7 +11,7 @@ is among the dead letters (``deadletters``), in the same file, so that it moves 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,9 +161,11 @@ class Reader:
         )
         return [Cursor(*row) for row in rows]
 
-    def histories(self, source: str | None = None, before: int | None = None) -> list[History]:
-        """Return how sources and their hosts spoke; of hosts only those that did not since ``before``."""
-        return list(pulse.histories(self._db, source, before))
+    def histories(
+        self, source: str | None, before: int | None, also: Collection[pulse.Host]
+    ) -> list[History]:
+        """Return how sources and their hosts spoke; see ``pulse.histories``."""
+        return list(pulse.histories(self._db, source, before, also))
 
     def hosts(self) -> dict[str, int]:
         """Return how many hosts of each source are known."""

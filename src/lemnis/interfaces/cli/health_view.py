@@ -56,18 +56,8 @@ def document(one: Watched, now: int) -> dict[str, Json]:
 def table(found: Sequence[Watched], now: int) -> RenderableType:
     """Return the table, and beneath it why something is wrong and what is blind."""
     made = Table(title=f"sources at {to_iso(now)[:19]}Z", title_justify="left", header_style="bold")
-    for name in (
-        "source",
-        "events/h",
-        "usual",
-        "24 h",
-        "lag p50/p99",
-        "newest",
-        "rejected",
-        "state",
-        "blind",
-    ):
-        made.add_column(name, overflow="fold", justify="right" if name == "events/h" else "left")
+    for name in ("source", "state", "per hour", "24 h", "lag p50/p99", "newest"):
+        made.add_column(name, overflow="fold", no_wrap=name == "24 h")
     for one in found:
         made.add_row(*_row(one, now))
     return Group(made, *(_trouble(one) for one in found if one.why))
