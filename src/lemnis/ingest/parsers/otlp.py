@@ -133,7 +133,7 @@ def _row(one: _Json) -> Row:
     record = one["logRecord"]
     for name, other in _FIELDS.items():
         value = _get(record, name, other)
-        if value not in {None, "", 0, "0"}:
+        if value not in (None, "", 0, "0"):  # no set: it may be a list
             row[name] = _id(str(value), _IDS[name]) if name in _IDS else str(value)
     _lay(row, "body", _get(record, "body", "body"))
     for part in ("name", "version"):
