@@ -2,6 +2,7 @@
 
 import json
 
+import orjson
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,17 @@ def said(flat, count):
     for column in flat.columns.values():
         column.validate(full=True)
         assert len(column) == count
-    return flat.bad, {name: column.to_pylist() for name, column in flat.columns.items()}
+    return flat.bad, {name: list(map(written, column.to_pylist())) for name, column in flat.columns.items()}
+
+
+def written(value):
+    """Write the JSON text of a list anew: DuckDB's hexadecimal digits are capitals, orjson's are not."""
+    if isinstance(value, list):
+        return list(map(written, value))
+    try:
+        return orjson.dumps(orjson.loads(value)).decode() if value is not None and value[:1] == "[" else value
+    except orjson.JSONDecodeError:
+        return value
 
 
 @settings(max_examples=400, deadline=None)

@@ -154,8 +154,10 @@ def _usual(data: Any, place: int, end: int) -> bool:
     if end - place > 16:
         return False
     zero = at(data, place) == _ZERO
-    while at(data, place) != _DOT:
+    while place < end and at(data, place) != _DOT:
         place += 1
+    if place == end:  # nothing is written as -0, and large numbers are written otherwise
+        return False
     if at(data, end - 1) == _ZERO and end - place > 2:
         return False
     if not zero:
