@@ -15,6 +15,7 @@ from lemnis.contracts.events import RawBatch
 from lemnis.ingest import flatten, reading, streams
 from lemnis.ingest import lines as lining
 from lemnis.ingest.mapping import Mapper
+from lemnis.ingest.parsers import _columns
 from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import Stream
 
@@ -227,6 +228,13 @@ def test_names_that_never_come_twice_take_bounded_room(tmp_path, acme, monkeypat
     assert [place for *_, place, _ in shapes] == [0] * (len(shapes) - 1) + [GOOD]
     assert [offset for *_, offset in shapes] == [0] * (len(shapes) - 1) + [path.stat().st_size]
     assert take(path, acme) == (list(range(GOOD)), GOOD, [])
+
+
+def test_names_that_never_come_twice_in_lines_are_refused_before_they_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(_columns, "_MAX_CELLS", 20_000)
+    assert _columns.table([{"a": "1"}, {"b": "2"}] * 4000).num_columns == 2
+    with pytest.raises(flatten.TooWideError, match="too many different field names"):
+        _columns.table([{f"k{n}": "1"} for n in range(200)])
 
 
 NOISE = [b"\0\0\0", b"\xff\xfe\xfd", b"\xe2\x28\xa1", b"}{", b"[" * 500]
