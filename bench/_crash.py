@@ -36,7 +36,7 @@ from lemnis.app.detection import Detection, detection
 from lemnis.app.watch import Watch
 from lemnis.content import library as content
 from lemnis.content.library import Library
-from lemnis.contracts.clock import ManualClock
+from lemnis.contracts.clock import ManualClock, to_iso
 from lemnis.contracts.errors import BusyError, ServiceError
 from lemnis.contracts.ids import canonical, digest
 from lemnis.contracts.receiving import Delivery
@@ -226,9 +226,10 @@ def record(kind: str, number: int) -> bytes:
         return f"{kind} {number} no JSON\n".encode()
     rng = random.Random(number)  # noqa: S311 - input, not a secret
     text = "bad" if number % 13 == 0 else "fine"
-    when: object = (
-        START + number if number % 17 == 0 else f"2025-11-03T{number % 24:02}:{rng.randrange(60):02}:00Z"
-    )
+    at = (
+        START + 100 * number + rng.randrange(60_000)
+    )  # within the hour that correlations wait for what is late
+    when: object = at if number % 17 == 0 else to_iso(at)
     value = {"t": when, "said": f"{kind} {number} {text}", "user": f"u{rng.randrange(5)}"}
     return orjson.dumps(value) + b"\n"
 
@@ -361,7 +362,8 @@ def account(site: Site) -> Account:
     doubled = [name for kind in (events, letters) for name, count in Counter(kind).items() if count > 1]
     journal = app.journal(workspace)
     chain = journal.verify()
-    alerts = [entry.subject for entry in journal.entries(kind="alert")]
+    stands = {e.subject: not e.payload.get("withdrawn") for e in journal.entries(kind="alert")}
+    alerts = [alert for alert, yes in stands.items() if yes]
     found = [one for one in incidents.incidents(workspace) if not one.merged_into]
     return Account(
         len(events), len(letters), len(waiting), len(set(events) & set(letters)),

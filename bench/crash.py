@@ -335,6 +335,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was mounted is taken away
     report = campaign(kills=given.kills, seed=given.seed, progress=True)
     found = figures(report)
     if given.json:
@@ -342,7 +343,9 @@ def main() -> int:
             "kills": dict(report.kills.most_common()), "faults": report.faults, "told": report.told,
             "rounds": report.rounds, "seconds": round(report.seconds),
             "without_faults": report.without_faults,
-            "differs": report.differs, "alerts": len(report.last["alerts"]), "chain": report.last["chain"],
+            "differs": report.differs,
+            "other alerts": sorted(set(report.last["alerts"]) ^ set(report.calm["alerts"]))[:20],
+            "alerts": len(report.last["alerts"]), "chain": report.last["chain"],
             "incidents": len(report.last["groups"]), "events": report.last["events"],
             "lost": sorted(report.lost), "doubled": sorted(report.doubled),
             "figures": {one.name: one.value for one in found},
