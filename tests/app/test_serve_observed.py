@@ -9,6 +9,7 @@ from test_serve import Served, worked, workspace  # noqa: F401 - a fixture
 
 from lemnis import app
 from lemnis.app import observing
+from lemnis.interfaces.cli import run as lemnis
 
 
 def samples(url):
@@ -57,3 +58,9 @@ def test_what_keeps_it_from_storing_is_a_reason(workspace, monkeypatch):  # noqa
     assert observing.unwell(workspace) == [
         "there is no room left for the inbox", "there is no room left for the spool",
     ]  # fmt: skip
+
+
+def test_wrong_variables_are_told_before_anything_begins(workspace, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")
+    assert lemnis(["serve", "-w", str(workspace.root), "--no-detect"]) == 2
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT is 'collector:4318/v1/metrics'" in capsys.readouterr().err

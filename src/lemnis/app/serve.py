@@ -124,11 +124,11 @@ class Serving:
         self._stop.set()
 
     async def run(self) -> None:
-        """Serve until ``stop``. Raises ServiceError if no transport can begin."""
+        """Serve until ``stop``. Raises ServiceError if no transport can begin, UsageError for a wrong variable."""
+        self.observing = Observing(self)
         intake = Intake(self.inbox, received=self._received)
         self.counts = intake.counts
         workers = [asyncio.create_task(one.run()) for one in self.workers]
-        self.observing = Observing(self)
         observing = asyncio.create_task(self.observing.run(self._stop))
         admin = asyncio.create_task(self._admin())
         running = [asyncio.create_task(self._transport(one, intake)) for one in self.transports]
