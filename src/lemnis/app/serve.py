@@ -124,7 +124,7 @@ class Serving:
         self._stop.set()
 
     async def run(self) -> None:
-        """Serve until ``stop``. Raises ServiceError if no transport can begin, UsageError for a wrong variable."""
+        """Serve until ``stop``; raises ServiceError if no transport can begin."""
         self.observing = Observing(self)
         intake = Intake(self.inbox, received=self._received)
         self.counts = intake.counts
