@@ -19,6 +19,7 @@ from lemnis.contracts.detection import Joined
 from lemnis.detect.atoms import MANY, ONE, Atom, fold
 from lemnis.detect.columnwise import NOTHING, Pairs, Table, glob, searched
 from lemnis.detect.compiler import regex
+from lemnis.detect.literals import available, laid
 from lemnis.detect.passes import Passes, passes
 from lemnis.detect.questions import compared, in_network, number_of, timed
 
@@ -81,7 +82,8 @@ class Values:
         if len(values) <= FEW:
             return [tuple(self._match(value)) for value in values]
         hits: list[list[int]] = [[] for _ in values]
-        for place, number in zip(*(some.tolist() for some in self.pairs(values)), strict=True):
+        pairs = self.joined(laid(values)) if available() else self.pairs(values)
+        for place, number in zip(*(some.tolist() for some in pairs), strict=True):
             hits[place].append(number)
         return [tuple(hit) for hit in hits]
 

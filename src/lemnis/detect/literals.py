@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,21 @@ ANY, RUN = 256, 257
 WIDE = 4
 """Bytes of a window of literals that are long enough."""
 _SPARE = bytes(8)
+
+
+@cache
+def available() -> bool:
+    """Say whether the compiled passes can be had."""
+    return find_spec("numba") is not None
+
+
+def laid(texts: Sequence[str]) -> Joined:
+    """Lay texts end to end."""
+    blob = "".join(texts).encode()
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    if int(sizes.sum()) != len(blob):
+        sizes = np.fromiter((len(text.encode()) for text in texts), np.int64, len(texts))
+    return Joined(np.frombuffer(blob + _SPARE, np.uint8), np.cumsum(sizes))
 
 
 def _kernel() -> Any:
