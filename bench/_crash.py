@@ -14,7 +14,7 @@ import signal
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -365,12 +365,18 @@ def account(site: Site) -> Account:
     stands = {e.subject: not e.payload.get("withdrawn") for e in journal.entries(kind="alert")}
     alerts = [alert for alert, yes in stands.items() if yes]
     found = [one for one in incidents.incidents(workspace) if not one.merged_into]
+    groups = [together for one in found if (together := _standing(one.alert_ids, stands))]
     return Account(
         len(events), len(letters), len(waiting), len(set(events) & set(letters)),
         tuple(sorted(set(acknowledged) - there)), tuple(sorted(doubled)),
-        tuple(sorted(set(alerts))), tuple(sorted(tuple(sorted(one.alert_ids)) for one in found)),
+        tuple(sorted(alerts)), tuple(sorted(groups)),
         digest(canonical([[row["uid"], row["message"]] for row in rows])), chain,
     )  # fmt: skip
+
+
+def _standing(alerts: Iterable[str], stands: Mapping[str, bool]) -> tuple[str, ...]:
+    """Return those of an incident's alerts that still hold."""
+    return tuple(sorted(alert for alert in alerts if stands.get(alert)))
 
 
 def _letters(lake: Lake) -> Iterator[dead.DeadLetter]:

@@ -345,6 +345,7 @@ def main() -> int:
             "without_faults": report.without_faults,
             "differs": report.differs,
             "other alerts": sorted(set(report.last["alerts"]) ^ set(report.calm["alerts"]))[:20],
+            "groups": [report.last["groups"], report.calm["groups"]] if "groups" in report.differs else [],
             "alerts": len(report.last["alerts"]), "chain": report.last["chain"],
             "incidents": len(report.last["groups"]), "events": report.last["events"],
             "lost": sorted(report.lost), "doubled": sorted(report.doubled),
