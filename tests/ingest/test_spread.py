@@ -29,16 +29,24 @@ def written(value):
     if isinstance(value, list):
         return list(map(written, value))
     try:
-        return orjson.dumps(orjson.loads(value)).decode() if value is not None and value[:1] == "[" else value
+        return (
+            orjson.dumps(orjson.loads(value)).decode()
+            if value is not None and value[:1] in {"[", "{"}
+            else value
+        )
     except orjson.JSONDecodeError:
         return value
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(texts(), min_size=1, max_size=12), st.integers(0, 2))
-def test_columns_are_what_the_other_reader_says(some, first):
+@given(
+    st.lists(texts(), min_size=1, max_size=12),
+    st.integers(0, 2),
+    st.sampled_from([frozenset(), frozenset({"a"}), frozenset({"a", "c", "never", 'k"'})]),
+)
+def test_columns_are_what_the_other_reader_says(some, first, keep):
     array = pa.array(["{}"] * first + some).slice(first)
-    assert said(spread(array), len(some)) == said(flatten(array), len(some))
+    assert said(spread(array, keep=keep), len(some)) == said(flatten(array, keep=keep), len(some))
 
 
 def test_a_name_with_a_dot_beside_an_object_of_that_name():
@@ -54,6 +62,17 @@ def test_too_many_fields_are_refused_and_too_many_names_are_told():
     rows = [json.dumps({f"k{row % 3000}_{n}": 1 for n in range(3)}) for row in range(6000)]
     with pytest.raises(TooWideError):
         spread(pa.array(rows))
+
+
+def test_of_objects_that_are_kept_there_is_the_text():
+    some = pa.array(
+        ['{"a":{"b": 1,"c":[ {"d":2} ]},"e":{"a":{"f":3}}}', '{"a":"x"}', '{"a":{}}', '{"a":[1]}']
+    )
+    columns = spread(some, keep=frozenset({"a", "none"})).columns
+    assert columns["a"].to_pylist() == [['{"b":1,"c":[{"d":2}]}'], ["x"], ["{}"], ["1"]]
+    assert columns["a.b"].to_pylist() == ["1", None, None, None]
+    assert columns["e.a.f"].to_pylist() == ["3", None, None, None]
+    assert "none" not in columns
 
 
 def test_lists_are_of_scalars_or_texts():

@@ -286,7 +286,7 @@ class Coder:
             given[0].ctypes.data, given[1], given[2], self._seed, counts, self._field_of, self._seen,
             self._slots, self._hashes, self._parents, self._places, self._sizes, self._keys,
             memory.slots, memory.entries, memory.values, self._next, self._after, self._latest, made[0],
-            _NO_TAPE, *made[1:], step.start, step.stop,
+            _NO_TAPE, 0, *made[1:], step.start, step.stop,
         )  # fmt: skip
         self._known = int(counts[kernel.PATHS]), int(counts[kernel.KEY_BYTES])
         self._stamp = int(counts[kernel.STAMP])

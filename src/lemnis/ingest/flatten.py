@@ -100,7 +100,9 @@ def flatten(texts: Array, *, keep: frozenset[str] = frozenset(), depth: int = 0,
     kept = {name: columns[name] for name in sorted(keep) if name in columns}
     if nested:
         _unfold(texts, columns, nested, bad, depth=depth, span=span)
-        columns |= kept
+        for name, text in kept.items():  # where the text is an object's, there is nothing left
+            left = columns.get(name)
+            columns[name] = text if left is None else coalesce(left, text)
     if not depth and len(columns) > MAX_FIELDS:
         columns = _without_wide(columns, count, bad)
     return Flat(columns if depth else dict(sorted(columns.items())), bad)

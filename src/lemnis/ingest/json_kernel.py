@@ -252,7 +252,7 @@ def scan(
     data: Any, starts: Any, ends: Any, seed: Any, counts: Any, field_of: Any, seen: Any,
     p_slots: Any, p_hashes: Any, p_parents: Any, p_places: Any, p_sizes: Any, keys: Any,
     v_slots: Any, entries: Any, values: Any, next_code: Any, after: Any, latest: Any, there: Any,
-    tape: Any, out: Any, odd: Any, first: int, last: int,
+    tape: Any, keeping: int, out: Any, odd: Any, first: int, last: int,
 ) -> int:  # fmt: skip
     """Read the rows ``data[starts[r]:ends[r]]`` from ``first`` to before ``last``: ``out[field, r]`` is a code, or -1; ``odd[r]`` says why not.
 
@@ -262,7 +262,7 @@ def scan(
     are tried first.
 
     If ``tape`` has room, every value that is not null is noted there instead, row by row: see its parts
-    above. Returns how many are.
+    above; of the paths 1 to ``keeping`` objects are, too. Returns how many are.
     """
     taping, used = tape.shape[1] > 0, 0
     keys_at, values_at = keys.ctypes.data, values.ctypes.data
@@ -371,7 +371,7 @@ def scan(
                     kinds[depth] = _OBJECT if byte == _OPEN else _ARRAY
                     nodes[depth] = path if byte == _OPEN else -1
                     lists[depth] = -1
-                    if taping and byte == _LEFT and path >= 0:
+                    if taping and path >= 0 and (byte == _LEFT or path <= keeping):
                         if used == tape.shape[1]:
                             good = False
                             break

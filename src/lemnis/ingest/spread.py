@@ -25,7 +25,7 @@ _LEAST = 5
 _NONE = np.empty(0, np.int64)
 
 
-def spread(texts: Any) -> Flat:
+def spread(texts: Any, *, keep: frozenset[str] = frozenset()) -> Flat:
     """Turn a string array of JSON objects into columns as ``flatten`` does; raises TooWideError, too."""
     from lemnis.ingest import json_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
@@ -37,17 +37,18 @@ def spread(texts: Any) -> Flat:
     if (data := texts.buffers()[2]) is not None:
         raw[:-ROOM] = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
     offsets -= offsets[0]
-    scanned = _Scanned(kernel, raw, offsets)
+    plain = sorted(name for name in keep if b"\\" not in orjson.dumps(name))  # rows with others are odd
+    scanned = _Scanned(kernel, raw, offsets, plain)
     names = scanned.names()
     if len(set(names)) < len(names):  # a name with a dot beside an object of that name
-        return flatten(texts)
+        return flatten(texts, keep=keep)
     if too_wide(len(names), count):
         raise TooWideError
     columns = scanned.columns(names)
     rows = np.flatnonzero(scanned.odd)
     if not len(rows):
         return Flat(dict(sorted(columns.items())), {})
-    rest = flatten(texts.take(pa.array(rows)))
+    rest = flatten(texts.take(pa.array(rows)), keep=keep)
     return Flat(
         dict(sorted(_beside(columns, rest.columns, rows, count).items())),
         {int(rows[row]): reason for row, reason in rest.bad.items()},
@@ -57,26 +58,43 @@ def spread(texts: Any) -> Flat:
 class _Scanned:
     """Records as the compiled pass noted them."""
 
-    def __init__(self, kernel: Any, raw: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
+    def __init__(
+        self, kernel: Any, raw: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], keep: list[str]
+    ) -> None:
         self._kernel, self._raw = kernel, raw
         self.count = len(offsets) - 1
         self.odd = np.zeros(self.count, np.bool_)
         self._tape = np.empty((5, len(raw) // _LEAST + self.count), np.int32)
         counts = np.zeros(8, np.int64)
         counts[kernel.PATHS] = 1  # the root is a path
-        self._parents, self._places, self._sizes = (
-            np.zeros(_PATHS, kind) for kind in (np.int32, np.int64, np.int32)
-        )
-        self._keys = np.zeros(_KEYS, np.uint8)
+        self._parents, self._places = np.zeros(_PATHS, np.int32), np.zeros(_PATHS, np.int64)
+        self._sizes, self._keys = np.zeros(_PATHS, np.int32), np.zeros(_KEYS, np.uint8)
         none = np.empty(0, np.int32)
-        self.used = kernel.scan(
-            raw.ctypes.data, offsets[:-1], offsets[1:], np.uint64(secrets.randbits(64)), counts,
-            np.full(_PATHS, -1, np.int32), np.zeros(_PATHS, np.int64), np.full(2 * _PATHS, -1, np.int32),
-            np.zeros(_PATHS, np.uint64), self._parents, self._places, self._sizes, self._keys,
-            none, np.empty((0, 8), np.int64), np.empty(0, np.uint8), _NONE,
-            np.full(_PATHS, -1, np.int32), _NONE, np.empty(0, np.bool_), self._tape,
-            np.empty((0, 0), np.int32), self.odd, 0, self.count,
+        tables = (
+            np.uint64(secrets.randbits(64)), counts, np.full(_PATHS, -1, np.int32),
+            np.zeros(_PATHS, np.int64), np.full(2 * _PATHS, -1, np.int32), np.zeros(_PATHS, np.uint64),
+            self._parents, self._places, self._sizes, self._keys, none,
+            np.empty((0, 8), np.int64), np.empty(0, np.uint8), _NONE,
+            np.full(_PATHS, -1, np.int32), _NONE, np.empty(0, np.bool_),
         )  # fmt: skip
+
+        def scan(data: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64], tape: Any, odd: Any) -> int:
+            used: int = kernel.scan(
+                data.ctypes.data, ends[:-1], ends[1:], *tables, tape, len(keep), np.empty((0, 0), np.int32),
+                odd, 0, len(odd),
+            )  # fmt: skip
+            return used
+
+        # what is to be kept has the first paths
+        known = orjson.dumps(dict.fromkeys(keep, 0))
+        first = np.frombuffer(known + bytes(ROOM), np.uint8)
+        scan(
+            first,
+            np.array([0, len(known)]),
+            np.empty_like(self._tape[:, : len(keep) + 1]),
+            np.zeros(1, np.bool_),
+        )
+        self.used = scan(raw, offsets, self._tape, self.odd)
         self._first = np.zeros(int(counts[kernel.PATHS]) + 1, np.int64)
         self._order = np.empty(self.used, np.int64)
 
@@ -120,7 +138,7 @@ class _Scanned:
         return columns
 
     def _listed(self, column: Any, places: npt.NDArray[np.int64]) -> Any:
-        """Fill in the lists of a column: scalars one by one, any other as its JSON text."""
+        """Fill in a column's lists, scalars one by one and any other as its JSON text, and its objects."""
         held = memoryview(self._raw)  # type: ignore[arg-type]
         starts, stops, rows = (
             self._tape[part, places].tolist()
@@ -129,7 +147,8 @@ class _Scanned:
         values = column.to_pylist()
         several = False
         for start, stop, row in zip(starts, stops, rows, strict=True):
-            values[row] = listed(orjson.loads(held[start:stop]))
+            value = orjson.loads(held[start:stop])
+            values[row] = listed(value) if isinstance(value, list) else orjson.dumps(value).decode()
             several |= isinstance(values[row], list)
         if not several:
             return pa.array(values, pa.string())

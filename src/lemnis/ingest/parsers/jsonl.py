@@ -155,9 +155,8 @@ def _batch(name: str, some: list[tuple[int, str | ValueError]]) -> Texts:
 def fielded(some: Texts, options: Options) -> Parsed:
     """Turn JSON texts into records; those that are no objects join the rejects."""
     texts, numbers = some.texts, some.numbers
-    whole = frozenset(options.get("texts", ()))
-    quick = available() and not whole and len(texts) > WORTH
-    flat = spread(texts) if quick else flatten(texts, keep=whole)
+    read = spread if available() and len(texts) > WORTH else flatten
+    flat = read(texts, keep=frozenset(options.get("texts", ())))
     columns = _lifted(flat.columns, options["lift"]) if "lift" in options else flat.columns
     found = list(some.rejects)
     if flat.bad:
