@@ -8,9 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsontexts import texts
 
+from lemnis.content.library import Library
 from lemnis.ingest import coded
 from lemnis.ingest.coded import Coder, available
 from lemnis.ingest.flatten import few
+from lemnis.ingest.frames import coded_frames
+from lemnis.ingest.quick import Quick
+from lemnis.ingest.sources import Sources
+from lemnis.ingest.streams import Stream
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs Numba: the `fast` extra")
 WANTED = ("a", "b", "a.b", "b.a", "c", "é", "n")
@@ -69,3 +74,16 @@ def test_a_table_that_is_full_makes_rows_odd_not_wrong(monkeypatch):
     found = coder.code(pa.array([f'{{"a":"{number}"}}' for number in range(50)]))
     assert found.odd.sum() == 42
     assert found.columns["a"].texts().to_pylist()[:8] == [str(number) for number in range(8)]
+
+
+def test_a_field_of_several_names_is_had_as_codes_where_it_has_one(tmp_path):
+    file = tmp_path / "a.jsonl"
+    record = {"EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational", "CommandLine": "whoami /all"}
+    record |= {"SystemTime": "2026-01-02 03:04:05.000", "Computer": "ws1", "Image": "C:\\whoami.exe"}
+    file.write_bytes(orjson.dumps(record) + b"\n")
+    sources = Sources.load(Library.open())
+    windows = sources.get("windows")
+    assert len(windows.file.sigma.fields["CommandLine"].line.source) > 1
+    (batch,) = Quick(sources, lambda _: ["CommandLine"]).open(Stream(file), windows)
+    (frame,) = coded_frames(batch, windows)
+    assert frame.coded("CommandLine").texts().to_pylist() == ["whoami /all"]

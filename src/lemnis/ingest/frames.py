@@ -64,9 +64,10 @@ class SigmaColumns(Mapping[str, Any]):
         line = field.line if (field := self._named.get(name)) is not None else None
         if field is None:
             return self._codes(name)
-        if line is not None and plain(line) and len(line.source) == 1 and not line.absent:
-            return self._codes(line.source[0])
-        return None
+        if line is None or not plain(line) or line.absent:
+            return None
+        there = [coded for coded in map(self._codes, line.source) if coded is not None]
+        return there[0] if len(there) == 1 else None  # a field of several names has one of them at a time
 
     def __getitem__(self, name: str) -> Column:
         """Return a column; raises KeyError for a field that no row has."""
