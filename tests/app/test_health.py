@@ -117,7 +117,10 @@ def test_drift_is_a_diff_that_applies(world, capsys, monkeypatch, tmp_path):
 
 def test_watching_goes_on_until_it_is_stopped(world):
     world.speak("okta", "a")
-    command = [sys.executable, "-c", "from lemnis.interfaces.cli import main; main()", "sources", "health"]
+    # where the tests run in the background of a shell, SIGINT is ignored from the start
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heeding}; from lemnis.interfaces.cli import main; main()"
+    command = [sys.executable, "-c", program, "sources", "health"]
     options = ["--watch", "--every", "1", "--json", "-w", str(world.workspace.root)]
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE) as process:
         lines = [json.loads(process.stdout.readline()) for _ in range(4)]
