@@ -130,6 +130,7 @@ def test_a_workspace_within_a_repository_has_its_own_history(tmp_path, lake_of):
     outer = app.init(tmp_path / "outer", clock=lake_of.clock)
     inner = app.Workspace(outer.root / "security", lake_of.clock)
     inner.state.mkdir(parents=True)
+    (inner.root / app.SETTINGS).write_text("name: inner\n")
     lived.rule(inner, "admin_page", number=ADMIN, field="cs-uri-stem", value="/admin")
     (inner.state / "lake").symlink_to(lake_of.state / "lake")
     (inner.root / ".gitignore").write_text("/.lemnis/\n")
