@@ -18,7 +18,7 @@ from sigmaframes import HEAD, frame
 from lemnis.detect import Matcher
 from lemnis.detect.rules import compile_files
 
-CASES = int(os.environ.get("SIGMA_CASES", "6000"))
+CASES = int(os.environ.get("SIGMA_CASES", "2000"))
 MANY = 20_000
 RULES, EVENTS = 4, 10
 
