@@ -155,7 +155,7 @@ def test_a_message_stays_until_its_object_is_durable(cloud: Cloud) -> None:
             await work
         receiver.gate.set()
         async with running(transport(cloud), receiver):
-            await until(lambda: cloud.left() == 0)
+            await until(lambda: receiver.lines() and cloud.left() == 0)
         assert receiver.lines() == [b"one"]
 
     asyncio.run(story())
