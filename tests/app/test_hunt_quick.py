@@ -123,6 +123,11 @@ def hunted(file, rules):
     return sorted(found, key=lambda one: (one[0], one[1] or 0, one[2]))
 
 
+@pytest.fixture(autouse=True)
+def small_files_too(monkeypatch):
+    monkeypatch.setattr(quick, "SMALL", 0)
+
+
 @pytest.fixture
 def rules(tmp_path):
     (tmp_path / "rules.yml").write_text(RULES)
@@ -209,3 +214,13 @@ def parted(found):
     last = next(one for one in reversed(found) if isinstance(one, hunt.Progress))
     others = [one for one in found if not isinstance(one, hunt.Hit | hunt.Progress)]
     return hits, sorted(others, key=repr), (last.records, last.rules)
+
+
+def test_a_small_file_is_read_completely(tmp_path, rules, monkeypatch):
+    file = tmp_path / "small.jsonl"
+    file.write_bytes(b"".join(lines(random.Random(1), 60)))  # noqa: S311 - made-up events
+    mine = hunted(file, rules)
+    monkeypatch.setattr(quick, "SMALL", 1 << 20)
+    monkeypatch.setattr(quick, "Coder", None)  # nobody asks for one
+    assert mine
+    assert hunted(file, rules) == mine

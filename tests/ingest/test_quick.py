@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jsontexts import texts
 
 from lemnis.content.library import Library
-from lemnis.ingest import coded
+from lemnis.ingest import coded, quick
 from lemnis.ingest.coded import Coder, available
 from lemnis.ingest.flatten import few
 from lemnis.ingest.frames import coded_frames
@@ -76,7 +76,8 @@ def test_a_table_that_is_full_makes_rows_odd_not_wrong(monkeypatch):
     assert found.columns["a"].texts().to_pylist()[:8] == [str(number) for number in range(8)]
 
 
-def test_a_field_of_several_names_is_had_as_codes_where_it_has_one(tmp_path):
+def test_a_field_of_several_names_is_had_as_codes_where_it_has_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(quick, "SMALL", 0)
     file = tmp_path / "a.jsonl"
     record = {"EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational", "CommandLine": "whoami /all"}
     record |= {"SystemTime": "2026-01-02 03:04:05.000", "Computer": "ws1", "Image": "C:\\whoami.exe"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,22 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lemnis"
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let the garbage collector rest, and leave alone what is made: nothing of so many rules is garbage.
+
+    To look took half a second, longer than to hunt a small file.
+    """
+    resting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if resting:
+            gc.enable()
+
+
 def rules(paths: Sequence[Path]) -> RuleSet:
     """Load the rules in files and folders, or the built-in detections if none are given.
 
@@ -43,7 +60,8 @@ def rules(paths: Sequence[Path]) -> RuleSet:
         for path in paths
         if not rule_files([path])
     )
-    loaded = load_rules(chosen, cache=cache_folder())
+    with _uncollected():
+        loaded = load_rules(chosen, cache=cache_folder())
     return replace(loaded, problems=(*empty, *loaded.problems))
 
 
@@ -59,8 +77,8 @@ def hunt(
     for path in paths:
         if str(path) != STDIN and not path.exists():
             raise NotFoundError("no such file or folder", at=Location(str(path)))
-    hunter = Hunter(loaded, tuple(paths), source)
-    gc.freeze()  # nothing of so many rules is garbage: to look takes longer than to hunt a small file
+    with _uncollected():
+        hunter = Hunter(loaded, tuple(paths), source)
     for path in paths:
         if path.is_dir() and next(iter(walk([path])), None) is None:
             yield Reject(Location(str(path)), "the folder is empty")

@@ -26,6 +26,10 @@ from lemnis.ingest.streams import BrokenStreamError, Stream
 Batch = RawBatch | CodedBatch
 
 
+SMALL = 32_000
+"""Bytes of a file that is sooner read completely than the compiled passes are loaded."""
+
+
 @dataclass(slots=True)
 class Quick:
     """Reads only the fields that are wanted, where that can be had: see ``coded``.
@@ -42,7 +46,7 @@ class Quick:
         """Yield what is in one stream, as ``open_stream`` does; a batch may be coded."""
         source = named or self.sources.recognise(stream)
         quick = None if source is None else parsers.get(source.file.parser)
-        if source is None or not self._can(source, quick):
+        if source is None or not self._can(source, quick) or _small(stream):
             yield from open_stream(stream, self.sources, source)
             return
         parser: Any = quick
@@ -133,3 +137,7 @@ class Quick:
             and codable(source)
             and "texts" not in source.file.options
         )
+
+
+def _small(stream: Stream) -> bool:
+    return stream.plain and not stream.once and stream.path.stat().st_size < SMALL
