@@ -269,7 +269,7 @@ def doubling(bench: Bench) -> Iterator[Figure]:
             if number % 2 == 0 and not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
-    file, count = bench.made("sysmon", _events.sysmon, ASIDE)
+    file, count = bench.made("sysmon", _events.sysmon, EVENTS)
     costs = [min(bench.net(file, pack, one_core=True).cpu for _ in range(2)) for pack in ([half], rules)]
     yield Figure("doubling: half of the rules", round(count / costs[0]), "events/s of CPU")
     yield Figure("doubling: all rules", round(count / costs[1]), "events/s of CPU")
