@@ -55,4 +55,6 @@ def test_what_is_written_in_quotes_comes_back(fields):
 
 @given(st.text(max_size=200))
 def test_no_line_breaks_it(line):
-    pairs(line)
+    for key, value in pairs(line).items():  # what is found stands in the line, escapes aside
+        assert key in line
+        assert value.replace('"', "").replace("\\", "") in line.replace('"', "").replace("\\", "")

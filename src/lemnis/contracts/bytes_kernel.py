@@ -16,6 +16,9 @@ from numba.extending import intrinsic
 
 ONES = np.uint64(0x0101010101010101)
 HIGH = np.uint64(0x8080808080808080)
+QUOTES = np.uint64(0x2222222222222222)
+ESCAPES = np.uint64(0x5C5C5C5C5C5C5C5C)
+SPACES = np.uint64(0x2020202020202020)
 MIX = np.uint64(0x9E3779B97F4A7C15)
 MIX2 = np.uint64(0xC2B2AE3D27D4EB4F)
 
@@ -123,3 +126,24 @@ def same(one: Any, first: int, other: Any, second: int, size: int) -> bool:
         return True
     differ = word(one, first + place) ^ word(other, second + place)
     return (differ << np.uint64(64 - 8 * (size - place))) == np.uint64(0)
+
+
+@numba.njit(cache=True, inline="always")
+def plain(data: Any, place: int, end: int) -> int:
+    """Go on to the first quote, escape or control character."""
+    while place + 8 <= end:
+        eight = word(data, place)
+        quotes = eight ^ QUOTES
+        escapes = eight ^ ESCAPES
+        found = (
+            ((quotes - ONES) & ~quotes) | ((escapes - ONES) & ~escapes) | ((eight - SPACES) & ~eight)
+        ) & HIGH
+        if found:
+            return place + (zeros(found) >> 3)  # the lowest is always right
+        place += 8
+    while place < end:
+        byte = at(data, place)
+        if byte == 34 or byte == 92 or byte < 32:
+            break
+        place += 1
+    return place

@@ -17,7 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from lemnis.contracts.bytes_kernel import HIGH, MIX2, ONES, at, blank, copy, hashed, quad, same, word, zeros
+from lemnis.contracts.bytes_kernel import MIX2, at, blank, copy, hashed, plain, quad, same
 
 MAX_DEPTH = 64
 LONG = 1024
@@ -28,9 +28,6 @@ _PROBES = 32
 _OBJECT, _ARRAY = 0, 1
 _QUOTE, _ESCAPE, _COMMA, _COLON = 34, 92, 44, 58
 _OPEN, _CLOSE, _LEFT, _RIGHT, _MINUS, _DOT, _ZERO, _NINE = 123, 125, 91, 93, 45, 46, 48, 57
-_QUOTES = np.uint64(0x2222222222222222)
-_ESCAPES = np.uint64(0x5C5C5C5C5C5C5C5C)
-_SPACES = np.uint64(0x2020202020202020)
 # the words of JSON as they lie in memory
 _TRUE, _ALSE, _NULL = np.uint32(0x65757274), np.uint32(0x65736C61), np.uint32(0x6C6C756E)
 
@@ -41,27 +38,6 @@ ROW, PATH, START, STOP, KIND = 0, 1, 2, 3, 4
 PLAIN, ESCAPED, LIST = 0, 1, 2
 # an entry of the values
 HASH, PLACE, SIZE, CODE, FIELD, ENTRY = 0, 1, 2, 3, 4, 8
-
-
-@numba.njit(cache=True, inline="always")
-def _plain(data: Any, place: int, end: int) -> int:
-    """Go on to the first quote, escape or control character."""
-    while place + 8 <= end:
-        eight = word(data, place)
-        quotes = eight ^ _QUOTES
-        escapes = eight ^ _ESCAPES
-        found = (
-            ((quotes - ONES) & ~quotes) | ((escapes - ONES) & ~escapes) | ((eight - _SPACES) & ~eight)
-        ) & HIGH
-        if found:
-            return place + (zeros(found) >> 3)  # the lowest is always right
-        place += 8
-    while place < end:
-        byte = at(data, place)
-        if byte == _QUOTE or byte == _ESCAPE or byte < 32:
-            break
-        place += 1
-    return place
 
 
 @numba.njit(cache=True, inline="always")
@@ -88,7 +64,7 @@ def _string(data: Any, place: int, end: int) -> tuple[int, bool]:
     """Go on behind a string's end quote, from behind its first; (-1 if it is no string, whether it escapes)."""
     escaped = False
     while True:
-        place = _plain(data, place, end)
+        place = plain(data, place, end)
         if place >= end or at(data, place) < 32:
             return -1, escaped
         if at(data, place) == _QUOTE:

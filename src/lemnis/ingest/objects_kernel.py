@@ -7,33 +7,10 @@ from typing import Any
 import numba
 import numpy as np
 
-from lemnis.contracts.bytes_kernel import HIGH, ONES, at, copy, word, zeros
+from lemnis.contracts.bytes_kernel import at, copy, plain
 
 _QUOTE, _ESCAPE = 34, 92
-_QUOTES = np.uint64(0x2222222222222222)
-_ESCAPES = np.uint64(0x5C5C5C5C5C5C5C5C)
-_SPACES = np.uint64(0x2020202020202020)
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
-
-
-@numba.njit(cache=True, inline="always")
-def _plain(data: int, place: int, end: int) -> int:
-    """Go on to the first byte that is not written as it is, or to the end."""
-    while place + 8 <= end:
-        eight = word(data, place)
-        quotes, escapes = eight ^ _QUOTES, eight ^ _ESCAPES
-        found = (
-            ((quotes - ONES) & ~quotes) | ((escapes - ONES) & ~escapes) | ((eight - _SPACES) & ~eight)
-        ) & HIGH
-        if found:
-            return place + (zeros(found) >> 3)  # the lowest is always right
-        place += 8
-    while place < end:
-        byte = at(data, place)
-        if byte == _QUOTE or byte == _ESCAPE or byte < 32:
-            break
-        place += 1
-    return place
 
 
 @numba.njit(cache=True, inline="always")
@@ -66,7 +43,7 @@ def measure(data: int, offsets: Any, rows: Any, quoted: bool, name: int, sizes: 
         if quoted:
             size += 2
             while True:
-                place = _plain(data, place, end)
+                place = plain(data, place, end)
                 if place >= end:
                     break
                 size += 1 if _short(at(data, place)) else 5
@@ -100,7 +77,7 @@ def write(
         to += 1
         while True:
             begin = place
-            place = _plain(data, place, end)
+            place = plain(data, place, end)
             to += copy(to, data + begin, place - begin)
             if place >= end:
                 break

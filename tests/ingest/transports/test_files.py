@@ -117,6 +117,7 @@ def test_a_file_that_is_emptied_and_begun_anew_is_another(tmp_path: Path) -> Non
             await until(lambda: len(receiver.lines()) == 105)
             log.write_bytes(text(0, 1) + text(900, 1100))  # longer than before, and begins as the first did
             await until(lambda: len(receiver.lines()) == 306)
+        assert receiver.lines() == [*lines(0, 100), *lines(500, 505), *lines(0, 1), *lines(900, 1100)]
 
     asyncio.run(story())
 

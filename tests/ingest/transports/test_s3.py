@@ -134,7 +134,9 @@ def test_announcements_through_sns_arrive(cloud: Cloud) -> None:
         cloud.announce(Topic=topic)
         cloud.put("a.log", b"one\n")
         async with running(transport(cloud), receiver):
-            await until(lambda: receiver.lines() == [b"one"] and cloud.left() == 0)
+            await until(lambda: receiver.lines() and cloud.left() == 0)
+        assert receiver.lines() == [b"one"]
+        assert [one.origin for one in receiver.taken] == ["s3://logs/a.log"]
 
     asyncio.run(story())
 
