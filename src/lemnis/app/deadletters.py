@@ -26,9 +26,8 @@ from lemnis.ingest.identity import Joined
 from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.parsers import Parsed
 from lemnis.ingest.parsers._columns import table
-from lemnis.ingest.received import Bytes
 from lemnis.ingest.sources import Sources
-from lemnis.ingest.streams import Stream
+from lemnis.ingest.streams import Bytes, Stream
 from lemnis.store.deadletters import DAY_MS, DeadCount, DeadGroup, DeadLetter
 
 _ODD = "it is not read as one record by itself: read the file again"

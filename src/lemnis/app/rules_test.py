@@ -21,7 +21,7 @@ from lemnis.ingest.frames import event_frames, raw_frames
 from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.reading import open_path, open_stream
 from lemnis.ingest.sources import Sources
-from lemnis.ingest.streams import BLOCK, Stream
+from lemnis.ingest.streams import Bytes
 
 TESTS = "tests.yml"
 SAMPLE_TIME = 1_767_225_600_000  # 2026-01-01: what a sample's time without a year is taken to be before
@@ -104,33 +104,6 @@ class Sample:
                 raise RecordError(reject.reason, at=reject.at)
             for made in mapped.batches:
                 yield made, source
-
-
-class _Inline(Stream):
-    """Records that lie in ``tests.yml``, read as a file of their own would be."""
-
-    def __init__(self, name: str, data: bytes) -> None:
-        """``name`` is what errors call it."""
-        super().__init__(Path(name))
-        self._data = data
-
-    @property
-    def once(self) -> bool:
-        """Whether it can be read only once: no."""
-        return False
-
-    @property
-    def plain(self) -> bool:
-        """Whether others can read it by its path: never."""
-        return False
-
-    def head(self, size: int = 65_536) -> bytes:
-        """Return the first bytes."""
-        return self._data[:size]
-
-    def blocks(self, *, size: int = BLOCK) -> Iterator[bytes]:
-        """Yield the bytes."""
-        yield from (self._data[first : first + size] for first in range(0, len(self._data), size))
 
 
 def as_wanted(matches: int, fires: bool, wanted: int | None) -> bool:  # noqa: FBT001 - as the case has it
@@ -225,7 +198,7 @@ def read_sample(folder: Path, case: Case, sources: Sources) -> Sample:
         reads = open_path(folder / case.given, sources, source=case.source)
     else:
         name = f"{folder / TESTS} ({case.name})"
-        reads = open_stream(_Inline(name, case.inline.encode()), sources, source)
+        reads = open_stream(Bytes(name, case.inline.encode()), sources, source)
     batches = []
     for read in reads:
         if not isinstance(read, RawBatch):

@@ -7,10 +7,9 @@ it and their bytes (ADR 0031). So many deliveries may be read as one, and one th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -20,35 +19,7 @@ from lemnis.contracts.events import Reject
 from lemnis.contracts.receiving import Delivery
 from lemnis.ingest import parsers
 from lemnis.ingest.identity import Joined
-from lemnis.ingest.streams import BLOCK, BOM, KEPT_RAW, Stream
-
-
-class Bytes(Stream):
-    """Bytes that are there already, as a stream; ``name`` is what people shall see."""
-
-    def __init__(self, name: str, data: bytes) -> None:
-        """Nothing is copied."""
-        self.path = Path(name)
-        self.name = name
-        self._data = data
-
-    @property
-    def once(self) -> bool:
-        """Whether it can be read only once: no."""
-        return False
-
-    @property
-    def plain(self) -> bool:
-        """Whether others can read it by its path: no."""
-        return False
-
-    def head(self, size: int = 65_536) -> bytes:
-        """Return the first bytes."""
-        return self._data[:size]
-
-    def blocks(self, *, size: int = BLOCK) -> Iterator[bytes]:
-        """Yield the bytes in pieces of at most ``size``."""
-        yield from (self._data[first : first + size] for first in range(0, len(self._data), size))
+from lemnis.ingest.streams import BOM, KEPT_RAW, Bytes
 
 
 @dataclass(frozen=True)

@@ -226,3 +226,31 @@ class _Packed:
         data = self.file.read(_PACKED)
         self.taken += len(data)
         return data
+
+
+class Bytes(Stream):
+    """Bytes that are there already, as a stream; ``name`` is what people shall see."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        """Nothing is copied."""
+        self.path = Path(name)
+        self.name = name
+        self._data = data
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read only once: no."""
+        return False
+
+    @property
+    def plain(self) -> bool:
+        """Whether others can read it by its path: no."""
+        return False
+
+    def head(self, size: int = 65_536) -> bytes:
+        """Return the first bytes."""
+        return self._data[:size]
+
+    def blocks(self, *, size: int = BLOCK) -> Iterator[bytes]:
+        """Yield the bytes in pieces of at most ``size``."""
+        yield from (self._data[first : first + size] for first in range(0, len(self._data), size))

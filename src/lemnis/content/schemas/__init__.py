@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pydantic
+import re2
+
+
+def _compiles(value: str) -> str:
+    try:
+        re2.compile(value)
+    except re2.error as error:
+        raise ValueError(f"not an RE2 expression: {error}") from error
+    return value
+
+
+Expression = Annotated[str, pydantic.AfterValidator(_compiles)]
+"""A regular expression in linear time."""
 
 
 class Model(pydantic.BaseModel):

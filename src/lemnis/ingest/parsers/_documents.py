@@ -39,18 +39,22 @@ def is_document(head: bytes, keys: Sequence[str]) -> bool:
     return bool(newline) and line.rstrip()[-1:] in {b"{", b"[", b","}
 
 
-def records(stream: Stream, keys: Sequence[str]) -> Iterator[Record]:
-    """Yield the text of each record, or why one could not be had, in order."""
+def whole(stream: Stream, advice: str) -> tuple[bytearray, str]:
+    """Return a document's bytes, and why they are not all; ``advice`` is for one that is too large."""
     data = bytearray()
-    broken = ""
     try:
         for block in stream.blocks():
             data += block
             if len(data) > MAX_DOCUMENT:
-                broken = f"a document may have {MAX_DOCUMENT:,} bytes; write it as JSON lines"
-                break
+                return data, f"a document may have {MAX_DOCUMENT:,} bytes; {advice}"
     except BrokenStreamError as error:
-        broken = str(error)
+        return data, str(error)
+    return data, ""
+
+
+def records(stream: Stream, keys: Sequence[str]) -> Iterator[Record]:
+    """Yield the text of each record, or why one could not be had, in order."""
+    data, broken = whole(stream, "write it as JSON lines")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

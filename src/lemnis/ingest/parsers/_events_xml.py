@@ -20,9 +20,9 @@ import pyarrow as pa
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
 from lemnis.ingest.parsers import Texts
-from lemnis.ingest.streams import KEPT_RAW, BrokenStreamError, Stream
+from lemnis.ingest.parsers._documents import whole
+from lemnis.ingest.streams import KEPT_RAW, Stream
 
-MAX_DOCUMENT = 512_000_000
 _EVENT = re.compile(r"<Event[\s>].*?</Event\s*>", re.DOTALL)
 _OPENS = re.compile(r"<Event[\s>]")
 _STARTS = re.compile(rb"[\s-]*<(?:\?xml|Events?[\s>])")
@@ -45,16 +45,7 @@ def fits(head: bytes) -> bool:
 
 def records(stream: Stream) -> Iterator[str | ValueError]:
     """Yield each event as it stands, or the reason why one cannot be had, in order."""
-    data = bytearray()
-    broken = ""
-    try:
-        for block in stream.blocks():
-            data += block
-            if len(data) > MAX_DOCUMENT:
-                broken = f"a document may have {MAX_DOCUMENT:,} bytes; cut it up"
-                break
-    except BrokenStreamError as error:
-        broken = str(error)
+    data, broken = whole(stream, "cut it up")
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")

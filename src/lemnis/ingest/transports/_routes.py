@@ -10,9 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as _compute
 import pydantic
-import re2
 
-from lemnis.content.schemas import Model
+from lemnis.content.schemas import Expression, Model
 
 pc: Any = _compute
 
@@ -20,17 +19,8 @@ pc: Any = _compute
 class Route(Model):
     """Lines that ``match`` (RE2) are of ``source``."""
 
-    match: str = pydantic.Field(min_length=1)
+    match: Expression = pydantic.Field(min_length=1)
     source: str = pydantic.Field(min_length=1)
-
-    @pydantic.field_validator("match")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        try:
-            re2.compile(value)
-        except re2.error as error:
-            raise ValueError(f"not an RE2 expression: {error}") from error
-        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,20 @@ def context(tls: Tls, setup: Setup) -> ssl.SSLContext:
     return made
 
 
+def client(setup: Setup, *, ca: str, certificate: str, key: str) -> ssl.SSLContext:
+    """Return a client's context; raises UsageError for files that do not fit."""
+    try:
+        made = ssl.create_default_context(cafile=str(setup.path(ca)) if ca else None)
+        if certificate:
+            made.load_cert_chain(setup.path(certificate), setup.path(key), password="")  # never asks
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(
+            f"ca, certificate or key cannot be used: {error.strerror or error}",
+            fix="PEM files in the workspace",
+        ) from error
+    return made
+
+
 def admits(tls: Tls, certificate: Any) -> bool:
     """Say whether a client with this certificate (``ssl.SSLSocket.getpeercert``) may send."""
     if not tls.peers:

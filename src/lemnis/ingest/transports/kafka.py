@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -32,9 +31,9 @@ from aiokafka.errors import KafkaError
 
 from lemnis.content.schemas import Model
 from lemnis.content.schemas.settings import Variable
-from lemnis.contracts.errors import Location, ServiceError, UsageError
+from lemnis.contracts.errors import Location, ServiceError
 from lemnis.contracts.receiving import Delivery, Receiver, Transport
-from lemnis.ingest.transports import Setup
+from lemnis.ingest.transports import Setup, _tls
 from lemnis.ingest.transports._handing import hand_over, rest
 
 _FETCH_MS = 500
@@ -77,7 +76,9 @@ def build(name: str, settings: Settings, setup: Setup) -> Transport:
     """Return the transport; raises UsageError for a credential or certificate that is not there."""
     options: dict[str, Any] = {"security_protocol": "SSL" if settings.tls else "PLAINTEXT"}
     if settings.tls:
-        options["ssl_context"] = _tls(settings, setup)
+        options["ssl_context"] = _tls.client(
+            setup, ca=settings.ca, certificate=settings.certificate, key=settings.key
+        )
     if settings.user:
         options |= {
             "security_protocol": "SASL_SSL" if settings.tls else "SASL_PLAINTEXT",
@@ -85,19 +86,6 @@ def build(name: str, settings: Settings, setup: Setup) -> Transport:
             "sasl_plain_password": setup.secret(env=settings.password_env),
         }  # fmt: skip
     return Topics(name, settings, options)
-
-
-def _tls(settings: Settings, setup: Setup) -> ssl.SSLContext:
-    try:
-        made = ssl.create_default_context(cafile=str(setup.path(settings.ca)) if settings.ca else None)
-        if settings.certificate:
-            made.load_cert_chain(setup.path(settings.certificate), setup.path(settings.key), password="")
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"ca, certificate or key cannot be used: {error.strerror or error}",
-            fix="PEM files in the workspace",
-        ) from error
-    return made
 
 
 def _local(server: str) -> bool:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +37,7 @@ from lemnis.content.schemas import Model
 from lemnis.content.schemas.settings import Variable
 from lemnis.contracts.errors import Location, ServiceError, UsageError
 from lemnis.contracts.receiving import Delivery, Receiver, Transport
-from lemnis.ingest.transports import Setup
+from lemnis.ingest.transports import Setup, _tls
 from lemnis.ingest.transports._handing import hand_over, rest
 from lemnis.ingest.transports._web import loopback
 
@@ -121,21 +120,8 @@ def build(name: str, settings: Settings, setup: Setup) -> Transport:
     if ("token" in login or "password" in login) and not settings.encrypted:
         raise UsageError("a token or a password would go in clear text", fix="use tls:// addresses")
     if settings.ca or settings.certificate:
-        login["tls"] = _tls(settings, setup)
+        login["tls"] = _tls.client(setup, ca=settings.ca, certificate=settings.certificate, key=settings.key)
     return Stream(name, settings, login)
-
-
-def _tls(settings: Settings, setup: Setup) -> ssl.SSLContext:
-    try:
-        made = ssl.create_default_context(cafile=str(setup.path(settings.ca)) if settings.ca else None)
-        if settings.certificate:
-            made.load_cert_chain(setup.path(settings.certificate), setup.path(settings.key), password="")
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"ca, certificate or key cannot be used: {error.strerror or error}",
-            fix="PEM files in the workspace",
-        ) from error
-    return made
 
 
 @dataclass(slots=True)
