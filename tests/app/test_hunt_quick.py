@@ -7,8 +7,8 @@ import random
 import pytest
 
 from lemnis.app import hunt, hunt_jobs
+from lemnis.contracts.compiled import available
 from lemnis.ingest import blocks, quick
-from lemnis.ingest.coded import available
 from lemnis.ingest.streams import MAX_RECORD_BYTES
 
 pytestmark = pytest.mark.skipif(not available(), reason="needs Numba: the `fast` extra")

@@ -232,10 +232,12 @@ def test_unmapped_is_written_the_same_both_ways(data):
         column = pa.array(values, pa.list_(pa.string()) if lists else pa.string()).slice(1)
         rows = column.is_valid().to_numpy(zero_copy_only=False) & data.draw(st.booleans())
         fields[name] = (column, rows)
-    compiled = mapping_unmapped.write(fields, count)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mapping_unmapped, "available", lambda: False)
-        joined = mapping_unmapped.write(fields, count)
+    found = []
+    for used in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mapping_unmapped, "ready", lambda _, used=used: used)
+            found.append(mapping_unmapped.write(fields, count))
+    compiled, joined = found
     assert (compiled.to_pylist() if compiled is not None else None) == (
         joined.to_pylist() if joined is not None else None
     )

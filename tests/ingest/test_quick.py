@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from jsontexts import texts
 
 from lemnis.content.library import Library
+from lemnis.contracts.compiled import available
 from lemnis.ingest import coded, quick
-from lemnis.ingest.coded import Coder, available
+from lemnis.ingest.coded import Coder
 from lemnis.ingest.flatten import few
 from lemnis.ingest.frames import coded_frames
 from lemnis.ingest.quick import Quick

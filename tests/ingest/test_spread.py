@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsontexts import texts
 
-from lemnis.ingest.coded import available
+from lemnis.contracts.compiled import available
 from lemnis.ingest.flatten import MAX_FIELDS, TooWideError, flatten
 from lemnis.ingest.spread import spread
 

@@ -157,8 +157,10 @@ def _main(
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     from lemnis.app import logs, receiving
     from lemnis.app.watch import Watch
+    from lemnis.contracts import compiled
 
     logs.configure(level)
+    compiled.load()
 
     workspace = app.open_workspace(Path(root))
     watch = Watch(workspace) if detect else None

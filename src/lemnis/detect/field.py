@@ -15,11 +15,12 @@ import ahocorasick_rs
 import numpy as np
 import pyarrow as pa
 
+from lemnis.contracts.compiled import ready
 from lemnis.contracts.detection import Joined
 from lemnis.detect.atoms import MANY, ONE, Atom, fold
 from lemnis.detect.columnwise import NOTHING, Pairs, Table, glob, searched
 from lemnis.detect.compiler import regex
-from lemnis.detect.literals import available, laid
+from lemnis.detect.literals import laid
 from lemnis.detect.passes import Passes, passes
 from lemnis.detect.questions import compared, in_network, number_of, timed
 
@@ -82,7 +83,7 @@ class Values:
         if len(values) <= FEW:
             return [tuple(self._match(value)) for value in values]
         hits: list[list[int]] = [[] for _ in values]
-        pairs = self.joined(laid(values)) if available() else self.pairs(values)
+        pairs = self.joined(laid(values)) if ready(len(values)) else self.pairs(values)
         for place, number in zip(*(some.tolist() for some in pairs), strict=True):
             hits[place].append(number)
         return [tuple(hit) for hit in hits]

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -30,12 +28,6 @@ ANY, RUN = 256, 257
 WIDE = 4
 """Bytes of a window of literals that are long enough."""
 _SPARE = bytes(8)
-
-
-@cache
-def available() -> bool:
-    """Say whether the compiled passes can be had."""
-    return find_spec("numba") is not None
 
 
 def laid(texts: Sequence[str]) -> Joined:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,11 +31,6 @@ ROOM = 8
 Codes = npt.NDArray[np.int32]
 Named = Callable[[str], str | None]
 """Tells the name of a flattened field, whoever carried the record; None for what is no field."""
-
-
-def available() -> bool:
-    """Say whether the compiled pass can be had."""
-    return find_spec("numba") is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lemnis.contracts.compiled import ready
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
-from lemnis.ingest.coded import available
 from lemnis.ingest.streams import BOM, KEPT_RAW, MAX_RECORD_BYTES, BrokenStreamError, Stream
 
 MAX_BATCH_BYTES = 32_000_000
 MAX_BATCH_RECORDS = 50_000
 _NEWLINE, _RETURN = 10, 13
-_SMALL = 100_000
-"""Bytes that are sooner gathered line by line than the compiled pass is loaded."""
 _Offsets = npt.NDArray[np.int64]
 
 
@@ -156,7 +154,7 @@ class _Cutter:
 
 def _gathered(data: bytes, starts: _Offsets, ends: _Offsets) -> Any:
     """Return lines without what ends them."""
-    if len(data) < _SMALL or not available():
+    if not ready():
         return b"".join(data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
     from lemnis.ingest import lines_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 

@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.json
 
-from lemnis.ingest.coded import available
+from lemnis.contracts.compiled import ready
 from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Mask, make_lists, pc
 
 _read_json: Any = pa.json.read_json
@@ -23,7 +23,7 @@ _CONTROL = "[\x00-\x1f\x7f]"
 
 def write(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | None:
     """Return the JSON objects; ``fields`` gives columns and which rows of each are to be written."""
-    return _compiled(fields, count) if fields and available() else _joined(fields, count)
+    return _compiled(fields, count) if fields and ready(count) else _joined(fields, count)
 
 
 def _compiled(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | None:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from lemnis.content.schemas.source import LoadedSource
+from lemnis.contracts.compiled import available
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import RawBatch, Reject
 from lemnis.ingest import parsers
 from lemnis.ingest.blocks import Block, OverlongError, blocks, cuts
-from lemnis.ingest.coded import CodedBatch, CodedTexts, Coder, Held, available
+from lemnis.ingest.coded import CodedBatch, CodedTexts, Coder, Held
 from lemnis.ingest.frames import codable, raw_names
 from lemnis.ingest.parsers import Start, Texts
 from lemnis.ingest.reading import open_stream
@@ -26,7 +27,7 @@ from lemnis.ingest.streams import BrokenStreamError, Stream
 Batch = RawBatch | CodedBatch
 
 
-SMALL = 32_000
+SMALL = 4_000_000
 """Bytes of a file that is sooner read completely than the compiled passes are loaded."""
 
 

@@ -383,6 +383,9 @@ class LoadedSource:
     def read(cls, folder: Path) -> LoadedSource:
         """Read the source in a folder; raises ContentError at the line and column of what is wrong."""
         file = folder / "source.yaml"
+        known = _KNOWN.get(folder)
+        if known is not None and known.digest == _digest(file, known.mapping_file):
+            return known
         source = yaml.load(file, SourceFile)
         mapping = _mapping_file(folder, source)
         if source.name != folder.name:
@@ -402,7 +405,24 @@ class LoadedSource:
             place = mapping if problem.file == mapping.name else file
             raise ContentError(problem.what, at=yaml.locate(place, problem.path), fix=problem.fix)
         digest = tree_digest((path.name, path.read_bytes()) for path in (file, mapping))
-        return cls(source.name, source, loaded, folder, digest)
+        made = cls(source.name, source, loaded, folder, digest)
+        if len(_KNOWN) >= _MOST:
+            _KNOWN.clear()
+        _KNOWN[folder] = made
+        return made
+
+
+_MOST = 1000
+_KNOWN: dict[Path, LoadedSource] = {}
+"""What was read of a folder last: a command asks for all sources more than once."""
+
+
+def _digest(*files: Path) -> str:
+    """Return the digest of files as they are now; an empty text if one is not there."""
+    try:
+        return tree_digest((path.name, path.read_bytes()) for path in files)
+    except OSError:
+        return ""
 
 
 def _mapping_file(folder: Path, source: SourceFile) -> Path:

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as _compute
 
+from lemnis.contracts.compiled import ready
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
-from lemnis.ingest.coded import available
 from lemnis.ingest.flatten import Columns, TooWideError, coalesce, flatten
 from lemnis.ingest.lines import MAX_BATCH_BYTES, lines
 from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _documents
@@ -155,7 +155,7 @@ def _batch(name: str, some: list[tuple[int, str | ValueError]]) -> Texts:
 def fielded(some: Texts, options: Options) -> Parsed:
     """Turn JSON texts into records; those that are no objects join the rejects."""
     texts, numbers = some.texts, some.numbers
-    read = spread if available() and len(texts) > WORTH else flatten
+    read = spread if len(texts) > WORTH and ready(len(texts)) else flatten
     flat = read(texts, keep=frozenset(options.get("texts", ())))
     columns = _lifted(flat.columns, options["lift"]) if "lift" in options else flat.columns
     found = list(some.rejects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -17,6 +18,8 @@ from lemnis.contracts.errors import InputError, LemnisError, Location, ServiceEr
 from lemnis.interfaces.cli import commands
 from lemnis.interfaces.cli.output import report
 
+_SELDOM = (100_000, 20, 50)
+"""When to look for garbage: most of what a command makes is content, and lives as long as it does."""
 _PATHS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
@@ -55,6 +58,7 @@ def root(
 
 def run(arguments: list[str]) -> int:
     """Run one command line in this process and return its exit code; errors are printed, not raised."""
+    gc.set_threshold(*_SELDOM)
     command = typer.main.get_command(build())
     try:
         command.main(args=arguments, prog_name="lemnis")
