@@ -157,6 +157,15 @@ def test_an_overlong_line_costs_only_itself(tmp_path, monkeypatch):
     assert last.offset == path.stat().st_size
 
 
+def test_what_a_workspace_and_git_keep_is_no_log(tmp_path):
+    for name in ("a/.git/config", "a/.lemnis/lake/x.json", "a/.hidden/b.log", "c.log"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    found = [path.relative_to(tmp_path).as_posix() for path in walk([tmp_path])]
+    assert found == ["a/.hidden/b.log", "c.log"]
+    assert [path.name for path in walk([tmp_path / "a" / ".lemnis"])] == ["x.json"]  # asked for by name
+
+
 def test_folders_are_walked_in_order_and_links_left_alone(tmp_path):
     (tmp_path / "b").mkdir()
     for name in ("b/2.log", "b/10.log", "a.log", "c.log"):

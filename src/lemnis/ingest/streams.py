@@ -36,8 +36,13 @@ class BrokenStreamError(Exception):
     """A file that cannot be read on; the text says why."""
 
 
+_NO_LOGS = frozenset({".git", ".lemnis"})
+
+
 def walk(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield the regular files at and below ``paths``, each folder's sorted by name; links are not followed.
+
+    What git and Lemnis itself keep in a folder is left out, so that a workspace does not read its own lake.
 
     A path that is named itself may be a link, or a pipe. Raises nothing: what is not there is yielded too,
     so that opening it says so.
@@ -59,7 +64,8 @@ def _below(folder: Path) -> Iterator[Path]:
         if entry.is_symlink():
             continue
         if entry.is_dir():
-            yield from _below(entry)
+            if entry.name not in _NO_LOGS:
+                yield from _below(entry)
         elif entry.is_file():
             yield entry
 
