@@ -23,6 +23,7 @@ from lemnis import app
 from lemnis.app.normalising import Normalising
 from lemnis.app.watching import Watching
 from lemnis.content.schemas.source import LoadedSource
+from lemnis.contracts import compiled
 from lemnis.contracts.errors import LemnisError, Location, NotFoundError, ServiceError
 from lemnis.contracts.events import Cursor, EventBatch, Reject
 from lemnis.contracts.watching import Pulse
@@ -155,6 +156,7 @@ class Ingest:
         A file that gives way to another of its name is read on for a while: its writer may not know yet.
         While lake or journal cannot be used, nothing is acknowledged, and it is tried again.
         """
+        compiled.load()
         following = _Following(self, paths)
         wait = _WAIT_S[0]
         try:
