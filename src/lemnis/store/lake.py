@@ -52,7 +52,7 @@ class TableStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot:
+class Snapshot:
     """One table at one moment: its files as the log names them, and its rows that the log lacks."""
 
     schema: pa.Schema
@@ -251,6 +251,11 @@ class Lake:
                     for first in range(0, chosen.num_rows, _BATCH_ROWS):
                         yield EventBatch(number, name, "lake", chosen.slice(first, _BATCH_ROWS))
 
+    def snapshots(self) -> dict[str, Snapshot]:
+        """Return every table of events as it is at this moment, for queries that must see the same."""
+        with self._spool.reading() as spool:
+            return {name: self._snapshot(spool, name) for name in spool.names() if name != rows.REJECTS}
+
     def cursor(self, source: str, origin_key: str) -> Cursor | None:
         """Return how far an origin of a source was acknowledged."""
         with self._spool.reading() as spool:
@@ -427,7 +432,7 @@ class Lake:
                 moved += spool.drop(name, latest)
                 spool.set_synced(name, table.version)
 
-    def _snapshot(self, spool: Reader, name: str) -> _Snapshot:
+    def _snapshot(self, spool: Reader, name: str) -> Snapshot:
         """Take a table as it is: the rows of segments that its log does not cover are added to its files.
 
         The spool was read first, so a flush that ends meanwhile moves rows from one to the other, and they
@@ -439,7 +444,7 @@ class Lake:
             raise IntegrityError(f"the spool has lost the schema of {name}", at=Location(str(self.root)))
         moved = table.moved if table else 0
         parts = [conform(segment.table, schema) for segment in spool.segments(name, after=moved)]
-        return _Snapshot(schema, table, pa.concat_tables([schema.empty_table(), *parts]))
+        return Snapshot(schema, table, pa.concat_tables([schema.empty_table(), *parts]))
 
 
 def _add(spool: Writer, name: str, table: pa.Table) -> tuple[Keys, pa.Table]:
@@ -463,7 +468,7 @@ def _add(spool: Writer, name: str, table: pa.Table) -> tuple[Keys, pa.Table]:
     return new, table
 
 
-def _read(snap: _Snapshot, low: int, high: int) -> pa.Table:
+def _read(snap: Snapshot, low: int, high: int) -> pa.Table:
     """Return a snapshot's rows in [low, high), unsorted."""
     times = snap.spooled.column("time").to_numpy()
     parts = [snap.spooled.filter(pa.array((times >= low) & (times < high)))]
@@ -473,7 +478,7 @@ def _read(snap: _Snapshot, low: int, high: int) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _windows(snapshots: Iterable[_Snapshot], start: int | None, end: int | None) -> Iterator[tuple[int, int]]:
+def _windows(snapshots: Iterable[Snapshot], start: int | None, end: int | None) -> Iterator[tuple[int, int]]:
     """Yield [low, high) over all that has rows: a day, or the hours of a day with many."""
     counts: dict[int, int] = {}
     for snap in snapshots:

@@ -61,13 +61,14 @@ def run(
     limit: int,
     timeout: float,
     memory: str = "2GB",
+    handle: Handle | None = None,
 ) -> pa.Table:
     """Run one SELECT and return at most ``limit`` rows.
 
     The query sees a view for each relation and ``events``, the common columns of all that have a
     ``class_uid``. It can read no file but theirs, change nothing and load nothing; it has ``timeout``
     seconds and ``memory``. Values go in by ``parameters``, for ``?``. Raises UsageError for anything but one
-    valid SELECT, and for one that needs too much.
+    valid SELECT, and for one that needs too much; CancelledError if ``handle`` was told to end it.
     """
     with closing(duckdb.connect(config={**_SETTINGS, "memory_limit": memory})) as connection:
         statement = _one_select(connection, sql)
@@ -78,13 +79,47 @@ def run(
         connection.execute("SET allowed_paths = ?", [files])
         for lock in _LOCKS:
             connection.execute(lock)
-        with _limited(connection, timeout):
+        with _limited(connection, timeout, handle or Handle()):
             answer = connection.sql(statement, params=list(parameters) or None)
             return pa.table(answer.limit(limit).to_arrow_table())
 
 
+class CancelledError(Exception):
+    """A query was ended by its handle."""
+
+
+class Handle:
+    """Ends queries, from another thread or from a signal's handler: the one that runs, and all later ones."""
+
+    def __init__(self) -> None:
+        """Nothing is cancelled yet."""
+        self.cancelled = False
+        self._lock = threading.RLock()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def cancel(self) -> None:
+        """End what runs."""
+        with self._lock:
+            self.cancelled = True
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    @contextmanager
+    def over(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Be the handle of what runs on a connection in the block; raises CancelledError."""
+        with self._lock:
+            if self.cancelled:
+                raise CancelledError
+            self._connection = connection
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connection = None
+
+
 @contextmanager
-def _limited(connection: duckdb.DuckDBPyConnection, timeout: float) -> Iterator[None]:
+def _limited(connection: duckdb.DuckDBPyConnection, timeout: float, handle: Handle) -> Iterator[None]:
     """Interrupt what runs in the block after ``timeout`` seconds; say what DuckDB has against it."""
     expired = threading.Event()
 
@@ -95,10 +130,11 @@ def _limited(connection: duckdb.DuckDBPyConnection, timeout: float) -> Iterator[
     timer = threading.Timer(timeout, stop)
     timer.start()
     try:
-        yield
+        with handle.over(connection):
+            yield
     except duckdb.InterruptException as error:
         if not expired.is_set():
-            raise
+            raise CancelledError from error
         raise UsageError(
             f"the query took longer than {timeout:g} s",
             fix="narrow the time range, or allow more with --timeout",
