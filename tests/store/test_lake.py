@@ -195,7 +195,7 @@ def test_compaction_keeps_every_row_and_sorts_the_day(tmp_path):
     assert store.compact(min_files=3) == 2
     assert store.compact(min_files=3) == 0
     assert numbers(store) == list(range(100))
-    (table,) = store._tables()
+    (table,) = store.tables.open()
     files = table[1].files()
     assert [file.rows for file in files] == [50, 50]
     assert store.append([batch(range(100))]) == Appended(0, 100, 0)

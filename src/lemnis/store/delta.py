@@ -43,6 +43,8 @@ APP = "lemnis-spool"
 DAY = "day"
 _LOG_FILE = re.compile(r"(\d{20})\.json")
 _ROW_GROUP = 65_536
+PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+"""How files are written: of every page a checksum, so that a flipped bit is found and not read."""
 _EPOCH = date(1970, 1, 1)
 _SETTINGS: dict[str, str | None] = {"delta.dataSkippingNumIndexedCols": "1"}
 """Of the first column, which is ``time``, the log has statistics; the default, 32, may end before it."""
@@ -205,7 +207,7 @@ class Table:
             path = self.folder / f"{DAY}={day}" / f"{name}.zstd.parquet"
             durable.make_folder(path.parent)
             with durable.replacing(path) as file:
-                pq.write_table(part, file, compression="zstd", row_group_size=_ROW_GROUP)
+                pq.write_table(part, file, row_group_size=_ROW_GROUP, **PARQUET)
             times = part.column("time")
             stats = {
                 "numRecords": part.num_rows,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -20,16 +19,16 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from deltalake.exceptions import DeltaError
 
 from lemnis.contracts.clock import Clock
-from lemnis.contracts.errors import InputError, IntegrityError, Location, ServiceError
+from lemnis.contracts.errors import InputError, IntegrityError, Location
 from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
 from lemnis.contracts.watching import HOUR, History, Pulse
-from lemnis.store import deadletters, delta, durable, pulse, query, rows
+from lemnis.store import deadletters, delta, pulse, query, rows
 from lemnis.store.columns import MS_A_DAY, Keys, by_source, conform, merge_schemas, sort_events, uid_keys
 from lemnis.store.deadletters import DeadCount, DeadGroup, DeadLetter, Keep
 from lemnis.store.spool import Backlog, Reader, Spool, Writer
+from lemnis.store.tables import Tables
 
 _SEGMENT_ROWS = 50_000
 _FLUSH_ROWS = 500_000
@@ -72,15 +71,15 @@ class Lake:
         self._clock = clock
         self._keep = keep or Keep()
         self._spool = Spool(root / "spool.db")
+        self.tables = Tables(root, self._spool)
         self._rolled = 0
         self._hosts: pulse.Hosts = {}
+        if self.tables.outdated():  # a flush was killed, or the spool is older: lost, or from a copy
+            with self.tables.writing():
+                pass
         with self._spool.reading() as spool:
-            ahead = [f for f in self._folders() if delta.newest(f) > spool.synced(f.name)]
-            outdated = rows.REJECTS in spool.names()
-        if ahead:  # a flush was killed, or the spool is older than the tables: lost, or from a copy
-            with self._exclusive():
-                self._reconcile()
-        if outdated:
+            former = rows.REJECTS in spool.names()
+        if former:
             self._adopt_rejects()
 
     # -- writing -------------------------------------------------------------------------------------------
@@ -159,8 +158,7 @@ class Lake:
         files and commit are on the device; what a killed flush left of that is done by the next one.
         """
         self._bound()
-        with self._exclusive():
-            self._reconcile()
+        with self.tables.writing():
             with self._spool.reading() as spool:
                 names, last = spool.names(), spool.last()
             moved = sum(self._flush(name, last) for name in names)
@@ -175,10 +173,9 @@ class Lake:
 
     def compact(self, *, min_files: int = 8) -> int:
         """Rewrite the days of at least ``min_files`` files as few, sorted ones; return how many days."""
-        with self._exclusive():
-            self._reconcile()
+        with self.tables.writing():
             days = 0
-            for name, table in self._tables():
+            for name, table in self.tables.open():
                 days += table.compact(min_files=min_files, rows=_FILE_ROWS)
                 with self._spool.writing() as spool:
                     spool.set_synced(name, table.version)
@@ -296,7 +293,7 @@ class Lake:
     def status(self) -> list[TableStatus]:
         """Return what each table holds on the disk."""
         found = []
-        for name, table in self._tables():
+        for name, table in self.tables.open():
             files = table.files()
             found.append(
                 TableStatus(
@@ -348,8 +345,7 @@ class Lake:
 
     def _adopt_rejects(self) -> None:
         """Make dead letters of what an older version kept in a table."""
-        with self._exclusive():
-            self._reconcile()
+        with self.tables.writing():
             with self._spool.writing() as spool:
                 if rows.REJECTS in spool.names():
                     snap = self._snapshot(spool, rows.REJECTS)
@@ -358,54 +354,9 @@ class Lake:
                         spool.dead.adopt(snap.table.read(files))
                     spool.dead.adopt(snap.spooled)
                     spool.forget(rows.REJECTS)
-            shutil.rmtree(self._folder(rows.REJECTS), ignore_errors=True)
+            shutil.rmtree(self.tables.folder(rows.REJECTS), ignore_errors=True)
 
     # -- inside --------------------------------------------------------------------------------------------
-
-    def _folder(self, name: str) -> Path:
-        return self.root / "tables" / name
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Hold the lake's tables for writing; raises ServiceError where that is impossible."""
-        try:
-            with durable.exclusive(self.root / "flush.lock"):
-                yield
-        except (OSError, DeltaError) as error:
-            raise ServiceError(
-                f"the lake's tables cannot be written: {error}",
-                at=Location(str(self.root / "tables")),
-                fix="check the disk: space, rights, faults; what was acknowledged is safe in the spool",
-            ) from error
-
-    def _folders(self) -> list[Path]:
-        return sorted((self.root / "tables").glob("*"))
-
-    def _tables(self) -> Iterator[tuple[str, delta.Table]]:
-        """Yield the tables on the disk."""
-        for folder in self._folders():
-            table = delta.open_table(folder)
-            if table is not None:
-                yield folder.name, table
-
-    def _reconcile(self) -> None:
-        """Finish what a killed flush left: what the tables hold is dropped from the spool."""
-        for folder in self._folders():
-            name = folder.name
-            with self._spool.reading() as spool:
-                synced, last, known = spool.synced(name), spool.last(), spool.schema(name)
-            whole = delta.recover(folder, synced)
-            table = delta.open_table(folder)
-            if table is None:
-                continue
-            with self._spool.writing() as spool:
-                if known is None:
-                    spool.set_schema(name, table.schema)
-                if known is None or table.moved > last:
-                    keys = (uid_keys(rows.uids(part)) for part in table.column("metadata.uid"))
-                    spool.adopt(keys, table.moved)
-                spool.drop(name, table.moved)
-                spool.set_synced(name, whole)
 
     def _flush(self, name: str, last: int) -> int:
         """Move one table's segments up to ``last``, in commits of bounded size; return how many rows."""
@@ -426,7 +377,9 @@ class Lake:
                         break
             if not parts:
                 return moved
-            table = delta.open_table(self._folder(name)) or delta.create_table(self._folder(name), schema)
+            table = delta.open_table(self.tables.folder(name)) or delta.create_table(
+                self.tables.folder(name), schema
+            )
             table.append(pa.concat_tables(parts), name=f"spool-{first:012}-{latest:012}", moved=latest)
             with self._spool.writing() as spool:
                 moved += spool.drop(name, latest)
@@ -439,7 +392,7 @@ class Lake:
         are seen once.
         """
         schema = spool.schema(name)
-        table = delta.open_table(self._folder(name))
+        table = delta.open_table(self.tables.folder(name))
         if schema is None:
             raise IntegrityError(f"the spool has lost the schema of {name}", at=Location(str(self.root)))
         moved = table.moved if table else 0
