@@ -182,6 +182,10 @@ class Service:
             if one.name == "lemnis_stage_seconds_total"
         }
 
+    def cpu(self) -> float:
+        """Return the CPU seconds that its processes took so far."""
+        return sum(map(_cpu, _members(self._process.pid)))
+
     def end(self) -> None:
         """End it as an administrator would."""
         with contextlib.suppress(ProcessLookupError):
@@ -213,6 +217,15 @@ class Service:
         while not self._over.wait(_LOOK_S):
             used = sum(map(_share, _members(self._process.pid))) / _KB
             self.memory.append((time.monotonic(), used))
+
+
+def _cpu(place: Path) -> float:
+    """Return the CPU seconds of a process."""
+    try:
+        fields = (place / "stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def delays(made: app.Workspace, since: float, until: float) -> list[float]:

@@ -145,9 +145,10 @@ def http(bench: Bench) -> Iterator[Figure]:
     rate, requests = float(os.environ.get("LEMNIS_BENCH_RATE") or HTTP_RATE), _serving.blocks()
     with _serving.serving(made) as service:
         warm = _phase(made, service, requests, rate, _WARM_S)  # what is loaded once is not what is sustained
-        cold = service.stages()
+        cold, worked = service.stages(), service.cpu()
         main = _phase(made, service, requests, rate, 60 * bench.minutes)
         stages = {name: seconds - cold.get(name, 0.0) for name, seconds in service.stages().items()}
+        worked = service.cpu() - worked
         held, calm = main.sustained * _HOLDS, None
         if main.sustained < rate * _AS_SENT:
             calm = _phase(made, service, requests, held, max(_WARM_S, 20 * bench.minutes))
@@ -168,6 +169,7 @@ def http(bench: Bench) -> Iterator[Figure]:
     yield from _alerts("http", main, ALERT_P99_S)
     if calm is not None:
         yield from _alerts(f"http, at {held:,.0f} events/s, which it can hold", calm, None)
+    yield Figure("http: CPU of the service", round(1e6 * worked / max(1, main.done), 1), "µs/event")
     whole = sum(stages.values())
     for name, seconds in sorted(stages.items(), key=lambda pair: -pair[1]):
         yield Figure(f"http: of the work, {name}", round(100 * seconds / whole), "%")

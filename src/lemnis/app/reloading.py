@@ -1,7 +1,8 @@
 """Content that changes under a running process: looked at now and then, taken over when it is sound.
 
-The look is at names, sizes and times of files, every few seconds; what they hold is read when one of them
-changed. Content with a problem that was not there before is told and left alone: the old one goes on.
+The look is at names, sizes and times of files, every few seconds, and so seldom that it takes no more than a
+fiftieth of the time; what they hold is read when one of them changed. All that watch a folder in a process
+share a look. Content with a problem that was not there before is told and left alone: the old one goes on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -17,6 +19,7 @@ from lemnis.content.library import Library
 from lemnis.contracts.errors import LemnisError
 
 EVERY_S = 2.0
+_SPARING = 50
 _SHOWN = 5
 _log = logging.getLogger("lemnis.reload")
 
@@ -31,6 +34,7 @@ class Built(Protocol):
 
 
 T = TypeVar("T", bound=Built)
+State = frozenset[tuple[str, int, int, int]]
 
 
 class Reloading(Generic[T]):
@@ -61,8 +65,9 @@ class Reloading(Generic[T]):
         """
         if self._clock() < self._next:
             return None
-        state = _state(self._overlay)
-        self._next = self._clock() + self._every_s
+        look = _look(self._overlay, self._every_s, self._clock)
+        state, pause = look.state, max(self._every_s, _SPARING * look.took_s)
+        self._next = self._clock() + pause
         if state == self._seen:
             return None
         self._seen = state  # of before it is read: what changes meanwhile is seen the next time
@@ -72,7 +77,7 @@ class Reloading(Generic[T]):
             _refuse([error])
             return None
         finally:
-            self._next = self._clock() + self._every_s
+            self._next = self._clock() + pause
         return found
 
     def _read(self) -> tuple[Library, T] | None:
@@ -99,7 +104,30 @@ def _refuse(problems: list[LemnisError | OSError] | list[LemnisError]) -> None:
     _log.warning("changed content is not used, the old one goes on: %s%s", shown, more)
 
 
-def _state(folder: Path) -> frozenset[tuple[str, int, int, int]]:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was seen beneath a folder, when that was begun and how long it took (seconds)."""
+
+    state: State
+    at: float
+    took_s: float
+
+
+_looks: dict[Path, _Look] = {}
+
+
+def _look(folder: Path, every_s: float, clock: Callable[[], float]) -> _Look:
+    """Look at a folder, or share a look that was begun a moment ago."""
+    now = clock()
+    last = _looks.get(folder)
+    if last is None or not last.at <= now < last.at + every_s / 2 + last.took_s:
+        began = time.perf_counter()
+        state = _state(folder)
+        last = _looks[folder] = _Look(state, now, time.perf_counter() - began)
+    return last
+
+
+def _state(folder: Path) -> State:
     """Return what files there are beneath a folder, and of each what changes when it is written."""
     found = set()
     waiting = [str(folder)]
