@@ -12,6 +12,8 @@ from importlib.util import find_spec
 
 WORTH = 20_000
 """So many records are worth it."""
+LARGE = 8_000_000
+"""And so many bytes, however few records they are."""
 
 
 @cache
@@ -20,9 +22,9 @@ def available() -> bool:
     return find_spec("numba") is not None
 
 
-def ready(count: int = 0) -> bool:
-    """Say whether to use the compiled passes for so many records: they are loaded, or worth it."""
-    return "numba" in sys.modules or (count >= WORTH and available())
+def ready(count: int = 0, size: int = 0) -> bool:
+    """Say whether to use the compiled passes for so many records or bytes: they are loaded, or worth it."""
+    return "numba" in sys.modules or ((count >= WORTH or size >= LARGE) and available())
 
 
 def load() -> None:

@@ -155,7 +155,7 @@ def _batch(name: str, some: list[tuple[int, str | ValueError]]) -> Texts:
 def fielded(some: Texts, options: Options) -> Parsed:
     """Turn JSON texts into records; those that are no objects join the rejects."""
     texts, numbers = some.texts, some.numbers
-    read = spread if len(texts) > WORTH and ready(len(texts)) else flatten
+    read = spread if len(texts) > WORTH and ready(len(texts), texts.nbytes) else flatten
     flat = read(texts, keep=frozenset(options.get("texts", ())))
     columns = _lifted(flat.columns, options["lift"]) if "lift" in options else flat.columns
     found = list(some.rejects)
