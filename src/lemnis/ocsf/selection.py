@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 BASE = """activity_id activity_name category_name category_uid class_name class_uid count duration end_time
  message metadata observables raw_data severity severity_id start_time status status_code status_detail
- status_id time timezone_offset type_name type_uid unmapped cloud"""
+ status_id time timezone_offset type_name type_uid unmapped cloud
+ enrichments"""
 """What every class has."""
 
 HOST = "actor device"
@@ -86,6 +87,7 @@ OBJECTS: Mapping[str, str] = {
     "certificate/bare": "subject issuer serial_number",
     "dns_answer": "rdata type class ttl flags packet_uid",
     "dns_query": "hostname type class opcode opcode_id packet_uid",
+    "enrichment": "name value type data provider created_time",
     "evidences": "uid name data process=process/bare file=file/bare user=user/bare src_endpoint dst_endpoint",
     "feature": "name uid version",
     "file": _FILE,
