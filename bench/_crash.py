@@ -41,7 +41,7 @@ from lemnis.contracts.errors import BusyError, ServiceError
 from lemnis.contracts.ids import canonical, digest
 from lemnis.contracts.receiving import Delivery
 from lemnis.store import deadletters as dead
-from lemnis.store import delta, durable
+from lemnis.store import compaction, delta, durable
 from lemnis.store.inbox import Inbox, Letter
 from lemnis.store.journal import SqlJournal
 from lemnis.store.lake import Lake
@@ -102,7 +102,7 @@ PLACES: tuple[tuple[Any, str, str], ...] = (
     (Lake, "flush", "flush"),
     (delta.Table, "append", "lake commit"),
     (delta.Table, "_commit", "lake log entry"),
-    (delta.Table, "compact", "compaction"),
+    (compaction.Rewriting, "stage", "compaction"),
     (delta, "recover", "recovery"),
     (durable, "sync", "sync"),
     (SqlJournal, "write_all", "journal"),

@@ -46,7 +46,10 @@ def test_a_killed_lake_loses_nothing_and_has_nothing_twice(tmp_path, seed):
         child = SPAWN.Process(target=work, args=(tmp_path / "lake", acknowledged, ready))
         child.start()
         assert ready.wait(60)
-        child.join(moments.uniform(0, 0.3))
+        wanted = acknowledged.stat().st_size + moments.randint(0, 6)
+        while acknowledged.stat().st_size < wanted and child.is_alive():
+            child.join(0.002)
+        child.join(moments.uniform(0, 0.1))
         assert child.is_alive(), "the worker ended by itself"
         child.kill()
         child.join()

@@ -11,11 +11,12 @@ writer version 2; partitioned by ``day``; Parquet with zstd.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lemnis.contracts.errors import InputError, IntegrityError, Location
-from lemnis.store import durable
+from lemnis.store import deltalog, durable
 from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
 
 APP = "lemnis-spool"
 DAY = "day"
-_LOG_FILE = re.compile(r"(\d{20})\.json")
+DIGEST = 16
+"""How many hex digits of a data file's SHA-256 are in its name."""
+_NAME = re.compile(rf"-([0-9a-f]{{{DIGEST}}})\.zstd\.parquet$")
 _ROW_GROUP = 65_536
 PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 """How files are written: of every page a checksum, so that a flipped bit is found and not read."""
@@ -49,7 +52,6 @@ _EPOCH = date(1970, 1, 1)
 _SETTINGS: dict[str, str | None] = {"delta.dataSkippingNumIndexedCols": "1"}
 """Of the first column, which is ``time``, the log has statistics; the default, 32, may end before it."""
 _HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-_KEEP_HOURS = 168
 FAR = 2**62
 """Beyond any time: the bounds of a file of which another writer kept no statistics."""
 
@@ -134,49 +136,42 @@ class Table:
     def append(self, table: pa.Table, *, name: str, moved: int) -> None:
         """Add rows durably in one commit and note that the spool's segments up to ``moved`` are in it.
 
-        Columns that the table lacks are added to it. ``name`` names the files; a file of that name that a
-        crash left behind unnamed by the log is replaced.
+        Columns that the table lacks are added to it. The files' names begin with ``name``; what a crash left
+        behind unnamed by the log is replaced, or swept.
         """
         before = self.version
         self._evolve(table.schema)
         rows = sort_events(conform(table, self.schema))
         actions: list[AddAction | RemoveAction] = list(self._write(rows, name))
-        self._commit(actions, CommitProperties(app_transactions=[Transaction(APP, moved)]))
+        self._commit(actions, "flush", moved=moved)
         _sync_log(self.folder, before)
 
-    def compact(self, *, min_files: int, rows: int) -> int:
-        """Rewrite each day of at least ``min_files`` files as few, sorted ones; return how many days.
+    def replace(
+        self,
+        gone: Sequence[DataFile],
+        added: Sequence[Path],
+        *,
+        done: str,
+        changed: bool = False,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Put files in the place of others, in one commit that is on the device when this returns.
 
-        A new file holds up to ``rows`` rows. The files that are replaced stay for a week, for readers of
-        older versions, and are then removed. Takes the memory of one day's rows.
+        ``added`` are written whole, in this table's folders, and synced. ``done`` names the operation,
+        ``facts`` what else the log shall say of it; ``changed`` says that rows are others than before. The
+        files that are replaced stay on the disk, for readers of older versions.
         """
-        by_day: dict[str, list[DataFile]] = {}
-        for file in self.files():
-            by_day.setdefault(file.day, []).append(file)
-        days, before = 0, self.version
-        for day, files in by_day.items():
-            whole = sum(file.rows for file in files) // rows + 1
-            if len(files) < max(min_files, whole + 1):
-                continue
-            table = sort_events(self.read(files))
-            parts = (table.slice(first, rows) for first in range(0, table.num_rows, rows))
-            added = [
-                action
-                for number, part in enumerate(parts)
-                for action in self._write(part, f"compact-{self.version + 1:012}-{number:04}", changed=False)
-            ]
-            now = max(action.modification_time for action in added)
-            gone = [RemoveAction(f.path, False, now, f.bytes, {DAY: day}) for f in files]
-            self._commit([*added, *gone], None)
-            days += 1
-        if days:
-            self._delta.create_checkpoint()
-            self._delta.vacuum(
-                retention_hours=_KEEP_HOURS, dry_run=False, full=True, post_commithook_properties=_HOOKS
-            )
-            self._delta.update_incremental()
-            _sync_log(self.folder, before)
-        return days
+        before = self.version
+        actions: list[AddAction | RemoveAction] = [self._described(path, changed=changed) for path in added]
+        now = deltalog.now()
+        actions += [RemoveAction(file.path, changed, now, file.bytes, {DAY: file.day}) for file in gone]
+        self._commit(actions, done, facts=facts)
+        _sync_log(self.folder, before)
+
+    def checkpoint(self) -> None:
+        """Sum up the log in a checkpoint that is on the device when this returns."""
+        self._delta.create_checkpoint()
+        _sync_log(self.folder, self.version - 1)
 
     def _evolve(self, schema: pa.Schema) -> None:
         """Give the table the columns that it lacks."""
@@ -186,40 +181,81 @@ class Table:
             whole = merged.append(pa.field(DAY, pa.date32()))
             write_deltalake(
                 self._delta, whole.empty_table(), mode="append", schema_mode="merge",
+                commit_properties=CommitProperties(custom_metadata={deltalog.OPERATION: "schema"}),
                 post_commithook_properties=_HOOKS,
             )  # fmt: skip
             self._delta.update_incremental()
 
-    def _commit(self, actions: list[AddAction | RemoveAction], properties: CommitProperties | None) -> None:
+    def _commit(
+        self,
+        actions: list[AddAction | RemoveAction],
+        done: str,
+        *,
+        moved: int | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write one log entry, not synced yet."""
+        said = {deltalog.OPERATION: done, **(facts or {})}
+        transactions = None if moved is None else [Transaction(APP, moved)]
         self._delta.create_write_transaction(
             actions, "append", self._delta.schema(), [DAY],
-            commit_properties=properties, post_commithook_properties=_HOOKS,
+            commit_properties=CommitProperties(custom_metadata=said, app_transactions=transactions),
+            post_commithook_properties=_HOOKS,
         )  # fmt: skip
         self._delta.update_incremental()
 
-    def _write(self, table: pa.Table, name: str, *, changed: bool = True) -> Iterator[AddAction]:
+    def _write(self, table: pa.Table, name: str) -> Iterator[AddAction]:
         """Write sorted rows as one synced file a day; yield what the log has to say of each."""
         days = np.floor_divide(table.column("time").to_numpy(), MS_A_DAY)
         starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
         for start, stop in pairwise([*starts.tolist(), len(days)]):
-            part = table.slice(start, stop - start)
             day = (_EPOCH + timedelta(days=int(days[start]))).isoformat()
-            path = self.folder / f"{DAY}={day}" / f"{name}.zstd.parquet"
-            durable.make_folder(path.parent)
-            with durable.replacing(path) as file:
-                pq.write_table(part, file, row_group_size=_ROW_GROUP, **PARQUET)
-            times = part.column("time")
-            stats = {
-                "numRecords": part.num_rows,
-                "minValues": {"time": times[0].as_py()},
-                "maxValues": {"time": times[-1].as_py()},
-                "nullCount": {"time": 0},
-            }
-            about = path.stat()
-            yield AddAction(
-                str(path.relative_to(self.folder)), about.st_size, {DAY: day}, about.st_mtime_ns // 1_000_000,
-                changed, orjson.dumps(stats).decode(),
-            )  # fmt: skip
+            sink = pa.BufferOutputStream()
+            write_rows(sink, [table.slice(start, stop - start)])
+            data = memoryview(sink.getvalue())
+            path = self.folder / f"{DAY}={day}" / file_name(name, hashlib.sha256(data).hexdigest())
+            durable.write(path, data)
+            yield self._described(path, changed=True)
+
+    def _described(self, path: Path, *, changed: bool) -> AddAction:
+        """Return what the log has to say of a file that is written, from the file's own account of it."""
+        meta, about = pq.read_metadata(path), path.stat()
+        place = next(n for n in range(meta.num_columns) if meta.schema.column(n).path == "time")
+        groups = [meta.row_group(number).column(place).statistics for number in range(meta.num_row_groups)]
+        stats = {
+            "numRecords": meta.num_rows,
+            "minValues": {"time": min(one.min for one in groups)},
+            "maxValues": {"time": max(one.max for one in groups)},
+            "nullCount": {"time": 0},
+        }
+        day = path.parent.name.removeprefix(f"{DAY}=")
+        return AddAction(
+            str(path.relative_to(self.folder)), about.st_size, {DAY: day}, about.st_mtime_ns // 1_000_000,
+            changed, orjson.dumps(stats).decode(),
+        )  # fmt: skip
+
+
+def write_rows(file: Any, parts: Iterable[pa.Table]) -> int:
+    """Write sorted tables of one schema, at least one, as one Parquet file; return how many rows."""
+    rows = 0
+    parts = iter(parts)
+    first = next(parts)
+    with pq.ParquetWriter(file, first.schema, **PARQUET) as writer:
+        for part in chain([first], parts):
+            writer.write_table(part, row_group_size=_ROW_GROUP)
+            rows += part.num_rows
+    return rows
+
+
+def file_name(name: str, digest: str) -> str:
+    """Return the name of a data file; a part of its SHA-256 (hex) is in it, so that a flipped bit shows."""
+    return f"{name}-{digest[:DIGEST]}.zstd.parquet"
+
+
+def digest_in(path: str) -> str:
+    """Return the part of the SHA-256 that a data file's name holds; empty where it holds none."""
+    match = _NAME.search(path)
+    return match[1] if match else ""
 
 
 def check(schema: pa.Schema) -> None:
@@ -230,12 +266,15 @@ def check(schema: pa.Schema) -> None:
         raise InputError(f"the lake cannot keep these columns: {error}") from error
 
 
-def open_table(folder: Path) -> Table | None:
-    """Open the newest version of a table; None if there is none. Raises IntegrityError if its log is bad."""
+def open_table(folder: Path, version: int | None = None) -> Table | None:
+    """Open a version of a table, the newest unless given; None if there is no table.
+
+    Raises IntegrityError if its log is bad.
+    """
     if not (folder / "_delta_log").is_dir():
         return None
     try:
-        return Table(folder, DeltaTable(folder))
+        return Table(folder, DeltaTable(folder, version=version))
     except DeltaError as error:
         raise IntegrityError(
             f"this table's log cannot be read: {error}", at=Location(str(folder / "_delta_log"))
@@ -256,8 +295,7 @@ def create_table(folder: Path, schema: pa.Schema) -> Table:
 
 def newest(folder: Path) -> int:
     """Return the number of the last entry in a table's log, whole or not; -1 if there is none."""
-    log = folder / "_delta_log"
-    return max((version for version, _ in _versions(log)), default=-1) if log.is_dir() else -1
+    return max((version for version, _ in deltalog.versions(folder)), default=-1)
 
 
 def recover(folder: Path, synced: int) -> int:
@@ -271,8 +309,9 @@ def recover(folder: Path, synced: int) -> int:
     if not log.is_dir():
         return -1
     last = synced
-    entries = [(version, log / name) for version, name in _versions(log) if version > synced]
-    for version, path in entries:
+    for version, path in deltalog.versions(folder):
+        if version <= synced:
+            continue
         if version == last + 1 and _whole(path):
             last = version
         else:
@@ -287,12 +326,6 @@ def recover(folder: Path, synced: int) -> int:
     for path in folder.rglob(f"{durable.UNFINISHED}*"):
         path.unlink()
     return last
-
-
-def _versions(log: Path) -> list[tuple[int, str]]:
-    """Return the log's entries as (version, file name), in order."""
-    found = (_LOG_FILE.fullmatch(path.name) for path in log.iterdir())
-    return sorted((int(match[1]), match[0]) for match in found if match)
 
 
 def _whole(path: Path) -> bool:

@@ -24,7 +24,7 @@ from lemnis.contracts.clock import Clock
 from lemnis.contracts.errors import InputError, IntegrityError, Location
 from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
 from lemnis.contracts.watching import HOUR, History, Pulse
-from lemnis.store import deadletters, delta, pulse, query, rows
+from lemnis.store import compaction, deadletters, delta, deltalog, pulse, query, rows, sweeping
 from lemnis.store.columns import MS_A_DAY, Keys, by_source, conform, merge_schemas, sort_events, uid_keys
 from lemnis.store.deadletters import DeadCount, DeadGroup, DeadLetter, Keep
 from lemnis.store.spool import Backlog, Reader, Spool, Writer
@@ -32,7 +32,6 @@ from lemnis.store.tables import Tables
 
 _SEGMENT_ROWS = 50_000
 _FLUSH_ROWS = 500_000
-_FILE_ROWS = 2_000_000
 _BATCH_ROWS = 65_536
 _BUSY_DAY = 1_000_000
 _PAGE_BYTES = 32_000_000
@@ -172,14 +171,13 @@ class Lake:
         return moved
 
     def compact(self, *, min_files: int = 8) -> int:
-        """Rewrite the days of at least ``min_files`` files as few, sorted ones; return how many days."""
-        with self.tables.writing():
-            days = 0
-            for name, table in self.tables.open():
-                days += table.compact(min_files=min_files, rows=_FILE_ROWS)
-                with self._spool.writing() as spool:
-                    spool.set_synced(name, table.version)
-            return days
+        """Rewrite the days of at least ``min_files`` files as few, sorted ones; return how many days.
+
+        What was replaced more than a week ago is swept from the disk.
+        """
+        done = compaction.compact(self.tables, min_files=min_files)
+        sweeping.sweep(self.tables, before=deltalog.now() - sweeping.KEPT_MS)
+        return len(done)
 
     # -- reading -------------------------------------------------------------------------------------------
 

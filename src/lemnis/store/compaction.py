@@ -1,0 +1,276 @@
+"""Rewriting what is in the tables: beside them, in bounded memory, put in place in one commit a day.
+
+What is rewritten lies below ``rewriting/`` until it is whole and synced, where neither readers nor a flush's
+recovery look. Only to put it in place are the tables held; a flush that came meanwhile has added files, which
+stay as they are. Killed anywhere, the table is as before or as after; what lies beside it is thrown away by
+the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lemnis.contracts.errors import IntegrityError, Location
+from lemnis.store import delta, durable
+from lemnis.store.columns import sort_events
+from lemnis.store.delta import DataFile
+from lemnis.store.tables import Tables
+
+COMPACT = "compact"
+FILE_ROWS = 2_000_000
+_WINDOW_BYTES = 96 << 20
+_WINDOW_ROWS = 262_144
+_TIMES_ROWS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The files of one table's day that are to be rewritten."""
+
+    name: str
+    day: str
+    files: tuple[DataFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What one day's compaction did: files before and after, rows, and bytes before and after."""
+
+    name: str
+    day: str
+    files: int
+    new_files: int
+    rows: int
+    bytes: int
+    new_bytes: int
+
+
+Progress = Callable[[Compacted], None]
+"""Told of each day that is done."""
+
+
+class _Hashed:
+    """A file that is written through a SHA-256."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._hash, self.closed = file, hashlib.sha256(), False
+
+    def write(self, data: Any) -> int:
+        """Write bytes, and count them in."""
+        self._hash.update(data)
+        return int(self._file.write(data))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    @property
+    def digest(self) -> str:
+        """The digest of what was written, in hex."""
+        return self._hash.hexdigest()
+
+
+class Rewriting:
+    """What is being rewritten, of one table; use it within ``Tables.keeping``."""
+
+    def __init__(self, tables: Tables, name: str, done: str) -> None:
+        """``done`` is the operation's name, in the log and in those of the files."""
+        self._tables, self._name, self._done = tables, name, done
+        self._beside = tables.root / "rewriting" / name
+        self._ready: list[tuple[str, Path, str]] = []
+        shutil.rmtree(self._beside, ignore_errors=True)
+        durable.make_folder(self._beside)
+
+    def stage(self, day: str, parts: Iterable[pa.Table], *, rows: int = FILE_ROWS) -> int:
+        """Write a day's sorted rows, which come in tables of one schema, as files of some ``rows``.
+
+        Return how many rows.
+        """
+        whole = 0
+        for group in _by_rows(parts, rows):
+            path = self._beside / f"{len(self._ready):04}"
+            with durable.replacing(path) as file:
+                hashed = _Hashed(file)
+                whole += delta.write_rows(hashed, group)
+            self._ready.append((day, path, hashed.digest))
+        return whole
+
+    def commit(
+        self, gone: Sequence[DataFile], *, changed: bool = False, facts: Mapping[str, str] | None = None
+    ) -> tuple[list[DataFile], delta.Table] | None:
+        """Put what is staged in the place of ``gone``; None, and nothing is done, if they are gone already.
+
+        Return the new files, and the table as it is now.
+        """
+        with self._tables.writing():
+            table = self._open()
+            names = {file.path for file in table.files()}
+            if not names.issuperset(file.path for file in gone):
+                return None
+            placed = []
+            for number, (day, path, digest) in enumerate(self._ready):
+                name = delta.file_name(f"{self._done}-{table.version + 1:012}-{number:04}", digest)
+                target = table.folder / f"{delta.DAY}={day}" / name
+                durable.make_folder(target.parent)
+                path.replace(target)
+                durable.sync(target.parent)
+                placed.append(target)
+            table.replace(gone, placed, done=self._done, changed=changed, facts=facts)
+            with self._tables.spool.writing() as spool:
+                spool.set_synced(self._name, table.version)
+            self._ready.clear()
+        there = {str(path.relative_to(table.folder)) for path in placed}
+        return [file for file in table.files() if file.path in there], table
+
+    def _open(self) -> delta.Table:
+        table = delta.open_table(self._tables.folder(self._name))
+        if table is None:
+            raise IntegrityError("this table is gone", at=Location(str(self._tables.folder(self._name))))
+        return table
+
+
+def due(tables: Tables, *, min_files: int, rows: int = FILE_ROWS, names: Sequence[str] = ()) -> list[Day]:
+    """Return the days with at least ``min_files`` files that are smaller than they would be, oldest first."""
+    found = []
+    for name, table in tables.open():
+        if names and name not in names:
+            continue
+        by_day: dict[str, list[DataFile]] = {}
+        for file in table.files():
+            by_day.setdefault(file.day, []).append(file)
+        for day, files in by_day.items():
+            small = [file for file in files if file.rows < rows]
+            whole = -(-sum(file.rows for file in small) // rows)
+            if len(small) >= max(min_files, whole + 1):
+                found.append(Day(name, day, tuple(small)))
+    return sorted(found, key=lambda one: (one.day, one.name))
+
+
+def compact(
+    tables: Tables,
+    *,
+    min_files: int,
+    rows: int = FILE_ROWS,
+    names: Sequence[str] = (),
+    most: int | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> list[Compacted]:
+    """Rewrite days of at least ``min_files`` small files as few, sorted ones; return what was done.
+
+    A new file holds about ``rows`` rows. At most ``most`` days are done, oldest first. What is replaced
+    stays on the disk for readers, until it is swept (``store.sweeping``). Takes the memory of some 100,000
+    rows, whatever there is in a day.
+    """
+    done: list[Compacted] = []
+    with tables.keeping():
+        for day in due(tables, min_files=min_files, rows=rows, names=names)[:most]:
+            if stop():
+                break
+            one = _day(tables, day, rows)
+            if one is not None:
+                done.append(one)
+                if progress is not None:
+                    progress(one)
+    return done
+
+
+def _day(tables: Tables, day: Day, rows: int) -> Compacted | None:
+    table = delta.open_table(tables.folder(day.name))
+    if table is None:
+        return None
+    rewriting = Rewriting(tables, day.name, COMPACT)
+    whole = rewriting.stage(day.day, merged(table, day.files), rows=rows)
+    if whole != sum(file.rows for file in day.files):
+        raise IntegrityError(
+            f"the files of {day.day} have {whole} rows, and {sum(f.rows for f in day.files)} by the log",
+            at=Location(str(table.folder)), fix="`lemnis lake check --deep` names the file",
+        )  # fmt: skip
+    placed = rewriting.commit(day.files)
+    if placed is None:
+        return None
+    new, _ = placed
+    return Compacted(
+        day.name, day.day, len(day.files), len(new), whole,
+        sum(file.bytes for file in day.files), sum(file.bytes for file in new),
+    )  # fmt: skip
+
+
+def merged(table: delta.Table, files: Sequence[DataFile]) -> Iterator[pa.Table]:
+    """Yield the rows of a day's files, in the order in which they are kept, in tables of bounded size.
+
+    They are read by spans of ``time`` that have about as many rows each; files that are sorted by it are
+    read in a span for the rows of that span only.
+    """
+    for low, high in spans(table, files):
+        part = table.read([f for f in files if f.first < high and f.last >= low], start=low, end=high)
+        if part.num_rows:
+            yield sort_events(part)
+
+
+def spans(table: delta.Table, files: Sequence[DataFile]) -> Iterator[tuple[int, int]]:
+    """Yield [low, high) of ``time`` (ms) that part the rows of files into tables of bounded size."""
+    rows = sum(file.rows for file in files)
+    whole = sum(_unpacked(table.absolute(file)) for file in files)
+    step = max(1, min(_WINDOW_ROWS, _WINDOW_BYTES * rows // max(1, whole)))
+    if rows <= step:
+        yield -delta.FAR, delta.FAR
+        return
+    times = np.sort(np.concatenate([_times(table.absolute(file)) for file in files]))
+    bounds = np.unique(times[step::step])
+    yield from zip([-delta.FAR, *bounds.tolist()], [*bounds.tolist(), delta.FAR], strict=True)
+
+
+def _unpacked(path: Path) -> int:
+    meta = pq.read_metadata(path)
+    return sum(meta.row_group(number).total_byte_size for number in range(meta.num_row_groups))
+
+
+def _times(path: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
+    file = pq.ParquetFile(path)
+    parts = [
+        batch.column(0).to_numpy() for batch in file.iter_batches(batch_size=_TIMES_ROWS, columns=["time"])
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def _by_rows(parts: Iterable[pa.Table], rows: int) -> Iterator[Iterator[pa.Table]]:
+    """Part a stream of tables into streams of about ``rows`` rows, which are to be used up in turn."""
+    stream = iter(parts)
+    waiting: list[pa.Table] = []
+
+    def group(first: pa.Table) -> Iterator[pa.Table]:
+        left, part = rows, first
+        while True:
+            yield part.slice(0, left)
+            if part.num_rows > left:
+                waiting.append(part.slice(left))
+                return
+            left -= part.num_rows
+            following = next(stream, None)
+            if following is None:
+                return
+            if not left:
+                waiting.append(following)
+                return
+            part = following
+
+    while True:
+        first = waiting.pop() if waiting else next(stream, None)
+        if first is None:
+            return
+        yield group(first)
+
+
+def be_gentle() -> None:
+    """Let this process yield to others: the lowest priority for the processor, and for the disk with it."""
+    os.nice(19)
