@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import ssl
 import subprocess
 import sysconfig
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ import pytest
 from lemnis.contracts.clock import SystemClock
 from lemnis.contracts.errors import ServiceError, UsageError
 from lemnis.ingest.transports import Setup, get
+from lemnis.testing.certificates import Authority
 from lemnis.testing.receiver import MemoryReceiver, running, until
 
 nats = pytest.importorskip("nats")
@@ -171,6 +173,44 @@ def test_a_login_that_is_refused_and_a_stream_that_is_not_there_are_said(tmp_pat
                 made = transport(one, user="u", password_env="PASSWORD", stream="OTHER")
                 with pytest.raises(ServiceError, match="the stream OTHER cannot be read"):
                     await made.run(MemoryReceiver(), asyncio.Event())
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("login", ["certificate", "password", "token"])
+def test_a_stream_is_read_over_tls_by_whoever_may(tmp_path: Path, login: str) -> None:
+    authority = Authority(tmp_path)
+    its, ours = authority.issue("server"), authority.issue("lemnis")
+    options = {
+        "certificate": ["--tlsverify"], "password": ["--user", "u", "--pass", "word"],
+        "token": ["--auth", "word"],
+    }[login]  # fmt: skip
+    given: dict[str, Any] = {
+        "certificate": {"certificate": str(ours.certificate), "key": str(ours.key)},
+        "password": {"user": "u", "password_env": "PASSWORD"}, "token": {"token_env": "PASSWORD"},
+    }[login]  # fmt: skip
+    files = ["--tls", "--tlscert", its.certificate, "--tlskey", its.key, "--tlscacert", authority.certificate]
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    context.load_cert_chain(ours.certificate, ours.key)
+    theirs: dict[str, Any] = {
+        "certificate": {}, "password": {"user": "u", "password": "word"}, "token": {"token": "word"}
+    }[login]  # fmt: skip
+
+    async def story() -> None:
+        receiver = MemoryReceiver()
+        async with server(tmp_path, *map(str, files), *options) as one:
+            async with publisher(one, tls=context, **theirs) as stream:
+                await stream.publish("logs.a", b"over tls")
+            address = {"servers": [one.url.replace("nats:", "tls:")]}
+            with pytest.raises(ServiceError, match="no server answers"):  # nobody vouches for the server
+                await transport(one, **address, **given).run(MemoryReceiver(), asyncio.Event())
+            stranger = transport(one, **address, ca=str(authority.certificate))
+            with pytest.raises(ServiceError, match="no server answers"):  # nor for us
+                await stranger.run(MemoryReceiver(), asyncio.Event())
+            reader = transport(one, **address, **given, ca=str(authority.certificate))
+            async with running(reader, receiver):
+                await until(receiver.lines)
+        assert receiver.lines() == [b"over tls"]
 
     asyncio.run(story())
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +44,8 @@ from lemnis.ingest.transports._web import loopback
 _FETCH_S = 1.0
 _AGAIN_S = 1.0
 _FIRST_ATTEMPTS = 2
+_ANSWER_S = 4
+_FIRST_S = (_FIRST_ATTEMPTS + 1) * (_ANSWER_S + _AGAIN_S)
 _log = logging.getLogger(__name__)
 
 
@@ -110,18 +112,61 @@ class Settings(Model):
 
 def build(name: str, settings: Settings, setup: Setup) -> Transport:
     """Return the transport; raises UsageError for a credential that is missing or would go in clear text."""
-    login: dict[str, Any] = {}
+    return Stream(name, settings, login(settings, setup))
+
+
+def login(settings: Settings, setup: Setup) -> dict[str, Any]:
+    """Return what a client is told to log in with; raises UsageError as ``build`` does."""
+    given: dict[str, Any] = {}
     if settings.credentials:
-        login["user_credentials"] = str(setup.path(settings.credentials))
+        given["user_credentials"] = str(setup.path(settings.credentials))
     if settings.token_env:
-        login["token"] = setup.secret(env=settings.token_env)
+        given["token"] = setup.secret(env=settings.token_env)
     if settings.user:
-        login |= {"user": settings.user, "password": setup.secret(env=settings.password_env)}
-    if ("token" in login or "password" in login) and not settings.encrypted:
+        given |= {"user": settings.user, "password": setup.secret(env=settings.password_env)}
+    if ("token" in given or "password" in given) and not settings.encrypted:
         raise UsageError("a token or a password would go in clear text", fix="use tls:// addresses")
     if settings.ca or settings.certificate:
-        login["tls"] = _tls.client(setup, ca=settings.ca, certificate=settings.certificate, key=settings.key)
-    return Stream(name, settings, login)
+        given["tls"] = _tls.client(setup, ca=settings.ca, certificate=settings.certificate, key=settings.key)
+    return given
+
+
+async def connect(name: str, servers: Sequence[str], login: Mapping[str, Any]) -> Client:
+    """Connect to one of the servers soon or not at all; what is lost after that is made anew for ever.
+
+    Raises ServiceError where none answers. ``name`` is for the log.
+    """
+
+    said = ""
+    for _ in range(_FIRST_ATTEMPTS):
+        for first in range(len(servers)):
+            try:
+                return await _connect(name, [*servers[first:], *servers[:first]], login)
+            except (NatsError, OSError, TimeoutError) as error:
+                said = str(error) or type(error).__name__
+        await asyncio.sleep(_AGAIN_S)
+    raise ServiceError(
+        f"no server answers: {said}",
+        at=Location(", ".join(servers)), fix="check the addresses and the credentials",
+    )  # fmt: skip
+
+
+async def _connect(name: str, servers: Sequence[str], login: Mapping[str, Any]) -> Client:
+    """Connect to the first of the servers, and once that is done to any.
+
+    The client's own first attempts hang for ever where a handshake fails, so it makes only one.
+    """
+
+    async def told(what: object = "") -> None:
+        _log.warning("%s: %s", name, what or "the connection is lost")
+
+    client = await nats.connect(
+        list(servers), name="lemnis", dont_randomize=True, allow_reconnect=False,
+        reconnect_time_wait=_AGAIN_S, connect_timeout=10, error_cb=told, disconnected_cb=told,
+        **login,
+    )  # fmt: skip
+    client.options |= {"allow_reconnect": True, "max_reconnect_attempts": -1}
+    return client
 
 
 @dataclass(slots=True)
@@ -135,7 +180,7 @@ class Stream:
 
     async def run(self, receiver: Receiver, stop: asyncio.Event) -> None:
         """Take messages until ``stop``; see ``Transport``."""
-        client = await self._connect()
+        client = await connect(self.name, self.settings.servers, self.login)
         try:
             subscription = await self._subscribe(client)
             while not stop.is_set():
@@ -154,26 +199,6 @@ class Stream:
         finally:
             with contextlib.suppress(NatsError, TimeoutError):
                 await client.close()
-
-    async def _connect(self) -> Client:
-        """Connect to one of the servers soon or not at all; what is lost after that is made anew for ever."""
-
-        async def told(what: object = "") -> None:
-            _log.warning("%s: %s", self.name, what or "the connection is lost")
-
-        try:
-            client = await nats.connect(
-                list(self.settings.servers), name="lemnis", max_reconnect_attempts=_FIRST_ATTEMPTS,
-                reconnect_time_wait=_AGAIN_S, connect_timeout=10, error_cb=told, disconnected_cb=told,
-                **self.login,
-            )  # fmt: skip
-        except (NatsError, OSError, TimeoutError) as error:
-            raise ServiceError(
-                f"no server answers: {str(error) or type(error).__name__}",
-                at=Location(", ".join(self.settings.servers)), fix="check the addresses and the credentials",
-            ) from error  # fmt: skip
-        client.options["max_reconnect_attempts"] = -1
-        return client
 
     async def _subscribe(self, client: Client) -> JetStreamContext.PullSubscription:
         """Bind to the durable consumer, and make it if there is none."""
