@@ -136,7 +136,6 @@ async def connect(name: str, servers: Sequence[str], login: Mapping[str, Any]) -
 
     Raises ServiceError where none answers. ``name`` is for the log.
     """
-
     said = ""
     for _ in range(_FIRST_ATTEMPTS):
         for first in range(len(servers)):
