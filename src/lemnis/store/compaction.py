@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 
 from lemnis.contracts.errors import IntegrityError, Location
 from lemnis.store import delta, durable
-from lemnis.store.columns import sort_events
 from lemnis.store.delta import DataFile
+from lemnis.store.layout import arrange
 from lemnis.store.tables import Tables
 
 COMPACT = "compact"
@@ -100,7 +100,7 @@ class Rewriting:
             path = self._beside / f"{len(self._ready):04}"
             with durable.replacing(path) as file:
                 hashed = _Hashed(file)
-                whole += delta.write_rows(hashed, group)
+                whole += delta.write_rows(hashed, group, final=True)
             self._ready.append((day, path, hashed.digest))
         return whole
 
@@ -214,7 +214,7 @@ def merged(table: delta.Table, files: Sequence[DataFile]) -> Iterator[pa.Table]:
     for low, high in spans(table, files):
         part = table.read([f for f in files if f.first < high and f.last >= low], start=low, end=high)
         if part.num_rows:
-            yield sort_events(part)
+            yield arrange(part)
 
 
 def spans(table: delta.Table, files: Sequence[DataFile]) -> Iterator[tuple[int, int]]:

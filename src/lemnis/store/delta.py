@@ -37,7 +37,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lemnis.contracts.errors import InputError, IntegrityError, Location
-from lemnis.store import deltalog, durable
+from lemnis.store import deltalog, durable, layout
 from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
 
 APP = "lemnis-spool"
@@ -45,9 +45,6 @@ DAY = "day"
 DIGEST = 16
 """How many hex digits of a data file's SHA-256 are in its name."""
 _NAME = re.compile(rf"-([0-9a-f]{{{DIGEST}}})\.zstd\.parquet$")
-_ROW_GROUP = 65_536
-PARQUET: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
-"""How files are written: of every page a checksum, so that a flipped bit is found and not read."""
 _EPOCH = date(1970, 1, 1)
 _SETTINGS: dict[str, str | None] = {"delta.dataSkippingNumIndexedCols": "1"}
 """Of the first column, which is ``time``, the log has statistics; the default, 32, may end before it."""
@@ -235,14 +232,17 @@ class Table:
         )  # fmt: skip
 
 
-def write_rows(file: Any, parts: Iterable[pa.Table]) -> int:
-    """Write sorted tables of one schema, at least one, as one Parquet file; return how many rows."""
+def write_rows(file: Any, parts: Iterable[pa.Table], *, final: bool = False) -> int:
+    """Write sorted tables of one schema, at least one, as one Parquet file; return how many rows.
+
+    ``final`` says that it is to stay, and worth some effort (``store.layout``).
+    """
     rows = 0
     parts = iter(parts)
     first = next(parts)
-    with pq.ParquetWriter(file, first.schema, **PARQUET) as writer:
+    with pq.ParquetWriter(file, first.schema, **layout.options(first.schema, final=final)) as writer:
         for part in chain([first], parts):
-            writer.write_table(part, row_group_size=_ROW_GROUP)
+            writer.write_table(part, row_group_size=layout.ROW_GROUP)
             rows += part.num_rows
     return rows
 

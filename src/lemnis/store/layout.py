@@ -1,0 +1,86 @@
+"""How rows lie in the lake's Parquet files: their order, and how each column is encoded and compressed.
+
+A flush writes lightly, because it is in the way of what comes in; compaction writes what stays. The files are
+plain Parquet: dictionaries, delta encodings and zstd, which other engines read. Measured in ADR 0037.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.store.columns import leaf
+
+ROW_GROUP = 131_072
+"""Rows of which a query decides together whether it looks at them; a column of these is one chunk."""
+_PAGE_BYTES = 4 << 20
+_DICTIONARY_BYTES = 8 << 20
+_LIGHT, _DENSE, _RECORD = 1, 3, 6
+"""Levels of zstd: for a file that is soon rewritten, for one that stays, and for records in it."""
+_UNIQUE = frozenset({"metadata.uid", "raw_data"})
+"""Each value occurs once: a dictionary of them would be filled in vain."""
+_RECORDS = frozenset({"raw_data", "unmapped"})
+_HOSTS = ("device.hostname", "src_endpoint.hostname", "src_endpoint.ip", "actor.user.name")
+
+
+def options(schema: pa.Schema, *, final: bool) -> dict[str, Any]:
+    """Return how to write a file of rows of this schema; ``final`` is for one that is to stay.
+
+    Times, which grow, and texts that occur once are kept as differences of values and lengths, all else by
+    dictionaries.
+    """
+    encodings: dict[str, str] = {}
+    dictionaries, levels = [], {}
+    for path, kind in _columns(schema):
+        if path in _UNIQUE:
+            encodings[path] = "DELTA_LENGTH_BYTE_ARRAY"
+        elif pa.types.is_int64(kind) and path.endswith("time"):
+            encodings[path] = "DELTA_BINARY_PACKED"
+        else:
+            dictionaries.append(path)
+        dense = _RECORD if path in _RECORDS else _DENSE
+        levels[path] = dense if final else _LIGHT
+    return {
+        "compression": "zstd",
+        "compression_level": levels,
+        "use_dictionary": dictionaries,
+        "column_encoding": encodings,
+        "data_page_size": _PAGE_BYTES,
+        "dictionary_pagesize_limit": _DICTIONARY_BYTES,
+        "write_page_checksum": True,
+    }
+
+
+def arrange(table: pa.Table) -> pa.Table:
+    """Order the rows of some stretch of time by source, host and ``time``, as they are kept.
+
+    What is alike lies together: it packs better, and who asks for one host reads few pages.
+    """
+    keys: dict[str, Any] = {}
+    source = leaf(table, "metadata.log_name")
+    if source is not None:
+        keys["source"] = source
+    hosts = [column for path in _HOSTS if (column := leaf(table, path)) is not None]
+    if hosts:
+        keys["host"] = pc.coalesce(*hosts)
+    keys |= {"time": table.column("time"), "uid": leaf(table, "metadata.uid")}
+    order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])
+    return table.take(order)
+
+
+def _columns(fields: Any, prefix: str = "") -> Iterator[tuple[str, pa.DataType]]:
+    """Yield the leaves of a schema by the paths that Parquet gives them."""
+    for field in fields:
+        yield from _leaf(prefix + field.name, field.type)
+
+
+def _leaf(path: str, kind: Any) -> Iterator[tuple[str, pa.DataType]]:
+    if pa.types.is_struct(kind):
+        yield from _columns(kind, f"{path}.")
+    elif pa.types.is_list(kind):
+        yield from _leaf(f"{path}.list.element", kind.value_type)
+    else:
+        yield path, kind
