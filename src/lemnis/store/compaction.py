@@ -9,7 +9,6 @@ the next run.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,9 +90,9 @@ class Rewriting:
         durable.make_folder(self._beside)
 
     def stage(self, day: str, parts: Iterable[pa.Table], *, rows: int = FILE_ROWS) -> int:
-        """Write a day's sorted rows, which come in tables of one schema, as files of some ``rows``.
+        """Write a day's sorted rows, which come in tables of one schema, as files of ``rows`` or some more.
 
-        Return how many rows.
+        Return how many rows there are. No table is parted: files are of parted times if the tables are.
         """
         whole = 0
         for group in _by_rows(parts, rows):
@@ -244,33 +243,15 @@ def _times(path: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def _by_rows(parts: Iterable[pa.Table], rows: int) -> Iterator[Iterator[pa.Table]]:
-    """Part a stream of tables into streams of about ``rows`` rows, which are to be used up in turn."""
+    """Group a stream of tables, each group to be used up in its turn; one ends when it has ``rows`` rows."""
     stream = iter(parts)
-    waiting: list[pa.Table] = []
 
-    def group(first: pa.Table) -> Iterator[pa.Table]:
-        left, part = rows, first
-        while True:
-            yield part.slice(0, left)
-            if part.num_rows > left:
-                waiting.append(part.slice(left))
-                return
+    def group(part: pa.Table | None) -> Iterator[pa.Table]:
+        left = rows
+        while part is not None:
+            yield part
             left -= part.num_rows
-            following = next(stream, None)
-            if following is None:
-                return
-            if not left:
-                waiting.append(following)
-                return
-            part = following
+            part = next(stream, None) if left > 0 else None
 
-    while True:
-        first = waiting.pop() if waiting else next(stream, None)
-        if first is None:
-            return
+    for first in stream:
         yield group(first)
-
-
-def be_gentle() -> None:
-    """Let this process yield to others: the lowest priority for the processor, and for the disk with it."""
-    os.nice(19)

@@ -19,7 +19,13 @@
       shippers: {kind: http, port: 8080, tokens: [{name: web, token_env: SHIPPER_TOKEN}]}
     admin: {host: 127.0.0.1, port: 9470}   # where `serve` tells of its health and metrics
     inbox: {megabytes: 2048}        # how much may wait to be worked on before senders are told to come later
+    retention: {...}                # how long which events are kept, and why; see ``keeping``
+    lake: {history_days: 7}         # how the lake's files are kept; see ``keeping``
     workers: 2                      # processes that work on what came; by default as many as cores, 4 at most
+    cluster:                        # what `lemnis worker` shares with others, see docs/scale.md
+      nats: ["tls://n1.example:4222", "tls://n2.example:4222", "tls://n3.example:4222"]
+      credentials: keys/lemnis.creds
+      lake: s3://BUCKET/lake        # AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are in the environment
 """
 
 from __future__ import annotations
@@ -29,6 +35,7 @@ from typing import Annotated, Any
 import pydantic
 
 from lemnis.content.schemas import Model
+from lemnis.content.schemas.keeping import Keeping, Retention
 
 Name = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Variable = Annotated[str, pydantic.Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,127})?$")]
@@ -90,6 +97,39 @@ class DeadLetters(Model):
     megabytes: float = pydantic.Field(default=256, gt=0, le=100_000)
 
 
+class Cluster(Model):
+    """Where workers of a cluster find NATS JetStream and the lake, and how they share the work.
+
+    The journal's PostgreSQL is at LEMNIS_DATABASE_URL. Credentials of NATS are as for the transport `nats`;
+    those of the lake's storage are in the variables named here. ``name`` begins the names of all streams, so
+    that several clusters can share servers. What is received goes to one of ``partitions``, each of which may
+    hold ``megabytes`` and is worked on by one worker at a time, which commits to the lake when it has
+    ``commit_rows`` events or after ``commit_s`` seconds. Redeliveries are known for ``claims_days``.
+    """
+
+    name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "lemnis"
+    nats: tuple[str, ...] = pydantic.Field(min_length=1)
+    credentials: str = ""
+    token_env: Variable = ""
+    user: str = ""
+    password_env: Variable = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    replicas: int = pydantic.Field(default=3, ge=1, le=5)
+    partitions: int = pydantic.Field(default=8, ge=1, le=1024)
+    megabytes: float = pydantic.Field(default=4096, ge=16, le=10_000_000)
+    lake: Annotated[str, pydantic.Field(pattern=r"^s3://[A-Za-z0-9][A-Za-z0-9.-]{1,62}(/[^\s?#]*)?$")]
+    endpoint: Annotated[str, pydantic.Field(pattern=r"^(https?://[^\s/]+)?$")] = ""
+    region: str = ""
+    access_key_env: Variable = "AWS_ACCESS_KEY_ID"
+    secret_key_env: Variable = "AWS_SECRET_ACCESS_KEY"
+    session_token_env: Variable = "AWS_SESSION_TOKEN"
+    commit_s: float = pydantic.Field(default=5, ge=0.1, le=3600)
+    commit_rows: int = pydantic.Field(default=200_000, ge=1000, le=10_000_000)
+    claims_days: int = pydantic.Field(default=30, ge=1, le=3650)
+
+
 class Settings(Model):
     """The whole file. What stands under a transport's name is its ``kind`` and the settings of that kind."""
 
@@ -102,7 +142,10 @@ class Settings(Model):
     transports: dict[Name, dict[str, Any]] = pydantic.Field(default_factory=dict)
     admin: Admin = Admin()
     inbox: Waiting = Waiting()
+    retention: Retention = Retention()
+    lake: Keeping = Keeping()
     workers: int | None = pydantic.Field(default=None, ge=1, le=64)
+    cluster: Cluster | None = None
 
     def repository(self, wanted: str) -> SourceRepository | None:
         """Return the repository of this name or address, if there is one."""
