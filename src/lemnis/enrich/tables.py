@@ -1,0 +1,269 @@
+"""Reference tables ready to be asked: what an event calls a thing by → the record that held at the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.contracts.clock import to_iso
+from lemnis.contracts.network import read_address
+from lemnis.contracts.reference import (
+    ALWAYS,
+    ASSETS,
+    DNS,
+    FOREVER,
+    IDENTITIES,
+    NETWORKS,
+    RECORDS,
+    TABLES,
+    VULNERABILITIES,
+)
+from lemnis.enrich.intervals import NOTHING, Ints, Timeline
+from lemnis.enrich.prefixes import Prefixes
+from lemnis.enrich.vulnerable import summaries
+
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    ASSETS: ("id", "owner", "team", "criticality", "environment", "data_classes", "services"),
+    IDENTITIES: (
+        "id", "name", "full_name", "email", "department", "manager", "privileged", "service_account",
+    ),
+    NETWORKS: ("cidr", "zone", "site", "owner"),
+    DNS: ("hostname",),
+    VULNERABILITIES: ("cves", "count", "worst"),
+}  # fmt: skip
+"""What of a record goes with the events."""
+KIND: Mapping[str, str] = {
+    ASSETS: "asset", IDENTITIES: "identity", NETWORKS: "network", DNS: "dns",
+    VULNERABILITIES: "vulnerability",
+}  # fmt: skip
+"""What an enrichment from a table is called (``type``)."""
+MAX_DATA = 4096
+"""Bytes of JSON that one enrichment may have; a record that says more is cut to its id."""
+
+
+def name_key(text: str) -> str:
+    """Return the form in which names are compared."""
+    return text.strip().rstrip(".").lower()
+
+
+def address_key(text: str) -> str:
+    """Return the form in which addresses are compared; what is none is left as it is."""
+    if ":" not in text and "%" not in text:
+        return text
+    found = read_address(text)
+    return text if found is None else str(found)
+
+
+def mac_key(text: str) -> str:
+    """Return the form in which hardware addresses are compared."""
+    return "".join(character for character in text.lower() if character in "0123456789abcdef")
+
+
+Key = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Records by what they are called."""
+
+    codes: Mapping[str, int]
+    timeline: Timeline
+    key: Key
+
+    def numbers(self, values: Iterable[str | None]) -> Ints:
+        """Return the keys of distinct values; NOTHING for one that no record has."""
+        get, key = self.codes.get, self.key
+        return np.array([NOTHING if one is None else get(key(one), NOTHING) for one in values], np.int64)
+
+    def at(self, keys: Ints, times: Ints) -> Ints:
+        """Return the record that held for each key at its time."""
+        return self.timeline.at(keys, times)
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Networks, by the addresses in them."""
+
+    prefixes: Prefixes
+    timeline: Timeline
+
+    def numbers(self, values: Iterable[str | None]) -> Ints:
+        """Return the most specific network of each distinct address; NOTHING for one that is in none."""
+        return self.prefixes.of_addresses(values)
+
+    def at(self, keys: Ints, times: Ints) -> Ints:
+        """Return the record of the most specific network that held at each time."""
+        return self.prefixes.at(keys, times, self.timeline)
+
+
+class Tables:
+    """All reference tables at one state; ``records`` as in ``contracts.reference``.
+
+    Later rows win over earlier ones where both hold for the same key from the same time on.
+    """
+
+    def __init__(self, records: pa.Table) -> None:
+        """Take the records; what is asked of them is laid out when it is asked for."""
+        self._records = records
+        self._of: dict[str, pa.Table] = {}
+        self._data: dict[str, list[str | None]] = {}
+
+    @classmethod
+    def nothing(cls) -> Tables:
+        """Return tables without records."""
+        return cls(RECORDS.empty_table())
+
+    def __bool__(self) -> bool:
+        """Say whether there is any record."""
+        return self._records.num_rows > 0
+
+    def of(self, table: str) -> pa.Table:
+        """Return the records of one table; vulnerabilities summed up by asset and time."""
+        if table not in self._of:
+            mask: Any = pc.equal(self._records.column("table"), table)
+            mine = self._records.filter(mask).combine_chunks()
+            self._of[table] = summaries(mine) if table == VULNERABILITIES else mine
+        return self._of[table]
+
+    @cached_property
+    def present(self) -> frozenset[str]:
+        """The tables that have records."""
+        return frozenset(pc.unique(self._records.column("table")).to_pylist()) & frozenset(TABLES)
+
+    # -- what is asked -------------------------------------------------------------------------------------
+
+    @cached_property
+    def asset_ids(self) -> Index:
+        """Assets by id."""
+        return self._index(ASSETS, lambda one: [one["id"]], str)
+
+    @cached_property
+    def asset_names(self) -> Index:
+        """Assets by host name."""
+        return self._index(ASSETS, lambda one: one.get("hostnames", ()), name_key)
+
+    @cached_property
+    def asset_labels(self) -> Index:
+        """Assets by the first label of their host names, where it is that of one asset only."""
+        owners: dict[str, set[str]] = {}
+        for one in self._read(ASSETS):
+            for label in _labels(one):
+                owners.setdefault(label, set()).add(one["id"])
+        return self._index(ASSETS, lambda one: [x for x in _labels(one) if len(owners[x]) == 1], name_key)
+
+    @cached_property
+    def asset_addresses(self) -> Index:
+        """Assets by address."""
+        return self._index(ASSETS, lambda one: one.get("addresses", ()), address_key)
+
+    @cached_property
+    def asset_macs(self) -> Index:
+        """Assets by hardware address."""
+        return self._index(ASSETS, lambda one: one.get("macs", ()), mac_key)
+
+    @cached_property
+    def identity_ids(self) -> Index:
+        """Identities by the ids that directories and systems give them."""
+        return self._index(IDENTITIES, lambda one: (one["id"], *one.get("uids", ())), name_key)
+
+    @cached_property
+    def identity_names(self) -> Index:
+        r"""Identities by account name (``name``, ``domain\name``)."""
+        return self._index(
+            IDENTITIES, lambda one: [one[n] for n in ("name",) if n in one] + one.get("names", []), name_key
+        )
+
+    @cached_property
+    def identity_emails(self) -> Index:
+        """Identities by e-mail address."""
+        return self._index(IDENTITIES, lambda one: [one["email"]] if "email" in one else (), name_key)
+
+    @cached_property
+    def names_of_addresses(self) -> Index:
+        """Names that an address was seen with."""
+        return self._index(DNS, lambda one: [one["address"]], address_key)
+
+    @cached_property
+    def vulnerabilities(self) -> Index:
+        """What an asset is vulnerable to, by its id."""
+        return self._index(VULNERABILITIES, lambda one: [one["asset"]], str)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Networks by the addresses in them."""
+        mine = self.of(NETWORKS)
+        codes: dict[str, int] = {}
+        keys = [codes.setdefault(one["cidr"], len(codes)) for one in self._read(NETWORKS)]
+        return Networks(Prefixes.of(list(codes)), _timeline(mine, keys, range(len(keys)), len(codes)))
+
+    def _index(self, table: str, called: Callable[[Mapping[str, Any]], Sequence[str]], key: Key) -> Index:
+        codes: dict[str, int] = {}
+        keys: list[int] = []
+        rows: list[int] = []
+        for row, one in enumerate(self._read(table)):
+            for name in called(one):
+                keys.append(codes.setdefault(key(name), len(codes)))
+                rows.append(row)
+        return Index(codes, _timeline(self.of(table), keys, rows, len(codes)), key)
+
+    def _read(self, table: str) -> Iterator[dict[str, Any]]:
+        yield from map(orjson.loads, self.of(table).column("record").to_pylist())
+
+    # -- what is told --------------------------------------------------------------------------------------
+
+    def told(self, table: str, rows: Ints) -> tuple[pa.Array[Any], pa.Array[Any], pa.Array[Any]]:
+        """Return ``data``, ``provider`` and ``created_time`` of some records; each is written once."""
+        mine: Any = self.of(table)
+        if table not in self._data:
+            self._data[table] = [None] * mine.num_rows
+        known = self._data[table]
+        new = [row for row in rows.tolist() if known[row] is None]
+        for row, record in zip(new, mine.take(pa.array(new, pa.int64())).to_pylist(), strict=True):
+            known[row] = _data(table, record)
+        places = pa.array(rows)
+        data: Any = pa.array([known[row] for row in rows.tolist()], pa.string())
+        return data, _one(mine.column("origin").take(places)), _one(mine.column("recorded").take(places))
+
+
+def _data(table: str, row: Mapping[str, Any]) -> str:
+    """Return what one record says, as the JSON that goes with events."""
+    record = orjson.loads(row["record"])
+    told = {name: record[name] for name in SHOWN[table] if record.get(name) not in (None, "", [], False)}
+    origin: dict[str, Any] = {}
+    if row["id"] not in {told.get("id"), told.get("cidr")} and table != VULNERABILITIES:
+        origin["record"] = row["id"]
+    for name, instant, unbounded in (
+        ("valid_from", row["from"], ALWAYS), ("valid_until", row["until"], FOREVER),
+    ):  # fmt: skip
+        if instant != unbounded:
+            origin[name] = to_iso(instant)
+    if row["revision"] is not None:
+        origin["revision"] = row["revision"]
+    made = orjson.dumps(told | origin)
+    if len(made) > MAX_DATA:
+        made = orjson.dumps({name: told[name][:256] for name in ("id", "cidr") if name in told} | origin)
+    return made.decode()
+
+
+def _one(column: Any) -> Any:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _labels(record: Mapping[str, Any]) -> list[str]:
+    """Return the first labels of a record's full host names."""
+    names = [name_key(name) for name in record.get("hostnames", ())]
+    return list(dict.fromkeys(name.partition(".")[0] for name in names if "." in name))
+
+
+def _timeline(table: pa.Table, keys: Sequence[int], rows: Iterable[int], count: int) -> Timeline:
+    places = np.fromiter(rows, np.int64)
+    starts = table.column("from").to_numpy()[places]
+    ends = table.column("until").to_numpy()[places]
+    return Timeline.of(np.array(keys, np.int64), starts, ends, places, count)
