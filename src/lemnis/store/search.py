@@ -1,252 +1,353 @@
-"""Search: a parsed query compiled to parameterised SQL over the classes that have its fields.
+"""Search: a query run over the lake, newest first; results come as they are found.
 
-SQL text is made of column names from the lake's own schemas; what people type goes in as values only.
+The language is described in docs/search.md. A search sees the lake as it was when it began.
 """
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
-import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lemnis.contracts.alerts import Severity
-from lemnis.contracts.clock import from_iso
-from lemnis.contracts.errors import InputError
+from lemnis.contracts.errors import InputError, UsageError
+from lemnis.store import query
 from lemnis.store.lake import Lake
-from lemnis.store.searchquery import Group, Node, Not, Term, parse, problem
+from lemnis.store.query import CancelledError, Handle, Relation
+from lemnis.store.searching import instants, joining, pipes, series, windows
+from lemnis.store.searching.base import Column, Scope
+from lemnis.store.searching.fields import Classes, quote
+from lemnis.store.searching.plan import Pipeline
+from lemnis.store.searching.terms import Test
+from lemnis.store.searching.tree import (
+    Dedup,
+    Eval,
+    Fields,
+    Head,
+    Join,
+    Query,
+    Sort,
+    Stage,
+    Timechart,
+    Where,
+)  # fmt: skip
 
-_SHORT = {"source": "metadata.log_name", "uid": "metadata.uid", "severity": "severity_id"}
-_TEXT = ("message", "raw_data", "unmapped")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_TRUTHS = {"true": True, "false": False}
+MEMORY = "1GB"
+_FEW = 200
+_HITS = "hits"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One event that matched: its class's name, and the event without its empty attributes."""
+    """One event that matched: its class's name, and the event without its empty attributes.
+
+    ``more`` are the columns that the query computed.
+    """
 
     class_name: str
     time: int
     uid: str
     event: Mapping[str, Any]
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column of rows: its name and type, and whether it holds instants (ms)."""
+
+    name: str
+    kind: pa.DataType
+    instant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a search may take: rows, seconds, memory."""
+
+    rows: int = 100
+    timeout: float = 60
+    memory: str = MEMORY
+
+
+class Search:
+    """One query over one moment of a lake; iterate ``found`` or ``tables`` once.
+
+    ``finds_events`` says which of the two. ``headings`` are the columns of rows: those that the query names,
+    and once there are rows, all of them. ``handle.cancel()``, from another thread or a signal's handler, ends
+    it: what was found until then has been yielded, and ``cancelled`` says so. ``more`` says that the limit
+    ended it. ``reached`` (ms) is how far back it has looked.
+
+    Raises InputError that points to the column of the query, when it is made; UsageError for one that needs
+    more time or memory than it may have, while it runs.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        text: str,
+        *,
+        now: int,
+        start: int | None = None,
+        end: int | None = None,
+        limits: Limits | None = None,
+        handle: Handle | None = None,
+        bars: int = 100,
+    ) -> None:
+        """Read and check the query; ``start`` and ``end`` (ms) bound ``time`` to [start, end)."""
+        self.handle = handle or Handle()
+        self.limits = limits or Limits()
+        self.more = self.cancelled = False
+        self.reached: int | None = None
+        self._query = pipes.parse(text)
+        self._snapshots = lake.snapshots()
+        self._classes = Classes(
+            {name: one.schema for name, one in self._snapshots.items() if "class_uid" in one.schema.names}
+        )
+        self._now, self._bars = now, bars
+        self._deadline = time.monotonic() + self.limits.timeout
+        scope = Scope(self._classes, now, frozenset())
+        self._node, self.start, self.end = joining.begun(scope, self._query, start, end)
+        self._stages = joining.rest(self._query)
+        margin = max((stage.within for stage in self._query.stages if isinstance(stage, Join)), default=0)
+        low = None if self.start is None else self.start - margin
+        high = None if self.end is None else self.end + margin
+        self._wide = (low, high)
+        self._parts = windows.parts(
+            {name: self._snapshots[name] for name in self._classes.schemas}, low, high
+        )
+        self._streams = _streams(self._stages)
+        self.finds_events = _events(self._stages)
+        self.headings = _headings(self._compiled(scope, self.start, self.end, None).visible)
+        scope.compiler.check()
+
+    # -- what it finds -------------------------------------------------------------------------------------
+
+    def found(self) -> Iterator[list[Found]]:
+        """Yield the events of a query that finds events, newest first unless it sorts them."""
+        for hits, columns in self._hits():
+            events: dict[tuple[str, str], Mapping[str, Any]] = {}
+            for name, table in self._fetched(hits):
+                rows = table.to_pylist()
+                events |= {(name, row["metadata"]["uid"]): without_empty(row) for row in rows}
+            yield [
+                Found(
+                    h["n"],
+                    h["t"],
+                    h["u"],
+                    events[h["n"], h["u"]],
+                    {name: h[one.sql] for name, one in columns.items()},
+                )
+                for h in hits.to_pylist()
+            ]
+
+    def batches(self) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the events of a query that finds events as tables of their classes, newest first in each."""
+        for hits, _ in self._hits():
+            for name, table in self._fetched(hits):
+                yield name, table.sort_by([("time", "descending")])
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield the rows of a query that makes rows, with the columns that ``headings`` names."""
+        for table, columns in self._rows(()):
+            self.headings = _headings(columns)
+            taken = [table.column(column.sql) for column in columns.values()]
+            yield pa.Table.from_arrays(taken, names=list(columns))
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _hits(self) -> Iterator[tuple[pa.Table, Mapping[str, Column]]]:
+        yield from self._rows(("t", "u", "n"))
+
+    def _rows(self, also: Sequence[str]) -> Iterator[tuple[pa.Table, Mapping[str, Column]]]:
+        """Yield the rows of the last stage, from window to window, until there are as many as may be."""
+        left = self._most()
+        try:
+            for low, high in self._windows():
+                overlap = {
+                    p.name
+                    for p in self._parts
+                    if (low is None or p.last >= low) and (high is None or p.first < high)
+                }
+                scope = Scope(self._classes, self._now, frozenset(overlap))
+                pipeline = self._compiled(scope, low, high, self._run)
+                columns = pipeline.visible
+                wanted = [
+                    *also,
+                    *(f"{one.sql} AS {one.sql}" for one in columns.values() if one.sql not in also),
+                ]
+                if pipeline.base.wanted or pipeline.held or not self._streams:
+                    table = self._run(
+                        pipeline, pipeline.sql(list(dict.fromkeys(wanted)), limit=left + 1), left + 1
+                    )
+                    self.more = table.num_rows > left
+                    table = table.slice(0, left)
+                    left -= table.num_rows
+                    if table.num_rows:
+                        yield table, columns
+                self.reached = low
+                if not left:
+                    self.more = self.more or (
+                        self._most() == self.limits.rows and self._streams and low != self._oldest()
+                    )
+                    return
+        except CancelledError:
+            self.cancelled = True
+
+    def _most(self) -> int:
+        """Return how many rows there may be; of what streams, a ``head`` says it, too."""
+        heads = [stage.count for stage in self._stages if isinstance(stage, Head)] if self._streams else []
+        return min([self.limits.rows, *heads])
+
+    def _windows(self) -> Iterator[tuple[int | None, int | None]]:
+        if self._streams:
+            yield from windows.backwards(self._parts, self.start, self.end)
+        else:
+            yield self.start, self.end
+
+    def _oldest(self) -> int | None:
+        oldest = min((part.first for part in self._parts), default=None)
+        return oldest if self.start is None or oldest is None else max(oldest, self.start)
+
+    def _compiled(self, scope: Scope, start: int | None, end: int | None, run: Any) -> Pipeline:
+        """Compile the stages; without ``run`` only to check them, as far as it is known what there is."""
+        pipeline = Pipeline(scope, self._node, start, end)
+        for stage in self._stages:
+            if self._streams and isinstance(stage, Head):
+                continue
+            if isinstance(stage, Timechart) and run is None:
+                if not series.check(pipeline, stage):
+                    break
+            elif isinstance(stage, Timechart):
+                series.chart(pipeline, stage, partial(run, pipeline), bars=self._bars)
+            elif isinstance(stage, Join):
+                joining.join(pipeline, stage)
+            else:
+                pipeline.add(stage)
+        return pipeline
+
+    def _run(self, pipeline: Pipeline, test: Test, limit: int) -> pa.Table:
+        """Run one SELECT of a pipeline."""
+        names = pipeline.scope.present if not self._streams else pipeline.base.wanted
+        start, end = (pipeline.base.start, pipeline.base.end) if self._streams else self._wide
+        relations = windows.relations(self._snapshots, frozenset(names), start, end)
+        relations |= {name: Relation(table.schema, [], table) for name, table in pipeline.held.items()}
+        return self._asked(relations, *test, limit)
+
+    def _asked(self, relations: Mapping[str, Relation], sql: str, values: list[Any], limit: int) -> pa.Table:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise self._late()
+        try:
+            return query.run(
+                relations, sql, parameters=values, limit=limit, timeout=left, memory=self.limits.memory,
+                handle=self.handle,
+            )  # fmt: skip
+        except UsageError as error:
+            if time.monotonic() >= self._deadline:
+                raise self._late() from error
+            raise UsageError(error.what, fix="take part of the query away, or narrow its time") from error
+
+    def _late(self) -> UsageError:
+        return UsageError(
+            f"the query took longer than {self.limits.timeout:g} s",
+            fix="narrow the time range, or allow more with --timeout",
+        )
+
+    def _fetched(self, hits: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+        """Yield the events of hits as the lake holds them, class by class."""
+        names: list[Any] = hits.column("n").to_pylist()
+        for name in sorted(set(names)):
+            mine = hits.filter(pc.equal(hits.column("n"), pa.scalar(name)))
+            times: list[Any] = mine.column("t").to_pylist()
+            uids: list[Any] = mine.column("u").to_pylist()
+            low, high = min(times), max(times)
+            relations = windows.relations(self._snapshots, frozenset({name}), low, high + 1)
+            which = "time BETWEEN ? AND ?"
+            values: list[Any] = [low, high]
+            if len(uids) <= _FEW:
+                at = sorted(set(times))
+                which += f" AND time IN ({', '.join('?' * len(at))}) AND list_contains(?, metadata.uid)"
+                values += [*at, uids]
+            else:
+                relations[_HITS] = Relation(pa.schema([]), [], pa.table({"time": times, "uid": uids}))
+                which += f" AND (time, metadata.uid) IN (SELECT (time, uid) FROM {_HITS})"  # noqa: S608 - our own name
+            sql = f"SELECT * EXCLUDE day FROM {quote(name)} WHERE {which}"  # noqa: S608 - the lake's own name
+            yield name, self._asked(relations, sql, values, len(uids))
 
 
 def run(
     lake: Lake,
     text: str,
     *,
+    now: int = 0,
     start: int | None = None,
     end: int | None = None,
     limit: int = 100,
     timeout: float = 60,
 ) -> list[Found]:
-    """Return the newest ``limit`` events that match a query (see ``store.searchquery``), newest first.
+    """Return the newest ``limit`` events that match a query, newest first; see ``Search``.
 
-    ``start`` and ``end`` (ms) bound ``time`` to [start, end). Raises InputError that points to the column of
-    the query, UsageError if it takes longer than ``timeout`` seconds.
+    Raises UsageError for a query that makes rows of its own.
     """
-    node = parse(text)
-    schemas = {name: schema for name, schema in lake.schemas().items() if "class_uid" in schema.names}
-    compiled = _Compiler(schemas)
-    selects, parameters = [], []
-    for name in schemas:
-        test, values = compiled.test(name, node)
-        bounds = [("time >= ?", start)] if start is not None else []
-        bounds += [("time < ?", end)] if end is not None else []
-        where = " AND ".join([f"({test})", *(bound for bound, _ in bounds)])
-        columns = f"'{name}' AS name, time, metadata.uid AS uid"
-        selects.append(f'SELECT {columns} FROM "{name}" WHERE {where}')  # noqa: S608 - the lake's own names
-        parameters += [*values, *(value for _, value in bounds)]
-    compiled.check()
-    if not selects:
-        return []
-    sql = " UNION ALL ".join(selects) + " ORDER BY time DESC, uid LIMIT ?"
-    limits: dict[str, Any] = {"limit": limit, "timeout": timeout, "start": start, "end": end}
-    hits = lake.query(sql, parameters=[*parameters, limit], **limits).to_pylist()
-    return _events(lake, hits, limits)
+    search = Search(lake, text, now=now, start=start, end=end, limits=Limits(limit, timeout))
+    if not search.finds_events:
+        raise UsageError("this query makes rows, not events", fix="leave out the stages that make rows")
+    return [one for some in search.found() for one in some]
 
 
 def instant(text: str, now: int) -> int:
-    """Read a point in time: ISO 8601, or a span before ``now`` such as 90s, 15m, 24h, 7d, 2w.
-
-    Raises InputError.
-    """
-    span = re.fullmatch(r"(\d{1,9})([smhdw])", text)
-    if span:
-        return now - int(span[1]) * _UNITS[span[2]] * 1000
-    try:
-        return from_iso(text)
-    except ValueError as error:
-        raise InputError(
-            f"{text!r} is no time", fix="write 2024-05-01, 2024-05-01T12:00:00Z, or a span back such as 24h"
-        ) from error
+    """Read a point in time: ISO 8601, or relative to ``now``: -24h, 24h, -1d@d. Raises InputError."""
+    return instants.instant(text, now)
 
 
-def _events(lake: Lake, hits: list[dict[str, Any]], limits: Mapping[str, Any]) -> list[Found]:
-    """Fetch the events of the hits, in their order."""
-    events: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for name in {hit["name"] for hit in hits}:
-        mine = [hit for hit in hits if hit["name"] == name]
-        times = [hit["time"] for hit in mine]
-        which = "time BETWEEN ? AND ? AND list_contains(?, metadata.uid)"
-        sql = f'SELECT * EXCLUDE day FROM "{name}" WHERE {which}'  # noqa: S608 - the lake's own name
-        values = [min(times), max(times), [hit["uid"] for hit in mine]]
-        for row in lake.query(sql, parameters=values, **limits).to_pylist():
-            events[name, row["metadata"]["uid"]] = _without_empty(row)
-    return [Found(h["name"], h["time"], h["uid"], events[h["name"], h["uid"]]) for h in hits]
+def check(text: str) -> Query:
+    """Read a query; raises InputError that points to its column."""
+    return pipes.parse(text)
 
 
-def _without_empty(value: Any) -> Any:
+def without_empty(value: Any) -> Any:
     """Return nested data without the attributes that are null."""
     if isinstance(value, dict):
-        kept = {key: _without_empty(item) for key, item in value.items() if item is not None}
+        kept = {key: without_empty(item) for key, item in value.items() if item is not None}
         return {key: item for key, item in kept.items() if item != {}}
-    return [_without_empty(item) for item in value] if isinstance(value, list) else value
+    return [without_empty(item) for item in value] if isinstance(value, list) else value
 
 
-@dataclass(slots=True)
-class _Compiler:
-    """Compiles a tree for one class after the other, and notes which terms none of them could use."""
-
-    schemas: Mapping[str, pa.Schema]
-    used: set[int] = field(default_factory=set)
-    failed: dict[int, InputError] = field(default_factory=dict)
-
-    def test(self, name: str, node: Node | None) -> tuple[str, list[object]]:
-        """Return a boolean SQL expression, never null, and the values for its ``?``."""
-        if node is None:
-            return "true", []
-        if isinstance(node, Not):
-            test, values = self.test(name, node.operand)
-            return f"NOT ({test})", values
-        if isinstance(node, Group):
-            parts = [self.test(name, operand) for operand in node.operands]
-            joined = f" {node.operator} ".join(f"({test})" for test, _ in parts)
-            return joined, [value for _, values in parts for value in values]
-        return self.term(name, node)
-
-    def check(self) -> None:
-        """Raise the error of the first term that no class could use."""
-        unused = sorted(column for column in self.failed if column not in self.used)
-        if unused:
-            raise self.failed[unused[0]]
-
-    def term(self, name: str, term: Term) -> tuple[str, list[object]]:
-        """Compile one term; false where this class lacks the field."""
-        if term.field == "class":
-            known = [other for other in self.schemas if _matches(term, other)]
-            if not known:
-                fix = "there are " + (", ".join(self.schemas) or "no events yet")
-                self.failed[term.column] = problem(term.column, f"there is no class {term.value}", fix)
-            else:
-                self.used.add(term.column)
-            return ("true" if name in known else "false"), []
-        wanted = _SHORT.get(term.field, term.field)
-        leaves = dict(_leaves(self.schemas[name], ""))
-        paths = [path for path in leaves if path == wanted or (wanted and path.endswith(f".{wanted}"))]
-        if not term.field:
-            paths = [path for path in _TEXT if path in leaves]
-        tests, values = [], []
-        for path in paths:
-            try:
-                test, some = _reach(self.schemas[name], path.split("."), term)
-            except InputError as error:
-                self.failed[term.column] = error
-                continue
-            tests.append(f"coalesce({test}, false)")
-            values += some
-        if tests or not term.field:
-            self.used.add(term.column)
-        elif term.column not in self.failed:
-            self.failed[term.column] = self.unknown(term)
-        return " OR ".join(tests) or "false", values
-
-    def unknown(self, term: Term) -> InputError:
-        """Make the error for a field that no class has, with the nearest that one has."""
-        paths = [path.split(".") for schema in self.schemas.values() for path, _ in _leaves(schema, "")]
-        ends = {".".join(path[-length:]) for path in paths for length in (1, 2, 9)} | {*_SHORT, "class"}
-        near = difflib.get_close_matches(term.field, sorted(ends), n=3)
-        fix = f"did you mean {' or '.join(near)}?" if near else "put it in quotes to search for the text"
-        return problem(term.column, f"no event has a field {term.field}", fix)
+def _streams(stages: Sequence[Stage]) -> bool:
+    """Say whether rows can be shown before all were looked at."""
+    headed = False
+    for stage in stages:
+        if isinstance(stage, Head):
+            if headed:
+                return False
+            headed = True
+        elif not isinstance(stage, Eval | Fields) and (headed or not isinstance(stage, Where)):
+            return False
+    return True
 
 
-def _leaves(schema: Any, prefix: str) -> Iterator[tuple[str, pa.DataType]]:
-    """Yield every path of a schema or struct with its type; lists of structs are passed through."""
-    for child in schema:
-        path, kind = prefix + child.name, child.type
-        yield path, kind
-        while pa.types.is_list(kind):
-            kind = kind.value_type
-        if pa.types.is_struct(kind):
-            yield from _leaves(kind, f"{path}.")
+def _events(stages: Sequence[Stage]) -> bool:
+    """Say whether a query's rows are events still."""
+    return all(isinstance(stage, Where | Eval | Head | Dedup | Sort) for stage in stages)
 
 
-def _reach(schema: pa.Schema, path: list[str], term: Term) -> tuple[str, list[object]]:
-    """Compile the test of a term on the column at a path."""
-    head, *rest = path
-    return _inside(_quote(head), schema.field(head).type, rest, term, 0)
+def _headings(columns: Mapping[str, Column]) -> tuple[Heading, ...]:
+    return tuple(Heading(name, column.kind, column.instant) for name, column in columns.items())
 
 
-def _inside(sql: str, kind: Any, path: list[str], term: Term, depth: int) -> tuple[str, list[object]]:
-    """Go into structs by name and into every element of lists; compare what is at the end."""
-    if pa.types.is_list(kind):
-        test, values = _inside(f"x{depth}", kind.value_type, path, term, depth + 1)
-        return f"len(list_filter({sql}, lambda x{depth}: coalesce({test}, false))) > 0", values
-    if path:
-        name, child = path[0].replace("'", "''"), kind[kind.get_field_index(path[0])]
-        return _inside(f"struct_extract({sql}, '{name}')", child.type, path[1:], term, depth)
-    if term.pattern == "%" and term.field:
-        return f"{sql} IS NOT NULL", []
-    if pa.types.is_string(kind):
-        return _text(sql, term)
-    if term.pattern is not None or pa.types.is_struct(kind) or pa.types.is_binary(kind):
-        what = "a group of fields" if pa.types.is_struct(kind) else f"no text, but {kind}"
-        fix = "name one of its fields" if pa.types.is_struct(kind) else "give a number, or * for any value"
-        raise problem(term.column, f"{term.field} is {what}", fix)
-    return f"{sql} {'=' if term.operator == ':' else term.operator} ?", [_number(term, kind)]
-
-
-def _text(sql: str, term: Term) -> tuple[str, list[object]]:
-    """Compare text without regard to case; a word may be anywhere in it."""
-    if term.pattern is not None:
-        pattern = term.pattern.lower() if term.field else f"%{term.pattern.lower()}%"
-        return f"lower({sql}) LIKE ? ESCAPE '\\'", [pattern]
-    if not term.field:
-        return f"contains(lower({sql}), ?)", [term.value.lower()]
-    return f"lower({sql}) {'=' if term.operator == ':' else term.operator} ?", [term.value.lower()]
-
-
-def _number(term: Term, kind: pa.DataType) -> object:
-    """Read a term's value as the column's type; times may be ISO 8601, severities names."""
-    text = term.value
-    if term.field.rpartition(".")[2] in ("severity", "severity_id") and text.upper() in Severity.__members__:
-        return int(Severity[text.upper()])
-    try:
-        if pa.types.is_boolean(kind):
-            return _TRUTHS[text.lower()]
-        if pa.types.is_floating(kind):
-            return float(text)
-        if term.field.endswith("time") and not re.fullmatch(r"-?\d+", text):
-            return from_iso(text)
-        number = int(text)
-    except (KeyError, ValueError) as error:
-        raise problem(term.column, f"{text!r} does not fit {term.field}, which is {kind}") from error
-    if abs(number) >= 2**63:
-        raise problem(term.column, f"{text} is too large for {term.field}, which is {kind}")
-    return number
-
-
-def _matches(term: Term, name: str) -> bool:
-    """Say whether a class's name is what ``class:`` asks for."""
-    if term.pattern is None:
-        return name == term.value.lower()
-    return fnmatch.fnmatchcase(name, term.value.lower())
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+__all__ = [
+    "CancelledError",
+    "Found",
+    "Handle",
+    "Heading",
+    "InputError",
+    "Limits",
+    "Search",
+    "check",
+    "instant",
+    "run",
+]
