@@ -2,7 +2,8 @@
 
 An item is a folder ``KIND/NAME/`` with a file that makes it one (``rule.yml``, ``policy.yaml`` …). Actions
 are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``; ``exceptions/NAME.yaml`` (from a
-policy) are too, while ``exceptions/NAME/filter.yml`` is an exception from rules.
+policy) are too, while ``exceptions/NAME/filter.yml`` is an exception from rules; so are the files of what is
+known beside the events, ``assets/NAME.yaml``, ``identities/NAME.yaml`` and ``networks/NAME.yaml``.
 There is no list of items anywhere: what lies there is what there is.
 """
 
@@ -36,7 +37,10 @@ FOLDERS: Mapping[str, str] = MappingProxyType({"rule_exceptions": "exceptions"})
 """Where items of a kind lie that is not called as its folder is."""
 ACTIONS = "actions"
 EXCEPTIONS = "exceptions"
-KINDS = (*MANIFESTS, ACTIONS, EXCEPTIONS)
+REFERENCE = ("assets", "identities", "networks")
+"""Kinds of which an item is a file with many records."""
+_FILES = frozenset({ACTIONS, EXCEPTIONS, *REFERENCE})
+KINDS = (*MANIFESTS, ACTIONS, EXCEPTIONS, *REFERENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,11 @@ class Item:
 
     def files(self) -> Iterator[Path]:
         """Yield the item's files, sorted."""
-        yield from [self.manifest] if self.kind in {ACTIONS, EXCEPTIONS} else _files(self.folder)
+        yield from [self.manifest] if self.kind in _FILES else _files(self.folder)
 
     def links(self) -> Iterator[Path]:
         """Yield what is a link among the item's files, sorted."""
-        own = [self.manifest] if self.kind in {ACTIONS, EXCEPTIONS} else sorted(self.folder.rglob("*"))
+        own = [self.manifest] if self.kind in _FILES else sorted(self.folder.rglob("*"))
         yield from (path for path in own if path.is_symlink())
 
 
@@ -94,8 +98,9 @@ class Library:
                     )
         for path in sorted((root / ACTIONS).glob("*/*.yaml")):
             yield Item(ACTIONS, f"{path.parent.name}.{path.stem}", path.parent, path, own)
-        for path in sorted((root / EXCEPTIONS).glob("*.yaml")):
-            yield Item(EXCEPTIONS, path.stem, path.parent, path, own)
+        for kind in (EXCEPTIONS, *REFERENCE):
+            for path in sorted((root / kind).glob("*.yaml")):
+                yield Item(kind, path.stem, path.parent, path, own)
 
     def items(self, kind: str) -> Mapping[str, Item]:
         """Return the items of a kind by name; raises NotFoundError for a kind there is not."""
