@@ -11,7 +11,6 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,6 @@ RETAIN = "retain"
 RUN, POLICY = "lemnis.run", "lemnis.policy"
 _RAW = "raw_data"
 _BATCH = 65_536
-_EPOCH = date(1970, 1, 1).toordinal()
 _FOREVER = 1 << 40
 Mask = npt.NDArray[np.bool_]
 Found = Callable[[Hold, str, int, int], Keys]
@@ -174,7 +172,7 @@ class Retention:
         for name, table in self._tables.open():
             latest = self._today - self._policy.shortest(name)
             for file in table.files():
-                if _day(file.day) >= latest:
+                if delta.day_number(file.day) >= latest:
                     continue
                 change, some = self._file(name, table, file)
                 for loss in some:
@@ -268,7 +266,7 @@ class Retention:
         """Return which rows go, which lose their raw record, and which each hold keeps from that."""
         codes, sources = _sources(part)
         terms = [self._policy.terms(name, source) for source in sources]
-        day = _day(file.day)
+        day = delta.day_number(file.day)
         gone = np.array([day < self._today - one.days for one in terms], dtype=bool)[codes]
         old = np.array([day < self._today - one.raw_days for one in terms], dtype=bool)[codes]
         has = part.column(_RAW).is_valid().to_numpy() if _RAW in part.column_names else np.zeros_like(gone)
@@ -343,11 +341,6 @@ def _sum(one: Loss, other: Loss) -> Loss:
         one, rows=one.rows + other.rows, raw=one.raw + other.raw, bytes=one.bytes + other.bytes,
         held=one.held + other.held, holds=tuple(sorted({*one.holds, *other.holds})),
     )  # fmt: skip
-
-
-def _day(text: str) -> int:
-    """Return a day's number, from 1970 on."""
-    return date.fromisoformat(text).toordinal() - _EPOCH
 
 
 def _any(name: str, globs: Sequence[str]) -> bool:

@@ -1,0 +1,192 @@
+"""The keeping of a workspace's lake: what there is of it, compaction, retention, holds, history.
+
+Every run of retention is in the journal twice: what it is about to do, by which policy and against which
+holds, before anything goes; and what went. The first without the second is a run that was killed; what it
+began is gone on with by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from lemnis import app
+from lemnis.app import settings
+from lemnis.content.schemas import keeping as schema
+from lemnis.contracts.errors import UsageError
+from lemnis.contracts.ids import stable_id
+from lemnis.contracts.journal import NewEntry
+from lemnis.store import compaction, deltalog, history, sweeping
+from lemnis.store.compaction import Compacted, Progress
+from lemnis.store.holds import Hold, Holds
+from lemnis.store.lake import Lake
+from lemnis.store.retention import Loss, Plan, Policy, Purpose, Retained, Retention, Rule
+from lemnis.store.sizes import TableSize, sizes
+from lemnis.store.sweeping import Swept
+
+BEGUN, DONE = "lake.retention.begun", "lake.retention.done"
+_DAY_MS = 86_400_000
+_NEVER: Callable[[], bool] = lambda: False  # noqa: E731 - a constant
+_LISTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A lake: its tables, what waits in the spool (rows, bytes), holds, and whether it is to be compacted."""
+
+    tables: tuple[TableSize, ...]
+    spooled_rows: int
+    spooled_bytes: int
+    holds: tuple[str, ...]
+    due: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What retention would do: by which policy (digest and purposes), against which holds."""
+
+    plan: Plan
+    policy: Policy
+    holds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What one run of retention did, and its name in the journal."""
+
+    run: str
+    done: Retained
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What compaction and sweeping did."""
+
+    days: tuple[Compacted, ...]
+    swept: Swept
+
+
+def policy(retention: schema.Retention) -> Policy:
+    """Return the policy that settings describe; raises UsageError if they describe none."""
+    purposes = {
+        name: Purpose(name, one.days, retention.raw_days if one.raw_days is None else one.raw_days, one.basis)
+        for name, one in retention.purposes.items()
+    }
+    rules = tuple(Rule(purposes[one.purpose], one.classes, one.sources) for one in retention.rules)
+    if not rules and not retention.default:
+        raise UsageError(
+            "there is no retention: nothing says how long events are kept, so they are kept for ever",
+            fix="write `retention:` into lemnis.yaml; see docs/lake.md",
+        )
+    return Policy(rules, purposes[retention.default] if retention.default else None)
+
+
+def status(workspace: app.Workspace) -> Status:
+    """Return what there is in the lake; reads the tables' logs and the files' own accounts of them."""
+    lake, kept = app.lake(workspace), settings.load(workspace).lake
+    backlog = lake.backlog()
+    days = compaction.due(lake.tables, min_files=kept.compact_files)
+    due = {name: len(list(some)) for name, some in groupby(sorted(day.name for day in days))}
+    holds = tuple(one.hold.name for one in Holds(app.journal(workspace)).active())
+    return Status(tuple(sizes(lake.tables)), backlog.rows, backlog.bytes, holds, due)
+
+
+def compact(
+    workspace: app.Workspace,
+    *,
+    min_files: int | None = None,
+    names: tuple[str, ...] = (),
+    most: int | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] = _NEVER,
+) -> Tidied:
+    """Rewrite days of many small files, and sweep what history no longer needs.
+
+    ``min_files`` is as the settings have it unless given; at most ``most`` days are done.
+    """
+    kept = settings.load(workspace).lake
+    lake = app.lake(workspace)
+    done = compaction.compact(
+        lake.tables, min_files=min_files or kept.compact_files, names=names, most=most, progress=progress,
+        stop=stop,
+    )  # fmt: skip
+    before = deltalog.now() - int(kept.history_days * _DAY_MS)
+    return Tidied(tuple(done), sweeping.sweep(lake.tables, before=before))
+
+
+def plan(workspace: app.Workspace) -> Planned:
+    """Say what retention would let go now; raises UsageError where the settings have none."""
+    wanted = policy(settings.load(workspace).retention)
+    retention, holds = _retention(workspace, app.lake(workspace), wanted)
+    return Planned(retention.plan(), wanted, holds)
+
+
+def retain(workspace: app.Workspace, *, actor: str, reason: str = "") -> Kept:
+    """Let go what is past its time, as the settings say, and write down what went.
+
+    Raises UsageError where the settings have no retention.
+    """
+    wanted = policy(settings.load(workspace).retention)
+    lake, journal = app.lake(workspace), app.journal(workspace)
+    lake.flush()
+    retention, holds = _retention(workspace, lake, wanted)
+    now = workspace.clock.now()
+    run = stable_id("lr", str(now), wanted.digest, str(journal.head()[0]))
+    told: dict[str, Any] = {"policy": wanted.digest, "purposes": _purposes(wanted), "holds": list(holds)}
+    why = reason or "the period of its purpose is over"
+    begun = {**told, **_counts(retention.plan().losses)}
+    journal.append(NewEntry(BEGUN, "lake", f"{BEGUN}:{run}", begun, actor, why))
+    done = retention.run(run)
+    result = {
+        **told, **_counts(done.losses), "files_dropped": done.dropped, "files_rewritten": done.rewritten,
+        "files_swept": done.swept.files, "bytes_swept": done.swept.bytes, "left": list(done.left),
+    }  # fmt: skip
+    journal.append(NewEntry(DONE, "lake", f"{DONE}:{run}", result, actor, why))
+    return Kept(run, done, wanted.digest)
+
+
+def holds(workspace: app.Workspace) -> Holds:
+    """Return the holds of a workspace."""
+    return Holds(app.journal(workspace))
+
+
+def versions(workspace: app.Workspace, name: str | None = None) -> list[history.Version]:
+    """Return the versions of the lake's tables; raises NotFoundError for a table that there is not."""
+    return history.versions(app.lake(workspace).tables, name)
+
+
+def _retention(workspace: app.Workspace, lake: Lake, wanted: Policy) -> tuple[Retention, tuple[str, ...]]:
+    active: list[Hold] = [one.hold for one in Holds(app.journal(workspace)).active()]
+    retention = Retention(lake.tables, wanted, active, now=workspace.clock.now())
+    return retention, tuple(one.name for one in active)
+
+
+def _purposes(wanted: Policy) -> list[dict[str, Any]]:
+    there = {rule.purpose.name: rule.purpose for rule in wanted.rules}
+    if wanted.default:
+        there[wanted.default.name] = wanted.default
+    return [
+        {"name": one.name, "days": one.days, "raw_days": one.raw_days, "basis": one.basis}
+        for one in there.values()
+    ]
+
+
+def _counts(losses: tuple[Loss, ...]) -> dict[str, Any]:
+    """Return how much goes, in all and by class and day; the list is bounded, the sums are not."""
+    by_day: dict[tuple[str, str], list[int]] = {}
+    for loss in losses:
+        counts = by_day.setdefault((loss.name, loss.day), [0, 0, 0])
+        for place, count in enumerate((loss.rows, loss.raw, loss.held)):
+            counts[place] += count
+    days = [
+        {"table": name, "day": day, "rows": rows, "raw": raw, "held": held}
+        for (name, day), (rows, raw, held) in sorted(by_day.items())
+    ]
+    return {
+        "rows": sum(loss.rows for loss in losses), "raw": sum(loss.raw for loss in losses),
+        "held": sum(loss.held for loss in losses), "bytes": sum(loss.bytes for loss in losses),
+        "days": days[:_LISTED], "days_in_all": len(days),
+    }  # fmt: skip
