@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lemnis import app
 from lemnis.app.ingest import Watcher
+from lemnis.app.enriching import Enriching
 from lemnis.app.normalising import alone, guarded
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
@@ -103,6 +104,7 @@ class _Replaying:
         self.sources = Sources.load(Library.open(workspace.content))
         self.totals = Replayed()
         self._watcher = watcher
+        self._enriching = Enriching(workspace)
         self._mappers: dict[str, Mapper] = {}
 
     def page(self, name: str, letters: Sequence[DeadLetter]) -> None:
@@ -136,6 +138,7 @@ class _Replaying:
             reasons |= {chosen[row].id: reason for row, reason in refused.items()}
             settled += [one.id for row, one in enumerate(chosen) if row not in refused]
         if settled:
+            batches = list(self._enriching(batches))
             signals = self._watcher.watch(batches) if self._watcher is not None and batches else None
             self.totals.done += self.lake.append(
                 batches, signals=signals, source=source.name, content=source.digest, settled=settled

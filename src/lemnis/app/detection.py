@@ -125,6 +125,7 @@ def detection(
     from lemnis.detect.matched import Matching
     from lemnis.detect.matcher import Matcher
     from lemnis.detect.rules import load_rules
+    from lemnis.enrich.view import seen
     from lemnis.ingest.frames import event_frames
     from lemnis.ingest.sources import Sources
     from lemnis.ocsf.entities import entities
@@ -140,7 +141,7 @@ def detection(
 
     def frames(batch: EventBatch) -> Iterable[Frame]:
         source = sources.by_name.get(batch.source)
-        return () if source is None else event_frames(batch, source)
+        return () if source is None else seen(batch, event_frames(batch, source))
 
     return Detection(
         frames,

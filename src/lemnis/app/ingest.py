@@ -20,6 +20,7 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from lemnis import app
+from lemnis.app.enriching import Enriching
 from lemnis.app.normalising import Normalising
 from lemnis.app.watching import Watching
 from lemnis.content.schemas.source import LoadedSource
@@ -112,6 +113,7 @@ class Ingest:
     """What could not be read on, by the names of the files, and why: it was not acknowledged."""
     _lake: Lake = field(init=False)
     _normalising: Normalising = field(init=False)
+    _enriching: Enriching = field(init=False)
     _named: LoadedSource | None = field(init=False)
     _sampler: Sampler = field(init=False, default_factory=Sampler)
     _watching: Watching | None = field(init=False, default=None)
@@ -119,6 +121,7 @@ class Ingest:
     def __post_init__(self) -> None:
         """Open the lake and the sources; raises NotFoundError for a source that there is not."""
         self._normalising = Normalising(self.workspace.content)
+        self._enriching = Enriching(self.workspace)
         self._named = None if self.source == reading.AUTO else self._normalising.sources.get(self.source)
         self._lake = app.lake(self.workspace)
 
@@ -248,6 +251,7 @@ class Ingest:
         """Map, watch and acknowledge some records; return how many were rejected."""
         now = self.workspace.clock.now()
         batches, rejects = self._normalising.map(source, parsed, origin=stream.name, origin_key=key, now=now)
+        batches = self._enriching(batches)
         signals = self.watcher.watch(batches) if self.watcher is not None and batches else None
         cursor = Cursor(
             source.name, key, stream.name, parsed.position, parsed.offset,

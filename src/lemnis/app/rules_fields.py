@@ -20,6 +20,7 @@ from lemnis.content import yaml
 from lemnis.content.schemas.source import LoadedSource, SigmaField
 from lemnis.contracts.detection import Offers
 from lemnis.contracts.events import RawBatch
+from lemnis.enrich.view import FIELDS
 from lemnis.ingest.frames import offered
 from lemnis.ingest.mapping_conditions import fields
 from lemnis.ingest.reading import open_path
@@ -89,7 +90,7 @@ def _served(source: LoadedSource, sources: Sources) -> Served:
                     names.add(word)
     sampled, several = sample_fields(source, sources)
     return Served(
-        offered(source), frozenset(names | sampled), tuple(patterns), frozenset(several),
+        offered(source), frozenset(names | sampled | FIELDS), tuple(patterns), frozenset(several),
         source.file.parser in _FIXED,
     )  # fmt: skip
 

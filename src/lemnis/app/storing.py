@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lemnis import app
+from lemnis.app.enriching import Enriching
 from lemnis.app.normalising import complete
 from lemnis.app.stages import Stages
 from lemnis.content.schemas.source import LoadedSource
@@ -60,6 +61,7 @@ class Storing:
         """``watch`` looks at events on their way."""
         self.lake = app.lake(workspace)
         self._clock, self._watch, self._stages = workspace.clock, watch, stages
+        self._enriching = Enriching(workspace)
         self._mappers: dict[str, tuple[str, Mapper]] = {}
         self._sampler, self._samples = Sampler(), list[Sample]()
 
@@ -113,6 +115,8 @@ class Storing:
         pieces: Sequence[Piece],
     ) -> Appended:
         try:
+            with self._stages.of("enrich"):
+                batches = self._enriching(batches)
             with self._stages.of("detect"):
                 signals = self._watch.watch(batches) if self._watch is not None and batches else None
             with self._stages.of("append"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,13 @@ KIND: Mapping[str, str] = {
     VULNERABILITIES: "vulnerability",
 }  # fmt: skip
 """What an enrichment from a table is called (``type``)."""
+_LAID_OUT: Mapping[str, str] = {
+    "asset_ids": ASSETS, "asset_names": ASSETS, "asset_labels": ASSETS, "asset_addresses": ASSETS,
+    "asset_macs": ASSETS, "identity_ids": IDENTITIES, "identity_names": IDENTITIES,
+    "identity_emails": IDENTITIES, "names_of_addresses": DNS, "vulnerabilities": VULNERABILITIES,
+    "networks": NETWORKS,
+}  # fmt: skip
+"""What is laid out of each table."""
 MAX_DATA = 4096
 """Bytes of JSON that one enrichment may have; a record that says more is cut to its id."""
 
@@ -119,6 +126,16 @@ class Tables:
     def nothing(cls) -> Tables:
         """Return tables without records."""
         return cls(RECORDS.empty_table())
+
+    def replaced(self, records: pa.Table, changed: Collection[str]) -> Tables:
+        """Return tables of other records; what was laid out of those that did not change is taken over."""
+        made = Tables(records)
+        for name, table in _LAID_OUT.items():
+            if table not in changed and name in self.__dict__:
+                made.__dict__[name] = self.__dict__[name]
+        made._of = {table: one for table, one in self._of.items() if table not in changed}
+        made._data = {table: one for table, one in self._data.items() if table not in changed}
+        return made
 
     def __bool__(self) -> bool:
         """Say whether there is any record."""
