@@ -44,6 +44,7 @@ from lemnis.store import deadletters as dead
 from lemnis.store import compaction, delta, durable
 from lemnis.store.inbox import Inbox, Letter
 from lemnis.store.journal import SqlJournal
+from lemnis.store.known import Known
 from lemnis.store.lake import Lake
 from lemnis.store.spool import Writer
 
@@ -99,6 +100,9 @@ PLACES: tuple[tuple[Any, str, str], ...] = (
     (Writer, "add", "spool segment"),
     (Writer, "set_cursor", "cursor"),
     (Writer, "drop", "spool, after a flush"),
+    (Writer, "end", "known uids, of a transaction"),
+    (Known, "write", "known uids, a run"),
+    (Writer, "replace", "known uids, a run in place of others"),
     (Lake, "flush", "flush"),
     (delta.Table, "append", "lake commit"),
     (delta.Table, "_commit", "lake log entry"),
@@ -232,6 +236,9 @@ def record(kind: str, number: int) -> bytes:
     when: object = at if number % 17 == 0 else to_iso(at)
     value = {"t": when, "said": f"{kind} {number} {text}", "user": f"u{rng.randrange(5)}"}
     return orjson.dumps(value) + b"\n"
+
+
+known.FOLDED = 200  # so that runs are made, and become one, in a campaign too
 
 
 def fork(work: Callable[[], None], place: Place, countdown: int = 0) -> int:

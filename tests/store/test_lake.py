@@ -309,6 +309,16 @@ def test_a_log_that_a_power_cut_tore_is_mended_from_the_spool(tmp_path, damage):
     assert delta_rows(tmp_path / "b").num_rows == 35
 
 
+def test_a_table_that_was_killed_before_its_first_entry_is_made_again(tmp_path):
+    store = lake(tmp_path)
+    store.append([batch(range(5))])
+    (tmp_path / "tables" / "process_activity" / "_delta_log").mkdir(parents=True)
+    again = lake(tmp_path)
+    assert numbers(again) == list(range(5))
+    assert again.flush() == 5
+    assert delta_rows(tmp_path).num_rows == 5
+
+
 def test_files_are_synced_before_the_log_names_them_and_the_log_before_the_spool_forgets(
     tmp_path, monkeypatch
 ):

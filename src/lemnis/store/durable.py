@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -39,17 +39,24 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     The folder must exist. The file is readable by its owner only, and synced with its name.
     """
-    handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=path.parent)
+    with named_last(path.parent, lambda: path.name) as file:
+        yield file
+
+
+@contextmanager
+def named_last(folder: Path, name: Callable[[], str]) -> Iterator[BinaryIO]:
+    """Give a file to write in a folder, as ``replacing`` does; what it is called is asked at its end."""
+    handle, temporary = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        Path(temporary).replace(folder / name())
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    sync(path.parent)
+    sync(folder)
 
 
 def write(path: Path, data: bytes) -> None:

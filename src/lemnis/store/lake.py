@@ -2,7 +2,8 @@
 
 On disk, below the lake's root::
 
-    spool.db                      what is not flushed yet, every uid, the cursors, the dead letters
+    spool.db                      what is not flushed yet, the cursors, the dead letters
+    uids/                         every uid of an event, as sorted numbers (``known``)
     tables/NAME/day=…/*.parquet   one Delta table a class, named as OCSF names it
 
 Other engines read ``tables/NAME`` as the Delta tables they are. SQL sees the dead letters as ``rejects``.
@@ -161,6 +162,7 @@ class Lake:
             with self._spool.reading() as spool:
                 names, last = spool.names(), spool.last()
             moved = sum(self._flush(name, last) for name in names)
+            self._spool.fold()
         now = self._clock.now()
         with self._spool.writing() as spool:
             spool.count(pulse.Counting(now))

@@ -2,10 +2,9 @@
 
 A segment is one Arrow IPC stream of new rows of one table. Segment numbers only grow, and each table's log
 says up to which number it holds the rows, so one comparison tells what is still to be moved, after a crash
-too. Known uids are two tables of 64-bit numbers: ``fresh`` for the segments, small and hot, and ``seen`` for
-the lake, into which a flush moves them in sorted order. An append thus only reads the large one. ``signals``
-are what correlation needs of events, written with them, until correlation has taken them. What was not taken
-is among the dead letters (``deadletters``), in the same file, so that it moves with the events.
+too. Which uids are known is told by ``known``, in the same transactions. ``signals`` are what correlation
+needs of events, written with them, until correlation has taken them. What was not taken is among the dead
+letters (``deadletters``), in the same file, so that it moves with the events.
 """
 
 from __future__ import annotations
@@ -22,15 +21,13 @@ import pyarrow as pa
 from lemnis.contracts.errors import Location, ServiceError
 from lemnis.contracts.events import Cursor
 from lemnis.contracts.watching import History
-from lemnis.store import deadletters, durable, pulse
+from lemnis.store import deadletters, durable, known, pulse
 from lemnis.store.columns import Keys
 
 _BUSY_SECONDS = 60
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS segments (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, rows INTEGER NOT NULL, data BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS fresh (uid INTEGER PRIMARY KEY, segment INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS seen (uid INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS tables (
   name TEXT PRIMARY KEY, schema BLOB NOT NULL, synced INTEGER NOT NULL DEFAULT -1);
 CREATE TABLE IF NOT EXISTS cursors (
@@ -63,17 +60,22 @@ class Spool:
     def __init__(self, path: Path) -> None:
         """Make the file at ``path`` if there is none."""
         self.path = path
+        self._known = known.Known(path.parent / "uids")
         durable.make_folder(path.parent)
         path.touch(mode=0o600)
         with self._connection() as db:
-            db.executescript(_SCHEMA + deadletters.SCHEMA + pulse.SCHEMA)
+            db.executescript(_SCHEMA + known.SCHEMA + deadletters.SCHEMA + pulse.SCHEMA)
+            former = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'seen'").fetchone()
+        if former:
+            with self.writing() as spool:
+                spool.adopt_former()
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
         """Open a snapshot: all reads in the block see the same state."""
         with self._connection() as db:
             db.execute("BEGIN")
-            yield Reader(db)
+            yield Reader(db, self._known)
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
@@ -81,11 +83,27 @@ class Spool:
         with self._connection() as db:
             db.execute("BEGIN IMMEDIATE")
             try:
-                yield Writer(db)
+                writer = Writer(db, self._known)
+                yield writer
+                writer.end()
             except BaseException:
                 db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
+
+    def fold(self) -> None:
+        """Fold the uids that came last into runs, if they are many; the caller is the only one that does."""
+        while True:
+            with self.reading() as spool:
+                if spool.waiting() < known.FOLDED:
+                    return
+                blocks, there = spool.blocks(), spool.runs()
+            merged = known.alike(there, sum(map(len, blocks.values())))
+            run = self._known.write([*blocks.values(), *self._known.read(merged)])
+            with self.writing() as spool:
+                spool.replace(blocks, merged, run)
+                named = {one.file for one in spool.runs()}
+            self._known.sweep(named)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -106,9 +124,9 @@ class Spool:
 class Reader:
     """What can be read in one snapshot."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, uids: known.Known) -> None:
         """Wrap a connection in a transaction."""
-        self._db = db
+        self._db, self._known = db, uids
         self.dead = deadletters.DeadLetters(db)
 
     def names(self) -> list[str]:
@@ -138,6 +156,22 @@ class Reader:
         )
         for number, data in rows:
             yield Segment(number, pa.ipc.open_stream(data).read_all())
+
+    def lost(self) -> list[known.Run]:
+        """Return the runs of known uids that are not there."""
+        return self._known.lost(self._db)
+
+    def runs(self) -> list[known.Run]:
+        """Return the runs of known uids, the smallest first."""
+        return known.runs(self._db)
+
+    def blocks(self) -> dict[int, Keys]:
+        """Return known uids that are in no run yet, by block."""
+        return known.blocks(self._db)
+
+    def waiting(self) -> int:
+        """Return how many known uids are in no run yet."""
+        return known.waiting(self._db)
 
     def backlog(self) -> Backlog:
         """Return how much waits."""
@@ -175,6 +209,12 @@ class Reader:
 class Writer(Reader):
     """What can be changed in one transaction."""
 
+    def __init__(self, db: sqlite3.Connection, uids: known.Known) -> None:
+        """Wrap a connection in a transaction that excludes other writers."""
+        super().__init__(db, uids)
+        self._own: list[Keys] = []
+        self._fresh = False
+
     def set_schema(self, name: str, schema: pa.Schema) -> None:
         """Remember a table and its schema."""
         self._db.execute(
@@ -188,25 +228,40 @@ class Writer(Reader):
         self._db.execute("UPDATE tables SET synced = ? WHERE name = ?", (version, name))
 
     def unknown(self, keys: Keys) -> Keys:
-        """Return those of the distinct ``keys`` that neither a segment nor the lake has."""
-        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS probe (uid INTEGER PRIMARY KEY)")
-        self._db.execute("DELETE FROM temp.probe")
-        self._db.executemany("INSERT INTO temp.probe VALUES (?)", _rows(np.sort(keys)))
-        known = self._db.execute(
-            "SELECT uid FROM temp.probe AS p WHERE EXISTS (SELECT 1 FROM fresh WHERE uid = p.uid) "
-            "OR EXISTS (SELECT 1 FROM seen WHERE uid = p.uid)"
-        ).fetchall()
-        return np.setdiff1d(keys, np.array(known, dtype=np.int64).ravel(), assume_unique=True)
+        """Return those of the distinct, ascending ``keys`` that neither the lake nor this transaction has."""
+        self._refresh()
+        keys = self._known.unknown(keys)
+        for some in self._own:
+            keys = keys[~known.found(some, keys)]
+        return keys
 
     def add(self, name: str, table: pa.Table, keys: Keys) -> int:
-        """Put rows into the spool, with their uids' keys; return the segment's number."""
-        data = _packed(table)
+        """Put rows into the spool, with their uids' ascending keys; return the segment's number."""
+        self._refresh()
         number = self._db.execute(
-            "INSERT INTO segments (name, rows, data) VALUES (?, ?, ?)", (name, table.num_rows, data)
+            "INSERT INTO segments (name, rows, data) VALUES (?, ?, ?)", (name, table.num_rows, _packed(table))
         ).lastrowid
-        rows = ((uid, number) for (uid,) in _rows(np.sort(keys)))
-        self._db.executemany("INSERT INTO fresh VALUES (?, ?)", rows)
+        self._own.append(keys)
         return int(number or 0)
+
+    def end(self) -> None:
+        """Store the keys of what was added, before the transaction ends."""
+        if self._own:
+            known.add(self._db, np.concatenate(self._own))
+
+    def replace(self, folded: Iterable[int], merged: Iterable[known.Run], run: known.Run) -> None:
+        """Put a run of known uids in the place of the blocks and runs that are in it."""
+        known.replace(self._db, folded, merged, run)
+
+    def adopt_former(self) -> None:
+        """Take over the uids that an older version knew."""
+        known.adopt_former(self._db)
+
+    def _refresh(self) -> None:
+        """Read what is known, before this transaction adds to it."""
+        if not self._fresh:
+            self._known.refresh(self._db)
+            self._fresh = True
 
     def add_signals(self, table: pa.Table) -> None:
         """Put what correlation needs into the spool."""
@@ -220,23 +275,20 @@ class Writer(Reader):
         """Forget a table's segments up to a number, because its log holds them; return how many rows."""
         which = "FROM segments WHERE name = ? AND id <= ?"
         rows = self._db.execute(f"SELECT coalesce(sum(rows), 0) {which}", (name, up_to)).fetchone()
-        if rows[0]:
-            moved = f"segment IN (SELECT id {which})"
-            self._db.execute(
-                f"INSERT OR IGNORE INTO seen SELECT uid FROM fresh WHERE {moved} ORDER BY uid",  # noqa: S608 - constant text
-                (name, up_to),
-            )
-            self._db.execute(f"DELETE FROM fresh WHERE {moved}", (name, up_to))  # noqa: S608 - constant text
-            self._db.execute(f"DELETE {which}", (name, up_to))
+        self._db.execute(f"DELETE {which}", (name, up_to))
         return int(rows[0])
 
-    def adopt(self, keys: Iterable[Keys], number: int) -> None:
-        """Learn the uids of a table that this spool did not fill; segments are numbered above ``number``."""
+    def adopt(self, keys: Iterable[Keys], number: int = 0) -> None:
+        """Learn the uids of rows that this spool does not know; segments are numbered above ``number``."""
         for some in keys:
-            self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", _rows(np.sort(some)))
+            known.add(self._db, some)
         if number > self.last():
             self._db.execute("INSERT INTO segments (id, name, rows, data) VALUES (?, '', 0, x'')", (number,))
             self._db.execute("DELETE FROM segments WHERE id = ?", (number,))
+
+    def forget_runs(self, lost: Iterable[known.Run]) -> None:
+        """Forget runs of known uids that are not there."""
+        known.forget(self._db, lost)
 
     def forget(self, name: str) -> None:
         """Forget a table: its schema and its segments."""
@@ -268,7 +320,3 @@ def _packed(table: pa.Table) -> memoryview:
     with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
         stream.write_table(table.combine_chunks())
     return memoryview(sink.getvalue())
-
-
-def _rows(keys: Keys) -> Iterator[tuple[int]]:
-    return zip(keys.tolist())

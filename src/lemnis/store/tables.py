@@ -68,9 +68,11 @@ class Tables:
             ) from error
 
     def outdated(self) -> bool:
-        """Say whether a log has entries that the spool does not know to be on the device."""
+        """Say whether a log has entries that the spool does not know of, or lists of known uids are gone."""
         with self.spool.reading() as spool:
-            return any(delta.newest(folder) > spool.synced(folder.name) for folder in self.folders())
+            return bool(spool.lost()) or any(
+                delta.newest(folder) > spool.synced(folder.name) for folder in self.folders()
+            )
 
     def reconcile(self) -> None:
         """Finish what a killed flush left: what the tables hold is dropped from the spool."""
@@ -90,3 +92,17 @@ class Tables:
                     spool.adopt(keys, table.moved)
                 spool.drop(name, table.moved)
                 spool.set_synced(name, whole)
+        self._relearn()
+
+    def _relearn(self) -> None:
+        """Make lists of known uids anew that are gone: what they told of is in the tables and segments."""
+        with self.spool.reading() as spool:
+            lost = spool.lost()
+        if not lost:
+            return
+        with self.spool.writing() as spool:
+            for _, table in self.open():
+                spool.adopt(uid_keys(rows.uids(part)) for part in table.column("metadata.uid"))
+            for name in spool.names():
+                spool.adopt(uid_keys(rows.uids(one.table)) for one in spool.segments(name, after=0))
+            spool.forget_runs(lost)
