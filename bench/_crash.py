@@ -40,8 +40,8 @@ from lemnis.contracts.clock import ManualClock, to_iso
 from lemnis.contracts.errors import BusyError, ServiceError
 from lemnis.contracts.ids import canonical, digest
 from lemnis.contracts.receiving import Delivery
+from lemnis.store import compaction, delta, durable, known
 from lemnis.store import deadletters as dead
-from lemnis.store import compaction, delta, durable
 from lemnis.store.inbox import Inbox, Letter
 from lemnis.store.journal import SqlJournal
 from lemnis.store.known import Known
