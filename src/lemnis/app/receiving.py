@@ -23,6 +23,7 @@ from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import LemnisError
 from lemnis.ingest import reading
 from lemnis.ingest.received import Piece
+from lemnis.ingest.sources import Sources
 from lemnis.store import durable
 from lemnis.store.inbox import Dead, Inbox, Parcel
 
@@ -143,7 +144,8 @@ class Worker:
         """Work on a source's parcels and let them go."""
         began = time.monotonic()
         pieces = [Piece.of(one, parcel.at) for parcel in parcels for one in parcel.deliveries]
-        jobs = [self._stored(source, some) for source, some in self._by_source(name, pieces)]
+        parted = by_source(self._normalising.sources, name, pieces)
+        jobs = [self._stored(source, some) for source, some in parted]
         dead = [one for job in jobs for one in job.dead]
         if dead and not any(job.done.accepted or job.done.duplicates for job in jobs):
             if self.inbox.dead_full():
@@ -178,23 +180,6 @@ class Worker:
         pause = min(max(_HELD_S[0], 2 * before), _HELD_S[1])
         self._held[name] = (time.monotonic() + pause, pause)
         LOG.error("%s waits for %.0f s, and the dead letters are full: %s", name, pause, reason)
-
-    def _by_source(
-        self, name: str, pieces: Sequence[Piece]
-    ) -> Iterator[tuple[LoadedSource | str, list[Piece]]]:
-        """Yield pieces by what their source is; a text says why there is none."""
-        if name != reading.AUTO:
-            try:
-                yield self._normalising.sources.get(name), list(pieces)
-            except LemnisError as error:
-                yield f"{error}", list(pieces)
-            return
-        found: dict[str, list[Piece]] = {}
-        for piece in pieces:
-            source = self._normalising.sources.recognise(piece.stream)
-            found.setdefault("" if source is None else source.name, []).append(piece)
-        for key, some in found.items():
-            yield (self._normalising.sources.by_name[key] if key else reading.UNRECOGNISED), some
 
     def _stored(self, source: LoadedSource | str, pieces: Sequence[Piece]) -> Stored:
         """Put pieces of one source into the lake, and say what became of them."""
@@ -278,6 +263,24 @@ class _Flushing:
                 self._worker.flush()
             except Exception:  # the spool still has it, and the next flush tries again
                 LOG.exception("the lake could not be flushed")
+
+
+def by_source(
+    sources: Sources, name: str, pieces: Sequence[Piece]
+) -> Iterator[tuple[LoadedSource | str, list[Piece]]]:
+    """Yield pieces by what their source is; a text says why there is none."""
+    if name != reading.AUTO:
+        try:
+            yield sources.get(name), list(pieces)
+        except LemnisError as error:
+            yield f"{error}", list(pieces)
+        return
+    found: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        source = sources.recognise(piece.stream)
+        found.setdefault("" if source is None else source.name, []).append(piece)
+    for key, some in found.items():
+        yield (sources.by_name[key] if key else reading.UNRECOGNISED), some
 
 
 def _pause(seconds: float, stop: Callable[[], bool]) -> None:

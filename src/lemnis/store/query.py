@@ -1,4 +1,9 @@
-"""Read-only SQL over the lake: DuckDB in memory, one view a table, nothing else within its reach."""
+"""Read-only SQL over the lake: DuckDB in memory, one view a table, nothing else within its reach.
+
+A view names the columns and types of its table, so no file is opened to find them: those without a row that
+is asked for (by ``day``, or by what a ``Piece`` says) are never opened, and of the others only row groups.
+``events`` is one scan over the files of all classes.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from lemnis.contracts.errors import Location, UsageError
 
@@ -33,11 +39,14 @@ _LOCKS = ("SET enable_external_access = false", "SET lock_configuration = true")
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """One table of the lake as a query sees it: its files, and the rows that are still in the spool."""
+    """One table of the lake as a query sees it: its files, and the rows that are still in the spool.
+
+    Files that DuckDB cannot open itself, on object storage, are a data set of Arrow's, in ``spooled``.
+    """
 
     schema: pa.Schema
     files: Sequence[Path]
-    spooled: pa.Table
+    spooled: pa.Table | ds.Dataset
 
 
 def needed(sql: str, names: Sequence[str]) -> set[str]:
@@ -46,7 +55,7 @@ def needed(sql: str, names: Sequence[str]) -> set[str]:
     Those that its text names: perhaps one too many, never one too few. ``events`` needs all of them, and so
     does a query that names none, because it may ask the catalogue.
     """
-    with closing(duckdb.connect(config=_SETTINGS)) as connection:
+    with closing(_reader().cursor()) as connection:
         _one_select(connection, sql)
     text = sql.lower()
     named = {name for name in names if name in text}
@@ -70,18 +79,50 @@ def run(
     seconds and ``memory``. Values go in by ``parameters``, for ``?``. Raises UsageError for anything but one
     valid SELECT, and for one that needs too much; CancelledError if ``handle`` was told to end it.
     """
-    with closing(duckdb.connect(config={**_SETTINGS, "memory_limit": memory})) as connection:
+    with _opened(relations, memory) as connection:
         statement = _one_select(connection, sql)
-        for name, relation in relations.items():
-            _view(connection, name, relation)
-        connection.execute(_events(relations))
-        files = [str(path) for relation in relations.values() for path in relation.files]
-        connection.execute("SET allowed_paths = ?", [files])
-        for lock in _LOCKS:
-            connection.execute(lock)
         with _limited(connection, timeout, handle or Handle()):
             answer = connection.sql(statement, params=list(parameters) or None)
             return pa.table(answer.limit(limit).to_arrow_table())
+
+
+def stream(
+    relations: Mapping[str, Relation],
+    sql: str,
+    *,
+    parameters: Sequence[object] = (),
+    timeout: float,
+    memory: str = "2GB",
+    handle: Handle | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """Run one SELECT as ``run`` does, and yield its rows as they are found; whoever stops taking them ends it.
+
+    What is not taken yet is not computed, but for a few batches; ``timeout`` counts until the last is taken.
+    """
+    with _opened(relations, memory) as connection:
+        statement = _one_select(connection, sql)
+        with _limited(connection, timeout, handle or Handle()):
+            yield from connection.execute(statement, list(parameters)).fetch_record_batch(_BATCH_ROWS)
+
+
+@cache
+def _reader() -> duckdb.DuckDBPyConnection:
+    """Return what reads statements, and runs none."""
+    return duckdb.connect(config=_SETTINGS)
+
+
+@contextmanager
+def _opened(relations: Mapping[str, Relation], memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database of nothing but views of these relations, and lock it."""
+    with closing(duckdb.connect(config={**_SETTINGS, "memory_limit": memory})) as connection:
+        for name, relation in relations.items():
+            _view(connection, name, relation)
+        _events(connection, [one for one in relations.values() if "class_uid" in one.schema.names])
+        files = [str(_path(file)) for relation in relations.values() for file in relation.files]
+        connection.execute("SET allowed_paths = ?", [files])
+        for lock in _LOCKS:
+            connection.execute(lock)
+        yield connection
 
 
 class CancelledError(Exception):
@@ -132,19 +173,19 @@ def _limited(connection: duckdb.DuckDBPyConnection, timeout: float, handle: Hand
     try:
         with handle.over(connection):
             yield
-    except duckdb.InterruptException as error:
-        if not expired.is_set():
-            raise CancelledError from error
-        raise UsageError(
-            f"the query took longer than {timeout:g} s",
-            fix="narrow the time range, or allow more with --timeout",
-        ) from error
-    except duckdb.OutOfMemoryException as error:
-        raise UsageError(
-            "the query needs more memory than it may have",
-            fix="select fewer columns, or a narrower time range",
-        ) from error
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException, OSError) as error:  # the latter: what a stream of batches raises
+        if isinstance(error, duckdb.InterruptException) or _INTERRUPTED in str(error):
+            if not expired.is_set():
+                raise CancelledError from error
+            raise UsageError(
+                f"the query took longer than {timeout:g} s",
+                fix="narrow the time range, or allow more with --timeout",
+            ) from error
+        if isinstance(error, duckdb.OutOfMemoryException) or _OUT_OF_MEMORY in str(error):
+            raise UsageError(
+                "the query needs more memory than it may have",
+                fix="select fewer columns, or a narrower time range",
+            ) from error
         raise _refused(error) from error
     finally:
         timer.cancel()
@@ -164,28 +205,22 @@ def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, relation: Relation) -> None:
     """Make the view of a table: its files and its spooled rows."""
-    spooled = f"{name}__spooled"
-    connection.register(spooled, relation.spooled)
-    parts = [f'SELECT * FROM "{spooled}"']  # noqa: S608 - the lake's own names
-    if relation.files:
-        paths = ", ".join("'" + str(path).replace("'", "''") + "'" for path in relation.files)
-        files = f"read_parquet([{paths}], union_by_name = true, hive_partitioning = false)"
-        parts.append(f"SELECT * FROM {files}")  # noqa: S608 - the lake's own files, quoted
-    rows = " UNION ALL BY NAME ".join(parts)
-    day = "CAST(epoch_ms(time) AS DATE) AS day"
-    connection.execute(f'CREATE VIEW "{name}" AS SELECT *, {day} FROM ({rows})')  # noqa: S608 - the lake's own names
+    scan = _scan(connection, f"{name}__spooled", relation.spooled, relation.files)
+    connection.execute(f'CREATE VIEW "{name}" AS {scan}')
 
 
-def _events(relations: Mapping[str, Relation]) -> str:
-    """Return the statement that makes ``events`` of all relations that hold events."""
-    selects = []
-    for name, relation in relations.items():
-        if "class_uid" in relation.schema.names:
-            columns = ", ".join(column for column in COMMON if column in relation.schema.names)
-            selects.append(f'SELECT {columns}, day FROM "{name}"')  # noqa: S608 - the lake's own names
-    empty = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in COMMON.items())
-    selects.append(f"SELECT {empty}, CAST(NULL AS DATE) AS day WHERE false")
-    return f"CREATE VIEW {EVENTS} AS " + " UNION ALL BY NAME ".join(selects)
+def _events(connection: duckdb.DuckDBPyConnection, relations: Sequence[Relation]) -> None:
+    """Make ``events`` of all relations that hold events: one scan over the files of all of them."""
+    schema = _COMMON
+    for relation in relations:
+        there = [field for field in relation.schema if field.name in COMMON and field.name != "metadata"]
+        if "metadata" in relation.schema.names:
+            schema = _widened(schema, relation.schema.field("metadata"))
+        del there
+    spooled = [conform(_cut(one.spooled, schema), schema) for one in relations]
+    files = [file for one in relations for file in one.files]
+    scan = _scan(connection, f"{EVENTS}__spooled", pa.concat_tables([schema.empty_table(), *spooled]), files)
+    connection.execute(f"CREATE VIEW {EVENTS} AS {scan}")
 
 
 def _refused(error: duckdb.Error) -> UsageError:

@@ -123,8 +123,8 @@ class Cluster(Model):
     endpoint: Annotated[str, pydantic.Field(pattern=r"^(https?://[^\s/]+)?$")] = ""
     region: str = ""
     access_key_env: Variable = "AWS_ACCESS_KEY_ID"
-    secret_key_env: Variable = "AWS_SECRET_ACCESS_KEY"
-    session_token_env: Variable = "AWS_SESSION_TOKEN"
+    secret_key_env: Variable = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - a name
+    session_token_env: Variable = "AWS_SESSION_TOKEN"  # noqa: S105 - a name
     commit_s: float = pydantic.Field(default=5, ge=0.1, le=3600)
     commit_rows: int = pydantic.Field(default=200_000, ge=1000, le=10_000_000)
     claims_days: int = pydantic.Field(default=30, ge=1, le=3650)

@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import nats
 import pydantic
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -157,9 +156,11 @@ async def _connect(name: str, servers: Sequence[str], login: Mapping[str, Any]) 
     """
 
     async def told(what: object = "") -> None:
-        _log.warning("%s: %s", name, what or "the connection is lost")
+        if what or not client.is_closed:  # it says so of one that we closed, too
+            _log.warning("%s: %s", name, what or "the connection is lost")
 
-    client = await nats.connect(
+    client = Client()
+    await client.connect(
         list(servers), name="lemnis", dont_randomize=True, allow_reconnect=False,
         reconnect_time_wait=_AGAIN_S, connect_timeout=10, error_cb=told, disconnected_cb=told,
         **login,

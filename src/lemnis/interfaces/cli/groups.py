@@ -5,16 +5,19 @@ from __future__ import annotations
 import typer
 
 HELP = {
+    "assets": "What is known of machines, people and networks, as of a time.",
     "attest": "Build provenance: sign, record, verify.",
     "content": "What decides: rules, policies, playbooks and the rest, as files.",
     "findings": "What scanners found.",
     "incident": "Incidents: alerts under one response.",
+    "lake": "The lake's keeping: status, history, check, compaction, retention, holds.",
     "journal": "The account of every decision and transition.",
     "lesson": "Lessons: from a closed incident to a proven gate.",
     "playbook": "Response: plan, approve, run, undo.",
     "policies": "Policies as code: list, lint, test.",
     "rules": "Detections as code.",
     "sources": "Log sources: mappings, tests, health.",
+    "worker": "The processes of a cluster: gateways, workers, the correlator.",
 }
 
 

