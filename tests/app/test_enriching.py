@@ -3,18 +3,17 @@
 import orjson
 import pyarrow as pa
 import pytest
+from enriched import EVENTS, HISTORY, NOW, assets, log
 
 from lemnis import app
 from lemnis.app import enriching, ingest
 from lemnis.app.replay import replay
 from lemnis.content.library import Library
-from lemnis.contracts.clock import ManualClock, from_iso
+from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.reference import RECORDS
 from lemnis.enrich.merge import Told, merge
 from lemnis.incidents import entries as writing
 
-NOW = from_iso("2026-06-01")
-LINE = "2026-{}T10:00:00+00:00 {} sshd[{}]: Failed password for priya from {} port 5 ssh2\n"
 RULE = """\
 title: A login to a critical machine fails
 id: 5b2e0d5c-0000-4000-8000-00000000e17c
@@ -36,19 +35,6 @@ def workspace(tmp_path):
     return made
 
 
-def assets(workspace, text, name="all"):
-    (workspace.content / "assets").mkdir(exist_ok=True)
-    (workspace.content / "assets" / f"{name}.yaml").write_text(text)
-
-
-def log(tmp_path, *lines, name="auth.log"):
-    path = tmp_path / name
-    path.write_text(
-        "".join(LINE.format(day, host, n, address) for n, (day, host, address) in enumerate(lines))
-    )
-    return path
-
-
 def enrichments(workspace):
     """What is stored with each event, by time: attribute, value, type, data."""
     table = app.lake(workspace).query(
@@ -66,23 +52,6 @@ def enrichments(workspace):
 def alerts(workspace):
     found = app.journal(workspace).entries(kind=writing.ALERT)
     return sorted(entry.key for entry in found if entry.payload["rule_id"].endswith("e17c"))
-
-
-HISTORY = """\
-- {id: m1, hostnames: [web1], owner: blue, criticality: low, until: 2026-03-01}
-- {id: m1, hostnames: [web9], owner: blue, criticality: low, from: 2026-03-01}
-- {id: m2, hostnames: [web1], owner: green, criticality: critical, from: 2026-03-01}
-- {id: p1, addresses: [198.51.100.9], owner: red, until: 2026-02-01}
-- {id: p2, addresses: [198.51.100.9], owner: white, from: 2026-02-01, until: 2026-04-01}
-- {id: p1, addresses: [198.51.100.9], owner: red, from: 2026-04-01}
-"""
-EVENTS = [
-    ("01-15", "web1", "198.51.100.9"),
-    ("02-15", "web1", "198.51.100.9"),
-    ("03-15", "web1", "198.51.100.9"),
-    ("04-15", "web1", "198.51.100.9"),
-    ("05-15", "web9", "198.51.100.9"),
-]
 
 
 def test_a_renamed_machine_and_a_reused_address_are_what_they_were_at_the_time(workspace, tmp_path):

@@ -135,7 +135,7 @@ def _differing(before: pa.Table, after: pa.Table) -> set[str]:
     """Return the tables of which the records are others."""
 
     def of(records: pa.Table, table: str) -> pa.Table:
-        mask: Any = pc.equal(records.column("table"), table)
+        mask: Any = pc.equal(records.column("table"), pa.scalar(table))
         return records.filter(mask)
 
     return {table for table in TABLES if not of(before, table).equals(of(after, table))}

@@ -6,6 +6,8 @@ times. ``revision`` counts the changes to the imported tables; what lies in the 
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 ASSETS, IDENTITIES, NETWORKS, DNS, VULNERABILITIES = TABLES = (
@@ -14,11 +16,10 @@ ASSETS, IDENTITIES, NETWORKS, DNS, VULNERABILITIES = TABLES = (
 ALWAYS, FOREVER = -(2**62), 2**62
 """What a time is where a record does not say from when, or until when, it holds."""
 
-RECORDS: pa.Schema = pa.schema(
-    [
-        ("table", pa.string()), ("id", pa.string()), ("from", pa.int64()), ("until", pa.int64()),
-        ("record", pa.string()), ("origin", pa.string()), ("revision", pa.int64()), ("recorded", pa.int64()),
-    ]
+_FIELDS: Any = (
+    ("table", pa.string()), ("id", pa.string()), ("from", pa.int64()), ("until", pa.int64()),
+    ("record", pa.string()), ("origin", pa.string()), ("revision", pa.int64()), ("recorded", pa.int64()),
 )  # fmt: skip
+RECORDS: pa.Schema = pa.schema(list(_FIELDS))
 """Records of all tables; ``from`` and ``until`` (exclusive) in ms; ``origin`` is the file that told it;
 ``revision`` and ``recorded`` (ms) are null for what lies in content."""

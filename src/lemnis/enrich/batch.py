@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.reference import ASSETS, DNS, IDENTITIES, NETWORKS, VULNERABILITIES
 from lemnis.enrich.intervals import NOTHING, Ints
+from lemnis.enrich.intervals import places as taking
 from lemnis.enrich.tables import KIND, Tables
 from lemnis.ocsf.schema import arrow_schema
 from lemnis.store.columns import conform, leaf
@@ -80,8 +81,8 @@ class _Columns:
         column = self._account(role) if attribute == _ACCOUNT else leaf(self.table, path)
         if column is None or column.null_count == len(column) or not _text(column.type):
             return None
-        flat = column.combine_chunks()
-        encoded = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
+        flat: Any = column.combine_chunks()
+        encoded: Any = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
         codes = encoded.indices.fill_null(NOTHING).to_numpy(zero_copy_only=False).astype(np.int64)
         return _Coded(codes, encoded.dictionary)
 
@@ -171,7 +172,7 @@ def _open(columns: _Columns, tables: Tables, role: str, asset: Ints) -> Iterator
     """Yield what the assets of a role were vulnerable to; it is found by the attribute that named them."""
     ids = tables.of(ASSETS).column("id")
     distinct = np.unique(asset[asset >= 0])
-    keys = tables.vulnerabilities.numbers(ids.take(pa.array(distinct)).to_pylist())
+    keys = tables.vulnerabilities.numbers(ids.take(taking(distinct)).to_pylist())
     by_asset = np.full(tables.of(ASSETS).num_rows, NOTHING, np.int64)
     by_asset[distinct] = keys
     rows = tables.vulnerabilities.at(np.where(asset >= 0, by_asset[asset], NOTHING), columns.times)
@@ -199,7 +200,7 @@ def _lists(columns: _Columns, added: list[_Added], tables: Tables, kind: Any) ->
         pairs = pa.array(coded.codes[there] * records + one.rows[there]).dictionary_encode()
         distinct = pairs.dictionary.to_numpy(zero_copy_only=False)
         places[there, number] = pairs.indices.to_numpy(zero_copy_only=False) + size
-        values = coded.values.take(pa.array(distinct // records))
+        values = coded.values.take(taking(distinct // records))
         pools.append(_pool(one, values, distinct % records, tables, kind))
         size += len(distinct)
     pool = pa.concat_arrays(pools)
@@ -213,7 +214,7 @@ def _taken(places: Ints, pool: pa.StructArray, kind: Any) -> pa.Array[Any]:
     flat = places.ravel()
     counts = (places >= 0).sum(axis=1)
     offsets = pa.array(np.concatenate(([0], np.cumsum(counts))), pa.int32())
-    values: Any = pool.take(pa.array(flat[flat >= 0]))
+    values: Any = pool.take(taking(flat[flat >= 0]))
     return _listed(offsets, values, counts == 0, kind)
 
 
@@ -224,7 +225,8 @@ def _listed(offsets: Any, values: Any, empty: npt.NDArray[np.bool_], kind: Any) 
 def _pool(one: _Added, values: Any, rows: Ints, tables: Tables, kind: Any) -> pa.StructArray:
     """Make the distinct enrichments of one attribute."""
     unique, inverse = np.unique(rows, return_inverse=True)
-    data, provider, created = (part.take(pa.array(inverse)) for part in tables.told(one.table, unique))
+    told: Any = tables.told(one.table, unique)
+    data, provider, created = (part.take(taking(inverse)) for part in told)
     columns: Mapping[str, Any] = {
         "name": pa.repeat(pa.scalar(_said(one.path), pa.string()), len(rows)),
         "value": values.cast(pa.string()),
@@ -257,7 +259,7 @@ def _both(before: Any, after: Any, kind: Any) -> pa.Array[Any]:
     rows = np.concatenate([np.repeat(np.arange(len(total)), size) for size in sizes])
     order = np.argsort(rows, kind="stable")
     values: Any = pa.concat_arrays([before.flatten(), after.flatten()])
-    return _listed(pa.array(offsets, pa.int32()), values.take(pa.array(order)), total == 0, kind)
+    return _listed(pa.array(offsets, pa.int32()), values.take(taking(order)), total == 0, kind)
 
 
 def _text(kind: Any) -> bool:

@@ -12,9 +12,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 Ints = npt.NDArray[np.int64]
 NOTHING = -1
+
+
+def places(rows: Ints) -> Any:
+    """Return row numbers as Arrow takes them."""
+    return pa.array(rows, pa.int64())
 
 
 @dataclass(frozen=True, slots=True)

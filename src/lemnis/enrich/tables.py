@@ -25,7 +25,7 @@ from lemnis.contracts.reference import (
     TABLES,
     VULNERABILITIES,
 )
-from lemnis.enrich.intervals import NOTHING, Ints, Timeline
+from lemnis.enrich.intervals import NOTHING, Ints, Timeline, places
 from lemnis.enrich.prefixes import Prefixes
 from lemnis.enrich.vulnerable import summaries
 
@@ -141,18 +141,22 @@ class Tables:
         """Say whether there is any record."""
         return self._records.num_rows > 0
 
+    def raw(self, table: str) -> pa.Table:
+        """Return the records of one table as they are kept."""
+        mask: Any = pc.equal(self._records.column("table"), pa.scalar(table))
+        return self._records.filter(mask).combine_chunks()
+
     def of(self, table: str) -> pa.Table:
         """Return the records of one table; vulnerabilities summed up by asset and time."""
         if table not in self._of:
-            mask: Any = pc.equal(self._records.column("table"), table)
-            mine = self._records.filter(mask).combine_chunks()
+            mine = self.raw(table)
             self._of[table] = summaries(mine) if table == VULNERABILITIES else mine
         return self._of[table]
 
     @cached_property
     def present(self) -> frozenset[str]:
         """The tables that have records."""
-        return frozenset(pc.unique(self._records.column("table")).to_pylist()) & frozenset(TABLES)
+        return frozenset(TABLES) & frozenset(pc.unique(self._records.column("table")).to_pylist())
 
     # -- what is asked -------------------------------------------------------------------------------------
 
@@ -231,7 +235,8 @@ class Tables:
         return Index(codes, _timeline(self.of(table), keys, rows, len(codes)), key)
 
     def _read(self, table: str) -> Iterator[dict[str, Any]]:
-        yield from map(orjson.loads, self.of(table).column("record").to_pylist())
+        records: Any = self.of(table).column("record")
+        yield from map(orjson.loads, records.to_pylist())
 
     # -- what is told --------------------------------------------------------------------------------------
 
@@ -242,11 +247,11 @@ class Tables:
             self._data[table] = [None] * mine.num_rows
         known = self._data[table]
         new = [row for row in rows.tolist() if known[row] is None]
-        for row, record in zip(new, mine.take(pa.array(new, pa.int64())).to_pylist(), strict=True):
+        for row, record in zip(new, mine.take(places(np.array(new, np.int64))).to_pylist(), strict=True):
             known[row] = _data(table, record)
-        places = pa.array(rows)
+        taken = places(rows)
         data: Any = pa.array([known[row] for row in rows.tolist()], pa.string())
-        return data, _one(mine.column("origin").take(places)), _one(mine.column("recorded").take(places))
+        return data, _one(mine.column("origin").take(taken)), _one(mine.column("recorded").take(taken))
 
 
 def _data(table: str, row: Mapping[str, Any]) -> str:
@@ -280,7 +285,7 @@ def _labels(record: Mapping[str, Any]) -> list[str]:
 
 
 def _timeline(table: pa.Table, keys: Sequence[int], rows: Iterable[int], count: int) -> Timeline:
-    places = np.fromiter(rows, np.int64)
-    starts = table.column("from").to_numpy()[places]
-    ends = table.column("until").to_numpy()[places]
-    return Timeline.of(np.array(keys, np.int64), starts, ends, places, count)
+    mine = np.fromiter(rows, np.int64)
+    starts = table.column("from").to_numpy()[mine]
+    ends = table.column("until").to_numpy()[mine]
+    return Timeline.of(np.array(keys, np.int64), starts, ends, mine, count)

@@ -19,6 +19,7 @@ from lemnis.contracts.detection import Coded, Frame, Lines
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.reference import ASSETS, DNS, IDENTITIES, NETWORKS, VULNERABILITIES
 from lemnis.enrich.batch import COLUMN, ENDPOINTS, USERS
+from lemnis.enrich.intervals import places as taking
 from lemnis.enrich.tables import KIND, SHOWN
 from lemnis.store.columns import leaf
 
@@ -74,7 +75,7 @@ class Said:
         values = [_texts(one, attribute) for one in self._documents()]
         said = pa.array([*values, []], _TEXTS)
         codes = self._parts["data"].indices.fill_null(len(values)).to_numpy(zero_copy_only=False)[places]
-        lists: Any = said.take(pa.array(codes))
+        lists: Any = said.take(taking(codes))
         sizes = np.zeros(self._count, np.int64)
         np.add.at(sizes, self._rows[places], pc.list_value_length(lists).to_numpy(zero_copy_only=False))
         if not sizes.any():
@@ -135,7 +136,7 @@ class _Beside(Mapping[str, Any]):
         own, whole = self._own.get(name), self._said.column(name)
         if whole is None:
             return own
-        mine = whole.take(pa.array(self._rows))
+        mine = whole.take(taking(self._rows))
         if own is None:
             return None if mine.null_count == len(mine) else mine
         return pc.if_else(own.is_valid(), _listed(own), mine)

@@ -8,7 +8,7 @@ change's digest covers the one before: the same digest is the same tables, on ev
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,8 @@ from lemnis.store.database import writing
 
 NOTHING = "sha256:" + "0" * 64
 """The digest of tables without a change."""
-_WRITTEN = pa.schema([field for field in RECORDS if field.name in {"id", "from", "until", "record"}])
+_WRITTEN = pa.schema([field for field in RECORDS if field.name != "table"])
+_CHANGE = "change"
 _TABLE = sa.table(
     "reference",
     *(sa.column(n, sa.BigInteger()) for n in ("revision", "at", "records")),
@@ -72,23 +73,23 @@ class Reference:
     def records(self, *, at: int | None = None, table: str | None = None) -> pa.Table:
         """Return the records (``contracts.reference.RECORDS``) after a change; after the last unless named.
 
-        By revision, and within one as they were given. Raises IntegrityError for data that cannot be read.
+        By change, and within one as they were given. Raises IntegrityError for data that cannot be read.
         """
-        return _latest(pa.concat_tables([RECORDS.empty_table(), *self._read(0, at, table)]))
+        return _latest(_numbered(RECORDS.empty_table(), 0), self._read(0, at, table))
 
     def newer(self, known: pa.Table, after: int) -> pa.Table:
         """Return the records as they are, given those after some change."""
-        return _latest(pa.concat_tables([known, *self._read(after, None, None)]))
+        return _latest(_numbered(known, 0), self._read(after, None, None))
 
     def change(self, table: str, origin: str, make: Callable[[pa.Table], pa.Table | None]) -> Change | None:
         """Change a table: ``make`` is given its records, and returns all records of the ids that change.
 
         It is given them with all other writers shut out. An id that shall have none has one that ends as it
-        begins. Returns None, and writes nothing, if ``make`` returns None or nothing.
+        begins; what has no origin is of this change. Returns None, and writes nothing, if there is nothing.
         """
         with writing(self._engine) as connection:
-            before = pa.concat_tables([RECORDS.empty_table(), *_pages(connection, 0, None, table)])
-            made = make(_latest(before))
+            nothing = _numbered(RECORDS.empty_table(), 0)
+            made = make(_latest(nothing, _pages(connection, 0, None, table)))
             if made is None or not made.num_rows:
                 return None
             data = _packed(made.select(_WRITTEN.names))
@@ -126,32 +127,40 @@ def _pages(connection: sa.Connection, after: int, up_to: int | None, table: str 
                     "the records of this change were altered",
                     at=Location("reference", record=row["revision"]), fix="restore it from a copy",
                 ) from error  # fmt: skip
-            count = records.num_rows
-            constant: dict[str, tuple[object, pa.DataType]] = {
-                "table": (row["table"], pa.string()), "origin": (row["origin"], pa.string()),
-                "revision": (row["revision"], pa.int64()), "recorded": (row["at"], pa.int64()),
+            own: dict[str, object] = {
+                "origin": row["origin"], "revision": row["revision"], "recorded": row["at"],
             }  # fmt: skip
-            columns: Any = {
-                name: records.column(name)
-                if name in _WRITTEN.names
-                else pa.repeat(pa.scalar(*constant[name]), count)
-                for name in RECORDS.names
-            }
-            yield pa.table(columns, schema=RECORDS)
+            columns: Any = [
+                pa.repeat(pa.scalar(row["table"], pa.string()), records.num_rows)
+                if field.name == "table"
+                else pc.fill_null(records.column(field.name), pa.scalar(own[field.name], field.type))
+                if field.name in own
+                else records.column(field.name)
+                for field in RECORDS
+            ]
+            yield _numbered(pa.table(columns, schema=RECORDS), int(row["revision"]))
 
 
-def _latest(records: pa.Table) -> pa.Table:
-    """Return of each table and id the records of its last revision, but those that hold at no time."""
-    if not records.num_rows:
-        return records
-    keys: Any = pc.binary_join_element_wise(records.column("table"), records.column("id"), "\x1f")
-    codes = keys.combine_chunks().dictionary_encode().indices.to_numpy()
-    revisions = records.column("revision").to_numpy()
-    last = np.zeros(int(codes.max()) + 1, np.int64)
-    np.maximum.at(last, codes, revisions)
-    holds = records.column("until").to_numpy() > records.column("from").to_numpy()
-    kept: Any = pa.array((revisions == last[codes]) & holds)
-    return records.filter(kept)
+def _numbered(records: pa.Table, change: int) -> pa.Table:
+    """Return records with the number of the change that they were read from."""
+    number: Any = pa.repeat(pa.scalar(change, pa.int64()), records.num_rows)
+    return records.append_column(_CHANGE, number)
+
+
+def _latest(known: pa.Table, newer: Iterable[pa.Table]) -> pa.Table:
+    """Return of each table and id the records of its last change, but those that hold at no time."""
+    records = pa.concat_tables([known, *newer])
+    if records.num_rows:
+        parts: Any = (records.column("table"), records.column("id"), pa.scalar("\x1f"))
+        keys: Any = pc.binary_join_element_wise(*parts)
+        codes = keys.combine_chunks().dictionary_encode().indices.to_numpy()
+        changes = records.column(_CHANGE).to_numpy()
+        last = np.zeros(int(codes.max()) + 1, np.int64)
+        np.maximum.at(last, codes, changes)
+        holds = records.column("until").to_numpy() > records.column("from").to_numpy()
+        kept: Any = pa.array((changes == last[codes]) & holds)
+        records = records.filter(kept)
+    return records.drop_columns([_CHANGE])
 
 
 def _packed(records: pa.Table) -> bytes:

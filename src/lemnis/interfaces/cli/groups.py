@@ -16,6 +16,7 @@ HELP = {
     "playbook": "Response: plan, approve, run, undo.",
     "policies": "Policies as code: list, lint, test.",
     "rules": "Detections as code.",
+    "searches": "Saved searches that run on a schedule.",
     "sources": "Log sources: mappings, tests, health.",
     "worker": "The processes of a cluster: gateways, workers, the correlator.",
 }
