@@ -290,6 +290,9 @@ def event_frames(batch: EventBatch, source: LoadedSource) -> Iterator[Frame]:
 
 
 def _taken(table: Any, rows: Rows) -> pa.Table:
+    if len(rows) and int(rows[-1]) - int(rows[0]) == len(rows) - 1:  # they ascend
+        part: pa.Table = table.slice(int(rows[0]), len(rows))
+        return part
     taken: pa.Table = table.take(pa.array(rows))
     return taken
 

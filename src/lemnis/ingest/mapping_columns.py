@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -74,11 +74,9 @@ class RawColumns:
         """Return the columns of some of these rows."""
         return RawColumns(self._table, rows if self._rows is None else self._rows[rows])
 
-    def split(self, parts: Sequence[Rows]) -> list[RawColumns]:
-        """Return the columns of several parts of these rows: a column is put in their order once for all."""
-        whole = self.take(np.concatenate(parts)) if parts else self
-        ends = np.cumsum([len(part) for part in parts]).tolist()
-        return [_Part(whole, end - len(part), end) for part, end in zip(parts, ends, strict=True)]
+    def part(self, start: int, end: int) -> RawColumns:
+        """Return the columns of rows that lie together."""
+        return _Part(self, start, end)
 
     def _make(self, name: str) -> Column | None:
         number = self._index.get(name)
@@ -92,10 +90,22 @@ class _Part(RawColumns):
     """Rows that lie together among those of other columns."""
 
     def __init__(self, whole: RawColumns, start: int, end: int) -> None:
-        rows = whole._rows  # noqa: SLF001 - of its own kind
-        super().__init__(whole._table, None if rows is None else rows[start:end])  # noqa: SLF001
+        super().__init__(whole._table)  # noqa: SLF001 - of its own kind
         self._whole = whole
         self._start, self._end = start, end
+
+    @property
+    def count(self) -> int:
+        """Return the number of rows."""
+        return self._end - self._start
+
+    def take(self, rows: Rows) -> RawColumns:
+        """Return the columns of some of these rows."""
+        return self._whole.take(rows + self._start)
+
+    def part(self, start: int, end: int) -> RawColumns:
+        """Return the columns of rows that lie together."""
+        return self._whole.part(self._start + start, self._start + end)
 
     def _make(self, name: str) -> Column | None:
         column = self._whole.get(name)
@@ -152,6 +162,23 @@ def there(column: Column) -> Mask:
     """Say for each row whether it has a value."""
     mask: Mask = column.is_valid().to_numpy(zero_copy_only=False)
     return mask
+
+
+def sizes(column: Column) -> npt.NDArray[np.int32]:
+    """Return how many bytes each text of a column has; a null has 0 or any."""
+    if not len(column):
+        return np.empty(0, np.int32)
+    offsets = np.frombuffer(column.buffers()[1], np.int32)
+    return np.diff(offsets[column.offset : column.offset + len(column) + 1])
+
+
+def only(column: Column, there: Mask) -> Column:
+    """Return a column of texts with values only in some rows; nothing is copied."""
+    _, offsets, data = column.buffers()
+    first = column.offset % 8
+    bits = pa.py_buffer(np.packbits(np.concatenate((np.zeros(first, bool), there)), bitorder="little").data)
+    skipped = offsets.slice((column.offset - first) * 4)
+    return pa.StringArray.from_buffers(len(column), skipped, data, bits, offset=first)
 
 
 def true(column: Column) -> Mask:

@@ -11,7 +11,19 @@ import orjson
 import pyarrow as pa
 
 from lemnis.content.schemas.source import Line, Scalar, TimeLine
-from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Columns, Mask, distinct, make_lists, pc
+from lemnis.ingest import mapping_columns
+from lemnis.ingest.mapping_columns import (
+    TEXT,
+    TEXTS,
+    Column,
+    Columns,
+    Mask,
+    distinct,
+    make_lists,
+    only,
+    pc,
+    sizes,
+)
 from lemnis.ingest.mapping_conditions import spell
 from lemnis.ingest.mapping_times import instants
 from lemnis.ingest.mapping_values import convert, extract, named, objects, picked
@@ -19,11 +31,12 @@ from lemnis.ingest.mapping_values import convert, extract, named, objects, picke
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What a line gave: one value a row (null: none), and the rows that must be rejected, with the line."""
+    """What lines gave: one value a row (null: none), and the rows that must be rejected, by the line."""
 
     array: Column
-    bad: Mask | None = None
-    line: Line | None = None
+    bad: tuple[tuple[Mask, Line], ...] = ()
+    copied: bool = False
+    """Whether the values are those of a field as they are, but for those that count as absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +59,8 @@ def evaluate(lines: Sequence[Line], columns: Columns, kind: pa.DataType, context
             continue
         there = found.array.is_valid().to_numpy(zero_copy_only=False)
         array = pc.coalesce(found.array, one.array) if not _nested(kind) else _either(found.array, one.array)
-        bad = None if one.bad is None else one.bad & ~there
-        found = Values(array, _or(found.bad, bad), found.line if found.bad is not None else one.line)
+        found = Values(array, (*found.bad, *((bad & ~there, line) for bad, line in one.bad)))
     return found
-
-
-def _or(one: Mask | None, other: Mask | None) -> Mask | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one | other
 
 
 def _nested(kind: pa.DataType) -> bool:
@@ -82,7 +88,7 @@ def _line(line: Line, columns: Columns, kind: pa.DataType, context: Context) -> 
     if given is None:
         return None if line.default is None else Values(constant(line.default, columns.count, kind))
     if plain(line) and given.type.equals(kind):
-        return Values(given)
+        return Values(given, copied=len(line.source) == 1)
     if line.pick is not None:
         given = _pick(line, line.pick, given, several=pa.types.is_list(kind))
     return _transform(line, given, kind, context)
@@ -117,8 +123,16 @@ def present(column: Column | None, absent: frozenset[str]) -> Column | None:
     """Return the column with the texts that stand for nothing taken out."""
     if column is None or not absent or pa.types.is_list(column.type):
         return column
-    nothing: Any = pc.is_in(column, value_set=pa.array(sorted(absent), TEXT))
-    return pc.if_else(nothing, None, column) if pc.any(nothing).as_py() else column
+    there = mapping_columns.there(column)
+    short = np.flatnonzero(there & (sizes(column) <= max(len(text.encode()) for text in absent)))
+    if not len(short):
+        return column
+    found = pc.is_in(column.take(pa.array(short)), value_set=pa.array(sorted(absent), TEXT))
+    nothing = short[found.to_numpy(zero_copy_only=False)]
+    if not len(nothing):
+        return column
+    there[nothing] = False
+    return only(column, there)
 
 
 def coalesce(one: Column, other: Column) -> Column:
@@ -159,17 +173,17 @@ def _transform(line: Line, given: Any, kind: pa.DataType, context: Context) -> V
     many = pa.types.is_list(given.type)
     if many and pa.types.is_list(kind) and line.as_ not in {"hashes", "objects"}:
         inner = _transform(line, given.flatten(), kind.value_type, context)
-        return Values(_rewrap(given, inner.array), _any_of(given, inner.bad), line)
+        failed = tuple((_any_of(given, rows), line) for rows, line in inner.bad)
+        return Values(_rewrap(given, inner.array), failed)
     one = distinct(as_text(given) if many else given)
     values, bad = _steps(line, one.values, kind, context)
     rows = pa.array(one.codes, mask=one.codes < 0)
     array = values.take(rows)
     if line.default is not None:
         array = _or_default(array, constant(line.default, 1, kind))
-    failed = None
     if bad.any() and not line.lenient and line.default is None:
-        failed = np.append(bad, False)[one.codes]
-    return Values(array, failed, line)
+        return Values(array, ((np.append(bad, False)[one.codes], line),))
+    return Values(array)
 
 
 def _rewrap(lists: Any, values: Column) -> Column:
@@ -178,9 +192,7 @@ def _rewrap(lists: Any, values: Column) -> Column:
     return make_lists(offsets, values, mask=lists.is_null())
 
 
-def _any_of(lists: Any, bad: Mask | None) -> Mask | None:
-    if bad is None:
-        return None
+def _any_of(lists: Any, bad: Mask) -> Mask:
     rows = np.zeros(len(lists), dtype=bool)
     rows[np.asarray(pc.list_parent_indices(lists))[bad]] = True
     return rows

@@ -37,7 +37,8 @@ def _compiled(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column |
         texts, quoted = (_list(column), False) if pa.types.is_list(column.type) else (column, True)
         offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + count + 1]
         data = texts.buffers()[2]
-        members.append((data.address if data is not None else 0, offsets, rows, quoted, key, texts))
+        place = data.address if data is not None else 0
+        members.append((place, offsets, np.flatnonzero(rows), quoted, key, texts))
         kernel.measure(*members[-1][:4], len(key), sizes)
     some = sizes > 0
     sizes[some] += 1
@@ -45,8 +46,8 @@ def _compiled(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column |
     if len(ends) and ends[-1] > _MOST:
         return _joined(fields, count)
     out, places = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8), ends - sizes
-    for address, offsets, rows, quoted, key, _ in members:
-        kernel.write(address, offsets, rows, quoted, key.ctypes.data, len(key), out, places)
+    for address, offsets, chosen, quoted, key, _ in members:
+        kernel.write(address, offsets, chosen, quoted, key.ctypes.data, len(key), out, places)
     out[(ends - sizes)[some]] = ord("{")
     out[(ends - 1)[some]] = ord("}")
     validity = pa.py_buffer(np.packbits(some, bitorder="little").data)

@@ -35,9 +35,7 @@ def measure(data: int, offsets: Any, rows: Any, quoted: bool, name: int, sizes: 
 
     The value of row ``r`` is ``data[offsets[r]:offsets[r + 1]]``, JSON already unless it is to be ``quoted``.
     """
-    for row in range(len(rows)):
-        if not rows[row]:
-            continue
+    for row in rows:
         place, end = offsets[row], offsets[row + 1]
         size = np.int64(end - place) + name + 2
         if quoted:
@@ -60,9 +58,7 @@ def write(
     A comma goes before it; the object's brace is written over the first.
     """
     start = out.ctypes.data
-    for row in range(len(rows)):
-        if not rows[row]:
-            continue
+    for row in rows:
         to = start + places[row]
         place, end = np.int64(offsets[row]), np.int64(offsets[row + 1])
         out[to - start] = 44
