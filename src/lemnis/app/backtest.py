@@ -8,10 +8,11 @@ is kept of it are counts and a few examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -84,6 +85,19 @@ Sides = tuple[Detection, Detection]
 Signals = pa.Table
 
 
+class Replay(Protocol):
+    """Runs both sides over the lake, wherever that is done."""
+
+    def __call__(
+        self, lake: Lake, sides: Sides, found: dict[str, Difference], limits: Limits, among: Collection[str]
+    ) -> int:
+        """Count into the differences, by rule; return how many events there were.
+
+        ``among`` are the rules of the sides, by what alerts call them.
+        """
+        ...
+
+
 @contextmanager
 def old_content(workspace: app.Workspace, old: str) -> Iterator[Library]:
     """Yield the content to compare with: a folder (or the workspace in it), else a git revision.
@@ -113,15 +127,22 @@ def backtest(
     end: int | None = None,
     progress: Progress = quiet,
     cache: Path | None = None,
+    replay: Replay | None = None,
 ) -> Backtest:
-    """Replay the rules that differ between two states of the content; nothing is written but the cache."""
+    """Replay the rules that differ between two states of the content; nothing is written but the cache.
+
+    ``replay`` does it elsewhere than in this process.
+    """
     before, after = versions(old, cache), versions(new, cache)
     differences = _changed(before, after, affected(old, new))
     everything = len(before.keys() | after.keys())
-    among = _among(differences, before, after)
-    sides = (detection(old, only=among, cache=cache), detection(new, only=among, cache=cache))
+    names = _among(differences, before, after)
+    sides = (
+        detection(old, only=among(names), cache=cache),
+        detection(new, only=among(names), cache=cache),
+    )
     limits = Limits(start, end, progress)
-    events = _replay(lake, sides, differences, limits) if differences else 0
+    events = (replay or _replay)(lake, sides, differences, limits, names) if differences else 0
     found = sorted(differences.values(), key=lambda one: (not one.differs, one.title, one.rule_id))
     return Backtest(
         tuple(found), everything - len(found), events, old.digest, new.digest,
@@ -166,28 +187,41 @@ def _why(old: Version | None, new: Version | None) -> str:
     return "level or title" if old.told != new.told else ""
 
 
-def _among(differences: Mapping[str, Difference], *sides: Mapping[str, Version]) -> Callable[[Rule], bool]:
-    """Return what says whether a rule is to run: it changed, or a correlation that did draws on it."""
-    wanted = differences.keys() | {
+def _among(differences: Mapping[str, Difference], *sides: Mapping[str, Version]) -> frozenset[str]:
+    """Return the rules that are to run: those that changed, and those that correlations that did draw on."""
+    return frozenset(differences) | {
         name for side in sides for one in differences if one in side for name in side[one].drawn
     }
-    return lambda rule: (rule.id or rule.title) in wanted
 
 
-def _replay(lake: Lake, sides: Sides, found: dict[str, Difference], limits: Limits) -> int:
-    """Run both sides over the lake and count into the differences; return how many events there were."""
+def among(names: Collection[str]) -> Callable[[Rule], bool]:
+    """Return what says whether a rule is one of these, by what alerts call it."""
+    return lambda rule: (rule.id or rule.title) in names
+
+
+def _replay(
+    lake: Lake, sides: Sides, found: dict[str, Difference], limits: Limits, _: Collection[str]
+) -> int:
+    """Run both sides over the lake, here."""
     seen = 0
     signals: tuple[list[Signals], list[Signals]] = ([], [])
     for batch in lake.scan(start=limits.start, end=limits.end):
         if batch.source == OWN:
             continue
-        old, new = (_rows(side, batch, kept) for side, kept in zip(sides, signals, strict=True))
-        for name in (old.keys() | new.keys()) & found.keys():
-            _count(found[name], batch, sides, (old.get(name, {}), new.get(name, {})))
+        compare(batch, sides, found, signals)
         seen += len(batch)
         limits.progress(seen, int(times(batch)[-1]))
-    _correlated(lake, sides, signals, found)
+    count_correlated(lake, sides, signals, found)
     return seen
+
+
+def compare(
+    batch: EventBatch, sides: Sides, found: Mapping[str, Difference], signals: Sequence[list[Signals]]
+) -> None:
+    """Count into the differences what a batch gives on both sides; what it signals is added."""
+    old, new = (_rows(side, batch, kept) for side, kept in zip(sides, signals, strict=True))
+    for name in (old.keys() | new.keys()) & found.keys():
+        _count(found[name], batch, sides, (old.get(name, {}), new.get(name, {})))
 
 
 def _rows(side: Detection, batch: EventBatch, signals: list[Signals]) -> dict[str, dict[int, int]]:
@@ -203,7 +237,7 @@ def _rows(side: Detection, batch: EventBatch, signals: list[Signals]) -> dict[st
     return found
 
 
-def _correlated(
+def count_correlated(
     lake: Lake, sides: Sides, signals: Sequence[Sequence[Signals]], found: Mapping[str, Difference]
 ) -> None:
     """Count the alerts of correlations that changed: those of the same events are the same."""

@@ -204,7 +204,7 @@ def _within(todo: Sequence[Unit], bounds: Bounds) -> Sequence[Unit]:
 
 def _look(question: Question, planned: Plan, unit: Unit) -> pa.Table:
     """Look at one unit."""
-    schema = question.columns(planned.snapshots[unit.table].schema)
+    schema = question.columns(unit.table, planned.snapshots[unit.table].schema)
     work = question.work
     found = [
         pieces.table(
@@ -224,7 +224,7 @@ def _look(question: Question, planned: Plan, unit: Unit) -> pa.Table:
 def _spooled(question: Question, limits: Range, name: str, snapshot: Snapshot) -> pa.Table:
     """Look at the events of a table that are not flushed yet."""
     work, wanted = question.work, question.wanted(name)
-    some = limits.of(snapshot.spooled.select(question.columns(snapshot.schema).names))
+    some = limits.of(snapshot.spooled.select(question.columns(name, snapshot.schema).names))
     found = (piece for batch in batches(some, table_class(name), wanted) for piece in work.of(batch))
     return pieces.table(SPOOL, found)
 
@@ -233,7 +233,7 @@ def _measured(question: Question, planned: Plan) -> Plan:
     """Measure the rate of each table on the first events of its first file."""
     rates = {}
     for name, some in by_table(planned.units).items():
-        schema = question.columns(planned.snapshots[name].schema)
+        schema = question.columns(name, planned.snapshots[name].schema)
         rate = _rate(question, some[0], schema, planned.limits)
         if rate:
             rates[name] = rate

@@ -38,7 +38,7 @@ class Question(Protocol):
         """Return the sources of a table's events that can matter; none: the table need not be read."""
         ...
 
-    def columns(self, schema: pa.Schema) -> pa.Schema:
+    def columns(self, table: str, schema: pa.Schema) -> pa.Schema:
         """Return what of a table's columns is read."""
         ...
 
@@ -94,7 +94,7 @@ class Rules:
         """Return the sources that some rule can match there."""
         return self.reach.get(table, frozenset())
 
-    def columns(self, schema: pa.Schema) -> pa.Schema:
+    def columns(self, table: str, schema: pa.Schema) -> pa.Schema:  # noqa: ARG002 - of any table
         """Return all columns: an alert tells its whole event."""
         return schema
 
