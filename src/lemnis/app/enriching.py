@@ -16,18 +16,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lemnis import app
+from lemnis.app import settings
 from lemnis.content.library import REFERENCE, Library
 from lemnis.contracts.errors import ContentError
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.ids import digest
-from lemnis.contracts.reference import RECORDS, TABLES
+from lemnis.contracts.reference import DNS, RECORDS, TABLES
 
 if TYPE_CHECKING:
     from lemnis.enrich import Tables
+    from lemnis.enrich.learn import Names
     from lemnis.store.reference import Reference
 
 LOG = logging.getLogger("lemnis.enrich")
 EVERY_S = 2.0
+_SETTLE_S = 60.0
 _Files = frozenset[tuple[str, int, int]]
 
 
@@ -58,12 +61,17 @@ class Enriching:
         self._head: tuple[int, str] = (0, "")
         self._tables: Tables | None = None
         self.problems: tuple[ContentError, ...] = ()
+        self._learning = settings.load(workspace).enrichment.names
+        self._names: Names | None = None
+        self._settled = float("-inf")
 
     def __call__(self, batches: Sequence[EventBatch]) -> Sequence[EventBatch]:
         """Return events with what is known of them as of their times; as they are if nothing is."""
         if not batches:
             return batches
         tables = self.tables()
+        if self._learning:
+            tables = self._learn(batches, tables)
         if tables is None:
             return batches
         from lemnis.enrich import enrich
@@ -75,6 +83,32 @@ class Enriching:
         if self._clock() >= self._next:
             self._look()
             self._next = self._clock() + self._every_s
+        return self._tables
+
+    def settle(self) -> None:
+        """Write down what was learnt."""
+        if self._names is None or not self._names.pending:
+            return
+        from lemnis.enrich.learn import ORIGIN, learnt
+
+        pending = self._names.pending
+        self._reference.change(DNS, ORIGIN, lambda before: learnt(before, pending))
+        self._names, self._settled = None, self._clock()
+        self._look()
+
+    def _learn(self, batches: Sequence[EventBatch], tables: Tables | None) -> Tables | None:
+        """Learn names from events, and return the tables with them; they are written down now and then."""
+        from lemnis.enrich import Tables
+        from lemnis.enrich.learn import Names, seen
+
+        pairs = {pair for batch in batches for pair in seen(batch)}
+        if pairs:
+            if self._names is None:
+                self._names = Names((tables or Tables.nothing()).raw(DNS))
+            if self._names.learn(pairs):
+                self._tables = tables = (tables or Tables.nothing()).learnt(self._names.recent())
+        if self._clock() >= self._settled + _SETTLE_S:
+            self.settle()
         return self._tables
 
     @property
@@ -98,10 +132,15 @@ class Enriching:
             changed |= _differing(before, self._imported)
         if changed:
             from lemnis.enrich import Tables
+            from lemnis.enrich.learn import Names
 
             records = pa.concat_tables([self._imported, self._content])
             known = self._tables or Tables.nothing()
             self._tables = known.replaced(records, changed) if records.num_rows else None
+            if self._names is not None:  # others wrote meanwhile: what was learnt is learnt beside that
+                pending, self._names = self._names.pending, Names(Tables(records).raw(DNS))
+                if self._names.learn(pending):
+                    self._tables = (self._tables or Tables.nothing()).learnt(self._names.recent())
 
     def _read(self) -> pa.Table:
         """Read what content says; of a file that is broken now, what it said before."""

@@ -281,6 +281,7 @@ class Ingest:
     def _finish(self) -> None:
         if self.watcher is not None:
             self.watcher.finish()
+        self._enriching.settle()
         self._lake.flush()
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +22,7 @@ from lemnis.contracts.events import EventBatch
 from lemnis.contracts.reference import ASSETS, DNS, IDENTITIES, NETWORKS, VULNERABILITIES
 from lemnis.enrich.intervals import NOTHING, Ints
 from lemnis.enrich.intervals import places as taking
-from lemnis.enrich.tables import KIND, Tables
+from lemnis.enrich.tables import KIND, RECENT, Tables
 from lemnis.ocsf.schema import arrow_schema
 from lemnis.store.columns import conform, leaf
 
@@ -35,6 +36,7 @@ _ASSETS = (
 )  # fmt: skip
 """By what an asset is found, the surest first."""
 _ACCOUNT = "account"
+_LEASE = "dhcp"
 _IDENTITIES = (
     ("uid", "identity_ids"), (_ACCOUNT, "identity_names"), ("name", "identity_names"),
     ("email_addr", "identity_emails"),
@@ -124,22 +126,23 @@ def enrich(batch: EventBatch, tables: Tables) -> EventBatch:
 
 def _added(columns: _Columns, tables: Tables) -> Iterator[_Added]:
     """Yield what each attribute gives, in the order in which it is told."""
+    there = tables.present
     for role in ENDPOINTS:
+        names = list(_named(columns, tables, role)) if there & {DNS, RECENT} else []
         asset = np.full(len(columns.times), NOTHING, np.int64)
-        if ASSETS in tables.present:
-            for one in _first(columns, tables, ASSETS, role, _ASSETS):
-                asset = np.where(one.rows >= 0, one.rows, asset)
-                yield one
-        if VULNERABILITIES in tables.present and (asset >= 0).any():
+        if ASSETS in there:
+            for one in (*_first(columns, tables, ASSETS, role, _ASSETS), *_leased(columns, tables, names)):
+                rows = np.where(asset >= 0, NOTHING, one.rows)
+                asset = np.where(asset >= 0, asset, rows)
+                yield replace(one, rows=rows)
+        if VULNERABILITIES in there and (asset >= 0).any():
             yield from _open(columns, tables, role, asset)
-        if NETWORKS in tables.present:
+        if NETWORKS in there:
             yield from _first(columns, tables, NETWORKS, role, (("ip", "networks"),))
-        if DNS in tables.present:
-            named = columns.get(f"{role}.hostname")
-            for one in _first(columns, tables, DNS, role, (("ip", "names_of_addresses"),)):
-                rows = one.rows if named is None else np.where(named.codes >= 0, NOTHING, one.rows)
-                yield _Added(one.path, DNS, rows)
-    if IDENTITIES in tables.present:
+        host = columns.get(f"{role}.hostname")
+        for one in names:  # of what the event does not name itself
+            yield one if host is None else replace(one, rows=np.where(host.codes >= 0, NOTHING, one.rows))
+    if IDENTITIES in there:
         for role in USERS:
             yield from _first(columns, tables, IDENTITIES, role, _IDENTITIES)
 
@@ -151,21 +154,55 @@ def _first(
     found: Any = None
     for attribute, index in ways:
         path = f"{role}.{attribute}"
-        coded = columns.get(path)
-        if coded is None:
+        keys = _keys(columns.get(path), getattr(tables, index))
+        if keys is None:
             continue
-        asked: Asked = getattr(tables, index)
-        keys = asked.numbers(coded.values.to_pylist())
-        if not (keys >= 0).any():
-            continue
-        mine = np.where(coded.codes >= 0, keys[coded.codes], NOTHING)
         if found is not None:
-            mine[found] = NOTHING
-        rows = asked.at(mine, columns.times)
+            keys[found] = NOTHING
+        rows = getattr(tables, index).at(keys, columns.times)
         held = rows >= 0
         if held.any():
             found = held if found is None else found | held
             yield _Added(path, table, rows)
+
+
+def _keys(coded: _Coded | None, asked: Asked) -> Ints | None:
+    """Return by row what is asked for; None if nothing of it is known."""
+    if coded is None:
+        return None
+    keys = asked.numbers(coded.values.to_pylist())
+    return np.where(coded.codes >= 0, keys[coded.codes], NOTHING) if (keys >= 0).any() else None
+
+
+def _named(columns: _Columns, tables: Tables, role: str) -> Iterator[_Added]:
+    """Yield the names of a role's address; what was learnt just now has the whole history of its address."""
+    path = f"{role}.ip"
+    coded = columns.get(path)
+    recent = _keys(coded, tables.recent_names) if RECENT in tables.present else None
+    if recent is not None:
+        yield _Added(path, RECENT, tables.recent_names.at(recent, columns.times))
+    keys = _keys(coded, tables.names_of_addresses) if DNS in tables.present else None
+    if keys is not None:
+        if recent is not None:
+            keys = np.where(recent >= 0, NOTHING, keys)
+        yield _Added(path, DNS, tables.names_of_addresses.at(keys, columns.times))
+
+
+def _leased(columns: _Columns, tables: Tables, names: list[_Added]) -> Iterator[_Added]:
+    """Yield the assets whose names had leased an address at the time: an address alone may be anybody's."""
+    for one in names:
+        distinct = np.unique(one.rows[one.rows >= 0])
+        if not len(distinct):
+            continue
+        records: Any = tables.of(one.table).column("record").take(taking(distinct))
+        said = [orjson.loads(text) for text in records.to_pylist()]
+        hosts = [record["hostname"] if record.get("by") == _LEASE else None for record in said]
+        for index in (tables.asset_names, tables.asset_labels):
+            keys = index.numbers(hosts)
+            if (keys >= 0).any():
+                place = np.searchsorted(distinct, np.maximum(one.rows, distinct[0]))
+                mine = np.where(one.rows >= 0, keys[place], NOTHING)
+                yield _Added(one.path, ASSETS, index.at(mine, columns.times))
 
 
 def _open(columns: _Columns, tables: Tables, role: str, asset: Ints) -> Iterator[_Added]:

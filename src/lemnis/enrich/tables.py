@@ -29,18 +29,21 @@ from lemnis.enrich.intervals import NOTHING, Ints, Timeline, places
 from lemnis.enrich.prefixes import Prefixes
 from lemnis.enrich.vulnerable import summaries
 
+RECENT = "dns, recent"
+"""All records of the addresses of which a name was learnt just now, and is not written down yet."""
 SHOWN: Mapping[str, tuple[str, ...]] = {
     ASSETS: ("id", "owner", "team", "criticality", "environment", "data_classes", "services"),
     IDENTITIES: (
         "id", "name", "full_name", "email", "department", "manager", "privileged", "service_account",
     ),
     NETWORKS: ("cidr", "zone", "site", "owner"),
-    DNS: ("hostname",),
+    DNS: ("hostname", "by"),
+    RECENT: ("hostname", "by"),
     VULNERABILITIES: ("cves", "count", "worst"),
 }  # fmt: skip
 """What of a record goes with the events."""
 KIND: Mapping[str, str] = {
-    ASSETS: "asset", IDENTITIES: "identity", NETWORKS: "network", DNS: "dns",
+    ASSETS: "asset", IDENTITIES: "identity", NETWORKS: "network", DNS: "dns", RECENT: "dns",
     VULNERABILITIES: "vulnerability",
 }  # fmt: skip
 """What an enrichment from a table is called (``type``)."""
@@ -48,7 +51,7 @@ _LAID_OUT: Mapping[str, str] = {
     "asset_ids": ASSETS, "asset_names": ASSETS, "asset_labels": ASSETS, "asset_addresses": ASSETS,
     "asset_macs": ASSETS, "identity_ids": IDENTITIES, "identity_names": IDENTITIES,
     "identity_emails": IDENTITIES, "names_of_addresses": DNS, "vulnerabilities": VULNERABILITIES,
-    "networks": NETWORKS,
+    "networks": NETWORKS, "recent_names": RECENT,
 }  # fmt: skip
 """What is laid out of each table."""
 MAX_DATA = 4096
@@ -116,10 +119,13 @@ class Tables:
     Later rows win over earlier ones where both hold for the same key from the same time on.
     """
 
-    def __init__(self, records: pa.Table) -> None:
-        """Take the records; what is asked of them is laid out when it is asked for."""
+    def __init__(self, records: pa.Table, recent: pa.Table | None = None) -> None:
+        """Take the records; what is asked of them is laid out when it is asked for.
+
+        ``recent`` is the whole history of the addresses of which names were learnt just now.
+        """
         self._records = records
-        self._of: dict[str, pa.Table] = {}
+        self._of: dict[str, pa.Table] = {} if recent is None else {RECENT: recent}
         self._data: dict[str, list[str | None]] = {}
 
     @classmethod
@@ -127,19 +133,26 @@ class Tables:
         """Return tables without records."""
         return cls(RECORDS.empty_table())
 
-    def replaced(self, records: pa.Table, changed: Collection[str]) -> Tables:
+    def replaced(
+        self, records: pa.Table, changed: Collection[str], *, recent: pa.Table | None = None
+    ) -> Tables:
         """Return tables of other records; what was laid out of those that did not change is taken over."""
-        made = Tables(records)
+        made = Tables(records, recent)
+        changed = {RECENT, *changed}
         for name, table in _LAID_OUT.items():
             if table not in changed and name in self.__dict__:
                 made.__dict__[name] = self.__dict__[name]
-        made._of = {table: one for table, one in self._of.items() if table not in changed}
-        made._data = {table: one for table, one in self._data.items() if table not in changed}
+        made._of |= {table: one for table, one in self._of.items() if table not in changed}
+        made._data |= {table: one for table, one in self._data.items() if table not in changed}
         return made
+
+    def learnt(self, recent: pa.Table) -> Tables:
+        """Return these tables with names that were learnt since they were laid out."""
+        return self.replaced(self._records, (), recent=recent)
 
     def __bool__(self) -> bool:
         """Say whether there is any record."""
-        return self._records.num_rows > 0
+        return self._records.num_rows > 0 or RECENT in self._of
 
     def raw(self, table: str) -> pa.Table:
         """Return the records of one table as they are kept."""
@@ -156,7 +169,8 @@ class Tables:
     @cached_property
     def present(self) -> frozenset[str]:
         """The tables that have records."""
-        return frozenset(TABLES) & frozenset(pc.unique(self._records.column("table")).to_pylist())
+        named: frozenset[Any] = frozenset({RECENT} & self._of.keys())
+        return named | frozenset(TABLES) & frozenset(pc.unique(self._records.column("table")).to_pylist())
 
     # -- what is asked -------------------------------------------------------------------------------------
 
@@ -210,6 +224,11 @@ class Tables:
     def names_of_addresses(self) -> Index:
         """Names that an address was seen with."""
         return self._index(DNS, lambda one: [one["address"]], address_key)
+
+    @cached_property
+    def recent_names(self) -> Index:
+        """The same, of addresses of which something was learnt just now."""
+        return self._index(RECENT, lambda one: [one["address"]], address_key)
 
     @cached_property
     def vulnerabilities(self) -> Index:

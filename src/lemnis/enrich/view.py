@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from lemnis.contracts.detection import Coded, Frame, Lines
 from lemnis.contracts.events import EventBatch
-from lemnis.contracts.reference import ASSETS, DNS, IDENTITIES, NETWORKS, VULNERABILITIES
+from lemnis.contracts.reference import ASSETS, DNS, IDENTITIES, NETWORKS, TABLES, VULNERABILITIES
 from lemnis.enrich.batch import COLUMN, ENDPOINTS, USERS
 from lemnis.enrich.intervals import places as taking
 from lemnis.enrich.tables import KIND, SHOWN
@@ -29,8 +29,8 @@ _ROLES = {ASSETS: ENDPOINTS, VULNERABILITIES: ENDPOINTS, NETWORKS: ENDPOINTS, DN
 
 
 def _names() -> Iterator[tuple[str, tuple[str, str, str]]]:
-    for table, shown in SHOWN.items():
-        for attribute in shown:
+    for table in TABLES:
+        for attribute in SHOWN[table]:
             field = "cve" if attribute == "cves" else attribute
             yield f"{KIND[table]}.{field}", (KIND[table], attribute, "")
             for role in _ROLES[table]:

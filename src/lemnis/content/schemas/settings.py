@@ -21,6 +21,7 @@
     inbox: {megabytes: 2048}        # how much may wait to be worked on before senders are told to come later
     retention: {...}                # how long which events are kept, and why; see ``keeping``
     lake: {history_days: 7}         # how the lake's files are kept; see ``keeping``
+    enrichment: {names: true}       # learn the names of addresses from DNS and DHCP events
     workers: 2                      # processes that work on what came; by default as many as cores, 4 at most
     cluster:                        # what `lemnis worker` shares with others, see docs/scale.md
       nats: ["tls://n1.example:4222", "tls://n2.example:4222", "tls://n3.example:4222"]
@@ -90,6 +91,12 @@ class Waiting(Model):
     megabytes: float = pydantic.Field(default=2048, ge=16, le=10_000_000)
 
 
+class Enrichment(Model):
+    """What is learnt from events, to be added to others: ``names`` of addresses, from DNS and DHCP."""
+
+    names: bool = False
+
+
 class DeadLetters(Model):
     """How long rejected records are kept, which are raw, and how much of them over all sources."""
 
@@ -144,6 +151,7 @@ class Settings(Model):
     inbox: Waiting = Waiting()
     retention: Retention = Retention()
     lake: Keeping = Keeping()
+    enrichment: Enrichment = Enrichment()
     workers: int | None = pydantic.Field(default=None, ge=1, le=64)
     cluster: Cluster | None = None
 
