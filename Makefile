@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test check bench docs lock clean
+.PHONY: setup demo test check bench docs lock clean spark
 setup: $(STAMP)
 
 $(STAMP): requirements/dev.txt pyproject.toml
@@ -26,6 +26,25 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/docs
 
+# Tests on a Spark cluster of this machine's own; needs Java 17+ and Maven. The environment is that of `setup`, and
+# PySpark besides, with the jars by which Spark reads Delta tables.
+SPARK := .venv-spark
+
+spark: setup $(SPARK)/.ready
+	$(SPARK)/bin/python -m pytest -n 0 -m spark tests/spark
+
+$(SPARK)/.ready: requirements/spark.txt requirements/spark-jars.xml requirements/spark-jars.sha256
+	$(PYTHON) -m venv $(SPARK)
+	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/spark.txt
+	$(SPARK)/bin/python -c 'import site; from pathlib import Path; \
+	  other = next(Path("$(VENV)").resolve().glob("lib/python*/site-packages")); \
+	  Path(site.getsitepackages()[0], "lemnis.pth").write_text(f"import site; site.addsitedir({str(other)!r})\n")'
+	mvn --quiet --batch-mode --file requirements/spark-jars.xml dependency:copy-dependencies \
+	  -DoutputDirectory=$(CURDIR)/$(SPARK)/jars
+	cd $(SPARK)/jars && sha256sum --check --quiet $(CURDIR)/requirements/spark-jars.sha256
+	cp $(SPARK)/jars/*.jar $(SPARK)/lib/python*/site-packages/pyspark/jars
+	touch $@
+
 bench: setup
 	$(BIN)/lemnis bench hunt
 
@@ -36,6 +55,8 @@ docs: setup
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --extra aws --extra fast --extra grpc --extra kafka --extra nats --extra scan --extra dev pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  requirements/spark.in -o requirements/spark.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
+	rm -rf $(VENV) $(SPARK) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist
