@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ import orjson
 
 from lemnis.content.library import Library
 from lemnis.contracts.events import RawBatch
-from lemnis.ingest import reading
+from lemnis.ingest import joining, reading
+from lemnis.ingest.identity import Joined
 from lemnis.ingest.mapping import Mapper
+from lemnis.ingest.parsers import Parsed, Start
 from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import Stream
 
@@ -60,23 +62,32 @@ class _Normalising:
         self.read = self.mapped = 0.0
 
     def over(self, files: Sequence[Path]) -> None:
-        """Do all that ingest does up to OCSF."""
-        for file in files:
-            stream, begun = Stream(file), time.process_time()
-            for _, parsed in reading.read(stream, self._sources, self._source):
+        """Do all that ingest does up to OCSF, small files together as it does."""
+        for some in joining.grouped(files):
+            begun = time.process_time()
+            for origin, key, parsed in self._parsed([Stream(file) for file in some]):
                 done = time.process_time()
                 self.read += done - begun
                 self.rejects += len(parsed.rejects)
                 if len(parsed.records):
-                    raw = RawBatch(
-                        self._source.name, stream.name, parsed.records, parsed.fields, parsed.positions
-                    )
-                    mapped = self._mapper.map(raw, origin_key="bench", now=_NOW)
+                    raw = RawBatch(self._source.name, origin, parsed.records, parsed.fields, parsed.positions)
+                    mapped = self._mapper.map(raw, origin_key=key, now=_NOW)
                     self.events += sum(map(len, mapped.batches))
                     self.rejects += len(mapped.rejects)
                 begun = time.process_time()
                 self.mapped += begun - done
             self.read += time.process_time() - begun
+
+    def _parsed(self, streams: Sequence[Stream]) -> Iterator[tuple[str, str | Joined, Parsed]]:
+        alone = [one for one in streams if not joining.joinable(one, self._source)]
+        if len(alone) < len(streams):
+            opened = [joining.Opened(one, one.name, Start()) for one in streams if one not in alone]
+            gathered = joining.gather(opened, self._source)
+            self.rejects += sum(len(piece.rejects) for piece in gathered.pieces)
+            yield "together", gathered.joined, gathered.parsed
+        for stream in alone:
+            for _, parsed in reading.read(stream, self._sources, self._source):
+                yield stream.name, "bench", parsed
 
 
 def _loads(files: Sequence[Path]) -> int:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 WORTH = 20_000
 """So many records are worth it."""
-LARGE = 8_000_000
+LARGE = 4_000_000
 """And so many bytes, however few records they are."""
 
 
