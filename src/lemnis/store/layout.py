@@ -16,9 +16,9 @@ from lemnis.store.columns import leaf
 
 ROW_GROUP = 131_072
 """Rows of which a query decides together whether it looks at them; a column of these is one chunk."""
-_PAGE_BYTES = 4 << 20
+_PAGE_BYTES = 8 << 20
 _DICTIONARY_BYTES = 8 << 20
-_LIGHT, _DENSE, _RECORD = 1, 3, 6
+_LIGHT, _DENSE, _RECORD = 1, 3, 9
 """Levels of zstd: for a file that is soon rewritten, for one that stays, and for records in it."""
 _UNIQUE = frozenset({"metadata.uid", "raw_data"})
 """Each value occurs once: a dictionary of them would be filled in vain."""

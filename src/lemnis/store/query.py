@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -18,15 +19,20 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from lemnis.contracts.errors import Location, UsageError
+from lemnis.store.columns import conform, merge_schemas
 
 EVENTS = "events"
-COMMON = {
-    "class_uid": "BIGINT", "category_uid": "BIGINT", "activity_id": "BIGINT", "type_uid": "BIGINT",
-    "severity_id": "INTEGER", "time": "BIGINT", "status_id": "BIGINT", "message": "VARCHAR",
-    "metadata": 'STRUCT(uid VARCHAR, "version" VARCHAR, log_name VARCHAR)', "raw_data": "VARCHAR",
-    "unmapped": "VARCHAR",
-}  # fmt: skip
-"""The columns that every class has, of which the view ``events`` is made."""
+COMMON = pa.schema([
+    ("class_uid", pa.int64()), ("category_uid", pa.int64()), ("activity_id", pa.int64()),
+    ("type_uid", pa.int64()), ("severity_id", pa.int32()), ("time", pa.int64()),
+    ("status_id", pa.int64()), ("message", pa.string()),
+    ("metadata", pa.struct([("uid", pa.string()), ("version", pa.string()), ("log_name", pa.string())])),
+    ("raw_data", pa.string()), ("unmapped", pa.string()),
+])  # fmt: skip
+"""The columns that every class has, of which the view ``events`` is made; ``metadata`` has those of any."""
+_BATCH_ROWS = 16_384
+_INTERRUPTED, _OUT_OF_MEMORY = "INTERRUPT Error", "Out of Memory Error"
+_DAY = "CAST(epoch_ms(time) AS DATE)"
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -38,15 +44,20 @@ _LOCKS = ("SET enable_external_access = false", "SET lock_configuration = true")
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
-    """One table of the lake as a query sees it: its files, and the rows that are still in the spool.
+class Piece:
+    """Some rows of a file: numbers in [first, last), counted from 0."""
 
-    Files that DuckDB cannot open itself, on object storage, are a data set of Arrow's, in ``spooled``.
-    """
+    path: Path
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One table of the lake as a query sees it: its files, and the rows that are still in the spool."""
 
     schema: pa.Schema
-    files: Sequence[Path]
-    spooled: pa.Table | ds.Dataset
+    files: Sequence[Path | Piece]
+    spooled: pa.Table
 
 
 def needed(sql: str, names: Sequence[str]) -> set[str]:
@@ -95,7 +106,7 @@ def stream(
     memory: str = "2GB",
     handle: Handle | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Run one SELECT as ``run`` does, and yield its rows as they are found; whoever stops taking them ends it.
+    """Run one SELECT as ``run`` does, and yield its rows as they are found; who stops taking them ends it.
 
     What is not taken yet is not computed, but for a few batches; ``timeout`` counts until the last is taken.
     """
@@ -117,7 +128,7 @@ def _opened(relations: Mapping[str, Relation], memory: str) -> Iterator[duckdb.D
     with closing(duckdb.connect(config={**_SETTINGS, "memory_limit": memory})) as connection:
         for name, relation in relations.items():
             _view(connection, name, relation)
-        _events(connection, [one for one in relations.values() if "class_uid" in one.schema.names])
+        _events(connection, relations)
         files = [str(_path(file)) for relation in relations.values() for file in relation.files]
         connection.execute("SET allowed_paths = ?", [files])
         for lock in _LOCKS:
@@ -205,22 +216,95 @@ def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, relation: Relation) -> None:
     """Make the view of a table: its files and its spooled rows."""
-    scan = _scan(connection, f"{name}__spooled", relation.spooled, relation.files)
+    scan = _scan(connection, name, relation.spooled, relation.files)
     connection.execute(f'CREATE VIEW "{name}" AS {scan}')
 
 
-def _events(connection: duckdb.DuckDBPyConnection, relations: Sequence[Relation]) -> None:
+def _events(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, Relation]) -> None:
     """Make ``events`` of all relations that hold events: one scan over the files of all of them."""
-    schema = _COMMON
-    for relation in relations:
-        there = [field for field in relation.schema if field.name in COMMON and field.name != "metadata"]
+    there = {name: one for name, one in relations.items() if "class_uid" in one.schema.names}
+    schema, tables, scans = COMMON, [], []
+    for name, relation in there.items():
         if "metadata" in relation.schema.names:
-            schema = _widened(schema, relation.schema.field("metadata"))
-        del there
-    spooled = [conform(_cut(one.spooled, schema), schema) for one in relations]
-    files = [file for one in relations for file in one.files]
-    scan = _scan(connection, f"{EVENTS}__spooled", pa.concat_tables([schema.empty_table(), *spooled]), files)
-    connection.execute(f"CREATE VIEW {EVENTS} AS {scan}")
+            schema = merge_schemas(schema, pa.schema([relation.schema.field("metadata")]))
+        columns = [column for column in COMMON.names if column in relation.schema.names]
+        if isinstance(relation.spooled, pa.Table):
+            tables.append(relation.spooled.select(columns))
+        else:
+            scans.append(f'SELECT {", ".join(columns)}, {_DAY} AS day FROM "{name}__spooled"')  # noqa: S608 - own names
+    spooled = pa.concat_tables([schema.empty_table(), *(conform(table, schema) for table in tables)])
+    files = [file for one in there.values() for file in one.files]
+    scans.insert(0, _scan(connection, EVENTS, spooled, files))
+    connection.execute(f"CREATE VIEW {EVENTS} AS " + " UNION ALL BY NAME ".join(scans))
+
+
+def _scan(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    spooled: pa.Table | ds.Dataset,
+    files: Sequence[Path | Piece],
+) -> str:
+    """Return the SELECT of the rows in the spool and in files, of the spooled ones' schema, and their day."""
+    memory = f"{name}__spooled"
+    connection.register(memory, spooled)
+    about = connection.view(memory)
+    columns = dict(zip(about.columns, map(str, about.types), strict=True))
+    parts = [f'SELECT *, {_DAY} AS day FROM "{memory}"']  # noqa: S608 - the lake's own name
+    whole: dict[bool, list[Path]] = {True: [], False: []}
+    for file in files:
+        if isinstance(file, Path):
+            whole[_by_day(file)].append(file)
+        elif file.ranges:
+            parts.append(_read([file.path], columns, by_day=_by_day(file.path), ranges=file.ranges))
+    parts += [_read(paths, columns, by_day=by_day) for by_day, paths in whole.items() if paths]
+    if len(parts) > 1 and isinstance(spooled, pa.Table) and not spooled.num_rows:
+        del parts[0]
+    return " UNION ALL ".join(parts)
+
+
+def _read(
+    paths: Sequence[Path],
+    columns: Mapping[str, str],
+    *,
+    by_day: bool,
+    ranges: Sequence[tuple[int, int]] = (),
+) -> str:
+    """Return the SELECT of some columns of files; what a file lacks, nested too, is null."""
+    files = ", ".join(_text(str(path)) for path in paths)
+    types = ", ".join(
+        f"{_text(name)}: {{name: {_text(name)}, type: {_text(kind)}, default_value: NULL}}"
+        for name, kind in columns.items()
+    )
+    options = [
+        "hive_partitioning = true, hive_types = {day: DATE}" if by_day else "hive_partitioning = false"
+    ]
+    options += ["file_row_number = true"] if ranges else []
+    names = ", ".join(_name(name) for name in columns)
+    select = (
+        f"SELECT {names}, {'day' if by_day else f'{_DAY} AS day'} "  # noqa: S608 - own names and files, quoted
+        f"FROM read_parquet([{files}], schema = MAP {{{types}}}, {', '.join(options)})"
+    )
+    rows = " OR ".join(f"file_row_number BETWEEN {first} AND {last - 1}" for first, last in ranges)
+    return f"{select} WHERE {rows}" if ranges else select
+
+
+def _by_day(path: Path) -> bool:
+    """Say whether a file's folder gives its day, and no other column; then DuckDB skips it by that."""
+    return [part[:4] for part in path.parts if "=" in part] == ["day="]
+
+
+def _path(file: Path | Piece) -> Path:
+    return file.path if isinstance(file, Piece) else file
+
+
+def _name(name: str) -> str:
+    """Return a column's name as an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    """Return a text as a literal."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _refused(error: duckdb.Error) -> UsageError:
