@@ -91,6 +91,9 @@ class Bounds:
     seconds: float | None = None
 
 
+NO_BOUNDS = Bounds()
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What a run did: the events that it looked at, those that earlier runs had, and all there are.
@@ -152,7 +155,7 @@ def run(
     *,
     job: Job | None = None,
     engine: Engine | None = None,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = NO_BOUNDS,
     progress: Progress = quiet,
 ) -> Run:
     """Look at what ``job`` does not know yet, keep it there, and hand what all units gave to ``take``.

@@ -110,7 +110,7 @@ class Index:
     def of(cls, indicators: Iterable[Indicator]) -> Index:
         """Prepare indicators, sorted."""
         some = tuple(sorted(set(indicators)))
-        exact = {}
+        exact: dict[Kind, _Exact] = {}
         for kind in Kind:
             mine = [number for number, one in enumerate(some) if one.kind is kind]
             if mine and kind is not Kind.NETWORK:

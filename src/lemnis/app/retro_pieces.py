@@ -16,7 +16,9 @@ from lemnis.contracts.alerts import Alert, MatchedField, Severity, Written
 from lemnis.contracts.events import EventBatch
 from lemnis.incidents.entries import parse_entity
 
-PIECES = pa.schema([("file", pa.string()), ("kind", pa.string()), ("body", pa.binary())])
+PIECES = pa.schema(
+    [pa.field("file", pa.string()), pa.field("kind", pa.string()), pa.field("body", pa.binary())]
+)
 ALERT, SIGNALS, SIGHTINGS, CHANGES = "alert", "signals", "sightings", "changes"
 Piece = tuple[str, bytes]
 """Kind and body."""
@@ -33,17 +35,19 @@ class Work(Protocol):
 def table(file: str, pieces: Iterable[Piece]) -> pa.Table:
     """Return pieces of one file as rows of ``PIECES``."""
     some = list(pieces)
-    columns = [[file] * len(some), [kind for kind, _ in some], [body for _, body in some]]
-    return pa.Table.from_arrays(
-        [pa.array(c, f.type) for c, f in zip(columns, PIECES, strict=True)], schema=PIECES
-    )
+    columns: list[pa.Array[Any]] = [
+        pa.array([file] * len(some), pa.string()),
+        pa.array([kind for kind, _ in some], pa.string()),
+        pa.array([body for _, body in some], pa.binary()),
+    ]
+    return pa.Table.from_arrays(columns, schema=PIECES)
 
 
 def bodies(pieces: pa.Table, kind: str) -> Iterator[bytes]:
     """Yield what rows of one kind hold."""
-    for name, body in zip(pieces.column("kind").to_pylist(), pieces.column("body").to_pylist(), strict=True):
-        if name == kind:
-            yield body
+    names: list[Any] = pieces.column("kind").to_pylist()
+    held: list[Any] = pieces.column("body").to_pylist()
+    yield from (body for name, body in zip(names, held, strict=True) if name == kind)
 
 
 def write_signals(signals: pa.Table) -> bytes:

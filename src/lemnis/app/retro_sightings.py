@@ -121,9 +121,9 @@ class Seeking:
             paths = np.repeat(np.arange(len(parts)), [len(rows) for _, rows, _ in parts])
             found.append(
                 pa.table({
-                    "row": rows[at],
-                    "indicator": pairs.indicators[np.repeat(left, counts) + offsets],
-                    "path": pa.array([path for path, _, _ in parts]).take(pa.array(paths[at])),
+                    "row": pa.array(rows[at]),
+                    "indicator": pa.array(pairs.indicators[np.repeat(left, counts) + offsets]),
+                    "path": pa.array([path for path, _, _ in parts]).take(paths[at]),
                     "value": codes.dictionary.take(pa.array(places_of[at])),
                 })
             )  # fmt: skip
@@ -138,7 +138,8 @@ class Seeking:
         hosts = _first(batch.table, _CLIENTS if clients else _HOSTS, rows)
         users = _first(batch.table, _USERS, rows)
         uids = _first(batch.table, ("metadata.uid",), rows)
-        paths = _counted(seen.column("indicator").to_numpy(), seen.column("path").to_pylist())
+        names: list[Any] = seen.column("path").to_pylist()
+        paths = _counted(seen.column("indicator").to_numpy(), names)
         starts = np.flatnonzero(np.diff(numbers, prepend=-1))
         for start, stop in zip(starts, [*starts[1:], len(numbers)], strict=True):
             some = slice(int(start), int(stop))
@@ -176,7 +177,7 @@ def _first(table: pa.Table, paths: Iterable[str], rows: Numbers) -> list[str | N
     columns = [column for path in paths if (column := leaf(table, path)) is not None]
     if not columns:
         return [None] * len(rows)
-    taken = [column.combine_chunks().take(pa.array(rows)).cast(pa.string()) for column in columns]
+    taken = [column.combine_chunks().take(rows).cast(pa.string()) for column in columns]
     whole: Any = pc.coalesce(*taken)
     return whole.to_pylist()  # type: ignore[no-any-return]
 

@@ -76,5 +76,5 @@ class Job:
 
     def read(self, key: str) -> pa.Table:
         """Return what a unit gave."""
-        with pa.ipc.open_file(self.folder / f"{key}{_UNIT}") as file:
+        with pa.ipc.open_file(str(self.folder / f"{key}{_UNIT}")) as file:
             return file.read_all()

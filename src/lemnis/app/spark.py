@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -136,7 +136,8 @@ class Cluster:
         found: pa.Table = reduce(lambda one, other: one.unionAll(other), frames).toArrow()
         found = found.cast(PIECES)
         rows: dict[str, list[int]] = {}
-        for row, name in enumerate(found.column("file").to_pylist()):
+        names: list[Any] = found.column("file").to_pylist()
+        for row, name in enumerate(names):
             rows.setdefault(name, []).append(row)
         for unit in some:
             mine = [row for file in unit.files for row in rows.get(f"{unit.class_uid}/{file.name}", ())]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -56,7 +56,7 @@ def _by_file(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Part rows by the files that they come from."""
     codes = table.column(FILE).combine_chunks().dictionary_encode()
     rows = table.drop_columns([FILE])
-    names = codes.dictionary.to_pylist()
+    names: list[Any] = codes.dictionary.to_pylist()
     for number, name in enumerate(names):
         mine = rows if len(names) == 1 else rows.filter(pa.array(codes.indices.to_numpy() == number))
         yield name_of(name), mine

@@ -118,6 +118,14 @@ class Watch:
         self.journal.write_all(repeats)
         return new + sum(first for _, first in known)
 
+    def tell(self, alerts: Sequence[Alert]) -> int:
+        """Write down alerts that were found otherwise, with their incidents; return how many are new."""
+        with _uncollected():
+            starts = range(0, len(alerts), _WRITTEN_AT_ONCE)
+            new = sum(self._write(alerts[start : start + _WRITTEN_AT_ONCE]) for start in starts)
+        self._settle()
+        return new
+
     def finish(self) -> None:
         """Make alerts of correlations, and incidents of the alerts that the journal has."""
         self._correlate(everything=True)

@@ -11,6 +11,7 @@ HELP = {
     "findings": "What scanners found.",
     "incident": "Incidents: alerts under one response.",
     "lake": "The lake's keeping: status, history, check, compaction, retention, holds.",
+    "intel": "Threat intelligence: indicators over what came in.",
     "journal": "The account of every decision and transition.",
     "lesson": "Lessons: from a closed incident to a proven gate.",
     "playbook": "Response: plan, approve, run, undo.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,10 +26,15 @@ from lemnis.interfaces.cli.output import (
 
 if TYPE_CHECKING:
     from lemnis import app
+    from lemnis.app.backtest import Replay
     from lemnis.app.exceptions_report import Progress as Told
+    from lemnis.content.library import Library
     from lemnis.contracts.errors import LemnisError
 
 State = Literal["written", "tested", "fed", "proven"]
+OnOption = Annotated[
+    str, typer.Option(metavar="MASTER", help="A Spark cluster: spark://HOST:PORT, local[2].")
+]
 SinceOption = Annotated[str, typer.Option(help="From then on: a time, or a span back (24h, 7d); all: ''.")]
 
 
@@ -43,6 +48,7 @@ def register(app: typer.Typer) -> None:
 def backtest(
     since: SinceOption = "30d",
     old: Annotated[str, typer.Option(metavar="REV|DIR", help="Git revision, or folder of content.")] = "HEAD",
+    on: OnOption = "",
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -58,10 +64,12 @@ def backtest(
     from lemnis.interfaces.cli.rules_history_view import backtest_document, show_backtest
 
     opened = app.open_workspace(workspace)
-    with testing.old_content(opened, old) as before, _progress("replaying") as told:
+    with ExitStack() as stack:
+        before, now = stack.enter_context(testing.old_content(opened, old)), app.library(opened)
+        replay = _cluster(stack, on, before, now) if on else None
         found = testing.backtest(
-            app.lake(opened), before, app.library(opened), start=_start(opened, since), progress=told,
-            cache=opened.state / "cache",
+            app.lake(opened), before, now, start=_start(opened, since),
+            progress=stack.enter_context(_progress("replaying")), cache=opened.state / "cache", replay=replay,
         )  # fmt: skip
     _tell(found.problems)
     if json:
@@ -193,6 +201,13 @@ def exceptions(
     if found.problems:
         raise typer.Exit(2)
     raise typer.Exit(1 if any(one.ended for one in found.reports) else 0)
+
+
+def _cluster(stack: ExitStack, master: str, old: Library, new: Library) -> Replay:
+    """Open a session on a Spark cluster, to replay there."""
+    from lemnis.app import spark
+
+    return spark.Replaying(stack.enter_context(spark.session(master)), old, new)
 
 
 def _start(workspace: app.Workspace, since: str) -> int | None:
