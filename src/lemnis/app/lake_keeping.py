@@ -12,17 +12,22 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from lemnis import app
 from lemnis.app import settings
 from lemnis.content.schemas import keeping as schema
-from lemnis.contracts.errors import UsageError
+from lemnis.contracts.errors import ServiceError, UsageError
 from lemnis.contracts.ids import stable_id
 from lemnis.contracts.journal import NewEntry
-from lemnis.store import compaction, deltalog, history, sweeping
+from lemnis.store import compaction, deltalog, history, integrity, sweeping
+from lemnis.store import search as searching
+from lemnis.store.columns import Keys, uid_keys
 from lemnis.store.compaction import Compacted, Progress
 from lemnis.store.holds import Hold, Holds
 from lemnis.store.lake import Lake
 from lemnis.store.retention import Loss, Plan, Policy, Purpose, Retained, Retention, Rule
+from lemnis.store.search import Limits, Search
 from lemnis.store.sizes import TableSize, sizes
 from lemnis.store.sweeping import Swept
 
@@ -30,6 +35,10 @@ BEGUN, DONE = "lake.retention.begun", "lake.retention.done"
 _DAY_MS = 86_400_000
 _NEVER: Callable[[], bool] = lambda: False  # noqa: E731 - a constant
 _LISTED = 1000
+_VERSION_DIGITS = 10
+_UIDS = " | fields metadata.uid"
+_FOUND = 20_000_000
+_SEARCH_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +167,92 @@ def versions(workspace: app.Workspace, name: str | None = None) -> list[history.
     return history.versions(app.lake(workspace).tables, name)
 
 
+def sql_as_of(
+    workspace: app.Workspace, text: str, as_of: str, *, limit: int, timeout: float, partly: bool
+) -> history.Answer:
+    """Run one SELECT over the tables as they were at a time, or as one of them was at a version (a number).
+
+    Raises UsageError and InputError as ``store.history.ask`` does.
+    """
+    if as_of.isdecimal() and len(as_of) < _VERSION_DIGITS:
+        then = history.AsOf(version=int(as_of))
+    else:
+        then = history.AsOf(at=searching.instant(as_of, deltalog.now()))
+    tables = app.lake(workspace).tables
+    return history.ask(tables, text, then, limit=limit, timeout=timeout, partly=partly)
+
+
+def hold(
+    workspace: app.Workspace,
+    name: str,
+    *,
+    classes: tuple[str, ...],
+    sources: tuple[str, ...],
+    since: str = "",
+    until: str = "",
+    search: str = "",
+) -> Hold:
+    """Return a hold as it was written down; times and search as ``store.search`` reads them.
+
+    Raises InputError for a time that is none, or a search that cannot be run.
+    """
+    now = workspace.clock.now()
+    begin, end = (searching.instant(text, now) if text else None for text in (since, until))
+    if search:
+        Search(app.lake(workspace), search + _UIDS, now=now)
+    return Hold(name, classes, sources, begin, end, search)
+
+
+def check(
+    workspace: app.Workspace, *, deep: bool, progress: integrity.Progress | None = None
+) -> integrity.Report:
+    """Look whether the lake is whole; see ``store.integrity``. A spool that cannot be opened is a finding."""
+    try:
+        lake = app.lake(workspace)
+    except ServiceError as error:
+        report = integrity.Report(deep)
+        report.findings.append(integrity.Finding("spool-damaged", error.what, at="spool.db", fix=error.fix))
+        return report
+    return integrity.check(lake.tables, deep=deep, progress=progress)
+
+
 def _retention(workspace: app.Workspace, lake: Lake, wanted: Policy) -> tuple[Retention, tuple[str, ...]]:
     active: list[Hold] = [one.hold for one in Holds(app.journal(workspace)).active()]
-    retention = Retention(lake.tables, wanted, active, now=workspace.clock.now())
+    now = workspace.clock.now()
+    retention = Retention(lake.tables, wanted, active, now=now, found=_Searches(lake, now).keys)
     return retention, tuple(one.name for one in active)
+
+
+class _Searches:
+    """What the searches of holds find; each is run once."""
+
+    def __init__(self, lake: Lake, now: int) -> None:
+        self._lake, self._now = lake, now
+        self._found: dict[str, Keys] = {}
+
+    def keys(self, hold: Hold) -> Keys:
+        """Return the keys of the uids that a hold's search finds, ascending.
+
+        Raises InputError if it cannot be run: then nothing may go, because nobody knows what is held.
+        """
+        if hold.name not in self._found:
+            limits = Limits(rows=_FOUND, timeout=_SEARCH_S)
+            search = Search(
+                self._lake,
+                hold.search + _UIDS,
+                now=self._now,
+                start=hold.since,
+                end=hold.until,
+                limits=limits,
+            )
+            parts = [uid_keys(table.column(0).drop_null()) for table in search.tables()]
+            if search.more:
+                raise UsageError(
+                    f"the search of hold {hold.name!r} finds more than {_FOUND:,} events",
+                    fix="release it, and add one by class, source and time without a search",
+                )
+            self._found[hold.name] = np.sort(np.concatenate([*parts, np.empty(0, dtype=np.int64)]))
+        return self._found[hold.name]
 
 
 def _purposes(wanted: Policy) -> list[dict[str, Any]]:

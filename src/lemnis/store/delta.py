@@ -252,6 +252,11 @@ def file_name(name: str, digest: str) -> str:
     return f"{name}-{digest[:DIGEST]}.zstd.parquet"
 
 
+def day_number(day: str) -> int:
+    """Return a day's number, from 1970 on."""
+    return (date.fromisoformat(day) - _EPOCH).days
+
+
 def digest_in(path: str) -> str:
     """Return the part of the SHA-256 that a data file's name holds; empty where it holds none."""
     match = _NAME.search(path)

@@ -33,8 +33,8 @@ _RAW = "raw_data"
 _BATCH = 65_536
 _FOREVER = 1 << 40
 Mask = npt.NDArray[np.bool_]
-Found = Callable[[Hold, str, int, int], Keys]
-"""Asked for the keys of the uids that a hold's search finds in a table, with ``time`` in [low, high)."""
+Found = Callable[[Hold], Keys]
+"""Asked for the keys of the uids that a hold's search finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,9 +299,8 @@ class Retention:
             mask &= times < hold.until
         if hold.search and mask.any():
             uids = leaf(part, "metadata.uid")
-            low, high = int(times[mask].min()), int(times[mask].max()) + 1
             if uids is not None and self._found is not None:
-                mask &= np.isin(uid_keys(uids), self._found(hold, name, low, high))
+                mask &= np.isin(uid_keys(uids), self._found(hold))
         return mask
 
 

@@ -58,13 +58,21 @@ def sql(
     query: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT; none lists the tables.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="How many rows at most.")] = 1000,
     timeout: TimeoutOption = 60,
+    as_of: Annotated[
+        str, typer.Option(metavar="TIME|VERSION", help="The tables as they were at a time, or at a version.")
+    ] = "",
+    partly: Annotated[
+        bool, typer.Option("--partly", help="With --as-of: go without days that are no longer there.")
+    ] = False,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Run one SELECT (DuckDB's SQL) over the lake, read-only; with --json one object a row.
 
     There is a table for each OCSF class that has events, `events` with the columns common to all, and
-    `rejects`. `time` is in milliseconds since 1970, UTC; `day` is its date.
+    `rejects`. `time` is in milliseconds since 1970, UTC; `day` is its date. --as-of asks the tables as they
+    were at a time (2026-05-01T12:00:00Z, 24h), or at a version (`lemnis lake history` lists them) where the
+    query needs one table; what was only in the spool then is not seen.
 
     Example: lemnis sql "SELECT day, class_uid, count(*) AS n FROM events GROUP BY ALL ORDER BY ALL"
     """
@@ -81,7 +89,15 @@ def sql(
             rows = ((t.name, t.rows, ", ".join(t.columns)) for t in tables)
             show_table("tables", ("name", "rows", "columns"), rows)
         return
-    answer = asking.sql(opened, query, limit=limit + 1, timeout=timeout)
+    if as_of:
+        from lemnis.app import lake_keeping
+
+        then = lake_keeping.sql_as_of(opened, query, as_of, limit=limit + 1, timeout=timeout, partly=partly)
+        answer = then.table
+        for gone in then.missing:
+            warn(f"{gone} is no longer as it was, and not in the answer")
+    else:
+        answer = asking.sql(opened, query, limit=limit + 1, timeout=timeout)
     rows_of_answer = answer.slice(0, limit).to_pylist()
     if json:
         for row in rows_of_answer:
