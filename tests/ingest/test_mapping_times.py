@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lemnis.contracts import compiled
 from lemnis.contracts.clock import from_iso
+from lemnis.ingest import mapping_times
 from lemnis.ingest.mapping_times import instants
 
 NOW = from_iso("2026-03-01T00:00:00Z")
@@ -116,3 +118,26 @@ def test_the_size_of_a_number_tells_its_unit():
     ]
     read = instants(pa.array(texts), "epoch", 0).to_pylist()
     assert read == [1772474400000, 1772474400250, 1772474400123, 1772474400123, 1772474400123, -5000, None]
+
+
+DIGITS = st.text("0123456789", min_size=1, max_size=10)
+NEARLY = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["2026-01-02", "1969-12-31", "2024-02-29", "2023-02-29", "1677-01-01", "2262-12-31",
+                         "2026-00-01", "2026-1-02", "20260102", "٢٠٢٦-01-02", "2000-04-31"]),
+        st.sampled_from(["T", " ", "t", ""]),
+        st.sampled_from(["03:04:05", "23:59:59", "24:00:00", "03:04", "03:04:60", "3:04:05", "0a:04:05", ""]),
+        st.one_of(st.just(""), DIGITS.map(lambda some: f".{some}"), st.just(".")),
+        st.sampled_from(["", "Z", "z", "+00:00", "-03:30", "+1400", "+15:00", "-0075", "+01", " ", "ZZ"]),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.skipif(not compiled.available(), reason="needs the fast extra")
+@given(
+    st.lists(st.one_of(st.none(), NEARLY, st.text(max_size=30)), min_size=1, max_size=30), st.integers(0, 9)
+)
+def test_iso_times_are_read_alike_with_and_without_the_compiled_pass(texts, first):
+    column = pa.array(["before"] * first + texts, pa.string()).slice(first)
+    assert mapping_times._compiled(column).equals(mapping_times._iso_by_columns(column))

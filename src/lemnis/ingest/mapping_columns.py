@@ -164,20 +164,24 @@ def there(column: Column) -> Mask:
     return mask
 
 
+def offsets(column: Column) -> npt.NDArray[np.int32]:
+    """Return where in its bytes each text of a column begins, and where the last one ends."""
+    if not len(column):
+        return np.zeros(1, np.int32)
+    return np.frombuffer(column.buffers()[1], np.int32)[column.offset : column.offset + len(column) + 1]
+
+
 def sizes(column: Column) -> npt.NDArray[np.int32]:
     """Return how many bytes each text of a column has; a null has 0 or any."""
-    if not len(column):
-        return np.empty(0, np.int32)
-    offsets = np.frombuffer(column.buffers()[1], np.int32)
-    return np.diff(offsets[column.offset : column.offset + len(column) + 1])
+    return np.diff(offsets(column))
 
 
 def only(column: Column, there: Mask) -> Column:
     """Return a column of texts with values only in some rows; nothing is copied."""
-    _, offsets, data = column.buffers()
+    _, places, data = column.buffers()
     first = column.offset % 8
     bits = pa.py_buffer(np.packbits(np.concatenate((np.zeros(first, bool), there)), bitorder="little").data)
-    skipped = offsets.slice((column.offset - first) * 4)
+    skipped = places.slice((column.offset - first) * 4)
     return pa.StringArray.from_buffers(len(column), skipped, data, bits, offset=first)
 
 
