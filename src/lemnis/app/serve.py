@@ -19,6 +19,7 @@ from typing import Any
 from lemnis import app
 from lemnis.app import receiving, settings, transports
 from lemnis.app.intake import Counts, Intake
+from lemnis.app.lake_background import Keeping
 from lemnis.app.observing import Observing, unwell
 from lemnis.app.receiving_process import Ready, Said, Seen, WorkerProcess
 from lemnis.content.schemas.settings import Admin
@@ -108,6 +109,9 @@ class Serving:
             WorkerProcess(workspace.root, (number, count), detect=detect, heard=self._worked)
             for number in range(count)
         ]
+        self.keeping = Keeping(
+            workspace.root, every_s=read.lake.look_s, heard=lambda facts: self._tell("kept", **facts)
+        )
         self.observing: Observing | None = None
         self.stopping = False
         self._stop = asyncio.Event()
@@ -125,14 +129,18 @@ class Serving:
 
     async def run(self) -> None:
         """Serve until ``stop``; raises ServiceError if no transport can begin."""
+        from lemnis.app import searches_schedule
+
         self.observing = Observing(self)
         intake = Intake(self.inbox, received=self._received)
         self.counts = intake.counts
         workers = [asyncio.create_task(one.run()) for one in self.workers]
         observing = asyncio.create_task(self.observing.run(self._stop))
         admin = asyncio.create_task(self._admin())
+        keeping = asyncio.create_task(self.keeping.run(self._stop))
         running = [asyncio.create_task(self._transport(one, intake)) for one in self.transports]
         telling = asyncio.create_task(self._tell_addresses())
+        searching = asyncio.create_task(searches_schedule.keep(self.workspace, self._stop))
         try:
             await asyncio.gather(*running)
             failed = [one.problem for one in self.transports if one.ended]
@@ -147,7 +155,9 @@ class Serving:
             await intake.close()
             for one in self.workers:
                 one.stop()
-            await asyncio.gather(*workers, observing, admin, telling, return_exceptions=True)
+            await asyncio.gather(
+                *workers, observing, admin, keeping, telling, searching, return_exceptions=True
+            )
             self._tell("stopped", waiting=sum(one.deliveries for one in self.waiting()))
             self.inbox.close()
 

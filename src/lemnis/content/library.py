@@ -27,6 +27,7 @@ MANIFESTS: Mapping[str, str] = MappingProxyType(
         "policies": "policy.yaml",
         "playbooks": "playbook.yaml",
         "pulls": "pull.yaml",
+        "searches": "search.yaml",
         "scanners": "scanner.yaml",
         "threats": "threat.yaml",
         "lessons": "lesson.yaml",

@@ -19,7 +19,7 @@ from lemnis.store import query
 from lemnis.store.lake import Lake
 from lemnis.store.query import CancelledError, Handle, Relation
 from lemnis.store.searching import instants, joining, pipes, series, windows
-from lemnis.store.searching.base import Column, Scope
+from lemnis.store.searching.base import Base, Column, Scope
 from lemnis.store.searching.fields import Classes, quote
 from lemnis.store.searching.plan import Pipeline
 from lemnis.store.searching.terms import Test
@@ -38,6 +38,8 @@ from lemnis.store.searching.tree import (
 
 MEMORY = "1GB"
 _FEW = 200
+_SLICE = 20_000
+"""So many events are fetched at once: what they take is bounded, however many were found."""
 _HITS = "hits"
 
 
@@ -88,7 +90,7 @@ class Search:
     def __init__(
         self,
         lake: Lake,
-        text: str,
+        text: str | Query,
         *,
         now: int,
         start: int | None = None,
@@ -97,12 +99,15 @@ class Search:
         handle: Handle | None = None,
         bars: int = 100,
     ) -> None:
-        """Read and check the query; ``start`` and ``end`` (ms) bound ``time`` to [start, end)."""
+        """Read and check the query; ``start`` and ``end`` (ms) bound ``time`` to [start, end).
+
+        A chart without a span has about so many ``bars``.
+        """
         self.handle = handle or Handle()
         self.limits = limits or Limits()
         self.more = self.cancelled = False
         self.reached: int | None = None
-        self._query = pipes.parse(text)
+        self._query = pipes.parse(text) if isinstance(text, str) else text
         self._snapshots = lake.snapshots()
         self._classes = Classes(
             {name: one.schema for name, one in self._snapshots.items() if "class_uid" in one.schema.names}
@@ -123,6 +128,13 @@ class Search:
         self.finds_events = _events(self._stages)
         self.headings = _headings(self._compiled(scope, self.start, self.end, None).visible)
         scope.compiler.check()
+
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """The schemas of the classes that events can be of."""
+        scope = Scope(self._classes, self._now, frozenset(part.name for part in self._parts))
+        wanted = Base(scope, self._node, self.start, self.end).wanted
+        return {name: schema for name, schema in self._classes.schemas.items() if name in wanted}
 
     # -- what it finds -------------------------------------------------------------------------------------
 
@@ -160,7 +172,9 @@ class Search:
     # -- inside --------------------------------------------------------------------------------------------
 
     def _hits(self) -> Iterator[tuple[pa.Table, Mapping[str, Column]]]:
-        yield from self._rows(("t", "u", "n"))
+        for table, columns in self._rows(("t", "u", "n")):
+            for first in range(0, table.num_rows, _SLICE):
+                yield table.slice(first, _SLICE), columns
 
     def _rows(self, also: Sequence[str]) -> Iterator[tuple[pa.Table, Mapping[str, Column]]]:
         """Yield the rows of the last stage, from window to window, until there are as many as may be."""

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lemnis.contracts.clock import to_iso
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, emit, show_table, warn
+from lemnis.contracts.errors import LemnisError
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, report, show_table, warn
 
-_WIDTH = 160
-_TEXTS = ("message", "raw_data", "unmapped")
+if TYPE_CHECKING:
+    from lemnis.app import Workspace
+    from lemnis.store.query import Handle
+    from lemnis.store.search import Found, Search
+
+_LIMIT, _FILE_LIMIT = 100, 1_000_000
+_STOPPED = 130
 TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds after which the query is stopped.")]
 
 
@@ -24,34 +35,217 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="Words and field:value; see below.")] = "",
-    since: Annotated[str, typer.Option(help="From then on: a time, or a span back (15m, 24h, 7d).")] = "",
-    until: Annotated[str, typer.Option(help="Before then: a time, or a span back.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 100,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="A query, or @NAME of a saved one.")] = "",
+    since: Annotated[str, typer.Option(help="From then on: a time, or relative (-24h, 24h, -1d@d).")] = "",
+    until: Annotated[str, typer.Option(help="Before then: a time, or relative.")] = "",
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=10_000_000, help="How many at most: 100, in a file 1,000,000.")
+    ] = None,
     timeout: TimeoutOption = 60,
+    output: Annotated[
+        Path | None, typer.Option(help="Write all to a file: .parquet, .json, .ndjson or .csv.")
+    ] = None,
+    histogram: Annotated[bool, typer.Option("--histogram", help="Show when the events were.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Show the raw records.")] = False,
+    fields: Annotated[bool, typer.Option("--fields", help="List the fields whose path holds QUERY.")] = False,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="List what the last word of QUERY may become.")
+    ] = False,
+    save: Annotated[str, typer.Option(metavar="NAME", help="Save the query, to be asked as @NAME.")] = "",
+    saved: Annotated[bool, typer.Option("--saved", help="List the saved searches.")] = False,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Find events, newest first; with --json one object a line: `uid`, `time` (ms), `class`, `event`.
+    """Find events, newest first, as they are found; with --json one object a line.
 
-    A word is looked for in message, raw record and unmapped fields. A field is given by its path or the end
-    of it: user.name:root, process.name:*sh, dst_endpoint.port:>=1024, time:[2024-05-01 TO 2024-05-02],
-    actor.user.uid:* (has a value); also source:, class:, severity:, uid:. Terms are joined by AND, OR, NOT
-    and parentheses; quotes make a phrase.
+    An event has `uid`, `time` (ms), `class`, `event`; stages such as stats make rows of their own columns.
+    docs/search.md describes the language: words, field:value, ranges, wildcards, /expressions/, networks,
+    AND, OR, NOT, and stages after | (stats, timechart, top, rare, dedup, sort, head, fields, where, eval,
+    join). Ctrl-C ends a search; what was found until then is shown, and the exit code is 130.
 
     Example: lemnis search "source:linux_audit cmd_line:*curl* NOT severity:low" --since 24h
     """
     from lemnis import app
-    from lemnis.app import query as asking
 
     opened = app.open_workspace(workspace)
-    found = asking.search(opened, query, since=since, until=until, limit=limit, timeout=timeout)
+    if saved:
+        _saved(opened, json=json)
+    elif save:
+        _save(opened, save, query, since, until, json=json)
+    elif complete or fields:
+        _known(opened, query, fields=fields, json=json)
+    elif output is not None:
+        _export(opened, query, since, until, limit or _FILE_LIMIT, timeout, output, json=json)
+    elif histogram:
+        _histogram(opened, query, since, until, timeout, json=json)
+    else:
+        with _ended() as handle:
+            _search(opened, query, since, until, limit or _LIMIT, timeout, handle, raw=raw, json=json)
+
+
+def _search(
+    workspace: Workspace, query: str, since: str, until: str, limit: int, timeout: float, handle: Handle, *,
+    raw: bool, json: bool,
+) -> None:  # fmt: skip
+    """Show what a search finds; as JSON or raw, while it is found."""
+    from lemnis.app import query as asking
+    from lemnis.app.searches_export import objects
+    from lemnis.interfaces.cli import search_view as view
+
+    found = asking.search(
+        workspace, query, since=since, until=until, limit=limit, timeout=timeout, handle=handle
+    )
     if json:
-        for hit in found:
-            emit({"uid": hit.uid, "time": hit.time, "class": hit.class_name, "event": plain(hit.event)})
+        for one in objects(found, plain):
+            emit(one)
+            sys.stdout.flush()
+    elif not found.finds_events:
+        rows = [plain(row) for table in found.tables() for row in table.to_pylist()]
+        view.show_rows(rows, found.headings)
+    elif raw:
+        for some in found.found():
+            view.show_raw(some)
+    else:
+        with _shown_at_last(found) as hits:
+            for some in found.found():
+                hits.extend(some)
+    if found.cancelled:
+        warn(f"stopped: what was found until then is shown{_until(found.reached)}")
+        raise typer.Exit(_STOPPED)
+    if found.more:
+        warn(f"there may be more than {limit}; --limit shows more")
+
+
+@contextmanager
+def _shown_at_last(found: Search) -> Iterator[list[Found]]:
+    """Gather events for one table, and show it also where the search fails on its way."""
+    from lemnis.interfaces.cli import search_view as view
+
+    hits: list[Found] = []
+    try:
+        yield hits
+    except LemnisError:
+        if hits:
+            view.show_events(hits, found.headings)
+        raise
+    view.show_events(hits, found.headings)
+
+
+@contextmanager
+def _ended() -> Iterator[Handle]:
+    """Let Ctrl-C end a search instead of the command."""
+    from lemnis.store.query import Handle
+
+    handle = Handle()
+    if threading.current_thread() is not threading.main_thread():
+        yield handle
         return
-    rows = ((to_iso(h.time), f"{h.class_name}\n{_source(h.event)}", _summary(h.event), h.uid) for h in found)
-    show_table(f"{len(found)} events", ("time", "class, source", "what", "uid"), rows)
+    before = signal.signal(signal.SIGINT, lambda *_: handle.cancel())
+    try:
+        yield handle
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _until(reached: int | None) -> str:
+    return "" if reached is None else f", back to {to_iso(reached)}"
+
+
+def _export(
+    workspace: Workspace, query: str, since: str, until: str, limit: int, timeout: float, output: Path, *,
+    json: bool,
+) -> None:  # fmt: skip
+    from lemnis.app import query as asking
+    from lemnis.app.searches_export import export
+    from lemnis.store.query import CancelledError
+
+    with _ended() as handle:
+        found = asking.search(
+            workspace, query, since=since, until=until, limit=limit, timeout=timeout, handle=handle
+        )
+        try:
+            count = export(found, output, plain)
+        except CancelledError:
+            warn("stopped: no file was written")
+            raise typer.Exit(_STOPPED) from None
+    if json:
+        emit({"file": str(output), "rows": count, "more": found.more})
+    else:
+        console.print(f"{count:,} rows in {output}")
+    if found.more:
+        warn(f"there may be more than {limit}; --limit writes more")
+
+
+def _histogram(
+    workspace: Workspace, query: str, since: str, until: str, timeout: float, *, json: bool
+) -> None:
+    from lemnis.app import query as asking
+    from lemnis.interfaces.cli import search_view as view
+
+    with _ended() as handle:
+        width = max(20, min(console.width - 2, 120))
+        bars = asking.histogram(
+            workspace, query, since=since, until=until, bars=width, timeout=timeout, handle=handle
+        )
+    if json:
+        for time, count in bars:
+            emit({"time": time, "count": count})
+    else:
+        view.show_histogram(bars)
+
+
+def _known(workspace: Workspace, query: str, *, fields: bool, json: bool) -> None:
+    """List candidates, or fields."""
+    from lemnis.app import query as asking
+    from lemnis.interfaces.cli import search_view as view
+
+    if fields:
+        there = asking.fields(workspace, like=query.strip())
+        if json:
+            for field in there:
+                emit(asdict(field))
+        else:
+            columns = ("field", "type", "filled", "examples", "classes")
+            show_table(f"{len(there)} fields", columns, view.field_rows(there))
+        return
+    found = asking.complete(workspace, query)
+    if json:
+        for one in found:
+            emit(asdict(one))
+    else:
+        show_table(f"{len(found)} candidates", ("text", "kind", "events"), view.candidate_rows(found))
+
+
+def _saved(workspace: Workspace, *, json: bool) -> None:
+    """List saved searches; those that cannot be read are told, and make the exit code 2."""
+    from lemnis import app
+    from lemnis.app import searches
+
+    found, wrong = searches.every(app.library(workspace))
+    if json:
+        for one in found:
+            about = one.search.model_dump(exclude_none=True)
+            emit({"name": one.name, "own": one.own, "file": str(one.path), **about})
+    else:
+        rows = (
+            (one.name, one.search.title, one.search.query, "yes" if one.search.schedule else "")
+            for one in found
+        )
+        show_table(f"{len(found)} saved searches", ("name", "title", "query", "scheduled"), rows)
+    for error in wrong:
+        report(error)
+    if wrong:
+        raise typer.Exit(2)
+
+
+def _save(workspace: Workspace, name: str, query: str, since: str, until: str, *, json: bool) -> None:
+    from lemnis.app import searches
+
+    path = searches.save(workspace, name, query, since=since, until=until)
+    if json:
+        emit({"name": name, "file": str(path)})
+    else:
+        console.print(f"{path}; ask it as @{name}")
 
 
 def sql(
@@ -124,12 +318,3 @@ def plain(value: Any) -> Any:
 
 def _cell(value: Any) -> str:
     return "" if value is None else str(plain(value))
-
-
-def _source(event: Mapping[str, Any]) -> str:
-    return str(event.get("metadata", {}).get("log_name", ""))
-
-
-def _summary(event: Mapping[str, Any]) -> str:
-    text = next((str(event[name]) for name in _TEXTS if event.get(name)), "")
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"

@@ -1,0 +1,204 @@
+"""What can be typed next, and what fields there are: from the schemas, and from the newest events."""
+
+# ruff: noqa: S608 - SQL is made of the lake's own names and of ours
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lemnis.contracts.errors import InputError
+from lemnis.store import query
+from lemnis.store.lake import Lake, Snapshot
+from lemnis.store.search import Limits, Search
+from lemnis.store.searching import expressions, pipes, windows
+from lemnis.store.searching.base import kind_of
+from lemnis.store.searching.fields import ENTITIES, SHORT, Classes, quote, value
+
+SAMPLE = 20_000
+"""So many of the newest events of each class are looked at."""
+_RECENT = 200_000
+_TIMEOUT = 10.0
+_VALUES, _SHOWN, _EXAMPLE = 5_000, 3, 60
+_TOKEN = re.compile(r'[^\s|()\[\]",]*$')
+_VALUE = re.compile(r"([A-Za-z_][\w.]*):([^\s:]*)$")
+_STAGE = re.compile(r"\|\s*([a-z]*)$")
+_INSIDE = re.compile(r"\|\s*([a-z]+)\s+[^|]*$")
+_FUNCTIONS = {"stats": pipes.FUNCTIONS, "timechart": pipes.FUNCTIONS, "eval": tuple(expressions.FUNCTIONS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What may come next: the text that takes the place of the last word, and in how many events it is.
+
+    ``kind`` is field, value, stage, function or entity; what is no part of events has a count of 0.
+    """
+
+    text: str
+    kind: str
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """A field: its path, its type, the classes that have it, and what the newest events have in it.
+
+    ``filled`` is the part of the ``sampled`` events of these classes that have a value.
+    """
+
+    name: str
+    type: str
+    classes: tuple[str, ...]
+    sampled: int
+    filled: float
+    examples: tuple[str, ...]
+
+
+def complete(lake: Lake, text: str, *, now: int, limit: int = 20) -> list[Candidate]:
+    """Return what the last word of a query may become, the likeliest first."""
+    stage = _STAGE.search(text)
+    if stage:
+        return [Candidate(one, "stage") for one in pipes.STAGES if one.startswith(stage[1])][:limit]
+    found = _VALUE.search(text)
+    if found:
+        return values(lake, found[1], found[2], now=now, within=text[: found.start()], limit=limit)
+    token = _TOKEN.search(text)
+    word = token[0].lstrip("-+") if token else ""
+    inside = _INSIDE.search(text)
+    if inside and inside[1] == "join" and "[" not in inside[0]:
+        return [Candidate(one, "entity") for one in ENTITIES if one.startswith(word)][:limit]
+    functions = _FUNCTIONS.get(inside[1], ()) if inside and " by " not in inside[0] else ()
+    called = [Candidate(one, "function") for one in functions if one.startswith(word)]
+    return (called + _fields(lake, word))[:limit]
+
+
+def values(
+    lake: Lake, field: str, prefix: str, *, now: int, within: str = "", limit: int = 20
+) -> list[Candidate]:
+    """Return the values of a field that begin so, the most frequent of the newest events first.
+
+    ``within`` is a filter that the events shall meet; it is left out where it is none.
+    """
+    snapshots = {name: one for name, one in lake.snapshots().items() if "class_uid" in one.schema.names}
+    if field == "class":
+        return [Candidate(f"class:{name}", "value") for name in snapshots if name.startswith(prefix)][:limit]
+    newest = next(windows.backwards(windows.parts(snapshots, None, None), None, None, _RECENT), None)
+    start = newest[0] if newest else None
+    stages = f"{field}:* | stats count by {field} | sort -count"
+    limits = Limits(_VALUES, _TIMEOUT)
+    search: Search | None = None
+    for before in dict.fromkeys((within, "")):
+        try:
+            search = Search(lake, f"{before} {stages}", now=now, start=start, limits=limits)
+            break
+        except InputError:
+            continue
+    rows = [row for table in search.tables() for row in table.to_pylist()] if search else []
+    named = [(_text(row[field]), row["count"]) for row in rows if row[field] is not None]
+    return [
+        Candidate(f"{field}:{_written(text)}", "value", count)
+        for text, count in named
+        if text.lower().startswith(prefix.lower())
+    ][:limit]
+
+
+def fields(lake: Lake, *, like: str = "") -> list[FieldInfo]:
+    """Return the fields that have values in the newest events, by path; of these, those with ``like``."""
+    rows: dict[str, list[tuple[str, str, int, int, list[str]]]] = {}
+    snapshots = {name: one for name, one in lake.snapshots().items() if "class_uid" in one.schema.names}
+    classes = Classes({name: one.schema for name, one in snapshots.items()})
+    for name, snapshot in sorted(snapshots.items()):
+        paths = [p for p, kind in classes.leaves(name).items() if kind_of(kind) and like.lower() in p.lower()]
+        sampled, counts = _filled(name, snapshot, paths)
+        there = [path for path in paths if counts.get(path)]
+        examples = _examples(name, snapshot, there)
+        for path in there:
+            kind = kind_of(value(snapshot.schema, path)[1])
+            rows.setdefault(path, []).append((name, kind, sampled, counts[path], examples[path]))
+    return [_info(path, some) for path, some in sorted(rows.items())]
+
+
+def _info(path: str, some: list[tuple[str, str, int, int, list[str]]]) -> FieldInfo:
+    sampled, filled = sum(one[2] for one in some), sum(one[3] for one in some)
+    examples = dict.fromkeys(text for *_, texts in some for text in texts)
+    return FieldInfo(
+        path, some[0][1], tuple(one[0] for one in some), sampled, filled / sampled if sampled else 0.0,
+        tuple(examples)[:_SHOWN],
+    )  # fmt: skip
+
+
+def _fields(lake: Lake, word: str) -> list[Candidate]:
+    """Return the ways to name a field that begin with a word, the most often filled first."""
+    snapshots = {name: one for name, one in lake.snapshots().items() if "class_uid" in one.schema.names}
+    classes = Classes({name: one.schema for name, one in snapshots.items()})
+    counts: dict[str, int] = {}
+    for name, snapshot in snapshots.items():
+        ways: dict[str, list[str]] = {}
+        for path, kind in classes.leaves(name).items():
+            if kind_of(kind):
+                parts = path.split(".")
+                ends = [".".join(parts[place:]) for place in range(len(parts))]
+                ends += [short for short, long in SHORT.items() if long == path]
+                ways[path] = [end for end in ends if end.lower().startswith(word.lower())]
+        ways = {path: ends for path, ends in ways.items() if ends}
+        _, filled = _filled(name, snapshot, list(ways)) if ways else (0, {})
+        for path, ends in ways.items():
+            for end in ends:
+                counts[end] = counts.get(end, 0) + filled.get(path, 0)
+    if "class".startswith(word) and snapshots:
+        counts["class"] = sum(_rows(one) for one in snapshots.values())
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].count("."), pair[0]))
+    return [Candidate(text, "field", count) for text, count in ranked]
+
+
+def _filled(name: str, snapshot: Snapshot, paths: Iterable[str]) -> tuple[int, dict[str, int]]:
+    """Return how many events were looked at, and how many of them have each path."""
+    some = list(paths)
+    columns = ["count(*) AS n"]
+    for number, path in enumerate(some):
+        sql, kind = value(snapshot.schema, path)
+        counted = f"count_if(len({sql}) > 0)" if str(kind).startswith("list") else f"count({sql})"
+        columns.append(f"{counted} AS c{number}")
+    (row,) = _asked(name, snapshot, columns)
+    return int(row["n"]), {path: int(row[f"c{number}"]) for number, path in enumerate(some)}
+
+
+def _examples(name: str, snapshot: Snapshot, paths: list[str]) -> dict[str, list[str]]:
+    """Return the most frequent values at paths."""
+    columns = []
+    for number, path in enumerate(paths):
+        sql, kind = value(snapshot.schema, path)
+        one = f"{sql}[1]" if str(kind).startswith("list") else sql
+        columns.append(f"approx_top_k(left(CAST({one} AS VARCHAR), {_EXAMPLE}), {_SHOWN}) AS e{number}")
+    if not columns:
+        return {}
+    (row,) = _asked(name, snapshot, columns)
+    return {path: [str(v) for v in row[f"e{n}"] or () if v is not None] for n, path in enumerate(paths)}
+
+
+def _asked(name: str, snapshot: Snapshot, columns: list[str]) -> list[dict[str, Any]]:
+    """Ask the newest events of a class."""
+    parts = windows.parts({name: snapshot}, None, None)
+    low, high = next(windows.backwards(parts, None, None, SAMPLE), (0, 1))
+    relations = windows.relations({name: snapshot}, frozenset({name}), low, high)
+    sample = f"SELECT * FROM {quote(name)} WHERE time >= ? AND time < ? LIMIT {SAMPLE}"
+    sql = f"SELECT {', '.join(columns)} FROM ({sample})"
+    return query.run(relations, sql, parameters=[low, high], limit=1, timeout=_TIMEOUT).to_pylist()
+
+
+def _rows(snapshot: Snapshot) -> int:
+    return sum(part.rows for part in windows.parts({"": snapshot}, None, None))
+
+
+def _text(one: Any) -> str:
+    return str(one).lower() if isinstance(one, bool) else str(one)
+
+
+def _written(text: str) -> str:
+    """Return a value as a query has it: in quotes, if it needs them."""
+    if re.fullmatch(r"[\w.@:/-]+", text) and not text.startswith(("/", "-")):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
