@@ -33,7 +33,7 @@ from deltalake.transaction import AddAction
 from pyarrow import fs
 
 from lemnis.contracts.errors import Location, NotFoundError, ServiceError
-from lemnis.store import query as querying
+from lemnis.store import remote_query as querying
 from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
 
 DAY = "day"
@@ -329,12 +329,10 @@ class RemoteLake:
         tables = self.tables()
         wanted = querying.needed(sql, list(tables))
         with self._errors():
-            relations = {
-                name: querying.Relation(table.schema, [], table.dataset(start=start, end=end))
-                for name, table in tables.items()
-                if name in wanted
+            found = {
+                name: table.dataset(start=start, end=end) for name, table in tables.items() if name in wanted
             }
-            return querying.run(relations, sql, parameters=parameters, limit=limit, timeout=timeout)
+            return querying.run(found, sql, parameters=parameters, limit=limit, timeout=timeout)
 
     # -- inside --------------------------------------------------------------------------------------------
 

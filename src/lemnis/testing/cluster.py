@@ -135,6 +135,27 @@ class Cluster:
         """Where clients of NATS connect."""
         return [one.url for one in self.nats]
 
+    def database_named(self, name: str) -> str:
+        """Make a database of this name, and return its address."""
+        folder = self.folder / "pg"
+        port = self.database.rpartition("port=")[2]
+        argv = ["createdb", "-h", str(folder), "-p", port, "-U", "postgres", name]
+        subprocess.run(argv, check=True, cwd=folder, **_QUIET)
+        return self.database.replace("/postgres?", f"/{name}?")
+
+    def leader(self, stream: str) -> NatsServer:
+        """Return the server that leads a stream; raises LookupError if none does at the moment."""
+        asked = {"streams": "true", "accounts": "true"}
+        for one in self.nats:
+            with contextlib.suppress(httpx.HTTPError):
+                told = httpx.get(f"http://127.0.0.1:{one.monitor}/jsz", params=asked, timeout=5).json()
+                for account in told.get("account_details", []):
+                    for detail in account.get("stream_detail", []):
+                        leads = (detail.get("cluster") or {}).get("leader") == one.name
+                        if detail["name"] == stream and leads:
+                            return one
+        raise LookupError(stream)
+
     def settings(self, **more: Any) -> dict[str, Any]:
         """Return what stands under ``cluster:`` in ``lemnis.yaml``."""
         lake = {"lake": f"s3://{self.bucket}/lake", "endpoint": self.endpoint}
@@ -252,16 +273,19 @@ class Process:
         with lines:
             told.extend(json.loads(line) for line in iter(lines.readline, b"") if line.startswith(b"{"))
 
-    def wait_for(self, event: str, *, seconds: float = 120) -> dict[str, Any]:
-        """Return what it told of an event, once it has; raises TimeoutError, or RuntimeError if it ended."""
+    def wait_for(self, *events: str, seconds: float = 120) -> dict[str, Any]:
+        """Return the first that it told of these events, once it has.
+
+        Raises TimeoutError, or RuntimeError if it ended.
+        """
 
         def there() -> bool:
             if self.process is not None and self.process.poll() is not None:
                 raise RuntimeError(f"{self.arguments} ended: {self.log.read_text(encoding='utf-8')[-2000:]}")
-            return any(one["event"] == event for one in list(self.told))
+            return any(one["event"] in events for one in list(self.told))
 
-        wait(there, f"{' '.join(self.arguments)} did not tell {event}", seconds=seconds)
-        return next(one for one in self.told if one["event"] == event)
+        wait(there, f"{' '.join(self.arguments)} did not tell {events}", seconds=seconds)
+        return next(one for one in self.told if one["event"] in events)
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send it a signal and wait for its end; return its exit code."""

@@ -167,6 +167,7 @@ class Correlator(Service):
         self.active = False
         self.behind = 0
         self._why = "it begins"
+        self._told = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Stand by until the lane is free, fold until ``stop``; raises what keeps it from beginning."""
@@ -179,6 +180,9 @@ class Correlator(Service):
                 except LemnisError as error:
                     self._why = f"{error}"
                     LOG.error("correlation begins again: %s", error)  # noqa: TRY400 - told in full
+                except Exception as error:
+                    self._why = f"{type(error).__name__}: {error}"
+                    LOG.exception("correlation begins again")
                 finally:
                     self.active = False
                     await asyncio.to_thread(lanes.close)
@@ -203,7 +207,11 @@ class Correlator(Service):
         lane = await asyncio.to_thread(lanes.take, name)
         self._why = ""
         if lane is None:
+            if not self._told:
+                self.tell("standby")
+            self._told = True
             return
+        self._told = False
         evidence = Evidence(self.setup.lake())
         settling = await asyncio.to_thread(Settling, self.setup, evidence, lanes, lane)
         self.rules = len(settling.detection.correlating.correlations) if settling.detection.correlating else 0

@@ -17,7 +17,8 @@ MESSAGE_BYTES = 480_000
 """So much at most is one message; larger ones make every replica's log slow."""
 RAW_BYTES = 2_000_000
 _TEXTS = ("source", "origin", "key", "refused", "name", "object")
-_SCHEMA = pa.schema([*(pa.field(name, pa.string()) for name in _TEXTS), pa.field("data", pa.large_binary())])
+_FIELDS: list[pa.Field[Any]] = [*(pa.field(name, pa.string()) for name in _TEXTS)]
+_SCHEMA = pa.schema([*_FIELDS, pa.field("data", pa.large_binary())])
 _AT = b"at"
 
 

@@ -25,6 +25,7 @@ _LINES = {
     "listening": "{transport} listens at {host} port {port}",
     "admin": "health and metrics at http://{host}:{port}",
     "ready": "ready: {rules} rules, {problems} problems in the content",
+    "standby": "another correlator works; this one stands by",
     "lane": "{stream} is worked on after message {done}",
     "failed": "{transport}: {problem}",
     "stopped": "stopped; what was in hand is done",

@@ -1,0 +1,67 @@
+"""A cluster gives what one process gives, to the id, whatever is killed in the middle."""
+
+import os
+import signal
+
+import pytest
+import scaled
+
+pytestmark = pytest.mark.scale
+EVENTS = int(os.environ.get("LEMNIS_TEST_SCALE", "20000"))
+
+
+@pytest.fixture(scope="module")
+def bodies():
+    return scaled.requests(EVENTS)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, bodies):
+    """What one process makes of it."""
+    found = scaled.single(tmp_path_factory.mktemp("alone") / "one", bodies)
+    assert len(scaled.kinds(found)) >= 9, scaled.dump(found)
+    assert len(found["uids"]) == EVENTS + 1 - EVENTS % 4
+    return found
+
+
+def compare(found, alone):
+    """Nothing lost, nothing twice, nothing else."""
+    assert set(found["uids"].values()) == {1}, "an event is stored twice"
+    assert found["uids"] == alone["uids"]
+    assert found["alerts"].keys() == alone["alerts"].keys(), (scaled.dump(found), scaled.dump(alone))
+    assert found["alerts"] == alone["alerts"]
+    assert found["incidents"] == alone["incidents"]
+
+
+def test_a_cluster_gives_the_alerts_of_one_process(servers, tmp_path, bodies, alone):
+    with scaled.Machines(servers, tmp_path / "calm", cache=alone["root"]) as machines:
+        scaled.send(machines.gateway.wait_for("listening"), bodies)
+        machines.settled()
+        machines.stop()
+        compare(machines.outcome(), alone)
+
+
+def test_what_is_killed_in_the_middle_changes_nothing(servers, tmp_path, bodies, alone):
+    quarter = len(bodies) // 4
+    with scaled.Machines(servers, tmp_path / "killed", cache=alone["root"], correlators=2) as machines:
+        address = machines.gateway.wait_for("listening")
+        for one in machines.workers:
+            one.wait_for("lane")
+        down = []
+
+        def strike(number):
+            if number == quarter:
+                machines.workers[0].end(signal.SIGKILL)
+            elif number == 2 * quarter:
+                down.append(servers.leader(machines.stream(0)))
+                down[0].end()
+            elif number == 3 * quarter:
+                down.pop().start()
+                machines.workers[0].start()
+                machines.correlators[0].end(signal.SIGKILL)
+                machines.correlators[0].start()
+
+        scaled.send(address, bodies, told=strike)
+        machines.settled()
+        machines.stop()
+        compare(machines.outcome(), alone)
