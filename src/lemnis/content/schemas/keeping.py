@@ -17,6 +17,7 @@
       history_days: 7               # how far back `sql --as-of` reaches
       compact: true                 # `serve` rewrites small files in the background
       compact_files: 8              # a day with so many small files is rewritten
+      look_s: 300                   # how often `serve` looks whether there are any
 """
 
 from __future__ import annotations
@@ -76,3 +77,4 @@ class Keeping(Model):
     history_days: float = pydantic.Field(default=7, ge=0, le=3650)
     compact: bool = True
     compact_files: int = pydantic.Field(default=8, ge=2, le=10_000)
+    look_s: float = pydantic.Field(default=300, ge=0.1, le=86_400)
