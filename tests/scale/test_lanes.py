@@ -12,7 +12,7 @@ from lemnis.app.cluster.bus import Message
 from lemnis.app.cluster.lane import Batch, Work
 from lemnis.app.cluster.messages import MESSAGE_BYTES, Sent, pack, pack_signals, unpack, unpack_signals
 from lemnis.contracts.correlations import SIGNALS
-from lemnis.contracts.errors import InputError, UsageError
+from lemnis.contracts.errors import InputError, ServiceError, UsageError
 from lemnis.contracts.receiving import Delivery
 from lemnis.store.database import open_engine
 from lemnis.store.remote import RemoteLake
@@ -211,6 +211,29 @@ def test_what_cannot_be_worked_on_is_kept(world):
     path = next(reason for reason in kept if "nobody" in reason).rpartition("kept at ")[2]
     assert world.lake.get(path) == b"x\n"
     assert work.counts.accepted == 5
+
+
+def test_a_database_that_is_away_is_no_fault_of_the_records(world):
+    """What is in hand is dropped as a whole; nothing of it is put aside."""
+
+    class Away(Lanes):
+        calls = 0
+
+        def plan(self, *given, **more):
+            self.calls += 1
+            if self.calls == 2:
+                raise ServiceError("it is away")
+            return super().plan(*given, **more)
+
+    lanes = Away(world.engine)
+    world.opened.append(lanes)
+    lane = lanes.take("l")
+    work = world.worker(lanes)
+    with pytest.raises(ServiceError, match="away"):
+        work.take(Batch(lane), messages([login(1, 2)]))
+    batch = Batch(lane)
+    work.take(batch, messages([login(1, 2)]))
+    assert (batch.rows, work.counts.given_up, set(batch.tables)) == (2, 0, {"authentication"})
 
 
 def test_claims_are_let_go_of_by_day(world):

@@ -115,21 +115,31 @@ class Storing:
         pieces: Sequence[Piece],
     ) -> Appended:
         try:
-            with self._stages.of("enrich"):
-                batches = self._enriching(batches)
-            with self._stages.of("detect"):
-                signals = self._watch.watch(batches) if self._watch is not None and batches else None
-            with self._stages.of("append"):
-                return self.lake.append(
-                    batches,
-                    rejects=rejects,
-                    signals=signals,
-                    source=source.name,
-                    content=source.digest,
-                    told=Pulse(min(piece.at for piece in pieces), tuple(self._samples)),
-                )
+            return self._keep(source, batches, rejects, pieces)
         except (ServiceError, OSError) as error:
             raise _UnusableError from error
+
+    def _keep(
+        self,
+        source: LoadedSource,
+        batches: Sequence[EventBatch],
+        rejects: Sequence[Reject],
+        pieces: Sequence[Piece],
+    ) -> Appended:
+        """Enrich, watch and store events and rejects, in that order."""
+        with self._stages.of("enrich"):
+            batches = self._enriching(batches)
+        with self._stages.of("detect"):
+            signals = self._watch.watch(batches) if self._watch is not None and batches else None
+        with self._stages.of("append"):
+            return self.lake.append(
+                batches,
+                rejects=rejects,
+                signals=signals,
+                source=source.name,
+                content=source.digest,
+                told=Pulse(min(piece.at for piece in pieces), tuple(self._samples)),
+            )
 
     def _read(self, source: LoadedSource, group: Sequence[Piece]) -> tuple[list[EventBatch], list[Reject]]:
         stream, joined = received.together(group)

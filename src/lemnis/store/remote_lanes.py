@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import sqlalchemy as sa
 
-from lemnis.contracts.errors import LemnisError, ServiceError, UsageError
+from lemnis.contracts.errors import ServiceError, UsageError
 from lemnis.store.columns import Keys
 
 _SPACE = 0x1E34
@@ -53,7 +53,7 @@ _SHARES = sa.text(
 )
 
 
-class LostLaneError(LemnisError):
+class LostLaneError(ServiceError):
     """Another worker has taken the lane over: what is in hand of it is that one's now."""
 
 
@@ -228,6 +228,8 @@ class Lanes:
         """Tell of a database that fails in our words; its session is made anew then."""
         try:
             yield
+        except LostLaneError:
+            raise
         except sa.exc.SQLAlchemyError as error:
             self.close()
             raise ServiceError(

@@ -203,7 +203,7 @@ class Work(Storing):
         refused = piece.refused(f"{reason}; kept at {path}")
         batch.hold(rows.REJECTS, self._letters(piece.delivery.source, "", [refused]))
 
-    def _kept(
+    def _keep(
         self,
         source: LoadedSource,
         batches: Sequence[EventBatch],
@@ -213,16 +213,18 @@ class Work(Storing):
         """Claim events that name themselves, look at what is ours, and hold it: instead of the spool."""
         batch, total = self._held(), sum(len(one) for one in batches)
         own, keys = self._own(batch, source, batches)
-        if own and self._detecting is not None:
+        with self.stages.of("enrich"):
+            ours = self._enriching(own)
+        if ours and self._detecting is not None:
             before = self._detecting.alerts
             with self.stages.of("detect"):
-                signals = self._detecting.watch(own)
+                signals = self._detecting.watch(ours)
             self.counts.alerts += self._detecting.alerts - before
             if signals is not None:
                 batch.signals.append(signals)
         refused, accepted = list(rejects), 0
         parts = []
-        for one in own:
+        for one in ours:
             table, bad = rows.part(one)
             refused += bad
             accepted += table.num_rows
@@ -232,7 +234,7 @@ class Work(Storing):
         batch.events.append(keys)
         for name, table in parts:
             batch.hold(name, table)
-        return Appended(accepted, total - sum(len(one) for one in own), len(refused))
+        return Appended(accepted, total - sum(len(one) for one in ours), len(refused))
 
     def _own(
         self, batch: Batch, source: LoadedSource, batches: Sequence[EventBatch]
