@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,14 +28,13 @@ from lemnis.store.columns import conform, leaf
 COLUMN = "enrichments"
 ENDPOINTS = ("device", "src_endpoint", "dst_endpoint")
 USERS = ("actor.user", "user", "actor.process.user", "process.user")
-_ROWS = 32_768  # at a time: what is made must stay below 2 GiB a column, however much the records say
+_BYTES = 1 << 30  # of one column at a time: Arrow's texts end at 2 GiB
 _ASSETS = (
     ("uid", "asset_ids"), ("instance_uid", "asset_ids"), ("hostname", "asset_names"), ("name", "asset_names"),
     ("hostname", "asset_labels"), ("mac", "asset_macs"), ("ip", "asset_addresses"),
 )  # fmt: skip
 """By what an asset is found, the surest first."""
 _ACCOUNT = "account"
-_LEASE = "dhcp"
 _IDENTITIES = (
     ("uid", "identity_ids"), (_ACCOUNT, "identity_names"), ("name", "identity_names"),
     ("email_addr", "identity_emails"),
@@ -86,7 +84,7 @@ class _Columns:
         flat: Any = column.combine_chunks()
         encoded: Any = flat if pa.types.is_dictionary(flat.type) else flat.dictionary_encode()
         codes = encoded.indices.fill_null(NOTHING).to_numpy(zero_copy_only=False).astype(np.int64)
-        return _Coded(codes, encoded.dictionary)
+        return _Coded(codes, encoded.dictionary.cast(pa.string()))
 
     def _account(self, role: str) -> Any:
         r"""Return ``domain\\name`` where a user has both."""
@@ -170,7 +168,7 @@ def _keys(coded: _Coded | None, asked: Asked) -> Ints | None:
     """Return by row what is asked for; None if nothing of it is known."""
     if coded is None:
         return None
-    keys = asked.numbers(coded.values.to_pylist())
+    keys = asked.numbers(coded.values)
     return np.where(coded.codes >= 0, keys[coded.codes], NOTHING) if (keys >= 0).any() else None
 
 
@@ -191,14 +189,12 @@ def _named(columns: _Columns, tables: Tables, role: str) -> Iterator[_Added]:
 def _leased(columns: _Columns, tables: Tables, names: list[_Added]) -> Iterator[_Added]:
     """Yield the assets whose names had leased an address at the time: an address alone may be anybody's."""
     for one in names:
-        distinct = np.unique(one.rows[one.rows >= 0])
+        hosts = tables.leases(one.table)
+        distinct = np.unique(one.rows[one.rows >= 0]) if hosts else ()
         if not len(distinct):
             continue
-        records: Any = tables.of(one.table).column("record").take(taking(distinct))
-        said = [orjson.loads(text) for text in records.to_pylist()]
-        hosts = [record["hostname"] if record.get("by") == _LEASE else None for record in said]
         for index in (tables.asset_names, tables.asset_labels):
-            keys = index.numbers(hosts)
+            keys = index.numbers(pa.array([hosts[row] for row in distinct], pa.string()))
             if (keys >= 0).any():
                 place = np.searchsorted(distinct, np.maximum(one.rows, distinct[0]))
                 mine = np.where(one.rows >= 0, keys[place], NOTHING)
@@ -209,7 +205,7 @@ def _open(columns: _Columns, tables: Tables, role: str, asset: Ints) -> Iterator
     """Yield what the assets of a role were vulnerable to; it is found by the attribute that named them."""
     ids = tables.of(ASSETS).column("id")
     distinct = np.unique(asset[asset >= 0])
-    keys = tables.vulnerabilities.numbers(ids.take(taking(distinct)).to_pylist())
+    keys = tables.vulnerabilities.numbers(ids.take(taking(distinct)).combine_chunks())
     by_asset = np.full(tables.of(ASSETS).num_rows, NOTHING, np.int64)
     by_asset[distinct] = keys
     rows = tables.vulnerabilities.at(np.where(asset >= 0, by_asset[asset], NOTHING), columns.times)
@@ -240,10 +236,10 @@ def _lists(columns: _Columns, added: list[_Added], tables: Tables, kind: Any) ->
         values = coded.values.take(taking(distinct // records))
         pools.append(_pool(one, values, distinct % records, tables, kind))
         size += len(distinct)
-    pool = pa.concat_arrays(pools)
-    return [
-        _taken(places[start : start + _ROWS], pool, kind) for start in range(0, len(columns.times), _ROWS)
-    ]
+    pool: Any = pa.concat_arrays(pools)
+    longest = max(pc.max(pc.binary_length(pool.field(name))).as_py() or 1 for name in ("value", "data"))
+    step = max(1, _BYTES // (longest * len(added)))
+    return [_taken(places[start : start + step], pool, kind) for start in range(0, len(places), step)]
 
 
 def _taken(places: Ints, pool: pa.StructArray, kind: Any) -> pa.Array[Any]:

@@ -1,8 +1,8 @@
 """Names learnt from events: which addresses DNS gave for a name, and which host leased an address, and when.
 
 A name holds for an address from when it was seen with it, a day long or as long as the lease; seen again, it
-holds on. The times of a pair are the union of those spans, whatever their order; but a span that would grow by
-less than an hour is left, so that a busy resolver writes a pair once an hour and not once a second.
+holds on. The times of a pair are the union of those spans, whatever their order; but a span that would grow
+by less than an hour is left, so that a busy resolver writes a pair once an hour and not once a second.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute as _compute
 
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.network import read_address
@@ -29,6 +29,7 @@ from lemnis.enrich.intervals import NOTHING, Ints, Timeline, places
 from lemnis.enrich.prefixes import Prefixes
 from lemnis.enrich.vulnerable import summaries
 
+pc: Any = _compute  # its stubs cannot follow what its functions make of arrays
 RECENT = "dns, recent"
 """All records of the addresses of which a name was learnt just now, and is not written down yet."""
 SHOWN: Mapping[str, tuple[str, ...]] = {
@@ -54,29 +55,41 @@ _LAID_OUT: Mapping[str, str] = {
     "networks": NETWORKS, "recent_names": RECENT,
 }  # fmt: skip
 """What is laid out of each table."""
+LEASE = "dhcp"
+"""What tells a name that came with a lease."""
 MAX_DATA = 4096
 """Bytes of JSON that one enrichment may have; a record that says more is cut to its id."""
 
 
-def name_key(text: str) -> str:
-    """Return the form in which names are compared."""
-    return text.strip().rstrip(".").lower()
+def exactly(texts: Any) -> Any:
+    """Return ids as they are compared: as they are."""
+    return texts
 
 
-def address_key(text: str) -> str:
-    """Return the form in which addresses are compared; what is none is left as it is."""
-    if ":" not in text and "%" not in text:
-        return text
-    found = read_address(text)
+def name_keys(texts: Any) -> Any:
+    """Return names as they are compared: in small letters, without blanks around and dots at the end."""
+    return pc.utf8_lower(pc.utf8_rtrim(pc.utf8_trim_whitespace(texts), "."))
+
+
+def address_keys(texts: Any) -> Any:
+    """Return addresses as they are compared; what is none is left as it is."""
+    odd = pc.match_substring_regex(texts, "[:%]")  # IPv6, which is written in many ways
+    if not pc.any(odd).as_py():
+        return texts
+    return pa.array([_address(text) for text in texts.to_pylist()], pa.string())
+
+
+def mac_keys(texts: Any) -> Any:
+    """Return hardware addresses as they are compared: their hexadecimal digits."""
+    return pc.replace_substring_regex(pc.utf8_lower(texts), "[^0-9a-f]", "")
+
+
+def _address(text: str | None) -> str | None:
+    found = read_address(text) if text and (":" in text or "%" in text) else None
     return text if found is None else str(found)
 
 
-def mac_key(text: str) -> str:
-    """Return the form in which hardware addresses are compared."""
-    return "".join(character for character in text.lower() if character in "0123456789abcdef")
-
-
-Key = Callable[[str], str]
+Keys = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +98,12 @@ class Index:
 
     codes: Mapping[str, int]
     timeline: Timeline
-    key: Key
+    keys: Keys
 
-    def numbers(self, values: Iterable[str | None]) -> Ints:
-        """Return the keys of distinct values; NOTHING for one that no record has."""
-        get, key = self.codes.get, self.key
-        return np.array([NOTHING if one is None else get(key(one), NOTHING) for one in values], np.int64)
+    def numbers(self, values: pa.Array[Any]) -> Ints:
+        """Return the keys of distinct texts; NOTHING for one that no record has."""
+        get = self.codes.get
+        return np.array([get(key, NOTHING) for key in self.keys(values).to_pylist()], np.int64)
 
     def at(self, keys: Ints, times: Ints) -> Ints:
         """Return the record that held for each key at its time."""
@@ -104,9 +117,10 @@ class Networks:
     prefixes: Prefixes
     timeline: Timeline
 
-    def numbers(self, values: Iterable[str | None]) -> Ints:
+    def numbers(self, values: pa.Array[Any]) -> Ints:
         """Return the most specific network of each distinct address; NOTHING for one that is in none."""
-        return self.prefixes.of_addresses(values)
+        texts: Any = values
+        return self.prefixes.of_addresses(texts.to_pylist())
 
     def at(self, keys: Ints, times: Ints) -> Ints:
         """Return the record of the most specific network that held at each time."""
@@ -127,6 +141,7 @@ class Tables:
         self._records = records
         self._of: dict[str, pa.Table] = {} if recent is None else {RECENT: recent}
         self._data: dict[str, list[str | None]] = {}
+        self._leases: dict[str, Sequence[str | None]] = {}
 
     @classmethod
     def nothing(cls) -> Tables:
@@ -143,6 +158,7 @@ class Tables:
             if table not in changed and name in self.__dict__:
                 made.__dict__[name] = self.__dict__[name]
         made._of |= {table: one for table, one in self._of.items() if table not in changed}
+        made._leases |= {table: one for table, one in self._leases.items() if table not in changed}
         made._data |= {table: one for table, one in self._data.items() if table not in changed}
         return made
 
@@ -177,12 +193,12 @@ class Tables:
     @cached_property
     def asset_ids(self) -> Index:
         """Assets by id."""
-        return self._index(ASSETS, lambda one: [one["id"]], str)
+        return self._index(ASSETS, lambda one: [one["id"]], exactly)
 
     @cached_property
     def asset_names(self) -> Index:
         """Assets by host name."""
-        return self._index(ASSETS, lambda one: one.get("hostnames", ()), name_key)
+        return self._index(ASSETS, lambda one: one.get("hostnames", ()), name_keys)
 
     @cached_property
     def asset_labels(self) -> Index:
@@ -191,49 +207,57 @@ class Tables:
         for one in self._read(ASSETS):
             for label in _labels(one):
                 owners.setdefault(label, set()).add(one["id"])
-        return self._index(ASSETS, lambda one: [x for x in _labels(one) if len(owners[x]) == 1], name_key)
+        return self._index(ASSETS, lambda one: [x for x in _labels(one) if len(owners[x]) == 1], name_keys)
 
     @cached_property
     def asset_addresses(self) -> Index:
         """Assets by address."""
-        return self._index(ASSETS, lambda one: one.get("addresses", ()), address_key)
+        return self._index(ASSETS, lambda one: one.get("addresses", ()), address_keys)
 
     @cached_property
     def asset_macs(self) -> Index:
         """Assets by hardware address."""
-        return self._index(ASSETS, lambda one: one.get("macs", ()), mac_key)
+        return self._index(ASSETS, lambda one: one.get("macs", ()), mac_keys)
 
     @cached_property
     def identity_ids(self) -> Index:
         """Identities by the ids that directories and systems give them."""
-        return self._index(IDENTITIES, lambda one: (one["id"], *one.get("uids", ())), name_key)
+        return self._index(IDENTITIES, lambda one: (one["id"], *one.get("uids", ())), name_keys)
 
     @cached_property
     def identity_names(self) -> Index:
         r"""Identities by account name (``name``, ``domain\name``)."""
         return self._index(
-            IDENTITIES, lambda one: [one[n] for n in ("name",) if n in one] + one.get("names", []), name_key
+            IDENTITIES, lambda one: [one[n] for n in ("name",) if n in one] + one.get("names", []), name_keys
         )
 
     @cached_property
     def identity_emails(self) -> Index:
         """Identities by e-mail address."""
-        return self._index(IDENTITIES, lambda one: [one["email"]] if "email" in one else (), name_key)
+        return self._index(IDENTITIES, lambda one: [one["email"]] if "email" in one else (), name_keys)
 
     @cached_property
     def names_of_addresses(self) -> Index:
         """Names that an address was seen with."""
-        return self._index(DNS, lambda one: [one["address"]], address_key)
+        return self._index(DNS, lambda one: [one["address"]], address_keys)
+
+    def leases(self, table: str) -> Sequence[str | None]:
+        """Return by row the host that leased an address; nothing if the names are of DNS only."""
+        if table not in self._leases:
+            said = [orjson.loads(text) for text in self.of(table).column("record").to_pylist() if text]
+            hosts = [one["hostname"] if one.get("by") == LEASE else None for one in said]
+            self._leases[table] = hosts if any(hosts) else ()
+        return self._leases[table]
 
     @cached_property
     def recent_names(self) -> Index:
         """The same, of addresses of which something was learnt just now."""
-        return self._index(RECENT, lambda one: [one["address"]], address_key)
+        return self._index(RECENT, lambda one: [one["address"]], address_keys)
 
     @cached_property
     def vulnerabilities(self) -> Index:
         """What an asset is vulnerable to, by its id."""
-        return self._index(VULNERABILITIES, lambda one: [one["asset"]], str)
+        return self._index(VULNERABILITIES, lambda one: [one["asset"]], exactly)
 
     @cached_property
     def networks(self) -> Networks:
@@ -243,15 +267,18 @@ class Tables:
         keys = [codes.setdefault(one["cidr"], len(codes)) for one in self._read(NETWORKS)]
         return Networks(Prefixes.of(list(codes)), _timeline(mine, keys, range(len(keys)), len(codes)))
 
-    def _index(self, table: str, called: Callable[[Mapping[str, Any]], Sequence[str]], key: Key) -> Index:
-        codes: dict[str, int] = {}
-        keys: list[int] = []
+    def _index(self, table: str, called: Callable[[Mapping[str, Any]], Sequence[str]], keys: Keys) -> Index:
+        names: list[str] = []
         rows: list[int] = []
         for row, one in enumerate(self._read(table)):
-            for name in called(one):
-                keys.append(codes.setdefault(key(name), len(codes)))
-                rows.append(row)
-        return Index(codes, _timeline(self.of(table), keys, rows, len(codes)), key)
+            some = called(one)
+            names += some
+            rows += [row] * len(some)
+        codes: dict[str, int] = {}
+        numbers = [
+            codes.setdefault(key, len(codes)) for key in keys(pa.array(names, pa.string())).to_pylist()
+        ]
+        return Index(codes, _timeline(self.of(table), numbers, rows, len(codes)), keys)
 
     def _read(self, table: str) -> Iterator[dict[str, Any]]:
         records: Any = self.of(table).column("record")
@@ -299,7 +326,7 @@ def _one(column: Any) -> Any:
 
 def _labels(record: Mapping[str, Any]) -> list[str]:
     """Return the first labels of a record's full host names."""
-    names = [name_key(name) for name in record.get("hostnames", ())]
+    names = [name.strip().rstrip(".").lower() for name in record.get("hostnames", ())]
     return list(dict.fromkeys(name.partition(".")[0] for name in names if "." in name))
 
 
