@@ -12,7 +12,8 @@ import errno
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -26,9 +27,9 @@ from lemnis.app.watching import Watching
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts import compiled
 from lemnis.contracts.errors import LemnisError, Location, NotFoundError, ServiceError
-from lemnis.contracts.events import Cursor, EventBatch, Reject
+from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
 from lemnis.contracts.watching import Pulse
-from lemnis.ingest import origins, reading
+from lemnis.ingest import joining, origins, reading
 from lemnis.ingest.health_fields import Sampler
 from lemnis.ingest.held import Held
 from lemnis.ingest.parsers import Parsed, Start
@@ -133,17 +134,10 @@ class Ingest:
         for path in paths:
             if str(path) != STDIN and not path.exists():
                 raise NotFoundError("no such file or folder", at=Location(str(path)))
-        for file in walk(paths):
-            if str(file) == STDIN or not file.is_file():
-                self.attempt(Stream(file))
-                continue
-            try:
-                held = Held(file)
-            except OSError as error:
-                self._refuse(Stream(file), f"cannot be read: {error.strerror}")
-                continue
-            with held:
-                self.attempt(held)
+        for files in joining.grouped(walk(paths)):
+            with ExitStack() as opened:
+                for stream in self._by_themselves(self._opened(files, opened)):
+                    self.attempt(stream)
         self._finish()
         if self.faults:
             name, why = next(iter(self.faults.items()))
@@ -152,6 +146,87 @@ class Ingest:
                 at=Location(name), fix="everything else was read; run it again to try once more",
             )  # fmt: skip
         return self.totals
+
+    def _opened(self, files: Sequence[Path], opened: ExitStack) -> list[Stream]:
+        """Open files for as long as ``opened`` is; refuse what cannot be."""
+        streams: list[Stream] = []
+        for file in files:
+            if str(file) == STDIN or not file.is_file():
+                streams.append(Stream(file))
+                continue
+            try:
+                streams.append(opened.enter_context(Held(file)))
+            except OSError as error:
+                self._refuse(Stream(file), f"cannot be read: {error.strerror}")
+        return streams
+
+    def _by_themselves(self, streams: Sequence[Stream]) -> Iterator[Stream]:
+        """Read together what can be; yield what is to be read by itself, also where that went wrong."""
+        by_source: dict[str, tuple[LoadedSource, list[Stream]]] = {}
+        for stream in streams:
+            source = None
+            if len(streams) > 1 and not stream.once:
+                source = self._named or self._normalising.sources.recognise(stream)
+            if source is None or not joining.joinable(stream, source):
+                yield stream
+            else:
+                by_source.setdefault(source.name, (source, []))[1].append(stream)
+        for source, some in by_source.values():
+            try:
+                yield from self._read_together(source, some)
+            except ServiceError:
+                raise
+            except BaseException as error:
+                if not reading.defect(error) or (isinstance(error, OSError) and error.errno in _FULL):
+                    raise
+                LOG.debug("%d files cannot be read together", len(some), exc_info=True)
+                yield from some
+
+    def _read_together(self, source: LoadedSource, streams: Sequence[Stream]) -> list[Stream]:
+        """Read what is new in streams of one source as one batch; return those that begin as another does."""
+        opened: dict[str, joining.Opened] = {}
+        known: dict[str, int] = {}
+        left, seen = [], 0
+        for stream in streams:
+            key, cursor = self._origin(stream, source)
+            if key in opened:  # whether it is the same file, or only begins so, shows when that one is read
+                left.append(stream)
+                continue
+            seen += 1
+            start = Start() if cursor is None else origins.resume(stream, cursor)
+            if start is not None:
+                opened[key] = joining.Opened(stream, key, start)
+                known[key] = cursor.rejected if cursor else 0
+        if opened:
+            self._take_together(source, joining.gather(list(opened.values()), source), known)
+        self.totals.files += seen
+        return left
+
+    def _take_together(self, source: LoadedSource, read: joining.Gathered, known: Mapping[str, int]) -> None:
+        """Map, watch and acknowledge the records of several streams; ``known`` were rejected before."""
+        now = self.workspace.clock.now()
+        batches, refused = self._normalising.map(
+            source, read.parsed, origin=read.pieces[0].stream.name, origin_key=read.joined, now=now
+        )
+        rejects = read.placed(refused)
+        counts = Counter(reject.origin_key for reject in rejects)
+        batches = self._enriching(batches)
+        signals = self.watcher.watch(batches) if self.watcher is not None and batches else None
+        cursors = [
+            Cursor(
+                source.name, piece.key, piece.stream.name, piece.position, piece.offset,
+                origins.prefix(piece.stream, piece.offset), known[piece.key] + counts[piece.key], now,
+            )
+            for piece in read.pieces
+            if piece.read
+        ]  # fmt: skip
+        done = self._lake.append(
+            batches, rejects=rejects, cursors=cursors, signals=signals, source=source.name,
+            content=source.digest, told=Pulse(samples=self._sampler.of(source.name, read.parsed.fields, now)),
+        )  # fmt: skip
+        self._count(done, rejects)
+        for piece in read.pieces:
+            self.progress(piece.stream.name, piece.offset, self.totals)
 
     def follow(self, paths: Sequence[Path], stop: Callable[[], bool]) -> Totals:
         """Read what is new, and what comes, until ``stop`` says so; files that appear are read too.
@@ -261,14 +336,17 @@ class Ingest:
             batches, rejects=rejects, cursor=cursor, signals=signals, content=source.digest,
             told=Pulse(samples=self._sampler.of(source.name, parsed.fields, now)),
         )  # fmt: skip
+        self._count(done, rejects)
+        self.progress(stream.name, parsed.offset, self.totals)
+        return done.rejected
+
+    def _count(self, done: Appended, rejects: Sequence[Reject]) -> None:
         totals = self.totals
         totals.read += done.accepted + done.duplicates + done.rejected
         totals.accepted += done.accepted
         totals.duplicates += done.duplicates
         totals.rejected += done.rejected
         totals.reject(rejects)
-        self.progress(stream.name, parsed.offset, totals)
-        return done.rejected
 
     def _refuse(self, stream: Stream, reason: str) -> None:
         """Put on record that a file could not be read at all."""

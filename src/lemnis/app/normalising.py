@@ -69,7 +69,7 @@ class Normalising:
         return _Read(Sources(by_name, found.problems, found.own | (self.sources.own & kept.keys())))
 
     def map(
-        self, source: LoadedSource, parsed: Parsed, *, origin: str, origin_key: str, now: int
+        self, source: LoadedSource, parsed: Parsed, *, origin: str, origin_key: str | Joined, now: int
     ) -> tuple[tuple[EventBatch, ...], list[Reject]]:
         """Map records; what the parser refused is among the rejects.
 

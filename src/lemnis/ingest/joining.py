@@ -7,7 +7,6 @@ and that is the same as if the file were read by itself.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,13 +63,17 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stream that was read to its end: how far that is, and what was not taken as a record at all."""
+    """A stream that was read to its end: how far that is, and what was not taken as a record at all.
+
+    ``read`` says whether there was anything in it.
+    """
 
     stream: Stream
     key: str
     position: int
     offset: int
     rejects: tuple[Reject, ...]
+    read: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +96,6 @@ class Gathered:
                 found.append(replace(reject, at=at, origin_key=piece.key))
         return found
 
-    @staticmethod
-    def counted(rejects: Iterable[Reject]) -> Counter[str]:
-        """Return how many of them there are by the keys of their origins."""
-        return Counter(reject.origin_key for reject in rejects)
-
 
 def gather(opened: Sequence[Opened], source: LoadedSource) -> Gathered:
     """Read streams to their ends; raises what the parser raises where one cannot be read."""
@@ -106,16 +104,16 @@ def gather(opened: Sequence[Opened], source: LoadedSource) -> Gathered:
     texts, numbers, pieces, before, ahead, done = [], [], [], [], [], 0
     for one in opened:
         rejects: list[Reject] = []
-        last = one.start
+        last, read = one.start, False
         before.append(done)
         ahead.append(last.position)
         for some in parser.texts(one.stream, options, last, whole=True):
             texts.append(some.texts)
             numbers.append(some.numbers - one.start.position + done)
             rejects += (replace(reject, origin_key=one.key) for reject in some.rejects)
-            last = Start(some.position, some.offset)
+            last, read = Start(some.position, some.offset), True
         done += last.position - one.start.position
-        pieces.append(Piece(one.stream, one.key, last.position, last.offset, tuple(rejects)))
+        pieces.append(Piece(one.stream, one.key, last.position, last.offset, tuple(rejects), read))
     whole: Any = pa.concat_arrays(texts) if texts else pa.array([], pa.string())
     numbered = np.concatenate(numbers) if numbers else np.empty(0, np.int64)
     parsed = parser.fielded(Texts(opened[0].stream.name, whole, numbered, (), done, 0), options)

@@ -90,6 +90,7 @@ class Lake:
         *,
         rejects: Sequence[Reject] = (),
         cursor: Cursor | None = None,
+        cursors: Sequence[Cursor] = (),
         signals: pa.Table | None = None,
         source: str = "",
         content: str = "",
@@ -98,6 +99,7 @@ class Lake:
     ) -> Appended:
         """Store events, rejects and cursor in one transaction; they are on the device when this returns.
 
+        ``cursors`` are those of origins that were read together, whose rejects name theirs themselves.
         ``signals`` (``contracts.correlations.SIGNALS``) are stored in the same one, those of new events.
         ``source`` is that of the rejects where neither cursor nor batch says it, ``content`` the digest of
         the content that refused them. ``settled`` are the numbers of dead letters that are no longer dead.
@@ -133,8 +135,9 @@ class Lake:
                 spool.dead.add(refused, source=source, origin=origin, content=content, now=now)
                 if spool.dead.overdue(self._keep, now):
                     spool.dead.bound(self._keep, now)
-            if cursor:
-                spool.set_cursor(cursor)
+            for one in (cursor, *cursors):
+                if one is not None:
+                    spool.set_cursor(one)
             counting.rejects(source, len(refused))
             spool.count(counting)
         self._hosts.update(counting.known)
