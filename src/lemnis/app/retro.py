@@ -248,7 +248,7 @@ def _rate(question: Question, unit: Unit, schema: pa.Schema, limits: Range) -> f
     work, began = question.work, time.perf_counter()
     for some in read(unit.files[0], schema, limits, unit.wanted):
         opened = (time.perf_counter() - began) / max(1, some.num_rows)
-        sample = some.slice(_WARM, _SAMPLE)
+        sample = some.slice(0, _SAMPLE)
         for batch in batches(some.slice(0, _WARM), unit.class_uid, unit.wanted):
             list(work.of(batch))  # compiles what is compiled once
         began = time.perf_counter()

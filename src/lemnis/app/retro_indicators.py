@@ -103,7 +103,7 @@ def indicator(text: str, kind: Kind | None = None, label: str = "") -> Indicator
 
     ``kind:value`` states the kind, too.
     """
-    value = refanged(text)
+    value = refanged(text).removeprefix("*.")
     head, colon, rest = value.partition(":")
     if kind is None and colon and head.lower() in _PREFIXES and not rest.startswith("//"):
         kind, value = _PREFIXES[head.lower()], rest.strip()
@@ -145,12 +145,12 @@ def _normal(kind: Kind, value: str) -> tuple[Kind, str] | None:  # noqa: PLR0911
     if kind is Kind.EMAIL:
         return (kind, small) if _EMAIL.fullmatch(small) else None
     if kind is Kind.DOMAIN:
-        name = _in_ascii(small.removeprefix("*.").rstrip("."))
+        name = _in_ascii(small.rstrip("."))
         return (kind, name) if _NAME.fullmatch(name) else None
     if kind is Kind.URL:
         return (kind, url) if (url := plain_url(value)) else None
     name = value.strip("\"'")
-    return (kind, name.lower()) if name and "*" not in name and len(name) > 2 else None  # noqa: PLR2004
+    return (kind, name.lower()) if name and "*" not in name and len(name) > 1 else None
 
 
 def _in_ascii(name: str) -> str:

@@ -91,6 +91,7 @@ def session(master: str, settings: Mapping[str, str] | None = None) -> Iterator[
     if not list((Path(pyspark.__file__).parent / "jars").glob("delta-spark_*.jar")):
         chosen["spark.jars.packages"] = DELTA
     if "//127.0.0.1" in master or master.startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         chosen |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     builder = SparkSession.builder.master(master).appName("lemnis").config(map={**chosen, **(settings or {})})
     before = SparkSession.getActiveSession()

@@ -69,8 +69,8 @@ def alert_document(alert: Alert) -> dict[str, object]:
     """Return an alert for machines, with the event that fired."""
     return {
         "id": alert.id, "rule_id": alert.rule_id, "rule_title": alert.title,
-        "level": alert.severity.name.lower(), "time": to_iso(alert.time), "source": alert.source, "count": alert.count,
-        "first": to_iso(alert.began), "last": to_iso(alert.ended),
+        "level": alert.severity.name.lower(), "time": to_iso(alert.time), "source": alert.source,
+        "count": alert.count, "first": to_iso(alert.began), "last": to_iso(alert.ended),
         "entities": [str(entity) for entity in alert.entities], "event_uids": list(alert.event_uids),
         "tags": list(alert.tags), "event": dict(alert.event),
     }  # fmt: skip
@@ -92,7 +92,8 @@ def show_alerts(alerts: Sequence[Alert]) -> None:
         )  # fmt: skip
         newest = alerts[-_SHOWN:][::-1]
         show_table(
-            "newest alerts" if len(alerts) > _SHOWN else "alerts", ("time", "rule", "about", "events", "uid"),
+            "newest alerts" if len(alerts) > _SHOWN else "alerts",
+            ("time", "rule", "about", "events", "uid"),
             [
                 (to_iso(one.time), one.title, _about(one), f"{one.count:,}", one.event_uids[0])
                 for one in newest
@@ -119,11 +120,11 @@ def show_sightings(seen: Sequence[Sighting]) -> None:
     """Show where indicators were seen, the latest first."""
     if seen:
         show_table(
-            "seen", ("indicator", "first", "last", "events", "hosts", "users", "where", "from"),
+            "seen", ("indicator", "events", "first", "last", "hosts", "users"),
             [
                 (
-                    str(one.indicator), to_iso(one.first), to_iso(one.last), f"{one.events:,}",
-                    _top(one.hosts), _top(one.users), _top(one.paths), one.indicator.label,
+                    f"{one.indicator}\n{one.indicator.label}".strip(), f"{one.events:,}", to_iso(one.first),
+                    to_iso(one.last), _top(one.hosts), _top(one.users),
                 )
                 for one in seen[:_SHOWN]
             ],

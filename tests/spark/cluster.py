@@ -1,0 +1,79 @@
+"""A standalone Spark cluster on loopback: a master and two workers as processes of their own; not a test itself."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+_STARTS_S = 180
+
+
+def free_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+@contextmanager
+def running(folder, workers=2):
+    """Start a cluster and yield its address; everything that it started ends with it."""
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    environment = {
+        **os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOG_DIR": str(folder),
+        "SPARK_DAEMON_MEMORY": "256m", "PYSPARK_PYTHON": sys.executable,
+    }  # fmt: skip
+    address = f"spark://127.0.0.1:{free_port()}"
+    port = address.rpartition(":")[2]
+    started = []
+
+    def start(name, *arguments):
+        log = (folder / f"{name}.log").open("wb")
+        command = [home / "bin" / "spark-class", *arguments]
+        started.append(
+            subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+        )
+        log.close()
+
+    try:
+        master = ("org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", port)
+        start("master", *master, "--webui-port", str(free_port()))
+        for number in range(workers):
+            start(
+                f"worker{number}", "org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1",
+                "--webui-port", str(free_port()), "--cores", "1", "--memory", "1g",
+                "--work-dir", str(folder / f"work{number}"), address,
+            )  # fmt: skip
+        _wait(folder / "master.log", workers)
+        yield address
+    finally:
+        for process in started:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait(log, workers):
+    until = time.monotonic() + _STARTS_S
+    while log.read_text().count("Registering worker") < workers:
+        assert time.monotonic() < until, log.read_text()
+        time.sleep(0.2)
+
+
+def executors(folder):
+    """Return the ids of the processes that run tasks for the workers whose folders are below this one."""
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                line = (process / "cmdline").read_bytes().decode(errors="replace")
+                place = (process / "cwd").readlink()
+            except OSError:
+                continue
+            if "CoarseGrainedExecutorBackend" in line and place.is_relative_to(folder):
+                found.append(int(process.name))
+    return sorted(found)

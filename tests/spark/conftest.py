@@ -1,0 +1,46 @@
+"""One cluster, one session and one lake for all tests of Spark: to start them takes longer than to use them."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "app")]
+
+if importlib.util.find_spec("pyspark") is None or shutil.which("java") is None:
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory):
+    """A workspace with rules, correlations and 120,000 events of several classes and days, some not flushed."""
+    import history
+
+    return history.workspace(tmp_path_factory.mktemp("history"))
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory):
+    """Where the cluster's processes keep their logs and their work."""
+    return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="session")
+def master(logs):
+    """The address of a cluster of two workers."""
+    import cluster
+
+    with cluster.running(logs) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def session(master):
+    """A session on it."""
+    from lemnis.app import spark
+
+    with spark.session(master, {"spark.executor.memory": "800m"}) as opened:
+        yield opened

@@ -1,0 +1,164 @@
+"""Spark gives what one process gives, to the id and to the letter, whatever dies on the way."""
+
+import os
+import signal
+import threading
+import time
+
+import cluster
+import pytest
+from typer.testing import CliRunner
+
+from lemnis import app
+from lemnis.app import retro, spark, spark_parcel
+from lemnis.app.replay import replay
+from lemnis.app.retro_indicators import read
+from lemnis.app.retro_question import Rules
+from lemnis.app.retro_sightings import Indicators
+from lemnis.app.retro_units import Range
+
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.filterwarnings("default"),  # PySpark's own are not ours
+]
+
+
+@pytest.fixture(scope="module")
+def question(workspace):
+    return Rules.of(app.library(workspace), app.lake(workspace).schemas(), cache=workspace.state / "cache")
+
+
+@pytest.fixture(scope="module")
+def planned(workspace, question):
+    return retro.plan(app.lake(workspace), question, Range(), measured=False)
+
+
+@pytest.fixture(scope="module")
+def wanted(workspace):
+    return replay(app.lake(workspace), app.library(workspace))
+
+
+def on(session, question, planned, parcel):
+    gathered = question.gathering()
+    engine = spark.Cluster(session, question, parcel)
+    done = retro.run(question, planned, gathered.add, engine=engine)
+    assert (done.looked, done.ended) == (planned.rows, "")
+    return gathered
+
+
+def test_the_alerts_are_those_of_one_process(workspace, session, question, planned, wanted):
+    assert planned.rows > 100_000
+    assert planned.spooled > 0
+    assert len(planned.snapshots) >= 4
+    found = on(session, question, planned, spark_parcel.of_rules(question)).found(app.lake(workspace))
+    assert [alert.id for alert in found] == [alert.id for alert in wanted]
+    assert found == wanted
+    assert len({alert.rule_id for alert in wanted if "correlation" in alert.event}) >= 5
+
+
+def test_an_executor_that_is_killed_changes_nothing(workspace, session, question, planned, wanted, logs):
+    tracker = session.spark.sparkContext.statusTracker()
+    failed = []
+
+    def active():
+        for job in tracker.getActiveJobsIds():
+            info = tracker.getJobInfo(job)
+            for stage in info.stageIds if info else ():
+                told = tracker.getStageInfo(stage)
+                if told is not None and "toArrow" in told.name and told.numActiveTasks > 0:
+                    return stage
+        return None
+
+    def kill():
+        until = time.monotonic() + 300
+        while (stage := active()) is None:
+            if time.monotonic() > until:
+                return
+            time.sleep(0.01)
+        time.sleep(0.3)
+        for executor in cluster.executors(logs)[:1]:
+            os.kill(executor, signal.SIGKILL)
+        while time.monotonic() < until and (told := tracker.getStageInfo(stage)) is not None:
+            if told.numFailedTasks:
+                failed.append(told.numFailedTasks)
+                return
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    found = on(session, question, planned, spark_parcel.of_rules(question)).found(app.lake(workspace))
+    killer.join()
+    assert failed, "no task was running when the executor was killed"
+    assert found == wanted
+
+
+def test_indicators_are_seen_as_by_one_process(workspace, session):
+    lake = app.lake(workspace)
+    known = read([], ["198.51.100.9", "198.51.100.64/27", "domain:example.org", "file:id"]).indicators
+    question = Indicators.of(
+        known, lake.schemas(), content_digest=app.library(workspace).digest, alerting=True
+    )
+    planned = retro.plan(lake, question, Range(), measured=False)
+    here = question.gathering()
+    retro.run(question, planned, here.add)
+    there = on(session, question, planned, spark_parcel.of_indicators(question))
+    assert there.found() == here.found()
+    assert len(here.found()) == 3
+    assert there.alerts == here.alerts
+    assert here.alerts
+
+
+def test_a_backtest_there_says_what_one_here_says(workspace, session, tmp_path):
+    from lemnis.app import backtest
+    from lemnis.content.library import Library
+
+    old = tmp_path / "content"
+    rule = old / "detections" / "login_0"
+    rule.mkdir(parents=True)
+    text = (workspace.content / "detections" / "login_0" / "rule.yml").read_text()
+    (rule / "rule.yml").write_text(text.replace("4625", "[4625, 4624]"))
+    before, now = Library.open(old), app.library(workspace)
+    here = backtest.backtest(app.lake(workspace), before, now)
+    there = backtest.backtest(app.lake(workspace), before, now, replay=spark.Replaying(session, before, now))
+    assert there == here
+    assert here.events > 100_000
+    assert here.differs
+    assert any(one.added_examples for one in here.differences)
+
+
+def test_plain_spark_reads_the_lake(workspace, session):
+    lake = app.lake(workspace)
+    for name in ("authentication", "http_activity"):
+        table = lake.root / "tables" / name
+        frame = session.spark.read.format("delta").load(str(table))
+        frame.createOrReplaceTempView(name)
+        sql = f"SELECT severity_id, count(*) AS n FROM {name} WHERE metadata.uid IS NOT NULL GROUP BY ALL ORDER BY ALL"  # noqa: S608, E501
+        there = [tuple(row) for row in session.spark.sql(sql).collect()]
+        spooled = {
+            row["severity_id"]: row["n"]
+            for row in lake.snapshots()[name].spooled.group_by("severity_id").aggregate([([], "count_all")])
+            .rename_columns(["severity_id", "n"]).to_pylist()
+        }  # fmt: skip
+        here = [(row["severity_id"], row["n"]) for row in lake.query(sql).to_pylist()]
+        assert [(severity, count + spooled.get(severity, 0)) for severity, count in there] == here
+        assert sum(count for _, count in here) >= 34_000
+
+
+def test_the_command_line_asks_the_cluster(workspace, session, master, wanted):
+    from lemnis.interfaces.cli import build
+
+    arguments = [
+        "retro",
+        str(workspace.content / "detections"),
+        "--on",
+        master,
+        "--json",
+        "-w",
+        str(workspace.root),
+    ]
+    answer = CliRunner().invoke(build(), arguments)
+    assert answer.exit_code == 1, answer.output
+    told = {
+        line["id"] for line in map(__import__("orjson").loads, answer.stdout.splitlines()) if "id" in line
+    }
+    assert told == {alert.id for alert in wanted}
