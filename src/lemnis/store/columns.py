@@ -46,17 +46,21 @@ def _storable(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def merge_types(old: pa.DataType, new: pa.DataType, path: str) -> pa.DataType:
+def merge_types(old: pa.DataType, new: pa.DataType, path: str, *, widen: bool = True) -> pa.DataType:
     """Return the type that holds both: a struct has the fields of both, a list the merged elements.
 
-    A number keeps the old type. Raises InputError, naming the column's ``path``, if that cannot hold it.
+    A number keeps the old type, or takes the wider one of its kind if it may ``widen``: an int32 becomes an
+    int64, a float a double. Raises InputError, naming the column's ``path``, if that cannot hold it.
     """
     if old.equals(new):
         return old
     if pa.types.is_struct(old) and pa.types.is_struct(new):
-        return pa.struct(_merge_fields(list(old), list(new), f"{path}."))
+        return pa.struct(_merge_fields(list(old), list(new), f"{path}.", widen=widen))
     if pa.types.is_list(old) and pa.types.is_list(new):
-        return pa.list_(merge_types(old.value_type, new.value_type, f"{path}[]"))
+        return pa.list_(merge_types(old.value_type, new.value_type, f"{path}[]", widen=widen))
+    alike = pa.types.is_signed_integer if pa.types.is_signed_integer(old) else pa.types.is_floating
+    if widen and alike(old) and alike(new):
+        return old if old.bit_width >= new.bit_width else new
     if pa.types.is_integer(new) and (pa.types.is_integer(old) or pa.types.is_floating(old)):
         return old
     raise InputError(
@@ -65,19 +69,19 @@ def merge_types(old: pa.DataType, new: pa.DataType, path: str) -> pa.DataType:
     )
 
 
-def merge_schemas(old: pa.Schema, new: pa.Schema) -> pa.Schema:
+def merge_schemas(old: pa.Schema, new: pa.Schema, *, widen: bool = True) -> pa.Schema:
     """Return the schema that holds rows of both; new columns come last. Raises InputError as above."""
-    return old if old.equals(new) else pa.schema(_merge_fields(list(old), list(new), ""))
+    return old if old.equals(new) else pa.schema(_merge_fields(list(old), list(new), "", widen=widen))
 
 
 def _merge_fields(
-    old: Iterable[pa.Field[Any]], new: Iterable[pa.Field[Any]], path: str
+    old: Iterable[pa.Field[Any]], new: Iterable[pa.Field[Any]], path: str, *, widen: bool
 ) -> list[pa.Field[Any]]:
     merged = {field.name: field.type for field in old}
     for field in new:
         known = merged.get(field.name)
         merged[field.name] = (
-            field.type if known is None else merge_types(known, field.type, path + field.name)
+            field.type if known is None else merge_types(known, field.type, path + field.name, widen=widen)
         )
     return [pa.field(name, kind) for name, kind in merged.items()]
 

@@ -8,7 +8,6 @@ the next run.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,26 +57,6 @@ Progress = Callable[[Compacted], None]
 """Told of each day that is done."""
 
 
-class _Hashed:
-    """A file that is written through a SHA-256."""
-
-    def __init__(self, file: Any) -> None:
-        self._file, self._hash, self.closed = file, hashlib.sha256(), False
-
-    def write(self, data: Any) -> int:
-        """Write bytes, and count them in."""
-        self._hash.update(data)
-        return int(self._file.write(data))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-    @property
-    def digest(self) -> str:
-        """The digest of what was written, in hex."""
-        return self._hash.hexdigest()
-
-
 class Rewriting:
     """What is being rewritten, of one table; use it within ``Tables.keeping``."""
 
@@ -85,7 +64,7 @@ class Rewriting:
         """``done`` is the operation's name, in the log and in those of the files."""
         self._tables, self._name, self._done = tables, name, done
         self._beside = tables.root / "rewriting" / name
-        self._ready: list[tuple[str, Path, str]] = []
+        self._ready: list[tuple[str, Path]] = []
         shutil.rmtree(self._beside, ignore_errors=True)
         durable.make_folder(self._beside)
 
@@ -96,11 +75,9 @@ class Rewriting:
         """
         whole = 0
         for group in _by_rows(parts, rows):
-            path = self._beside / f"{len(self._ready):04}"
-            with durable.replacing(path) as file:
-                hashed = _Hashed(file)
-                whole += delta.write_rows(hashed, group, final=True)
-            self._ready.append((day, path, hashed.digest))
+            path = delta.write_file(self._beside, f"{len(self._ready):04}", group)
+            whole += pq.read_metadata(path).num_rows
+            self._ready.append((day, path))
         return whole
 
     def commit(
@@ -116,8 +93,10 @@ class Rewriting:
             if not names.issuperset(file.path for file in gone):
                 return None
             placed = []
-            for number, (day, path, digest) in enumerate(self._ready):
-                name = delta.file_name(f"{self._done}-{table.version + 1:012}-{number:04}", digest)
+            for number, (day, path) in enumerate(self._ready):
+                name = delta.file_name(
+                    f"{self._done}-{table.version + 1:012}-{number:04}", delta.digest_in(path.name)
+                )
                 target = table.folder / f"{delta.DAY}={day}" / name
                 durable.make_folder(target.parent)
                 path.replace(target)

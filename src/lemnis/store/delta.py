@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
@@ -42,6 +42,8 @@ from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
 
 APP = "lemnis-spool"
 DAY = "day"
+SCHEMA = "schema"
+"""What the log calls a change of a table's columns."""
 DIGEST = 16
 """How many hex digits of a data file's SHA-256 are in its name."""
 _NAME = re.compile(rf"-([0-9a-f]{{{DIGEST}}})\.zstd\.parquet$")
@@ -171,17 +173,42 @@ class Table:
         _sync_log(self.folder, self.version - 1)
 
     def _evolve(self, schema: pa.Schema) -> None:
-        """Give the table the columns that it lacks."""
+        """Give the table the columns that it lacks, and the wider types that it needs."""
         known = self.schema
         merged = merge_schemas(known, schema)
-        if not merged.equals(known):
-            whole = merged.append(pa.field(DAY, pa.date32()))
-            write_deltalake(
-                self._delta, whole.empty_table(), mode="append", schema_mode="merge",
-                commit_properties=CommitProperties(custom_metadata={deltalog.OPERATION: "schema"}),
-                post_commithook_properties=_HOOKS,
-            )  # fmt: skip
-            self._delta.update_incremental()
+        if merged.equals(known):
+            return
+        if _wider(known, merged):
+            self._widen(merged)
+            return
+        whole = merged.append(pa.field(DAY, pa.date32()))
+        write_deltalake(
+            self._delta, whole.empty_table(), mode="append", schema_mode="merge",
+            commit_properties=CommitProperties(custom_metadata={deltalog.OPERATION: SCHEMA}),
+            post_commithook_properties=_HOOKS,
+        )  # fmt: skip
+        self._delta.update_incremental()
+
+    def _widen(self, schema: pa.Schema) -> None:
+        """Write every file anew with wider types, and put them in the place of the others, in one commit.
+
+        Without that, files and log would differ about a column's type, which readers of Delta need a feature
+        of the protocol for. Takes the memory of one row group.
+        """
+        before, added = self.version, []
+        for number, file in enumerate(self.files()):
+            source = pq.ParquetFile(self.absolute(file))
+            parts = (conform(source.read_row_group(group), schema) for group in range(source.num_row_groups))
+            path = write_file(self.absolute(file).parent, f"{SCHEMA}-{before + 1:012}-{number:06}", parts)
+            added.append(self._described(path, changed=True))
+        whole = pa.schema([*schema, pa.field(DAY, pa.date32())])
+        self._delta.create_write_transaction(
+            [*added], "overwrite", Schema.from_arrow(whole), [DAY],
+            commit_properties=CommitProperties(custom_metadata={deltalog.OPERATION: SCHEMA}),
+            post_commithook_properties=_HOOKS,
+        )  # fmt: skip
+        self._delta.update_incremental()
+        _sync_log(self.folder, before)
 
     def _commit(
         self,
@@ -245,6 +272,35 @@ def write_rows(file: Any, parts: Iterable[pa.Table], *, final: bool = False) -> 
             writer.write_table(part, row_group_size=layout.ROW_GROUP)
             rows += part.num_rows
     return rows
+
+
+def write_file(folder: Path, name: str, parts: Iterable[pa.Table]) -> Path:
+    """Write sorted tables of one schema as one synced file that is to stay; return where it is."""
+    path = folder
+    sink = hashlib.sha256()
+
+    def called() -> str:
+        nonlocal path
+        path = folder / file_name(name, sink.hexdigest())
+        return path.name
+
+    with durable.named_last(folder, called) as file:
+        write_rows(_Hashed(file, sink), parts, final=True)
+    return path
+
+
+class _Hashed:
+    """A file that is written through a digest."""
+
+    def __init__(self, file: BinaryIO, digest: Any) -> None:
+        self._file, self._digest, self.closed = file, digest, False
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def file_name(name: str, digest: str) -> str:
@@ -350,6 +406,15 @@ def _sync_log(folder: Path, after: int) -> None:
             durable.sync(path)
     durable.sync(log)
     durable.sync(folder)
+
+
+def _wider(old: Any, new: Any) -> bool:
+    """Say whether a type or schema has another type somewhere, and not only more fields."""
+    if isinstance(old, pa.Schema) or pa.types.is_struct(old):
+        return any(_wider(field.type, new.field(field.name).type) for field in old)
+    if pa.types.is_list(old):
+        return _wider(old.value_type, new.value_type)
+    return not old.equals(new)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

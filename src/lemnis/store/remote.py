@@ -180,7 +180,7 @@ class RemoteTable:
 
     def _evolve(self, schema: pa.Schema) -> None:
         known = self.schema
-        merged = merge_schemas(known, schema)
+        merged = merge_schemas(known, schema, widen=False)
         if not merged.equals(known):
             whole = merged.append(pa.field(DAY, pa.date32()))
             write_deltalake(
