@@ -28,6 +28,7 @@ from lemnis.contracts.watching import HOUR, History, Pulse
 from lemnis.store import compaction, deadletters, delta, deltalog, pulse, query, rows, sweeping
 from lemnis.store.columns import MS_A_DAY, Keys, by_source, conform, merge_schemas, sort_events, uid_keys
 from lemnis.store.deadletters import DeadCount, DeadGroup, DeadLetter, Keep
+from lemnis.store.index import Clauses, Index, Progress
 from lemnis.store.spool import Backlog, Reader, Spool, Writer
 from lemnis.store.tables import Tables
 
@@ -72,6 +73,7 @@ class Lake:
         self._keep = keep or Keep()
         self._spool = Spool(root / "spool.db")
         self.tables = Tables(root, self._spool)
+        self.index = Index(root / "index")
         self._rolled = 0
         self._hosts: pulse.Hosts = {}
         if self.tables.outdated():  # a flush was killed, or the spool is older: lost, or from a copy
@@ -184,6 +186,10 @@ class Lake:
         sweeping.sweep(self.tables, before=deltalog.now() - sweeping.KEPT_MS)
         return len(done)
 
+    def refresh_index(self, progress: Progress | None = None) -> int:
+        """Index what is not indexed yet (``store.index``); return how many files that were."""
+        return self.index.refresh(dict(self.tables.open()), progress)
+
     # -- reading -------------------------------------------------------------------------------------------
 
     def query(
@@ -195,13 +201,15 @@ class Lake:
         timeout: float = 60,
         start: int | None = None,
         end: int | None = None,
+        needles: Mapping[str, Clauses] | None = None,
     ) -> pa.Table:
         """Run one SELECT over everything acknowledged, flushed or not; return at most ``limit`` rows.
 
         There is one view a class, named as OCSF names it, ``events`` with the columns common to all classes,
         and ``rejects``. ``parameters`` are the values for ``?``; ``timeout`` is in seconds; ``start`` and
-        ``end`` (ms) only spare the reading of files without a row in [start, end). Raises UsageError for
-        anything but one SELECT that can be run within the limits; see ``store.query.run``.
+        ``end`` (ms) only spare the reading of files without a row in [start, end), and ``needles``, by table,
+        that of rows which do not meet them, where there is an index. Raises UsageError for anything but one
+        SELECT that can be run within the limits; see ``store.query.run``.
         """
         with self._spool.reading() as spool:
             names = spool.names()
@@ -211,7 +219,9 @@ class Lake:
         relations = {
             name: query.Relation(
                 snap.schema,
-                [snap.table.absolute(f) for f in snap.table.files(start=start, end=end)]
+                self.index.pieces(
+                    name, snap.table, snap.table.files(start=start, end=end), (needles or {}).get(name, ())
+                )
                 if snap.table
                 else [],
                 snap.spooled,
