@@ -1,5 +1,6 @@
 """A standalone Spark cluster on loopback: a master and two workers as processes of their own; not a test itself."""
 
+import importlib.util
 import os
 import signal
 import socket
@@ -8,8 +9,12 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
+_STARTED = []
 _STARTS_S = 180
+BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""How Java runs what does not run for long: compiling much is not worth it."""
 
 
 def free_port():
@@ -21,12 +26,10 @@ def free_port():
 @contextmanager
 def running(folder, workers=2):
     """Start a cluster and yield its address; everything that it started ends with it."""
-    import pyspark
-
-    home = Path(pyspark.__file__).parent
+    home = Path(importlib.util.find_spec("pyspark").origin).parent
     environment = {
         **os.environ, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOG_DIR": str(folder),
-        "SPARK_DAEMON_MEMORY": "256m", "PYSPARK_PYTHON": sys.executable,
+        "SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": BRIEF, "PYSPARK_PYTHON": sys.executable,
     }  # fmt: skip
     address = f"spark://127.0.0.1:{free_port()}"
     port = address.rpartition(":")[2]
@@ -36,8 +39,9 @@ def running(folder, workers=2):
         log = (folder / f"{name}.log").open("wb")
         command = [home / "bin" / "spark-class", *arguments]
         started.append(
-            subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+            subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         )
+        _STARTED.append(started[-1].pid)
         log.close()
 
     try:
@@ -64,6 +68,11 @@ def _wait(log, workers):
         time.sleep(0.2)
 
 
+def sessions():
+    """Return the sessions of the processes that were started, by which those that they start are known."""
+    return set(_STARTED)
+
+
 def executors(folder):
     """Return the ids of the processes that run tasks for the workers whose folders are below this one."""
     found = []
@@ -77,3 +86,34 @@ def executors(folder):
             if "CoarseGrainedExecutorBackend" in line and place.is_relative_to(folder):
                 found.append(int(process.name))
     return sorted(found)
+
+
+class Killer(Thread):
+    """Kills one executor while it works on a job; ``failed`` is how many tasks that cost, 0 if none ran."""
+
+    def __init__(self, tracker, folder):
+        super().__init__()
+        self.failed = 0
+        self._tracker, self._folder, self._until = tracker, folder, time.monotonic() + 300
+
+    def run(self):
+        while (stage := self._active()) is None and time.monotonic() < self._until:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        for executor in executors(self._folder)[:1]:
+            os.kill(executor, signal.SIGKILL)
+        while stage is not None and not self.failed and time.monotonic() < self._until:
+            told = self._tracker.getStageInfo(stage)
+            if told is None:
+                return
+            self.failed = told.numFailedTasks
+            time.sleep(0.01)
+
+    def _active(self):
+        for job in self._tracker.getActiveJobsIds():
+            told = self._tracker.getJobInfo(job)
+            for number in told.stageIds if told else ():
+                stage = self._tracker.getStageInfo(number)
+                if stage is not None and "toArrow" in stage.name and stage.numActiveTasks > 0:
+                    return number
+        return None

@@ -17,7 +17,7 @@ if importlib.util.find_spec("pyspark") is None or shutil.which("java") is None:
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory):
     """A workspace with rules, correlations and 120,000 events of several classes and days, some not flushed."""
-    import history
+    import history  # noqa: PLC0415 - it is beside this file
 
     return history.workspace(tmp_path_factory.mktemp("history"))
 
@@ -31,7 +31,7 @@ def logs(tmp_path_factory):
 @pytest.fixture(scope="session")
 def master(logs):
     """The address of a cluster of two workers."""
-    import cluster
+    import cluster  # noqa: PLC0415 - it is beside this file
 
     with cluster.running(logs) as address:
         yield address
@@ -40,7 +40,14 @@ def master(logs):
 @pytest.fixture(scope="session")
 def session(master):
     """A session on it."""
-    from lemnis.app import spark
+    import cluster  # noqa: PLC0415 - it is beside this file
 
-    with spark.session(master, {"spark.executor.memory": "800m"}) as opened:
+    from lemnis.app import spark  # noqa: PLC0415 - where PySpark is there
+
+    settings = {
+        "spark.executor.memory": "800m",
+        "spark.executor.extraJavaOptions": cluster.BRIEF,
+        "spark.driver.extraJavaOptions": cluster.BRIEF,
+    }
+    with spark.session(master, settings) as opened:
         yield opened
