@@ -8,7 +8,7 @@ the event has is left as it is; what it brings of enrichments stays before ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from lemnis.contracts.events import EventBatch
 from lemnis.contracts.reference import ASSETS, DNS, IDENTITIES, NETWORKS, VULNERABILITIES
 from lemnis.enrich.intervals import NOTHING, Ints
 from lemnis.enrich.intervals import places as taking
-from lemnis.enrich.tables import KIND, RECENT, Tables
+from lemnis.enrich.tables import KIND, RECENT, Keys, Tables
 from lemnis.ocsf.schema import arrow_schema
 from lemnis.store.columns import conform, leaf
 
@@ -45,8 +45,13 @@ _IDENTITIES = (
 class Asked(Protocol):
     """What can be asked for records: an index, or networks."""
 
-    def numbers(self, values: Any) -> Ints:
-        """Return the keys of distinct values."""
+    @property
+    def keys(self) -> Keys:
+        """What gives texts the form in which they are compared."""
+        ...
+
+    def numbers(self, texts: Sequence[str | None]) -> Ints:
+        """Return the keys of distinct texts."""
         ...
 
     def at(self, keys: Ints, times: Ints) -> Ints:
@@ -60,6 +65,13 @@ class _Coded:
 
     codes: Ints
     values: pa.Array[Any]
+    _texts: dict[Keys, list[str | None]] = field(default_factory=dict)
+
+    def texts(self, keys: Keys) -> list[str | None]:
+        """Return the values in the form in which they are compared."""
+        if keys not in self._texts:
+            self._texts[keys] = keys(self.values).to_pylist()
+        return self._texts[keys]
 
 
 @dataclass(slots=True)
@@ -168,7 +180,7 @@ def _keys(coded: _Coded | None, asked: Asked) -> Ints | None:
     """Return by row what is asked for; None if nothing of it is known."""
     if coded is None:
         return None
-    keys = asked.numbers(coded.values)
+    keys = asked.numbers(coded.texts(asked.keys))
     return np.where(coded.codes >= 0, keys[coded.codes], NOTHING) if (keys >= 0).any() else None
 
 
@@ -190,11 +202,13 @@ def _leased(columns: _Columns, tables: Tables, names: list[_Added]) -> Iterator[
     """Yield the assets whose names had leased an address at the time: an address alone may be anybody's."""
     for one in names:
         hosts = tables.leases(one.table)
-        distinct = np.unique(one.rows[one.rows >= 0]) if hosts else ()
-        if not len(distinct):
+        distinct = np.unique(one.rows[one.rows >= 0])
+        if not (hosts and len(distinct)):
             continue
         for index in (tables.asset_names, tables.asset_labels):
-            keys = index.numbers(pa.array([hosts[row] for row in distinct], pa.string()))
+            keys = index.numbers(
+                index.keys(pa.array([hosts[row] for row in distinct], pa.string())).to_pylist()
+            )
             if (keys >= 0).any():
                 place = np.searchsorted(distinct, np.maximum(one.rows, distinct[0]))
                 mine = np.where(one.rows >= 0, keys[place], NOTHING)
@@ -203,9 +217,9 @@ def _leased(columns: _Columns, tables: Tables, names: list[_Added]) -> Iterator[
 
 def _open(columns: _Columns, tables: Tables, role: str, asset: Ints) -> Iterator[_Added]:
     """Yield what the assets of a role were vulnerable to; it is found by the attribute that named them."""
-    ids = tables.of(ASSETS).column("id")
+    ids: Any = tables.of(ASSETS).column("id")
     distinct = np.unique(asset[asset >= 0])
-    keys = tables.vulnerabilities.numbers(ids.take(taking(distinct)).combine_chunks())
+    keys = tables.vulnerabilities.numbers(ids.take(taking(distinct)).to_pylist())
     by_asset = np.full(tables.of(ASSETS).num_rows, NOTHING, np.int64)
     by_asset[distinct] = keys
     rows = tables.vulnerabilities.at(np.where(asset >= 0, by_asset[asset], NOTHING), columns.times)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -57,6 +57,7 @@ _LAID_OUT: Mapping[str, str] = {
 """What is laid out of each table."""
 LEASE = "dhcp"
 """What tells a name that came with a lease."""
+_REMEMBERED = 500_000
 MAX_DATA = 4096
 """Bytes of JSON that one enrichment may have; a record that says more is cut to its id."""
 
@@ -100,10 +101,10 @@ class Index:
     timeline: Timeline
     keys: Keys
 
-    def numbers(self, values: pa.Array[Any]) -> Ints:
-        """Return the keys of distinct texts; NOTHING for one that no record has."""
+    def numbers(self, texts: Sequence[str | None]) -> Ints:
+        """Return the keys of distinct texts, in the form that ``keys`` gives; NOTHING for what is unknown."""
         get = self.codes.get
-        return np.array([get(key, NOTHING) for key in self.keys(values).to_pylist()], np.int64)
+        return np.array([NOTHING if text is None else get(text, NOTHING) for text in texts], np.int64)
 
     def at(self, keys: Ints, times: Ints) -> Ints:
         """Return the record that held for each key at its time."""
@@ -116,11 +117,19 @@ class Networks:
 
     prefixes: Prefixes
     timeline: Timeline
+    keys: Keys
+    seen: dict[str | None, int] = field(default_factory=dict)
+    """Addresses that were asked for, and the networks that they are in."""
 
-    def numbers(self, values: pa.Array[Any]) -> Ints:
+    def numbers(self, texts: Sequence[str | None]) -> Ints:
         """Return the most specific network of each distinct address; NOTHING for one that is in none."""
-        texts: Any = values
-        return self.prefixes.of_addresses(texts.to_pylist())
+        seen = self.seen
+        new = [text for text in texts if text not in seen]
+        if len(seen) + len(new) > _REMEMBERED:
+            seen.clear()
+            new = list(texts)
+        seen.update(zip(new, self.prefixes.of_addresses(new).tolist(), strict=True))
+        return np.array([seen[text] for text in texts], np.int64)
 
     def at(self, keys: Ints, times: Ints) -> Ints:
         """Return the record of the most specific network that held at each time."""
@@ -265,7 +274,8 @@ class Tables:
         mine = self.of(NETWORKS)
         codes: dict[str, int] = {}
         keys = [codes.setdefault(one["cidr"], len(codes)) for one in self._read(NETWORKS)]
-        return Networks(Prefixes.of(list(codes)), _timeline(mine, keys, range(len(keys)), len(codes)))
+        timeline = _timeline(mine, keys, range(len(keys)), len(codes))
+        return Networks(Prefixes.of(list(codes)), timeline, address_keys)
 
     def _index(self, table: str, called: Callable[[Mapping[str, Any]], Sequence[str]], keys: Keys) -> Index:
         names: list[str] = []
