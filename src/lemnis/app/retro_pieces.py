@@ -16,9 +16,8 @@ from lemnis.contracts.alerts import Alert, MatchedField, Severity, Written
 from lemnis.contracts.events import EventBatch
 from lemnis.incidents.entries import parse_entity
 
-PIECES = pa.schema(
-    [pa.field("file", pa.string()), pa.field("kind", pa.string()), pa.field("body", pa.binary())]
-)
+_COLUMNS: dict[str, pa.DataType] = {"file": pa.string(), "kind": pa.string(), "body": pa.binary()}
+PIECES = pa.schema(_COLUMNS)
 ALERT, SIGNALS, SIGHTINGS, CHANGES = "alert", "signals", "sightings", "changes"
 Piece = tuple[str, bytes]
 """Kind and body."""
