@@ -234,18 +234,18 @@ class Table:
         starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
         for start, stop in pairwise([*starts.tolist(), len(days)]):
             day = (_EPOCH + timedelta(days=int(days[start]))).isoformat()
-            sink = pa.BufferOutputStream()
-            write_rows(sink, [table.slice(start, stop - start)])
-            data = memoryview(sink.getvalue())
-            path = self.folder / f"{DAY}={day}" / file_name(name, hashlib.sha256(data).hexdigest())
-            durable.write(path, data)
+            folder = self.folder / f"{DAY}={day}"
+            durable.make_folder(folder)
+            path = write_file(folder, name, [table.slice(start, stop - start)], final=False)
             yield self._described(path, changed=True)
 
     def _described(self, path: Path, *, changed: bool) -> AddAction:
         """Return what the log has to say of a file that is written, from the file's own account of it."""
         meta, about = pq.read_metadata(path), path.stat()
         place = next(n for n in range(meta.num_columns) if meta.schema.column(n).path == "time")
-        groups = [meta.row_group(number).column(place).statistics for number in range(meta.num_row_groups)]
+        groups: list[Any] = [
+            meta.row_group(number).column(place).statistics for number in range(meta.num_row_groups)
+        ]
         stats = {
             "numRecords": meta.num_rows,
             "minValues": {"time": min(one.min for one in groups)},
@@ -274,8 +274,8 @@ def write_rows(file: Any, parts: Iterable[pa.Table], *, final: bool = False) -> 
     return rows
 
 
-def write_file(folder: Path, name: str, parts: Iterable[pa.Table]) -> Path:
-    """Write sorted tables of one schema as one synced file that is to stay; return where it is."""
+def write_file(folder: Path, name: str, parts: Iterable[pa.Table], *, final: bool = True) -> Path:
+    """Write sorted tables of one schema as one synced file; return where it is. See ``write_rows``."""
     path = folder
     sink = hashlib.sha256()
 
@@ -285,7 +285,7 @@ def write_file(folder: Path, name: str, parts: Iterable[pa.Table]) -> Path:
         return path.name
 
     with durable.named_last(folder, called) as file:
-        write_rows(_Hashed(file, sink), parts, final=True)
+        write_rows(_Hashed(file, sink), parts, final=final)
     return path
 
 

@@ -228,8 +228,8 @@ class _Checking:
             self.add("file-unreadable", f"its footer cannot be read: {_said(error)}", **about)
             return
         bad = list(self.pages(opened)) if self.report.deep else []
-        for where, error in bad:
-            self.add("file-page", f"{where}: {error}", **about)
+        for where, why in bad:
+            self.add("file-page", f"{where}: {why}", **about)
         if flipped and not bad:
             self.add("file-changed", "it is not what was written, though its pages can be read", **about)
         if opened.metadata.num_rows != file.rows:

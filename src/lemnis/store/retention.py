@@ -329,7 +329,7 @@ def _has_raw(file: pq.ParquetFile) -> bool:
         return False
     for number in range(meta.num_row_groups):
         chunk = meta.row_group(number).column(place)
-        stats = chunk.statistics
+        stats: Any = chunk.statistics
         if stats is None or not stats.has_null_count or stats.null_count < chunk.num_values:
             return True
     return False
