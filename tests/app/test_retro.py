@@ -123,6 +123,29 @@ def test_a_run_ends_when_its_time_is_over(history, tmp_path):
     assert not any("correlation" in alert.event for alert in some)
 
 
+def test_a_run_ends_when_it_finds_too_much(history, tmp_path):
+    job = Job(tmp_path / "job")
+    job.begin({})
+    done, _ = hunted.run(hunted.question(history), history, job=job, bounds=retro.Bounds(found=3))
+    assert "alerts already" in done.ended
+    assert 0 < done.looked < done.of
+
+
+def test_what_is_damaged_is_looked_at_again(history, tmp_path):
+    job = Job(tmp_path / "job")
+    job.begin({})
+    asked = hunted.question(history, paths=[history.content / "detections" / "admin_page"])
+    whole, _ = hunted.run(asked, history, job=job)
+    kept = sorted(job.folder.glob("*.arrow"))
+    kept[0].write_bytes(kept[0].read_bytes()[:-100])
+    kept[1].write_bytes(b"")
+    done, gathered = hunted.run(asked, history, job=job)
+    assert 0 < done.looked <= whole.of
+    assert gathered.found(app.lake(history)) == replay(
+        app.lake(history), app.library(history), rules=asked.paths
+    )
+
+
 def test_files_that_were_rewritten_are_looked_at_anew_and_count_once(tmp_path):
     made = lived.workspace(tmp_path)
     log = tmp_path / "access.log"

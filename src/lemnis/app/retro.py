@@ -89,6 +89,8 @@ class Bounds:
 
     events: int | None = None
     seconds: float | None = None
+    found: int | None = None
+    """So many alerts, for they are held in memory."""
 
 
 NO_BOUNDS = Bounds()
@@ -163,14 +165,16 @@ def run(
     Events that are not flushed yet are looked at last, here, and not kept: the next run finds them in files.
     """
     began, done = time.monotonic(), job.done() if job is not None else frozenset()
-    known = looked = 0
+    known = looked = alerts = 0
     todo: list[Unit] = []
     for unit in planned.units:
-        if job is not None and unit.key in done:
-            take(job.read(unit.key))
-            known += unit.rows
-        else:
+        kept = job.read(unit.key) if job is not None and unit.key in done else None
+        if kept is None:
             todo.append(unit)
+            continue
+        take(kept)
+        alerts += pieces.count(kept, pieces.ALERT)
+        known += unit.rows
     progress(known, planned.rows)
     some = _within(todo, bounds)
     ended = f"it was to look at {bounds.events:,} events at most" if len(some) < len(todo) else ""
@@ -180,7 +184,11 @@ def run(
                 job.save(unit.key, table)
             take(table)
             looked += unit.rows
+            alerts += pieces.count(table, pieces.ALERT)
             progress(known + looked, planned.rows)
+            if bounds.found is not None and alerts > bounds.found:
+                ended = f"there are {alerts:,} alerts already"
+                break
             if bounds.seconds is not None and time.monotonic() - began > bounds.seconds:
                 ended = f"it was to take {bounds.seconds:g} s at most"
                 break

@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lemnis.contracts.alerts import Alert, MatchedField, Severity, Written
 from lemnis.contracts.events import EventBatch
@@ -47,6 +48,11 @@ def bodies(pieces: pa.Table, kind: str) -> Iterator[bytes]:
     names: list[Any] = pieces.column("kind").to_pylist()
     held: list[Any] = pieces.column("body").to_pylist()
     yield from (body for name, body in zip(names, held, strict=True) if name == kind)
+
+
+def count(pieces: pa.Table, kind: str) -> int:
+    """Return how many rows there are of a kind."""
+    return int(pc.sum(pc.equal(pieces.column("kind"), kind)).as_py() or 0)
 
 
 def write_signals(signals: pa.Table) -> bytes:

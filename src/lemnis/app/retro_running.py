@@ -18,6 +18,9 @@ from lemnis.contracts.alerts import Alert
 from lemnis.contracts.ids import Json
 from lemnis.store.search import instant
 
+_FORMAT = 1
+"""Of what is kept; another number asks anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -43,7 +46,9 @@ def hunt(workspace: app.Workspace, question: Question, terms: Terms) -> Hunt:
     A job that goes on keeps the range of time that it began with: ``24h`` means the hours before it began.
     Raises InputError for what is no time.
     """
-    asked: dict[str, Json] = {**question.known_by, "since": terms.since, "until": terms.until}
+    asked: dict[str, Json] = {
+        **question.known_by, "since": terms.since, "until": terms.until, "format": _FORMAT,
+    }  # fmt: skip
     job = Job.of(workspace.state, asked)
     known = job.known() if terms.resume else None
     if known is not None:

@@ -8,6 +8,7 @@ Below the workspace's state::
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from lemnis.app.retro_pieces import PIECES
 from lemnis.contracts.ids import Json, canonical, stable_id
 from lemnis.store import durable
 
+LOG = logging.getLogger("lemnis.retro")
 _QUESTION, _UNIT = "question.json", ".arrow"
 _KEPT = 20
 """So many questions are remembered; older ones are begun anew."""
@@ -74,7 +76,13 @@ class Job:
             file.write_table(found)
         durable.write(self.folder / f"{key}{_UNIT}", sink.getvalue().to_pybytes())
 
-    def read(self, key: str) -> pa.Table:
-        """Return what a unit gave."""
-        with pa.ipc.open_file(str(self.folder / f"{key}{_UNIT}")) as file:
-            return file.read_all()
+    def read(self, key: str) -> pa.Table | None:
+        """Return what a unit gave; None if the file is damaged, and the unit is to be looked at again."""
+        path = self.folder / f"{key}{_UNIT}"
+        try:
+            with pa.ipc.open_file(str(path)) as file:
+                found = file.read_all()
+        except pa.ArrowInvalid as error:
+            LOG.warning("%s is damaged, so what it was made of is looked at again: %s", path, error)
+            return None
+        return found if found.schema.equals(PIECES) else None

@@ -45,6 +45,7 @@ PlanOption = Annotated[bool, typer.Option("--plan", help="Only say what it would
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on where the last run of the same ended.")]
 EventsOption = Annotated[int, typer.Option(min=0, help="End after about so many events; 0: all.")]
 SecondsOption = Annotated[float, typer.Option(min=0, help="End after about so many seconds; 0: never.")]
+AlertsOption = Annotated[int, typer.Option(min=0, help="End when there are more alerts; 0: never.")]
 AlertOption = Annotated[
     bool, typer.Option("--alert", help="Write alerts down, so that they become incidents.")
 ]
@@ -72,6 +73,7 @@ def retro(
     resume: ResumeOption = False,
     max_events: EventsOption = 0,
     max_seconds: SecondsOption = 0,
+    max_alerts: AlertsOption = 100_000,
     alert: AlertOption = False,
     yes: YesOption = False,
     on: OnOption = "",
@@ -87,8 +89,8 @@ def retro(
     Example: lemnis retro new_rule.yml --since 90d --plan
     """
     asked = _asked(
-        (since, until), resume=resume, events=max_events, seconds=max_seconds, plan=plan, alert=alert,
-        yes=yes, on=on, json=json, workspace=workspace,
+        (since, until), resume=resume, events=max_events, seconds=max_seconds, alerts=max_alerts, plan=plan,
+        alert=alert, yes=yes, on=on, json=json, workspace=workspace,
     )  # fmt: skip
     if rules and not (indicator or indicators):
         found = _by_rules(asked, rules)
@@ -109,6 +111,7 @@ def intel_retro(
     resume: ResumeOption = False,
     max_events: EventsOption = 0,
     max_seconds: SecondsOption = 0,
+    max_alerts: AlertsOption = 100_000,
     alert: AlertOption = False,
     yes: YesOption = False,
     on: OnOption = "",
@@ -120,8 +123,8 @@ def intel_retro(
     Example: lemnis intel retro --indicators campaign.json --since 365d --json
     """
     retro(
-        None, indicator, indicators, since, until, plan, resume, max_events, max_seconds, alert, yes, on,
-        json, workspace,
+        None, indicator, indicators, since, until, plan, resume, max_events, max_seconds, max_alerts, alert,
+        yes, on, json, workspace,
     )  # fmt: skip
 
 
@@ -140,14 +143,14 @@ class _Asked:
 
 
 def _asked(
-    span: tuple[str, str], *, resume: bool, events: int, seconds: float, plan: bool, alert: bool, yes: bool,
-    on: str, json: bool, workspace: Path | None,
+    span: tuple[str, str], *, resume: bool, events: int, seconds: float, alerts: int, plan: bool, alert: bool,
+    yes: bool, on: str, json: bool, workspace: Path | None,
 ) -> _Asked:  # fmt: skip
     from lemnis import app
     from lemnis.app.retro import Bounds
     from lemnis.app.retro_running import Terms
 
-    terms, bounds = Terms(*span, resume), Bounds(events or None, seconds or None)
+    terms, bounds = Terms(*span, resume), Bounds(events or None, seconds or None, alerts or None)
     return _Asked(app.open_workspace(workspace), terms, bounds, plan, alert, yes, on, json)
 
 
