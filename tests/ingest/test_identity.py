@@ -1,9 +1,13 @@
+import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_sources import batch, events, source
 
+from lemnis.contracts import compiled
 from lemnis.contracts.ids import stable_id
+from lemnis.ingest import identity
 from lemnis.ingest.identity import uids
 from lemnis.ingest.mapping import Mapper
 
@@ -58,3 +62,27 @@ def test_an_identity_field_may_have_several_names(tmp_path):
     found = [event["metadata"]["uid"] for event in events(mapper.map(batch(*rows), origin_key="k"))]
     assert found[:3] == [stable_id("ev", "acme", name, ts) for name in ("e-1", "e-1", "e-2")]
     assert found[3] != events(mapper.map(batch(rows[3]), origin_key="other"))[0]["metadata"]["uid"]
+
+
+LONG = st.builds(lambda text, times: text * times, TEXT, st.integers(0, 40))
+
+
+@pytest.mark.skipif(not compiled.available(), reason="needs the fast extra")
+@given(
+    st.lists(st.tuples(LONG, LONG, st.booleans()), min_size=1, max_size=50),
+    st.text(max_size=70),
+    st.integers(0, 3),
+)
+def test_many_rows_are_hashed_at_a_time_to_the_same(rows, source, first):
+    one, other = (texts(*"." * first, *(row[n] for row in rows)).slice(first) for n in (0, 1))
+    named = np.array([row[2] for row in rows])
+    parts = [(np.flatnonzero(named), [one]), (np.flatnonzero(~named), [one, other])]
+    found = identity._compiled(source, len(rows), parts).to_pylist()
+    assert found == [stable_id("ev", source, *(row[:1] if row[2] else row[:2])) for row in rows]
+
+
+@pytest.mark.skipif(not compiled.available(), reason="needs the fast extra")
+def test_messages_of_every_length_are_hashed_to_the_same():
+    rows = ["x" * size for size in (*range(260), identity._LONG - 40, identity._LONG, 3 * identity._LONG)]
+    found = identity._compiled("acme", len(rows), [(np.arange(len(rows)), [texts(*rows)])]).to_pylist()
+    assert found == [stable_id("ev", "acme", row) for row in rows]

@@ -16,9 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lemnis.ingest.mapping_columns import TEXT, Column, Columns, pc
+from lemnis.contracts.compiled import ready
+from lemnis.ingest.mapping_columns import TEXT, Column, Columns, Rows, offsets, pc, there
 
 _BINARY = pa.binary()
+_UID, _BLOCK, _PADDED = 19, 64, 72
+_LONG = 8192
+"""What a uid is made of and has more bytes is hashed by itself: that is sooner done, and takes less room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +60,60 @@ def uids(
     count = len(positions)
     if not count:
         return pa.array([], TEXT)
-    named: Column = pa.nulls(count, _BINARY)
-    if named_by and all(column is not None for column in named_by):
-        named = _framed([column for column in named_by if column is not None])
-    if named.null_count:
+    whole = [column for column in named_by if column is not None]
+    named = np.full(count, bool(whole) and len(whole) == len(named_by))
+    if named.any():
+        named = np.logical_and.reduce([there(column) for column in whole])
+    placed: list[Column] = []
+    if not named.all():
         if isinstance(origin_key, Joined):
             keys, positions = origin_key.placed(positions)
         else:
             keys = pa.repeat(pa.scalar(origin_key, TEXT), count)
-        named = pc.coalesce(named, _framed([keys, positions.cast(TEXT), records]))
-    return _hash(source, named)
+        placed = [keys, positions.cast(TEXT), records]
+    if ready(count):
+        return _compiled(source, count, [(np.flatnonzero(named), whole), (np.flatnonzero(~named), placed)])
+    framed = _framed(whole) if named.any() else pa.nulls(count, _BINARY)
+    return _hash(source, pc.coalesce(framed, _framed(placed)) if placed else framed)
+
+
+def _compiled(source: str, count: int, parts: Sequence[tuple[Rows, Sequence[Column]]]) -> Column:
+    """Hash many rows at a time: those of each part by its columns."""
+    from lemnis.ingest import identity_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+
+    prefix, out = np.frombuffer(_prefix(source), np.uint8), np.empty(count * _UID, np.uint8)
+    for rows, columns in parts:
+        if not len(rows):
+            continue
+        laid = [_laid(column) for column in columns]
+        places, sizes = np.stack([one for one, _ in laid]), np.stack([one for _, one in laid])
+        room = (sizes.sum(axis=0) + (len(prefix) + 8 * len(columns)))[rows]
+        short = room <= _LONG
+        blocks = ((room[short] + _PADDED) // _BLOCK).astype(np.uint16)
+        order = rows[short][np.argsort(blocks, kind="stable")]
+        kernel.uids(prefix, places, sizes, order, int(room[short].max(initial=0)), out)
+        for row in rows[~short].tolist():
+            said = b"".join(_frame(column[row].cast(_BINARY).as_py()) for column in columns)
+            uid = f"ev-{hashlib.sha256(prefix.tobytes() + said).hexdigest()[:16]}"
+            out[row * _UID : (row + 1) * _UID] = np.frombuffer(uid.encode(), np.uint8)
+    ends = np.arange(count + 1, dtype=np.int32) * _UID
+    return pa.StringArray.from_buffers(count, pa.py_buffer(ends.data), pa.py_buffer(out.data))
+
+
+def _laid(column: Column) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return at which address each text of a column lies, and its size."""
+    data, ends = column.buffers()[2], offsets(column).astype(np.int64)
+    return ends[:-1] + (data.address if data is not None else 0), np.diff(ends)
+
+
+def _frame(data: bytes) -> bytes:
+    """Return bytes after their length in eight bytes."""
+    return len(data).to_bytes(8, "big") + data
+
+
+def _prefix(source: str) -> bytes:
+    """Return what the uids of all events of a source begin to be hashed with."""
+    return _frame(b"ev") + _frame(source.encode("utf-8", "surrogatepass"))
 
 
 def _framed(columns: Sequence[Column]) -> Any:
@@ -82,9 +130,7 @@ def _framed(columns: Sequence[Column]) -> Any:
 
 
 def _hash(source: str, framed: Any) -> Column:
-    base = hashlib.sha256()
-    for part in (b"ev", source.encode("utf-8", "surrogatepass")):
-        base.update(len(part).to_bytes(8, "big") + part)
+    base = hashlib.sha256(_prefix(source))
     out = []
     for raw in framed.to_pylist():
         state = base.copy()
