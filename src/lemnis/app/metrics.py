@@ -8,7 +8,7 @@ sources beyond a bound share the label ``(others)``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -147,10 +147,14 @@ class Metrics:
         self._bytes.labels(source).inc(account.bytes)
         self._deliveries.labels(source).inc(account.deliveries)
         self._work.labels(source).inc(account.seconds)
-        self._alerts.inc(alerts)
         self._batches.observe(records)
         self._lags.observe(account.lag_ms / 1000)
-        for stage, seconds in account.stages.items():
+        self.settled(account.stages, alerts)
+
+    def settled(self, stages: Mapping[str, float], alerts: int) -> None:
+        """Count what was done in the stages of the work, and its alerts."""
+        self._alerts.inc(alerts)
+        for stage, seconds in stages.items():
             self._stages.labels(stage).inc(seconds)
 
     def told(self, accept: str = "") -> tuple[bytes, str]:

@@ -64,6 +64,9 @@ class Observing:
         """Count and log what happens."""
         if event == "received":
             return
+        if event == "settled":
+            self.metrics.settled(facts["stages"], facts["alerts"])
+            return
         if event != "worked":
             (self._log.warning if event == "failed" else self._log.info)(event, **facts)
             return
@@ -117,7 +120,8 @@ class Observing:
             workers=[
                 Works(str(number), one.ready, one.restarts, one.pid)
                 for number, one in enumerate(serving.workers)
-            ],
+            ]
+            + [Works("settler", serving.settler.ready, serving.settler.restarts, serving.settler.pid)],
             busy=serving.counts.busy,
             commits=serving.counts.commits,
             failed=serving.counts.failed,

@@ -8,15 +8,15 @@ aside here, and not among the lake's dead letters, there is no source, or its ma
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app import settings
 from lemnis.app.normalising import Normalising
+from lemnis.app.settling import Settling
 from lemnis.app.stages import Stages
 from lemnis.app.storing import Stored, Storing
 from lemnis.content.schemas.source import LoadedSource
@@ -37,9 +37,6 @@ TAKE_BYTES = 24 << 20
 _HELD_S = (5.0, 300.0)
 _WAIT_S = (0.5, 30.0)
 _POLL_S = 0.05
-_SETTLE_S = 1.0
-_SETTLE_SHARE = 4
-_FLUSH_S = 30.0
 _ALL = 1_000_000_000
 
 
@@ -86,7 +83,7 @@ class Worker:
     ) -> None:
         """``watch`` looks at events on their way into the lake; ``told`` hears of each source's share.
 
-        As ``part`` (k, n) it is the k-th of n workers; the first (0) also correlates and flushes.
+        As ``part`` (k, n) it is the k-th of n workers. Only one that is alone also settles what it has done.
         """
         self.workspace, self.inbox, self.watch = workspace, inbox, watch
         self.part = part
@@ -95,8 +92,7 @@ class Worker:
         self._stages = Stages()
         self._storing = Storing(workspace, watch, self._stages)
         self._held: dict[str, tuple[float, float]] = {}
-        self._settle_at = 0.0
-        self._unsettled = False
+        self._settling = Settling(workspace, watch, self._stages) if part[1] == 1 else None
 
     # -- a step --------------------------------------------------------------------------------------------
 
@@ -117,19 +113,12 @@ class Worker:
         return bool(parcels)
 
     def settle(self, *, everything: bool = False) -> None:
-        """Let correlation take what came: now and then, or ``everything`` at the end."""
-        due = (self._unsettled or self.part[1] > 1) and time.monotonic() >= self._settle_at
-        if self.watch is None or self.part[0] or not (everything or due):
-            return
-        began = time.monotonic()
-        with self._stages.of("correlate"):
+        """Correlate and flush what is due, or ``everything`` at the end. It is not for one of several."""
+        if self._settling is not None:
             if everything:
-                self.watch.finish()
+                self._settling.finish()
             else:
-                self.watch.finish_for_now()
-        self._unsettled = False
-        took = time.monotonic() - began
-        self._settle_at = began + took + max(_SETTLE_S, _SETTLE_SHARE * took)
+                self._settling.step()
 
     def _refresh(self) -> None:
         """Take over content that changed."""
@@ -156,7 +145,6 @@ class Worker:
         self.inbox.remove(parcels, dead)
         if dead:
             LOG.warning("%d deliveries of %s were given up: %s", len(dead), name, dead[0][2])
-        self._unsettled = True
         oldest = min(parcel.at for parcel in parcels)
         self._told(
             Account(
@@ -195,7 +183,7 @@ class Worker:
     def run(self, stop: Callable[[], bool]) -> None:
         """Work until ``stop`` says so, then finish: what was taken is done, flushed and correlated."""
         lock = self.inbox.path.with_suffix(f".{self.part[0]}.lock")
-        with durable.exclusive(lock), _Flushing(self) as flushing:
+        with durable.exclusive(lock):
             wait = _WAIT_S[0]
             while not stop():
                 try:
@@ -207,62 +195,17 @@ class Worker:
                     _pause(wait, stop)
                     wait = min(2 * wait, _WAIT_S[1])
                     continue
-                flushing.look()
                 if not busy:
                     time.sleep(_POLL_S)
         self.finish()
 
     def finish(self) -> None:
-        """Correlate and flush what is left; what cannot be done now is done when it begins again."""
+        """Settle what is left; what cannot be done now is done when it begins again."""
         try:
             self.settle(everything=True)
-            if not self.part[0]:
-                self._storing.lake.flush()
         except (LemnisError, OSError) as error:
             LOG.error("the rest is done at the next start: %s", error)  # noqa: TRY400 - it is told in full
         self.inbox.close()
-
-    def flush(self) -> None:
-        """Move what the spool holds into the tables."""
-        with self._stages.of("flush"):
-            self._storing.lake.flush()
-
-
-class _Flushing:
-    """Flushes in a thread of its own, every so often or when much waits; what fails is tried again."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._wanted, self._stopped = threading.Event(), False
-        self._thread = threading.Thread(target=self._loop, name="flush")
-        self._last = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped = True
-        self._wanted.set()
-        self._thread.join()
-
-    def look(self) -> None:
-        """Ask for a flush if it is time, and this worker's task."""
-        now = time.monotonic()
-        if not self._worker.part[0] and now - self._last > _FLUSH_S and not self._wanted.is_set():
-            self._last = now
-            self._wanted.set()
-
-    def _loop(self) -> None:
-        while True:
-            self._wanted.wait()
-            self._wanted.clear()
-            if self._stopped:
-                return
-            try:
-                self._worker.flush()
-            except Exception:  # the spool still has it, and the next flush tries again
-                LOG.exception("the lake could not be flushed")
 
 
 def by_source(

@@ -1,4 +1,4 @@
-"""The worker in a process of its own: the event loop answers senders while detection uses another core.
+"""Workers, and what settles their work, in processes of their own: the event loop answers senders meanwhile.
 
 It ends when it is told to, or when the process that began it is gone. If it dies it is begun again, and does
 again what it had in hand.
@@ -11,7 +11,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
     from lemnis.app.receiving import Account
+    from lemnis.app.watch import Watch
 
 LOG = logging.getLogger("lemnis.receiving")
 _SPAWN = multiprocessing.get_context("spawn")
 _AGAIN_S = (1.0, 60.0)
 _STOP = "stop"
+_YIELDS = 2
+"""The niceness of what settles: it keeps up, and workers come first."""
+_MEMORY = {"MIMALLOC_PURGE_DELAY": "1000"}
+"""Freed memory is kept for a second (ms): a tenth of the work was to give it back and have it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,17 @@ class Seen:
     alerts: int
 
 
-Said = Ready | Seen
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was settled: the seconds by stage, and how many alerts of correlations there were."""
+
+    stages: Mapping[str, float]
+    alerts: int
+
+
+Said = Ready | Seen | Settled
+SETTLER = -1
+"""In the place of a worker's number: it settles what all of them have done."""
 
 
 class WorkerProcess:
@@ -56,7 +71,7 @@ class WorkerProcess:
     def __init__(
         self, root: Path, part: tuple[int, int], *, detect: bool, heard: Callable[[Said], None]
     ) -> None:
-        """``root`` is the workspace's; it is the worker ``part`` (k of n) of several.
+        """``root`` is the workspace's; it is the worker ``part`` (k of n) of several, or SETTLER of them.
 
         Without ``detect`` events only go into the lake.
         """
@@ -108,8 +123,10 @@ class WorkerProcess:
         process = _SPAWN.Process(
             target=_main,
             args=(str(self._root), self._part, self._detect, there, level),
-            name=f"lemnis-worker-{self._part[0]}",
+            name="lemnis-settler" if self._part[0] == SETTLER else f"lemnis-worker-{self._part[0]}",
         )
+        for name, value in _MEMORY.items():
+            os.environ.setdefault(name, value)  # read when the process begins
         process.start()
         there.close()
         self._process, self._connection = process, here
@@ -156,6 +173,7 @@ def _main(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     from lemnis.app import logs, receiving
+    from lemnis.app.settling import Settling
     from lemnis.app.watch import Watch
     from lemnis.contracts import compiled
 
@@ -181,8 +199,27 @@ def _main(
         except (EOFError, OSError):  # whoever began this is gone: another worker may wait for the lock
             os._exit(1)
 
+    if part[0] == SETTLER:
+        os.nice(_YIELDS)
+        settling = Settling(workspace, watch)
+
+        def settled() -> None:
+            nonlocal alerts
+            stages, now = settling.stages.take(), watch.alerts if watch is not None else 0
+            if stages or now != alerts:
+                with suppress(OSError):
+                    connection.send(Settled(stages, now - alerts))
+            alerts = now
+
+        connection.send(_ready(watch))
+        settling.run(stop, settled)
+        return
     worker = receiving.Worker(workspace, receiving.inbox(workspace), watch, told=told, part=part)
-    rules = len(watch.detection.rules) if watch is not None else 0
-    problems = len(tuple(watch.detection.problems)) if watch is not None else 0
-    connection.send(Ready(rules, problems))
+    connection.send(_ready(watch))
     worker.run(stop)
+
+
+def _ready(watch: Watch | None) -> Ready:
+    if watch is None:
+        return Ready(0, 0)
+    return Ready(len(watch.detection.rules), len(tuple(watch.detection.problems)))

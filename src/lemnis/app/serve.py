@@ -21,7 +21,7 @@ from lemnis.app import receiving, settings, transports
 from lemnis.app.intake import Counts, Intake
 from lemnis.app.lake_background import Keeping
 from lemnis.app.observing import Observing, unwell
-from lemnis.app.receiving_process import Ready, Said, Seen, WorkerProcess
+from lemnis.app.receiving_process import SETTLER, Ready, Said, Seen, Settled, WorkerProcess
 from lemnis.content.schemas.settings import Admin
 from lemnis.contracts.errors import ServiceError, UsageError
 from lemnis.contracts.receiving import Delivery, Transport
@@ -109,6 +109,7 @@ class Serving:
             WorkerProcess(workspace.root, (number, count), detect=detect, heard=self._worked)
             for number in range(count)
         ]
+        self.settler = WorkerProcess(workspace.root, (SETTLER, count), detect=detect, heard=self._worked)
         self.keeping = Keeping(
             workspace.root, every_s=read.lake.look_s, heard=lambda facts: self._tell("kept", **facts)
         )
@@ -119,7 +120,7 @@ class Serving:
     def stop(self) -> None:
         """Begin to end; asked a second time, do not wait for what the workers have in hand."""
         if self.stopping:
-            for one in self.workers:
+            for one in (*self.workers, self.settler):
                 one.kill()
         self._end()
 
@@ -135,6 +136,7 @@ class Serving:
         intake = Intake(self.inbox, received=self._received)
         self.counts = intake.counts
         workers = [asyncio.create_task(one.run()) for one in self.workers]
+        settler = asyncio.create_task(self.settler.run())
         observing = asyncio.create_task(self.observing.run(self._stop))
         admin = asyncio.create_task(self._admin())
         keeping = asyncio.create_task(self.keeping.run(self._stop))
@@ -155,8 +157,10 @@ class Serving:
             await intake.close()
             for one in self.workers:
                 one.stop()
+            await asyncio.gather(*workers, return_exceptions=True)
+            self.settler.stop()  # it settles what the workers did last
             await asyncio.gather(
-                *workers, observing, admin, keeping, telling, searching, return_exceptions=True
+                settler, observing, admin, keeping, telling, searching, return_exceptions=True
             )
             self._tell("stopped", waiting=sum(one.deliveries for one in self.waiting()))
             self.inbox.close()
@@ -172,7 +176,7 @@ class Serving:
         reasons = [f"{one.transport.name}: {one.problem}" for one in self.transports if one.problem]
         if self.stopping:
             reasons.append("it is stopping")
-        if not all(one.ready for one in self.workers):
+        if not all(one.ready for one in (*self.workers, self.settler)):
             reasons.append("not every worker has begun")
         reasons += unwell(self.workspace)
         try:
@@ -198,6 +202,9 @@ class Serving:
         if isinstance(said, Ready):
             self.totals.rules, self.totals.problems = said.rules, said.problems
             self._tell("ready", rules=said.rules, problems=said.problems)
+        elif isinstance(said, Settled):
+            self.totals.alerts += said.alerts
+            self._tell("settled", stages=said.stages, alerts=said.alerts)
         else:
             self.totals.add(said)
             self._tell("worked", account=said.account, alerts=said.alerts)

@@ -133,7 +133,15 @@ class Watch:
 
     def finish_for_now(self) -> None:
         """Do the same while more events come: alerts that only grow are written down now and then."""
+        self.correlate_for_now()
+        self.settle_for_now()
+
+    def correlate_for_now(self) -> None:
+        """Make alerts of correlations, while more events come."""
         self._correlate(everything=False)
+
+    def settle_for_now(self) -> None:
+        """Make incidents of the alerts that the journal has, while more come."""
         self._settle()
 
     def _settle(self) -> None:

@@ -91,7 +91,7 @@ class _Json:
         self._told = (-1, -1)
 
     def hear(self, event: str, facts: dict[str, Any]) -> None:
-        if event in {"received", "worked"}:
+        if event in {"received", "worked", "settled"}:
             return
         if event == "stopped":
             self._sum()
