@@ -93,6 +93,7 @@ class Enriching:
 
         pending = self._names.pending
         self._reference.change(DNS, ORIGIN, lambda before: learnt(before, pending))
+        self._reference.fold(DNS)
         self._names, self._settled = None, self._clock()
         self._look()
 

@@ -106,6 +106,25 @@ class Reference:
             connection.execute(sa.insert(_TABLE), [row])
             return change
 
+    def fold(self, table: str, *, most: int = 64) -> bool:
+        """Make one change of those of a table, once there are more than ``most``; say whether that was so.
+
+        For what is learnt all the time: its records keep their times, only what was known when is forgotten.
+        """
+        count = sa.select(sa.func.count()).select_from(_TABLE).where(_TABLE.c.table == table)
+        with writing(self._engine) as connection:
+            if connection.execute(count).scalar_one() <= most:
+                return False
+            pages = _pages(connection, 0, None, table)
+            records = _latest(_numbered(RECORDS.empty_table(), 0), pages, ended=True)
+            last = connection.execute(
+                sa.select(sa.func.max(_TABLE.c.revision)).where(_TABLE.c.table == table)
+            ).scalar_one()
+            connection.execute(sa.delete(_TABLE).where(_TABLE.c.table == table, _TABLE.c.revision < last))
+            changed = {"records": records.num_rows, "data": _packed(records.select(_WRITTEN.names))}
+            connection.execute(sa.update(_TABLE).where(_TABLE.c.revision == last).values(changed))
+            return True
+
     def _read(self, after: int, up_to: int | None, table: str | None) -> Iterator[pa.Table]:
         with self._engine.connect() as connection:
             yield from _pages(connection, after, up_to, table)
@@ -147,8 +166,8 @@ def _numbered(records: pa.Table, change: int) -> pa.Table:
     return records.append_column(_CHANGE, number)
 
 
-def _latest(known: pa.Table, newer: Iterable[pa.Table]) -> pa.Table:
-    """Return of each table and id the records of its last change, but those that hold at no time."""
+def _latest(known: pa.Table, newer: Iterable[pa.Table], *, ended: bool = False) -> pa.Table:
+    """Return of each table and id the records of its last change, those that hold at no time if asked for."""
     records = pa.concat_tables([known, *newer])
     if records.num_rows:
         parts: Any = (records.column("table"), records.column("id"), pa.scalar("\x1f"))
@@ -157,7 +176,7 @@ def _latest(known: pa.Table, newer: Iterable[pa.Table]) -> pa.Table:
         changes = records.column(_CHANGE).to_numpy()
         last = np.zeros(int(codes.max()) + 1, np.int64)
         np.maximum.at(last, codes, changes)
-        holds = records.column("until").to_numpy() > records.column("from").to_numpy()
+        holds = ended | (records.column("until").to_numpy() > records.column("from").to_numpy())
         kept: Any = pa.array((changes == last[codes]) & holds)
         records = records.filter(kept)
     return records.drop_columns([_CHANGE])
