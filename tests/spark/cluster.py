@@ -89,7 +89,11 @@ def executors(folder):
 
 
 class Killer(Thread):
-    """Kills one executor while it works on a job; ``failed`` is how many tasks that cost, 0 if none ran."""
+    """Kills an executor that works on a job; ``failed`` is how many tasks that cost, 0 if none was running.
+
+    An executor may just have nothing to do, so it tries another one then, but not for ever: Spark gives up on a
+    task that fails four times.
+    """
 
     def __init__(self, tracker, folder):
         super().__init__()
@@ -99,15 +103,24 @@ class Killer(Thread):
     def run(self):
         while (stage := self._active()) is None and time.monotonic() < self._until:
             time.sleep(0.01)
-        time.sleep(0.3)
-        for executor in executors(self._folder)[:1]:
-            os.kill(executor, signal.SIGKILL)
-        while stage is not None and not self.failed and time.monotonic() < self._until:
-            told = self._tracker.getStageInfo(stage)
-            if told is None:
+        for attempt in range(3):
+            time.sleep(0.3)
+            alive = executors(self._folder)
+            if stage is None or not alive or self._active() is None:
                 return
-            self.failed = told.numFailedTasks
+            os.kill(alive[attempt % len(alive)], signal.SIGKILL)
+            if self._lost(stage):
+                return
+
+    def _lost(self, stage):
+        until = time.monotonic() + 20
+        while time.monotonic() < until and self._active() is not None:
+            told = self._tracker.getStageInfo(stage)
+            self.failed = told.numFailedTasks if told is not None else 0
+            if self.failed:
+                return True
             time.sleep(0.01)
+        return False
 
     def _active(self):
         for job in self._tracker.getActiveJobsIds():

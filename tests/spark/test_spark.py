@@ -66,7 +66,7 @@ def test_an_executor_that_is_killed_changes_nothing(workspace, session, question
 
 def test_indicators_are_seen_as_by_one_process(workspace, session):
     lake = app.lake(workspace)
-    known = read([], ["198.51.100.9", "198.51.100.64/27", "domain:example.org", "file:id"]).indicators
+    known = read([], ["198.51.100.99", "198.51.100.64/27", "domain:example.org", "file:id"]).indicators
     question = Indicators.of(
         known, lake.schemas(), content_digest=app.library(workspace).digest, alerting=True
     )

@@ -52,7 +52,8 @@ def bodies(pieces: pa.Table, kind: str) -> Iterator[bytes]:
 
 def count(pieces: pa.Table, kind: str) -> int:
     """Return how many rows there are of a kind."""
-    return int(pc.sum(pc.equal(pieces.column("kind"), kind)).as_py() or 0)
+    kinds: Any = pieces.column("kind")
+    return int(pc.sum(pc.equal(kinds, kind)).as_py() or 0)
 
 
 def write_signals(signals: pa.Table) -> bytes:
