@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 import scaled
 
+from lemnis.app import query
 from lemnis.app.cluster import Setup
 from lemnis.app.cluster.bus import Message
 from lemnis.app.cluster.lane import Batch, Work
@@ -183,7 +184,7 @@ def test_two_workers_make_and_widen_a_table_at_once(world):
     assert world.lake.status()[0].rows == 9
 
 
-def test_sql_reads_the_storage_and_nothing_else(world, tmp_path):
+def test_sql_reads_the_storage_and_nothing_else(world, tmp_path, monkeypatch):
     lanes = world.lanes()
     batch = Batch(lanes.take("l"))
     work = world.worker(lanes)
@@ -191,6 +192,11 @@ def test_sql_reads_the_storage_and_nothing_else(world, tmp_path):
     work.commit(batch)
     assert world.lake.query("SELECT count(*) AS n FROM events").to_pylist() == [{"n": 5}]
     assert world.lake.query("SELECT reason FROM rejects").num_rows == 1
+    for name, value in world.setup.environment.items():
+        monkeypatch.setenv(name, value)
+    asked = "SELECT count(*) AS n FROM http_activity"
+    assert query.sql(world.workspace, asked, limit=5, timeout=60).to_pylist() == [{"n": 5}]
+    assert {one.name: one.rows for one in query.tables(world.workspace)} == {"http_activity": 5, "rejects": 1}
     (tmp_path / "x.csv").write_text("a\n1\n")
     for hostile in (f"SELECT * FROM '{tmp_path}/x.csv'", "DROP VIEW events", "SELECT 1; SELECT 2"):
         with pytest.raises(UsageError):

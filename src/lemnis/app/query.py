@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from lemnis import app
 from lemnis.app import searches
+from lemnis.app.cluster import remote
 from lemnis.contracts.errors import UsageError
 from lemnis.store import search as searching
 from lemnis.store.query import Handle
@@ -135,13 +136,16 @@ def fields(workspace: app.Workspace, *, like: str = "") -> list[FieldInfo]:
 
 
 def sql(workspace: app.Workspace, text: str, *, limit: int, timeout: float) -> pa.Table:
-    """Run one SELECT and return at most ``limit`` rows; raises UsageError for anything that cannot be run."""
-    return app.lake(workspace).query(text, limit=limit, timeout=timeout)
+    """Run one SELECT and return at most ``limit`` rows; raises UsageError for anything that cannot be run.
+
+    Over the cluster's lake, if the workspace is of one.
+    """
+    return (remote(workspace) or app.lake(workspace)).query(text, limit=limit, timeout=timeout)
 
 
 def tables(workspace: app.Workspace) -> list[TableInfo]:
     """Return what SQL can read."""
-    lake = app.lake(workspace)
+    lake = remote(workspace) or app.lake(workspace)
     found = []
     for name, schema in lake.schemas().items():
         count = lake.query(f'SELECT count(*) AS n FROM "{name}"').column("n")[0].as_py()  # noqa: S608 - own name

@@ -18,13 +18,12 @@ from lemnis import app
 from lemnis.app import settings as reading
 from lemnis.content.schemas.settings import Cluster
 from lemnis.contracts.errors import Location, ServiceError, UsageError
-from lemnis.store.remote import Place
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from lemnis.app.cluster.bus import Bus
-    from lemnis.store.remote import RemoteLake
+    from lemnis.store.remote import Place, RemoteLake
 
 ROLES = ("gateway", "detect", "correlate")
 _ALONE = ("127.0.0.1", "localhost", "[::1]")
@@ -51,6 +50,8 @@ class Setup:
 
     def place(self) -> Place:
         """Return where the lake is; raises UsageError where its keys are not set or would go in clear."""
+        from lemnis.store.remote import Place
+
         one = self.cluster
         if one.endpoint.startswith("http://") and not one.endpoint[7:].startswith(_ALONE):
             raise UsageError(
@@ -97,3 +98,10 @@ class Setup:
                 at=Location(app.SETTINGS), fix="set it in the environment of this command",
             )  # fmt: skip
         return value
+
+
+def remote(workspace: app.Workspace) -> RemoteLake | None:
+    """Open the lake of the workspace's cluster; None if it is of none."""
+    if reading.load(workspace).cluster is None:
+        return None
+    return Setup.of(workspace).lake()

@@ -8,6 +8,7 @@ they have.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -91,6 +92,7 @@ class Work(Storing):
     def __init__(self, workspace: app.Workspace, watch: Watch | None, lake: RemoteLake, lanes: Lanes) -> None:
         """``watch`` looks at events on their way."""
         self.stages = Stages()
+        self._spent: dict[str, float] = defaultdict(float)
         super().__init__(workspace, None, self.stages)
         self.counts = Counts()
         self._detecting, self._remote, self._lanes = watch, lake, lanes
@@ -123,6 +125,12 @@ class Work(Storing):
         with self.stages.of("commit"):
             self.counts.commits += 1
             return self._remote.commit(batch.lane.name, batch.lane.planned, batch.whole())
+
+    def spent(self) -> dict[str, float]:
+        """Return the seconds by stage since it began."""
+        for stage, seconds in self.stages.take().items():
+            self._spent[stage] += seconds
+        return dict(self._spent)
 
     def drop(self, path: str) -> None:
         """Remove an object that is done with; one that cannot be removed now stays."""

@@ -31,12 +31,13 @@ Heard = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """One number that is told of a process, of one of its streams if it says which."""
+    """One number that is told of a process; ``of`` one of its streams, or of what ``label`` says."""
 
     name: str
     text: str
     value: float
-    stream: str = ""
+    of: str = ""
+    label: str = "stream"
     counter: bool = False
 
 
@@ -139,9 +140,9 @@ class _Now(Collector):
             family = families.get(one.name)
             if family is None:
                 kind = CounterMetricFamily if one.counter else GaugeMetricFamily
-                labels = ["stream"] if one.stream else []
+                labels = [one.label] if one.of else []
                 family = families[one.name] = kind(f"lemnis_{one.name}", one.text, labels=labels)
-            family.add_metric([one.stream] if one.stream else [], one.value)
+            family.add_metric([one.of] if one.of else [], one.value)
         ready = GaugeMetricFamily("lemnis_ready", "Whether nothing is against it")
         ready.add_metric([], 0 if self._service.unready() else 1)
         yield from (*families.values(), ready)

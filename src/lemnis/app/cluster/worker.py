@@ -117,6 +117,10 @@ class Worker(Service):
             yield Gauge("lane_done", "The last message of a lane that is in the lake", held.lane.done, stream)
         if self._work is not None:
             yield from self.counted(self._work.counts)
+            for stage, seconds in self._work.spent().items():
+                yield Gauge(
+                    "stage_seconds", "Seconds by stage of the work", seconds, stage, "stage", counter=True
+                )
 
     # -- lanes ---------------------------------------------------------------------------------------------
 
