@@ -136,3 +136,20 @@ def test_on_a_narrow_terminal_ids_and_words_stay_whole(at, ask, monkeypatch, com
     assert max(map(len, printed.splitlines())) <= 80
     for whole in (incident, "high", "new", "A break-in", "owner"):
         assert whole in printed
+
+
+def test_show_tells_what_is_known_of_the_entities_at_the_time(at, ask):
+    folder = at.content / "assets"
+    folder.mkdir()
+    (folder / "all.yaml").write_text(
+        "- {id: till-7, addresses: [192.0.2.1], owner: shops, criticality: high, until: 2200-01-01}\n"
+        "- {id: other, addresses: [192.0.2.1], from: 2200-01-01}\n"
+    )
+    (at.content / "networks").mkdir()
+    (at.content / "networks" / "all.yaml").write_text("- {cidr: 192.0.2.0/24, zone: stores}\n")
+    found = lines(ask("list", "--json"))
+    (known,) = lines(ask("show", found[0]["id"], "--json"))[0]["known"]
+    assert (known["kind"], known["value"], known["id"]) == ("address", "192.0.2.1", "till-7")
+    assert known["record"]["owner"] == "shops"
+    assert "till-7, high, of shops" in ask("show", found[0]["id"]).out
+    assert "192.0.2.0/24, stores" in ask("show", found[1]["id"]).out

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
 from lemnis import app
 from lemnis.app.assets_reading import Reading
 from lemnis.app.enriching import Enriching, reference
+from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.errors import InputError, Location, NotFoundError
 from lemnis.contracts.events import EventBatch, Reject
-from lemnis.contracts.reference import ALWAYS, FOREVER, TABLES
+from lemnis.contracts.reference import ALWAYS, ASSETS, FOREVER, IDENTITIES, NETWORKS, TABLES
 from lemnis.enrich import Tables, enrich
 from lemnis.enrich.batch import COLUMN
 from lemnis.enrich.merge import Merged, merge
+from lemnis.enrich.tables import Index, Networks
 from lemnis.store.reference import Change
 
 
@@ -47,6 +51,15 @@ class Known:
     record: Mapping[str, Any]
     origin: str
     revision: int | None
+
+    def line(self) -> str:
+        """Return what matters of it on a line: what it is, how critical, whose."""
+        told = self.record
+        parts = [self.id]
+        parts += [str(told[name]) for name in ("criticality", "zone", "site", "department") if told.get(name)]
+        parts += [name.replace("_", " ") for name in ("privileged", "service_account") if told.get(name)]
+        parts += [f"of {told[name]}" for name in ("owner", "team") if told.get(name)][:1]
+        return ", ".join(parts)
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -148,6 +161,30 @@ def show(workspace: app.Workspace, name: str, *, as_of: int | None = None) -> li
 def changes(workspace: app.Workspace) -> list[Change]:
     """Return the imports, oldest first."""
     return reference(workspace).changes()
+
+
+def of_entities(workspace: app.Workspace, entities: Iterable[Entity], instant: int) -> dict[Entity, Known]:
+    """Return what is known of entities as of a time: assets or networks of machines, identities of users."""
+    tables = Enriching(workspace).tables()
+    if tables is None:
+        return {}
+    ways: Mapping[EntityKind, tuple[tuple[str, Index | Networks], ...]] = {
+        EntityKind.HOST: ((ASSETS, tables.asset_names), (ASSETS, tables.asset_labels)),
+        EntityKind.ADDRESS: ((ASSETS, tables.asset_addresses), (NETWORKS, tables.networks)),
+        EntityKind.USER: ((IDENTITIES, tables.identity_names), (IDENTITIES, tables.identity_ids)),
+        EntityKind.PRINCIPAL: ((IDENTITIES, tables.identity_ids), (IDENTITIES, tables.identity_names)),
+    }
+    at = np.array([instant], np.int64)
+    found: dict[Entity, Known] = {}
+    for entity in entities:
+        names = dict.fromkeys([entity.value, entity.value.rpartition("\\")[2]])
+        for (table, index), name in product(ways.get(entity.kind, ()), names):
+            texts: list[str | None] = index.keys(pa.array([name])).to_pylist()
+            row = int(index.at(index.numbers(texts), at)[0])
+            if row >= 0:
+                found[entity] = _known(tables.of(table).slice(row, 1).to_pylist()[0])
+                break
+    return found
 
 
 def explain(workspace: app.Workspace, uid: str) -> Explained:

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from lemnis.contracts.alerts import Alert, IncidentStatus, Severity
+from lemnis.contracts.alerts import Alert, Entity, IncidentStatus, Severity
 from lemnis.contracts.clock import span, to_iso
 from lemnis.contracts.incidents import AlertGroup, Incident, Metrics, TimelineItem
 from lemnis.incidents.export import time_rows
@@ -79,16 +79,16 @@ def incident_table(incidents: Sequence[Incident], hidden: int = 0, loose: int = 
 
 
 def incident_panels(
-    incident: Incident, metrics: Metrics, firsts: Mapping[str, Alert]
+    incident: Incident, metrics: Metrics, firsts: Mapping[str, Alert], known: Mapping[Entity, str]
 ) -> Iterator[RenderableType]:
     """Render an incident: head, times, alerts with their reasons, entities, notes and evidence.
 
-    ``firsts`` are the first alerts of its rules, by their ids.
+    ``firsts`` are the first alerts of its rules, by their ids; ``known`` is what is known of entities.
     """
     yield _head(incident)
     yield _times(metrics)
     yield _alerts(incident.by_rule, firsts)
-    yield _entities(incident)
+    yield _entities(incident, known)
     if incident.notes:
         lines = [Text(f"{to_iso(n.at)}  {n.actor}: ", "dim").append(n.text, "white") for n in incident.notes]
         yield Panel(Group(*lines), title="notes", title_align="left", border_style="dim")
@@ -184,11 +184,12 @@ def _matched(alert: Alert) -> Text:
     return text
 
 
-def _entities(incident: Incident) -> RenderableType:
-    table = _plain("entities", "kind", "value", "alerts")
+def _entities(incident: Incident, known: Mapping[Entity, str]) -> RenderableType:
+    table = _plain("entities", "kind", "value", "alerts", *(["known as"] if known else []))
     entities = list(incident.entities.items())
     for entity, count in entities[:_ENTITIES_SHOWN]:
-        table.add_row(entity.kind.value, Text(entity.value), f"{count:,}")
+        told = [Text(known.get(entity, ""))] if known else []
+        table.add_row(entity.kind.value, Text(entity.value), f"{count:,}", *told)
     if len(entities) > _ENTITIES_SHOWN:
         table.add_row("", Text(f"and {len(entities) - _ENTITIES_SHOWN} more (--json has all)", "dim"), "")
     return table

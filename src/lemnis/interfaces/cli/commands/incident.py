@@ -65,17 +65,20 @@ def show(incident: IncidentArgument, json: JsonOption = False, workspace: Worksp
     Example: lemnis incident show in-0123456789abcdef
     """
     from lemnis import app
-    from lemnis.app import incidents
+    from lemnis.app import assets, incidents
     from lemnis.incidents.export import document
     from lemnis.interfaces.cli.incident_view import incident_panels
 
     opened = app.open_workspace(workspace)
     one = incidents.get(opened, incident)
     metrics = incidents.metrics(opened, one)
+    known = assets.of_entities(opened, one.entities, one.first_event)
     if json:
-        emit(document(one, metrics))
+        told = [{"kind": e.kind.value, "value": e.value, **found.document()} for e, found in known.items()]
+        emit(document(one, metrics) | ({"known": told} if told else {}))
         return
-    for part in incident_panels(one, metrics, incidents.firsts(opened, one)):
+    lines = {entity: found.line() for entity, found in known.items()}
+    for part in incident_panels(one, metrics, incidents.firsts(opened, one), lines):
         console.print(part)
 
 
