@@ -22,6 +22,7 @@ from lemnis.contracts.errors import Location, UsageError
 from lemnis.store.columns import conform, merge_schemas
 
 EVENTS = "events"
+MAX_SQL = 65_536
 COMMON = pa.schema([
     ("class_uid", pa.int64()), ("category_uid", pa.int64()), ("activity_id", pa.int64()),
     ("type_uid", pa.int64()), ("severity_id", pa.int32()), ("time", pa.int64()),
@@ -66,6 +67,11 @@ def needed(sql: str, names: Sequence[str]) -> set[str]:
     Those that its text names: perhaps one too many, never one too few. ``events`` needs all of them, and so
     does a query that names none, because it may ask the catalogue.
     """
+    if len(sql) > MAX_SQL:
+        raise UsageError(
+            f"the statement is longer than {MAX_SQL:,} characters: it could not be ended while it is planned",
+            at=Location("<sql>"), fix="join a list of values, or ask in parts",
+        )  # fmt: skip
     with closing(_reader().cursor()) as connection:
         _one_select(connection, sql)
     text = sql.lower()

@@ -21,6 +21,7 @@ from lemnis.store.query import CancelledError, Handle, Relation
 from lemnis.store.searching import instants, joining, pipes, series, windows
 from lemnis.store.searching.base import Base, Column, Scope
 from lemnis.store.searching.fields import Classes, quote
+from lemnis.store.searching.needles import clauses
 from lemnis.store.searching.plan import Pipeline
 from lemnis.store.searching.terms import Test
 from lemnis.store.searching.tree import (
@@ -108,10 +109,9 @@ class Search:
         self.more = self.cancelled = False
         self.reached: int | None = None
         self._query = pipes.parse(text) if isinstance(text, str) else text
-        self._snapshots = lake.snapshots()
-        self._classes = Classes(
-            {name: one.schema for name, one in self._snapshots.items() if "class_uid" in one.schema.names}
-        )
+        snapshots = lake.snapshots()
+        self._snapshots = {name: one for name, one in snapshots.items() if "class_uid" in one.schema.names}
+        self._classes = Classes({name: one.schema for name, one in self._snapshots.items()})
         self._now, self._bars = now, bars
         self._deadline = time.monotonic() + self.limits.timeout
         scope = Scope(self._classes, now, frozenset())
@@ -121,18 +121,22 @@ class Search:
         low = None if self.start is None else self.start - margin
         high = None if self.end is None else self.end + margin
         self._wide = (low, high)
-        self._parts = windows.parts(
-            {name: self._snapshots[name] for name in self._classes.schemas}, low, high
-        )
+        self._tables = self._looked_up(lake, low, high, joins=margin > 0)
         self._streams = _streams(self._stages)
         self.finds_events = _events(self._stages)
         self.headings = _headings(self._compiled(scope, self.start, self.end, None).visible)
         scope.compiler.check()
 
+    def _looked_up(self, lake: Lake, start: int | None, end: int | None, *, joins: bool) -> windows.Tables:
+        """Return the tables; the index is asked unless a join asks the same tables for something else."""
+        index = lake.index if lake.index.exists and not joins else None
+        asked = {name: clauses(self._classes, name, self._node) for name in self._snapshots} if index else {}
+        return windows.Tables(self._snapshots, start=start, end=end, index=index, clauses=asked)
+
     @property
     def schemas(self) -> dict[str, pa.Schema]:
         """The schemas of the classes that events can be of."""
-        scope = Scope(self._classes, self._now, frozenset(part.name for part in self._parts))
+        scope = Scope(self._classes, self._now, frozenset(part.name for part in self._tables.parts))
         wanted = Base(scope, self._node, self.start, self.end).wanted
         return {name: schema for name, schema in self._classes.schemas.items() if name in wanted}
 
@@ -183,7 +187,7 @@ class Search:
             for low, high in self._windows():
                 overlap = {
                     p.name
-                    for p in self._parts
+                    for p in self._tables.parts
                     if (low is None or p.last >= low) and (high is None or p.first < high)
                 }
                 scope = Scope(self._classes, self._now, frozenset(overlap))
@@ -197,19 +201,22 @@ class Search:
                     table = self._run(
                         pipeline, pipeline.sql(list(dict.fromkeys(wanted)), limit=left + 1), left + 1
                     )
-                    self.more = table.num_rows > left
+                    self.more = table.num_rows > left and not self._headed
                     table = table.slice(0, left)
                     left -= table.num_rows
                     if table.num_rows:
                         yield table, columns
                 self.reached = low
                 if not left:
-                    self.more = self.more or (
-                        self._most() == self.limits.rows and self._streams and low != self._oldest()
-                    )
+                    self.more = self.more or (self._streams and not self._headed and low != self._oldest())
                     return
         except CancelledError:
             self.cancelled = True
+
+    @property
+    def _headed(self) -> bool:
+        """Whether the query itself says how many rows there are, where it streams, and that is few enough."""
+        return self._streams and self._most() < self.limits.rows
 
     def _most(self) -> int:
         """Return how many rows there may be; of what streams, a ``head`` says it, too."""
@@ -218,12 +225,12 @@ class Search:
 
     def _windows(self) -> Iterator[tuple[int | None, int | None]]:
         if self._streams:
-            yield from windows.backwards(self._parts, self.start, self.end)
+            yield from windows.backwards(self._tables.parts, self.start, self.end)
         else:
             yield self.start, self.end
 
     def _oldest(self) -> int | None:
-        oldest = min((part.first for part in self._parts), default=None)
+        oldest = min((part.first for part in self._tables.parts), default=None)
         return oldest if self.start is None or oldest is None else max(oldest, self.start)
 
     def _compiled(self, scope: Scope, start: int | None, end: int | None, run: Any) -> Pipeline:
@@ -247,7 +254,7 @@ class Search:
         """Run one SELECT of a pipeline."""
         names = pipeline.scope.present if not self._streams else pipeline.base.wanted
         start, end = (pipeline.base.start, pipeline.base.end) if self._streams else self._wide
-        relations = windows.relations(self._snapshots, frozenset(names), start, end)
+        relations = self._tables.relations(names, start, end)
         relations |= {name: Relation(table.schema, [], table) for name, table in pipeline.held.items()}
         return self._asked(relations, *test, limit)
 
@@ -279,7 +286,7 @@ class Search:
             times: list[Any] = mine.column("t").to_pylist()
             uids: list[Any] = mine.column("u").to_pylist()
             low, high = min(times), max(times)
-            relations = windows.relations(self._snapshots, frozenset({name}), low, high + 1)
+            relations = self._tables.relations({name}, low, high + 1)
             which = "time BETWEEN ? AND ?"
             values: list[Any] = [low, high]
             if len(uids) <= _FEW:

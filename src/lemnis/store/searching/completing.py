@@ -84,7 +84,7 @@ def values(
     snapshots = {name: one for name, one in lake.snapshots().items() if "class_uid" in one.schema.names}
     if field == "class":
         return [Candidate(f"class:{name}", "value") for name in snapshots if name.startswith(prefix)][:limit]
-    newest = next(windows.backwards(windows.parts(snapshots, None, None), None, None, _RECENT), None)
+    newest = next(windows.backwards(windows.Tables(snapshots).parts, None, None, _RECENT), None)
     start = newest[0] if newest else None
     stages = f"{field}:* | stats count by {field} | sort -count"
     limits = Limits(_VALUES, _TIMEOUT)
@@ -180,16 +180,16 @@ def _examples(name: str, snapshot: Snapshot, paths: list[str]) -> dict[str, list
 
 def _asked(name: str, snapshot: Snapshot, columns: list[str]) -> list[dict[str, Any]]:
     """Ask the newest events of a class."""
-    parts = windows.parts({name: snapshot}, None, None)
-    low, high = next(windows.backwards(parts, None, None, SAMPLE), (0, 1))
-    relations = windows.relations({name: snapshot}, frozenset({name}), low, high)
+    tables = windows.Tables({name: snapshot})
+    low, high = next(windows.backwards(tables.parts, None, None, SAMPLE), (0, 1))
+    relations = tables.relations({name}, low, high)
     sample = f"SELECT * FROM {quote(name)} WHERE time >= ? AND time < ? LIMIT {SAMPLE}"
     sql = f"SELECT {', '.join(columns)} FROM ({sample})"
     return query.run(relations, sql, parameters=[low, high], limit=1, timeout=_TIMEOUT).to_pylist()
 
 
 def _rows(snapshot: Snapshot) -> int:
-    return sum(part.rows for part in windows.parts({"": snapshot}, None, None))
+    return sum(part.rows for part in windows.Tables({"": snapshot}).parts)
 
 
 def _text(one: Any) -> str:

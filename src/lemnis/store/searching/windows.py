@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 
+from lemnis.store.delta import DataFile
+from lemnis.store.index import Clauses, Index
 from lemnis.store.lake import Snapshot
-from lemnis.store.query import Relation
+from lemnis.store.query import Piece, Relation
 
 FIRST_ROWS = 250_000
 
@@ -24,29 +28,63 @@ class Part:
     rows: int
 
 
-def parts(snapshots: Mapping[str, Snapshot], start: int | None, end: int | None) -> list[Part]:
-    """Return where there are rows with ``time`` in [start, end)."""
-    found = []
-    for name, snapshot in snapshots.items():
-        files = snapshot.table.files(start=start, end=end) if snapshot.table else []
-        found += [Part(name, file.first, file.last, file.rows) for file in files]
-        times = snapshot.spooled.column("time").to_numpy()
-        if len(times):
-            found.append(Part(name, int(times.min()), int(times.max()), len(times)))
-    return [p for p in found if (start is None or p.last >= start) and (end is None or p.first < end)]
+class Tables:
+    """What of some tables can have rows with ``time`` in [start, end) (ms) that hold what they must.
+
+    ``clauses`` are those of each table; where there is an index, files and row groups that cannot meet them
+    are left out.
+    """
+
+    def __init__(
+        self,
+        snapshots: Mapping[str, Snapshot],
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        index: Index | None = None,
+        clauses: Mapping[str, Clauses] = MappingProxyType({}),
+    ) -> None:
+        """Look up the files."""
+        self.snapshots = snapshots
+        self.parts: list[Part] = []
+        self._files: dict[str, list[tuple[Part, Path | Piece]]] = {}
+        for name, snapshot in snapshots.items():
+            files = snapshot.table.files(start=start, end=end) if snapshot.table else []
+            found = self._files[name] = []
+            for file in files:
+                for one in _kept(name, snapshot, file, index, clauses.get(name, ())):
+                    rows = sum(b - a for a, b in one.ranges) if isinstance(one, Piece) else file.rows
+                    found.append((Part(name, file.first, file.last, rows), one))
+            self.parts += [part for part, _ in found]
+            times = snapshot.spooled.column("time").to_numpy()
+            if len(times):
+                part = Part(name, int(times.min()), int(times.max()), len(times))
+                if (start is None or part.last >= start) and (end is None or part.first < end):
+                    self.parts.append(part)
+
+    def relations(self, names: Collection[str], start: int | None, end: int | None) -> dict[str, Relation]:
+        """Return the tables of these names with what of them can have rows in [start, end)."""
+        found = {}
+        for name in names:
+            snapshot = self.snapshots[name]
+            files = [
+                file
+                for part, file in self._files[name]
+                if (start is None or part.last >= start) and (end is None or part.first < end)
+            ]
+            found[name] = Relation(snapshot.schema, files, _within(snapshot.spooled, start, end))
+        return found
 
 
-def relations(
-    snapshots: Mapping[str, Snapshot], names: frozenset[str], start: int | None, end: int | None
-) -> dict[str, Relation]:
-    """Return the tables of these names with what of them can have rows in [start, end)."""
-    found = {}
-    for name in names:
-        snapshot = snapshots[name]
-        files = snapshot.table.files(start=start, end=end) if snapshot.table else []
-        paths = [snapshot.table.absolute(file) for file in files] if snapshot.table else []
-        found[name] = Relation(snapshot.schema, paths, _within(snapshot.spooled, start, end))
-    return found
+def _kept(
+    name: str, snapshot: Snapshot, file: DataFile, index: Index | None, clauses: Clauses
+) -> Sequence[Path | Piece]:
+    """Return what of a file may hold what it must."""
+    if snapshot.table is None:
+        return ()
+    if index is None or not clauses:
+        return (snapshot.table.absolute(file),)
+    return index.pieces(name, snapshot.table, [file], clauses)
 
 
 def backwards(
