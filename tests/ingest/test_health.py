@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from spoken import MONDAY, beats, chatty, cron, heard, history, nightly, office, sparse
 
 from lemnis.contracts.watching import DAY, HOUR, STEP, Beat, History
-from lemnis.ingest.health import LAGGING, LIVING, QUIET, REJECTING, SILENT, TROUBLES, judge
+from lemnis.ingest.health import LAGGING, LIVING, LOUD, QUIET, REJECTING, SILENT, TROUBLES, judge
 from lemnis.ingest.health_seasons import Activity, Hours, band
 
 KINDS = {"chatty": chatty, "office": office, "cron": cron, "nightly": nightly, "sparse": sparse}
@@ -111,6 +111,32 @@ def test_a_source_at_a_tenth_of_its_rate_is_quiet_and_told_against_what_is_usual
     assert "usual are" in found.troubles[0].why
 
 
+def test_a_source_at_ten_times_its_rate_is_loud_and_well_again_only_when_it_is_clearly_less():
+    rates = chatty(16)
+    now = MONDAY + 15 * DAY + 14 * HOUR
+    place = (now - MONDAY) // STEP
+    before = judged(rates.copy(), now)
+    assert before.state == LIVING
+    rates[place - 12 : place + 1] *= 10
+    found = judged(rates, now)
+    assert found.state == LOUD
+    assert found.rate > found.band.high > found.band.eased > found.band.middle
+    assert "at most" in found.troubles[0].why
+    between = (found.band.high + found.band.eased) / 2
+    rates[place - 12 : place + 1] = round(between / 12)
+    assert judged(rates, now + STEP - 1).state == LIVING
+    assert judged(rates, now + STEP - 1, troubled=frozenset({LOUD})).state == LOUD
+
+
+def test_a_job_of_every_night_is_not_too_much():
+    rates = chatty(16)
+    nights = [day * 288 + 24 for day in range(16)]
+    for place in nights:
+        rates[place : place + 12] = 5000
+    for place in nights[-3:]:
+        assert judged(rates[: place + 12], MONDAY + (place + 12) * STEP).state == LIVING
+
+
 def test_what_was_quiet_is_well_again_only_when_it_is_clearly_more():
     rates = chatty(16)
     now = MONDAY + 15 * DAY + 14 * HOUR
@@ -168,12 +194,12 @@ def rejected(events, rejects, learnt=0):
 
 def test_rejects_beyond_the_usual_share_are_told_and_end_well_below():
     assert rejected(4000, 400)().state == REJECTING
-    assert rejected(4000, 5)().state == LIVING
-    assert rejected(4000, 400, learnt=20)().state == LIVING  # it was always so
+    assert rejected(4000, 5)().state == LOUD  # for it comes at night
+    assert rejected(4000, 400, learnt=20)().state == LOUD  # it was always so
     between = rejected(4000, 60)
-    assert between().state == LIVING
+    assert between().state == LOUD
     assert between(frozenset({REJECTING})).state == REJECTING
-    assert rejected(4000, 20)(frozenset({REJECTING})).state == LIVING
+    assert rejected(4000, 20)(frozenset({REJECTING})).state == LOUD
 
 
 def test_hours_know_the_season_that_their_history_can_tell():

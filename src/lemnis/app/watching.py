@@ -16,7 +16,7 @@ from lemnis.contracts.errors import LemnisError
 from lemnis.contracts.watching import ALL, HOUR, LISTENING, STEP, Beat, History
 from lemnis.incidents import findings
 from lemnis.ingest import health_fields
-from lemnis.ingest.health import DRIFTING, SILENT, Health, judge
+from lemnis.ingest.health import DRIFTING, LOUD, SILENT, Health, judge
 
 if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
@@ -128,6 +128,8 @@ class _Looking:
 
     def blind(self, of: Of) -> tuple[Blind, ...]:
         """Return what is blind while a source or host is in trouble; rules are only loaded if any is."""
+        if of.kind == LOUD:
+            return ()
         if of.kind != DRIFTING:
             return self._rules.seeing().without(of.source, self._living if of.host == ALL else ())
         drift = self._by_place[of.source, of.host].drift.found

@@ -15,7 +15,7 @@ from lemnis.contracts.events import Cursor
 from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.incidents import findings
-from lemnis.ingest.health import LAGGING, QUIET, SILENT, Trouble
+from lemnis.ingest.health import LAGGING, LOUD, QUIET, SILENT, Trouble
 from lemnis.ocsf import watch_findings
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def publish(lake: Lake, journal: SqlJournal) -> None:
 
 def severity(kind: str, blind: Sequence[Blind]) -> Severity:
     """Return how bad it is: as bad as the worst detection that it takes away, less if that only suffers."""
+    if kind == LOUD:
+        return Severity.MEDIUM  # nothing is blind: something floods, or is attacked
     levels = {one.level for one in blind if not one.elsewhere}
     grave = bool(levels & {"critical", "high"})
     if kind in {LAGGING, QUIET}:

@@ -16,8 +16,8 @@ from lemnis.ingest.health_seasons import Band, Hours, band
 from lemnis.ingest.health_silence import Silence, silence
 
 SILENT, REJECTING, LAGGING, DRIFTING, QUIET = "silent", "rejecting", "lagging", "drifting", "quiet"
-LIVING = "living"
-TROUBLES = (SILENT, REJECTING, LAGGING, DRIFTING, QUIET)
+LOUD, LIVING = "loud", "living"
+TROUBLES = (SILENT, REJECTING, LAGGING, DRIFTING, QUIET, LOUD)
 """What can be wrong, the worst first."""
 _SPARK_HOURS = 24
 _WINDOW = HOUR
@@ -96,6 +96,7 @@ def judge(
     heard = sum(beat.active for beat in listening if beat.at >= since) >= _HEARD * hours.usually_heard
     bands = [one for at in (now, now - _WINDOW) if (one := band(hours, at)) is not None]
     usual = min(bands, key=lambda one: one.low, default=None)  # the last hour may lie in two of the clock
+    most = max(bands, key=lambda one: one.high, default=None)
     quiet_for = silence(spoke, listening, history.first, now) if spoke else None
     lag = _lag(history, now)
     whole = history.host == ALL
@@ -106,6 +107,7 @@ def judge(
         _lagging(lag, now, was=LAGGING in troubled),
         _drifting(drifting.found),
         _quiet(rate, usual, quiet_for, now, was=QUIET in troubled) if heard else None,
+        _loud(rate, most, now, was=LOUD in troubled),
     ]
     troubles = tuple(one for one in found if one is not None)
     if troubles and troubles[0].kind == SILENT:
@@ -142,6 +144,20 @@ def _quiet(rate: float, usual: Band | None, paused: Silence | None, now: int, *,
         f"(by the {usual.season}, {usual.samples} hours learnt)"
     )
     return Trouble(QUIET, now - now % HOUR, why)
+
+
+def _loud(rate: float, usual: Band | None, now: int, *, was: bool) -> Trouble | None:
+    """Say that there is more than is usual: what floods, repeats itself, or is attacked."""
+    if usual is None or rate < _BUSY:
+        return None
+    bound = usual.eased if was else usual.high
+    if rate <= bound:
+        return None
+    why = (
+        f"{rate:,.0f} events in the last hour; usual are {usual.middle:,.0f}, at most {usual.high:,.0f} "
+        f"(by the {usual.season}, {usual.samples} hours learnt)"
+    )
+    return Trouble(LOUD, now - now % HOUR, why)
 
 
 def _rejecting(

@@ -114,13 +114,15 @@ class Activity:
 class Band:
     """Events an hour that are usual at some hour: the middle, and beyond which they are not.
 
-    ``calm`` is from where on a rate that was too low is well again; ``samples`` are the hours learnt from.
+    ``calm`` is from where on a rate that was too low is well again, ``eased`` from where on one that was too
+    high is; ``samples`` are the hours learnt from.
     """
 
     low: float
     calm: float
     middle: float
     high: float
+    eased: float
     samples: int
     season: str
 
@@ -147,7 +149,9 @@ def _band(rates: Floats, season: str) -> Band:
     deviation = _MAD * float(np.median(np.abs(logs - middle)))
     chance = 1 / np.sqrt(max(1.0, float(np.expm1(middle))))  # what a count varies by on its own
     spread = max(deviation, _LEAST_SPREAD, float(chance))
-    low, calm, high = (middle - _SPREAD * spread, middle - _CALM * spread, middle + _SPREAD * spread)
-    low, calm, middle, high = (max(0.0, float(np.expm1(one))) for one in (low, calm, middle, high))
-    seen = float(np.quantile(rates, _SEEN))  # what is seen now and then, such as a weekend, is not too low
-    return Band(min(low, seen), min(calm, seen), middle, high, len(rates), season)
+    bounds = (-_SPREAD, -_CALM, 0.0, _SPREAD, _CALM)
+    low, calm, middle, high, eased = (max(0.0, float(np.expm1(middle + one * spread))) for one in bounds)
+    # what is seen now and then, such as a weekend or a monthly job, is neither too low nor too high
+    seen, most = float(np.quantile(rates, _SEEN)), float(np.quantile(rates, 1 - _SEEN, method="lower"))
+    low, calm, high, eased = min(low, seen), min(calm, seen), max(high, most), max(eased, most)
+    return Band(low, calm, middle, high, eased, len(rates), season)

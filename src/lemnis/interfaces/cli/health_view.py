@@ -19,7 +19,7 @@ from lemnis.interfaces.cli.output import in_line, visible
 _BARS = "▁▂▃▄▅▆▇█"
 _STYLES = {
     "silent": "red", "rejecting": "red", "lagging": "yellow", "drifting": "yellow", "quiet": "yellow",
-    "living": "green",
+    "loud": "yellow", "living": "green",
 }  # fmt: skip
 _SHOWN = 6
 
