@@ -3,11 +3,13 @@
 import orjson
 import pyarrow as pa
 import pytest
-from enriched import EVENTS, HISTORY, NOW, assets, log
+from enriched import EVENTS, HISTORY, LINE, NOW, assets, log
 
 from lemnis import app
 from lemnis.app import enriching, ingest
 from lemnis.app.replay import replay
+from lemnis.app.rules_lint import lint_paths
+from lemnis.app.rules_test import test_rules as run_tests
 from lemnis.content.library import Library
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.reference import RECORDS
@@ -111,6 +113,21 @@ def test_the_same_tables_give_the_same_in_another_workspace(tmp_path, workspace)
         found.append((run.digest, enrichments(one)))
     assert found[0] == found[1]
     assert found[0][1][0][0][3] == {"id": "m1", "valid_from": "1970-01-01T00:00:00.000Z", "revision": 1}
+
+
+def test_a_rule_is_tested_with_what_is_known(workspace, tmp_path):
+    folder = workspace.content / "detections" / "critical_login"
+    line = LINE.format("04-15", "web1", 1, "198.51.100.9").strip()
+    known = "{assets: [{id: a, hostnames: [web1], criticality: %s}, {id: b, addresses: [198.51.100.9], owner: red}]}"
+    (folder / "tests.yml").write_text(
+        f"- {{name: critical, source: linux_syslog, fires: true, known: {known % 'critical'}, records: '{line}'}}\n"
+        f"- {{name: low, source: linux_syslog, fires: false, known: {known % 'low'}, records: '{line}'}}\n"
+        f"- {{name: unknown, source: linux_syslog, fires: false, records: '{line}'}}\n"
+    )
+    (tested,) = run_tests(Library.open(workspace.content), ["critical_login"])
+    assert tested.passed, tested
+    assert [(one.raw, one.ocsf) for one in tested.results] == [(1, 1), (0, 0), (0, 0)]
+    assert lint_paths(Library.open(workspace.content), [folder / "rule.yml"]).findings == ()
 
 
 def test_without_records_nothing_is_added_and_with_unknown_machines_neither(workspace, tmp_path):

@@ -21,6 +21,7 @@ from lemnis.correlate.incremental import Correlator, Told
 from lemnis.detect import Matcher, RuleSet
 from lemnis.detect.correlations import silenced
 from lemnis.detect.signals import At, Events, Extractor, together
+from lemnis.enrich.view import seen
 from lemnis.ingest.frames import event_frames, raw_frames
 from lemnis.ingest.identity import natural, uids
 from lemnis.ingest.mapping_columns import RawColumns
@@ -88,7 +89,7 @@ class Correlating:
         for batch, source in batches:
             names, times = event_uids(batch), event_times(batch)
             at = _told_by(names, times)
-            for frame in event_frames(batch, source):
+            for frame in seen(batch, event_frames(batch, source)):
                 self._take(gathered, frame, at, batch.source, batch.class_uid)
             self._clock(gathered, batch.source, times.values())
         return gathered

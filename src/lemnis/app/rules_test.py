@@ -11,12 +11,14 @@ from time import perf_counter
 from lemnis.app.rules_correlated import Correlating, event_times
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library
+from lemnis.content.reference import known
 from lemnis.content.schemas.detection_tests import Case, Tests
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.detection import Frame
 from lemnis.contracts.errors import ContentError, LemnisError, Location, RecordError
 from lemnis.contracts.events import EventBatch, RawBatch
 from lemnis.detect import Matcher, load_rules
+from lemnis.enrich import Tables, enrich, seen
 from lemnis.ingest.frames import event_frames, raw_frames
 from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.reading import open_path, open_stream
@@ -77,7 +79,10 @@ class Sample:
         return self.case.matches
 
     def raw(self) -> Iterator[Frame]:
-        """Yield frames of the raw records."""
+        """Yield frames of the raw records; of events where something is known beside them."""
+        if self.case.known is not None:
+            yield from self.events()
+            return
         for batch, source in self.batches:
             yield from raw_frames(batch, source)
 
@@ -94,16 +99,18 @@ class Sample:
     def events(self) -> Iterator[Frame]:
         """Yield frames of the OCSF events made of them; raises RecordError for one that cannot be mapped."""
         for made, source in self.mapped():
-            yield from event_frames(made, source)
+            yield from seen(made, event_frames(made, source))
 
     def mapped(self) -> Iterator[tuple[EventBatch, LoadedSource]]:
         """Yield the OCSF events made of them; raises RecordError for one that cannot be mapped."""
+        told = self.case.known
+        tables = Tables.nothing() if told is None else Tables(known(told, TESTS))
         for batch, source in self.batches:
             mapped = Mapper(source).map(batch, origin_key=self.key, now=SAMPLE_TIME)
             for reject in mapped.rejects:
                 raise RecordError(reject.reason, at=reject.at)
             for made in mapped.batches:
-                yield made, source
+                yield enrich(made, tables), source
 
 
 def as_wanted(matches: int, fires: bool, wanted: int | None) -> bool:  # noqa: FBT001 - as the case has it
@@ -209,8 +216,10 @@ def read_sample(folder: Path, case: Case, sources: Sources) -> Sample:
 
 def _correlated(correlating: Correlating, sample: Sample) -> tuple[int, int]:
     """Count the alerts on raw records and on the events made of them."""
-    raw = correlating.raw(sample.batches, sample.times, sample.key)
-    return correlating.alerts(raw), correlating.alerts(correlating.events(sample.mapped()))
+    events = correlating.alerts(correlating.events(sample.mapped()))
+    if sample.case.known is not None:
+        return events, events
+    return correlating.alerts(correlating.raw(sample.batches, sample.times, sample.key)), events
 
 
 def _matches(matcher: Matcher, frames: Iterable[Frame]) -> int:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from lemnis.content import yaml
 from lemnis.content.library import REFERENCE, Item, Library
-from lemnis.content.schemas.reference import FILES, Record
+from lemnis.content.schemas.reference import FILES, KINDS, Known, Record
 from lemnis.contracts.errors import ContentError
 from lemnis.contracts.reference import RECORDS
 
@@ -34,7 +34,7 @@ def read(library: Library) -> tuple[pa.Table, tuple[ContentError, ...]]:
                 continue
             for one in records:
                 told[one.id].append((one.since, one.until))
-                rows.append(_row(kind, item, one))
+                rows.append(_row(kind, f"{kind}/{item.manifest.name}", one))
     return pa.Table.from_pylist(rows, schema=RECORDS), tuple(problems)
 
 
@@ -51,8 +51,14 @@ def _check(item: Item, records: Iterable[Record], told: dict[str, list[tuple[int
         mine[one.id].append((one.since, one.until))
 
 
-def _row(kind: str, item: Item, one: Record) -> dict[str, Any]:
+def known(told: Known, origin: str) -> pa.Table:
+    """Return the records of a test; ``origin`` is where they stand."""
+    rows = [_row(kind, origin, one) for kind in KINDS for one in getattr(told, kind)]
+    return pa.Table.from_pylist(rows, schema=RECORDS)
+
+
+def _row(kind: str, origin: str, one: Record) -> dict[str, Any]:
     return {
         "table": kind, "id": one.id, "from": one.since, "until": one.until,
-        "record": orjson.dumps(one.said()).decode(), "origin": f"{kind}/{item.manifest.name}",
+        "record": orjson.dumps(one.said()).decode(), "origin": origin,
     }  # fmt: skip

@@ -15,6 +15,11 @@ A sample is a file in the detection's folder, or lies in the case itself, so tha
       fires: false
       records:
         - {eventName: GetUser, eventSource: iam.amazonaws.com, eventTime: "2025-11-24T18:00:00Z"}
+    - name: on a critical machine
+      source: linux_syslog
+      fires: true
+      known: {assets: [{id: db, hostnames: [db1], criticality: critical}]}    # what events are enriched with
+      records: "2026-04-15T10:00:00+00:00 db1 sshd[1]: Failed password for ana from 192.0.2.1 port 5 ssh2"
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ import orjson
 import pydantic
 
 from lemnis.content.schemas import Model
+from lemnis.content.schemas.reference import Known
 
 
 class Case(Model):
@@ -33,7 +39,8 @@ class Case(Model):
     ``given`` names a file of raw records in the detection's folder. ``records`` are the records themselves:
     a text as the file would have it, or a list of lines and of objects, which become lines of JSON.
     ``matches`` says how many records must match (``all`` of them, or a number) where one is not enough; of a
-    rule with correlations, how many alerts there must be.
+    rule with correlations, how many alerts there must be. What is ``known`` of assets, identities, networks
+    goes to the events; raw records have nothing of it, so such a case is run on events only.
     """
 
     name: str = pydantic.Field(min_length=1)
@@ -42,6 +49,7 @@ class Case(Model):
     records: str | tuple[str | dict[str, Any], ...] = ""
     fires: bool
     matches: pydantic.PositiveInt | Literal["all"] | None = None
+    known: Known | None = None
 
     @pydantic.field_validator("given")
     @classmethod

@@ -188,6 +188,16 @@ KINDS: Mapping[str, type[Record]] = {
 }  # fmt: skip
 
 
+class Known(Model):
+    """Records of several tables, as a detection's test has them."""
+
+    assets: tuple[Asset, ...] = ()
+    identities: tuple[Identity, ...] = ()
+    networks: tuple[Network, ...] = ()
+    dns: tuple[Name, ...] = ()
+    vulnerabilities: tuple[Vulnerability, ...] = ()
+
+
 class Assets(pydantic.RootModel[tuple[Asset, ...]]):
     """``assets/NAME.yaml``."""
 
