@@ -95,16 +95,16 @@ class _Scanned:
             np.zeros(1, np.bool_),
         )
         self.used = scan(raw, offsets, self._tape, self.odd)
-        self._first = np.zeros(int(counts[kernel.PATHS]) + 1, np.int64)
-        self._order = np.empty(self.used, np.int64)
+        self._counts = np.zeros(int(counts[kernel.PATHS]), np.int64)
+        self._taken = np.zeros(len(self._counts), np.int64)
 
     def names(self) -> list[str]:
         """Return the dotted names of the fields there are, in order of their paths."""
         from lemnis.ingest import spread_kernel  # noqa: PLC0415 - Numba loads when needed
 
-        spread_kernel.sort(self._tape, self.used, self._first, self._order)
+        spread_kernel.measure(self._tape, self.used, self._counts, self._taken)
         paths = [""]
-        for path in range(1, len(self._first) - 1):
+        for path in range(1, len(self._counts)):
             place = int(self._places[path])
             key = bytes(self._keys[place : place + int(self._sizes[path])]).decode()
             parent = int(self._parents[path])
@@ -112,29 +112,31 @@ class _Scanned:
         return [paths[path] for path in self._there()]
 
     def _there(self) -> list[int]:
-        found: list[int] = np.flatnonzero(np.diff(self._first)).tolist()
+        found: list[int] = np.flatnonzero(self._counts).tolist()
         return found
 
     def columns(self, names: list[str]) -> Columns:
         """Return the columns."""
         from lemnis.ingest import spread_kernel  # noqa: PLC0415 - Numba loads when needed
 
-        tape, order = self._tape, self._order
-        spans = tape[self._kernel.STOP, : self.used] - tape[self._kernel.START, : self.used]
-        out, ends = np.empty(int(spans.sum(dtype=np.int64)) + ROOM, np.uint8), np.empty(self.used, np.int64)
-        spread_kernel.lay(self._raw.ctypes.data, tape, order, out, ends)
-        data = pa.py_buffer(out.data)
-        columns: Columns = {}
-        for name, path in zip(names, self._there(), strict=True):
-            first, last = int(self._first[path]), int(self._first[path + 1])
-            offsets = np.empty(self.count + 1, np.int32)
-            bits = np.zeros((self.count + 7) // 8, np.uint8)
-            spread_kernel.column(tape, order, ends, first, last, offsets, bits)
-            made: Any = pa.StringArray.from_buffers(
-                self.count, pa.py_buffer(offsets.data), data, pa.py_buffer(bits.data)
+        tape, there = self._tape, self._there()
+        number = np.zeros(len(self._counts), np.int32)
+        number[there] = np.arange(len(there))
+        ends = np.cumsum(self._taken[there] + ROOM)
+        out = np.empty(int(ends[-1]) if there else 0, np.uint8)
+        offsets = np.empty((len(there), self.count + 1), np.int32)
+        bits = np.zeros((len(there), (self.count + 7) // 8), np.uint8)
+        places = ends - self._taken[there] - ROOM
+        spread_kernel.lay(self._raw.ctypes.data, tape, self.used, number, places, out, offsets, bits)
+        data, columns = pa.py_buffer(out.data), Columns()
+        for column, name in enumerate(names):
+            columns[name] = pa.StringArray.from_buffers(
+                self.count, pa.py_buffer(offsets[column].data), data, pa.py_buffer(bits[column].data)
             )
-            lists = order[first:last][tape[self._kernel.KIND, order[first:last]] == self._kernel.LIST]
-            columns[name] = self._listed(made, lists) if len(lists) else made
+        lists = np.flatnonzero(tape[self._kernel.KIND, : self.used] == self._kernel.LIST)
+        of = number[tape[self._kernel.PATH, lists]]
+        for column in np.unique(of).tolist():
+            columns[names[column]] = self._listed(columns[names[column]], lists[of == column])
         return columns
 
     def _listed(self, column: Any, places: npt.NDArray[np.int64]) -> Any:

@@ -11,48 +11,47 @@ from lemnis.contracts.bytes_kernel import copy
 from lemnis.ingest.json_kernel import ESCAPED, KIND, LIST, PATH, ROW, START, STOP
 from lemnis.ingest.values_kernel import one
 
+_SHORT = 32
+"""Bytes of a value that are sooner copied here than by a call."""
 
-@numba.njit(cache=True)
-def sort(tape: Any, used: int, first: Any, order: Any) -> None:
-    """Put values in order of their paths: those of path ``p`` are ``order[first[p]:first[p + 1]]``."""
-    for i in range(used):
-        first[tape[PATH, i] + 1] += 1
-    for path in range(len(first) - 1):
-        first[path + 1] += first[path]
-    place = first[:-1].copy()
+
+@numba.njit(cache=True, nogil=True)
+def measure(tape: Any, used: int, counts: Any, sizes: Any) -> None:
+    """Count the values of each path, and the bytes that they take as they are written."""
     for i in range(used):
         path = tape[PATH, i]
-        order[place[path]] = i
-        place[path] += 1
+        counts[path] += 1
+        sizes[path] += np.int64(tape[STOP, i] - tape[START, i])
 
 
 @numba.njit(cache=True, nogil=True)
-def lay(data: int, tape: Any, order: Any, out: Any, ends: Any) -> None:
-    """Lay what values say end to end, in this order; a list has no text yet."""
-    used = np.int64(0)
+def lay(data: int, tape: Any, used: int, number: Any, places: Any, out: Any, offsets: Any, bits: Any) -> None:
+    """Lay what the values of each path say end to end; a list has no text yet.
+
+    ``number`` gives a path its column, and ``places`` a column where its texts begin in ``out``, with room for
+    eight bytes more than they take; row by row it is noted in ``offsets`` where a text begins, and in ``bits``
+    whether there is one. Values come in order of their rows, so they are read where they lie, once.
+    """
     to = out.ctypes.data
-    for i in range(len(order)):
-        which = order[i]
-        start, size = np.int64(tape[START, which]), np.int64(tape[STOP, which] - tape[START, which])
-        if tape[KIND, which] == ESCAPED:
-            used = one(data + start, size, out, used)
-        elif tape[KIND, which] != LIST:
-            used += copy(to + used, data + start, size)
-        ends[i] = used
-
-
-@numba.njit(cache=True, nogil=True)
-def column(tape: Any, order: Any, ends: Any, first: int, last: int, offsets: Any, bits: Any) -> None:
-    """Make the offsets and validity of the column whose values are ``order[first:last]``."""
-    end = ends[first - 1] if first else 0
-    row = 0
-    for i in range(first, last):
-        mine = tape[ROW, order[i]]
-        while row <= mine:
-            offsets[row] = end
-            row += 1
-        end = ends[i]
-        bits[mine >> 3] |= np.uint8(1 << (mine & 7))
-    while row < len(offsets):
-        offsets[row] = end
-        row += 1
+    begun = np.zeros(len(places), np.int32)
+    for i in range(used):
+        column, row = number[tape[PATH, i]], tape[ROW, i]
+        start, size = np.int64(tape[START, i]), np.int64(tape[STOP, i] - tape[START, i])
+        place = places[column]
+        for blank in range(begun[column], row + 1):
+            offsets[column, blank] = place
+        begun[column] = row + 1
+        bits[column, row >> 3] |= np.uint8(1 << (row & 7))
+        kind = tape[KIND, i]
+        if kind == ESCAPED:
+            places[column] = one(data + start, size, out, place)
+        elif kind != LIST:
+            if size <= _SHORT:
+                for eight in range(0, size, 8):
+                    copy(to + place + eight, data + start + eight, 8)
+            else:
+                copy(to + place, data + start, size)
+            places[column] = place + size
+    for column in range(len(places)):
+        for blank in range(begun[column], offsets.shape[1]):
+            offsets[column, blank] = places[column]
