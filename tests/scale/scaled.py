@@ -13,11 +13,13 @@ import yaml
 
 from lemnis import app
 from lemnis.app.cluster import Setup
+from lemnis.app.cluster.lane import Batch, Work
 from lemnis.app.cluster.looking import status
 from lemnis.app.watch import views
 from lemnis.incidents import entries as writing
 from lemnis.store.database import open_engine
 from lemnis.store.journal import SqlJournal
+from lemnis.store.remote_lanes import Lanes
 from lemnis.testing.cluster import Process, wait
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "app"))
@@ -162,6 +164,36 @@ class Machines:
 
     def stream(self, partition):
         return f"{self.folder.name}-raw-{partition:03}"
+
+    def dying(self, count):
+        """Do as a worker does that takes so many messages and is killed before it commits."""
+        setup = Setup.of(self.workspace, self.environment)
+
+        async def story():
+            bus = await setup.bus()
+            reader = bus.reader(bus.raw[0], 0)
+            found = []
+            while len(found) < count:
+                found += await reader.next(count - len(found), wait=5)
+            name = bus.lane(bus.raw[0])
+            await bus.close()
+            return name, found
+
+        name, found = asyncio.run(story())
+        engine = open_engine(self.database)
+        lanes = Lanes(engine)
+        taken = []
+        wait(lambda: taken.append(lanes.take(name)) or taken[-1], "the lane is not free")
+        assert taken[-1].done == 0, "the worker that was killed was too quick"
+        Work(self.workspace, None, setup.lake(), lanes).take(Batch(taken[-1]), found)
+        lanes.close()
+        engine.dispose()
+
+    def rejected(self):
+        """Return how many different records were rejected; each is there once."""
+        table = Setup.of(self.workspace, self.environment).lake().tables()["rejects"].dataset().to_table()
+        assert len(set(table.column("origin_key").to_pylist())) == table.num_rows
+        return table.num_rows
 
     def settled(self, seconds=90):
         """Wait until nothing waits in any lane, and correlation has taken in all of it."""

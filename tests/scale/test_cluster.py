@@ -6,6 +6,8 @@ import signal
 import pytest
 import scaled
 
+from lemnis.app.cluster.worker import MESSAGES
+
 pytestmark = pytest.mark.scale
 EVENTS = int(os.environ.get("LEMNIS_TEST_SCALE", "20000"))
 
@@ -39,6 +41,21 @@ def test_a_cluster_gives_the_alerts_of_one_process(servers, tmp_path, bodies, al
         machines.settled()
         machines.stop()
         compare(machines.outcome(), alone)
+
+
+def test_a_long_batch_is_done_again_as_a_whole(servers, tmp_path, alone):
+    """A worker dies with more messages planned than its successor takes at once, and more behind them."""
+    bodies = [("web_combined", f"line {n}\n".encode()) for n in range(3 * MESSAGES)]
+    with scaled.Machines(
+        servers, tmp_path / "long", cache=alone["root"], workers=1, partitions=1
+    ) as machines:
+        machines.workers[0].end(signal.SIGKILL)  # it has not begun to work: it loads its rules for seconds
+        scaled.send(machines.gateway.wait_for("listening"), bodies)
+        machines.dying(2 * MESSAGES + 3)
+        machines.workers[0].start()
+        machines.settled()
+        machines.stop()
+        assert machines.rejected() == len(bodies)
 
 
 def test_what_is_killed_in_the_middle_changes_nothing(servers, tmp_path, bodies, alone):

@@ -59,7 +59,10 @@ class Counts:
 
 @dataclass(slots=True)
 class Batch:
-    """The batch in hand of a lane: rows by table, signals, and what to remove when it is done."""
+    """The batch in hand of a lane: rows by table, signals, and what to remove when it is done.
+
+    ``taken`` is the last message that was worked on.
+    """
 
     lane: Lane
     tables: dict[str, list[pa.Table]] = field(default_factory=dict)
@@ -68,6 +71,7 @@ class Batch:
     deliveries: set[int] = field(default_factory=set)
     events: list[Keys] = field(default_factory=list)
     rows: int = 0
+    taken: int = 0
 
     def hold(self, name: str, table: pa.Table) -> None:
         """Keep rows of a table."""
@@ -117,6 +121,7 @@ class Work(Storing):
             for name, pieces in by_name.items():
                 for source, some in by_source(self._normalising.sources, name, pieces):
                     self._done(source, some)
+            batch.taken = messages[-1].number
         finally:
             self._batch = None
 

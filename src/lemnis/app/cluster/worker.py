@@ -12,14 +12,14 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from lemnis.app.cluster import lane as lanes_work
 from lemnis.app.cluster.lane import Batch, Work
 from lemnis.app.cluster.messages import pack_signals
 from lemnis.app.cluster.service import Gauge, Service
-from lemnis.contracts.errors import LemnisError
+from lemnis.contracts.errors import IntegrityError, LemnisError
 from lemnis.store.remote_lanes import Lane, Lanes, LostLaneError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _LOOK_S = 1.0
 _WAIT_S = 0.25
 _AGAIN_S = (1.0, 30.0)
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(slots=True)
@@ -169,8 +170,7 @@ class Worker(Service):
 
     async def _of(self, call: Callable[[], T]) -> T:
         """Ask the session that holds the lanes: one question at a time."""
-        async with self._session:
-            return await asyncio.to_thread(call)
+        return await _alone(self._session, call)
 
     async def _run(self, stream: str, held: Held, shared: _Shared) -> None:
         """Work on a lane until it is told to end, or cannot go on: then it is taken anew later."""
@@ -202,36 +202,45 @@ class Worker(Service):
         ahead: list[Message] = []
         while not held.stop.is_set() or batch.lane.planned > batch.lane.done:
             some = ahead or await reader.next(MESSAGES, wait=_WAIT_S)
-            ahead = []
-            if again:
-                ahead = [message for message in some if message.number > again[0]]
-                some = [message for message in some if message.number <= again[0]]
+            if held.stop.is_set() and again and not some:
+                return  # whoever is next does it again
+            ahead = [message for message in some if again and message.number > again[0]]
+            some = some[: len(some) - len(ahead)]
             if some:
                 began = began or time.monotonic()
-                async with self._working:
-                    await asyncio.to_thread(shared.work.take, batch, some)
+                await _alone(self._working, shared.work.take, batch, some)
                 self._failed.pop(stream, None)
-            held.behind = await self._behind(shared.bus, stream, batch.lane.planned)
-            redone = bool(again) and batch.lane.planned >= again[0] and bool(some)
+            held.behind = await self._behind(shared.bus, stream, max(batch.taken, held.lane.done))
             full = batch.rows >= one.commit_rows or (began and time.monotonic() - began >= one.commit_s)
-            if redone or (not again and began and (full or held.stop.is_set())):
+            if again:
+                if not (ahead or batch.taken >= again[0]):
+                    continue
+                batch.lane = replace(batch.lane, planned=again.pop(0))
                 await self._commit(stream, held, batch, shared)
-                batch, began = Batch(held.lane), 0.0
-                if again:
-                    del again[0]
-            elif held.stop.is_set() and not began:
-                return
+            elif began and (full or held.stop.is_set()):
+                await self._commit(stream, held, batch, shared)
+            else:
+                continue
+            batch, began = Batch(held.lane), 0.0
 
     async def _begun(self, lane: Lane, lake: RemoteLake) -> list[int]:
-        """Return where batches that were begun have to end: as tables have them, as they were planned."""
-        async with self._storing:
-            there = await asyncio.to_thread(lake.done, lane.name)
-        return sorted({n for n in (*there, lane.planned) if n > lane.done})
+        """Return where batches that were begun have to end: as it was planned, and as tables have them.
+
+        Tables are ahead of the plan only where the database is an older copy. Raises IntegrityError where a
+        table ends within the plan: no worker leaves it so.
+        """
+        there = await _alone(self._storing, lake.done, lane.name)
+        within = [number for number in there if lane.done < number < lane.planned]
+        if within:
+            raise IntegrityError(
+                f"{lane.name} is planned from {lane.done} to {lane.planned}; a table has it to {within[0]}",
+                fix="two clusters may share a lake or a database: each has to have its own",
+            )
+        return sorted({number for number in (*there, lane.planned) if number > lane.done})
 
     async def _commit(self, stream: str, held: Held, batch: Batch, shared: _Shared) -> None:
         """Put a batch into the lake, then its signals on their way, then note that it is done."""
-        async with self._storing:
-            await asyncio.to_thread(shared.work.commit, batch)
+        await _alone(self._storing, shared.work.commit, batch)
         found = await asyncio.to_thread(lanes_work.signals, batch)
         if found is not None:
             for data in pack_signals(found):
@@ -246,3 +255,14 @@ class Worker(Service):
             return max(0, (await bus.state(stream)).last - planned)
         except LemnisError:
             return self._held[stream].behind if stream in self._held else 0
+
+
+async def _alone(lock: asyncio.Lock, call: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
+    """Call in a thread while nobody else has the lock; who is cancelled meanwhile waits for its end."""
+    async with lock:
+        task = asyncio.create_task(asyncio.to_thread(call, *given, **more))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
