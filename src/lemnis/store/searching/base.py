@@ -83,7 +83,7 @@ class Asked:
         for one in others:
             whole = f"list_concat({whole}, {one})"
         if not self.entity:
-            return f"list_distinct(list_filter({whole}, lambda e: e IS NOT NULL))"
+            return f"list_filter({whole}, lambda e: e IS NOT NULL)"
         folded = f"list_transform({whole}, lambda e: lower(e))"
         return f"list_distinct(list_filter({folded}, lambda e: e NOT IN ('', '-')))"
 

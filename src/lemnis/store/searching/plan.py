@@ -177,7 +177,8 @@ class Pipeline:
                 one = column.kind.value_type
                 alias = f"c{self.scope.numbers()}"
                 nothing = f"[CAST(NULL AS {SQL_TYPES[kind_of(one)]})]"
-                each = f"unnest(CASE WHEN len({column.sql}) > 0 THEN {column.sql} ELSE {nothing} END)"
+                some = f"list_distinct({column.sql})"
+                each = f"unnest(CASE WHEN len({column.sql}) > 0 THEN {some} ELSE {nothing} END)"
                 self.then(f"SELECT *, {each} AS {alias} FROM {self.last}", [])
                 column = Column(alias, one)
             found.append((name.text, column))
