@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 _STARTED = []
 _STARTS_S = 180
@@ -89,44 +89,42 @@ def executors(folder):
 
 
 class Killer(Thread):
-    """Kills an executor that works on a job; ``failed`` is how many tasks that cost, 0 if none was running.
+    """Kills an executor that works; ``failed`` is how many tasks that cost, 0 if none was running.
 
-    An executor may just have nothing to do, so it tries another one then, but not for ever: Spark gives up on a
-    task that fails four times.
+    An executor may just have nothing to do, so it tries again then, but not for ever: Spark gives up on a task
+    that fails four times. It ends when ``over`` is set.
     """
 
     def __init__(self, tracker, folder):
         super().__init__()
-        self.failed = 0
-        self._tracker, self._folder, self._until = tracker, folder, time.monotonic() + 300
+        self.over = Event()
+        self.failed = self.killed = 0
+        self._tracker, self._folder = tracker, folder
+        self._before = set(tracker.getJobIdsForGroup())
 
     def run(self):
-        while (stage := self._active()) is None and time.monotonic() < self._until:
-            time.sleep(0.01)
-        for attempt in range(3):
-            time.sleep(0.3)
+        while not self.over.is_set() and not self._failed() and self.killed < 3:
             alive = executors(self._folder)
-            if stage is None or not alive or self._active() is None:
-                return
-            os.kill(alive[attempt % len(alive)], signal.SIGKILL)
-            if self._lost(stage):
-                return
+            if alive and any(stage.numActiveTasks and "toArrow" in stage.name for stage in self._stages()):
+                os.kill(alive[self.killed % len(alive)], signal.SIGKILL)
+                self.killed += 1
+                self._wait()
+            time.sleep(0.02)
+        self._failed()
 
-    def _lost(self, stage):
-        until = time.monotonic() + 20
-        while time.monotonic() < until and self._active() is not None:
-            told = self._tracker.getStageInfo(stage)
-            self.failed = told.numFailedTasks if told is not None else 0
-            if self.failed:
-                return True
-            time.sleep(0.01)
-        return False
+    def _wait(self):
+        until = time.monotonic() + 5
+        while time.monotonic() < until and not self._failed():
+            time.sleep(0.02)
 
-    def _active(self):
-        for job in self._tracker.getActiveJobsIds():
+    def _failed(self):
+        self.failed = max(self.failed, sum(stage.numFailedTasks for stage in self._stages()))
+        return self.failed
+
+    def _stages(self):
+        for job in set(self._tracker.getJobIdsForGroup()) - self._before:
             told = self._tracker.getJobInfo(job)
             for number in told.stageIds if told else ():
                 stage = self._tracker.getStageInfo(number)
-                if stage is not None and "toArrow" in stage.name and stage.numActiveTasks > 0:
-                    return number
-        return None
+                if stage is not None:
+                    yield stage

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 DELTA = "io.delta:delta-spark_4.1_2.13:4.3.0"
 """What Spark fetches where it has no Delta jars of its own; for the version that the extra `spark` names."""
+_SPARK_HAS = "com.*:*,commons-*:*,io.airlift:*,io.unitycatalog:*,javax.*:*,org.*:*"
+"""What these jars need besides, and Spark has already, or nobody needs who only reads."""
 _JOB_ROWS = 4_000_000
 _RESULT = "file string, kind string, body binary"
 _SETTINGS = {
@@ -80,7 +82,6 @@ def session(master: str, settings: Mapping[str, str] | None = None) -> Iterator[
     """
     try:
         import pyspark
-        from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise ServiceError(
@@ -89,20 +90,14 @@ def session(master: str, settings: Mapping[str, str] | None = None) -> Iterator[
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # where the executors look for Lemnis
     chosen = dict(_SETTINGS)
     if not list((Path(pyspark.__file__).parent / "jars").glob("delta-spark_*.jar")):
-        chosen["spark.jars.packages"] = DELTA
+        chosen |= {"spark.jars.packages": DELTA, "spark.jars.excludes": _SPARK_HAS}
     if "//127.0.0.1" in master or master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         chosen |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     builder = SparkSession.builder.master(master).appName("lemnis").config(map={**chosen, **(settings or {})})
     before = SparkSession.getActiveSession()
-    try:
-        opened = builder.getOrCreate()
-    except (PySparkRuntimeError, OSError) as error:
-        raise _failed(master, error) from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] not in {"py4j", "pyspark"}:
-            raise
-        raise _failed(master, error) from error
+    with _failing(f"no session on {master}", "check the address, the master, and that Java is there"):
+        opened = before or builder.getOrCreate()
     with tempfile.TemporaryDirectory(prefix="lemnis-spark-") as folder:
         try:
             yield Session(opened, Path(folder))
@@ -111,11 +106,17 @@ def session(master: str, settings: Mapping[str, str] | None = None) -> Iterator[
                 opened.stop()
 
 
-def _failed(master: str, error: Exception) -> ServiceError:
-    first = str(error).strip().partition("\n")[0]
-    return ServiceError(
-        f"no Spark session on {master}: {first}", fix="check the address, the master, and that Java is there"
-    )
+@contextmanager
+def _failing(what: str, fix: str) -> Iterator[None]:
+    """Say what Spark has against it: the first line of its error, or what Lemnis said in an executor."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in {"py4j", "pyspark"}:
+            raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        ours = [line for line in lines if line.startswith("lemnis.")]
+        raise ServiceError(f"Spark: {what}: {(ours or lines)[0]}", fix=fix) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,11 @@ class Cluster:
             yield from self._job(planned, some)
 
     def _job(self, planned: Plan, some: Sequence[Unit]) -> Iterator[tuple[Unit, pa.Table]]:
-        frames = [self._asked(planned, name, mine) for name, mine in by_table(some).items()]
-        found: pa.Table = reduce(lambda one, other: one.unionAll(other), frames).toArrow()
+        with _failing(
+            "a job failed", "what was done is kept: --resume goes on; the executors' logs say more"
+        ):
+            frames = [self._asked(planned, name, mine) for name, mine in by_table(some).items()]
+            found: pa.Table = reduce(lambda one, other: one.unionAll(other), frames).toArrow()
         found = found.cast(PIECES)
         rows: dict[str, list[int]] = {}
         names: list[Any] = found.column("file").to_pylist()
