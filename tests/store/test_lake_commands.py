@@ -1,6 +1,9 @@
 """`lemnis lake` as people and scripts use it: what it prints, and its exit codes."""
 
 import json
+import secrets
+import sqlite3
+from contextlib import closing
 
 import pytest
 import yaml
@@ -151,6 +154,20 @@ def test_retention_is_planned_done_and_written_down(lemnis, root):
         for p in (root / ".lemnis/lake").rglob("*")
         if p.is_file()
     )
+
+
+def test_nothing_is_left_in_free_pages_of_the_spool_either(lemnis, root):
+    settings(root, retention=RETENTION)
+    secret = secrets.token_hex(4000).encode()
+    lake = root / ".lemnis" / "lake"
+    with closing(sqlite3.connect(lake / "spool.db", isolation_level=None)) as db:
+        db.execute("PRAGMA secure_delete = OFF")  # some builds of SQLite have it on, most have not
+        db.execute("INSERT INTO segments (name, rows, data) VALUES ('process_activity', 0, ?)", (secret,))
+        db.execute("DELETE FROM segments WHERE rows = 0")
+        assert any(secret[100:200] in path.read_bytes() for path in lake.glob("spool.db*"))
+        lemnis("lake", "retain")
+    assert not any(secret[100:200] in path.read_bytes() for path in lake.rglob("*") if path.is_file())
+    assert lemnis("lake", "check", "--deep", "--json")[-1]["ok"]
 
 
 def test_a_hold_holds_until_it_is_released(lemnis, root):

@@ -149,6 +149,7 @@ def retain(workspace: app.Workspace, *, actor: str, reason: str = "") -> Kept:
     begun = {**told, **_counts(retention.plan().losses)}
     journal.append(NewEntry(BEGUN, "lake", f"{BEGUN}:{run}", begun, actor, why))
     done = retention.run(run)
+    lake.tables.spool.scrub()  # rows that were flushed may still be read in pages that are free
     result = {
         **told, **_counts(done.losses), "files_dropped": done.dropped, "files_rewritten": done.rewritten,
         "files_swept": done.swept.files, "bytes_swept": done.swept.bytes, "left": list(done.left),

@@ -105,6 +105,12 @@ class Spool:
                 named = {one.file for one in spool.runs()}
             self._known.sweep(named)
 
+    def scrub(self) -> None:
+        """Take from the disk what was in pages that are free now: the file is written anew without them."""
+        with self._connection() as db:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
