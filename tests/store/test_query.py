@@ -2,7 +2,7 @@ import time
 
 import pyarrow as pa
 import pytest
-from lakes import START, batch, lake
+from lakes import DAY, START, batch, lake
 
 from lemnis.contracts.errors import UsageError
 from lemnis.contracts.events import EventBatch
@@ -94,3 +94,66 @@ def test_a_query_ends_at_its_time_and_its_memory(store):
     assert time.monotonic() - begun < 10
     with pytest.raises(UsageError, match="memory"):
         query.run({}, "SELECT list(range) FROM range(20000000)", limit=1, timeout=60, memory="32MB")
+
+
+def test_files_of_other_days_are_not_opened(tmp_path):
+    store = lake(tmp_path)
+    store.append([batch(range(2), step=DAY)])
+    store.flush()
+    first, second = sorted(tmp_path.rglob("day=*/*.parquet"))
+    first.write_bytes(b"no Parquet")
+    for table in ("events", "process_activity"):
+        sql = f"SELECT message FROM {table} WHERE day = DATE '2024-10-05'"
+        assert store.query(sql).to_pylist() == [{"message": "message 1"}]
+    with pytest.raises(UsageError):
+        store.query("SELECT message FROM events")
+    second.unlink()
+    assert store.query("SELECT count(*) AS n FROM rejects").to_pylist() == [{"n": 0}]
+
+
+def test_a_column_that_an_older_file_lacks_is_null(store):
+    row = {
+        "class_uid": 1007,
+        "time": START,
+        "metadata": {"uid": "x", "log_name": "s"},
+        "extra": {"a": {"b": 7}},
+    }
+    store.append([EventBatch(1007, "s", "o", pa.Table.from_pylist([row]))])
+    for _ in range(2):
+        found = store.query(
+            "SELECT extra.a.b AS b, count(*) AS n FROM process_activity GROUP BY 1 ORDER BY 2"
+        )
+        assert found.to_pylist() == [{"b": 7, "n": 1}, {"b": None, "n": 25}]
+        store.flush()
+
+
+def relations(store, files=None):
+    return {
+        name: query.Relation(
+            one.schema,
+            [one.table.absolute(file) for file in one.table.files()] if files is None else files,
+            one.spooled,
+        )
+        for name, one in store.snapshots().items()
+        if name == "process_activity"
+    }
+
+
+def test_of_a_piece_only_its_rows_are_seen(store):
+    ((path,),) = (list(one.files) for one in relations(store).values())
+    some = relations(store, [query.Piece(path, ((0, 2), (5, 6)))])
+    for table in ("events", "process_activity"):
+        sql = f"SELECT message FROM {table} WHERE time < {START + 20 * 60_000} ORDER BY time"
+        found = query.run(some, sql, limit=100, timeout=60).column("message").to_pylist()
+        assert found == ["message 0", "message 1", "message 5"]
+    assert query.run(relations(store, []), "SELECT * FROM events", limit=100, timeout=60).num_rows == 5
+
+
+def test_a_query_sees_what_another_process_committed(tmp_path):
+    store, other = lake(tmp_path), lake(tmp_path)
+    for number in range(3):
+        other.append([batch([number])])
+        other.flush()
+        assert store.query("SELECT count(*) AS n FROM process_activity").to_pylist() == [{"n": number + 1}]
+    other.compact(min_files=2)
+    assert store.query("SELECT count(*) AS n FROM events").to_pylist() == [{"n": 3}]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from lemnis.store.columns import leaf
 
-ROW_GROUP = 131_072
+ROW_GROUP = 24_576
 """Rows of which a query decides together whether it looks at them; a column of these is one chunk."""
 _PAGE_BYTES = 8 << 20
 _DICTIONARY_BYTES = 8 << 20

@@ -8,7 +8,7 @@ is asked for (by ``day``, or by what a ``Piece`` says) are never opened, and of 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -31,8 +31,6 @@ COMMON = pa.schema([
     ("raw_data", pa.string()), ("unmapped", pa.string()),
 ])  # fmt: skip
 """The columns that every class has, of which the view ``events`` is made; ``metadata`` has those of any."""
-_BATCH_ROWS = 16_384
-_INTERRUPTED, _OUT_OF_MEMORY = "INTERRUPT Error", "Out of Memory Error"
 _DAY = "CAST(epoch_ms(time) AS DATE)"
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
@@ -74,9 +72,14 @@ def needed(sql: str, names: Sequence[str]) -> set[str]:
         )  # fmt: skip
     with closing(_reader().cursor()) as connection:
         _one_select(connection, sql)
+    named = _named(sql, names)
+    return named if named and EVENTS not in sql.lower() else set(names)
+
+
+def _named(sql: str, names: Iterable[str]) -> set[str]:
+    """Return those of the names that are in a text: perhaps one too many, never one too few."""
     text = sql.lower()
-    named = {name for name in names if name in text}
-    return named if named and EVENTS not in text else set(names)
+    return {name for name in names if name in text}
 
 
 def run(
@@ -96,30 +99,11 @@ def run(
     seconds and ``memory``. Values go in by ``parameters``, for ``?``. Raises UsageError for anything but one
     valid SELECT, and for one that needs too much; CancelledError if ``handle`` was told to end it.
     """
-    with _opened(relations, memory) as connection:
+    with _opened(relations, sql, memory) as connection:
         statement = _one_select(connection, sql)
         with _limited(connection, timeout, handle or Handle()):
             answer = connection.sql(statement, params=list(parameters) or None)
             return pa.table(answer.limit(limit).to_arrow_table())
-
-
-def stream(
-    relations: Mapping[str, Relation],
-    sql: str,
-    *,
-    parameters: Sequence[object] = (),
-    timeout: float,
-    memory: str = "2GB",
-    handle: Handle | None = None,
-) -> Iterator[pa.RecordBatch]:
-    """Run one SELECT as ``run`` does, and yield its rows as they are found; who stops taking them ends it.
-
-    What is not taken yet is not computed, but for a few batches; ``timeout`` counts until the last is taken.
-    """
-    with _opened(relations, memory) as connection:
-        statement = _one_select(connection, sql)
-        with _limited(connection, timeout, handle or Handle()):
-            yield from connection.execute(statement, list(parameters)).fetch_record_batch(_BATCH_ROWS)
 
 
 @cache
@@ -129,12 +113,14 @@ def _reader() -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def _opened(relations: Mapping[str, Relation], memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database of nothing but views of these relations, and lock it."""
+def _opened(relations: Mapping[str, Relation], sql: str, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database of nothing but views of these relations, of those that a query names, and lock it."""
+    named = _named(sql, [*relations, EVENTS]) or {*relations, EVENTS}
     with closing(duckdb.connect(config={**_SETTINGS, "memory_limit": memory})) as connection:
-        for name, relation in relations.items():
-            _view(connection, name, relation)
-        _events(connection, relations)
+        for name in relations.keys() & named:
+            _view(connection, name, relations[name])
+        if EVENTS in named:
+            _events(connection, relations)
         files = [str(_path(file)) for relation in relations.values() for file in relation.files]
         connection.execute("SET allowed_paths = ?", [files])
         for lock in _LOCKS:
@@ -190,19 +176,19 @@ def _limited(connection: duckdb.DuckDBPyConnection, timeout: float, handle: Hand
     try:
         with handle.over(connection):
             yield
-    except (duckdb.Error, pa.ArrowException, OSError) as error:  # the latter: what a stream of batches raises
-        if isinstance(error, duckdb.InterruptException) or _INTERRUPTED in str(error):
-            if not expired.is_set():
-                raise CancelledError from error
-            raise UsageError(
-                f"the query took longer than {timeout:g} s",
-                fix="narrow the time range, or allow more with --timeout",
-            ) from error
-        if isinstance(error, duckdb.OutOfMemoryException) or _OUT_OF_MEMORY in str(error):
-            raise UsageError(
-                "the query needs more memory than it may have",
-                fix="select fewer columns, or a narrower time range",
-            ) from error
+    except duckdb.InterruptException as error:
+        if not expired.is_set():
+            raise CancelledError from error
+        raise UsageError(
+            f"the query took longer than {timeout:g} s",
+            fix="narrow the time range, or allow more with --timeout",
+        ) from error
+    except duckdb.OutOfMemoryException as error:
+        raise UsageError(
+            "the query needs more memory than it may have",
+            fix="select fewer columns, or a narrower time range",
+        ) from error
+    except duckdb.Error as error:
         raise _refused(error) from error
     finally:
         timer.cancel()
@@ -237,7 +223,9 @@ def _events(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, Relat
         if isinstance(relation.spooled, pa.Table):
             tables.append(relation.spooled.select(columns))
         else:
-            scans.append(f'SELECT {", ".join(columns)}, {_DAY} AS day FROM "{name}__spooled"')  # noqa: S608 - own names
+            memory = f"{EVENTS}__{name}"
+            connection.register(memory, relation.spooled)
+            scans.append(f'SELECT {", ".join(columns)}, {_DAY} AS day FROM "{memory}"')  # noqa: S608 - own names
     spooled = pa.concat_tables([schema.empty_table(), *(conform(table, schema) for table in tables)])
     files = [file for one in there.values() for file in one.files]
     scans.insert(0, _scan(connection, EVENTS, spooled, files))
