@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - records are read as they are
 """Records for `lemnis bench search`: what a fleet, its directory, a cluster and a cloud account write, as JSON.
 
 Each kind is a function that makes one record. What is new in every event is written as a marker (``_searchlake``
@@ -65,7 +66,7 @@ def _address(source: random.Random) -> str:
     return f"10.{source.randrange(4)}.{source.randrange(64)}.{source.randrange(250)}"
 
 
-def _options(source: random.Random, image: str, template: int) -> str:
+def _options(image: str, template: int) -> str:
     """Return a command line of a program that is seen again and again: one of some thousand."""
     own = random.Random(f"{image}{template}")  # noqa: S311 - made-up, no secret
     words = own.choices(_WORDS, k=own.randint(1, 9))
@@ -93,7 +94,7 @@ def _process(source: random.Random, line: str, image: str) -> Record:
         "FileVersion": "10.0.17763.1217 (WinBuild.160101.0800)", "Company": "Microsoft Corporation",
         "Description": "Host Process for Windows Services", "Product": "Microsoft Windows Operating System",
         "CurrentDirectory": "C:\\Windows\\System32\\", "IntegrityLevel": source.choice(("Medium", "High", "System")),
-        "ParentImage": parent, "ParentCommandLine": _options(source, parent, source.randrange(40)),
+        "ParentImage": parent, "ParentCommandLine": _options(parent, source.randrange(40)),
         "ParentProcessId": 4 * source.randrange(2_000), "ParentUser": "NT AUTHORITY\\SYSTEM",
         "Hashes": f"SHA1={own.getrandbits(160):040X},MD5={own.getrandbits(128):032X},SHA256={own.getrandbits(256):064X}",
         "LogonId": f"0x{source.randrange(60_000):x}", "TerminalSessionId": source.randrange(4),
@@ -103,7 +104,7 @@ def _process(source: random.Random, line: str, image: str) -> Record:
 def process_again(source: random.Random) -> Record:
     """Make a start of a process whose command line is seen often."""
     image = source.choice(_IMAGES)
-    return _process(source, _options(source, image, _skewed(source, 300)), image)
+    return _process(source, _options(image, _skewed(source, 300)), image)
 
 
 def process_new(source: random.Random) -> Record:
@@ -183,7 +184,7 @@ def _exec(source: random.Random, binary: str, arguments: str) -> Record:
 def exec_again(source: random.Random) -> Record:
     """Make a start of a process in a container, as Tetragon tells it."""
     binary = source.choice(_BINARIES)
-    return _exec(source, binary, _options(source, binary, _skewed(source, 200)).partition('" ')[2])
+    return _exec(source, binary, _options(binary, _skewed(source, 200)).partition('" ')[2])
 
 
 def exec_new(source: random.Random) -> Record:

@@ -52,7 +52,7 @@ Letters = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A lake that is there: its events, bytes of their records as JSON lines, planted events; what it took."""
+    """A lake that is there: its events, bytes of their records as JSON lines, planted ones; what it took."""
 
     version: int
     events: int
