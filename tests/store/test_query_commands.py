@@ -132,7 +132,7 @@ def test_fields_and_values_are_completed(found, capsys):
     assert texts("user.na") == {"user.name": 1}
     assert texts("class:process_activity proc") == {"process.name": 16, "process.args": 11}
     names = texts("process.name:p")
-    assert names["process.name:p1"] == 3
+    assert names["process.name:p1"] == 2
     assert sum(names.values()) == 16
     assert texts("class:process_activity class:a") == {"class:api_activity": 0, "class:authentication": 0}
     assert texts("user.name:") == {'user.name:"@sum"': 1}
