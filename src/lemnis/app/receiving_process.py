@@ -7,6 +7,7 @@ again what it had in hand.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -32,6 +33,7 @@ _AGAIN_S = (1.0, 60.0)
 _STOP = "stop"
 _YIELDS = 2
 """The niceness of what settles: it keeps up, and workers come first."""
+_GARBAGE = (50_000, 20, 100)
 _MEMORY = {"MIMALLOC_PURGE_DELAY": "1000"}
 """Freed memory is kept for a second (ms): a tenth of the work was to give it back and have it again."""
 
@@ -182,6 +184,8 @@ def _main(
 
     workspace = app.open_workspace(Path(root))
     watch = Watch(workspace) if detect else None
+    gc.set_threshold(*_GARBAGE)
+    gc.freeze()  # what was loaded is no garbage: looking through it would hold up alerts
     alerts = 0
 
     def told(account: Account) -> None:

@@ -8,6 +8,7 @@ killed, is done at its next start.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ FLUSH_ROWS = 150_000
 _WAIT_S = (0.5, 30.0)
 _POLL_S = 0.1
 _LOCK = "settling.lock"
+_FAILED = "what came cannot be settled, the next try is in %.1f s: %s"
 
 
 @dataclass(slots=True)
@@ -49,9 +51,9 @@ class Settling:
         self.workspace, self.watch = workspace, watch
         self.stages = stages or Stages()
         self._lake = app.lake(workspace)
-        self._turns = [_Turn("flush", self._flush, _POLL_S, 0)]
+        self._turns: list[_Turn] = []
         if watch is not None:
-            self._turns += [
+            self._turns = [
                 _Turn("correlate", watch.correlate_for_now, 0.5, 3),
                 _Turn("correlate", watch.settle_for_now, 1.0, 9),
             ]
@@ -59,6 +61,11 @@ class Settling:
 
     def step(self) -> None:
         """Do what is due. Raises ServiceError where lake or journal cannot be used."""
+        self._take_turns()
+        self._flush()
+
+    def _take_turns(self) -> None:
+        """Correlate, and make incidents, where that is due."""
         if self.watch is not None:
             self.watch.refresh()
         for turn in self._turns:
@@ -81,29 +88,45 @@ class Settling:
     def run(self, stop: Callable[[], bool], told: Callable[[], None]) -> None:
         """Settle until ``stop`` says so, then what is left; ``told`` is called after every step.
 
-        One process of a workspace does it at a time. What fails is tried again.
+        One process of a workspace does it at a time. Alerts of correlations do not wait for a flush either:
+        it has a thread, for it leaves the interpreter to others nearly all of the time.
         """
+        over = threading.Event()
+        flushing = threading.Thread(target=self._again, args=(self._flush, over.is_set), name="flush")
         with durable.exclusive(self.workspace.state / _LOCK):
-            wait, until = _WAIT_S[0], 0.0
-            while not stop():
-                if time.monotonic() >= until:
-                    try:
-                        self.step()
-                        wait = _WAIT_S[0]
-                    except (LemnisError, OSError) as error:
-                        LOG.error("what came cannot be settled, the next try is in %.1f s: %s", wait, error)  # noqa: TRY400 - it is told in full
-                        until, wait = time.monotonic() + wait, min(2 * wait, _WAIT_S[1])
-                    told()
-                time.sleep(_POLL_S)
+            flushing.start()
+            try:
+                self._again(self._take_turns, stop, told)
+            finally:
+                over.set()
+                flushing.join()
             try:
                 self.finish()
             except (LemnisError, OSError) as error:
                 LOG.error("the rest is settled at the next start: %s", error)  # noqa: TRY400 - it is told in full
             told()
 
+    def _again(
+        self, work: Callable[[], None], stop: Callable[[], bool], told: Callable[[], None] = lambda: None
+    ) -> None:
+        """Do something again and again until ``stop`` says so, later each time that it fails."""
+        wait, until = _WAIT_S[0], 0.0
+        while not stop():
+            if time.monotonic() >= until:
+                try:
+                    work()
+                    wait = _WAIT_S[0]
+                except Exception as error:  # lake and journal have what came, and the next try takes it
+                    expected = isinstance(error, LemnisError | OSError)
+                    LOG.error(_FAILED, wait, error, exc_info=not expected)  # noqa: TRY400 - what is expected is told in full
+                    until, wait = time.monotonic() + wait, min(2 * wait, _WAIT_S[1])
+                told()
+            time.sleep(_POLL_S)
+
     def _flush(self) -> None:
         """Move what the spool holds into the tables, if that is much, or has lain there for long."""
         if time.monotonic() < self._flushed + FLUSH_S and self._lake.backlog().rows < FLUSH_ROWS:
             return
-        self._lake.flush()
+        with self.stages.of("flush"):
+            self._lake.flush()
         self._flushed = time.monotonic()

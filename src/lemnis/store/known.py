@@ -87,7 +87,7 @@ class Known:
         digest, count = hashlib.sha256(), 0
         with durable.named_last(self.folder, digest.hexdigest) as file:
             for numbers in _ascending(parts):
-                data = np.ascontiguousarray(numbers, dtype=_NUMBER).view(np.uint8)
+                data = np.ascontiguousarray(numbers, dtype=_NUMBER).data
                 digest.update(data)
                 file.write(data)
                 count += len(numbers)
@@ -154,8 +154,8 @@ def waiting(db: sqlite3.Connection) -> int:
 def add(db: sqlite3.Connection, keys: Keys) -> None:
     """Store numbers as a block."""
     if len(keys):
-        data = np.sort(keys).astype(_NUMBER, copy=False)
-        db.execute("INSERT INTO uid_blocks (uids) VALUES (?)", (memoryview(data),))
+        data = np.sort(keys).astype(_NUMBER, copy=False).data
+        db.execute("INSERT INTO uid_blocks (uids) VALUES (?)", (data,))
 
 
 def replace(db: sqlite3.Connection, folded: Iterable[int], merged: Iterable[Run], run: Run) -> None:
