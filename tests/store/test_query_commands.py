@@ -135,7 +135,7 @@ def test_fields_and_values_are_completed(found, capsys):
     assert names["process.name:p1"] == 2
     assert sum(names.values()) == 16
     assert texts("class:process_activity class:a") == {"class:api_activity": 0, "class:authentication": 0}
-    assert texts("user.name:") == {'user.name:"@sum"': 1}
+    assert texts("user.name:") == {"user.name:@sum": 1}
     assert texts("a | st") == {"stats": 0}
     assert next(iter(texts("a | stats co"))) == "count"
     assert texts("a | join us") == {"user": 0}
