@@ -218,12 +218,16 @@ def _show(title: str, found: list[Known], *, json: bool) -> None:
         for one in found:
             emit(one.document())
         return
-    rows = (
-        (one.id, one.table, to_iso(one.since) if one.since is not None else "",
-         to_iso(one.until) if one.until is not None else "", _line(one.record), one.origin)
-        for one in found
-    )  # fmt: skip
+    rows = ((one.id, one.table, _when(one.since), _when(one.until), _said(one), one.origin) for one in found)
     show_table(title, ("id", "table", "from", "until", "says", "stands in"), rows)
+
+
+def _when(instant: int | None) -> str:
+    return "" if instant is None else to_iso(instant)
+
+
+def _said(one: Known) -> str:
+    return _line({name: value for name, value in one.record.items() if name != "id"})
 
 
 def _told(enrichments: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, ...]]:
@@ -239,7 +243,6 @@ def _line(record: Mapping[str, Any]) -> str:
     said = (
         f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for name, value in record.items()
-        if name != "id"
     )
     return in_line("; ".join(said))
 
