@@ -18,6 +18,10 @@ from lemnis.ingest.streams import BOM, KEPT_RAW, MAX_RECORD_BYTES, BrokenStreamE
 MAX_BATCH_BYTES = 32_000_000
 MAX_BATCH_RECORDS = 50_000
 _NEWLINE, _RETURN = 10, 13
+_USUAL = 64
+"""So few bytes a line does not have as a rule."""
+SPARE = 8
+"""Bytes behind the last text, where there is room for what reads eight at a time."""
 _Offsets = npt.NDArray[np.int64]
 
 
@@ -72,7 +76,6 @@ class _Cutter:
         self.name, self.position, self.offset = name, position, offset
         self._held: list[bytes] = []
         self._size = 0
-        self._breaks = 0
         self._overlong = 0
 
     def feed(self, block: bytes) -> Iterator[Lines]:
@@ -87,8 +90,7 @@ class _Cutter:
             return
         self._held.append(block)
         self._size += len(block)
-        self._breaks += block.count(b"\n")
-        if self._size >= MAX_BATCH_BYTES or self._breaks >= MAX_BATCH_RECORDS:
+        if self._size >= MAX_BATCH_BYTES:
             yield from self._cut(whole=False)
 
     def end(self, *, whole: bool) -> Iterator[Lines]:
@@ -116,7 +118,7 @@ class _Cutter:
         if self._held:
             yield from self._split(b"".join(self._held))
         size = sum(map(len, rest))
-        self._held, self._size, self._breaks = [piece for piece in rest if piece], size, 0
+        self._held, self._size = [piece for piece in rest if piece], size
         if size > MAX_RECORD_BYTES:
             self._held, self._size, self._overlong = [], 0, size
 
@@ -124,14 +126,13 @@ class _Cutter:
         """Cut bytes that end with a line's end, or with the stream's."""
         if self.offset == 0 and data.startswith(BOM):
             data, self.offset = data[len(BOM) :], len(BOM)
-        raw = np.frombuffer(data, np.uint8)
-        breaks = np.flatnonzero(raw == _NEWLINE)
-        if not len(breaks) or breaks[-1] != len(raw) - 1:
-            breaks = np.append(breaks, len(raw))
+        breaks = _breaks(np.frombuffer(data, np.uint8))
+        if not len(breaks) or breaks[-1] != len(data) - 1:
+            breaks = np.append(breaks, len(data))
         start = 0
         for first in range(0, len(breaks) if data else 0, MAX_BATCH_RECORDS):
             some = breaks[first : first + MAX_BATCH_RECORDS]
-            end = min(int(some[-1]) + 1, len(raw))
+            end = min(int(some[-1]) + 1, len(data))
             yield self._batch(data[start:end], some - start)
             start = end
 
@@ -152,13 +153,27 @@ class _Cutter:
         return Lines(texts, numbers, rejects, self.position, self.offset)
 
 
+def _breaks(raw: npt.NDArray[np.uint8]) -> _Offsets:
+    """Return where lines end."""
+    if not ready():
+        return np.flatnonzero(raw == _NEWLINE)
+    from lemnis.ingest import lines_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+
+    found = np.empty(max(1024, len(raw) // _USUAL), np.int64)
+    count = kernel.breaks(raw.ctypes.data, len(raw), found)
+    if count > len(found):  # shorter lines than usual
+        found = np.empty(count, np.int64)
+        kernel.breaks(raw.ctypes.data, len(raw), found)
+    return found[:count]
+
+
 def _gathered(data: bytes, starts: _Offsets, ends: _Offsets) -> Any:
     """Return lines without what ends them."""
     if not ready():
         return b"".join(data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
     from lemnis.ingest import lines_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
-    out = np.empty(int((ends - starts).sum()), np.uint8)
+    out = np.empty(int((ends - starts).sum()) + SPARE, np.uint8)
     kernel.gather(np.frombuffer(data, np.uint8).ctypes.data, starts, ends, out)
     return out.data
 

@@ -45,6 +45,30 @@ def split(
 
 
 @numba.njit(cache=True, nogil=True)
+def breaks(data: int, size: int, places: Any) -> int:
+    """Note where newlines are, as far as there is room; return how many there are."""
+    count, place = 0, 0
+    while place + 8 <= size:
+        eight = word(data, place) ^ _NEWLINES
+        found = (eight - ONES) & ~eight & HIGH
+        if not found:
+            place += 8
+            continue
+        place += zeros(found) >> 3  # the lowest is always right
+        if count < len(places):
+            places[count] = place
+        count += 1
+        place += 1
+    while place < size:
+        if at(data, place) == 10:
+            if count < len(places):
+                places[count] = place
+            count += 1
+        place += 1
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
 def gather(data: int, starts: Any, ends: Any, out: Any) -> None:
     """Lay rows end to end."""
     to = out.ctypes.data

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from lemnis.ingest.coded import ROOM
 from lemnis.ingest.flatten import Columns, Flat, TooWideError, as_lists, flatten, listed, too_wide
+from lemnis.ingest.mapping_columns import offsets as text_offsets
 
 _PATHS = 1 << 14
 _KEYS = 1 << 20
@@ -30,13 +31,8 @@ def spread(texts: Any, *, keep: frozenset[str] = frozenset()) -> Flat:
     from lemnis.ingest import json_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
     count = len(texts)
-    offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + count + 1].astype(
-        np.int64
-    )
-    raw = np.empty(int(offsets[-1] - offsets[0]) + ROOM, np.uint8)
-    if (data := texts.buffers()[2]) is not None:
-        raw[:-ROOM] = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
-    offsets -= offsets[0]
+    offsets = text_offsets(texts).astype(np.int64)
+    raw = _with_room(texts.buffers()[2], offsets)
     plain = sorted(name for name in keep if b"\\" not in orjson.dumps(name))  # rows with others are odd
     scanned = _Scanned(kernel, raw, offsets, plain)
     names = scanned.names()
@@ -53,6 +49,18 @@ def spread(texts: Any, *, keep: frozenset[str] = frozenset()) -> Flat:
         dict(sorted(_beside(columns, rest.columns, rows, count).items())),
         {int(rows[row]): reason for row, reason in rest.bad.items()},
     )
+
+
+def _with_room(data: Any, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Return the bytes of texts with room behind them: as they lie, or a copy, for which offsets move."""
+    first, last = int(offsets[0]), int(offsets[-1])
+    if data is not None and data.size >= last + ROOM and last - first > data.size // 2:
+        return np.frombuffer(data, np.uint8)[: last + ROOM]
+    raw = np.empty(last - first + ROOM, np.uint8)
+    if data is not None:
+        raw[:-ROOM] = np.frombuffer(data, np.uint8)[first:last]
+    offsets -= first
+    return raw
 
 
 class _Scanned:

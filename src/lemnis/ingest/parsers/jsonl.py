@@ -22,6 +22,7 @@ from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
 from lemnis.ingest.flatten import Columns, TooWideError, coalesce, flatten
 from lemnis.ingest.lines import MAX_BATCH_BYTES, lines
+from lemnis.ingest.mapping_columns import offsets
 from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _documents
 from lemnis.ingest.spread import WORTH, spread
 from lemnis.ingest.streams import KEPT_RAW, Head, Stream
@@ -101,11 +102,16 @@ def _said(
     texts: pa.StringArray, numbers: npt.NDArray[np.int64]
 ) -> tuple[pa.StringArray, npt.NDArray[np.int64]]:
     """Leave out lines of nothing but white space: in JSON they are blank."""
-    spaces: Any = pc.match_substring_regex(texts, r"\A\s*\z")
+    if not len(texts):
+        return texts, numbers
+    begins = np.frombuffer(texts.buffers()[2], np.uint8)[offsets(texts)[:-1]]  # no line is empty
+    doubtful = np.flatnonzero(begins <= ord(" "))
+    spaces: Any = pc.match_substring_regex(texts.take(pa.array(doubtful)), r"\A\s*\z")
     if not pc.any(spaces).as_py():
         return texts, numbers
-    said = pc.invert(spaces)
-    return texts.filter(said), numbers[said.to_numpy(zero_copy_only=False)]
+    said = np.ones(len(texts), bool)
+    said[doubtful[spaces.to_numpy(zero_copy_only=False)]] = False
+    return texts.filter(pa.array(said)), numbers[said]
 
 
 def first(stream: Stream, options: Options) -> str | None:
