@@ -1,3 +1,4 @@
+import json
 import re
 
 import duckdb
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lakes import START, lake, uid
 
+from lemnis import app
 from lemnis.contracts.events import EventBatch
+from lemnis.interfaces.cli import run
 from lemnis.store import compaction, index, layout, query
 from lemnis.store.index import Needle
 
@@ -146,3 +149,19 @@ def test_no_row_that_matches_is_ever_passed_over(tmp_path_factory, rows, data):
         kept = list(index._ranges(folder / "x.grams", [asked])) if asked else [(0, len(rows))]
         holding = [n for n, (low,) in enumerate(lowered) if low is not None and text in low]
         assert all(any(first <= n < last for first, last in kept) for n in holding)
+
+
+def test_the_command_indexes_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(index, "WORTH_ROWS", 1)
+    opened = app.init(tmp_path / "ws")
+    there = app.lake(opened)
+    there.append([events(LINES)])
+    there.flush()
+    told = []
+    for _ in range(2):
+        assert run(["lake", "index", "--json", "--workspace", str(opened.root)]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert [one["files"] for one in told] == [1, 0]
+    assert told[0]["bytes"] == told[1]["bytes"] == there.index.bytes > 0
+    assert run(["lake", "index", "--workspace", str(opened.root)]) == 0
+    assert "0 files indexed" in capsys.readouterr().out
