@@ -170,6 +170,17 @@ def test_nothing_is_left_in_free_pages_of_the_spool_either(lemnis, root):
     assert lemnis("lake", "check", "--deep", "--json")[-1]["ok"]
 
 
+def test_the_search_index_follows_what_went(lemnis, root, monkeypatch):
+    monkeypatch.setattr("lemnis.store.index.WORTH_ROWS", 1)
+    settings(root, retention=RETENTION)
+    assert app.lake(app.open_workspace(root)).refresh_index() > 0
+    before = set((root / ".lemnis/lake/index").rglob("*.grams"))
+    lemnis("lake", "retain")
+    after = set((root / ".lemnis/lake/index").rglob("*.grams"))
+    assert before - after  # a file that is gone has no index
+    assert len(after) == sum(one["files"] for one in lemnis("lake", "status", "--json") if "files" in one)
+
+
 def test_a_hold_holds_until_it_is_released(lemnis, root):
     settings(root, retention=RETENTION)
     held = lemnis(

@@ -123,7 +123,9 @@ def compact(
         stop=stop,
     )  # fmt: skip
     before = deltalog.now() - int(kept.history_days * _DAY_MS)
-    return Tidied(tuple(done), sweeping.sweep(lake.tables, before=before))
+    swept = sweeping.sweep(lake.tables, before=before)
+    _reindex(lake)
+    return Tidied(tuple(done), swept)
 
 
 def plan(workspace: app.Workspace) -> Planned:
@@ -150,6 +152,7 @@ def retain(workspace: app.Workspace, *, actor: str, reason: str = "") -> Kept:
     journal.append(NewEntry(BEGUN, "lake", f"{BEGUN}:{run}", begun, actor, why))
     done = retention.run(run)
     lake.tables.spool.scrub()  # rows that were flushed may still be read in pages that are free
+    _reindex(lake)
     result = {
         **told, **_counts(done.losses), "files_dropped": done.dropped, "files_rewritten": done.rewritten,
         "files_swept": done.swept.files, "bytes_swept": done.swept.bytes, "left": list(done.left),
@@ -254,6 +257,12 @@ class _Searches:
                 )
             self._found[hold.name] = np.sort(np.concatenate([*parts, np.empty(0, dtype=np.int64)]))
         return self._found[hold.name]
+
+
+def _reindex(lake: Lake) -> None:
+    """Bring the search index to the files that there are now, if there is one; it tells of their texts."""
+    if lake.index.exists:
+        lake.refresh_index()
 
 
 def _purposes(wanted: Policy) -> list[dict[str, Any]]:

@@ -32,12 +32,6 @@ class Hold:
         """Say whether events of this class and source may be held."""
         return _any(name, self.classes) and _any(source, self.sources)
 
-    def touches(self, start: int | None, end: int | None) -> bool:
-        """Say whether it may hold an event with ``time`` in [start, end)."""
-        return (end is None or self.since is None or self.since < end) and (
-            start is None or self.until is None or self.until > start
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Held:
