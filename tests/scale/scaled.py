@@ -171,13 +171,14 @@ class Machines:
 
         async def story():
             bus = await setup.bus()
-            reader = bus.reader(bus.raw[0], 0)
-            found = []
-            while len(found) < count:
-                found += await reader.next(count - len(found), wait=5)
-            name = bus.lane(bus.raw[0])
-            await bus.close()
-            return name, found
+            try:
+                reader = bus.reader(bus.raw[0], 0)
+                found = []
+                while len(found) < count:
+                    found += await reader.next(count - len(found), wait=1)
+                return bus.lane(bus.raw[0]), found
+            finally:
+                await bus.close()
 
         name, found = asyncio.run(story())
         engine = open_engine(self.database)

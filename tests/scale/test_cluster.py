@@ -9,7 +9,7 @@ import scaled
 from lemnis.app.cluster.worker import MESSAGES
 
 pytestmark = pytest.mark.scale
-EVENTS = int(os.environ.get("LEMNIS_TEST_SCALE", "20000"))
+EVENTS = int(os.environ.get("LEMNIS_TEST_SCALE", "12000"))
 
 
 @pytest.fixture(scope="module")

@@ -197,6 +197,8 @@ def test_sql_reads_the_storage_and_nothing_else(world, tmp_path, monkeypatch):
     asked = "SELECT count(*) AS n FROM http_activity"
     assert query.sql(world.workspace, asked, limit=5, timeout=60).to_pylist() == [{"n": 5}]
     assert {one.name: one.rows for one in query.tables(world.workspace)} == {"http_activity": 5, "rejects": 1}
+    with pytest.raises(UsageError, match="lemnis sql"):
+        query.search(world.workspace, "passwd")
     (tmp_path / "x.csv").write_text("a\n1\n")
     for hostile in (f"SELECT * FROM '{tmp_path}/x.csv'", "DROP VIEW events", "SELECT 1; SELECT 2"):
         with pytest.raises(UsageError):

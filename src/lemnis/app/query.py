@@ -56,8 +56,11 @@ def search(
     """Begin a search; ``text`` may name a saved one (``@NAME``, ``@NAME | stats count``).
 
     ``since`` and ``until`` are as ``store.search.instant`` reads; those of a saved search hold where they are
-    not given. ``handle.cancel()`` ends it. Raises InputError that points into the query.
+    not given. ``handle.cancel()`` ends it. Raises InputError that points into the query, UsageError where
+    the workspace is of a cluster.
     """
+    if remote(workspace) is not None:
+        raise UsageError("a cluster's lake cannot be searched yet", fix="ask it with `lemnis sql`")
     text, saved = searches.expand(workspace, text)
     now = workspace.clock.now()
     start, end = _instant(since or saved.since, now), _instant(until or saved.until, now)

@@ -106,7 +106,9 @@ class Lanes:
         return Lane(row.id, row.name, row.epoch, row.done, row.planned)
 
     def release(self, name: str) -> None:
-        """Let go of a lane."""
+        """Let go of a lane; with a session that is lost, it is let go of already."""
+        if self._session is None:
+            return
         with self._errors():
             lock = sa.func.pg_advisory_unlock(_SPACE, sa.func.hashtext(name))
             self._connection().execute(sa.select(lock))

@@ -48,6 +48,7 @@ _MOST = 1_000_000
 _FULL = frozenset({10077, 10122, 10123})
 """What the server says of a stream that may hold no more."""
 _AGAIN_S = 5.0
+_FAILURES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ class Reader:
         self._bus, self._js, self._stream = bus, js, stream
         self._last = after
         self._consumer: Any = None
-        self.lost = 0
+        self.lost = self._failures = 0
 
     async def close(self) -> None:
         """Read no more."""
@@ -214,7 +215,7 @@ class Reader:
     async def next(self, count: int, *, wait: float) -> list[Message]:
         """Return the next messages, at most ``count``; none if none came within ``wait`` seconds.
 
-        Raises ServiceError where the stream cannot be read now: to be tried again.
+        Raises ServiceError where the stream cannot be read for a while: to be tried again.
         """
         try:
             if self._consumer is None:
@@ -225,9 +226,14 @@ class Reader:
             return []
         except (NatsError, OSError) as error:
             await self._let_go()
+            self._failures += 1
+            if self._failures <= _FAILURES:  # a leader that is chosen just now, a consumer that is gone
+                await asyncio.sleep(wait)
+                return []
             raise ServiceError(
                 f"{self._stream} cannot be read: {str(error) or type(error).__name__}"
             ) from error
+        self._failures = 0
         return [message async for message in self._following(found)]
 
     async def _following(self, found: Any) -> AsyncIterator[Message]:
