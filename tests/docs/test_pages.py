@@ -14,7 +14,7 @@ from lemnis.interfaces.cli import build
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("README.md")])
-COMMAND = re.compile(r"^\s*(?:\$ )?lemnis ([^\n#|>]+)", re.MULTILINE)
+COMMAND = re.compile(r"""^\s*(?:\$ )?lemnis ((?:"[^"\n]*"|'[^'\n]*'|[^\n#|>"'])+)""", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 FENCE = re.compile(r"```(?:console|sh)\n(.*?)```", re.DOTALL)
 PERSONAS = (
