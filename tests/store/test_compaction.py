@@ -57,7 +57,7 @@ def test_killed_at_any_step_it_loses_nothing_and_doubles_nothing(tmp_path):
     wanted = list(range(240))
     ended = []
     moments = random.Random(5)  # noqa: S311 - moments, not secrets
-    for number in range(9):
+    for number in range(7):
         child = SPAWN.Process(
             target=killed, args=(folder, moments.randrange(number * 4, number * 4 + 4), tmp_path / "done")
         )

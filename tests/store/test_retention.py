@@ -187,7 +187,7 @@ def test_killed_anywhere_it_is_gone_on_with_and_takes_nothing_else(tmp_path, see
     spawn.set_forkserver_preload(["lemnis.store.lake", "lemnis.store.retention"])
     moments = random.Random(seed)  # noqa: S311 - moments, not secrets
     codes = []
-    for _ in range(7):
+    for _ in range(5):
         child = spawn.Process(target=killed, args=(tmp_path, moments.randint(0, 40)))
         child.start()
         child.join()
@@ -214,7 +214,7 @@ RULES = st.builds(
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # an example is a lake: to shrink takes minutes
 )
