@@ -193,12 +193,12 @@ def _hashes(text: Bytes, length: int) -> Hashes:
 def _filter(text: Bytes, length: int) -> tuple[int, bytes]:
     """Return the bitmap of a text's grams, and its size as a power of two."""
     bits = min(_BITS, max(_FEWEST, int(len(text) / _FULL).bit_length()))
-    seen = np.zeros(1 << bits, dtype=bool)
+    seen: npt.NDArray[np.bool_] = np.zeros(1 << bits, dtype=bool)
     for first in range(0, len(text), _BLOCK):
         seen[_hashes(text[first : first + _BLOCK + length - 1], length) >> np.uint64(_BITS - bits)] = True
     count = np.count_nonzero(seen)
     while bits > _FEWEST and count <= _FULL * (1 << (bits - 1)):
-        seen, bits = seen.reshape(-1, 2).any(axis=1), bits - 1
+        seen, bits = seen[0::2] | seen[1::2], bits - 1
     return bits, np.packbits(seen, bitorder="little").tobytes()
 
 

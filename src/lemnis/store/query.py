@@ -23,13 +23,14 @@ from lemnis.store.columns import conform, merge_schemas
 
 EVENTS = "events"
 MAX_SQL = 65_536
-COMMON = pa.schema([
+_COMMON: list[tuple[str, pa.DataType]] = [
     ("class_uid", pa.int64()), ("category_uid", pa.int64()), ("activity_id", pa.int64()),
     ("type_uid", pa.int64()), ("severity_id", pa.int32()), ("time", pa.int64()),
     ("status_id", pa.int64()), ("message", pa.string()),
     ("metadata", pa.struct([("uid", pa.string()), ("version", pa.string()), ("log_name", pa.string())])),
     ("raw_data", pa.string()), ("unmapped", pa.string()),
-])  # fmt: skip
+]  # fmt: skip
+COMMON = pa.schema(_COMMON)
 """The columns that every class has, of which the view ``events`` is made; ``metadata`` has those of any."""
 _DAY = "CAST(epoch_ms(time) AS DATE)"
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
@@ -52,11 +53,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """One table of the lake as a query sees it: its files, and the rows that are still in the spool."""
+    """One table of the lake as a query sees it: its files, and the rows that are still in the spool.
+
+    Files that DuckDB cannot open itself, on object storage, are a data set of Arrow's, in ``spooled``.
+    """
 
     schema: pa.Schema
     files: Sequence[Path | Piece]
-    spooled: pa.Table
+    spooled: pa.Table | ds.Dataset
 
 
 def needed(sql: str, names: Sequence[str]) -> set[str]:
@@ -215,7 +219,8 @@ def _view(connection: duckdb.DuckDBPyConnection, name: str, relation: Relation) 
 def _events(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, Relation]) -> None:
     """Make ``events`` of all relations that hold events: one scan over the files of all of them."""
     there = {name: one for name, one in relations.items() if "class_uid" in one.schema.names}
-    schema, tables, scans = COMMON, [], []
+    schema, tables = COMMON, list[pa.Table]()
+    scans: list[str] = []
     for name, relation in there.items():
         if "metadata" in relation.schema.names:
             schema = merge_schemas(schema, pa.schema([relation.schema.field("metadata")]))
