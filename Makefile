@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test check bench docs lock clean spark
+.PHONY: setup demo test scale spark check bench docs lock clean
 setup: $(STAMP)
 
 $(STAMP): requirements/dev.txt pyproject.toml
@@ -17,7 +17,11 @@ demo: setup
 	$(BIN)/lemnis demo
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not scale"
+
+# Tests that start a cluster: three NATS servers, PostgreSQL, S3, and the processes that work on them.
+scale: setup
+	$(BIN)/python -m pytest -n 0 -m scale tests/scale
 
 check: setup
 	$(BIN)/ruff check .
