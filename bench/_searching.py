@@ -87,10 +87,6 @@ class _Asked:
         """Look for a text that no command line has."""
         return self._search(f"cmd_line:*{_ABSENT}*")
 
-    def word(self) -> float:
-        """Find the few events with a word in their records."""
-        return self._search('"qz7-lemnis-rare"')
-
     def first(self) -> float:
         """Find the first of many events."""
         return float(len(next(iter(self._run("process.file.name:cmd.exe", rows=_SHOWN).found()))))

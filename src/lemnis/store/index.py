@@ -33,8 +33,8 @@ _VERSION = 1
 _SUFFIX = ".grams"
 _VALUES = frozenset({"cmd_line", "url_string", "path"})
 _NAMED = frozenset({"query.hostname"})
-_RECORDS = frozenset({"raw_data", "unmapped", "message"})
-"""Leaves that are indexed by both kinds of grams; whole paths that are; records, by the short ones only."""
+_RECORDS = frozenset({"message"})
+"""Leaves that are indexed by both kinds of grams; whole paths that are; paths that are by short ones only."""
 _SHORT, _LONG = 4, 6
 _BITS = 23
 _FEWEST = 10
@@ -135,7 +135,8 @@ def build(path: Path, target: Path) -> None:
     for group in range(file.num_row_groups):
         header["rows"].append(file.metadata.row_group(group).num_rows)
         for column, lengths in columns:
-            text = _lowered(leaf(file.read_row_group(group, columns=[column]), column))
+            values: Any = leaf(file.read_row_group(group, columns=[column]), column)
+            text = _lowered(values.unique())
             for length in lengths:
                 bits, blob = _filter(text, length)
                 header["filters"].setdefault(column, {}).setdefault(str(length), []).append([size, bits])
@@ -162,10 +163,8 @@ def _indexed(fields: Any, prefix: str = "") -> Iterator[tuple[str, tuple[int, ..
                 yield path, (_SHORT,)
 
 
-def _lowered(column: Any) -> Bytes:
-    """Return the lower-cased text of a column, one value after the other, as the database lowers it."""
-    array = column.combine_chunks()
-    array = array if isinstance(array, pa.Array) else array.chunk(0)
+def _lowered(array: Any) -> Bytes:
+    """Return the lower-cased text of an array, one value after the other, as the database lowers it."""
     raw = _text(array)
     if len(raw) and raw.max() >= _ASCII:
         return _text(pc.utf8_lower(array))
