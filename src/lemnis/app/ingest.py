@@ -205,13 +205,13 @@ class Ingest:
     def _take_together(self, source: LoadedSource, read: joining.Gathered, known: Mapping[str, int]) -> None:
         """Map, watch and acknowledge the records of several streams; ``known`` were rejected before."""
         now = self.workspace.clock.now()
-        batches, refused = self._normalising.map(
+        mapped, refused = self._normalising.map(
             source, read.parsed, origin=read.pieces[0].stream.name, origin_key=read.joined, now=now
         )
         rejects = read.placed(refused)
         counts = Counter(reject.origin_key for reject in rejects)
-        batches = self._enriching(batches)
-        signals = self.watcher.watch(batches) if self.watcher is not None and batches else None
+        enriched = self._enriching(batches)
+        signals = self.watcher.watch(enriched) if self.watcher is not None and enriched else None
         cursors = [
             Cursor(
                 source.name, piece.key, piece.stream.name, piece.position, piece.offset,
@@ -221,7 +221,7 @@ class Ingest:
             if piece.read
         ]  # fmt: skip
         done = self._lake.append(
-            batches, rejects=rejects, cursors=cursors, signals=signals, source=source.name,
+            enriched, rejects=rejects, cursors=cursors, signals=signals, source=source.name,
             content=source.digest, told=Pulse(samples=self._sampler.of(source.name, read.parsed.fields, now)),
         )  # fmt: skip
         self._count(done, rejects)
@@ -325,15 +325,15 @@ class Ingest:
     def _take(self, stream: Stream, source: LoadedSource, parsed: Parsed, key: str, rejected: int) -> int:
         """Map, watch and acknowledge some records; return how many were rejected."""
         now = self.workspace.clock.now()
-        batches, rejects = self._normalising.map(source, parsed, origin=stream.name, origin_key=key, now=now)
-        batches = self._enriching(batches)
-        signals = self.watcher.watch(batches) if self.watcher is not None and batches else None
+        mapped, rejects = self._normalising.map(source, parsed, origin=stream.name, origin_key=key, now=now)
+        enriched = self._enriching(batches)
+        signals = self.watcher.watch(enriched) if self.watcher is not None and enriched else None
         cursor = Cursor(
             source.name, key, stream.name, parsed.position, parsed.offset,
             origins.prefix(stream, parsed.offset), rejected + len(rejects), now,
         )  # fmt: skip
         done = self._lake.append(
-            batches, rejects=rejects, cursor=cursor, signals=signals, content=source.digest,
+            enriched, rejects=rejects, cursor=cursor, signals=signals, content=source.digest,
             told=Pulse(samples=self._sampler.of(source.name, parsed.fields, now)),
         )  # fmt: skip
         self._count(done, rejects)

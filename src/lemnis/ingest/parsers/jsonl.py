@@ -104,9 +104,10 @@ def _said(
     """Leave out lines of nothing but white space: in JSON they are blank."""
     if not len(texts):
         return texts, numbers
-    begins = np.frombuffer(texts.buffers()[2], np.uint8)[offsets(texts)[:-1]]  # no line is empty
+    begins = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[offsets(texts)[:-1]]  # no line is empty
     doubtful = np.flatnonzero(begins <= ord(" "))
-    spaces: Any = pc.match_substring_regex(texts.take(pa.array(doubtful)), r"\A\s*\z")
+    rows: Any = pa.array(doubtful)
+    spaces: Any = pc.match_substring_regex(texts.take(rows), r"\A\s*\z")
     if not pc.any(spaces).as_py():
         return texts, numbers
     said = np.ones(len(texts), bool)
