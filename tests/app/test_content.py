@@ -1,7 +1,7 @@
 import pytest
 
 from lemnis.app import content
-from lemnis.content.library import KINDS, Library
+from lemnis.content.library import KINDS, REFERENCE, Library
 
 WRONG = {
     "scanners": "scanner.yaml", "policies": "policy.yaml", "threats": "threat.yaml", "lessons": "lesson.yaml",
@@ -24,7 +24,9 @@ def test_every_kind_is_checked_and_names_its_file(tmp_path, kind, manifest):
     assert problems[0].at.line
 
 
-@pytest.mark.parametrize("path", ["actions/a/b.yaml", "exceptions/a.yaml"])
+@pytest.mark.parametrize(
+    "path", ["actions/a/b.yaml", "exceptions/a.yaml", *(f"{kind}/a.yaml" for kind in REFERENCE)]
+)
 def test_single_files_are_checked(tmp_path, path):
     file = tmp_path / path
     file.parent.mkdir(parents=True)
@@ -34,4 +36,4 @@ def test_single_files_are_checked(tmp_path, path):
 
 
 def test_every_kind_has_somebody_who_reads_it():
-    assert set(KINDS) - set(content.loaders()) == {"sources", "detections", "exceptions"}
+    assert set(KINDS) - set(content.loaders()) == {"sources", "detections", "exceptions", *REFERENCE}

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from lemnis.app import policies, searches
-from lemnis.content import schemas, yaml
-from lemnis.content.library import KINDS, Item, Library
+from lemnis.content import reference, schemas, yaml
+from lemnis.content.library import KINDS, REFERENCE, Item, Library
 from lemnis.content.schemas import Model
 from lemnis.contracts.errors import ContentError, Location, NotFoundError
 
@@ -45,6 +45,8 @@ def lint(library: Library, kind: str) -> Iterator[ContentError]:
         yield from Sources.load(library).problems
     elif kind == "exceptions":
         yield from _first(lambda: policies.exceptions(library))
+    elif kind in REFERENCE:
+        yield from reference.read(library, [kind])[1]
     elif kind == "rule_exceptions":
         from lemnis.app import exceptions
         from lemnis.detect.rules import load_rules

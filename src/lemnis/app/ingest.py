@@ -205,7 +205,7 @@ class Ingest:
     def _take_together(self, source: LoadedSource, read: joining.Gathered, known: Mapping[str, int]) -> None:
         """Map, watch and acknowledge the records of several streams; ``known`` were rejected before."""
         now = self.workspace.clock.now()
-        mapped, refused = self._normalising.map(
+        batches, refused = self._normalising.map(
             source, read.parsed, origin=read.pieces[0].stream.name, origin_key=read.joined, now=now
         )
         rejects = read.placed(refused)
@@ -325,7 +325,7 @@ class Ingest:
     def _take(self, stream: Stream, source: LoadedSource, parsed: Parsed, key: str, rejected: int) -> int:
         """Map, watch and acknowledge some records; return how many were rejected."""
         now = self.workspace.clock.now()
-        mapped, rejects = self._normalising.map(source, parsed, origin=stream.name, origin_key=key, now=now)
+        batches, rejects = self._normalising.map(source, parsed, origin=stream.name, origin_key=key, now=now)
         enriched = self._enriching(batches)
         signals = self.watcher.watch(enriched) if self.watcher is not None and enriched else None
         cursor = Cursor(

@@ -16,14 +16,14 @@ from lemnis.contracts.errors import ContentError
 from lemnis.contracts.reference import RECORDS
 
 
-def read(library: Library) -> tuple[pa.Table, tuple[ContentError, ...]]:
-    """Return the records of all files that are right, and what is wrong with the others.
+def read(library: Library, kinds: Iterable[str] = REFERENCE) -> tuple[pa.Table, tuple[ContentError, ...]]:
+    """Return the records of all files of some kinds that are right, and what is wrong with the others.
 
     Raises nothing: a file with a mistake is left out as a whole, so that half of it decides nothing.
     """
     rows: list[dict[str, Any]] = []
     problems: list[ContentError] = []
-    for kind in REFERENCE:
+    for kind in kinds:
         told: dict[str, list[tuple[int, int]]] = defaultdict(list)
         for item in library.items(kind).values():
             try:

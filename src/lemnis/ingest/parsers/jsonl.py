@@ -104,7 +104,8 @@ def _said(
     """Leave out lines of nothing but white space: in JSON they are blank."""
     if not len(texts):
         return texts, numbers
-    begins = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[offsets(texts)[:-1]]  # no line is empty
+    letters: Any = texts.buffers()[2]
+    begins = np.frombuffer(letters, np.uint8)[offsets(texts)[:-1]]  # no line is empty
     doubtful = np.flatnonzero(begins <= ord(" "))
     rows: Any = pa.array(doubtful)
     spaces: Any = pc.match_substring_regex(texts.take(rows), r"\A\s*\z")

@@ -41,10 +41,8 @@ from lemnis.ingest.transports._handing import hand_over, rest
 from lemnis.ingest.transports._web import loopback
 
 _FETCH_S = 1.0
-_AGAIN_S = 1.0
+_AGAIN_S = 1
 _FIRST_ATTEMPTS = 2
-_ANSWER_S = 4
-_FIRST_S = (_FIRST_ATTEMPTS + 1) * (_ANSWER_S + _AGAIN_S)
 _log = logging.getLogger(__name__)
 
 
