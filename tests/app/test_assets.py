@@ -64,7 +64,7 @@ def test_a_row_that_is_wrong_costs_only_itself_and_is_told_with_its_line(command
     path = tmp_path / "nets.csv"
     path.write_text(
         'cidr,zone\n10.0.0.0/8,office\n10.0.0.1/8,bad\n"10.1.0.0/16","two\nlines"\nten,bad\n'
-         f"10.2.0.0/16,{'x' * 50_000_000}\n10.3.0.0/16,a,b\n10.0.0.0/8,twice\n2001:db8::/32,six\n"
+        f"10.2.0.0/16,{'x' * 50_000_000}\n10.3.0.0/16,a,b\n10.0.0.0/8,twice\n2001:db8::/32,six\n"
     )
     (done,), err = command("import", path, "--table", "networks", code=2)
     assert (done["read"], done["rejected"], done["added"]) == (8, 5, 3)

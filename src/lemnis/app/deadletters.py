@@ -16,8 +16,8 @@ import orjson
 import pyarrow as pa
 
 from lemnis import app
-from lemnis.app.ingest import Watcher
 from lemnis.app.enriching import Enriching
+from lemnis.app.ingest import Watcher
 from lemnis.app.normalising import alone, guarded
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
