@@ -34,8 +34,6 @@ _STOP = "stop"
 _YIELDS = 2
 """The niceness of what settles: it keeps up, and workers come first."""
 _GARBAGE = (50_000, 20, 100)
-_MEMORY = {"MIMALLOC_PURGE_DELAY": "1000"}
-"""Freed memory is kept for a second (ms): a tenth of the work was to give it back and have it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +125,6 @@ class WorkerProcess:
             args=(str(self._root), self._part, self._detect, there, level),
             name="lemnis-settler" if self._part[0] == SETTLER else f"lemnis-worker-{self._part[0]}",
         )
-        for name, value in _MEMORY.items():
-            os.environ.setdefault(name, value)  # read when the process begins
         process.start()
         there.close()
         self._process, self._connection = process, here
