@@ -39,8 +39,9 @@ from lemnis.store.searching.tree import (
 
 MEMORY = "1GB"
 _FEW = 200
-_SLICE = 20_000
-"""So many events are fetched at once: what they take is bounded, however many were found."""
+_FIRST, _MORE, _SLICE = 100, 4, 20_000
+"""So many events are fetched first, then so many times as many, so that some are seen soon; at most a slice
+at once: what they take is bounded, however many were found."""
 _HITS = "hits"
 
 
@@ -176,9 +177,12 @@ class Search:
     # -- inside --------------------------------------------------------------------------------------------
 
     def _hits(self) -> Iterator[tuple[pa.Table, Mapping[str, Column]]]:
+        size = _FIRST
         for table, columns in self._rows(("t", "u", "n")):
-            for first in range(0, table.num_rows, _SLICE):
-                yield table.slice(first, _SLICE), columns
+            first = 0
+            while first < table.num_rows:
+                yield table.slice(first, size), columns
+                first, size = first + size, min(size * _MORE, _SLICE)
 
     def _rows(self, also: Sequence[str]) -> Iterator[tuple[pa.Table, Mapping[str, Column]]]:
         """Yield the rows of the last stage, from window to window, until there are as many as may be."""
