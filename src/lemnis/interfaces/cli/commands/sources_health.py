@@ -41,10 +41,10 @@ def health(
 ) -> None:
     """Show how sources and their hosts do, against what they taught: rate, lag, rejects, drift, silence.
 
-    States are living, quiet, silent, loud, lagging, rejecting and drifting. What is wrong opens an alarm, once, in
-    the journal and as a Detection Finding in the lake, and lists the detections and ATT&CK techniques that
-    are blind meanwhile; it closes when all is well. Without enough history a source is silent when its
-    newest event is older than a day. Exit code 1 if anything is wrong.
+    States are living, quiet, silent, loud, lagging, rejecting and drifting. What is wrong opens an alarm,
+    once, in the journal and as a Detection Finding in the lake, and lists the detections and ATT&CK
+    techniques that are blind meanwhile; it closes when all is well. Without enough history a source is
+    silent when its newest event is older than a day. Exit code 1 if anything is wrong.
 
     Example: lemnis sources health --hosts
     """
