@@ -158,11 +158,16 @@ async def _connect(name: str, servers: Sequence[str], login: Mapping[str, Any]) 
             _log.warning("%s: %s", name, what or "the connection is lost")
 
     client = Client()
-    await client.connect(
-        list(servers), name="lemnis", dont_randomize=True, allow_reconnect=False,
-        reconnect_time_wait=_AGAIN_S, connect_timeout=10, error_cb=told, disconnected_cb=told,
-        **login,
-    )  # fmt: skip
+    try:
+        await client.connect(
+            list(servers), name="lemnis", dont_randomize=True, allow_reconnect=False,
+            reconnect_time_wait=_AGAIN_S, connect_timeout=10, error_cb=told, disconnected_cb=told,
+            **login,
+        )  # fmt: skip
+    except BaseException:
+        if (opened := client._transport) is not None:  # noqa: SLF001 - the library leaves it open
+            opened.close()
+        raise
     client.options |= {"allow_reconnect": True, "max_reconnect_attempts": -1}
     return client
 
