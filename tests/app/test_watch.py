@@ -1,6 +1,7 @@
 """From events to incidents through the journal, with a detection made for the test."""
 
 import random
+import shutil
 
 import pyarrow as pa
 import pytest
@@ -80,6 +81,19 @@ def test_the_note_of_how_far_it_came_may_be_lost_or_foreign(workspace, watching)
     note.unlink()
     assert watch.settle(workspace) == ()
     assert app.journal(workspace).head() == before
+
+
+def test_a_note_of_another_workspace_with_the_same_alerts_hides_none(tmp_path, workspace, watching):
+    watching.watch([ATTACK])
+    watching.finish()
+    other = app.init(tmp_path / "other", clock=workspace.clock)
+    shutil.copytree(workspace.content, other.content, dirs_exist_ok=True)
+    shutil.copytree(workspace.state / "cache", other.state / "cache", dirs_exist_ok=True)
+    theirs = watch.Watch(other, detecting=DETECTION)
+    app.journal(other).append(NewEntry("note", "s", "k", {}))
+    theirs.watch([ATTACK])
+    theirs.finish()
+    assert incidents.incidents(other) == incidents.incidents(workspace) != []
 
 
 def test_a_changed_grouping_is_applied_to_what_is_there(workspace, watching):

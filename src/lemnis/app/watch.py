@@ -260,15 +260,17 @@ class _Mark:
     def read(self, journal: SqlJournal) -> int:
         """Return the number of the last alert that was correlated by this grouping; 0 if it is not known."""
         try:
-            last, by = self._path.read_text(encoding="ascii").split()
+            last, seen, by = self._path.read_text(encoding="ascii").split()
         except (OSError, ValueError):
             return 0
         entry = journal.get(last) if by == self._by else None
-        return entry.seq if entry else 0
+        return (
+            entry.seq if entry and entry.hash == seen else 0
+        )  # of this journal, not of one it was copied from
 
     def write(self, last: Entry) -> None:
         """Note the last alert."""
-        durable.write(self._path, f"{last.key} {self._by}".encode("ascii"))
+        durable.write(self._path, f"{last.key} {last.hash} {self._by}".encode("ascii"))
 
     @property
     def _path(self) -> Path:
