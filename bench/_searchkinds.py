@@ -42,6 +42,7 @@ def _words(seed: int, count: int) -> list[str]:
     return ["".join(source.choices(letters, k=source.randint(3, 11))) for _ in range(count)]
 
 
+_VALUED = 0.5
 _WORDS = _words(1, 4_000)
 _NAMES = [f"{a}.{b}" for a, b in zip(_words(2, USERS), _words(3, USERS), strict=True)]
 _BINARIES = ("/bin/sh", "/usr/bin/python3", "/usr/bin/curl", "/usr/sbin/nginx", "/usr/bin/node", "/bin/ls",
@@ -71,8 +72,8 @@ def _options(image: str, template: int) -> str:
     own = random.Random(f"{image}{template}")  # noqa: S311 - made-up, no secret
     words = own.choices(_WORDS, k=own.randint(1, 9))
     return f'"{image}" ' + " ".join(
-        f"--{one}={own.randrange(500)}" if own.random() < 0.5 else one for one in words
-    )  # noqa: PLR2004
+        f"--{one}={own.randrange(500)}" if own.random() < _VALUED else one for one in words
+    )
 
 
 def _sysmon(event: int, source: random.Random, fields: Record) -> Record:
