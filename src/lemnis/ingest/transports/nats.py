@@ -166,7 +166,7 @@ async def _connect(name: str, servers: Sequence[str], login: Mapping[str, Any]) 
         )  # fmt: skip
     except BaseException:
         if (opened := client._transport) is not None:  # noqa: SLF001 - the library leaves it open
-            opened.close()
+            opened.close()  # type: ignore[no-untyped-call]
         raise
     client.options |= {"allow_reconnect": True, "max_reconnect_attempts": -1}
     return client
