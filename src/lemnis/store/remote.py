@@ -33,7 +33,7 @@ from deltalake.transaction import AddAction
 from pyarrow import fs
 
 from lemnis.contracts.errors import Location, NotFoundError, ServiceError
-from lemnis.store import remote_query as querying
+from lemnis.store import query
 from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
 
 DAY = "day"
@@ -327,12 +327,13 @@ class RemoteLake:
     ) -> pa.Table:  # fmt: skip
         """Run one SELECT over what is committed; as ``Lake.query`` does, which see."""
         tables = self.tables()
-        wanted = querying.needed(sql, list(tables))
+        wanted = query.needed(sql, list(tables))
         with self._errors():
             found = {
                 name: table.dataset(start=start, end=end) for name, table in tables.items() if name in wanted
             }
-            return querying.run(found, sql, parameters=parameters, limit=limit, timeout=timeout)
+            relations = {name: query.Relation(data.schema, [], data) for name, data in found.items()}
+            return query.run(relations, sql, parameters=parameters, limit=limit, timeout=timeout)
 
     # -- inside --------------------------------------------------------------------------------------------
 
