@@ -24,6 +24,7 @@ MANIFESTS: Mapping[str, str] = MappingProxyType(
         "sources": "source.yaml",
         "detections": "rule.yml",
         "correlations": "grouping.yaml",
+        "handling": "handling.yaml",
         "policies": "policy.yaml",
         "playbooks": "playbook.yaml",
         "pulls": "pull.yaml",
