@@ -18,7 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lemnis.contracts.events import EventBatch
-from lemnis.contracts.reference import ASSETS, DNS, IDENTITIES, NETWORKS, VULNERABILITIES
+from lemnis.contracts.reference import (
+    ASSETS,
+    DNS,
+    ENDPOINTS,
+    IDENTITIES,
+    NETWORKS,
+    USERS,
+    VULNERABILITIES,
+)
 from lemnis.enrich.intervals import NOTHING, Ints
 from lemnis.enrich.intervals import places as taking
 from lemnis.enrich.tables import KIND, RECENT, Keys, Tables
@@ -26,8 +34,6 @@ from lemnis.ocsf.schema import arrow_schema
 from lemnis.store.columns import conform, leaf
 
 COLUMN = "enrichments"
-ENDPOINTS = ("device", "src_endpoint", "dst_endpoint")
-USERS = ("actor.user", "user", "actor.process.user", "process.user")
 _BYTES = 1 << 30  # of one column at a time: Arrow's texts end at 2 GiB
 _ASSETS = (
     ("uid", "asset_ids"), ("instance_uid", "asset_ids"), ("hostname", "asset_names"), ("name", "asset_names"),

@@ -12,6 +12,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as _compute
 
+from lemnis.contracts import reference
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.network import read_address
 from lemnis.contracts.reference import (
@@ -32,21 +33,9 @@ from lemnis.enrich.vulnerable import summaries
 pc: Any = _compute  # its stubs cannot follow what its functions make of arrays
 RECENT = "dns, recent"
 """All records of the addresses of which a name was learnt just now, and is not written down yet."""
-SHOWN: Mapping[str, tuple[str, ...]] = {
-    ASSETS: ("id", "owner", "team", "criticality", "environment", "data_classes", "services"),
-    IDENTITIES: (
-        "id", "name", "full_name", "email", "department", "manager", "privileged", "service_account",
-    ),
-    NETWORKS: ("cidr", "zone", "site", "owner"),
-    DNS: ("hostname", "by"),
-    RECENT: ("hostname", "by"),
-    VULNERABILITIES: ("cves", "count", "worst"),
-}  # fmt: skip
+SHOWN: Mapping[str, tuple[str, ...]] = {**reference.SHOWN, RECENT: reference.SHOWN[DNS]}
 """What of a record goes with the events."""
-KIND: Mapping[str, str] = {
-    ASSETS: "asset", IDENTITIES: "identity", NETWORKS: "network", DNS: "dns", RECENT: "dns",
-    VULNERABILITIES: "vulnerability",
-}  # fmt: skip
+KIND: Mapping[str, str] = {**reference.KIND, RECENT: reference.KIND[DNS]}
 """What an enrichment from a table is called (``type``)."""
 _LAID_OUT: Mapping[str, str] = {
     "asset_ids": ASSETS, "asset_names": ASSETS, "asset_labels": ASSETS, "asset_addresses": ASSETS,

@@ -17,28 +17,13 @@ import pyarrow.compute as pc
 
 from lemnis.contracts.detection import Coded, Frame, Lines
 from lemnis.contracts.events import EventBatch
-from lemnis.contracts.reference import ASSETS, DNS, IDENTITIES, NETWORKS, TABLES, VULNERABILITIES
-from lemnis.enrich.batch import COLUMN, ENDPOINTS, USERS
+from lemnis.contracts.reference import TOLD
+from lemnis.enrich.batch import COLUMN
 from lemnis.enrich.intervals import places as taking
-from lemnis.enrich.tables import KIND, SHOWN
 from lemnis.store.columns import leaf
 
 _TEXTS = pa.list_(pa.string())
-_ROLES = {ASSETS: ENDPOINTS, VULNERABILITIES: ENDPOINTS, NETWORKS: ENDPOINTS, DNS: ENDPOINTS,
-          IDENTITIES: USERS}  # fmt: skip
-
-
-def _names() -> Iterator[tuple[str, tuple[str, str, str]]]:
-    for table in TABLES:
-        for attribute in SHOWN[table]:
-            field = "cve" if attribute == "cves" else attribute
-            yield f"{KIND[table]}.{field}", (KIND[table], attribute, "")
-            for role in _ROLES[table]:
-                yield f"{role}.{KIND[table]}.{field}", (KIND[table], attribute, role)
-
-
-_FIELDS: Mapping[str, tuple[str, str, str]] = dict(_names())
-FIELDS: frozenset[str] = frozenset(_FIELDS)
+FIELDS: frozenset[str] = frozenset(TOLD)
 """The Sigma fields that enrichments give."""
 
 
@@ -63,16 +48,16 @@ class Said:
 
     def column(self, name: str) -> pa.Array[Any] | None:
         """Return a field as a list of texts for each row of the batch; None if no row has it."""
-        kind, attribute, role = _FIELDS[name]
+        told = TOLD[name]
         if len(self._parts) < 3:  # noqa: PLR2004 - name, type and data
             return None
-        wanted = _is(self._parts["type"], lambda one: one == kind)
-        if role:
-            wanted &= _is(self._parts["name"], lambda one: one.rpartition(".")[0] == role)
+        wanted = _is(self._parts["type"], lambda one: one == told.kind)
+        if told.place:
+            wanted &= _is(self._parts["name"], lambda one: one.rpartition(".")[0] == told.place)
         places = np.flatnonzero(wanted)
         if not len(places):
             return None
-        values = [_texts(one, attribute) for one in self._documents()]
+        values = [_texts(one, told.attribute) for one in self._documents()]
         said = pa.array([*values, []], _TEXTS)
         codes = self._parts["data"].indices.fill_null(len(values)).to_numpy(zero_copy_only=False)[places]
         lists: Any = said.take(taking(codes))
@@ -123,7 +108,7 @@ class _Beside(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         """Return a column; raises KeyError for a field that no row has."""
-        if name not in _FIELDS:
+        if name not in TOLD:
             return self._own[name]
         if name not in self._made:
             self._made[name] = self._make(name)
@@ -143,7 +128,7 @@ class _Beside(Mapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of all fields that some row has."""
-        yield from dict.fromkeys((*self._own, *(name for name in _FIELDS if self.get(name) is not None)))
+        yield from dict.fromkeys((*self._own, *(name for name in TOLD if self.get(name) is not None)))
 
     def __len__(self) -> int:
         """Return how many fields there are."""
@@ -174,7 +159,7 @@ class _Seen(Frame):
             object.__setattr__(self, name, value)
 
     def _coded(self, name: str) -> Coded | None:
-        return None if name in _FIELDS else self._frame.coded(name)
+        return None if name in TOLD else self._frame.coded(name)
 
     @property
     def records(self) -> Any:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from lemnis.contracts.errors import InputError
 from lemnis.store import query
 from lemnis.store.lake import Lake, Snapshot
 from lemnis.store.search import Limits, Search
-from lemnis.store.searching import expressions, pipes, windows
+from lemnis.store.searching import expressions, known, pipes, windows
 from lemnis.store.searching.base import kind_of
 from lemnis.store.searching.fields import ENTITIES, SHORT, Classes, quote, value
 
@@ -147,10 +147,31 @@ def _fields(lake: Lake, word: str) -> list[Candidate]:
         for path, ends in ways.items():
             for end in ends:
                 counts[end] = counts.get(end, 0) + filled.get(path, 0)
+        for way, count in _known(name, snapshot, classes):
+            if way.lower().startswith(word.lower()):
+                counts[way] = counts.get(way, 0) + count
     if "class".startswith(word) and snapshots:
         counts["class"] = sum(_rows(one) for one in snapshots.values())
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].count("."), pair[0]))
     return [Candidate(text, "field", count) for text, count in ranked]
+
+
+def _known(name: str, snapshot: Snapshot, classes: Classes) -> Iterator[tuple[str, int]]:
+    """Yield the ways to name what enrichments say of the newest events, with the number that say it."""
+    if not known.paths("asset.id", classes.leaves(name)):
+        return
+    each = f"SELECT unnest({known.COLUMN}) AS e FROM sample"
+    keys = (
+        "SELECT e.type AS k, e.name AS n, unnest(json_keys(e.data)) AS a FROM each WHERE json_valid(e.data)"
+    )
+    sql = (
+        f"WITH sample AS ({{sample}}), each AS ({each}), keys AS ({keys}) "
+        "SELECT list({'k': k, 'n': n, 'a': a, 'c': c}) AS found "
+        "FROM (SELECT k, n, a, count(*) AS c FROM keys GROUP BY ALL)"
+    )
+    (row,) = _asked(name, snapshot, sql)
+    for one in row["found"] or ():
+        yield from ((way, one["c"]) for way in known.ways(one["k"], one["n"] or "", one["a"]))
 
 
 def _filled(name: str, snapshot: Snapshot, paths: Iterable[str]) -> tuple[int, dict[str, int]]:
@@ -161,7 +182,7 @@ def _filled(name: str, snapshot: Snapshot, paths: Iterable[str]) -> tuple[int, d
         sql, kind = value(snapshot.schema, path)
         counted = f"count_if(len({sql}) > 0)" if str(kind).startswith("list") else f"count({sql})"
         columns.append(f"{counted} AS c{number}")
-    (row,) = _asked(name, snapshot, columns)
+    (row,) = _asked(name, snapshot, f"SELECT {', '.join(columns)} FROM ({{sample}})")
     return int(row["n"]), {path: int(row[f"c{number}"]) for number, path in enumerate(some)}
 
 
@@ -174,17 +195,17 @@ def _examples(name: str, snapshot: Snapshot, paths: list[str]) -> dict[str, list
         columns.append(f"approx_top_k(left(CAST({one} AS VARCHAR), {_EXAMPLE}), {_SHOWN}) AS e{number}")
     if not columns:
         return {}
-    (row,) = _asked(name, snapshot, columns)
+    (row,) = _asked(name, snapshot, f"SELECT {', '.join(columns)} FROM ({{sample}})")
     return {path: [str(v) for v in row[f"e{n}"] or () if v is not None] for n, path in enumerate(paths)}
 
 
-def _asked(name: str, snapshot: Snapshot, columns: list[str]) -> list[dict[str, Any]]:
-    """Ask the newest events of a class."""
+def _asked(name: str, snapshot: Snapshot, sql: str) -> list[dict[str, Any]]:
+    """Ask the newest events of a class, which stand for ``{sample}``."""
     tables = windows.Tables({name: snapshot})
     low, high = next(windows.backwards(tables.parts, None, None, SAMPLE), (0, 1))
     relations = tables.relations({name}, low, high)
     sample = f"SELECT * FROM {quote(name)} WHERE time >= ? AND time < ? LIMIT {SAMPLE}"
-    sql = f"SELECT {', '.join(columns)} FROM ({sample})"
+    sql = sql.replace("{sample}", sample)
     return query.run(relations, sql, parameters=[low, high], limit=1, timeout=_TIMEOUT).to_pylist()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from lemnis.contracts.errors import InputError
+from lemnis.store.searching import known
 from lemnis.store.searching.tree import Name, problem
 
 SHORT: Mapping[str, str] = MappingProxyType(
@@ -70,19 +71,17 @@ class Classes:
         if key not in self._found:
             wanted = SHORT.get(field, field)
             ends = [path for path in self.leaves(name) if path == wanted or path.endswith(f".{wanted}")]
-            self._found[key] = tuple(sorted(ends, key=lambda path: path.count("."))[:MAX_PATHS])
+            nearest = sorted(ends, key=lambda path: path.count("."))[:MAX_PATHS]
+            self._found[key] = (*nearest, *known.paths(field, self.leaves(name)))
         return self._found[key]
-
-    def kind(self, name: str, path: str) -> pa.DataType:
-        """Return the type at a path."""
-        return self.leaves(name)[path]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Return every way to name a field."""
         paths = {tuple(path.split(".")) for name in self.schemas for path in self.leaves(name)}
         ends = {".".join(path[-length:]) for path in paths for length in (1, 2, 9)}
-        return tuple(sorted(ends | {*SHORT, "class"}))
+        told = {one for one in known.FIELDS for name in self.schemas if known.paths(one, self.leaves(name))}
+        return tuple(sorted(ends | told | {*SHORT, "class"}))
 
     def unknown(self, field: str, column: int) -> InputError:
         """Make the error for a field that no class has, with the nearest that one has."""
@@ -91,9 +90,9 @@ class Classes:
         return problem(column, f"no event has a field {field}", fix)
 
 
-def unknown_column(name: Name, known: Iterable[str]) -> InputError:
+def unknown_column(name: Name, columns: Iterable[str]) -> InputError:
     """Make the error for a column that the rows of a stage do not have."""
-    there = sorted(known)
+    there = sorted(columns)
     near = difflib.get_close_matches(name.text, there, n=3)
     fix = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(there[:12])}"
     return problem(name.column, f"there is no column {name.text} here", fix)
@@ -122,6 +121,8 @@ def text(value: str) -> str:
 
 def value(schema: pa.Schema, path: str) -> tuple[str, pa.DataType]:
     """Return the SQL of the value at a path, and its type: a list if any part of the path is one."""
+    if told := known.named(path):
+        return known.value(told)
     if "+" in path:
         parts = [f"CAST({value(schema, part)[0]} AS VARCHAR)" for part in path.split("+")]
         return " || '/' || ".join(parts), pa.string()

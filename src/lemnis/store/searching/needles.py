@@ -43,7 +43,9 @@ def _term(classes: Classes, name: str, term: Term) -> list[tuple[Needle, ...]]:
     """Return the literals of a term, each in any of the columns that it may be in."""
     leaves = classes.leaves(name)
     paths = classes.paths(name, term.field) if term.field else tuple(p for p in TEXT if p in leaves)
-    if term.field == "class" or not all(pa.types.is_string(leaves[path]) for path in paths):
+    if term.field == "class" or not all(
+        path in leaves and pa.types.is_string(leaves[path]) for path in paths
+    ):
         return []
     return [tuple(Needle(path, text) for path in paths) for text in _literals(term) if paths]
 

@@ -12,7 +12,7 @@ import re2
 
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import InputError
-from lemnis.store.searching import addresses, instants
+from lemnis.store.searching import addresses, instants, known
 from lemnis.store.searching.fields import quote, text
 from lemnis.store.searching.tree import Term, problem
 
@@ -25,6 +25,8 @@ Test = tuple[str, list[Any]]
 
 def at(schema: pa.Schema, path: str, terms: Sequence[Term], now: int) -> Test:
     """Return the test of terms (of one field; several are values of which one shall be there) at a path."""
+    if told := known.named(path):
+        return on(*known.value(told), terms, now)
     head, *rest = path.split(".")
     return _inside(quote(head), schema.field(head).type, rest, terms, 0, now)
 

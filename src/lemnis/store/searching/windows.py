@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -12,8 +11,9 @@ import pyarrow as pa
 
 from lemnis.store.delta import DataFile
 from lemnis.store.index import Clauses, Index
-from lemnis.store.lake import Snapshot
+from lemnis.store.lakes import Snapshot
 from lemnis.store.query import Piece, Relation
+from lemnis.store.spots import Spot
 
 FIRST_ROWS = 250_000
 
@@ -47,7 +47,7 @@ class Tables:
         """Look up the files."""
         self.snapshots = snapshots
         self.parts: list[Part] = []
-        self._files: dict[str, list[tuple[Part, Path | Piece]]] = {}
+        self._files: dict[str, list[tuple[Part, Spot | Piece]]] = {}
         for name, snapshot in snapshots.items():
             files = snapshot.table.files(start=start, end=end) if snapshot.table else []
             found = self._files[name] = []
@@ -78,7 +78,7 @@ class Tables:
 
 def _kept(
     name: str, snapshot: Snapshot, file: DataFile, index: Index | None, clauses: Clauses
-) -> Sequence[Path | Piece]:
+) -> Sequence[Spot | Piece]:
     """Return what of a file may hold what it must."""
     if snapshot.table is None:
         return ()
