@@ -1,4 +1,8 @@
-"""A running `lemnis serve` under load: what is sent over HTTP at a rate, and what became of it."""
+"""A running `lemnis serve` under load: what is sent over HTTP at a rate, and what became of it.
+
+LEMNIS_BENCH_ATTACKS is how many of the 1,000 events of a request are attacks: with more of them, as many alerts
+come in a shorter time or at a lower rate.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -60,9 +65,10 @@ def blocks() -> list[bytes]:
     """Make requests of 1 kB events of a workstation fleet, one attack in each; their time is a token."""
     source = random.Random(_events.SEED)  # noqa: S311 - made-up events, no secret
     quiet, loud = _events.sysmon(source), _events.attacks(source)
+    attacks = int(os.environ.get("LEMNIS_BENCH_ATTACKS") or 1)
     made = []
     for number in range(BLOCKS):
-        lines = [*islice(quiet, BLOCK - 1), next(loud)]
+        lines = [*islice(quiet, BLOCK - attacks), *islice(loud, attacks)]
         made.append(b"".join(_padded(line, number * BLOCK + n) for n, line in enumerate(lines)))
     return made
 
@@ -135,8 +141,12 @@ def _deliver(connection: http.client.HTTPConnection, request: bytes, sent: Sent)
         time.sleep(min(5.0, float(answer.headers.get("Retry-After") or 1)))
 
 
+Memory = list[tuple[float, float]]
+"""When it was looked at (by the monotonic clock, in s), and MB."""
+
+
 class Service:
-    """`lemnis serve --json` as a child: its events as they come, and its memory every second."""
+    """`lemnis serve --json` as a child: its events as they come, and its memory every second, by process."""
 
     def __init__(self, made: app.Workspace) -> None:
         command = [sys.executable, "-c", "from lemnis.interfaces.cli import main; main()"]
@@ -150,7 +160,8 @@ class Service:
         self.accepted = 0
         self.done = 0
         self.rules = 0
-        self.memory: list[tuple[float, float]] = []
+        self.memory: Memory = []
+        self.roles: dict[str, Memory] = {}
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._hear, args=(self._process.stdout,)),
@@ -215,8 +226,22 @@ class Service:
 
     def _look(self) -> None:
         while not self._over.wait(_LOOK_S):
-            used = sum(map(_share, _members(self._process.pid))) / _KB
-            self.memory.append((time.monotonic(), used))
+            now, used = time.monotonic(), Counter[str]()
+            for place in _members(self._process.pid):
+                used[_role(place, self._process.pid)] += _share(place) / _KB
+            self.memory.append((now, sum(used.values())))
+            for role, size in used.items():
+                self.roles.setdefault(role, []).append((now, size))
+
+
+def _role(place: Path, first: int) -> str:
+    """Return what a process does: its name, without numbers; the one that began the others is ``serve``."""
+    if int(place.name) == first:
+        return "serve"
+    try:
+        return (place / "comm").read_text().strip().removeprefix("lemnis-").rstrip("-0123456789")
+    except OSError:  # it has ended
+        return "ended"
 
 
 def _cpu(place: Path) -> float:
@@ -238,14 +263,20 @@ def delays(made: app.Workspace, since: float, until: float) -> list[float]:
     return sorted((written - sent) / 1000 for sent, written in moments if since * 1000 <= sent < until * 1000)
 
 
-def growth(memory: Sequence[tuple[float, float]], first: float, last: float) -> float:
+def growth(memory: Memory, first: float, last: float) -> float:
     """Return the last third's mean memory as a share of the middle third's, between two moments."""
+    _, middle, end = thirds(memory, first, last)
+    return end / middle if middle else 0.0
+
+
+def thirds(memory: Memory, first: float, last: float) -> tuple[float, float, float]:
+    """Return the mean memory in each third of the time between two moments."""
     third = (last - first) / 3
-    parts = [_mean(memory, first + third * n, first + third * (n + 1)) for n in (1, 2)]
-    return parts[1] / parts[0] if parts[0] else 0.0
+    one, two, three = (_mean(memory, first + third * n, first + third * (n + 1)) for n in range(3))
+    return one, two, three
 
 
-def _mean(memory: Sequence[tuple[float, float]], low: float, high: float) -> float:
+def _mean(memory: Memory, low: float, high: float) -> float:
     some = [used for at, used in memory if low <= at < high]
     return sum(some) / len(some) if some else 0.0
 

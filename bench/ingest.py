@@ -152,7 +152,7 @@ def http(bench: Bench) -> Iterator[Figure]:
         held, calm = main.sustained * _HOLDS, None
         if main.sustained < rate * _AS_SENT:
             calm = _phase(made, service, requests, held, max(_WARM_S, 20 * bench.minutes))
-        memory, total = service.memory, service.accepted
+        memory, roles, total = service.memory, service.roles, service.accepted
     found = app.lake(made).query("SELECT count(*) AS n FROM events WHERE metadata.log_name = 'windows'")
     size = sum(map(len, requests)) / (len(requests) * _serving.BLOCK)
     yield Figure("http: rules", service.rules, "rules", 3_700)
@@ -174,7 +174,14 @@ def http(bench: Bench) -> Iterator[Figure]:
     for name, seconds in sorted(stages.items(), key=lambda pair: -pair[1]):
         yield Figure(f"http: of the work, {name}", round(100 * seconds / whole), "%")
     yield Figure("http: peak memory of all its processes", round(max(m for _, m in memory)), "MB")
-    grown = _serving.growth(memory, main.began, main.began + main.sent.seconds)
+    until = main.began + main.sent.seconds
+    for role, used in sorted(roles.items(), key=lambda pair: -max(m for _, m in pair[1])):
+        yield Figure(f"http: memory of {role}, peak", round(max(m for _, m in used)), "MB")
+        for part, mean in zip(
+            ("first", "second", "last"), _serving.thirds(used, main.began, until), strict=True
+        ):
+            yield Figure(f"http: memory of {role}, {part} third", round(mean), "MB")
+    grown = _serving.growth(memory, main.began, until)
     yield Figure("http: memory, last third of the middle third", round(100 * grown), "%", 110, at_least=False)
 
 

@@ -1,5 +1,9 @@
 """`lemnis bench ingest`: both sides see all of the same records; what is left out is said."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import orjson
 import pytest
 
@@ -62,3 +66,28 @@ def test_memory_that_stays_is_told_from_memory_that_grows(parts):
     rising = [(float(n), 100.0 + n) for n in range(90)]
     assert serving.growth(flat, 0, 90) == pytest.approx(1)
     assert serving.growth(rising, 0, 90) > 1.15
+
+
+def test_memory_is_told_by_process(parts):
+    serving = parts("_serving")
+    rising = [(float(n), 100.0 + n) for n in range(90)]
+    assert serving.thirds(rising, 0, 90) == (114.5, 144.5, 174.5)
+    name = "import time; from lemnis.app import processes; processes.name('lemnis-worker-10'); print(1, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", name], stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline()
+        place = Path("/proc") / str(child.pid)
+        assert serving._role(place, 0) == "worker"
+        assert serving._role(place, child.pid) == "serve"
+        child.kill()
+    assert serving._role(place, 0) == "ended"
+
+
+def test_with_more_attacks_a_request_has_as_many_events(parts, monkeypatch):
+    serving = parts("_serving")
+    monkeypatch.setattr(serving, "BLOCKS", 1)
+    monkeypatch.setattr(serving, "BLOCK", 50)
+    monkeypatch.setenv("LEMNIS_BENCH_ATTACKS", "40")
+    (request,) = serving.blocks()
+    lines = [orjson.loads(line) for line in request.splitlines()]
+    assert len(lines) == 50
+    assert sum(one["EventID"] == 1 for one in lines) >= 40

@@ -88,9 +88,10 @@ class Keeping:
 def _main(root: str, connection: Connection, level: int) -> None:
     """Be the process: compact, sweep, and let go what is past its time where the settings say so."""
     os.nice(19)
-    from lemnis.app import logs
+    from lemnis.app import logs, processes
     from lemnis.contracts.errors import LemnisError
 
+    processes.name(multiprocessing.current_process().name)
     logs.configure(level)
 
     def stop() -> bool:

@@ -170,11 +170,12 @@ def _main(
     """Be the worker; the terminal's Ctrl-C is for the process that began this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    from lemnis.app import logs, receiving
+    from lemnis.app import logs, processes, receiving
     from lemnis.app.settling import Settling
     from lemnis.app.watch import Watch
     from lemnis.contracts import compiled
 
+    processes.name(multiprocessing.current_process().name)
     logs.configure(level)
     compiled.load()
 
