@@ -166,8 +166,11 @@ def changes(workspace: app.Workspace) -> list[Change]:
 def of_entities(workspace: app.Workspace, entities: Iterable[Entity], instant: int) -> dict[Entity, Known]:
     """Return what is known of entities as of a time: assets or networks of machines, identities of users."""
     tables = Enriching(workspace).tables()
-    if tables is None:
-        return {}
+    return {} if tables is None else known_of(tables, entities, instant)
+
+
+def known_of(tables: Tables, entities: Iterable[Entity], instant: int) -> dict[Entity, Known]:
+    """Return what these tables know of entities as of a time, as ``of_entities`` does."""
     ways: Mapping[EntityKind, tuple[tuple[str, Index | Networks], ...]] = {
         EntityKind.HOST: ((ASSETS, tables.asset_names), (ASSETS, tables.asset_labels)),
         EntityKind.ADDRESS: ((ASSETS, tables.asset_addresses), (NETWORKS, tables.networks)),

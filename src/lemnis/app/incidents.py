@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from lemnis import app
 from lemnis.app import watch
 from lemnis.app.context import deployments
-from lemnis.contracts import kinds
 from lemnis.contracts.alerts import Alert, IncidentStatus, Verdict
 from lemnis.contracts.errors import NotFoundError, RefusedError
 from lemnis.contracts.ids import canonical
@@ -94,15 +93,28 @@ def firsts(workspace: app.Workspace, incident: Incident) -> dict[str, Alert]:
 
 def incident_of(workspace: app.Workspace, alert_id: str) -> Incident | None:
     """Return the incident that an alert is in, if it is in one."""
-    for one in incidents(workspace):
-        if not one.merged_into and alert_id in one.alert_ids:
+    journal = app.journal(workspace)
+    watch.settle(workspace, journal=journal)
+    for name in journal.subjects(writing.KINDS, mentioning=f'"{alert_id}"'):
+        one = _get(journal, name)
+        while one.merged_into:
+            one = _get(journal, one.merged_into)
+        if alert_id in one.alert_ids:
             return one
     return None
 
 
 def metrics(workspace: app.Workspace, incident: Incident) -> Metrics:
     """Return when things happened in an incident, and how long they took."""
-    return measure(incident, _contained(_about(app.journal(workspace), incident)))
+    from lemnis.app.incidents_handling import handling_of
+
+    return measure(incident, handling_of(app.journal(workspace), incident).contained)
+
+
+def refuse_merged(incident: Incident) -> None:
+    """Raise RefusedError if an incident was merged into another: whoever acts means that one."""
+    if incident.merged_into:
+        raise RefusedError(f"{incident.id} was merged into {incident.merged_into}", fix="act on that one")
 
 
 def timeline(workspace: app.Workspace, incident: Incident) -> list[TimelineItem]:
@@ -178,15 +190,15 @@ def export(workspace: app.Workspace, incident: str, form: str) -> str:
 
 
 def _get(journal: SqlJournal, incident: str) -> Incident:
-    """Fold one incident and what was merged into it; by a beginning of its id, all are looked at."""
+    """Fold one incident and what was merged into it: nothing else is read. A beginning of its id will do."""
     own = list(journal.entries(subject=incident))
-    if own and own[0].kind == writing.OPENED:
-        return fold(_with_merged(journal, own))[incident]
-    found = [one for one in watch.views(journal).values() if incident and one.id.startswith(incident)]
-    if len(found) != 1:
-        what = f"{len(found)} incidents begin with {incident!r}" if found else f"no incident {incident!r}"
-        raise NotFoundError(what, fix="`lemnis incident list` shows them")
-    return found[0]
+    if not own or own[0].kind != writing.OPENED:
+        found = journal.subjects([writing.OPENED], beginning=incident) if incident else []
+        if len(found) != 1:
+            what = f"{len(found)} incidents begin with {incident!r}" if found else f"no incident {incident!r}"
+            raise NotFoundError(what, fix="`lemnis incident list` shows them")
+        incident, own = found[0], list(journal.entries(subject=found[0]))
+    return fold(_with_merged(journal, own))[incident]
 
 
 def _with_merged(journal: SqlJournal, own: list[Entry]) -> list[Entry]:
@@ -218,8 +230,3 @@ def _write(journal: SqlJournal, known: Incident, entry: NewEntry) -> Incident:
 def _about(journal: SqlJournal, incident: Incident) -> Iterator[Entry]:
     """Yield the journal's entries about an incident."""
     yield from journal.entries(subject=incident.id)
-
-
-def _contained(entries: Iterator[Entry]) -> int | None:
-    """Return when the first containing action took effect."""
-    return next((entry.at for entry in entries if entry.kind == kinds.CONTAINED), None)

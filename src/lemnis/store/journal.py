@@ -18,6 +18,7 @@ GENESIS = "sha256:" + "0" * 64
 """What the first entry names as its previous hash."""
 _PAGE = 1000
 _KEYS = 500
+_HASHES = 50_000
 _Row = Mapping[str, object] | sa.RowMapping
 
 _JOURNAL = sa.table(
@@ -101,6 +102,60 @@ class SqlJournal:
             with self._engine.connect() as connection:
                 page = connection.execute(query.where(_JOURNAL.c.seq > after)).mappings().all()
             yield from (_entry(row) for row in page)
+            if len(page) < _PAGE:
+                return
+            after = int(page[-1]["seq"])
+
+    def subjects(self, kinds: Sequence[str], *, beginning: str = "", mentioning: str = "") -> list[str]:
+        """Return what entries of these kinds are about, each once, in the order in which it first came up.
+
+        Only subjects that begin so, and of which an entry has this text in its payload. No payload is read.
+        """
+        first = sa.func.min(_JOURNAL.c.seq)
+        query = sa.select(_JOURNAL.c.subject).where(_JOURNAL.c.kind.in_(kinds))
+        if beginning:
+            query = query.where(_JOURNAL.c.subject.startswith(beginning, autoescape=True))
+        if mentioning:
+            query = query.where(_JOURNAL.c.payload.contains(mentioning, autoescape=True))
+        with self._engine.connect() as connection:
+            found = connection.execute(query.group_by(_JOURNAL.c.subject).order_by(first))
+            return [str(row[0]) for row in found]
+
+    def last(self, subjects: Sequence[str]) -> int:
+        """Return the number of the last entry about any of these; 0 if there is none."""
+        query = sa.select(sa.func.max(_JOURNAL.c.seq)).where(_JOURNAL.c.subject.in_(subjects))
+        with self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one() or 0)
+
+    def hashes(self, up_to: int) -> Iterator[str]:
+        """Yield the hashes of the first entries in order; raises IntegrityError where one is missing."""
+        seq = 0
+        query = sa.select(_JOURNAL.c.seq, _JOURNAL.c.hash).order_by(_JOURNAL.c.seq).limit(_HASHES)
+        while seq < up_to:
+            chosen = query.where(_JOURNAL.c.seq > seq, _JOURNAL.c.seq <= up_to)
+            with self._engine.connect() as connection:
+                page = connection.execute(chosen).all()
+            for number, value in page:
+                seq += 1
+                if number != seq:
+                    break
+                yield str(value)
+            if not page or page[-1][0] != seq:
+                raise IntegrityError(
+                    f"the journal is broken: entry {seq + (not page)} is missing",
+                    at=Location("journal", record=seq + (not page)), fix="run `lemnis journal verify`",
+                )  # fmt: skip
+
+    def rows(self, subjects: Sequence[str], *, up_to: int) -> Iterator[dict[str, int | str]]:
+        """Yield the entries about these subjects as they are kept, payloads as text: what is hashed."""
+        after = 0
+        query = sa.select(_JOURNAL).where(_JOURNAL.c.subject.in_(subjects), _JOURNAL.c.seq <= up_to)
+        while True:
+            chosen = query.where(_JOURNAL.c.seq > after).order_by(_JOURNAL.c.seq).limit(_PAGE)
+            with self._engine.connect() as connection:
+                page = connection.execute(chosen).mappings().all()
+            for row in page:
+                yield dict(row)
             if len(page) < _PAGE:
                 return
             after = int(page[-1]["seq"])

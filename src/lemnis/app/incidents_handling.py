@@ -1,0 +1,263 @@
+"""Incidents as they are worked on: priority, phase, roles, tasks, links, timers; read and decided."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.app import incidents, watch
+from lemnis.content import yaml
+from lemnis.content.library import Library
+from lemnis.content.schemas.grouping import Risk
+from lemnis.content.schemas.handling import Handling as Policy
+from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
+from lemnis.contracts.handling import (
+    Asset,
+    Handling,
+    Phase,
+    Priority,
+    Role,
+    TaskState,
+    Timer,
+    Weighed,
+)
+from lemnis.contracts.incidents import AlertGroup, Incident
+from lemnis.contracts.journal import Entry, NewEntry
+from lemnis.correlate.risk import assess
+from lemnis.incidents import handling as writing
+from lemnis.incidents import sla
+from lemnis.incidents.handled import NOTHING, handled
+from lemnis.incidents.priority import weigh
+
+if TYPE_CHECKING:
+    from lemnis.enrich import Tables
+    from lemnis.store.journal import SqlJournal
+
+POLICY = "default"
+_ENTITIES = 200
+"""So many entities of an incident, the most frequent, are looked up: the others hardly change its worth."""
+_ACTORS = frozenset({EntityKind.USER, EntityKind.PRINCIPAL, EntityKind.HOST, EntityKind.WORKLOAD,
+                     EntityKind.ADDRESS, EntityKind.CONTAINER, EntityKind.CREDENTIAL})  # fmt: skip
+"""Kinds whose single things can be at risk; all alerts of a commit or a file are so by their rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An incident with how it is worked on, as it stands now: what it weighs, what is due."""
+
+    incident: Incident
+    handling: Handling
+    weighed: Weighed
+    timers: tuple[Timer, ...]
+    assets: tuple[Asset, ...]
+
+    @property
+    def breached(self) -> bool:
+        """Say whether something that is not done should be by now."""
+        return any(one.state == "breached" for one in self.timers)
+
+    @property
+    def next(self) -> Timer | None:
+        """Return what is due next."""
+        return sla.next_of(self.timers) if self.incident.open else None
+
+
+class Desk:
+    """What it takes to weigh incidents: the policy, the risks, what is known of assets; read once."""
+
+    def __init__(self, workspace: app.Workspace, *, library: Library | None = None) -> None:
+        """Read the policy; raises ContentError with file, line and column."""
+        self._workspace = workspace
+        library = library or Library.open(workspace.content)
+        self.policy = yaml.load(library.get("handling", POLICY).manifest, Policy)
+        self._risk: Risk = watch.load_grouping(library).risk
+
+    def stand(self, incident: Incident, handling: Handling = NOTHING) -> Standing:
+        """Return how an incident stands now."""
+        assets = tuple(self.assets(incident))
+        weighed = weigh(incident, handling, assets, riskiest(incident, self._risk), self.policy)
+        now = self._workspace.clock.now()
+        timers = sla.timers(incident, handling, weighed.priority, self.policy, now)
+        return Standing(incident, handling, weighed, timers, assets)
+
+    def assets(self, incident: Incident) -> Iterator[Asset]:
+        """Yield what was known of an incident's entities when it began."""
+        if self._tables is None:
+            return
+        from lemnis.app.assets import known_of
+
+        entities = list(incident.entities)[:_ENTITIES]
+        for entity, known in known_of(self._tables, entities, incident.first_event).items():
+            told = known.record
+            yield Asset(
+                str(entity), known.id, str(told.get("criticality") or ""), bool(told.get("privileged")),
+                str(told.get("team") or told.get("owner") or ""),
+                tuple(map(str, told.get("services") or ())),
+            )  # fmt: skip
+
+    @cached_property
+    def _tables(self) -> Tables | None:
+        from lemnis.app.enriching import Enriching
+
+        return Enriching(self._workspace).tables()
+
+
+def riskiest(incident: Incident, risk: Risk) -> tuple[str, int]:
+    """Return the entity about which an incident's alerts amount to most, and to how much.
+
+    Where they amount to no more about any one than about the first, the whole incident's risk is meant.
+    """
+    about: dict[Entity, list[AlertGroup]] = {}
+    for group in incident.groups:
+        for entity in group.entities:
+            if entity.kind in _ACTORS:
+                about.setdefault(entity, []).append(group)
+    found = {
+        entity: assess(map(_first, groups), risk).total
+        for entity, groups in about.items()
+        if len({group.rule_id for group in groups}) > 1
+    }
+    if not found:
+        return "", incident.risk
+    entity = min(found, key=lambda one: (-found[one], one))
+    return str(entity), found[entity]
+
+
+def _first(group: AlertGroup) -> Alert:
+    return Alert(
+        group.alerts[0][0], group.rule_id, group.title, group.severity, group.first, group.source, (),
+        group.entities, "", group.tags,
+    )  # fmt: skip
+
+
+def handling_of(journal: SqlJournal, incident: Incident) -> Handling:
+    """Return how one incident is worked on, with what those that were merged into it bring."""
+    subjects = [*incident.merged_from, incident.id]
+    streams = [journal.entries(subject=one) for one in subjects]
+    return handled(_in_order(streams)).get(incident.id, NOTHING)
+
+
+def standing(workspace: app.Workspace, incident: Incident) -> Standing:
+    """Return how one incident stands."""
+    return Desk(workspace).stand(incident, handling_of(app.journal(workspace), incident))
+
+
+def standings(workspace: app.Workspace, known: Iterable[Incident]) -> list[Standing]:
+    """Return how incidents stand; the journal's entries about handling are read once for all."""
+    journal, desk = app.journal(workspace), Desk(workspace)
+    all_of_them = handlings(journal)
+    return [desk.stand(one, all_of_them.get(one.id, NOTHING)) for one in known]
+
+
+def handlings(journal: SqlJournal) -> dict[str, Handling]:
+    """Return how every incident is worked on."""
+    return handled(_in_order([journal.entries(kind=kind) for kind in writing.KINDS]))
+
+
+def set_phase(workspace: app.Workspace, incident: str, to: Phase, *, actor: str, reason: str) -> Standing:
+    """Set the phase of an incident; raises RefusedError if it is in that one."""
+    journal, one = _open(workspace, incident)
+    known = handling_of(journal, one)
+    entry = writing.phase(one.id, to, known, actor=actor, at=workspace.clock.now(), reason=reason)
+    return _write(workspace, journal, one, entry)
+
+
+def set_severity(
+    workspace: app.Workspace, incident: str, to: Severity | None, *, actor: str, reason: str
+) -> Standing:
+    """Decide on the severity of an incident; None lets it be computed again."""
+    journal, one = _open(workspace, incident)
+    entry = writing.severity(one.id, to, actor=actor, at=workspace.clock.now(), reason=reason)
+    return _write(workspace, journal, one, entry)
+
+
+def set_priority(
+    workspace: app.Workspace, incident: str, to: Priority | None, *, actor: str, reason: str
+) -> Standing:
+    """Decide on the priority of an incident; None lets it be computed again."""
+    journal, one = _open(workspace, incident)
+    entry = writing.priority(one.id, to, actor=actor, at=workspace.clock.now(), reason=reason)
+    return _write(workspace, journal, one, entry)
+
+
+def set_role(workspace: app.Workspace, incident: str, which: Role, name: str, *, actor: str) -> Standing:
+    """Give someone a role in an incident; an empty name takes it away."""
+    journal, one = _open(workspace, incident)
+    entry = writing.role(one.id, which, name, actor=actor, at=workspace.clock.now())
+    return _write(workspace, journal, one, entry)
+
+
+def add_task(
+    workspace: app.Workspace, incident: str, title: str, *, actor: str, assignee: str = "", due: int | None
+) -> Standing:
+    """Write down something to do, until ``due`` (ms)."""
+    journal, one = _open(workspace, incident)
+    now = workspace.clock.now()
+    entry = writing.task(one.id, title, actor=actor, at=now, assignee=assignee, due=due)
+    return _write(workspace, journal, one, entry)
+
+
+def change_task(
+    workspace: app.Workspace,
+    incident: str,
+    wanted: str,
+    *,
+    actor: str,
+    state: TaskState | None = None,
+    assignee: str | None = None,
+    due: int | None = None,
+    reason: str = "",
+) -> Standing:
+    """Change a task, named by its number, its id or how that begins."""
+    journal, one = _open(workspace, incident)
+    known = writing.find_task(handling_of(journal, one), wanted)
+    entry = writing.change_task(
+        one.id, known, actor=actor, at=workspace.clock.now(), state=state, assignee=assignee, due=due,
+        reason=reason,
+    )  # fmt: skip
+    return _write(workspace, journal, one, entry)
+
+
+def add_link(
+    workspace: app.Workspace, incident: str, url: str, *, actor: str, kind: str = "", title: str = ""
+) -> Standing:
+    """Write down where more about an incident is."""
+    journal, one = _open(workspace, incident)
+    return _write(workspace, journal, one, writing.link(one.id, url, kind=kind, title=title, actor=actor))
+
+
+def tell_breaches(workspace: app.Workspace) -> list[tuple[Standing, Timer]]:
+    """Write down which timers ran out, each once; return those that are new. Idempotent."""
+    journal = app.journal(workspace)
+    found = [
+        (one, timer)
+        for one in standings(workspace, incidents.incidents(workspace))
+        if one.incident.open and not one.incident.merged_into
+        for timer in sla.breached(one.timers)
+        if f"{timer.name}:{timer.due}" not in one.handling.told
+    ]
+    entries = [
+        writing.breached(one.incident.id, timer, one.weighed.priority.name.lower()) for one, timer in found
+    ]
+    written = journal.write_all(entries)
+    return [pair for pair, new in zip(found, written, strict=True) if new]
+
+
+def _open(workspace: app.Workspace, incident: str) -> tuple[SqlJournal, Incident]:
+    """Return the journal and the incident; raises RefusedError for one that was merged into another."""
+    one = incidents.get(workspace, incident)
+    incidents.refuse_merged(one)
+    return app.journal(workspace), one
+
+
+def _write(workspace: app.Workspace, journal: SqlJournal, one: Incident, entry: NewEntry) -> Standing:
+    journal.append(entry)
+    return standing(workspace, one)
+
+
+def _in_order(streams: Sequence[Iterator[Entry]]) -> Iterator[Entry]:
+    return heapq.merge(*streams, key=lambda entry: entry.seq)

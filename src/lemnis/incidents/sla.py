@@ -1,0 +1,59 @@
+"""How soon an incident must be answered: timers by priority, which stand still while it is on hold. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lemnis.content.schemas.handling import Handling as Policy
+from lemnis.contracts.handling import Handling, Hold, Priority, Timer
+from lemnis.contracts.incidents import Incident
+
+NAMES = ("acknowledge", "contain", "resolve")
+
+
+def timers(
+    incident: Incident, handling: Handling, priority: Priority, policy: Policy, now: int
+) -> tuple[Timer, ...]:
+    """Return an incident's timers as they stand now (ms); none for one that was merged into another.
+
+    Each runs from detection on. Time on hold, and time in which it was resolved before it was opened again,
+    does not count; it is taken up by a person only once, so nothing pauses that. What was resolved needs no
+    containing any more.
+    """
+    if incident.merged_into or priority is Priority.UNKNOWN:
+        return ()
+    within = policy.sla[priority.name.lower()]  # type: ignore[index] - one of the names
+    first = [at for at in (handling.contained, handling.resolved) if at is not None]
+    return (
+        _timer("acknowledge", incident.opened, within.acknowledge, handling.acknowledged, now),
+        _timer("contain", incident.opened, within.contain, min(first, default=None), now, handling.holds),
+        _timer("resolve", incident.opened, within.resolve, handling.resolved, now, handling.holds),
+    )
+
+
+def next_of(timers: Iterable[Timer]) -> Timer | None:
+    """Return the timer that is due next of those that still run; one that ran out comes first."""
+    waiting = [one for one in timers if one.done is None]
+    return min(waiting, key=lambda one: (one.due, NAMES.index(one.name)), default=None)
+
+
+def breached(timers: Iterable[Timer]) -> list[Timer]:
+    """Return the timers that ran out while nobody has done what they wait for."""
+    return [one for one in timers if one.state == "breached"]
+
+
+def _timer(  # noqa: PLR0917 - a row of the table above
+    name: str, start: int, span: int, done: int | None, now: int, holds: Sequence[Hold] = ()
+) -> Timer:
+    end = now if done is None else done
+    paused = sum(max(0, min(end, one.end or end) - max(start, one.start)) for one in holds)
+    standing = done is None and any(one.end is None for one in holds)
+    due = start + span + paused
+    left = due - end
+    if done is not None:
+        state = "met" if left >= 0 else "missed"
+    elif left < 0:
+        state = "breached"
+    else:
+        state = "paused" if standing else "running"
+    return Timer(name, due, done, state, left, paused)
