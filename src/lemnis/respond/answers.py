@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import orjson
 
-from lemnis.content.schemas.action import Matcher, Output, Probe, Seen
+from lemnis.content.schemas.action import Do, Matcher, Output, Pick, Probe, Seen
+from lemnis.contracts.clock import from_iso
 from lemnis.contracts.errors import InputError, ServiceError
 from lemnis.respond.template import fill
 
 ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
 _SHOWN = 200
+_ERRORS = 400
 _DEEPEST = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a target said: status, the kind of its body, and the body, bounded."""
+    """What a target said: status, the kind of its body, and the body, bounded.
+
+    ``retry_after`` are the seconds that it asks to wait, 0 if it does not.
+    """
 
     status: int
     content_type: str = ""
     body: bytes = b""
+    retry_after: float = 0
 
     def data(self) -> Any:
         """Return the body as data: JSON, or XML as nested objects of texts; None if it is neither.
@@ -52,21 +58,46 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a probe found: ``absent``, ``present`` or ``unknown``; whose work it is; what was said."""
+    """What a probe found: ``absent``, ``present`` or ``unknown``; whose work it is; what was said.
+
+    ``kept`` are the values that the probe takes: ``before.x`` of an absent effect, ``found.x`` of a present.
+    """
 
     name: str
     ours: bool = False
     said: str = ""
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 def judge(probe: Probe, answer: Answer, values: Mapping[str, Any]) -> State:
-    """Say which state an answer shows."""
+    """Say which state an answer shows; raises ServiceError for one that is not what it says it is."""
+    whole = answer
+    if probe.pick is not None and answer.status < _ERRORS:
+        answer = picked(probe.pick, answer, values)
     if _looks(probe.present, answer, values):
         ours = bool(probe.ours) and all(_holds(one, answer, values) for one in probe.ours)
-        return State(PRESENT, ours)
+        return State(PRESENT, ours, kept=_named("found", probe.found, answer))
     if _looks(probe.absent, answer, values):
-        return State(ABSENT)
-    return State(UNKNOWN, said=f"{answer.status} {answer.text()}")
+        return State(ABSENT, kept=_named("before", probe.before, answer))
+    return State(UNKNOWN, said=f"{whole.status} {whole.text()}")
+
+
+def picked(pick: Pick, answer: Answer, values: Mapping[str, Any]) -> Answer:
+    """Return an answer that has only the item that a list is judged by, or null."""
+    found = dig(answer.data(), pick.at)
+    items = found if isinstance(found, list) else [found] if isinstance(found, Mapping) else []
+    ones = (Answer(answer.status, "application/json", orjson.dumps(item)) for item in items)
+    chosen = (one for one in ones if all(_holds(where, one, values) for where in pick.where))
+    return next(chosen, Answer(answer.status, "application/json", b"null"))
+
+
+def accepted(part: Do, answer: Answer, values: Mapping[str, Any]) -> bool:
+    """Say whether an answer says that what was asked is done."""
+    return answer.status in part.expect and all(_holds(one, answer, values) for one in part.body)
+
+
+def _named(head: str, outputs: Mapping[str, Output], answer: Answer) -> dict[str, Any]:
+    return {f"{head}.{name}": value for name, value in extract(outputs, answer).items()} if outputs else {}
 
 
 def extract(outputs: Mapping[str, Output], answer: Answer) -> dict[str, Any]:
@@ -78,7 +109,7 @@ def extract(outputs: Mapping[str, Output], answer: Answer) -> dict[str, Any]:
         if output.each is not None:
             value = [dig(item, output.each) for item in value] if isinstance(value, list) else None
         place = ".".join(map(str, output.at))
-        if value is None:
+        if value is None and not output.optional:
             raise ServiceError(f"the answer has no {place}: {answer.text()}")
         if _deeper(value, _DEEPEST):
             raise ServiceError(f"what the answer has as {place} nests too deeply")
@@ -118,10 +149,19 @@ def _holds(matcher: Matcher, answer: Answer, values: Mapping[str, Any]) -> bool:
         except (ValueError, RecursionError):
             return False
     try:
-        wanted = fill(matcher.equals, values)
-    except InputError:  # a mark that only a run has: nothing can carry it yet
+        return _fits(matcher, dig(found, matcher.within), values)
+    except (InputError, ValueError):  # a mark that only a run has, or a time that is none
         return False
-    return bool(dig(found, matcher.within) == wanted)
+
+
+def _fits(matcher: Matcher, found: Any, values: Mapping[str, Any]) -> bool:
+    if matcher.exists is not None:
+        return (found is not None) == matcher.exists
+    if matcher.contains is not None:
+        return isinstance(found, str | list) and fill(matcher.contains, values) in found
+    if matcher.not_before is not None:
+        return isinstance(found, str) and from_iso(found) >= from_iso(fill(matcher.not_before, values))
+    return bool(found == fill(matcher.equals, values))
 
 
 def _xml(body: bytes) -> Any:

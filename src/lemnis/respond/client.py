@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -31,6 +32,16 @@ class CallError(ServiceError):
         """``what`` happened, without any credential."""
         super().__init__(what, at=at, fix="check the connection in lemnis.yaml and that its target runs")
         self.unsent = unsent
+
+
+def retry_after(text: str, now: int) -> float:
+    """Return the seconds that a Retry-After header asks to wait (RFC 9110, 10.2.3), 0 if it is none."""
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now / 1000)
+    except ValueError:
+        return 0.0
 
 
 class Caller(Protocol):
@@ -117,6 +128,7 @@ class Client:
         headers = {"Accept": "application/json, text/xml;q=0.9", "User-Agent": "lemnis"}
         if request.content_type:
             headers["Content-Type"] = request.content_type
+        headers |= request.headers
         headers |= self._authentication(request, whole.netloc, whole.path, service)
         limit = min(timeout, self._timeout)
         end = time.monotonic() + limit
@@ -147,7 +159,8 @@ class Client:
         clean = bytes(body)
         for secret in self._login.secrets:
             clean = clean.replace(secret.encode(), b"(secret)")
-        return Answer(response.status_code, response.headers.get("content-type", ""), clean)
+        wait = retry_after(response.headers.get("retry-after", ""), self._clock.now())
+        return Answer(response.status_code, response.headers.get("content-type", ""), clean, wait)
 
     def _authentication(self, request: Rendered, host: str, path: str, service: str) -> Mapping[str, str]:
         login = self._login

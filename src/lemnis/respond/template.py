@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
+from xml.etree import ElementTree as ET
 
 import orjson
 
@@ -14,6 +15,7 @@ from lemnis.contracts.errors import InputError
 
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
+XML_TYPE = "application/xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Rendered:
     query: str = ""
     body: bytes = b""
     content_type: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def line(self) -> str:
@@ -74,7 +77,28 @@ def render(request: Request, values: Mapping[str, Any]) -> Rendered:
     elif request.form is not None:
         body = urlencode({key: _field(fill(item, values)) for key, item in request.form.items()}).encode()
         kind = FORM_TYPE
-    return Rendered(request.method, path, query, body, request.content_type or kind)
+    elif request.xml is not None:
+        ((name, inner),) = fill(request.xml, values).items()
+        body, kind = ET.tostring(_element(name, inner)), XML_TYPE
+    headers = {name: fill_text(text, values) for name, text in request.headers.items()}
+    for name, text in headers.items():
+        if not (text.isascii() and text.isprintable()):
+            raise InputError(f"the header {name} cannot carry {text!r}")
+    return Rendered(request.method, path, query, body, request.content_type or kind, headers)
+
+
+def _element(name: str, inner: Any) -> ET.Element:
+    """Make an element of XML: attributes begin with an ``@``, the rest are children or its text."""
+    node = ET.Element(name)
+    if not isinstance(inner, Mapping):
+        node.text = _plain(inner)
+        return node
+    for key, value in inner.items():
+        if key.startswith("@"):
+            node.set(key[1:], _plain(value))
+        else:
+            node.append(_element(key, value))
+    return node
 
 
 def _field(value: Any) -> str:
@@ -89,6 +113,6 @@ def _plain(value: Any) -> str:
 
 
 def _look(name: str, values: Mapping[str, Any]) -> Any:
-    if name not in values or values[name] is None:
-        raise InputError(f"there is no {name}")
-    return values[name]
+    if name in values and (values[name] is not None or name.startswith("before.")):
+        return values[name]  # what was not there before is put back as null
+    raise InputError(f"there is no {name}")
