@@ -14,25 +14,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
+from uuid import UUID, uuid5
 
 from lemnis.content.schemas.action import Action, Do
 from lemnis.contracts import kinds
 from lemnis.contracts.clock import Clock, to_iso
 from lemnis.contracts.errors import InputError, RefusedError, ServiceError
 from lemnis.contracts.ids import Json, stable_id
-from lemnis.contracts.journal import Journal, NewEntry
+from lemnis.contracts.journal import Entry, Journal, NewEntry
 from lemnis.contracts.response import EffectClass, PlannedAction
 from lemnis.respond import records
-from lemnis.respond.answers import ABSENT, PRESENT, UNKNOWN, State, judge
+from lemnis.respond.answers import ABSENT, PRESENT, UNKNOWN, State, accepted
 from lemnis.respond.client import Caller, CallError, Reach
+from lemnis.respond.probing import FIRST_PAUSE, LONGEST_PAUSE, PROBES, UNCLEAR, probe
 from lemnis.respond.records import Planned
 from lemnis.respond.template import Rendered, render
 
 HOUR = 3_600_000
-_UNCLEAR = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_PROBES = 4
-_FIRST_PAUSE = 0.1
+_TOO_MANY = 429
+_SPACE = UUID("7c0e6d5a-52c5-4a5e-9d5c-0d9a3a4f4c11")
 Collect = Callable[[PlannedAction], list[str]]
 """Puts what an evidence step asks for into the vault and the journal; returns the digests."""
 
@@ -129,6 +131,12 @@ class Ledger:
         self._journal.append_all(entries)
 
 
+class _Said(Enum):
+    """What a target said to a request: done, no, not now (surely not done), nothing clear, never asked."""
+
+    YES, NO, LATER, UNCLEAR, UNSENT = range(5)
+
+
 class _Effect:
     """One effect being settled."""
 
@@ -141,10 +149,14 @@ class _Effect:
         self._values = values(context, one, key)
         self._caller = reach(ledger._reach, one)  # noqa: SLF001
         self._before = ""
+        self._wait = 0.0
 
     def settle(self) -> Outcome:
         """Bring the effect about, once."""
         intent = self._journal.get(f"{kinds.INTENT}:{self._key}")
+        self._remember(intent)
+        if self._action.blind:
+            return self._unseen(begun=intent is not None)
         state = self._probe()
         if intent is not None:
             self._before = str(intent.payload["before"])
@@ -160,6 +172,23 @@ class _Effect:
             return Outcome("refused", "what is there now is not what this run made")
         return self._try()
 
+    def _unseen(self, *, begun: bool) -> Outcome:
+        """Bring about what cannot be looked at: at most once, unless the target ignores repetitions."""
+        if begun and not self._action.repeatable:
+            why = self._action.blind
+            return Outcome("failed", f"it was begun, and whether it took effect cannot be known: {why}")
+        if not begun:
+            self._begin(State(ABSENT, ours=True))
+        return self._try()
+
+    def _remember(self, intent: Entry | None) -> None:
+        """Take up what was kept of the target before this effect, or before the one to take back."""
+        if self._undoing:
+            intent = self._journal.get(f"{kinds.INTENT}:{self._values['effect.key']}")
+        kept = intent.payload.get("kept") if intent is not None else None
+        if isinstance(kept, Mapping):
+            self._values |= kept
+
     def _begin(self, state: State) -> None:
         """Write the intent, unless a cap or the state forbids."""
         if state.name == UNKNOWN or (self._undoing and not state.ours and self._marked):
@@ -170,9 +199,10 @@ class _Effect:
             if problem:
                 raise RefusedError(problem)
         self._before = state.name
+        self._values |= state.kept
         payload: dict[str, Json] = {
             "run": self._context.run, "key": self._key, "step": self._one.step, "action": self._one.action,
-            "target": self._one.target, "before": state.name,
+            "target": self._one.target, "before": state.name, "kept": dict(state.kept),
         }  # fmt: skip
         reason = f"about to {self._one.action} {self._one.target}"
         self._journal.append(
@@ -198,42 +228,60 @@ class _Effect:
         outcome = Outcome("failed")
         for attempt in range(1, self._action.attempts + 1):
             if attempt > 1:
-                self._sleep(_FIRST_PAUSE * 2**attempt)
+                self._sleep(max(FIRST_PAUSE * 2**attempt, self._wait))
             outcome, again = self._attempt(request, part, attempt)
-            if not again:
+            if not again or self._wait > LONGEST_PAUSE:
                 break
         return outcome
 
     def _attempt(self, request: Rendered, part: Do, attempt: int) -> tuple[Outcome, bool]:
         """Send once; return the outcome, and whether it may be tried again."""
+        said, error = self._send(request, part)
+        if said is _Said.YES:
+            return self._verify(attempt), False
+        if said is not _Said.UNCLEAR and said is not _Said.LATER:
+            return Outcome("failed", error, attempts=attempt), said is _Said.UNSENT
+        if self._action.blind:
+            again = said is _Said.LATER or self._action.repeatable
+            why = "" if again else f"; whether it took effect cannot be known: {self._action.blind}"
+            return Outcome("failed", error + why, attempts=attempt), again
         try:
-            answer = self._caller.send(
-                request, timeout=self._action.timeout_s, service=self._action.aws_service
-            )
-        except CallError as failed:
-            error = failed.what
-            if failed.unsent:
-                return Outcome("failed", error, attempts=attempt), True
-        else:
-            if answer.status in part.expect:
-                return self._verify(attempt), False
-            error = f"{request.line} answered {answer.status} {answer.text()}"
-            if answer.status not in _UNCLEAR:
-                return Outcome("failed", error, attempts=attempt), False
-        state = self._probe()
+            state = self._probe()
+        except ServiceError as unknown:
+            return Outcome("failed", f"{error}; {unknown.what}", attempts=attempt), False
         if state.name == self._wanted:
             mine = self._mine(state)
             name = "done" if mine else "already"
             return Outcome(name, ours=mine, reconciled=True, attempts=attempt), False
-        again = self._one.effect is not EffectClass.IRREVERSIBLE
+        again = said is _Said.LATER or self._one.effect is not EffectClass.IRREVERSIBLE
         return Outcome("failed", error, attempts=attempt), again
+
+    def _send(self, request: Rendered, part: Do) -> tuple[_Said, str]:
+        """Send a request; return what the target said to it, and in words."""
+        try:
+            answer = self._caller.send(
+                request, timeout=self._action.timeout_s, service=self._action.aws_service
+            )
+            if accepted(part, answer, self._values):
+                return _Said.YES, ""
+        except CallError as failed:
+            return (_Said.UNSENT if failed.unsent else _Said.UNCLEAR), failed.what
+        except ServiceError as rubbish:
+            return _Said.UNCLEAR, f"{request.line}: {rubbish.what}"
+        self._wait = answer.retry_after
+        wait = f" and asks to wait {answer.retry_after:g} s" if answer.retry_after else ""
+        error = f"{request.line} answered {answer.status} {answer.text()}{wait}"
+        unclear = _Said.UNCLEAR if answer.status in UNCLEAR else _Said.NO
+        return (_Said.LATER if answer.status == _TOO_MANY else unclear), error
 
     def _verify(self, attempt: int) -> Outcome:
         """Look until the effect shows; targets may show it a moment later."""
+        if self._action.blind:
+            return Outcome("done", ours=True, attempts=attempt)
         state = State(UNKNOWN)
-        for number in range(_PROBES):
+        for number in range(PROBES):
             if number:
-                self._sleep(_FIRST_PAUSE * 2**number)
+                self._sleep(FIRST_PAUSE * 2**number)
             state = self._probe()
             if state.name == self._wanted:
                 return Outcome("done", ours=self._mine(state), attempts=attempt)
@@ -241,26 +289,10 @@ class _Effect:
         return Outcome("failed", f"accepted, but the effect does not show: {said}", attempts=attempt)
 
     def _probe(self) -> State:
-        return probe(self._action, self._caller, self._values, self._sleep)
-
-
-def probe(action: Action, caller: Caller, known: Mapping[str, Any], sleep: Callable[[float], None]) -> State:
-    """Ask the target for its state; raises ServiceError if it does not answer."""
-    if action.probe is None:
-        raise InputError(f"{action.title} cannot be probed")
-    request = render(action.probe.request, known)
-    for number in range(_PROBES):
-        last = number == _PROBES - 1
-        try:
-            answer = caller.send(request, timeout=action.timeout_s, service=action.aws_service)
-        except CallError as error:
-            if last:
-                raise CallError(f"whether it took effect is not known: {error.what}", at=error.at) from error
-        else:
-            if last or answer.status not in _UNCLEAR:
-                return judge(action.probe, answer, known)
-        sleep(_FIRST_PAUSE * 2**number)
-    raise ServiceError("no answer")
+        state = probe(self._action, self._caller, self._values, self._sleep)
+        if state.name == PRESENT:
+            self._values |= state.kept
+        return state
 
 
 def values(context: Context, one: PlannedAction, key: str) -> dict[str, Any]:
@@ -278,7 +310,7 @@ def values(context: Context, one: PlannedAction, key: str) -> dict[str, Any]:
 def steady(incident_id: str, one: PlannedAction) -> dict[str, str]:
     """Return what templates may use that does not depend on the run."""
     name = stable_id("ef", incident_id, one.step, one.target).removeprefix("ef-")
-    return {"incident.id": incident_id, "effect.name": name}
+    return {"incident.id": incident_id, "effect.name": name, "effect.uuid": str(uuid5(_SPACE, name))}
 
 
 def reach(by_name: Reach, one: PlannedAction) -> Caller:
