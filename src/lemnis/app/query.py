@@ -133,6 +133,11 @@ def complete(workspace: app.Workspace, text: str, *, limit: int = 20) -> list[Ca
     return completing.complete(app.lake(workspace), text, now=workspace.clock.now(), limit=limit)
 
 
+def last_word(text: str) -> str:
+    """Return the end of a query that a candidate takes the place of."""
+    return text if text.startswith("@") and " " not in text else completing.last_word(text)
+
+
 def fields(workspace: app.Workspace, *, like: str = "") -> list[FieldInfo]:
     """Return the fields that the newest events have: types, how often they are filled, examples."""
     return completing.fields(app.lake(workspace), like=like)

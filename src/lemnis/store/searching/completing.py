@@ -64,14 +64,19 @@ def complete(lake: Lake, text: str, *, now: int, limit: int = 20) -> list[Candid
     found = _VALUE.search(text)
     if found:
         return values(lake, found[1], found[2], now=now, within=text[: found.start()], limit=limit)
-    token = _TOKEN.search(text)
-    word = token[0].lstrip("-+") if token else ""
+    word = last_word(text)
     inside = _INSIDE.search(text)
     if inside and inside[1] == "join" and "[" not in inside[0]:
         return [Candidate(one, "entity") for one in ENTITIES if one.startswith(word)][:limit]
     functions = _FUNCTIONS.get(inside[1], ()) if inside and " by " not in inside[0] else ()
     called = [Candidate(one, "function") for one in functions if one.startswith(word)]
     return (called + _fields(lake, word))[:limit]
+
+
+def last_word(text: str) -> str:
+    """Return the end of a query that a candidate takes the place of."""
+    token = _TOKEN.search(text)
+    return token[0].lstrip("-+") if token else ""
 
 
 def values(

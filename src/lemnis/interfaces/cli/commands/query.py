@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -25,7 +26,26 @@ if TYPE_CHECKING:
 
 _LIMIT, _FILE_LIMIT = 100, 1_000_000
 _STOPPED = 130
+_OFFERED = 60
+_HARMLESS = re.compile(r"[\w.@:/+,=%-]+", re.ASCII)
 TimeoutOption = Annotated[float, typer.Option(min=0.1, help="Seconds after which the query is stopped.")]
+
+
+def completed(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return what a query that is being typed may become, for the shell: each whole, with what it is.
+
+    Values are what somebody wrote into a log: none is offered that a shell would take for more than text.
+    """
+    from lemnis import app
+    from lemnis.app import query as asking
+
+    try:
+        opened = app.open_workspace(context.params.get("workspace"))
+        found = asking.complete(opened, incomplete, limit=_OFFERED)
+    except (LemnisError, OSError):  # what is printed here would stand in the middle of the line
+        return []
+    head = incomplete[: len(incomplete) - len(asking.last_word(incomplete))]
+    return [(head + one.text, one.kind) for one in found if _HARMLESS.fullmatch(one.text)]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +55,10 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="A query, or @NAME of a saved one.")] = "",
+    query: Annotated[
+        str,
+        typer.Argument(metavar="QUERY", help="A query, or @NAME of a saved one.", autocompletion=completed),
+    ] = "",
     since: Annotated[str, typer.Option(help="From then on: a time, or relative (-24h, 24h, -1d@d).")] = "",
     until: Annotated[str, typer.Option(help="Before then: a time, or relative.")] = "",
     limit: Annotated[
