@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Self
 from lemnis import app
 from lemnis.app import settings
 from lemnis.content.schemas.settings import Connection
+from lemnis.contracts.clock import SystemClock
 from lemnis.contracts.errors import Location, NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from lemnis.respond.client import Client, Login
+    from lemnis.respond.client import Client
+    from lemnis.respond.kinds_host import Host
+    from lemnis.respond.kinds_mail import Mail
+    from lemnis.respond.logins import Login, Tokens
 
 
 class Connections:
@@ -27,7 +31,7 @@ class Connections:
         """``root`` is where relative paths start; ``environment`` has the credentials; else this one."""
         self._known, self._root = connections, root
         self._environment = os.environ if environment is None else environment
-        self._open: dict[str, Client] = {}
+        self._open: dict[str, Client | Host | Mail] = {}
 
     @classmethod
     def of(cls, workspace: app.Workspace) -> Self:
@@ -46,10 +50,8 @@ class Connections:
             client.close()
         self._open.clear()
 
-    def reach(self, name: str) -> Client:
+    def reach(self, name: str) -> Client | Host | Mail:
         """Return the caller of a connection; raises NotFoundError, UsageError for a missing credential."""
-        from lemnis.respond.client import Client
-
         if name not in self._known:
             raise NotFoundError(
                 f"no connection {name!r}",
@@ -57,14 +59,24 @@ class Connections:
                 fix=f"add it under `connections:`: {name}: …",
             )
         if name not in self._open:
-            one = self._known[name]
-            ca = self._root / one.ca if one.ca else None
-            login = self._login(name, one)
-            self._open[name] = Client(name, one.url, login, ca=ca, timeout=one.timeout_s)
+            self._open[name] = self._caller(name, self._known[name])
         return self._open[name]
 
+    def _caller(self, name: str, one: Connection) -> Client | Host | Mail:
+        from lemnis.respond.client import Client
+        from lemnis.respond.kinds_host import Host
+        from lemnis.respond.kinds_mail import Mail
+
+        ca = self._root / one.ca if one.ca else None
+        if one.command:
+            return Host(one.url, one.command, timeout=one.timeout_s)
+        login = self._login(name, one)
+        if one.url.startswith("smtp"):
+            return Mail(one.url, login, ca=ca, plain=one.plain, timeout=one.timeout_s)
+        return Client(name, one.url, login, ca=ca, timeout=one.timeout_s)
+
     def _login(self, name: str, one: Connection) -> Login:
-        from lemnis.respond.client import Login
+        from lemnis.respond.logins import Login
         from lemnis.respond.sigv4 import Keys
 
         keys = None
@@ -75,7 +87,30 @@ class Connections:
         token = self._variable(name, one.token_env) if one.token_env else ""
         if one.token_file:
             token = _private(self._root / one.token_file)
-        return Login(token, keys, one.region)
+        password, signing = (
+            self._variable(name, variable) if variable else ""
+            for variable in (one.password_env, one.signing_key_env)
+        )
+        return Login(
+            token, keys, one.region, scheme=one.scheme, user=one.user, password=password,
+            signing_key=signing, tokens=self._tokens(name, one), extra=one.headers,
+        )  # fmt: skip
+
+    def _tokens(self, name: str, one: Connection) -> Tokens | None:
+        """Return what fetches a connection's tokens, if they are fetched."""
+        from lemnis.respond.logins import ClientCredentials, GithubApp
+
+        clock = SystemClock()
+        if one.oauth is not None:
+            secret = self._variable(name, one.oauth.secret_env)
+            return ClientCredentials(
+                one.oauth.url, one.oauth.client_id, secret, one.oauth.scope, clock, one.timeout_s
+            )
+        if one.github_app is None:
+            return None
+        pem = _private(self._root / one.github_app.key_file, lines=True)
+        given = one.github_app
+        return GithubApp.read(pem, url=one.url, app_id=given.id, installation=given.installation, clock=clock)
 
     def _variable(self, name: str, variable: str) -> str:
         value = self._environment.get(variable, "").strip()
@@ -97,8 +132,8 @@ def _carried(credential: str) -> bool:
     return credential.isascii() and credential.isprintable()
 
 
-def _private(path: Path) -> str:
-    """Read a token's file, which nobody but its owner may read."""
+def _private(path: Path, *, lines: bool = False) -> str:
+    """Read a secret's file, which nobody but its owner may read; a token is one line, a key has ``lines``."""
     try:
         mode = path.stat().st_mode
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -108,7 +143,7 @@ def _private(path: Path) -> str:
         raise UsageError("the token is no text", at=Location(str(path))) from error
     except OSError as error:
         raise UsageError(f"the token cannot be read: {error.strerror}", at=Location(str(path))) from error
-    if not _carried(token):
+    if not lines and not _carried(token):
         raise UsageError(
             "this token holds what no header can carry", at=Location(str(path)),
             fix="put the token alone into it: printable ASCII, one line",

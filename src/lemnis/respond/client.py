@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +17,12 @@ import httpx
 from lemnis.contracts.clock import Clock, SystemClock
 from lemnis.contracts.errors import Location, RefusedError, ServiceError
 from lemnis.respond.answers import Answer
-from lemnis.respond.sigv4 import Keys, sign
+from lemnis.respond.logins import Login
+from lemnis.respond.sigv4 import sign
 from lemnis.respond.template import Rendered
 
 MAX_ANSWER = 4_000_000
 """Bytes of an answer that are read; a longer one is an error."""
-_SECRET = 8
 
 
 class CallError(ServiceError):
@@ -59,21 +59,6 @@ class Caller(Protocol):
 
 Reach = Callable[[str], Caller]
 """Gives the caller of a connection by its name; raises NotFoundError or UsageError if there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """What a connection authenticates with: a bearer token, or AWS keys and a region."""
-
-    token: str = field(default="", repr=False)
-    keys: Keys | None = None
-    region: str = ""
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never be shown; what is shorter than a secret is left alone, it could be any word."""
-        keys = (self.keys.secret, self.keys.session) if self.keys else ()
-        return tuple(text for text in (self.token, *keys) if len(text) >= _SECRET)
 
 
 class Client:
@@ -129,7 +114,10 @@ class Client:
         if request.content_type:
             headers["Content-Type"] = request.content_type
         headers |= request.headers
-        headers |= self._authentication(request, whole.netloc, whole.path, service)
+        try:
+            headers |= self._authentication(request, whole.netloc, whole.path, service)
+        except ServiceError as error:  # no token was given: the target was never asked
+            raise CallError(error.what, unsent=True, at=Location(self._url)) from error
         limit = min(timeout, self._timeout)
         end = time.monotonic() + limit
         try:
@@ -171,7 +159,9 @@ class Client:
                 headers=signed, body=request.body, region=login.region or "us-east-1",
                 service=service or "iam", at=self._clock.now(),
             )  # fmt: skip
-        return {"Authorization": f"Bearer {login.token}"} if login.token else {}
+        now = self._clock.now()
+        name = request.headers.get("webhook-id") or hashlib.sha256(request.body).hexdigest()[:32]
+        return login.headers(request.body, now, name)
 
     def _said(self, request: Rendered, error: Exception) -> str:
         text = f"{request.line}: {type(error).__name__} {error}".strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
@@ -44,6 +45,13 @@ def sign(
     signed |= {"host": host, "x-amz-date": stamp}
     if keys.session:
         signed["x-amz-security-token"] = keys.session
+    payload = hashlib.sha256(body).hexdigest()
+    own: dict[str, str] = {}
+    if service == "s3":  # it wants the body's digest said aloud, and for some requests MD5's too
+        own["X-Amz-Content-Sha256"] = payload
+        if body:
+            own["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        signed |= {name.lower(): value for name, value in own.items()}
     names = ";".join(sorted(signed))
     canonical = "\n".join(
         [
@@ -53,7 +61,7 @@ def sign(
             *(f"{name}:{signed[name]}" for name in sorted(signed)),
             "",
             names,
-            hashlib.sha256(body).hexdigest(),
+            payload,
         ]
     )
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
@@ -63,7 +71,7 @@ def sign(
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
     credential = f"Credential={keys.access}/{scope}"
-    result = {
+    result = own | {
         "X-Amz-Date": stamp,
         "Authorization": f"{_ALGORITHM} {credential}, SignedHeaders={names}, Signature={signature}",
     }

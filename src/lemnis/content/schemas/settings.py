@@ -22,6 +22,8 @@
     retention: {...}                # how long which events are kept, and why; see ``keeping``
     lake: {history_days: 7}         # how the lake's files are kept; see ``keeping``
     enrichment: {names: true}       # learn the names of addresses from DNS and DHCP events
+    roles: {responder: [ana, ben], lead: [cleo]}   # who may approve and answer what playbooks ask
+    playbooks: {start: [contain_compromised_workload]}   # which begin by themselves in `serve`
     workers: 2                      # processes that work on what came; by default as many as cores, 4 at most
     cluster:                        # what `lemnis worker` shares with others, see docs/scale.md
       nats: ["tls://n1.example:4222", "tls://n2.example:4222", "tls://n3.example:4222"]
@@ -31,7 +33,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pydantic
 
@@ -41,6 +43,7 @@ from lemnis.content.schemas.keeping import Keeping, Retention
 Name = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Variable = Annotated[str, pydantic.Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,127})?$")]
 Url = Annotated[str, pydantic.Field(pattern=r"^https?://[^\s/]+")]
+Target = Annotated[str, pydantic.Field(pattern=r"^(https?|smtps?|host)://[^\s/]+")]
 
 
 class Builder(Model):
@@ -50,23 +53,87 @@ class Builder(Model):
     key: str = pydantic.Field(min_length=1)
 
 
+class OAuth(Model):
+    """Client credentials (RFC 6749, 4.4): where a token is asked for, as whom, and for what."""
+
+    url: Url
+    client_id: str = pydantic.Field(min_length=1)
+    secret_env: Variable = pydantic.Field(min_length=1)
+    scope: str = ""
+
+
+class GithubAppLogin(Model):
+    """A GitHub App: its id, the file of its private key, and its installation; without one it is the app."""
+
+    id: str = pydantic.Field(min_length=1)
+    key_file: str = pydantic.Field(min_length=1)
+    installation: str = ""
+
+
 class Connection(Model):
     """An address that actions call, and where its credentials are: names of variables, or files.
 
-    A bearer token comes from ``token_env`` or ``token_file``; signed AWS requests from ``access_key_env``,
-    ``secret_key_env``, ``session_token_env`` and ``region``. ``ca`` is a PEM file that the server's
-    certificate must lead to; paths are relative to the workspace.
+    A token comes from ``token_env`` or ``token_file`` and goes out after ``scheme``; it is fetched where
+    there is ``oauth`` or ``github_app``. ``user`` and ``password_env`` are HTTP's basic authentication, or
+    SMTP's. Signed AWS requests come from ``access_key_env``, ``secret_key_env``, ``session_token_env`` and
+    ``region``. ``signing_key_env`` signs bodies (Standard Webhooks). ``headers`` are no secrets. ``ca`` is a
+    PEM file that the server's certificate must lead to; paths are relative to the workspace.
+
+    ``smtp://`` is a mail server, that TLS is begun with unless ``plain`` says otherwise; ``host://NAME`` is
+    a host whose agent (``lemnis.respond.host_agent``) is started by ``command`` for each request.
     """
 
-    url: Url
+    url: Target
     token_env: Variable = ""
     token_file: str = ""
+    scheme: str = "Bearer"
+    oauth: OAuth | None = None
+    github_app: GithubAppLogin | None = None
+    user: str = ""
+    password_env: Variable = ""
+    signing_key_env: Variable = ""
+    headers: dict[str, str] = pydantic.Field(default_factory=dict)
+    plain: bool = False
+    command: tuple[str, ...] = ()
     ca: str = ""
     access_key_env: Variable = ""
     secret_key_env: Variable = ""
     session_token_env: Variable = ""
     region: str = ""
     timeout_s: float = pydantic.Field(default=10, gt=0, le=600)
+
+    @pydantic.model_validator(mode="after")
+    def _one_login(self) -> Self:
+        ways = {
+            "token": self.token_env or self.token_file, "oauth": self.oauth, "github_app": self.github_app,
+            "user": self.user, "access_key_env": self.access_key_env,
+        }  # fmt: skip
+        chosen = [name for name, way in ways.items() if way]
+        if len(chosen) > 1:
+            raise ValueError(f"a connection has one login; this has {', '.join(chosen)}")
+        if bool(self.user) != bool(self.password_env):
+            raise ValueError("`user` and `password_env` belong together")
+        if self.plain and self.user:
+            raise ValueError("`plain` would send the password for everyone to read")
+        if self.url.startswith("host://") != bool(self.command):
+            raise ValueError("`command` belongs to a host:// connection, and each of those needs one")
+        return self
+
+
+class Webhooks(Model):
+    """Where `serve` takes what begins playbooks: POST /playbooks/NAME, with a bearer token."""
+
+    host: str = "127.0.0.1"
+    port: int = pydantic.Field(default=9471, ge=0, le=65_535)
+    token_env: Variable = pydantic.Field(min_length=1)
+
+
+class Automation(Model):
+    """Playbooks that `serve` begins by itself when their triggers say so, and how many runs go on at once."""
+
+    start: tuple[Name, ...] = ()
+    workers: int = pydantic.Field(default=8, ge=1, le=64)
+    webhooks: Webhooks | None = None
 
 
 class SourceRepository(Model):
@@ -152,6 +219,8 @@ class Settings(Model):
     retention: Retention = Retention()
     lake: Keeping = Keeping()
     enrichment: Enrichment = Enrichment()
+    roles: dict[Name, tuple[str, ...]] = pydantic.Field(default_factory=dict)
+    playbooks: Automation = Automation()
     workers: int | None = pydantic.Field(default=None, ge=1, le=64)
     cluster: Cluster | None = None
 
