@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lemnis.contracts.errors import IntegrityError, Location
-from lemnis.store import delta, durable
+from lemnis.store import delta, durable, spots
 from lemnis.store.delta import DataFile
+from lemnis.store.lakes import TableSet
 from lemnis.store.layout import arrange
-from lemnis.store.tables import Tables
+from lemnis.store.spots import Spot
 
 COMPACT = "compact"
 FILE_ROWS = 2_000_000
@@ -60,10 +61,10 @@ Progress = Callable[[Compacted], None]
 class Rewriting:
     """What is being rewritten, of one table; use it within ``Tables.keeping``."""
 
-    def __init__(self, tables: Tables, name: str, done: str) -> None:
+    def __init__(self, tables: TableSet, name: str, done: str) -> None:
         """``done`` is the operation's name, in the log and in those of the files."""
         self._tables, self._name, self._done = tables, name, done
-        self._beside = tables.root / "rewriting" / name
+        self._beside = tables.beside(name)
         self._ready: list[tuple[str, Path]] = []
         shutil.rmtree(self._beside, ignore_errors=True)
         durable.make_folder(self._beside)
@@ -92,21 +93,23 @@ class Rewriting:
             names = {file.path for file in table.files()}
             if not names.issuperset(file.path for file in gone):
                 return None
-            placed = []
+            placed: list[Spot] = []
             for number, (day, path) in enumerate(self._ready):
                 name = delta.file_name(
                     f"{self._done}-{table.version + 1:012}-{number:04}", delta.digest_in(path.name)
                 )
                 target = table.folder / f"{delta.DAY}={day}" / name
                 durable.make_folder(target.parent)
-                path.replace(target)
+                spots.move(path, target)
                 durable.sync(target.parent)
                 placed.append(target)
-            table.replace(gone, placed, done=self._done, changed=changed, facts=facts)
-            with self._tables.spool.writing() as spool:
-                spool.set_synced(self._name, table.version)
             self._ready.clear()
-        there = {str(path.relative_to(table.folder)) for path in placed}
+            if not table.replace(gone, placed, done=self._done, changed=changed, facts=facts):
+                for target in placed:
+                    target.unlink()
+                return None
+            self._tables.settled(self._name, table.version)
+        there = {spots.below(path, table.folder) for path in placed}
         return [file for file in table.files() if file.path in there], table
 
     def _open(self) -> delta.Table:
@@ -116,7 +119,7 @@ class Rewriting:
         return table
 
 
-def due(tables: Tables, *, min_files: int, rows: int = FILE_ROWS, names: Sequence[str] = ()) -> list[Day]:
+def due(tables: TableSet, *, min_files: int, rows: int = FILE_ROWS, names: Sequence[str] = ()) -> list[Day]:
     """Return the days with at least ``min_files`` files that are smaller than they would be, oldest first."""
     found = []
     for name, table in tables.open():
@@ -134,7 +137,7 @@ def due(tables: Tables, *, min_files: int, rows: int = FILE_ROWS, names: Sequenc
 
 
 def compact(
-    tables: Tables,
+    tables: TableSet,
     *,
     min_files: int,
     rows: int = FILE_ROWS,
@@ -162,7 +165,7 @@ def compact(
     return done
 
 
-def _day(tables: Tables, day: Day, rows: int) -> Compacted | None:
+def _day(tables: TableSet, day: Day, rows: int) -> Compacted | None:
     table = delta.open_table(tables.folder(day.name))
     if table is None:
         return None
@@ -208,13 +211,14 @@ def spans(table: delta.Table, files: Sequence[DataFile]) -> Iterator[tuple[int, 
     yield from zip([-delta.FAR, *bounds.tolist()], [*bounds.tolist(), delta.FAR], strict=True)
 
 
-def _unpacked(path: Path) -> int:
-    meta = pq.read_metadata(path)
+def _unpacked(path: Spot) -> int:
+    with spots.parquet(path) as file:
+        meta = file.metadata
     return sum(meta.row_group(number).total_byte_size for number in range(meta.num_row_groups))
 
 
-def _times(path: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
-    file = pq.ParquetFile(path)
+def _times(path: Spot) -> np.ndarray[Any, np.dtype[np.int64]]:
+    file = spots.parquet(path)
     parts = [
         batch.column(0).to_numpy() for batch in file.iter_batches(batch_size=_TIMES_ROWS, columns=["time"])
     ]

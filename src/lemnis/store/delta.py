@@ -33,12 +33,13 @@ from deltalake import (
     Transaction,
     write_deltalake,
 )
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from lemnis.contracts.errors import InputError, IntegrityError, Location
-from lemnis.store import deltalog, durable, layout
+from lemnis.contracts.errors import InputError, IntegrityError, LemnisError, Location
+from lemnis.store import deltalog, durable, layout, spots
 from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
+from lemnis.store.spots import Spot
 
 APP = "lemnis-spool"
 DAY = "day"
@@ -70,10 +71,17 @@ class DataFile:
 class Table:
     """A snapshot of one Delta table."""
 
-    def __init__(self, folder: Path, delta: DeltaTable) -> None:
+    def __init__(self, folder: Spot, delta: DeltaTable) -> None:
         """Wrap an open table; use ``open_table`` or ``create_table``."""
         self.folder = folder
         self._delta = delta
+
+    @property
+    def _disk(self) -> Path:
+        """The folder, of a table that is on this machine's disk."""
+        if not isinstance(self.folder, Path):
+            raise LemnisError("a table in a bucket is written by workers", at=Location(str(self.folder)))
+        return self.folder
 
     @property
     def version(self) -> int:
@@ -111,7 +119,7 @@ class Table:
         chosen = [f for f in found if (end is None or f.first < end) and (start is None or f.last >= start)]
         return sorted(chosen, key=lambda file: (file.day, file.path))
 
-    def absolute(self, file: DataFile) -> Path:
+    def absolute(self, file: DataFile) -> Spot:
         """Return where a file of this table is."""
         return self.folder / file.path
 
@@ -122,7 +130,7 @@ class Table:
         low, high = (-FAR if start is None else start), (FAR if end is None else end)
         bounds = (pc.field("time") >= low) & (pc.field("time") < high)
         parts = [
-            conform(pq.read_table(self.absolute(file), filters=bounds, partitioning=None), self.schema)
+            conform(spots.read_table(self.absolute(file), filters=bounds, partitioning=None), self.schema)
             for file in files
         ]
         return pa.concat_tables(parts) if parts else self.schema.empty_table()
@@ -130,7 +138,7 @@ class Table:
     def column(self, path: str) -> Iterator[pa.Table]:
         """Yield one column, by its dotted path, file by file."""
         for file in self.files():
-            yield pq.ParquetFile(self.absolute(file)).read(columns=[path])
+            yield spots.parquet(self.absolute(file)).read(columns=[path])
 
     def append(self, table: pa.Table, *, name: str, moved: int) -> None:
         """Add rows durably in one commit and note that the spool's segments up to ``moved`` are in it.
@@ -148,13 +156,15 @@ class Table:
     def replace(
         self,
         gone: Sequence[DataFile],
-        added: Sequence[Path],
+        added: Sequence[Spot],
         *,
         done: str,
         changed: bool = False,
         facts: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> bool:
         """Put files in the place of others, in one commit that is on the device when this returns.
+
+        False, and nothing is done, where another has taken some of them from the table meanwhile.
 
         ``added`` are written whole, in this table's folders, and synced. ``done`` names the operation,
         ``facts`` what else the log shall say of it; ``changed`` says that rows are others than before. The
@@ -164,8 +174,12 @@ class Table:
         actions: list[AddAction | RemoveAction] = [self._described(path, changed=changed) for path in added]
         now = deltalog.now()
         actions += [RemoveAction(file.path, changed, now, file.bytes, {DAY: file.day}) for file in gone]
-        self._commit(actions, done, facts=facts)
+        try:
+            self._commit(actions, done, facts=facts)
+        except CommitFailedError:
+            return False
         _sync_log(self.folder, before)
+        return True
 
     def checkpoint(self) -> None:
         """Sum up the log in a checkpoint that is on the device when this returns."""
@@ -197,9 +211,9 @@ class Table:
         """
         before, added = self.version, []
         for number, file in enumerate(self.files()):
-            source = pq.ParquetFile(self.absolute(file))
+            source = pq.ParquetFile(self._disk / file.path)
             parts = (conform(source.read_row_group(group), schema) for group in range(source.num_row_groups))
-            path = write_file(self.absolute(file).parent, f"{SCHEMA}-{before + 1:012}-{number:06}", parts)
+            path = write_file((self._disk / file.path).parent, f"{SCHEMA}-{before + 1:012}-{number:06}", parts)
             added.append(self._described(path, changed=True))
         whole = pa.schema([*schema, pa.field(DAY, pa.date32())])
         self._delta.create_write_transaction(
@@ -234,14 +248,14 @@ class Table:
         starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
         for start, stop in pairwise([*starts.tolist(), len(days)]):
             day = (_EPOCH + timedelta(days=int(days[start]))).isoformat()
-            folder = self.folder / f"{DAY}={day}"
+            folder = self._disk / f"{DAY}={day}"
             durable.make_folder(folder)
             path = write_file(folder, name, [table.slice(start, stop - start)], final=False)
             yield self._described(path, changed=True)
 
-    def _described(self, path: Path, *, changed: bool) -> AddAction:
+    def _described(self, path: Spot, *, changed: bool) -> AddAction:
         """Return what the log has to say of a file that is written, from the file's own account of it."""
-        meta, about = pq.read_metadata(path), path.stat()
+        meta, about = spots.parquet(path).metadata, path.stat()
         place = next(n for n in range(meta.num_columns) if meta.schema.column(n).path == "time")
         groups: list[Any] = [
             meta.row_group(number).column(place).statistics for number in range(meta.num_row_groups)
@@ -254,7 +268,7 @@ class Table:
         }
         day = path.parent.name.removeprefix(f"{DAY}=")
         return AddAction(
-            str(path.relative_to(self.folder)), about.st_size, {DAY: day}, about.st_mtime_ns // 1_000_000,
+            spots.below(path, self.folder), about.st_size, {DAY: day}, about.st_mtime_ns // 1_000_000,
             changed, orjson.dumps(stats).decode(),
         )  # fmt: skip
 
@@ -327,7 +341,7 @@ def check(schema: pa.Schema) -> None:
         raise InputError(f"the lake cannot keep these columns: {error}") from error
 
 
-def open_table(folder: Path, version: int | None = None) -> Table | None:
+def open_table(folder: Spot, version: int | None = None) -> Table | None:
     """Open a version of a table, the newest unless given; None if there is no table.
 
     Raises IntegrityError if its log is bad.
@@ -335,7 +349,9 @@ def open_table(folder: Path, version: int | None = None) -> Table | None:
     if newest(folder) < 0:  # none, or one that was killed before its first entry
         return None
     try:
-        return Table(folder, DeltaTable(folder, version=version))
+        where, options = spots.address(folder)
+        with spots.trusting(folder):
+            return Table(folder, DeltaTable(where, version=version, storage_options=options))
     except DeltaError as error:
         raise IntegrityError(
             f"this table's log cannot be read: {error}", at=Location(str(folder / "_delta_log"))
@@ -354,7 +370,7 @@ def create_table(folder: Path, schema: pa.Schema) -> Table:
     return Table(folder, delta)
 
 
-def newest(folder: Path) -> int:
+def newest(folder: Spot) -> int:
     """Return the number of the last entry in a table's log, whole or not; -1 if there is none."""
     return max((version for version, _ in deltalog.versions(folder)), default=-1)
 
@@ -397,8 +413,10 @@ def _whole(path: Path) -> bool:
         return False
 
 
-def _sync_log(folder: Path, after: int) -> None:
+def _sync_log(folder: Spot, after: int) -> None:
     """Sync the log's entries and checkpoints later than a version, and the names of all of them."""
+    if not isinstance(folder, Path):
+        return
     log = folder / "_delta_log"
     for path in log.iterdir():
         number = path.name[:20]

@@ -10,13 +10,13 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 
 from lemnis.contracts.errors import IntegrityError, Location
+from lemnis.store.spots import Spot
 
 FOLDER = "_delta_log"
 OPERATION = "lemnis.operation"
@@ -53,17 +53,17 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def versions(folder: Path) -> list[tuple[int, Path]]:
+def versions(folder: Spot) -> list[tuple[int, Spot]]:
     """Return a table's entries as (version, file), in order; none where there is no table."""
     return _numbered(folder, _ENTRY)
 
 
-def checkpoints(folder: Path) -> list[tuple[int, Path]]:
+def checkpoints(folder: Spot) -> list[tuple[int, Spot]]:
     """Return a table's checkpoints as (version, file), in order."""
     return _numbered(folder, _CHECKPOINT)
 
 
-def _numbered(folder: Path, form: re.Pattern[str]) -> list[tuple[int, Path]]:
+def _numbered(folder: Spot, form: re.Pattern[str]) -> list[tuple[int, Spot]]:
     log = folder / FOLDER
     if not log.is_dir():
         return []
@@ -71,7 +71,7 @@ def _numbered(folder: Path, form: re.Pattern[str]) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def read(path: Path) -> Entry:
+def read(path: Spot) -> Entry:
     """Read one entry; raises IntegrityError if it is not what an entry is."""
     try:
         actions = [orjson.loads(line) for line in path.read_bytes().splitlines() if line]
@@ -101,13 +101,13 @@ def _entry(version: int, actions: list[dict[str, Any]]) -> Entry:
     return Entry(version, int(info.get("timestamp") or 0), done, tuple(added), removed, facts)
 
 
-def entries(folder: Path) -> Iterator[Entry]:
+def entries(folder: Spot) -> Iterator[Entry]:
     """Yield a table's entries that are still there, in order; raises IntegrityError as ``read`` does."""
     for _, path in versions(folder):
         yield read(path)
 
 
-def version_at(folder: Path, at: int) -> int | None:
+def version_at(folder: Spot, at: int) -> int | None:
     """Return the last version that there was at a time (ms); None if it is before the first one kept."""
     found = None
     for entry in entries(folder):

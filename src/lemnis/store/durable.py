@@ -8,15 +8,20 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from lemnis.store.spots import Spot
 
 PRIVATE_FOLDER = 0o700
 UNFINISHED = ".new-"
 """How the name of a file that is being written begins; a crash can leave one behind."""
 
 
-def sync(path: Path) -> None:
-    """Push a file's or folder's contents to the device (``fsync``)."""
+def sync(path: Spot) -> None:
+    """Push a file's or folder's contents to the device (``fsync``); object storage has done so already."""
+    if not isinstance(path, Path):
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -24,9 +29,12 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder, and the ones above it, readable by its owner only; each new name is synced."""
-    if path.is_dir():
+def make_folder(path: Spot) -> None:
+    """Make a folder, and the ones above it, readable by its owner only; each new name is synced.
+
+    Object storage needs none.
+    """
+    if not isinstance(path, Path) or path.is_dir():
         return
     make_folder(path.parent)
     path.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)

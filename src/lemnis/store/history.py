@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +16,8 @@ import pyarrow as pa
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import InputError, NotFoundError, UsageError
 from lemnis.store import delta, deltalog, query, rows
-from lemnis.store.tables import Tables
+from lemnis.store.lakes import TableSet
+from lemnis.store.spots import Spot
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Version:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def versions(tables: Tables, name: str | None = None) -> list[Version]:
+def versions(tables: TableSet, name: str | None = None) -> list[Version]:
     """Return the versions of tables (or one) that the logs tell of, newest first by time.
 
     Raises NotFoundError for a table that there is not.
@@ -54,7 +54,7 @@ def versions(tables: Tables, name: str | None = None) -> list[Version]:
     return sorted(found, key=lambda one: (-one.at, one.name, -one.version))
 
 
-def _versions(folder: Path) -> Iterator[Version]:
+def _versions(folder: Spot) -> Iterator[Version]:
     known: dict[str, int] = {}
     total, begun = 0, False
     for entry in deltalog.entries(folder):
@@ -91,7 +91,7 @@ class Answer:
 
 
 def ask(
-    tables: Tables,
+    tables: TableSet,
     sql: str,
     as_of: AsOf,
     *,
@@ -141,7 +141,7 @@ def ask(
     return Answer(answer, tuple(missing))
 
 
-def _at(folder: Path, as_of: AsOf) -> delta.Table | None:
+def _at(folder: Spot, as_of: AsOf) -> delta.Table | None:
     """Open a table as it was; None where there was none yet."""
     kept = [version for version, _ in deltalog.versions(folder)]
     if not kept:

@@ -19,36 +19,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from lemnis.store import delta, durable
+from lemnis.store import delta, durable, grams, spots
 from lemnis.store.columns import leaf
+from lemnis.store.grams import Bytes, Hashes
 from lemnis.store.query import Piece
+from lemnis.store.spots import Spot
 
-_VERSION = 1
-_SUFFIX = ".grams"
+_VERSION = 2
+_SUFFIX = ".grams2"
+"""A sidecar of another version is none: it is made anew."""
+_LOCK = "lock"
 _VALUES = frozenset({"cmd_line", "url_string", "path"})
 _NAMED = frozenset({"query.hostname"})
-_RECORDS = frozenset({"message"})
+_RECORDS = frozenset({"message", "raw_data", "unmapped"})
 """Leaves that are indexed by both kinds of grams; whole paths that are; paths that are by short ones only."""
-_SHORT, _LONG = 4, 6
-_BITS = 23
-_FEWEST = 10
-_FULL = 1 / 8
-"""The largest and the smallest bitmap, as powers of two; a bitmap is halved while no more of it is set."""
-_FACTOR = np.uint64(0x9E37_79B9_7F4A_7C15)
-_BLOCK = 1 << 22
-_ASCII = 128
 WORTH_ROWS = 100_000
 """A file with fewer rows is read as fast, and soon compacted."""
-_LOWER = np.arange(256, dtype=np.uint8)
-_LOWER[ord("A") : ord("Z") + 1] += ord("a") - ord("A")
-Bytes = npt.NDArray[np.uint8]
-Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +74,22 @@ class Index:
     def refresh(self, tables: Mapping[str, delta.Table], progress: Progress | None = None) -> int:
         """Index the files of these tables that are worth it and not indexed; forget those that are gone.
 
-        Return how many files were indexed. Takes the memory of one row group's columns.
+        Return how many files were indexed. One at a time does it, in the memory of one row
+        group's columns.
         """
+        durable.make_folder(self.root)
+        with durable.exclusive(self.root / _LOCK):
+            return self._refresh(tables, progress)
+
+    def _refresh(self, tables: Mapping[str, delta.Table], progress: Progress | None) -> int:
         wanted = {
             self._sidecar(name, file): (name, table.absolute(file))
             for name, table in tables.items()
             for file in table.files()
             if file.rows >= WORTH_ROWS
         }
-        for path in self.root.rglob(f"*{_SUFFIX}"):
-            if path not in wanted:
+        for path in list(self.root.rglob("*")):
+            if path.is_file() and path not in wanted and path.name != _LOCK:
                 path.unlink()
         missing = [(target, *about) for target, about in wanted.items() if not target.exists()]
         for number, (target, name, path) in enumerate(missing):
@@ -105,11 +100,11 @@ class Index:
 
     def pieces(
         self, name: str, table: delta.Table, files: Sequence[delta.DataFile], clauses: Clauses
-    ) -> list[Path | Piece]:
+    ) -> list[Spot | Piece]:
         """Return a table's files, or their row groups, that may hold a row that meets the clauses."""
         asked = [_asked(clause) for clause in clauses]
         asked = [clause for clause in asked if clause]
-        found: list[Path | Piece] = []
+        found: list[Spot | Piece] = []
         for file in files:
             path, sidecar = table.absolute(file), self._sidecar(name, file)
             if not asked or not sidecar.exists():
@@ -125,9 +120,9 @@ class Index:
         return self.root / name / f"{Path(file.path).name}.{file.day}.{file.bytes}{_SUFFIX}"
 
 
-def build(path: Path, target: Path) -> None:
+def build(path: Spot, target: Path) -> None:
     """Write the sidecar of a data file."""
-    file = pq.ParquetFile(path)
+    file = spots.parquet(path)
     columns = list(_indexed(file.schema_arrow))
     header: dict[str, Any] = {"version": _VERSION, "rows": [], "filters": {}}
     blobs: list[bytes] = []
@@ -136,9 +131,10 @@ def build(path: Path, target: Path) -> None:
         header["rows"].append(file.metadata.row_group(group).num_rows)
         for column, lengths in columns:
             values: Any = leaf(file.read_row_group(group, columns=[column]), column)
-            text = _lowered(values.unique())
+            chunks = values.chunks if column in _RECORDS else [values.unique()]
+            texts = [grams.lowered(chunk) for chunk in chunks]
             for length in lengths:
-                bits, blob = _filter(text, length)
+                bits, blob = grams.bitmap(texts, length)
                 header["filters"].setdefault(column, {}).setdefault(str(length), []).append([size, bits])
                 blobs.append(blob)
                 size += len(blob)
@@ -158,60 +154,19 @@ def _indexed(fields: Any, prefix: str = "") -> Iterator[tuple[str, tuple[int, ..
             yield from _indexed(field.type, f"{path}.")
         elif pa.types.is_string(field.type):
             if field.name in _VALUES or path in _NAMED:
-                yield path, (_SHORT, _LONG)
+                yield path, (grams.SHORT, grams.LONG)
             elif path in _RECORDS:
-                yield path, (_SHORT,)
-
-
-def _lowered(array: Any) -> Bytes:
-    """Return the lower-cased text of an array, one value after the other, as the database lowers it."""
-    raw = _text(array)
-    if len(raw) and raw.max() >= _ASCII:
-        return _text(pc.utf8_lower(array))
-    return _LOWER[raw]
-
-
-def _text(array: Any) -> Bytes:
-    _, offsets, data = array.buffers()
-    if data is None or not len(array):
-        return np.empty(0, dtype=np.uint8)
-    bounds = np.frombuffer(offsets, dtype=np.int32)[array.offset : array.offset + len(array) + 1]
-    return np.frombuffer(data, dtype=np.uint8)[bounds[0] : bounds[-1]]
-
-
-def _hashes(text: Bytes, length: int) -> Hashes:
-    """Return a number below 2^23 for each gram of a text."""
-    count = len(text) - length + 1
-    if count <= 0:
-        return np.empty(0, dtype=np.uint64)
-    padded = np.concatenate([text, np.zeros(8, dtype=np.uint8)])
-    words = np.ndarray((count,), dtype="<u8", buffer=padded, strides=(1,))
-    return ((words << np.uint64(64 - 8 * length)) * _FACTOR) >> np.uint64(64 - _BITS)
-
-
-def _filter(text: Bytes, length: int) -> tuple[int, bytes]:
-    """Return the bitmap of a text's grams, and its size as a power of two."""
-    bits = min(_BITS, max(_FEWEST, int(len(text) / _FULL).bit_length()))
-    seen: npt.NDArray[np.bool_] = np.zeros(1 << bits, dtype=bool)
-    for first in range(0, len(text), _BLOCK):
-        seen[_hashes(text[first : first + _BLOCK + length - 1], length) >> np.uint64(_BITS - bits)] = True
-    count = np.count_nonzero(seen)
-    while bits > _FEWEST and count <= _FULL * (1 << (bits - 1)):
-        seen, bits = seen[0::2] | seen[1::2], bits - 1
-    return bits, np.packbits(seen, bitorder="little").tobytes()
+                yield path, (grams.SHORT,)
 
 
 def _asked(clause: tuple[Needle, ...]) -> list[tuple[str, list[tuple[int, Hashes]]]]:
     """Return for each needle of a clause its column and grams; nothing if one of them has no gram."""
     found = []
     for needle in clause:
-        raw = _LOWER[np.frombuffer(needle.text.encode(), dtype=np.uint8)]
-        runs = np.split(raw, np.flatnonzero(raw >= _ASCII))  # beyond ASCII, lower case is a matter of opinion
-        plain = [run[run < _ASCII] for run in runs]
-        grams = [(n, np.concatenate([_hashes(run, n) for run in plain])) for n in (_SHORT, _LONG)]
-        if not len(grams[0][1]):
+        hashes = grams.of_needle(needle.text)
+        if not len(hashes[0][1]):
             return []
-        found.append((needle.column, grams))
+        found.append((needle.column, hashes))
     return found
 
 
@@ -228,8 +183,8 @@ def _ranges(
             for group, rows in enumerate(pairwise(bounds)):
                 if all(
                     any(
-                        _may(data, start, header["filters"].get(column), group, grams)
-                        for column, grams in one
+                        _may(data, start, header["filters"].get(column), group, sought)
+                        for column, sought in one
                     )
                     for one in asked
                 ):
@@ -243,17 +198,15 @@ def _may(
     start: int,
     filters: Mapping[str, Sequence[tuple[int, int]]] | None,
     group: int,
-    grams: Sequence[tuple[int, Hashes]],
+    sought: Sequence[tuple[int, Hashes]],
 ) -> bool:
     """Say whether a row group's column may hold all of the grams; a column without a filter may."""
     if filters is None:
         return True
-    for length, hashes in grams:
+    for length, hashes in sought:
         if str(length) in filters:
             place, bits = filters[str(length)][group]
-            found = hashes >> np.uint64(_BITS - bits)
-            mine = data[start + place + (found >> np.uint64(3)).astype(np.int64)]
-            if not ((mine >> (found & np.uint64(7)).astype(np.uint8)) & 1).all():
+            if not grams.there(data, start + place, bits, hashes):
                 return False
     return True
 

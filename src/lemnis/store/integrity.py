@@ -21,11 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lemnis.contracts.errors import InputError, IntegrityError, LemnisError
-from lemnis.store import delta, deltalog, rows
+from lemnis.store import delta, deltalog, rows, spots
 from lemnis.store.columns import MS_A_DAY, Keys, merge_schemas, uid_keys
 from lemnis.store.delta import DataFile
+from lemnis.store.lakes import TableSet
+from lemnis.store.spots import Spot
 from lemnis.store.sweeping import data_files
-from lemnis.store.tables import Tables
 
 ERROR, NOTE = "error", "note"
 _CHUNK = 1 << 20
@@ -90,7 +91,7 @@ Progress = Callable[[int, int], None]
 """Told how many files are done, and of how many."""
 
 
-def check(tables: Tables, *, deep: bool = False, progress: Progress | None = None) -> Report:
+def check(tables: TableSet, *, deep: bool = False, progress: Progress | None = None) -> Report:
     """Look whether a lake is whole; nothing is changed. ``deep`` reads every byte."""
     with tables.keeping():
         checking = _Checking(tables, Report(deep), progress)
@@ -100,7 +101,7 @@ def check(tables: Tables, *, deep: bool = False, progress: Progress | None = Non
 
 @dataclass(slots=True)
 class _Checking:
-    tables: Tables
+    tables: TableSet
     report: Report
     progress: Progress | None
     keys: list[Keys] = field(default_factory=list)
@@ -128,20 +129,20 @@ class _Checking:
         self.uids()
         self.lists()
 
-    def add(self, kind: str, what: str, *, table: str = "", at: Path | str = "") -> None:
+    def add(self, kind: str, what: str, *, table: str = "", at: Spot | str = "") -> None:
         """Put an error on record."""
         self.report.findings.append(Finding(kind, what, table, self.below(at), _FIXES[kind]))
 
-    def note(self, kind: str, what: str, *, table: str = "", at: Path | str = "") -> None:
+    def note(self, kind: str, what: str, *, table: str = "", at: Spot | str = "") -> None:
         """Put on record what harms nothing."""
         self.report.findings.append(Finding(kind, what, table, self.below(at), _FIXES.get(kind, ""), NOTE))
 
-    def below(self, path: Path | str) -> str:
-        return path.relative_to(self.tables.root).as_posix() if isinstance(path, Path) else path
+    def below(self, path: Spot | str) -> str:
+        return path if isinstance(path, str) else spots.below(path, self.tables.root)
 
     # -- the log -------------------------------------------------------------------------------------------
 
-    def opened(self, folder: Path) -> Iterator[tuple[str, delta.Table]]:
+    def opened(self, folder: Spot) -> Iterator[tuple[str, delta.Table]]:
         """Open a table, or say why it cannot be."""
         try:
             table = delta.open_table(folder)
@@ -154,7 +155,7 @@ class _Checking:
             return
         yield folder.name, table
 
-    def entries(self, folder: Path) -> list[deltalog.Entry]:
+    def entries(self, folder: Spot) -> list[deltalog.Entry]:
         """Read a table's log, as far as it can be read, and say what of it is missing."""
         found = []
         there = deltalog.versions(folder)
@@ -176,14 +177,15 @@ class _Checking:
         found = self.entries(table.folder)
         self.report.versions += len(found)
         at = table.folder / deltalog.FOLDER
-        with self.tables.spool.reading() as spool:
-            synced, known = spool.synced(name), spool.schema(name)
-        last = delta.newest(table.folder)
-        if last < synced:
-            what = f"the log ends at version {last}, and had {synced}"
-            self.add("log-cut", what, table=name, at=at)
-        if known is None:
-            self.add("spool-schema", "the spool does not know this table", table=name, at="spool.db")
+        if self.tables.spool is not None:
+            with self.tables.spool.reading() as spool:
+                synced, known = spool.synced(name), spool.schema(name)
+            last = delta.newest(table.folder)
+            if last < synced:
+                what = f"the log ends at version {last}, and had {synced}"
+                self.add("log-cut", what, table=name, at=at)
+            if known is None:
+                self.add("spool-schema", "the spool does not know this table", table=name, at="spool.db")
         if not found or found[-1].version < table.version:
             return
         first = found[0]
@@ -223,7 +225,7 @@ class _Checking:
             self.add("file-size", f"it has {size} bytes, and {file.bytes} by the log", **about)
         flipped = self.report.deep and self.flipped(path)
         try:
-            opened = pq.ParquetFile(path, page_checksum_verification=True)
+            opened = spots.parquet(path, page_checksum_verification=True)
         except _UNREADABLE as error:
             self.add("file-unreadable", f"its footer cannot be read: {_said(error)}", **about)
             return
@@ -240,13 +242,12 @@ class _Checking:
         if not bad:
             self.rows_of(file, opened, about)
 
-    def flipped(self, path: Path) -> bool:
+    def flipped(self, path: Spot) -> bool:
         """Say whether a file is other than its name says."""
         wanted = delta.digest_in(path.name)
         if not wanted:
             return False
-        with path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()[: delta.DIGEST] != wanted
+        return spots.sha256(path)[: delta.DIGEST] != wanted
 
     def pages(self, file: pq.ParquetFile) -> Iterator[tuple[str, str]]:
         """Read every page, and yield where one cannot be, and why."""
@@ -309,7 +310,7 @@ class _Checking:
             except IntegrityError:
                 return  # told already; whose the files are cannot be said
             named |= {one.path for one in entry.added} | set(entry.removed)
-        stray = [p for p in data_files(table.folder) if p.relative_to(table.folder).as_posix() not in named]
+        stray = [p for p in data_files(table.folder) if spots.below(p, table.folder) not in named]
         if stray:
             what = f"{len(stray)} files are in no version: what a killed writer left"
             self.note("file-stray", what, table=name, at=stray[0])
@@ -329,6 +330,8 @@ class _Checking:
             self.add("uid-twice", f"ev-{number:016x} is there {len(owners)} times: {places}", at=owners[0])
         if len(twice) > _SHOWN:
             self.add("uid-twice", f"so are {len(twice) - _SHOWN} more")
+        if self.tables.spool is None:
+            return
         distinct = np.unique(whole)
         unknown = 0
         for start in range(0, len(distinct), _CHUNK):
@@ -340,6 +343,8 @@ class _Checking:
 
     def lists(self) -> None:
         """Look at the lists of known uids."""
+        if self.tables.spool is None:
+            return
         with self.tables.spool.reading() as spool:
             lost, there = spool.lost(), spool.runs()
         for run in lost:
@@ -347,7 +352,7 @@ class _Checking:
         if not self.report.deep:
             return
         for run in there:
-            path = self.tables.root / "uids" / run.file
+            path = self.tables.spool.path.parent / "uids" / run.file
             if run in lost:
                 continue
             with path.open("rb") as handle:
@@ -359,6 +364,8 @@ class _Checking:
 
     def spool_file(self) -> None:
         """Let SQLite look at the spool's file."""
+        if self.tables.spool is None:
+            return
         path = self.tables.spool.path
         pragma = "integrity_check" if self.report.deep else "quick_check"
         try:
@@ -371,7 +378,9 @@ class _Checking:
 
     def segments(self) -> list[tuple[str, int, Keys]]:
         """Read what waits in the spool; return each segment's table, number and uids."""
-        found = []
+        found: list[tuple[str, int, Keys]] = []
+        if self.tables.spool is None:
+            return found
         with self.tables.spool.reading() as spool:
             for name in spool.names():
                 try:

@@ -12,9 +12,8 @@ Other engines read ``tables/NAME`` as the Delta tables they are. SQL sees the de
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -26,38 +25,17 @@ from lemnis.contracts.errors import InputError, IntegrityError, Location
 from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
 from lemnis.contracts.watching import HOUR, History, Pulse
 from lemnis.store import compaction, deadletters, delta, deltalog, pulse, query, rows, sweeping
-from lemnis.store.columns import MS_A_DAY, Keys, by_source, conform, merge_schemas, sort_events, uid_keys
+from lemnis.store.columns import Keys, conform, merge_schemas, uid_keys
 from lemnis.store.deadletters import DeadCount, DeadGroup, DeadLetter, Keep
 from lemnis.store.index import Clauses, Index, Progress
+from lemnis.store.lakes import Snapshot, TableStatus, in_order, relation, statuses
 from lemnis.store.spool import Backlog, Reader, Spool, Writer
 from lemnis.store.tables import Tables
 
 _SEGMENT_ROWS = 50_000
 _FLUSH_ROWS = 500_000
-_BATCH_ROWS = 65_536
-_BUSY_DAY = 1_000_000
 _PAGE_BYTES = 32_000_000
 _NO_KEYS = np.empty(0, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class TableStatus:
-    """What a table of the lake holds, the spool aside; ``last`` is its newest ``time`` (ms)."""
-
-    name: str
-    files: int
-    rows: int
-    bytes: int
-    last: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One table at one moment: its files as the log names them, and its rows that the log lacks."""
-
-    schema: pa.Schema
-    table: delta.Table | None
-    spooled: pa.Table
 
 
 class Lake:
@@ -187,6 +165,10 @@ class Lake:
         sweeping.sweep(self.tables, before=deltalog.now() - sweeping.KEPT_MS)
         return len(done)
 
+    def scrub(self) -> None:
+        """Overwrite what is left of flushed rows in free pages of the spool's file."""
+        self._spool.scrub()
+
     def refresh_index(self, progress: Progress | None = None) -> int:
         """Index what is not indexed yet (``store.index``); return how many files that were."""
         return self.index.refresh(dict(self.tables.open()), progress)
@@ -203,6 +185,7 @@ class Lake:
         start: int | None = None,
         end: int | None = None,
         needles: Mapping[str, Clauses] | None = None,
+        handle: query.Handle | None = None,
     ) -> pa.Table:
         """Run one SELECT over everything acknowledged, flushed or not; return at most ``limit`` rows.
 
@@ -210,27 +193,28 @@ class Lake:
         and ``rejects``. ``parameters`` are the values for ``?``; ``timeout`` is in seconds; ``start`` and
         ``end`` (ms) only spare the reading of files without a row in [start, end), and ``needles``, by table,
         that of rows which do not meet them, where there is an index. Raises UsageError for anything but one
-        SELECT that can be run within the limits; see ``store.query.run``.
+        SELECT that can be run within the limits; see ``store.query.run``. ``handle.cancel()`` ends it.
         """
+        ask = partial(self._asked, sql, (start, end), needles or {})
+        return query.anew(
+            lambda: query.run(ask(), sql, parameters=parameters, limit=limit, timeout=timeout, handle=handle)
+        )
+
+    def _asked(
+        self, sql: str, between: tuple[int | None, int | None], needles: Mapping[str, Clauses]
+    ) -> dict[str, query.Relation]:
+        """Return what a query needs of the tables as they are now."""
         with self._spool.reading() as spool:
             names = spool.names()
             wanted = query.needed(sql, [*names, rows.REJECTS])
             snapshots = {name: self._snapshot(spool, name) for name in names if name in wanted}
             dead = spool.dead.table() if rows.REJECTS in wanted else deadletters.ARROW.empty_table()
         relations = {
-            name: query.Relation(
-                snap.schema,
-                self.index.pieces(
-                    name, snap.table, snap.table.files(start=start, end=end), (needles or {}).get(name, ())
-                )
-                if snap.table
-                else [],
-                snap.spooled,
-            )
+            name: relation(self.index, name, snap, *between, needles.get(name, ()))
             for name, snap in snapshots.items()
         }
         relations[rows.REJECTS] = query.Relation(deadletters.ARROW, [], dead)
-        return query.run(relations, sql, parameters=parameters, limit=limit, timeout=timeout)
+        return relations
 
     def scan(
         self,
@@ -252,15 +236,7 @@ class Lake:
                 for name in spool.names()
                 if class_uid in (None, rows.table_class(name))
             }
-        for low, high in _windows(snapshots.values(), start, end):
-            for number, snap in sorted(snapshots.items(), key=lambda item: item[0]):
-                table = _read(snap, low, high)
-                for name, some in by_source(table):
-                    if source not in (None, name):
-                        continue
-                    chosen = sort_events(some)
-                    for first in range(0, chosen.num_rows, _BATCH_ROWS):
-                        yield EventBatch(number, name, "lake", chosen.slice(first, _BATCH_ROWS))
+        yield from in_order(snapshots, start, end, source)
 
     def snapshots(self) -> dict[str, Snapshot]:
         """Return every table of events as it is at this moment, for queries that must see the same."""
@@ -306,16 +282,7 @@ class Lake:
 
     def status(self) -> list[TableStatus]:
         """Return what each table holds on the disk."""
-        found = []
-        for name, table in self.tables.open():
-            files = table.files()
-            found.append(
-                TableStatus(
-                    name, len(files), sum(f.rows for f in files), sum(f.bytes for f in files),
-                    max((f.last for f in files), default=None),
-                )
-            )  # fmt: skip
-        return found
+        return statuses(self.tables.open())
 
     # -- dead letters --------------------------------------------------------------------------------------
 
@@ -437,32 +404,3 @@ def _add(spool: Writer, name: str, table: pa.Table) -> tuple[Keys, pa.Table]:
         table = table.take(np.sort(places[np.isin(keys, new, assume_unique=True)]))
     spool.add(name, table, new)
     return new, table
-
-
-def _read(snap: Snapshot, low: int, high: int) -> pa.Table:
-    """Return a snapshot's rows in [low, high), unsorted."""
-    times = snap.spooled.column("time").to_numpy()
-    parts = [snap.spooled.filter(pa.array((times >= low) & (times < high)))]
-    if snap.table:
-        files = snap.table.files(start=low, end=high)
-        parts.append(conform(snap.table.read(files, start=low, end=high), snap.schema))
-    return pa.concat_tables(parts)
-
-
-def _windows(snapshots: Iterable[Snapshot], start: int | None, end: int | None) -> Iterator[tuple[int, int]]:
-    """Yield [low, high) over all that has rows: a day, or the hours of a day with many."""
-    counts: dict[int, int] = {}
-    for snap in snapshots:
-        for file in snap.table.files(start=start, end=end) if snap.table else []:
-            day = (date.fromisoformat(file.day) - date(1970, 1, 1)).days
-            counts[day] = counts.get(day, 0) + file.rows
-        days = np.floor_divide(snap.spooled.column("time").to_numpy(), MS_A_DAY)
-        for day, count in zip(*np.unique(days, return_counts=True), strict=True):
-            counts[int(day)] = counts.get(int(day), 0) + int(count)
-    for day, count in sorted(counts.items()):
-        step = MS_A_DAY if count <= _BUSY_DAY else MS_A_DAY // 24
-        for low in range(day * MS_A_DAY, (day + 1) * MS_A_DAY, step):
-            first = low if start is None else max(low, start)
-            last = low + step if end is None else min(low + step, end)
-            if first < last:
-                yield first, last

@@ -8,21 +8,25 @@ is asked for (by ``day``, or by what a ``Piece`` says) are never opened, and of 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from lemnis.contracts.errors import Location, UsageError
+from lemnis.contracts.errors import IntegrityError, Location, UsageError
+from lemnis.store import spots
 from lemnis.store.columns import conform, merge_schemas
+from lemnis.store.spots import Spot
 
 EVENTS = "events"
 MAX_SQL = 65_536
+_AGAIN = 3
+Answer = TypeVar("Answer")
 _COMMON: list[tuple[str, pa.DataType]] = [
     ("class_uid", pa.int64()), ("category_uid", pa.int64()), ("activity_id", pa.int64()),
     ("type_uid", pa.int64()), ("severity_id", pa.int32()), ("time", pa.int64()),
@@ -47,7 +51,7 @@ _LOCKS = ("SET enable_external_access = false", "SET lock_configuration = true")
 class Piece:
     """Some rows of a file: numbers in [first, last), counted from 0."""
 
-    path: Path
+    path: Spot
     ranges: tuple[tuple[int, int], ...]
 
 
@@ -59,7 +63,7 @@ class Relation:
     """
 
     schema: pa.Schema
-    files: Sequence[Path | Piece]
+    files: Sequence[Spot | Piece]
     spooled: pa.Table | ds.Dataset
 
 
@@ -101,13 +105,34 @@ def run(
     The query sees a view for each relation and ``events``, the common columns of all that have a
     ``class_uid``. It can read no file but theirs, change nothing and load nothing; it has ``timeout``
     seconds and ``memory``. Values go in by ``parameters``, for ``?``. Raises UsageError for anything but one
-    valid SELECT, and for one that needs too much; CancelledError if ``handle`` was told to end it.
+    valid SELECT, and for one that needs too much; CancelledError if ``handle`` was told to end it; GoneError
+    if files were removed meanwhile.
     """
     with _opened(relations, sql, memory) as connection:
         statement = _one_select(connection, sql)
-        with _limited(connection, timeout, handle or Handle()):
-            answer = connection.sql(statement, params=list(parameters) or None)
-            return pa.table(answer.limit(limit).to_arrow_table())
+        try:
+            with _limited(connection, timeout, handle or Handle()):
+                answer = connection.sql(statement, params=list(parameters) or None)
+                return pa.table(answer.limit(limit).to_arrow_table())
+        except UsageError as error:
+            files = (_path(file) for relation in relations.values() for file in relation.files)
+            gone = next((file for file in files if not file.exists()), None)
+            if gone is None:
+                raise
+            raise GoneError(gone) from error
+
+
+def anew(ask: Callable[[], Answer]) -> Answer:
+    """Ask again where files went while it was asked: what took them left a newer version of the table.
+
+    Raises GoneError if they are gone again and again: then they are missing.
+    """
+    for _ in range(_AGAIN):
+        try:
+            return ask()
+        except GoneError:
+            continue
+    return ask()
 
 
 @cache
@@ -125,8 +150,9 @@ def _opened(relations: Mapping[str, Relation], sql: str, memory: str) -> Iterato
             _view(connection, name, relations[name])
         if EVENTS in named:
             _events(connection, relations)
-        files = [str(_path(file)) for relation in relations.values() for file in relation.files]
-        connection.execute("SET allowed_paths = ?", [files])
+        files = [_path(file) for relation in relations.values() for file in relation.files]
+        spots.attach(connection, files)
+        connection.execute("SET allowed_paths = ?", [[str(file) for file in files]])
         for lock in _LOCKS:
             connection.execute(lock)
         yield connection
@@ -134,6 +160,17 @@ def _opened(relations: Mapping[str, Relation], sql: str, memory: str) -> Iterato
 
 class CancelledError(Exception):
     """A query was ended by its handle."""
+
+
+class GoneError(IntegrityError):
+    """A file that a query needed was removed: by retention, or by compaction after its history."""
+
+    def __init__(self, file: Spot) -> None:
+        """``file`` is the one that is gone."""
+        super().__init__(
+            "a file of the lake went while it was read", at=Location(str(file)),
+            fix="ask again; if it is gone still, `lemnis lake check` says what is missing",
+        )  # fmt: skip
 
 
 class Handle:
@@ -241,7 +278,7 @@ def _scan(
     connection: duckdb.DuckDBPyConnection,
     name: str,
     spooled: pa.Table | ds.Dataset,
-    files: Sequence[Path | Piece],
+    files: Sequence[Spot | Piece],
 ) -> str:
     """Return the SELECT of the rows in the spool and in files, of the spooled ones' schema, and their day."""
     memory = f"{name}__spooled"
@@ -249,9 +286,9 @@ def _scan(
     about = connection.view(memory)
     columns = dict(zip(about.columns, map(str, about.types), strict=True))
     parts = [f'SELECT *, {_DAY} AS day FROM "{memory}"']  # noqa: S608 - the lake's own name
-    whole: dict[bool, list[Path]] = {True: [], False: []}
+    whole: dict[bool, list[Spot]] = {True: [], False: []}
     for file in files:
-        if isinstance(file, Path):
+        if not isinstance(file, Piece):
             whole[_by_day(file)].append(file)
         elif file.ranges:
             parts.append(_read([file.path], columns, by_day=_by_day(file.path), ranges=file.ranges))
@@ -262,7 +299,7 @@ def _scan(
 
 
 def _read(
-    paths: Sequence[Path],
+    paths: Sequence[Spot],
     columns: Mapping[str, str],
     *,
     by_day: bool,
@@ -287,12 +324,12 @@ def _read(
     return f"{select} WHERE {rows}" if ranges else select
 
 
-def _by_day(path: Path) -> bool:
+def _by_day(path: Spot) -> bool:
     """Say whether a file's folder gives its day, and no other column; then DuckDB skips it by that."""
     return [part[:4] for part in path.parts if "=" in part] == ["day="]
 
 
-def _path(file: Path | Piece) -> Path:
+def _path(file: Spot | Piece) -> Spot:
     return file.path if isinstance(file, Piece) else file
 
 

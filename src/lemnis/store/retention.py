@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lemnis.contracts.ids import canonical, digest
-from lemnis.store import delta, deltalog
+from lemnis.store import delta, deltalog, spots
 from lemnis.store.columns import MS_A_DAY, Keys, leaf, uid_keys
 from lemnis.store.compaction import Rewriting
 from lemnis.store.delta import DataFile
 from lemnis.store.holds import Hold
+from lemnis.store.lakes import TableSet
 from lemnis.store.sweeping import Swept, sweep_days
-from lemnis.store.tables import Tables
 
 RETAIN = "retain"
 RUN, POLICY = "lemnis.run", "lemnis.policy"
@@ -154,7 +154,7 @@ class Retention:
 
     def __init__(
         self,
-        tables: Tables,
+        tables: TableSet,
         policy: Policy,
         holds: Sequence[Hold] = (),
         *,
@@ -217,7 +217,7 @@ class Retention:
 
     def _rest(self, name: str, table: delta.Table, file: DataFile) -> Iterator[pa.Table]:
         """Yield what stays of a file."""
-        for batch in pq.ParquetFile(table.absolute(file)).iter_batches(batch_size=_BATCH):
+        for batch in spots.parquet(table.absolute(file)).iter_batches(batch_size=_BATCH):
             part = pa.Table.from_batches([batch])
             gone, blank, _ = self._masks(name, file, part)
             if blank.any():
@@ -231,7 +231,7 @@ class Retention:
 
     def _file(self, name: str, table: delta.Table, file: DataFile) -> tuple[Change, list[Loss]]:
         """Return what becomes of a file, and by source."""
-        about = pq.ParquetFile(table.absolute(file))
+        about = spots.parquet(table.absolute(file))
         names = [
             "time",
             "metadata.log_name",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import pyarrow.parquet as pq
-
-from lemnis.store import deltalog
+from lemnis.store import deltalog, spots
 from lemnis.store.compaction import FILE_ROWS
+from lemnis.store.lakes import TableSet
+from lemnis.store.spots import Spot
 from lemnis.store.sweeping import data_files
-from lemnis.store.tables import Tables
 
 _RAW = "raw_data"
 
@@ -44,7 +42,7 @@ class TableSize:
         return self.bytes / self.raw_bytes if self.raw_bytes else None
 
 
-def sizes(tables: Tables) -> Iterator[TableSize]:
+def sizes(tables: TableSet) -> Iterator[TableSize]:
     """Yield what each table holds on the disk."""
     for name, table in tables.open():
         files = table.files()
@@ -66,9 +64,10 @@ def sizes(tables: Tables) -> Iterator[TableSize]:
         )
 
 
-def _raw_bytes(path: Path) -> int:
+def _raw_bytes(path: Spot) -> int:
     """Return the bytes of a file's raw records, unpacked (what repeats may be counted once)."""
-    meta = pq.read_metadata(path)
+    with spots.parquet(path) as file:
+        meta = file.metadata
     place = next((n for n in range(meta.num_columns) if meta.schema.column(n).path == _RAW), None)
     if place is None:
         return 0

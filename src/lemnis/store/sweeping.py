@@ -6,12 +6,13 @@ present version needs: what retention removed is then nowhere on the disk.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lemnis.store import delta, deltalog, durable
-from lemnis.store.tables import Tables
+from lemnis.store import delta, deltalog, durable, spots
+from lemnis.store.lakes import TableSet
+from lemnis.store.spots import Spot
 
 KEPT_MS = 7 * 86_400_000
 """How far back history reaches unless the settings say otherwise."""
@@ -32,10 +33,11 @@ class Swept:
         return Swept(self.files + other.files, self.bytes + other.bytes, self.entries + other.entries)
 
 
-def sweep(tables: Tables, *, before: int) -> Swept:
+def sweep(tables: TableSet, *, before: int) -> Swept:
     """Remove data files that were replaced before a time (ms) or are named by nothing, and older history.
 
-    Readers of versions since then are not disturbed.
+    Readers of versions since then are not disturbed. Where others write, too, what is named by nothing may be
+    named soon: it goes when it is older than ``before``.
     """
     swept = Swept()
     with tables.writing():
@@ -43,47 +45,58 @@ def sweep(tables: Tables, *, before: int) -> Swept:
             entries = list(deltalog.entries(table.folder))
             live = {file.path for file in table.files()}
             kept = {path for one in entries for path, at in one.removed.items() if at >= before}
+            known = {path for one in entries for path in one.removed}
             swept += _unlink(
-                path for path in data_files(table.folder) if _name(table, path) not in live | kept
+                path
+                for path in data_files(table.folder)
+                if _name(table, path) not in live | kept
+                and _idle(tables, path, _name(table, path) in known, before)
             )
             swept += _cut(tables, name, table, entries, before)
     return swept
 
 
-def sweep_days(tables: Tables, name: str, days: Collection[str]) -> Swept:
+def sweep_days(tables: TableSet, name: str, days: Collection[str]) -> Swept:
     """Remove from some days of a table everything that its present version does not need."""
     with tables.writing():
         table = delta.open_table(tables.folder(name))
         if table is None:
             return Swept()
         live = {file.path for file in table.files()}
+        known = {path for one in deltalog.entries(table.folder) for path in one.removed}
+        before = deltalog.now() - KEPT_MS
         gone = (
             path
             for day in days
             for path in (table.folder / f"{delta.DAY}={day}").glob("*")
-            if _name(table, path) not in live
+            if _name(table, path) not in live and _idle(tables, path, _name(table, path) in known, before)
         )
         swept = _unlink(gone)
         for day in days:
             folder = table.folder / f"{delta.DAY}={day}"
-            if folder.is_dir() and not any(folder.iterdir()):
+            if isinstance(folder, Path) and folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
                 durable.sync(table.folder)
         return swept
 
 
-def data_files(folder: Path) -> Iterator[Path]:
+def data_files(folder: Spot) -> Iterator[Spot]:
     """Yield every file of a table that is not its log's."""
     for path in sorted(folder.glob(f"{delta.DAY}=*/*")):
         if path.is_file():
             yield path
 
 
-def _name(table: delta.Table, path: Path) -> str:
-    return path.relative_to(table.folder).as_posix()
+def _name(table: delta.Table, path: Spot) -> str:
+    return spots.below(path, table.folder)
 
 
-def _unlink(paths: Iterator[Path]) -> Swept:
+def _idle(tables: TableSet, path: Spot, known: bool, before: int) -> bool:  # noqa: FBT001 - of two facts
+    """Say whether nobody can be about to name a file: those that wait for it are held, or it is old."""
+    return tables.spool is not None or known or path.stat().st_mtime_ns // 1_000_000 < before
+
+
+def _unlink(paths: Iterable[Spot]) -> Swept:
     swept, folders = Swept(), set()
     for path in list(paths):
         size = path.stat().st_size
@@ -95,15 +108,14 @@ def _unlink(paths: Iterator[Path]) -> Swept:
     return swept
 
 
-def _cut(tables: Tables, name: str, table: delta.Table, entries: list[deltalog.Entry], before: int) -> Swept:
+def _cut(tables: TableSet, name: str, table: delta.Table, entries: list[deltalog.Entry], before: int) -> Swept:
     """Make a checkpoint if it is time, and cut off the log before the last one that history begins with."""
     folder = table.folder
     made = deltalog.checkpoints(folder)
     last = made[-1][0] if made else -1
     if table.version - last >= _ENTRIES:
         table.checkpoint()
-        with tables.spool.writing() as spool:
-            spool.set_synced(name, table.version)
+        tables.settled(name, table.version)
         made = deltalog.checkpoints(folder)
     since = next((one.version for one in reversed(entries) if one.at < before), None)
     begin = max((version for version, _ in made if since is not None and version <= since), default=None)

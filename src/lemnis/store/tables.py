@@ -31,6 +31,15 @@ class Tables:
         """Return where a table is, or would be."""
         return self.root / "tables" / name
 
+    def beside(self, name: str) -> Path:
+        """Return the folder for what is being rewritten of a table."""
+        return self.root / "rewriting" / name
+
+    def settled(self, name: str, version: int) -> None:
+        """Note that a version of a table is on the device."""
+        with self.spool.writing() as spool:
+            spool.set_synced(name, version)
+
     def folders(self) -> list[Path]:
         """Return the folders of all tables, by name."""
         return sorted((self.root / "tables").glob("*"))
