@@ -22,7 +22,7 @@ from lemnis.app.normalising import alone, guarded
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.events import Appended, EventBatch, RawBatch
-from lemnis.ingest import parsers, reading
+from lemnis.ingest import encodings, parsers, reading
 from lemnis.ingest.identity import Joined
 from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.parsers import Parsed
@@ -161,6 +161,9 @@ def lined(stream: Stream, source: LoadedSource) -> bool:
 
 def _read(source: LoadedSource, letters: Sequence[DeadLetter], reasons: dict[int, str]) -> Iterator[Made]:
     """Yield letters with their records and fields, one record each; say of the others why not."""
+    encoding = source.file.encoding
+    if encoding:
+        letters = [replace(one, raw=encodings.as_utf8(one.raw, encoding)) for one in letters]
     fielded = [one for one in letters if one.fields]
     if fielded:
         texts: Any = pa.array([one.raw.decode("utf-8", "backslashreplace") for one in fielded], pa.string())

@@ -306,6 +306,7 @@ class Ingest:
                 self._refuse(stream, reason or reading.UNRECOGNISED)
             return
         self.totals.files += 1
+        stream.encoding = source.file.encoding
         key, cursor = self._origin(stream, source)
         start = Start() if cursor is None or stream.once else origins.resume(stream, cursor)
         if start is None:

@@ -72,7 +72,8 @@ class Storing:
         """
         stored = Stored()
         stored.lost += [piece.refused(piece.delivery.refused) for piece in pieces if piece.delivery.refused]
-        good = [piece for piece in pieces if not piece.delivery.refused]
+        encoding = source.file.encoding
+        good = [piece.decoded(encoding) for piece in pieces if not piece.delivery.refused]
         try:
             self._try(stored, source, good)
             if stored.lost:

@@ -1,8 +1,9 @@
 """Bytes that are text in another form than UTF-8 lines: told apart by how they begin, and turned into those.
 
 UTF-16 is known by its mark (BOM) or, without one, by every other byte being zero; lines that end with a
-carriage return alone, by there being no line feed. What cannot be decoded becomes bytes that are no UTF-8, so
-that it costs its line. Archives of several files are only named: they are to be unpacked.
+carriage return alone, by there being no line feed. What else it is, a source says (``encoding``). What
+cannot be decoded becomes bytes that are no UTF-8, so that it costs its line. Archives of several files are
+only named: they are to be unpacked.
 """
 
 from __future__ import annotations
@@ -64,8 +65,34 @@ def _recoded(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
     if name == CR:
         yield from (piece.replace(b"\r", b"\n") for piece in pieces)
         return
-    decoder = codecs.getincrementaldecoder(name)("surrogatepass")
+    errors = _errors(name)
+    decoder = codecs.getincrementaldecoder(name)(errors)
     for piece in pieces:
-        yield decoder.decode(piece).encode("utf-8", "surrogatepass")
+        yield decoder.decode(piece).encode("utf-8", errors)
     if decoder.getstate()[0]:
         yield _NO_TEXT
+
+
+def _errors(name: str) -> str:
+    """Return what to do where there is no text: half a pair stays one, a byte that is no letter itself."""
+    return "surrogatepass" if name.startswith("utf-16") else "surrogateescape"
+
+
+def as_utf8(data: bytes, name: str) -> bytes:
+    """Return bytes in a coding as UTF-8; what is UTF-8 already, as it is.
+
+    Of what was received, and of dead letters, one cannot say otherwise whether they were decoded before.
+    """
+    if not name or not _is(data, name):
+        return data
+    return b"".join(_recoded(iter((data,)), name))
+
+
+def _is(data: bytes, name: str) -> bool:
+    if name.startswith("utf-16"):
+        return b"\0" in data
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+    return False

@@ -134,6 +134,7 @@ class Quick:
     def _can(self, source: LoadedSource, parser: Any) -> bool:
         return (
             available()
+            and not source.file.encoding
             and hasattr(parser, "texts")
             and codable(source)
             and "texts" not in source.file.options

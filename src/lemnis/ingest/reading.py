@@ -6,7 +6,9 @@ Hunting and ingesting read by the same functions. What cannot be read costs only
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from lemnis.content.schemas.source import LoadedSource
@@ -20,6 +22,7 @@ from lemnis.ingest.streams import STDIN, BrokenStreamError, Stream, walk
 LOG = logging.getLogger("lemnis.ingest")
 AUTO = "auto"
 _SHOWN = 300
+_NOT_TEXT = re.compile(r"^not UTF-(?:8|16)(?: at byte \d+)?")
 UNRECOGNISED = "no source recognises it; name one"
 
 
@@ -83,11 +86,12 @@ def read(
             return
         raise UnrecognisedError(reason or UNRECOGNISED)
     parser = parsers.get(source.file.parser)
+    stream.encoding = source.file.encoding
     done = start or Start()
     try:
         for parsed in parser.parse(stream, source.file.options, done, whole=whole):
             done = Start(parsed.position, parsed.offset)
-            yield source, parsed
+            yield source, _told(parsed, stream.encoding)
     except BrokenStreamError as error:
         at = Location(stream.name, record=done.position + 1)
         yield source, parsers.nothing((Reject(at, str(error)),), done)
@@ -98,6 +102,14 @@ def read(
         at = Location(stream.name, record=done.position + 1)
         reason = f"a defect of the parser {source.file.parser}: {type(error).__name__}: {error}"
         yield source, parsers.nothing((Reject(at, reason[:_SHOWN]),), done)
+
+
+def _told(parsed: Parsed, encoding: str) -> Parsed:
+    """Have rejects say which encoding they are not in: bytes were turned into UTF-8 before they were read."""
+    if not encoding or not parsed.rejects:
+        return parsed
+    rejects = [replace(one, reason=_NOT_TEXT.sub(f"not {encoding}", one.reason)) for one in parsed.rejects]
+    return replace(parsed, rejects=tuple(rejects))
 
 
 def defect(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import Reject
 from lemnis.contracts.receiving import Delivery
-from lemnis.ingest import parsers
+from lemnis.ingest import encodings, parsers
 from lemnis.ingest.identity import Joined
 from lemnis.ingest.streams import BOM, KEPT_RAW, Bytes
 
@@ -42,6 +42,13 @@ class Piece:
         if not data.endswith(b"\n"):
             data += b"\n"
         return cls(delivery, at, origin_key(delivery), data)
+
+    def decoded(self, encoding: str) -> Piece:
+        """Return it as UTF-8, if it is in this encoding; its lines stay the same."""
+        if not encoding:
+            return self
+        data = encodings.as_utf8(self.delivery.data, encoding).removeprefix(BOM)
+        return replace(self, data=data if data.endswith(b"\n") else data + b"\n")
 
     @cached_property
     def lines(self) -> int:

@@ -127,9 +127,11 @@ class _Look:
         return good / read if read else 0
 
     def _parse(self, source: LoadedSource) -> list[Parsed]:
-        parser, sample, options = parsers.get(source.file.parser), self._sample, source.file.options
+        encoding, options = source.file.encoding, source.file.options
+        parser, sample = parsers.get(source.file.parser), self._sample.decoded(encoding)
         mattering = getattr(parser, "mattering", None)
-        key = f"{source.file.parser} {options if mattering is None else mattering(sample.data, options)!r}"
+        said = options if mattering is None else mattering(sample.data, options)
+        key = f"{source.file.parser} {encoding} {said!r}"
         if key not in self._parsed:
             fits = getattr(parser, "fits", None)
             self._parsed[key] = []

@@ -71,7 +71,9 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 class Stream:
-    """One origin's bytes, decompressed."""
+    """One origin's bytes, decompressed, and as UTF-8; ``encoding`` is what a source says that they are in."""
+
+    encoding = ""
 
     def __init__(self, path: Path) -> None:
         """Look at ``path`` (``-`` is the standard input); nothing is read yet."""
@@ -96,14 +98,14 @@ class Stream:
             return None
         with self.path.open("rb") as file:
             start = file.read(encodings.LOOK)
-        return None if start.startswith((_GZIP, _ZSTD)) else encodings.coding(start)
+        return None if start.startswith((_GZIP, _ZSTD)) else self.encoding or encodings.coding(start)
 
     def head(self, size: int = 65_536) -> bytes:
         """Return the first bytes, decompressed, without taking them from the stream; none if unreadable."""
         try:
             if self.once:
                 seen = io.BufferedReader(io.BytesIO(self._open().peek(size)))
-                return next(_decompressed(seen, size), b"")[:size]
+                return next(_decompressed(seen, size, self.encoding), b"")[:size]
             return next(self.blocks(size=size), b"")[:size]
         except (OSError, BrokenStreamError):
             return b""
@@ -113,7 +115,7 @@ class Stream:
         try:
             file = self._open()
             try:
-                yield from _decompressed(file, size)
+                yield from _decompressed(file, size, self.encoding)
             finally:
                 if str(self.path) != STDIN:
                     file.close()
@@ -151,20 +153,24 @@ class Head(Stream):
         """Yield the bytes that were read."""
         yield from (self.data[first : first + size] for first in range(0, len(self.data), size))
 
+    def decoded(self, encoding: str) -> Head:
+        """Return the same as UTF-8, if it is in this encoding."""
+        return Head(self, encodings.as_utf8(self.data, encoding), whole=self.whole) if encoding else self
+
     def first_line(self) -> str:
         """Return the first line that is not blank."""
         lines = self.data.removeprefix(BOM).lstrip().split(b"\n", 1)
         return lines[0].decode("utf-8", "replace").rstrip("\r")
 
 
-def _decompressed(file: io.BufferedReader[Any], size: int) -> Iterator[bytes]:
+def _decompressed(file: io.BufferedReader[Any], size: int, encoding: str) -> Iterator[bytes]:
     """Yield a file's bytes unpacked and as UTF-8, in pieces of at most ``size``."""
     pieces = _unpacked(file, max(size, encodings.LOOK))
     first = next(pieces, b"")
     held = encodings.archive(first)
     if held:
         raise BrokenStreamError(held)
-    name = encodings.coding(first[: encodings.LOOK])
+    name = encoding or encodings.coding(first[: encodings.LOOK])
     whole = chain((first,), pieces) if first else pieces
     if name:
         yield from encodings.recoded(whole, name, size)

@@ -11,6 +11,7 @@ source's parser gives them. A raw value is a text, a list of texts, or absent.
     product: Proxy
     parser: jsonl                        # a module of ingest/parsers
     mapping: acme_gateway                # the source beside it whose mapping it shares; else its own
+    encoding: cp1252                     # what its text is written in; else UTF-8, or UTF-16 if it looks so
     options: {records_at: Records}       # given to the parser as they stand
     identity: [[id, Id], time]           # fields (or the first there) that name it for good; else its place
     ignore_case: [channel]               # conditions compare these fields without regard to case
@@ -112,6 +113,11 @@ digests into OCSF fingerprints; ``objects`` reads JSON whose members are named a
 ``basename`` and ``dirname`` know both slashes."""
 Raw = Literal["keep", "drop"]
 """Whether events keep the record that they were made of, in ``raw_data``."""
+Encoding = Literal[
+    "", "latin-1", "iso8859-2", "iso8859-15", "cp1250", "cp1251", "cp1252", "cp437", "cp850", "koi8-r",
+    "utf-16-le", "utf-16-be",
+]  # fmt: skip
+"""What text may be written in, by Python's names; empty: it is told apart by how it begins."""
 SeverityName = Literal["unknown", "informational", "low", "medium", "high", "critical", "fatal"]
 
 
@@ -349,6 +355,7 @@ class SourceFile(Model):
     parser: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
     mapping: str | None = pydantic.Field(default=None, pattern=r"^[a-z][a-z0-9_]{0,60}$")
     options: Mapping[str, Any] = pydantic.Field(default_factory=dict)
+    encoding: Encoding = ""
     raw: Raw = "keep"
     identity: Annotated[tuple[Names, ...], pydantic.BeforeValidator(_many)] = ()
     ignore_case: Names = ()
