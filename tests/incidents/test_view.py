@@ -9,7 +9,8 @@ from lemnis.contracts.journal import Entry
 from lemnis.incidents import entries
 from lemnis.incidents.export import document, item, markdown
 from lemnis.incidents.metrics import measure
-from lemnis.incidents.timeline import timeline
+from lemnis.incidents.timeline import brief
+from lemnis.incidents.timeline import entries as told
 from lemnis.incidents.view import fold
 
 START = 1_700_000_000_000
@@ -199,7 +200,8 @@ def test_an_export_has_everything_and_foreign_text_stays_text(log):
         entries.owner("in-1", "maria", actor="ana", at=START),
         entries.evidence("in-1", "sha256:e", "mail", actor="ana"),
     )
-    one, items = log.view(), timeline(log.view(), {}, log.entries.values())
+    one = log.view()
+    items = sorted([*brief(one, {}), *told(log.entries.values())], key=lambda i: (i.time, i.recorded))
     whole = document(one, measure(one))
     assert (whole["owner"], whole["alerts"], whole["evidence"][0]["digest"]) == ("maria", 3, "sha256:e")
     text = markdown(one, measure(one), items)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app import watch
-from lemnis.app.context import deployments
 from lemnis.contracts.alerts import Alert, IncidentStatus, Verdict
 from lemnis.contracts.errors import NotFoundError, RefusedError
 from lemnis.contracts.ids import canonical
@@ -17,7 +16,6 @@ from lemnis.incidents import entries as writing
 from lemnis.incidents import export as exporting
 from lemnis.incidents import findings
 from lemnis.incidents.metrics import measure
-from lemnis.incidents.timeline import timeline as build
 from lemnis.incidents.view import fold
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ def get(workspace: app.Workspace, incident: str) -> Incident:
 
 def loose(workspace: app.Workspace, known: Sequence[Incident]) -> int:
     """Return how many alerts are in no incident, because what they are tied to does not weigh enough."""
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     if "detection_finding" not in lake.schemas():
         return 0
     sql = (
@@ -118,11 +116,11 @@ def refuse_merged(incident: Incident) -> None:
 
 
 def timeline(workspace: app.Workspace, incident: Incident) -> list[TimelineItem]:
-    """Return an incident's timeline: alerts, what was deployed, decisions, actions, notes."""
-    journal = app.journal(workspace)
-    firsts = [journal.get(group.alerts[0][0]) for group in incident.by_rule]
-    alerts = {entry.key: (writing.read_alert(entry), entry.at) for entry in firsts if entry is not None}
-    return build(incident, alerts, _about(journal, incident), deployments(app.lake(workspace), incident))
+    """Return an incident's timeline: alerts, what was built and deployed, decisions, actions, notes."""
+    from lemnis.app.incidents_timeline import opened
+
+    with opened(workspace, incident) as one:
+        return one.every()
 
 
 def transition(
@@ -225,8 +223,3 @@ def _write(journal: SqlJournal, known: Incident, entry: NewEntry) -> Incident:
             f"{written.actor} changed {known.id} meanwhile ({written.reason})", fix="look at it again"
         )
     return _get(journal, known.id)
-
-
-def _about(journal: SqlJournal, incident: Incident) -> Iterator[Entry]:
-    """Yield the journal's entries about an incident."""
-    yield from journal.entries(subject=incident.id)

@@ -64,11 +64,20 @@ def _apply(one: _Building, entry: Entry, building: Mapping[str, _Building]) -> N
     payload: Mapping[str, Any] = entry.payload
     if entry.kind == lifecycle.MERGED:
         if other := building.get(payload.get("from", "")):
-            one.tasks |= other.tasks
-            one.links |= other.links
-            one.roles = {**other.roles, **one.roles}
+            _take_in(one, other, whole=bool(payload.get("continues")))
     elif entry.kind in _FOLDS:
         _FOLDS[entry.kind](one, entry, payload)
+
+
+def _take_in(one: _Building, other: _Building, *, whole: bool) -> None:
+    """Add the tasks, links and roles of a merged incident; ``whole`` if it is that one that goes on."""
+    one.tasks |= other.tasks
+    one.links |= other.links
+    one.roles = {**other.roles, **one.roles}
+    if whole:
+        for name in ("phase", "severity", "priority", "acknowledged", "contained", "resolved"):
+            setattr(one, name, getattr(other, name))
+        one.phases, one.holds, one.told = [*other.phases], [*other.holds], {*other.told}
 
 
 def _contained(one: _Building, entry: Entry, _payload: Mapping[str, Any]) -> None:

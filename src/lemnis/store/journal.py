@@ -165,6 +165,18 @@ class SqlJournal:
         with self._engine.connect() as connection:
             return _by_key(connection, [key]).get(key)
 
+    def of_keys(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return the entries that have one of these keys, by their keys."""
+        with self._engine.connect() as connection:
+            return _by_key(connection, keys)
+
+    def get_all(self, keys: Sequence[str]) -> Iterator[Entry]:
+        """Yield the entries that have one of these keys, in any order."""
+        for start in range(0, len(keys), _KEYS):
+            with self._engine.connect() as connection:
+                rows = list(_rows_by_key(connection, keys[start : start + _KEYS]))
+            yield from map(_entry, rows)
+
     def head(self) -> tuple[int, str]:
         """Return the last sequence number and hash: noted elsewhere, they prove that nothing was cut off."""
         with self._engine.connect() as connection:
