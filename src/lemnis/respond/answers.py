@@ -19,6 +19,8 @@ from lemnis.respond.template import fill
 ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
 _SHOWN = 200
 _ERRORS = 400
+_LISTS = ({"item"}, {"member"})
+"""What lists of AWS consist of, one alone too."""
 _DEEPEST = 50
 
 
@@ -109,7 +111,9 @@ def extract(outputs: Mapping[str, Output], answer: Answer) -> dict[str, Any]:
         if output.each is not None:
             value = [dig(item, output.each) for item in value] if isinstance(value, list) else None
         place = ".".join(map(str, output.at))
-        if value is None and not output.optional:
+        if value is None and output.optional:
+            value = output.default
+        elif value is None:
             raise ServiceError(f"the answer has no {place}: {answer.text()}")
         if _deeper(value, _DEEPEST):
             raise ServiceError(f"what the answer has as {place} nests too deeply")
@@ -178,6 +182,8 @@ def _xml(body: bytes) -> Any:
 def _element(node: ET.Element) -> Any:
     if not len(node):
         return node.text or ""
+    if {_local(child.tag) for child in node} in _LISTS:
+        return [_element(child) for child in node]
     found: dict[str, Any] = {}
     for child in node:
         name, value = _local(child.tag), _element(child)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -75,7 +75,7 @@ def render(request: Request, values: Mapping[str, Any]) -> Rendered:
         body = orjson.dumps(fill(request.json_body, values), option=orjson.OPT_SORT_KEYS)
         kind = JSON_TYPE
     elif request.form is not None:
-        body = urlencode({key: _field(fill(item, values)) for key, item in request.form.items()}).encode()
+        body = urlencode(dict(_fields(request.form, values))).encode()
         kind = FORM_TYPE
     elif request.xml is not None:
         ((name, inner),) = fill(request.xml, values).items()
@@ -99,6 +99,15 @@ def _element(name: str, inner: Any) -> ET.Element:
         else:
             node.append(_element(key, value))
     return node
+
+
+def _fields(form: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, item in form.items():
+        value = fill(item, values)
+        if key.endswith("*") and isinstance(value, list):
+            yield from ((f"{key[:-1]}{number}", _field(one)) for number, one in enumerate(value, 1))
+        else:
+            yield key, _field(value)
 
 
 def _field(value: Any) -> str:

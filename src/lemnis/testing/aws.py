@@ -1,11 +1,11 @@
-"""A simulated AWS IAM: the query API for roles and their inline policies, signatures checked."""
+"""A simulated AWS: IAM's roles, users and keys; EC2 and S3 through ``aws_more``. Signatures are checked."""
 
 from __future__ import annotations
 
 import hmac
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote
 from xml.sax.saxutils import escape
@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 import orjson
 
 from lemnis.respond.sigv4 import Keys, sign
+from lemnis.testing.aws_more import Compute, Service, Storage
 from lemnis.testing.server import Asked, Reply, Simulator
 
 ACCOUNT = "123456789012"
@@ -30,12 +31,25 @@ class AwsSimulator(Simulator):
     """Knows some roles. A request must be signed with ``keys``, within a quarter of an hour."""
 
     def __init__(
-        self, roles: Iterable[str] = (), *, keys: Keys = EXAMPLE_KEYS, port: int = 0, delay: float = 0
+        self,
+        roles: Iterable[str] = (),
+        *,
+        users: Mapping[str, Iterable[str]] | None = None,
+        instances: Mapping[str, Iterable[str]] | None = None,
+        volumes: Iterable[str] = (),
+        buckets: Iterable[str] = (),
+        keys: Keys = EXAMPLE_KEYS,
+        port: int = 0,
+        delay: float = 0,
     ) -> None:
-        """``roles`` are their names."""
+        """Names: of roles; of users, with their keys; of instances, with their security groups; and so on."""
         super().__init__(port=port, delay=delay)
         self._keys = keys
-        self._policies: dict[str, dict[str, str]] = {role: {} for role in roles}
+        self._roles = set(roles)
+        self._users = {name: dict.fromkeys(many, "Active") for name, many in (users or {}).items()}
+        owners = (*self._roles, *(f"user/{name}" for name in self._users))
+        self._policies: dict[str, dict[str, str]] = {owner: {} for owner in owners}
+        self._more: Mapping[str, Service] = {"ec2": Compute(instances or {}, volumes), "s3": Storage(buckets)}
 
     def policies(self, role: str) -> dict[str, str]:
         """Return a role's inline policies: documents by name."""
@@ -43,21 +57,51 @@ class AwsSimulator(Simulator):
             return dict(self._policies[role])
 
     def answer(self, asked: Asked) -> Reply:
-        """Answer as IAM does."""
+        """Answer as the service does that the signature names: IAM, EC2 or S3."""
         problem = self._unsigned(asked)
         if problem:
             return _error(403, *problem)
+        found = _AUTHORIZATION.fullmatch(asked.headers["authorization"])
+        service = found[4] if found else ""
+        if service in self._more:
+            reply, changed = self._more[service].answer(asked)
+            self.changed(changed)
+            return reply
         fields = dict(parse_qsl(asked.body.decode("utf-8", "replace"), keep_blank_values=True))
-        action, role = fields.get("Action", ""), fields.get("RoleName", "")
+        action, role, user = (fields.get(name, "") for name in ("Action", "RoleName", "UserName"))
         known = {
             "GetRole": self._get_role, "PutRolePolicy": self._put, "GetRolePolicy": self._get,
-            "DeleteRolePolicy": self._delete,
+            "DeleteRolePolicy": self._delete, "PutUserPolicy": self._put, "GetUserPolicy": self._get,
+            "DeleteUserPolicy": self._delete, "ListAccessKeys": self._keys_of, "UpdateAccessKey": self._key,
         }  # fmt: skip
         if asked.method != "POST" or action not in known or fields.get("Version") != "2010-05-08":
             return _error(400, "InvalidAction", f"Could not find operation {action} for version 2010-05-08")
-        if role not in self._policies:
-            return _error(404, "NoSuchEntity", f"The role with name {role} cannot be found.")
-        return known[action](role, fields)
+        kind, name = ("user", user) if "User" in action or "AccessKey" in action else ("role", role)
+        if name not in (self._users if kind == "user" else self._roles):
+            return _error(404, "NoSuchEntity", f"The {kind} with name {name} cannot be found.")
+        return known[action](f"user/{name}" if kind == "user" else name, fields)
+
+    def _keys_of(self, user: str, fields: dict[str, str]) -> Reply:
+        del fields
+        name = user.removeprefix("user/")
+        members = "".join(
+            f"<member><UserName>{escape(name)}</UserName><AccessKeyId>{key}</AccessKeyId>"
+            f"<Status>{status}</Status></member>"
+            for key, status in self._users[name].items()
+        )
+        inner = f"<IsTruncated>false</IsTruncated><AccessKeyMetadata>{members}</AccessKeyMetadata>"
+        return _result("ListAccessKeys", inner)
+
+    def _key(self, user: str, fields: dict[str, str]) -> Reply:
+        name, key = user.removeprefix("user/"), fields.get("AccessKeyId", "")
+        status = fields.get("Status", "")
+        if key not in self._users[name]:
+            return _error(404, "NoSuchEntity", f"The Access Key with id {key} cannot be found")
+        if status not in {"Active", "Inactive"}:
+            return _error(400, "ValidationError", "Value at 'status' failed to satisfy constraint")
+        self._users[name][key] = status
+        self.changed(f"{status} {name}/{key}")
+        return _empty("UpdateAccessKey")
 
     def _get_role(self, role: str, fields: dict[str, str]) -> Reply:
         del fields
@@ -79,25 +123,26 @@ class AwsSimulator(Simulator):
             return _error(400, "MalformedPolicyDocument", "Statement IDs (SID) must be alpha numeric.")
         self._policies[role][name] = document
         self.changed(f"put {role}/{name}")
-        return _empty("PutRolePolicy")
+        return _empty(fields["Action"])
 
     def _get(self, role: str, fields: dict[str, str]) -> Reply:
         name = fields.get("PolicyName", "")
         document = self._policies[role].get(name)
         if document is None:
             return _error(404, "NoSuchEntity", f"The role policy with name {name} cannot be found.")
+        kind, owner = ("User", role[5:]) if role.startswith("user/") else ("Role", role)
         inner = (
-            f"<RoleName>{escape(role)}</RoleName><PolicyName>{escape(name)}</PolicyName>"
+            f"<{kind}Name>{escape(owner)}</{kind}Name><PolicyName>{escape(name)}</PolicyName>"
             f"<PolicyDocument>{quote(document, safe='')}</PolicyDocument>"
         )
-        return _result("GetRolePolicy", inner)
+        return _result(fields["Action"], inner)
 
     def _delete(self, role: str, fields: dict[str, str]) -> Reply:
         name = fields.get("PolicyName", "")
         if self._policies[role].pop(name, None) is None:
             return _error(404, "NoSuchEntity", f"The role policy with name {name} cannot be found.")
         self.changed(f"delete {role}/{name}")
-        return _empty("DeleteRolePolicy")
+        return _empty(fields["Action"])
 
     def _unsigned(self, asked: Asked) -> tuple[str, str] | None:
         """Say why a request is not believed."""

@@ -1,4 +1,4 @@
-"""A simulated Kubernetes API server: namespaces, pods, deployments and network policies, with its errors."""
+"""A simulated Kubernetes API server: what playbooks read and change of a cluster, with its errors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ import orjson
 
 from lemnis.testing.server import Asked, Reply, Simulator
 
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _KINDS: Mapping[tuple[str, str], tuple[str, str]] = {
     ("/api/v1", "pods"): ("Pod", ""),
     ("/apis/apps/v1", "deployments"): ("Deployment", "apps"),
     ("/apis/networking.k8s.io/v1", "networkpolicies"): ("NetworkPolicy", "networking.k8s.io"),
+    ("/api/v1", "nodes"): ("Node", ""),
+    (_RBAC, "clusterrolebindings"): ("ClusterRoleBinding", "rbac.authorization.k8s.io"),
 }
+_WHOLE = frozenset({"nodes", "clusterrolebindings"})
+"""Kinds that belong to the cluster and to no namespace."""
+_MERGE = "application/merge-patch+json"
 _NAMESPACE_PARTS = 2
 _Key = tuple[str, str, str]
 
@@ -49,8 +55,9 @@ class KubernetesSimulator(Simulator):
             self._namespaces.add(meta["name"])
             return
         plural = next(key[1] for key, kind in _KINDS.items() if kind[0] == manifest["kind"])
-        space = meta.get("namespace", "default")
-        self._namespaces.add(space)
+        space = "" if plural in _WHOLE else meta.get("namespace", "default")
+        if space:
+            self._namespaces.add(space)
         self._put((plural, space, meta["name"]), copy.deepcopy(dict(manifest)))
 
     def objects(self, plural: str, namespace: str) -> list[dict[str, Any]]:
@@ -63,6 +70,8 @@ class KubernetesSimulator(Simulator):
         given = asked.headers.get("authorization", "")
         if self._token and not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
             return _status(401, "Unauthorized", "Unauthorized")
+        if any(f"/{plural}" in asked.path for plural in _WHOLE):
+            return self._of_cluster(asked)
         group, _, rest = asked.path.partition("/namespaces")
         parts = [unquote(part) for part in rest.split("/") if part]
         if group == "/api/v1" and len(parts) < _NAMESPACE_PARTS and asked.method == "GET":
@@ -84,7 +93,7 @@ class KubernetesSimulator(Simulator):
             )
         if asked.method != "POST":
             return _no(asked)
-        if space not in self._namespaces:
+        if space and space not in self._namespaces:
             return _status(404, "NotFound", f'namespaces "{space}" not found')
         return self._create(asked, plural, space, kind, api)
 
@@ -95,7 +104,32 @@ class KubernetesSimulator(Simulator):
             return _json(200, self._objects[key])
         if asked.method == "PUT":
             return self._replace(asked, key, full)
-        return self._delete(key, full) if asked.method == "DELETE" else _no(asked)
+        if asked.method == "PATCH":
+            return self._patch(asked, key)
+        return self._delete(asked, key, full) if asked.method == "DELETE" else _no(asked)
+
+    def _of_cluster(self, asked: Asked) -> Reply:
+        """Answer about objects that are in no namespace."""
+        head, _, name = asked.path.rpartition("/")
+        group, _, plural = head.rpartition("/")
+        if (head, name) in _KINDS:
+            kind, api = _KINDS[head, name]
+            return self._collection(asked, "", name, kind, api)
+        if (group, plural) not in _KINDS:
+            return _status(404, "NotFound", "the server could not find the requested resource")
+        _, api = _KINDS[group, plural]
+        return self._object(asked, (plural, "", unquote(name)), f"{plural}.{api}" if api else plural)
+
+    def _patch(self, asked: Asked, key: _Key) -> Reply:
+        """Merge a patch in (RFC 7396): null takes a field away."""
+        body = _read(asked)
+        if asked.headers.get("content-type", "").partition(";")[0] != _MERGE:
+            text = f"the body of the request was in an unknown format; accepted media types include {_MERGE}"
+            return _status(415, "UnsupportedMediaType", text)
+        if body is None:
+            return _status(400, "BadRequest", "the object provided is unrecognized")
+        self.changed(f"patch {key[0]} {_named(key)}")
+        return _json(200, self._put(key, _merged(self._objects[key], body)))
 
     def _namespace(self, parts: list[str]) -> Reply:
         if not parts:
@@ -117,7 +151,7 @@ class KubernetesSimulator(Simulator):
         if key in self._objects:
             full = f"{plural}.{api}" if api else plural
             return _status(409, "AlreadyExists", f'{full} "{key[2]}" already exists')
-        self.changed(f"create {plural} {space}/{key[2]}")
+        self.changed(f"create {plural} {_named(key)}")
         return _json(201, self._put(key, body))
 
     def _replace(self, asked: Asked, key: _Key, full: str) -> Reply:
@@ -132,24 +166,45 @@ class KubernetesSimulator(Simulator):
                 "Conflict",
                 f'Operation cannot be fulfilled on {full} "{key[2]}": the object has been modified',
             )
-        self.changed(f"replace {key[0]} {key[1]}/{key[2]}")
+        self.changed(f"replace {key[0]} {_named(key)}")
         body["metadata"]["uid"] = old["metadata"]["uid"]
         return _json(200, self._put(key, body))
 
-    def _delete(self, key: _Key, full: str) -> Reply:
+    def _delete(self, asked: Asked, key: _Key, full: str) -> Reply:
+        wanted = ((_read(asked) or {}).get("preconditions") or {}).get("uid")
+        uid = self._objects[key]["metadata"]["uid"]
+        if wanted not in {None, uid}:
+            text = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
+            return _status(409, "Conflict", text)
         gone = self._objects.pop(key)
         self._version += 1
-        self.changed(f"delete {key[0]} {key[1]}/{key[2]}")
+        self.changed(f"delete {key[0]} {_named(key)}")
         details = {"name": key[2], "kind": full, "uid": gone["metadata"]["uid"]}
         return _json(200, {"kind": "Status", "apiVersion": "v1", "status": "Success", "details": details})
 
     def _put(self, key: _Key, body: dict[str, Any]) -> dict[str, Any]:
         self._version += 1
         meta = body["metadata"]
-        meta |= {"namespace": key[1], "resourceVersion": str(self._version)}
+        meta |= {"resourceVersion": str(self._version)} | ({"namespace": key[1]} if key[1] else {})
         meta.setdefault("uid", str(uuid.uuid4()))
         self._objects[key] = body
         return body
+
+
+def _named(key: _Key) -> str:
+    return f"{key[1]}/{key[2]}" if key[1] else key[2]
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if not isinstance(new, dict):
+        return new
+    kept = dict(old) if isinstance(old, dict) else {}
+    for name, value in new.items():
+        if value is None:
+            kept.pop(name, None)
+        else:
+            kept[name] = _merged(kept.get(name), value)
+    return kept
 
 
 def _namespace(name: str) -> dict[str, Any]:

@@ -7,12 +7,15 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+_JSON = "application/json"
+_WITH_BODY, _NO_BODY = 200, 204
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,17 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong with a request: ``429``, ``500``, ``503``, ``rubbish``, ``half``, ``slow``, ``closed``.
+
+    ``done``: what was asked is done all the same, and only the answer suffers.
+    """
+
+    kind: str
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What is answered."""
 
@@ -34,6 +48,23 @@ class Reply:
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    cut: bool = False
+
+    def spoiled(self, fault: Fault) -> Reply:
+        """Return what arrives of it when something goes wrong; ``cut`` ends in the middle of the body."""
+        match fault.kind:
+            case "429":
+                return Reply(429, b"slow down", "text/plain", {"Retry-After": "1"})
+            case "500" | "503":
+                return Reply(int(fault.kind), b"<html>something went wrong</html>", "text/html")
+            case "rubbish":
+                return replace(
+                    self, status=max(self.status, 200), body=b'{"half": <html>', content_type=_JSON
+                )
+            case "half":
+                return replace(self, status=max(self.status, 200), body=self.body or b"{}", cut=True)
+            case _:
+                return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +91,8 @@ class Simulator(ABC):
         """``port`` 0 takes a free one."""
         self.log: list[Logged] = []
         self.delay = delay
+        self.hostile: Callable[[Asked], Fault | None] = lambda _: None
+        self.slow_s = 1.0
         self._lock = threading.Lock()
         self._changed = ""
         simulator = self
@@ -105,11 +138,16 @@ class Simulator(ABC):
         """Answer one request and log it."""
         with self._lock:
             self._changed = ""
-            reply = self.answer(asked)
+            fault = self.hostile(asked)
+            reply = Reply(0) if fault and not fault.done else self.answer(asked)
+            if fault:
+                reply = reply.spoiled(fault)
             self.log.append(Logged(asked, reply.status, self._changed))
         if self.delay:
             time.sleep(self.delay)
-        return reply
+        if fault and fault.kind == "slow":
+            time.sleep(self.slow_s)
+        return replace(reply, status=0) if fault and fault.kind in {"closed", "slow"} else reply
 
 
 class _Server(ThreadingHTTPServer):
@@ -139,14 +177,21 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         asked = Asked(self.command, parts.path, parts.query, headers, self.rfile.read(length))
         reply = self.owner.take(asked)
+        if not reply.status:
+            self.close_connection = True  # nothing is answered
+            return
+        body = reply.body[: len(reply.body) // 2] if reply.cut else reply.body
+        self.close_connection = self.close_connection or reply.cut
         try:
-            self.send_response(reply.status)
-            self.send_header("Content-Type", reply.content_type)
-            self.send_header("Content-Length", str(len(reply.body)))
+            self.send_response(_WITH_BODY if reply.cut else reply.status)
+            if reply.body:
+                self.send_header("Content-Type", reply.content_type)
+            if reply.status != _NO_BODY or reply.cut:
+                self.send_header("Content-Length", str(len(reply.body)))
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(reply.body)
+            self.wfile.write(body)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # the caller is gone, as callers that are killed are
 

@@ -88,6 +88,7 @@ class Matcher(Model):
 class Request(Model):
     """One HTTP request; the address is the connection's, only the path is the action's.
 
+    A field of ``form`` whose name ends in ``*`` is repeated for each item of a list: ``Id.1``, ``Id.2``.
     ``xml`` is one element by its name, its children nested, and ``@name`` its attributes. ``headers`` are
     what the target needs beside the credentials, which are the connection's.
     """
@@ -121,11 +122,12 @@ class Seen(Model):
 
 
 class Output(Model):
-    """A value that is taken from an answer; one that is ``optional`` may be missing, and is null then."""
+    """A value taken from an answer; one that is ``optional`` may be missing, and is ``default`` then."""
 
     at: tuple[str | int, ...]
     each: tuple[str | int, ...] | None = None
     optional: bool = False
+    default: Any = None
 
 
 class Pages(Model):
