@@ -87,13 +87,18 @@ class Connections:
         token = self._variable(name, one.token_env) if one.token_env else ""
         if one.token_file:
             token = _private(self._root / one.token_file)
-        password, signing = (
+        password, signing, address = (
             self._variable(name, variable) if variable else ""
-            for variable in (one.password_env, one.signing_key_env)
+            for variable in (one.password_env, one.signing_key_env, one.path_env)
         )
+        if address and not address.startswith("/"):
+            raise UsageError(
+                f"the variable {one.path_env} of the connection {name} holds no path",
+                at=Location(app.SETTINGS), fix="set it to what follows the host, from the slash on",
+            )  # fmt: skip
         return Login(
             token, keys, one.region, scheme=one.scheme, user=one.user, password=password,
-            signing_key=signing, tokens=self._tokens(name, one), extra=one.headers,
+            signing_key=signing, tokens=self._tokens(name, one), address=address, extra=one.headers,
         )  # fmt: skip
 
     def _tokens(self, name: str, one: Connection) -> Tokens | None:

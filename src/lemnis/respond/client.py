@@ -106,7 +106,8 @@ class Client:
     def send(self, request: Rendered, *, timeout: float, service: str = "") -> Answer:
         """Return the answer; see ``Caller``."""
         base = urlsplit(self._url)
-        target = f"{self._url}{request.path}" + (f"?{request.query}" if request.query else "")
+        where = self._login.address or request.path + (f"?{request.query}" if request.query else "")
+        target = self._url + where
         whole = urlsplit(target)
         if (whole.scheme, whole.netloc) != (base.scheme, base.netloc):
             raise RefusedError(f"{request.line} would leave the connection {self._name}")

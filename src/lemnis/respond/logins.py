@@ -42,7 +42,8 @@ class Login:
     """What a connection authenticates with; at most one way, and a signature of the body beside it.
 
     ``scheme`` stands before the token (nothing, if it is empty); ``user`` has a password (RFC 7617);
-    ``signing_key`` signs bodies as https://www.standardwebhooks.com has it.
+    ``signing_key`` signs bodies as https://www.standardwebhooks.com has it; ``address`` is a path and query
+    that are a secret themselves, and that every request goes to.
     """
 
     token: str = field(default="", repr=False)
@@ -53,6 +54,7 @@ class Login:
     password: str = field(default="", repr=False)
     signing_key: str = field(default="", repr=False)
     tokens: Tokens | None = None
+    address: str = field(default="", repr=False)
     extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -60,7 +62,8 @@ class Login:
         """What must never be shown; what is shorter than a secret is left alone, it could be any word."""
         keys = (self.keys.secret, self.keys.session) if self.keys else ()
         fetched = self.tokens.secrets if self.tokens else ()
-        own = (self.token, self.password, self.signing_key, _basic(self.user, self.password))
+        basic = _basic(self.user, self.password)
+        own = (self.token, self.password, self.signing_key, self.address, basic)
         return tuple(text for text in (*own, *keys, *fetched) if len(text) >= _SECRET)
 
     def headers(self, body: bytes, now: int, message: str) -> dict[str, str]:

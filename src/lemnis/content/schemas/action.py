@@ -150,13 +150,14 @@ class Pick(Model):
 
 
 class Probe(Model):
-    """Reads the target and tells whether the effect is there."""
+    """Reads the target and tells whether the effect is there; it may take ``settles_s`` to show."""
 
     request: Request
     pick: Pick | None = None
     absent: Seen
     present: Seen
     ours: tuple[Matcher, ...] = ()
+    settles_s: float = pydantic.Field(default=0, ge=0, le=300)
     before: dict[InputName, Output] = pydantic.Field(default_factory=dict)
     found: dict[InputName, Output] = pydantic.Field(default_factory=dict)
 

@@ -76,8 +76,10 @@ class Connection(Model):
     A token comes from ``token_env`` or ``token_file`` and goes out after ``scheme``; it is fetched where
     there is ``oauth`` or ``github_app``. ``user`` and ``password_env`` are HTTP's basic authentication, or
     SMTP's. Signed AWS requests come from ``access_key_env``, ``secret_key_env``, ``session_token_env`` and
-    ``region``. ``signing_key_env`` signs bodies (Standard Webhooks). ``headers`` are no secrets. ``ca`` is a
-    PEM file that the server's certificate must lead to; paths are relative to the workspace.
+    ``region``. ``signing_key_env`` signs bodies (Standard Webhooks). ``path_env`` is for addresses whose
+    path is a secret, as those of workflows are. ``headers`` are no secrets. ``ca`` is a
+    PEM file that the server's certificate must lead to; paths are relative to the workspace. ``concurrency``
+    calls at once and ``rate_per_min`` are what a process keeps to, 0 is no limit.
 
     ``smtp://`` is a mail server, that TLS is begun with unless ``plain`` says otherwise; ``host://NAME`` is
     a host whose agent (``lemnis.respond.host_agent``) is started by ``command`` for each request.
@@ -92,6 +94,7 @@ class Connection(Model):
     user: str = ""
     password_env: Variable = ""
     signing_key_env: Variable = ""
+    path_env: Variable = ""
     headers: dict[str, str] = pydantic.Field(default_factory=dict)
     plain: bool = False
     command: tuple[str, ...] = ()
@@ -101,6 +104,8 @@ class Connection(Model):
     session_token_env: Variable = ""
     region: str = ""
     timeout_s: float = pydantic.Field(default=10, gt=0, le=600)
+    concurrency: int = pydantic.Field(default=0, ge=0, le=1000)
+    rate_per_min: int = pydantic.Field(default=0, ge=0, le=100_000)
 
     @pydantic.model_validator(mode="after")
     def _one_login(self) -> Self:
@@ -175,7 +180,8 @@ class Cluster(Model):
     """Where workers of a cluster find NATS JetStream and the lake, and how they share the work.
 
     The journal's PostgreSQL is at LEMNIS_DATABASE_URL. Credentials of NATS are as for the transport `nats`;
-    those of the lake's storage are in the variables named here. ``name`` begins the names of all streams, so
+    those of the lake's storage are in the variables named here, and the CA of its ``endpoint``, where that is
+    not a known one, is in the file ``lake_ca``. ``name`` begins the names of all streams, so
     that several clusters can share servers. What is received goes to one of ``partitions``, each of which may
     hold ``megabytes`` and is worked on by one worker at a time, which commits to the lake when it has
     ``commit_rows`` events or after ``commit_s`` seconds. Redeliveries are known for ``claims_days``.
@@ -195,6 +201,7 @@ class Cluster(Model):
     megabytes: float = pydantic.Field(default=4096, ge=16, le=10_000_000)
     lake: Annotated[str, pydantic.Field(pattern=r"^s3://[A-Za-z0-9][A-Za-z0-9.-]{1,62}(/[^\s?#]*)?$")]
     endpoint: Annotated[str, pydantic.Field(pattern=r"^(https?://[^\s/]+)?$")] = ""
+    lake_ca: str = ""
     region: str = ""
     access_key_env: Variable = "AWS_ACCESS_KEY_ID"
     secret_key_env: Variable = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 - a name
