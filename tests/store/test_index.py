@@ -13,7 +13,7 @@ from lakes import START, lake, uid
 from lemnis import app
 from lemnis.contracts.events import EventBatch
 from lemnis.interfaces.cli import run
-from lemnis.store import compaction, index, layout, query
+from lemnis.store import compaction, grams, index, layout, query
 from lemnis.store.index import Needle
 
 SCHEMA = pa.schema([
@@ -93,14 +93,14 @@ def test_every_clause_must_be_met_by_one_of_its_needles(store):
 
 def test_what_is_gone_is_forgotten_and_what_is_new_indexed(store):
     store.refresh_index()
-    before = set(store.index.root.rglob("*.grams"))
+    before = set(store.index.root.rglob(f"*{index._SUFFIX}"))
     assert store.refresh_index() == 0
     store.flush()
     store.compact(min_files=2)
     told = []
     assert store.refresh_index(lambda *about: told.append(about)) == len(told) > 0
     assert told[-1][1] == told[-1][2]
-    after = set(store.index.root.rglob("*.grams"))
+    after = set(store.index.root.rglob(f"*{index._SUFFIX}"))
     assert after
     assert not after & before
     assert count(store, "unflushed needle") == 1
@@ -116,10 +116,39 @@ def test_small_files_are_not_worth_an_index(tmp_path):
 
 def test_a_bitmap_is_as_large_as_its_text_needs():
     text = np.frombuffer("".join(LINES).encode(), dtype=np.uint8)
-    few, many = index._filter(text[:200], 4), index._filter(text, 6)
+    few, many = grams.bitmap([text[:200]], 4), grams.bitmap([text], 6)
     assert len(few[1]) * 8 == 1 << few[0]
-    assert index._FEWEST <= few[0] < many[0] < index._BITS
-    assert index._filter(text[:0], 4)[0] == index._FEWEST
+    assert grams.FEWEST <= few[0] < many[0] < grams.BITS
+    assert grams.bitmap([], 4)[0] == grams.FEWEST
+
+
+@pytest.mark.parametrize("length", [4, 6])
+def test_every_run_of_a_text_is_in_its_bitmap_also_where_blocks_meet(length, monkeypatch):
+    text = np.frombuffer("".join(LINES).lower().encode(), dtype=np.uint8)
+    monkeypatch.setattr(grams, "_BLOCK", 37)
+    bits, blob = grams.bitmap([text[:1000], text[1000:3000]], length)
+    data = np.frombuffer(blob, dtype=np.uint8)
+    for first in (*range(1000 - 12), *range(1000, 2988)):
+        needle = text[first : first + 12].tobytes().decode("utf-8", "ignore")
+        asked = dict(grams.of_needle(needle))[length]
+        assert grams.there(data, 0, bits, asked), needle
+
+
+def test_a_record_is_indexed_whole(store):
+    store.refresh_index()
+    token = re.search(r"[0-9a-f]{8}", LINES[333].partition("token ")[2])[0]
+    (piece,) = pieces(store, (Needle("raw_data", token),))
+    assert sum(last - first for first, last in piece.ranges) <= 50
+    assert pieces(store, (Needle("raw_data", "absent text"),)) == []
+    assert count(store, token, "raw_data") == count(store, token, "raw_data", needles=False) == 1
+
+
+def test_an_index_of_another_version_is_made_anew(store):
+    old = store.index.root / "process_activity" / "x.grams"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"of another time")
+    assert store.refresh_index() > 0
+    assert not old.exists()
 
 
 SPECIAL = (
