@@ -1,12 +1,13 @@
 """A host as a target of actions: its agent is started for each request, asked and answering as HTTP would be.
 
 What is asked goes to the agent's standard input as one JSON object, ``{"method", "path", "query", "body"}``,
-its answer comes from standard output, ``{"status", "content_type", "body"}``. The command is the connection's
-(``ssh web-1 …``, ``sudo …``), never a shell's line; the agent does a few things and nothing else.
+its answer comes from standard output, ``{"status", "content_type", "body"}`` (``base64`` for bytes). The
+command is the connection's (``ssh web-1 …``), never a shell's line; the agent does a few things only.
 """
 
 from __future__ import annotations
 
+import base64
 import subprocess
 from collections.abc import Sequence
 
@@ -67,6 +68,8 @@ class Host:
             raise CallError(f"the answer is larger than {MAX_ANSWER:,} bytes", at=self._at)
         try:
             said = orjson.loads(output)
-            return Answer(int(said["status"]), str(said["content_type"]), str(said["body"]).encode())
+            raw = "base64" in said
+            body = base64.b64decode(said["base64"]) if raw else str(said["body"]).encode()
+            return Answer(int(said["status"]), str(said["content_type"]), body)
         except (ValueError, KeyError, TypeError) as error:
             raise CallError("the agent answered with no JSON, or a part is missing", at=self._at) from error
