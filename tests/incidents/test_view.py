@@ -97,7 +97,7 @@ def test_a_flood_is_written_in_bounded_entries_and_counted(log):
     assert len(joined) == 3
     one = log.view()
     assert [(group.rule_id, group.count) for group in one.groups] == [("r", 2502), ("s", 1)]
-    items = timeline(one, {}, [])
+    items = sorted(brief(one, {}), key=lambda i: i.time)
     assert [entry.title for entry in items] == ["title r", "title s", "title r (last of 2502)"]
 
 

@@ -78,7 +78,6 @@ class Report:
     key: str = ""
     trusted: bool | None = None
     incident: str = ""
-    made: str = ""
     files: int = 0
     entries: int = 0
     evidence: int = 0
@@ -123,49 +122,84 @@ def end_record(count: int, size: int, offset: int) -> bytes:
 def read_members(file: BinaryIO) -> list[Member]:
     """Return the files of an archive; raises BadError naming the first part that is not as it must be."""
     length = file.seek(0, 2)
-    members: list[Member] = []
-    offset = 0
-    while True:
-        file.seek(offset)
-        head = file.read(LOCAL_SIZE)
-        if head[:4] != b"PK\3\4":
-            break
-        member = _member(file, head, offset, length, members)
-        members.append(member)
-        offset = member.start + member.size
-    _directory(file, members, offset, length)
+    listed = _listed(file, length)
+    members = _walked(file, length) if listed is None else _compared(file, listed)
+    last = members[-1]
+    _directory(file, members, last.start + last.size)
     for member in members:
         if _crc(file, member) != member.crc:
             raise BadError(member.name, "its bytes, or the checksum beside them, were changed")
     return members
 
 
-def _member(file: BinaryIO, head: bytes, offset: int, length: int, before: Sequence[Member]) -> Member:
-    """Read the header at an offset; raises BadError if it is not the one that its file must have."""
-    named = _named(file, offset, length) or (
-        f"the file after {before[-1].name}" if before else "the first file"
-    )
-    if len(head) < LOCAL_SIZE:
-        raise BadError(named, "its header is cut off")
-    crc, size, again, name_size = struct.unpack(LOCAL, head)[6:10]
-    raw = file.read(name_size)
-    name = raw.decode("ascii", "replace")
-    if not NAME.fullmatch(name) or ".." in name:
-        raise BadError(named, "its name was changed, or leads out of the package")
-    member = Member(name, offset, size, crc)
-    if size != again or head + raw != local_header(member):
-        raise BadError(name if named.startswith("the ") else named, "its header was changed")
-    if member.start + size > length or len(before) >= MAX_FILES:
-        raise BadError(name, "it is said to be longer than the package")
-    if before and name <= before[-1].name:
-        raise BadError(name, "it stands twice, or in the wrong place")
-    return member
+def _listed(file: BinaryIO, length: int) -> list[Member] | None:
+    """Return the files that the directory at the end lists; None if it is not whole."""
+    file.seek(max(0, length - END_SIZE))
+    tail = file.read(END_SIZE)
+    if len(tail) < END_SIZE:
+        return None
+    signature, _, _, _, count, size, start, _ = struct.unpack(END, tail)
+    if signature != b"PK\5\6" or start + size + END_SIZE != length or size > MAX_DOCUMENT:
+        return None
+    file.seek(start)
+    data, place, found = file.read(size), 0, []
+    for _ in range(count):
+        if len(data) - place < CENTRAL_SIZE:
+            return None
+        fields = struct.unpack_from(CENTRAL, data, place)
+        place += CENTRAL_SIZE
+        name = data[place : place + fields[10]].decode("ascii", "replace")
+        place += fields[10]
+        member = Member(name, fields[16], fields[8], fields[7])
+        if fields[0] != b"PK\1\2" or not _fits(name, found):
+            return None
+        found.append(member)
+    return found if found and place == len(data) else None
 
 
-def _directory(file: BinaryIO, members: Sequence[Member], offset: int, length: int) -> None:
-    """Compare the rest of the archive with the directory that its files must have."""
+def _compared(file: BinaryIO, listed: list[Member]) -> list[Member]:
+    """Return listed files if their headers stand as they must; raises BadError for the first other."""
+    offset = 0
+    for one in listed:
+        file.seek(offset)
+        wanted = local_header(one)
+        if one.offset != offset or file.read(len(wanted)) != wanted:
+            raise BadError(one.name, f"its header, or its entry in {DIRECTORY}, was changed")
+        offset = one.start + one.size
+    return listed
+
+
+def _walked(file: BinaryIO, length: int) -> list[Member]:
+    """Return the files by their headers, one after the other, where the directory is of no use."""
+    members: list[Member] = []
+    offset = 0
+    while True:
+        file.seek(offset)
+        head = file.read(LOCAL_SIZE)
+        if head[:4] != b"PK\3\4" or len(head) < LOCAL_SIZE:
+            break
+        crc, size, _, name_size = struct.unpack(LOCAL, head)[6:10]
+        raw = file.read(name_size)
+        member = Member(raw.decode("ascii", "replace"), offset, size, crc)
+        if not _fits(member.name, members) or head + raw != local_header(member):
+            after = f"the file after {members[-1].name}" if members else "the first file"
+            raise BadError(after, "its header was changed, or its name leads out of the package")
+        if member.start + size > length:
+            raise BadError(member.name, "its end is missing, or its size was changed")
+        members.append(member)
+        offset = member.start + size
     if not members:
-        raise BadError("the package", "this is no evidence package: it does not begin as one")
+        raise BadError("the package", "this is no evidence package")
+    return members
+
+
+def _fits(name: str, before: Sequence[Member]) -> bool:
+    """Say whether a package may hold a file of this name after those before it: they are in order."""
+    return bool(NAME.fullmatch(name)) and ".." not in name and (not before or name > before[-1].name)
+
+
+def _directory(file: BinaryIO, members: Sequence[Member], offset: int) -> None:
+    """Compare the rest of the archive with the directory that its files must have."""
     entries = [central_header(one) for one in members]
     wanted = b"".join(entries)
     wanted += end_record(len(members), len(wanted), offset)
@@ -173,48 +207,18 @@ def _directory(file: BinaryIO, members: Sequence[Member], offset: int, length: i
     found = file.read(len(wanted) + 1)
     if found == wanted:
         return
-    place = next(
-        (n for n, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b),
-        min(len(found), len(wanted)),
-    )
-    if place < 4:  # noqa: PLR2004 - of a signature: a file's header, or the directory's first
-        named = _named(file, offset, length)
-        raise BadError(named or DIRECTORY, "it, or the size of what stands before it, was changed")
+    pairs = enumerate(zip(found, wanted, strict=False))
+    place = next((n for n, (a, b) in pairs if a != b), min(len(found), len(wanted)))
     if place == len(wanted):
         raise BadError(DIRECTORY, "bytes were added after the end of the archive")
-    if len(found) < len(wanted) and place == len(found):
+    if place == len(found):
         raise BadError(DIRECTORY, "the end of the archive is cut off")
     seen = 0
     for one, entry in zip(members, entries, strict=True):
         seen += len(entry)
         if place < seen:
-            raise BadError(DIRECTORY, f"the entry of {one.name} was changed")
+            raise BadError(DIRECTORY, f"the entry of {one.name}, or what stands before it, was changed")
     raise BadError(DIRECTORY, "its last record was changed")
-
-
-def _named(file: BinaryIO, offset: int, length: int) -> str:
-    """Return the file that the directory at the end puts at, or last before, an offset; empty if none."""
-    file.seek(max(0, length - END_SIZE))
-    try:
-        signature, _, _, _, count, size, start, _ = struct.unpack(END, file.read(END_SIZE))
-    except struct.error:
-        return ""
-    if signature != b"PK\5\6" or start + size + END_SIZE != length or size > MAX_DOCUMENT:
-        return ""
-    file.seek(start)
-    data, place, best = file.read(size), 0, ""
-    for _ in range(count):
-        if len(data) - place < CENTRAL_SIZE or data[place : place + 4] != b"PK\1\2":
-            return best
-        name_size = struct.unpack_from("<H", data, place + 28)[0]
-        (where,) = struct.unpack_from("<I", data, place + 42)
-        name = data[place + CENTRAL_SIZE : place + CENTRAL_SIZE + name_size].decode("ascii", "replace")
-        if where > offset or not NAME.fullmatch(name):
-            return best
-        if where == offset:
-            return name
-        best, place = name, place + CENTRAL_SIZE + name_size
-    return best
 
 
 def _chunks(file: BinaryIO, member: Member) -> Iterator[bytes]:
@@ -426,18 +430,17 @@ def _verify(file: BinaryIO, report: Report, trusted: bytes, fingerprint: str) ->
             raise BadError(KEY, f"the package is signed by {report.key}, not by {fingerprint}")
     said = statement(_read(file, members, MANIFEST), MANIFEST, key, report.key, PACKAGE_TYPE)
     report.checks.append(("manifest", f"signed by {report.key}"))
-    about = said["predicate"]
-    report.incident, report.made = str(about["incident"]), str(about["made"])
+    report.incident = str(said["predicate"]["incident"])
     _files(file, members, said, report)
-    point = statement(_read(file, members, CHECKPOINT), CHECKPOINT, key, report.key, CHECKPOINT_TYPE)[
-        "predicate"
-    ]
-    report.checks.append(
-        ("checkpoint", f"{point['entries']:,} entries up to {point['at']}, head {point['head']}")
-    )
-    journal = read_journal(_read(file, members, JOURNAL), int(point["entries"]), str(point["root"]))
+    noted = _read(file, members, CHECKPOINT)
+    point = statement(noted, CHECKPOINT, key, report.key, CHECKPOINT_TYPE)["predicate"]
+    size, root = int(point["entries"]), str(point["root"])
+    report.checks.append(("checkpoint", f"{size:,} entries up to {point['at']}, head {point['head']}"))
+    if JOURNAL not in members:
+        raise BadError(JOURNAL, "it is missing")
+    journal = read_journal(_lines(file, members[JOURNAL]), size, root)
     report.entries = len(journal)
-    report.checks.append(("journal", f"{len(journal):,} entries, each in the checkpoint"))
+    report.checks.append(("journal", f"{report.entries:,} entries, each in the checkpoint"))
     acts = check_custody(journal)
     for digest in sorted(acts):
         if _place(digest) not in members:
@@ -481,7 +484,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"{error.filename}: {error.strerror}\n")
         return 2
     except ImportError:
-        sys.stderr.write("the package `cryptography` is missing: python -m pip install cryptography\n")
+        sys.stderr.write("`cryptography` is missing: python -m pip install cryptography\n")
         return 3
     for name, what in report.checks:
         sys.stdout.write(f"ok    {name}: {what}\n")
