@@ -197,7 +197,6 @@ class Case:
     by: str
     updated: int
     incidents: tuple[str, ...] = ()
-    links: tuple[Link, ...] = ()
     notes: tuple[CaseNote, ...] = ()
     closed: int | None = None
     closed_by: str = ""

@@ -24,7 +24,7 @@ _KINDS = {
     shared.FINISHED: "run", shared.INTENT: "intent", shared.RESULT: "action",
     handling.PHASE: "phase", handling.SEVERITY: "severity", handling.PRIORITY: "priority",
     handling.ROLE: "role", handling.TASK: "task", handling.LINK: "link", handling.BREACHED: "breach",
-    "evidence.custody": "custody", "attestation": "attestation", "decision": "gate",
+    "evidence.custody": "custody", "attestation": "attestation", "decision": "gate", "incident.case": "case",
     "lesson.proposed": "lesson", "lesson.proved": "lesson", "lesson.merged": "lesson",
 }  # fmt: skip
 _TOLD: tuple[tuple[str, ...], ...] = (
