@@ -210,7 +210,7 @@ class Lake:
             snapshots = {name: self._snapshot(spool, name) for name in names if name in wanted}
             dead = spool.dead.table() if rows.REJECTS in wanted else deadletters.ARROW.empty_table()
         relations = {
-            name: relation(self.index, name, snap, *between, needles.get(name, ()))
+            name: relation(self.index, name, snap, between, needles.get(name, ()))
             for name, snap in snapshots.items()
         }
         relations[rows.REJECTS] = query.Relation(deadletters.ARROW, [], dead)

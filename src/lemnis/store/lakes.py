@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pyarrow as pa
 
-from lemnis.contracts.events import Cursor, EventBatch
+from lemnis.contracts.events import Appended, Cursor, EventBatch
 from lemnis.contracts.watching import History
 from lemnis.store import delta, query
 from lemnis.store.columns import MS_A_DAY, by_source, conform, sort_events
@@ -111,6 +111,10 @@ class Readable(Protocol):
         """Its tables."""
         ...
 
+    def append(self, batches: Sequence[EventBatch], *, cursor: Cursor | None = None) -> Appended:
+        """Store events that are not there yet, and the cursor with them."""
+        ...
+
     def flush(self) -> int:
         """Move what waits into the tables; return how many rows."""
         ...
@@ -126,6 +130,7 @@ class Readable(Protocol):
     def query(
         self, sql: str, *, parameters: Sequence[object] = (), limit: int = 1000, timeout: float = 60,
         start: int | None = None, end: int | None = None, needles: Mapping[str, Clauses] | None = None,
+        handle: query.Handle | None = None,
     ) -> pa.Table:  # fmt: skip
         """Run one SELECT; return at most ``limit`` rows."""
         ...
@@ -206,12 +211,12 @@ def in_order(
 
 
 def relation(
-    index: Index, name: str, snap: Snapshot, start: int | None, end: int | None, clauses: Clauses = ()
+    index: Index, name: str, snap: Snapshot, span: tuple[int | None, int | None], clauses: Clauses = ()
 ) -> query.Relation:
-    """Return a table as a query sees it: of its files those with rows in [start, end) that meet clauses."""
+    """Return a table as a query sees it: of its files those with rows in the span that meet clauses."""
     if snap.table is None:
         return query.Relation(snap.schema, [], snap.spooled)
-    files = index.pieces(name, snap.table, snap.table.files(start=start, end=end), clauses)
+    files = index.pieces(name, snap.table, snap.table.files(start=span[0], end=span[1]), clauses)
     return query.Relation(snap.schema, files, snap.spooled)
 
 

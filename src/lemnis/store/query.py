@@ -25,7 +25,8 @@ from lemnis.store.spots import Spot
 
 EVENTS = "events"
 MAX_SQL = 65_536
-_AGAIN = 3
+_AGAIN = 100
+"""So many files may go, one after the other, while a query is asked anew."""
 Answer = TypeVar("Answer")
 _COMMON: list[tuple[str, pa.DataType]] = [
     ("class_uid", pa.int64()), ("category_uid", pa.int64()), ("activity_id", pa.int64()),
@@ -108,31 +109,33 @@ def run(
     valid SELECT, and for one that needs too much; CancelledError if ``handle`` was told to end it; GoneError
     if files were removed meanwhile.
     """
-    with _opened(relations, sql, memory) as connection:
-        statement = _one_select(connection, sql)
-        try:
+    try:
+        with _opened(relations, sql, memory) as connection:
+            statement = _one_select(connection, sql)
             with _limited(connection, timeout, handle or Handle()):
                 answer = connection.sql(statement, params=list(parameters) or None)
                 return pa.table(answer.limit(limit).to_arrow_table())
-        except UsageError as error:
-            files = (_path(file) for relation in relations.values() for file in relation.files)
-            gone = next((file for file in files if not file.exists()), None)
-            if gone is None:
-                raise
-            raise GoneError(gone) from error
+    except (UsageError, duckdb.IOException) as error:
+        files = (_path(file) for relation in relations.values() for file in relation.files)
+        gone = next((file for file in files if not file.exists()), None)
+        if gone is None:
+            raise
+        raise GoneError(gone) from error
 
 
 def anew(ask: Callable[[], Answer]) -> Answer:
     """Ask again where files went while it was asked: what took them left a newer version of the table.
 
-    Raises GoneError if they are gone again and again: then they are missing.
+    Raises GoneError if a file that is missing is in the newer version, too.
     """
-    for _ in range(_AGAIN):
+    missing: set[str] = set()
+    while True:
         try:
             return ask()
-        except GoneError:
-            continue
-    return ask()
+        except GoneError as gone:
+            if gone.file in missing or len(missing) >= _AGAIN:
+                raise
+            missing.add(gone.file)
 
 
 @cache
@@ -167,8 +170,9 @@ class GoneError(IntegrityError):
 
     def __init__(self, file: Spot) -> None:
         """``file`` is the one that is gone."""
+        self.file = str(file)
         super().__init__(
-            "a file of the lake went while it was read", at=Location(str(file)),
+            "a file of the lake went while it was read", at=Location(self.file),
             fix="ask again; if it is gone still, `lemnis lake check` says what is missing",
         )  # fmt: skip
 

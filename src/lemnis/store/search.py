@@ -6,18 +6,18 @@ The language is described in docs/search.md. A search sees the lake as it was wh
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lemnis.contracts.errors import InputError, UsageError
 from lemnis.store import query
-from lemnis.store.lake import Lake
-from lemnis.store.query import CancelledError, Handle, Relation
+from lemnis.store.lakes import Readable, Snapshot
+from lemnis.store.query import CancelledError, GoneError, Handle, Relation
 from lemnis.store.searching import instants, joining, pipes, series, windows
 from lemnis.store.searching.base import Base, Column, Scope
 from lemnis.store.searching.fields import Classes, quote
@@ -43,6 +43,9 @@ _FIRST, _MORE, _SLICE = 100, 4, 20_000
 """So many events are fetched first, then so many times as many, so that some are seen soon; at most a slice
 at once: what they take is bounded, however many were found."""
 _HITS = "hits"
+
+
+Asked = TypeVar("Asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,9 @@ class Limits:
 class Search:
     """One query over one moment of a lake; iterate ``found`` or ``tables`` once.
 
+    Where files go that it still needs, it goes on with those that took their place; what retention took
+    meanwhile is not found.
+
     ``finds_events`` says which of the two. ``headings`` are the columns of rows: those that the query names,
     and once there are rows, all of them. ``handle.cancel()``, from another thread or a signal's handler, ends
     it: what was found until then has been yielded, and ``cancelled`` says so. ``more`` says that the limit
@@ -91,7 +97,7 @@ class Search:
 
     def __init__(
         self,
-        lake: Lake,
+        lake: Readable,
         text: str | Query,
         *,
         now: int,
@@ -110,8 +116,8 @@ class Search:
         self.more = self.cancelled = False
         self.reached: int | None = None
         self._query = pipes.parse(text) if isinstance(text, str) else text
-        snapshots = lake.snapshots()
-        self._snapshots = {name: one for name, one in snapshots.items() if "class_uid" in one.schema.names}
+        self._lake = lake
+        self._snapshots = _events_of(lake)
         self._classes = Classes({name: one.schema for name, one in self._snapshots.items()})
         self._now, self._bars = now, bars
         self._deadline = time.monotonic() + self.limits.timeout
@@ -122,17 +128,25 @@ class Search:
         low = None if self.start is None else self.start - margin
         high = None if self.end is None else self.end + margin
         self._wide = (low, high)
-        self._tables = self._looked_up(lake, low, high, joins=margin > 0)
+        self._tables = self._looked_up()
         self._streams = _streams(self._stages)
         self.finds_events = _events(self._stages)
         self.headings = _headings(self._compiled(scope, self.start, self.end, None).visible)
         scope.compiler.check()
 
-    def _looked_up(self, lake: Lake, start: int | None, end: int | None, *, joins: bool) -> windows.Tables:
+    def _looked_up(self) -> windows.Tables:
         """Return the tables; the index is asked unless a join asks the same tables for something else."""
-        index = lake.index if lake.index.exists and not joins else None
+        joins = any(isinstance(stage, Join) for stage in self._query.stages)
+        index = self._lake.index if self._lake.index.exists and not joins else None
         asked = {name: clauses(self._classes, name, self._node) for name in self._snapshots} if index else {}
+        start, end = self._wide
         return windows.Tables(self._snapshots, start=start, end=end, index=index, clauses=asked)
+
+    def _renewed(self) -> None:
+        """Take the tables as they are now, because files of theirs went."""
+        now = _events_of(self._lake)
+        self._snapshots = {name: now.get(name, before) for name, before in self._snapshots.items()}
+        self._tables = self._looked_up()
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
@@ -145,9 +159,9 @@ class Search:
 
     def found(self) -> Iterator[list[Found]]:
         """Yield the events of a query that finds events, newest first unless it sorts them."""
-        for hits, columns in self._hits():
+        for hits, columns, tables in self._events():
             events: dict[tuple[str, str], Mapping[str, Any]] = {}
-            for name, table in self._fetched(hits):
+            for name, table in tables:
                 rows = table.to_pylist()
                 events |= {(name, row["metadata"]["uid"]): without_empty(row) for row in rows}
             yield [
@@ -159,12 +173,13 @@ class Search:
                     {name: h[one.sql] for name, one in columns.items()},
                 )
                 for h in hits.to_pylist()
+                if (h["n"], h["u"]) in events  # else retention took it since it was found
             ]
 
     def batches(self) -> Iterator[tuple[str, pa.Table]]:
         """Yield the events of a query that finds events as tables of their classes, newest first in each."""
-        for hits, _ in self._hits():
-            for name, table in self._fetched(hits):
+        for _, _, tables in self._events():
+            for name, table in tables:
                 yield name, table.sort_by([("time", "descending")])
 
     def tables(self) -> Iterator[pa.Table]:
@@ -175,6 +190,18 @@ class Search:
             yield pa.Table.from_arrays(taken, names=list(columns))
 
     # -- inside --------------------------------------------------------------------------------------------
+
+    def _events(
+        self,
+    ) -> Iterator[tuple[pa.Table, Mapping[str, Column], Sequence[tuple[str, pa.Table]]]]:
+        """Yield hits, the columns that were computed, and the events of each class; none once it is ended."""
+        for hits, columns in self._hits():
+            try:
+                tables = self._insisting(lambda some=hits: list(self._fetched(some)))  # type: ignore[misc]
+            except CancelledError:
+                self.cancelled = True
+                return
+            yield hits, columns, tables
 
     def _hits(self) -> Iterator[tuple[pa.Table, Mapping[str, Column]]]:
         size = _FIRST
@@ -189,22 +216,9 @@ class Search:
         left = self._most()
         try:
             for low, high in self._windows():
-                overlap = {
-                    p.name
-                    for p in self._tables.parts
-                    if (low is None or p.last >= low) and (high is None or p.first < high)
-                }
-                scope = Scope(self._classes, self._now, frozenset(overlap))
-                pipeline = self._compiled(scope, low, high, self._run)
-                columns = pipeline.visible
-                wanted = [
-                    *also,
-                    *(f"{one.sql} AS {one.sql}" for one in columns.values() if one.sql not in also),
-                ]
-                if pipeline.base.wanted or pipeline.held or not self._streams:
-                    table = self._run(
-                        pipeline, pipeline.sql(list(dict.fromkeys(wanted)), limit=left + 1), left + 1
-                    )
+                asked = self._insisting(partial(self._window, low, high, also, left))
+                if asked is not None:
+                    table, columns = asked
                     self.more = table.num_rows > left and not self._headed
                     table = table.slice(0, left)
                     left -= table.num_rows
@@ -216,6 +230,39 @@ class Search:
                     return
         except CancelledError:
             self.cancelled = True
+
+    def _window(
+        self, low: int | None, high: int | None, also: Sequence[str], left: int
+    ) -> tuple[pa.Table, Mapping[str, Column]] | None:
+        """Return the rows of one window of time, one more than ``left`` at most; None where none can be."""
+        overlap = {
+            p.name
+            for p in self._tables.parts
+            if (low is None or p.last >= low) and (high is None or p.first < high)
+        }
+        scope = Scope(self._classes, self._now, frozenset(overlap))
+        pipeline = self._compiled(scope, low, high, self._run)
+        columns = pipeline.visible
+        if self._streams and not (pipeline.base.wanted or pipeline.held):
+            return None
+        wanted = [
+            *also,
+            *(f"{one.sql} AS {one.sql}" for one in columns.values() if one.sql not in also),
+        ]
+        sql = pipeline.sql(list(dict.fromkeys(wanted)), limit=left + 1)
+        return self._run(pipeline, sql, left + 1), columns
+
+    def _insisting(self, ask: Callable[[], Asked]) -> Asked:
+        """Ask, and again of newer tables where files went meanwhile."""
+
+        def asked() -> Asked:
+            try:
+                return ask()
+            except GoneError:
+                self._renewed()
+                raise
+
+        return query.anew(asked)
 
     @property
     def _headed(self) -> bool:
@@ -305,7 +352,7 @@ class Search:
 
 
 def run(
-    lake: Lake,
+    lake: Readable,
     text: str,
     *,
     now: int = 0,
@@ -358,6 +405,11 @@ def _streams(stages: Sequence[Stage]) -> bool:
 def _events(stages: Sequence[Stage]) -> bool:
     """Say whether a query's rows are events still."""
     return all(isinstance(stage, Where | Eval | Head | Dedup | Sort) for stage in stages)
+
+
+def _events_of(lake: Readable) -> dict[str, Snapshot]:
+    """Return the tables of events of a lake, as they are at this moment."""
+    return {name: one for name, one in lake.snapshots().items() if "class_uid" in one.schema.names}
 
 
 def _headings(columns: Mapping[str, Column]) -> tuple[Heading, ...]:
