@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 import pydantic
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 
 from lemnis.content.schemas import Model
@@ -39,6 +40,7 @@ from lemnis.ingest.transports._handing import hand_over, rest
 _FETCH_MS = 500
 _AGAIN_S = 1.0
 _BEGIN_S = 30.0
+_WHY_S = _END_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -114,7 +116,7 @@ class Topics:
             await self._begin(consumer)
             while not stop.is_set():
                 try:
-                    found = await consumer.getmany(timeout_ms=_FETCH_MS, max_records=self.settings.batch)
+                    found = await self._fetched(consumer, stop)
                     if found and await hand_over(receiver, self._deliveries(found), stop=stop):
                         await self._commit(consumer, found)
                 except KafkaError as error:  # brokers that begin anew
@@ -122,18 +124,45 @@ class Topics:
                     await rest(stop, _AGAIN_S)
         finally:
             with contextlib.suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), _BEGIN_S)
+                await asyncio.wait_for(consumer.stop(), _END_S)
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> None:
         try:
             async with asyncio.timeout(_BEGIN_S):
                 await consumer.start()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError, ValueError) as error:
             raise ServiceError(
-                f"no broker answers: {str(error) or type(error).__name__}",
+                f"no broker can be used: {await self._why() or str(error) or type(error).__name__}",
                 at=Location(", ".join(self.settings.servers)), fix="check the addresses and the credentials",
             ) from error  # fmt: skip
         consumer.subscribe(list(self.settings.topics), listener=_Told(self.name))
+
+    async def _fetched(
+        self, consumer: AIOKafkaConsumer, stop: asyncio.Event
+    ) -> Mapping[TopicPartition, Sequence[ConsumerRecord]]:
+        """Return what there is soon; nothing at ``stop``, for without a coordinator this waits for long."""
+        fetching = asyncio.ensure_future(
+            consumer.getmany(timeout_ms=_FETCH_MS, max_records=self.settings.batch)
+        )
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({fetching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return fetching.result() if fetching.done() else {}
+        finally:
+            stopping.cancel()
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
+
+    async def _why(self) -> str:
+        """Say what is against the first broker, which the client keeps to itself; nothing if nothing is."""
+        host, _, port = self.settings.servers[0].rpartition(":")
+        try:
+            async with asyncio.timeout(_WHY_S):
+                connection = await create_conn(host.strip("[]"), int(port), **self.options)
+        except (KafkaError, OSError, TimeoutError, ValueError) as error:
+            return str(error) or type(error).__name__
+        connection.close()
+        return ""
 
     async def _commit(
         self, consumer: AIOKafkaConsumer, found: Mapping[TopicPartition, Sequence[ConsumerRecord]]
