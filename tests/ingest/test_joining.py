@@ -88,7 +88,7 @@ def test_where_that_goes_wrong_each_is_read_by_itself(folder, tmp_path, monkeypa
 
 
 def test_small_files_follow_each_other_in_bounded_groups(tmp_path):
-    for number, size in enumerate([10, 10, joining.SMALL, 10, joining.SMALL - 1] + [joining.SMALL // 2] * 30):
+    for number, size in enumerate([10, 10, joining.SMALL, 10, joining.SMALL - 1] + [joining.SMALL // 2] * 15):
         (tmp_path / f"{number:02}").write_bytes(b"x" * size)
     files = sorted(tmp_path.iterdir())
     groups = list(joining.grouped(files))

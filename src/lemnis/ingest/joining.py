@@ -23,7 +23,7 @@ from lemnis.ingest.identity import Joined
 from lemnis.ingest.parsers import Parsed, Start, Texts
 from lemnis.ingest.streams import Stream
 
-SMALL = 2_000_000
+SMALL = 4_000_000
 """A file of more bytes is read by itself."""
 _BYTES, _FILES = 24_000_000, 256
 

@@ -93,6 +93,10 @@ def _string(data: Any, place: int, end: int) -> tuple[int, bool]:
             return -1, escaped
 
 
+_MOST_OF_19 = np.uint64(9_999_999_999_999_999_999)
+"""What is written with twenty digits, of which the first is 1, is more than this unless 64 bits ran over."""
+
+
 @numba.njit(cache=True)
 def _number(data: Any, place: int, end: int) -> tuple[int, bool]:
     """Go on behind a number; (-1 where it is none or written oddly, whether it is a whole number)."""
@@ -105,8 +109,10 @@ def _number(data: Any, place: int, end: int) -> tuple[int, bool]:
         size = size * np.uint64(10) + np.uint64(at(data, place) - _ZERO)
         place += 1
     digits = place - first
-    if not digits or (digits > 1 and at(data, first) == _ZERO) or digits > 19:
+    if not digits or (digits > 1 and at(data, first) == _ZERO) or digits > 20:
         return -1, False
+    if digits == 20 and (at(data, first) != _ZERO + 1 or size <= _MOST_OF_19 or first != start):
+        return -1, False  # more than 64 bits hold
     if place < end and at(data, place) == _DOT:
         place += 1
         first = place

@@ -18,7 +18,7 @@ from lemnis.contracts.errors import Location
 from lemnis.contracts.events import EventBatch, Mapped, RawBatch, Reject
 from lemnis.ingest.identity import Joined, natural, uids
 from lemnis.ingest.mapping_batch import Batch, Part
-from lemnis.ingest.mapping_columns import TEXT, Column, RawColumns, Rows, flat, groups
+from lemnis.ingest.mapping_columns import TEXT, Column, RawColumns, Rows, flat, groups, take
 from lemnis.ingest.mapping_conditions import fields, holds
 from lemnis.ingest.mapping_events import Events
 from lemnis.ingest.mapping_lineage import Origin, origins
@@ -55,8 +55,9 @@ class Mapper:
         whole = len(order) == len(batch) and bool((order[1:] > order[:-1]).all())
         raw = columns if whole else columns.take(order)
         rows = Batch(raw, Context(self._absent, now), parts)
-        chosen = None if whole else pa.array(order)
-        records, positions = _records(batch, chosen), flat(_taken(batch.positions, chosen))
+        records, positions = _records(batch.records), flat(batch.positions)
+        if not whole:
+            records, positions = take(records, order), take(positions, order)
         named_by = natural(raw, self._source.file.identity)
         events = Events(
             self._source, rows, records, uids(batch.source, named_by, origin_key, positions, records)
@@ -107,12 +108,8 @@ class Mapper:
             yield list(some)
 
 
-def _taken(column: Any, rows: Column | None) -> Any:
-    return column if rows is None else column.take(rows)
-
-
-def _records(batch: RawBatch, rows: Column | None) -> Column:
-    records: Any = flat(_taken(flat(batch.records), rows))
+def _records(given: Column) -> Column:
+    records: Any = flat(given)
     if pa.types.is_string(records.type):
         return records
     try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as _compute
+
+from lemnis.contracts.compiled import ready
 
 pc: Any = _compute  # its stubs cannot follow what its functions make of arrays
 TEXT = pa.string()
@@ -49,10 +52,12 @@ class Columns(Protocol):
 class RawColumns:
     """Chosen rows of a parser's table; a column is only made when it is asked for."""
 
-    def __init__(self, table: pa.Table, rows: Rows | None = None) -> None:
+    def __init__(
+        self, table: pa.Table, rows: Rows | None = None, index: Mapping[str, int] | None = None
+    ) -> None:
         self._table = table
         self._rows = rows
-        self._index = {name: number for number, name in enumerate(table.column_names)}
+        self._index = index or {name: number for number, name in enumerate(table.column_names)}
         self._made: dict[str, Column | None] = {}
 
     @property
@@ -72,7 +77,8 @@ class RawColumns:
 
     def take(self, rows: Rows) -> RawColumns:
         """Return the columns of some of these rows."""
-        return RawColumns(self._table, rows if self._rows is None else self._rows[rows])
+        chosen = rows if self._rows is None else self._rows[rows]
+        return RawColumns(self._table, chosen, self._index)
 
     def part(self, start: int, end: int) -> RawColumns:
         """Return the columns of rows that lie together."""
@@ -83,14 +89,15 @@ class RawColumns:
         column: Any = None if number is None else self._table.column(number)
         if column is None or column.null_count == len(column):
             return None
-        return _there(text(flat(column if self._rows is None else column.take(pa.array(self._rows)))))
+        whole = flat(column)
+        return _there(text(whole if self._rows is None else take(whole, self._rows)))
 
 
 class _Part(RawColumns):
     """Rows that lie together among those of other columns."""
 
     def __init__(self, whole: RawColumns, start: int, end: int) -> None:
-        super().__init__(whole._table)  # noqa: SLF001 - of its own kind
+        super().__init__(whole._table, None, whole._index)  # noqa: SLF001 - of its own kind
         self._whole = whole
         self._start, self._end = start, end
 
@@ -160,8 +167,58 @@ def distinct(column: Column) -> Distinct:
 
 def there(column: Column) -> Mask:
     """Say for each row whether it has a value."""
-    mask: Mask = column.is_valid().to_numpy(zero_copy_only=False)
-    return mask
+    count = len(column)
+    if not column.null_count:
+        return np.ones(count, np.bool_)
+    bits = column.buffers()[0]
+    if bits is None:  # of the type null
+        return np.zeros(count, np.bool_)
+    first, end = column.offset, column.offset + count
+    return np.unpackbits(np.frombuffer(bits, np.uint8), count=end, bitorder="little")[first:].view(np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Where a column of texts lies, as compiled passes want it: see ``columns_kernel``."""
+
+    data: int
+    places: int
+    bits: int
+    shift: int
+
+    @classmethod
+    def of(cls, column: Column) -> Laid:
+        """Look up where a column lies, which must live as long as this."""
+        bits, places, data = column.buffers()
+        return cls(
+            0 if data is None else data.address,
+            places.address + 4 * column.offset,
+            0 if bits is None else bits.address,
+            column.offset,
+        )
+
+
+def take(column: Column, rows: Rows) -> Column:
+    """Return chosen rows of a column, none of them twice."""
+    count = len(rows)
+    if not count or not pa.types.is_string(column.type) or not ready(count):
+        return column.take(pa.array(rows))
+    from lemnis.ingest import columns_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+
+    places, laid = offsets(column), Laid.of(column)
+    out = np.empty(int(places[-1] - places[0]), np.uint8)
+    ends, valid = np.empty(count + 1, np.int32), np.zeros((count + 7) // 8, np.uint8)
+    held = kernel.take(laid.data, laid.places, laid.bits, laid.shift, rows, ends, valid, out)
+    return texts(out, ends, valid, held)
+
+
+def texts(data: Any, ends: Any, valid: Any, held: int) -> Column:
+    """Make a column of texts of the arrays that it lies in; ``held`` rows have a value."""
+    count = len(ends) - 1
+    bits = None if held == count else pa.py_buffer(valid.data)
+    return pa.StringArray.from_buffers(
+        count, pa.py_buffer(ends.data), pa.py_buffer(data.data), bits, null_count=count - held
+    )
 
 
 def offsets(column: Column) -> npt.NDArray[np.int32]:
@@ -176,13 +233,57 @@ def sizes(column: Column) -> npt.NDArray[np.int32]:
     return np.diff(offsets(column))
 
 
-def only(column: Column, there: Mask) -> Column:
-    """Return a column of texts with values only in some rows; nothing is copied."""
+def without(column: Column, said: frozenset[str]) -> Column:
+    """Return a column of texts without those that are ``said``; nothing is copied."""
+    kept = _others(column, said)
+    if kept is None:
+        return column
+    valid, held = kept
     _, places, data = column.buffers()
-    first = column.offset % 8
-    bits = pa.py_buffer(np.packbits(np.concatenate((np.zeros(first, bool), there)), bitorder="little").data)
-    skipped = places.slice((column.offset - first) * 4)
-    return pa.StringArray.from_buffers(len(column), skipped, data, bits, offset=first)
+    bits = pa.py_buffer(valid.data)
+    count, begun = len(column), places.slice(column.offset * 4)
+    return pa.StringArray.from_buffers(count, begun, data, bits, null_count=count - held)
+
+
+def _others(column: Column, said: frozenset[str]) -> tuple[npt.NDArray[np.uint8], int] | None:
+    """Return the bits of rows whose texts are not ``said``, and how many these are; None if no text is."""
+    count, before = len(column), len(column) - column.null_count
+    if ready(count):
+        from lemnis.ingest import columns_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+
+        words, ends = _laid(said)
+        laid, valid = Laid.of(column), np.zeros((count + 7) // 8, np.uint8)
+        held = kernel.without(
+            laid.data, laid.places, laid.bits, laid.shift, count, words.ctypes.data, ends, valid
+        )
+        return None if held == before else (valid, held)
+    mask = there(column)
+    short = np.flatnonzero(mask & (sizes(column) <= max(len(text.encode()) for text in said)))
+    if not len(short):
+        return None
+    found = pc.is_in(column.take(pa.array(short)), value_set=pa.array(sorted(said), TEXT))
+    nothing = short[found.to_numpy(zero_copy_only=False)]
+    mask[nothing] = False
+    return (np.packbits(mask, bitorder="little"), before - len(nothing)) if len(nothing) else None
+
+
+@lru_cache(maxsize=256)
+def _laid(said: frozenset[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Lay texts end to end."""
+    words = [text.encode() for text in sorted(said)]
+    ends = np.concatenate(([0], np.cumsum([len(one) for one in words], dtype=np.int64)))
+    return np.frombuffer(b"".join(words) + b"\0", np.uint8), ends
+
+
+def parted(paths: Column, *, last: bool) -> Column:
+    """Return the last part of each path, or what is before it; see ``columns_kernel``. Needs Numba."""
+    from lemnis.ingest import columns_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+
+    count, laid, begins = len(paths), Laid.of(paths), offsets(paths)
+    out = np.empty(int(begins[-1] - begins[0]), np.uint8)
+    ends, valid = np.empty(count + 1, np.int32), np.zeros((count + 7) // 8, np.uint8)
+    held = kernel.parted(laid.data, laid.places, laid.bits, laid.shift, count, last, ends, valid, out)
+    return texts(out, ends, valid, held)
 
 
 def true(column: Column) -> Mask:

@@ -11,7 +11,6 @@ import orjson
 import pyarrow as pa
 
 from lemnis.content.schemas.source import Line, Scalar, TimeLine
-from lemnis.ingest import mapping_columns
 from lemnis.ingest.mapping_columns import (
     TEXT,
     TEXTS,
@@ -20,9 +19,9 @@ from lemnis.ingest.mapping_columns import (
     Mask,
     distinct,
     make_lists,
-    only,
     pc,
-    sizes,
+    there,
+    without,
 )
 from lemnis.ingest.mapping_conditions import spell
 from lemnis.ingest.mapping_times import instants
@@ -57,9 +56,9 @@ def evaluate(lines: Sequence[Line], columns: Columns, kind: pa.DataType, context
         if found is None:
             found = one
             continue
-        there = found.array.is_valid().to_numpy(zero_copy_only=False)
+        before = there(found.array)
         array = pc.coalesce(found.array, one.array) if not _nested(kind) else _either(found.array, one.array)
-        found = Values(array, (*found.bad, *((bad & ~there, line) for bad, line in one.bad)))
+        found = Values(array, (*found.bad, *((bad & ~before, line) for bad, line in one.bad)))
     return found
 
 
@@ -70,9 +69,7 @@ def _nested(kind: pa.DataType) -> bool:
 def _either(one: Column, other: Column) -> Column:
     """Coalesce arrays of any type."""
     count = len(one)
-    places = np.where(
-        one.is_valid().to_numpy(zero_copy_only=False), np.arange(count), np.arange(count) + count
-    )
+    places = np.where(there(one), np.arange(count), np.arange(count) + count)
     return pa.concat_arrays([one, other]).take(pa.array(places))
 
 
@@ -123,16 +120,7 @@ def present(column: Column | None, absent: frozenset[str]) -> Column | None:
     """Return the column with the texts that stand for nothing taken out."""
     if column is None or not absent or pa.types.is_list(column.type):
         return column
-    there = mapping_columns.there(column)
-    short = np.flatnonzero(there & (sizes(column) <= max(len(text.encode()) for text in absent)))
-    if not len(short):
-        return column
-    found = pc.is_in(column.take(pa.array(short)), value_set=pa.array(sorted(absent), TEXT))
-    nothing = short[found.to_numpy(zero_copy_only=False)]
-    if not len(nothing):
-        return column
-    there[nothing] = False
-    return only(column, there)
+    return without(column, absent)
 
 
 def coalesce(one: Column, other: Column) -> Column:
@@ -221,8 +209,7 @@ def _steps(line: Line, texts: Any, kind: pa.DataType, context: Context) -> tuple
         values = _rewrap(texts, inner)
     else:
         values = convert(texts, wanted)
-    before: Mask = texts.is_valid().to_numpy(zero_copy_only=False)
-    bad = before & values.is_null().to_numpy(zero_copy_only=False)
+    bad: Mask = there(texts) & ~there(values)
     if line.map is not None:
         values = _mapped(values, line.map, kind)
     return _to(values, kind), bad

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from lemnis.contracts.compiled import ready
 from lemnis.contracts.network import read_address
-from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, pc
+from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, parted, pc
 
 INT64 = pa.int64()
 _INTEGER = r"^(-?[0-9]{1,18}|-?[1-8][0-9]{18}|0[xX][0-9a-fA-F]{1,15})$"
@@ -180,8 +181,10 @@ def _each(read: Callable[[str], Any], kind: pa.DataType) -> Callable[[Any], Colu
     return convert_all
 
 
-def _part(pattern: str) -> Callable[[Any], Column]:
+def _part(pattern: str, *, last: bool) -> Callable[[Any], Column]:
     def extract_part(texts: Any) -> Column:
+        if len(texts) and pa.types.is_string(texts.type) and ready(len(texts)):
+            return parted(texts, last=last)
         return extract(texts, pattern)
 
     return extract_part
@@ -224,8 +227,8 @@ _CONVERTERS: Mapping[str, Callable[[Any], Column]] = {
     "lower": pc.utf8_lower,
     "upper": pc.utf8_upper,
     "ip": _each(address, TEXT),
-    "basename": _part(r"(?P<value>[^\\/]*)[\\/]*$"),
-    "dirname": _part(r"^(?P<value>.*)[\\/][^\\/]*$"),
+    "basename": _part(r"(?P<value>[^\\/]*)[\\/]*$", last=True),
+    "dirname": _part(r"^(?P<value>.*)[\\/][^\\/]*$", last=False),
     "json": _each(_json, TEXTS),
     "hashes": _each(_hashes, FINGERPRINTS),
 }

@@ -83,6 +83,8 @@ def _flat(column: Any) -> Any:
 
 
 def _there(column: Any) -> Mask:
+    if not column.null_count:
+        return np.ones(len(column), np.bool_)
     return column.is_valid().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 

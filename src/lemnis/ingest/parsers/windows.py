@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as _compute
 
 from lemnis.ingest.flatten import coalesce
+from lemnis.ingest.mapping_columns import flat
 from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _events_xml, _evtx, jsonl
 from lemnis.ingest.streams import BrokenStreamError, Stream
 
@@ -131,9 +132,9 @@ def _named(parsed: Parsed) -> Parsed:
         if plain in _ALIASES:
             later.append((plain, name))
         elif not name.endswith(_XMLNS):
-            _put(columns, plain, parsed.fields.column(name).combine_chunks(), name)
+            _put(columns, plain, flat(parsed.fields.column(name)), name)
     for plain, name in sorted(later, key=lambda pair: _ORDER[pair[0]]):
-        _put(columns, _ALIASES[plain], parsed.fields.column(name).combine_chunks(), plain)
+        _put(columns, _ALIASES[plain], flat(parsed.fields.column(name)), plain)
     table = pa.table(columns) if columns else parsed.fields.select([])
     return Parsed(parsed.records, table, parsed.positions, parsed.rejects, parsed.position, parsed.offset)
 
