@@ -1,7 +1,7 @@
 """A running `lemnis serve` under load: what is sent over HTTP at a rate, and what became of it.
 
-LEMNIS_BENCH_ATTACKS is how many of the 1,000 events of a request are attacks: with more of them, as many alerts
-come in a shorter time or at a lower rate.
+LEMNIS_BENCH_ATTACKS is how many of the 1,000 events of a request are attacks: with more of them, as many
+alerts come in a shorter time or at a lower rate.
 """
 
 from __future__ import annotations

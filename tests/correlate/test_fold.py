@@ -11,7 +11,8 @@ from lemnis.content.library import builtin_root
 from lemnis.content.schemas.grouping import Grouping
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
 from lemnis.contracts.ids import stable_id
-from lemnis.correlate.fold import Fold, Known
+from lemnis.correlate.fold import Fold
+from lemnis.store.groups import Groups
 
 MINUTE = 60_000
 GROUPING = yaml.load(builtin_root() / "correlations/default/grouping.yaml", Grouping)
@@ -22,23 +23,37 @@ def ids(alerts):
     return {alert.id for alert in alerts}
 
 
-def correlate(alerts, grouping, known=None):
-    """Fold alerts, each once, and say what changes."""
-    fold = Fold(grouping)
-    for one in {alert.id: alert for alert in alerts}.values():
-        fold.add(one)
-    return fold.changes(known or Known())
+class Known:
+    """What a fold holds, and the incidents as they are told by its changes."""
+
+    def __init__(self, grouping, path=None):
+        self.alerts, self.incidents, self.last = {}, {}, ()
+        self.state = Groups(path, "test")
+        self.fold = Fold(grouping, self.state, lambda some: [self.alerts[one] for one in some])
+
+    def take(self, alerts):
+        """Add alerts, a whole look; return what changes."""
+        alerts = list(alerts)
+        self.alerts |= {one.id: one for one in alerts}
+        with self.state.writing():
+            self.fold.begin()
+            self.fold.add(alerts)
+            self.last = tuple(self.fold.changes())
+        for change in self.last:
+            assert set(change.reasons) == ids(change.alerts)
+            assert set(change.merged_from) <= set(self.incidents)
+            assert not change.continues or change.continues in change.merged_from
+            into = self.incidents.setdefault(change.incident_id, set())
+            assert not into & ids(change.alerts)
+            into |= ids(change.alerts)
+            for merged in change.merged_from:
+                into |= self.incidents.pop(merged)
+        return self.last
 
 
-def after(known, changes):
-    """The incidents once the changes were written down."""
-    incidents = {incident: set(inside) for incident, inside in known.incidents.items()}
-    for change in changes:
-        into = incidents.setdefault(change.incident_id, set())
-        into |= ids(change.alerts)
-        for merged in change.merged_from:
-            into |= incidents.pop(merged)
-    return Known({incident: frozenset(inside) for incident, inside in incidents.items()})
+def correlate(alerts, grouping):
+    """Fold alerts and say what changes."""
+    return Known(grouping).take(alerts)
 
 
 def test_alerts_that_share_an_address_within_the_window_are_one_incident(alert, grouping):
@@ -111,31 +126,66 @@ def test_what_everything_shares_ties_nothing(alert, grouping, entity):
     assert len(correlate([alert(n, n, entity, severity=Severity.HIGH) for n in (1, 2)], grouping)) == 2
 
 
-def test_an_earlier_alert_that_comes_later_leaves_the_incident_its_id(alert, grouping):
-    late = alert(1, 0, ATTACKER)
-    known = after(Known(), opened := correlate([alert(2, 10, ATTACKER, severity=Severity.HIGH)], grouping))
-    (change,) = correlate([late, alert(2, 10, ATTACKER, severity=Severity.HIGH)], grouping, known)
-    assert change.incident_id == opened[0].incident_id
+def test_an_earlier_alert_that_comes_later_names_the_incident(alert, grouping):
+    late, first = alert(1, 0, ATTACKER), alert(2, 10, ATTACKER, severity=Severity.HIGH)
+    known = Known(grouping)
+    (opened,) = known.take([first])
+    (change,) = known.take([late])
+    assert opened.incident_id == stable_id("in", first.id)
+    assert change.incident_id == stable_id("in", late.id)
+    assert change.merged_from == (change.continues,) == (opened.incident_id,)
     assert ids(change.alerts) == {late.id}
-    assert change.merged_from == ()
+    assert "10 min 0 s before it" in change.reasons[late.id][0]
 
 
-def test_an_alert_between_two_incidents_merges_them_into_the_one_opened_first(alert, grouping):
+def test_an_alert_between_two_incidents_merges_them_into_the_earlier_one(alert, grouping):
     left, right = (alert(n, 80 * n, ATTACKER, severity=Severity.HIGH) for n in (1, 2))
-    known = after(Known(), correlate([right], grouping))
-    known = after(known, correlate([left, right], grouping, known))
+    known = Known(grouping)
+    known.take([right])
+    known.take([left])
     assert len(known.incidents) == 2
     bridge = alert(3, 120, ATTACKER, severity=Severity.LOW)
-    (change,) = correlate([left, right, bridge], grouping, known)
-    assert change.incident_id == stable_id("in", right.id)
-    assert change.merged_from == (stable_id("in", left.id),)
+    (change,) = known.take([bridge])
+    assert change.incident_id == stable_id("in", left.id)
+    assert (change.merged_from, change.continues) == ((stable_id("in", right.id),), "")
     assert ids(change.alerts) == {bridge.id}
 
 
 def test_nothing_changes_when_all_is_known(alert, grouping):
-    alerts = [alert(n, n, ATTACKER) for n in range(5)]
-    known = after(Known(), correlate(alerts, grouping))
-    assert correlate(alerts + alerts, grouping, known) == ()
+    alerts, known = [alert(n, n, ATTACKER) for n in range(5)], Known(grouping)
+    assert known.take(alerts)
+    assert known.take(alerts + alerts) == ()
+    assert known.take([]) == ()
+
+
+def test_a_serious_alert_late_takes_in_what_knocked_around_it(alert, grouping):
+    knocks = [
+        alert(n, n, "host:shop", f"address:192.0.2.{n}", severity=Severity.LOW) for n in range(0, 30, 3)
+    ]
+    known = Known(grouping)
+    for one in knocks:
+        assert known.take([one]) == ()
+    (change,) = known.take([alert(99, 15, "host:shop", severity=Severity.HIGH)])
+    near = {one.id for one in knocks if abs(one.time - 15 * MINUTE - knocks[0].time) <= 5 * MINUTE}
+    assert ids(change.alerts) - {alert(99, 15).id} == near
+    assert all("shares host shop" in reasons[0] for one, reasons in change.reasons.items() if one in near)
+
+
+def test_what_it_holds_does_not_grow_with_alerts_about_the_same(alert, grouping, tmp_path):
+    known = Known(grouping, tmp_path / "g.db")
+    for start in range(0, 400, 50):
+        known.take(
+            [
+                alert(n, n / 10, ATTACKER, "host:shop", rule=f"r{n % 3}", severity=Severity(2 + n % 3))
+                for n in range(start, start + 50)
+            ]
+        )
+    rows = known.state._db.execute("SELECT count(*) FROM island").fetchone()[0]
+    assert len(known.incidents) == 1
+    assert rows < 60
+    assert known.state._db.execute("SELECT count(*) FROM component").fetchone()[0] == 1
+    assert not known.fold._recent
+    assert not known.fold._tracks
 
 
 def test_what_is_the_same_again_is_said_once(alert, grouping):
@@ -177,20 +227,26 @@ def alerts(draw):
 
 @given(alerts(), st.randoms(use_true_random=False), st.lists(st.integers(1, 5), max_size=6))
 @settings(max_examples=150, deadline=None)
-def test_the_grouping_does_not_depend_on_the_order_of_arrival(some, moments, sizes):
-    whole = after(Known(), correlate(some, GROUPING))
+def test_neither_groups_nor_names_depend_on_the_order_of_arrival(some, moments, sizes):
+    whole, parts = Known(GROUPING), Known(GROUPING)
+    whole.take(some)
     shuffled = some.copy()
     moments.shuffle(shuffled)
-    known, given_, ever = Known(), [], {}
     for size in [*sizes, len(some)]:
-        given_, shuffled = given_ + shuffled[:size], shuffled[size:]
-        changes = correlate(given_, GROUPING, known)
-        known = after(known, changes)
-        ever |= dict.fromkeys(known.incidents)
-        for change in changes:
-            assert set(change.reasons) == ids(change.alerts)
-            assert set(change.merged_from) <= set(ever)
-    assert set(known.incidents.values()) == set(whole.incidents.values())
+        parts.take(shuffled[:size])
+        shuffled = shuffled[size:]
+    assert parts.incidents == whole.incidents
+
+
+@given(alerts(), st.randoms(use_true_random=False))
+@settings(max_examples=80, deadline=None)
+def test_one_by_one_backwards_gives_the_pairs_that_weigh_enough(some, moments):
+    every = GROUPING.model_copy(update={"risk": GROUPING.risk.model_copy(update={"open_at": 1})})
+    known, shuffled = Known(every), some.copy()
+    moments.shuffle(shuffled)
+    for one in shuffled:
+        known.take([one])
+    assert {frozenset(inside) for inside in known.incidents.values()} == components(some)
 
 
 def weight(entity, apart, level, highest):
@@ -211,6 +267,12 @@ def weight(entity, apart, level, highest):
 @settings(max_examples=150, deadline=None)
 def test_the_groups_are_the_components_of_the_pairs_that_weigh_enough(some):
     """The definition, computed pair by pair, against the fold that never looks at a pair."""
+    every = GROUPING.model_copy(update={"risk": GROUPING.risk.model_copy(update={"open_at": 1})})
+    found = {frozenset(ids(change.alerts)) for change in correlate(some, every)}
+    assert found == components(some)
+
+
+def components(some):
     group = {alert.id: {alert.id} for alert in some}
     for a, b in itertools.combinations(some, 2):
         shared = set(a.entities) & set(b.entities)
@@ -223,9 +285,7 @@ def test_the_groups_are_the_components_of_the_pairs_that_weigh_enough(some):
         ):
             merged = group[a.id] | group[b.id]
             group |= dict.fromkeys(merged, merged)
-    every = GROUPING.model_copy(update={"risk": GROUPING.risk.model_copy(update={"open_at": 1})})
-    found = {frozenset(ids(change.alerts)) for change in correlate(some, every)}
-    assert found == {frozenset(members) for members in group.values()}
+    return {frozenset(members) for members in group.values()}
 
 
 def test_thirty_thousand_different_alerts_take_seconds():

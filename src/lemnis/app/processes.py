@@ -1,4 +1,4 @@
-"""What the processes of a service are called: a person who looks at them, or a benchmark, tells them apart."""
+"""What the processes of a service are called: people and benchmarks that look at them tell them apart."""
 
 from __future__ import annotations
 

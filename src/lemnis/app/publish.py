@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lemnis import app
@@ -14,6 +15,7 @@ from lemnis.incidents import entries as kinds
 from lemnis.incidents import findings
 
 if TYPE_CHECKING:
+    from lemnis.contracts.alerts import Alert
     from lemnis.contracts.journal import Entry
     from lemnis.store.journal import SqlJournal
 
@@ -21,45 +23,62 @@ _ORIGIN = "journal"
 _ROWS = 5000
 
 
-def publish(
-    workspace: app.Workspace,
-    journal: SqlJournal,
-    view: Callable[[], Mapping[str, Incident]],
-    risks: Mapping[str, int],
-) -> int:
-    """Append what the journal has gained since the last time; return how many findings. Exactly once.
+class Publishing:
+    """Appends what the journal has gained since the last time, exactly once: what comes again is known.
 
-    Each alert is one finding, and one more, as it stands, each time that it was repeated; an incident that
-    changed is one as it stands in what ``view`` returns. ``risks`` says what an alert of a severity weighs.
+    Whoever reads alerts anyway gives them to ``add``, in their order; ``finish`` reads the others.
     """
-    lake = app.lake(workspace)
-    known = lake.cursor(findings.SOURCE, _ORIGIN)
-    last = after = known.position if known else 0
-    streams = [
-        journal.entries(kind=kind, after=after) for kind in (kinds.ALERT, kinds.REPEATED, *kinds.KINDS)
-    ]
-    rows: list[dict[str, Json]] = []
-    changed: dict[str, int] = {}
-    repeated: dict[str, Entry] = {}
-    published = 0
-    for entry in heapq.merge(*streams, key=lambda entry: entry.seq):
-        last = entry.seq
-        if entry.kind == kinds.ALERT:
-            rows.append(findings.alert_finding(kinds.read_alert(entry), entry.at, risks=risks))
-        elif entry.kind == kinds.REPEATED:
-            repeated[entry.subject] = entry
-        else:
-            changed[entry.subject] = entry.seq
-        if len(rows) >= _ROWS:
-            published += lake.append(findings.batches(rows)).accepted
-            rows = []
-    for alert, entry in repeated.items():
-        told = kinds.tell(one for one in journal.entries(subject=alert) if one.seq <= entry.seq)
-        if told is not None:
-            rows.append(findings.alert_finding(told, entry.at, risks=risks, repeated=entry.seq))
-    incidents = view() if changed else {}
-    rows += [findings.incident_finding(incidents[one], n) for one, n in changed.items() if one in incidents]
-    if last > after:
-        cursor = Cursor(findings.SOURCE, _ORIGIN, _ORIGIN, last)
-        published += lake.append(findings.batches(rows), cursor=cursor).accepted
-    return published
+
+    def __init__(self, workspace: app.Workspace, journal: SqlJournal, risks: Mapping[str, int]) -> None:
+        """``risks`` says what an alert of a severity weighs."""
+        self._lake, self._journal, self._risks = app.lake(workspace), journal, risks
+        known = self._lake.cursor(findings.SOURCE, _ORIGIN)
+        self.after = known.position if known else 0
+        self._seen = self.after
+        self._rows: list[dict[str, Json]] = []
+        self.published = 0
+
+    def add(self, entry: Entry, alert: Alert) -> None:
+        """Publish an alert, unless it was before: one finding."""
+        if entry.seq <= self._seen:
+            return
+        self._seen = entry.seq
+        self._rows.append(findings.alert_finding(alert, entry.at, risks=self._risks))
+        if len(self._rows) >= _ROWS:
+            self.published += self._lake.append(findings.batches(self._rows)).accepted
+            self._rows = []
+
+    def finish(self, view: Callable[[str], Incident | None]) -> int:
+        """Publish the rest; return how many findings there were in all.
+
+        An alert that was repeated is one more finding, as it stands; an incident that changed is one as
+        ``view`` returns it.
+        """
+        journal, last = self._journal, self._seen
+        streams = [journal.entries(kind=kinds.ALERT, after=self._seen)]
+        streams += [journal.entries(kind=kind, after=self.after) for kind in (kinds.REPEATED, *kinds.KINDS)]
+        changed: dict[str, Entry] = {}
+        repeated: dict[str, Entry] = {}
+        for entry in heapq.merge(*streams, key=lambda entry: entry.seq):
+            last = max(last, entry.seq)
+            if entry.kind == kinds.ALERT:
+                self.add(entry, kinds.read_alert(entry))
+            elif entry.kind == kinds.REPEATED:
+                repeated[entry.subject] = entry
+            else:
+                changed[entry.subject] = replace(entry, payload={})
+        rows = self._rows
+        for alert, entry in repeated.items():
+            told = kinds.tell(one for one in journal.entries(subject=alert) if one.seq <= entry.seq)
+            if told is not None:
+                finding = findings.alert_finding(told, entry.at, risks=self._risks, repeated=entry.seq)
+                rows.append(finding)
+        for subject, entry in changed.items():
+            incident = view(subject)
+            if incident is not None:
+                rows.append(findings.incident_finding(replace(incident, updated=entry.at), entry.seq))
+        if last > self.after:
+            cursor = Cursor(findings.SOURCE, _ORIGIN, _ORIGIN, last)
+            self.published += self._lake.append(findings.batches(rows), cursor=cursor).accepted
+        self._rows = []
+        return self.published

@@ -188,9 +188,10 @@ class Verdict(IntEnum):
 class IncidentChange:
     """What correlation says of an incident: it exists, and these alerts joined it, for these reasons.
 
-    ``incident_id`` is deterministic: derived from the first alert of the group. ``reasons`` maps an alert
-    id to the entities and the earlier alerts through which it joined. ``risk`` is the group's, ``because``
+    ``incident_id`` is deterministic: derived from the earliest alert of the group. ``reasons`` maps an alert
+    id to the entities and the other alerts through which it joined. ``risk`` is the group's, ``because``
     says how it came about, ``decisive`` is the event time at which it was enough to open the incident.
+    ``continues`` is one of ``merged_from`` that goes on under this id, for an earlier alert became known.
     """
 
     incident_id: str
@@ -200,3 +201,4 @@ class IncidentChange:
     risk: int = 0
     because: str = ""
     decisive: int = 0
+    continues: str = ""

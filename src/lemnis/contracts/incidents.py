@@ -14,6 +14,7 @@ class AlertGroup:
     """Alerts of one rule about the same entities in one incident: told once, and counted.
 
     ``alerts`` are their ids and event times, earliest first; ``reasons`` say why they are in the incident.
+    Where only the first and the last of many are named, ``total`` says how many there are.
     """
 
     rule_id: str
@@ -24,11 +25,12 @@ class AlertGroup:
     entities: tuple[Entity, ...]
     alerts: tuple[tuple[str, int], ...]
     reasons: tuple[str, ...]
+    total: int = 0
 
     @property
     def count(self) -> int:
         """Return how many alerts there are."""
-        return len(self.alerts)
+        return self.total or len(self.alerts)
 
     @property
     def first(self) -> int:
@@ -112,6 +114,7 @@ class Incident:
                 severity=max(group.severity for group in some),
                 entities=tuple(sorted({entity for group in some for entity in group.entities})),
                 alerts=tuple(sorted((a for group in some for a in group.alerts), key=lambda a: (a[1], a[0]))),
+                total=sum(group.count for group in some),
             )
             for some in rules.values()
         ]
@@ -136,6 +139,15 @@ class Incident:
     def open(self) -> bool:
         """Say whether someone still has to do something."""
         return self.status not in {IncidentStatus.RESOLVED, IncidentStatus.CLOSED}
+
+    @property
+    def changed(self) -> int:
+        """Return how often its status changed."""
+        return len(self.transitions)
+
+    def has(self, rule: str) -> bool:
+        """Say whether a rule gave an alert that is in it."""
+        return any(group.rule_id == rule for group in self.groups)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,204 +1,342 @@
-"""The fold: alerts in any order, with what is known of incidents → which incidents they make.
+"""The fold: alerts in any order → which incidents they make.
 
 What is tied belongs together, and what belongs together with something belongs together with all of it
 (connected components). Components only grow when alerts are added, so the grouping does not depend on the
-order in which alerts arrive, an incident is never taken apart, and its id can stay.
+order in which alerts arrive: an incident's name is that of the earliest alert in it.
+
+What is held is kept outside (``State``): a look reads what its alerts touch, and writes that back.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 from lemnis.content.schemas.grouping import Grouping
-from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange
+from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange, Severity
 from lemnis.contracts.clock import span
-from lemnis.contracts.ids import stable_id
-from lemnis.correlate.risk import assess
-from lemnis.correlate.ties import Ties
+from lemnis.correlate.components import Component, Forest, State, dump_reasons, reasons_of
+from lemnis.correlate.decisions import Decisions
+from lemnis.correlate.islands import Track
+from lemnis.correlate.ties import Tied, Ties
 
 MAX_REASONS = 4
+TOLD_AT_ONCE = 5000
+_ENTITIES = 100_000
+_RECENT = 20_000
+Read = Callable[[Sequence[str]], Iterable[Alert]]
+"""Reads alerts back by their ids, in any order."""
+_Reason = tuple[tuple[str, ...], int]
+_Like = tuple[int, tuple[Entity, ...]]
+_Sets = tuple[tuple[Tied, bytes, tuple[str, ...]], ...]
 
 
 @dataclass(slots=True)
-class _Island:
-    """Alerts under one set of entities without a gap longer than its window: they are together."""
+class _Filing:
+    """An alert under a set of its entities."""
 
-    low: int
-    high: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the journal knows: each incident that took alerts, in the order they were opened, with them.
-
-    An incident that was merged into another is not in it; its alerts are the other's.
-    """
-
-    incidents: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    number: int
+    alert: Alert
+    tied: Tied
+    key: bytes
+    shared: tuple[str, ...]
 
 
 class Fold:
-    """Holds the alerts seen and what ties them. Alerts may be added in any order; each takes O(its ties)."""
+    """Files alerts under what ties them; ``changes`` says which incidents that makes."""
 
-    def __init__(self, grouping: Grouping) -> None:
-        """Begin with nothing seen."""
-        self._grouping = grouping
+    def __init__(self, grouping: Grouping, state: State, read: Read) -> None:
+        """Go on from ``state``; ``read`` gives alerts that were added before."""
+        self._grouping, self._state, self._read = grouping, state, read
         self._ties = Ties(grouping)
-        self._alerts: list[Alert] = []
-        self._parent: list[int] = []
-        self._islands: dict[tuple[int, ...], list[_Island]] = {}
-        self._mixed: dict[tuple[int, ...], list[tuple[int, int, tuple[int, ...], bool]]] = {}
-        self._reasons: list[list[tuple[tuple[int, ...], int]]] = []
-        self._numbers: dict[Entity, int] = {}
-        self._entities: list[tuple[EntityKind, int]] = []
+        self._caps: dict[Entity, tuple[EntityKind, int]] = {}
+        self._decisions = Decisions()
+        self._forest = Forest(state)
+        self._forget()
 
-    def add(self, alert: Alert) -> None:
-        """Take an alert that was not added before."""
-        number = len(self._alerts)
-        self._alerts.append(alert if not alert.event else replace(alert, event={}))
-        self._parent.append(number)
-        self._reasons.append([])
-        entities = [self._number(entity) for entity in alert.entities]
-        for tied in self._ties.of(tuple(self._entities[e] for e in entities), alert.severity):
-            key = (tied.window, tied.one, *(entities[place] for place in tied.places))
-            if tied.one:
-                strong = alert.severity >= tied.one
-                self._mixed.setdefault(key, []).append((alert.time, number, tied.places, strong))
-            else:
-                self._because(number, tied.places, self._file(key, tied.window, alert.time, number))
+    def begin(self) -> None:
+        """Begin a look: forget what was read before, another process may have looked meanwhile."""
+        self._decisions = Decisions.of(self._state.decided())
+        self._forest.begin()
+        self._forget()
 
-    def changes(self, known: Known) -> tuple[IncidentChange, ...]:
-        """Compare the components with the incidents there are; pure."""
-        for key, track in self._mixed.items():
-            self._sweep(key[0], track)
-        members: dict[int, list[int]] = {}
-        for number in range(len(self._alerts)):
-            members.setdefault(self._root(number), []).append(number)
-        incident_of = {alert: incident for incident, inside in known.incidents.items() for alert in inside}
-        order = {incident: place for place, incident in enumerate(known.incidents)}
+    def _forget(self) -> None:
+        self._sets: dict[_Like, _Sets] = {}
+        self._twins: dict[tuple[_Like, int], int] = {}
+        self._tracks: dict[bytes, Track] = {}
+        self._reasons: dict[int, list[_Reason]] = {}
+        self._recent: dict[str, Alert] = {}
+        self._told: dict[int, Alert] = {}
+        self._touched: set[int] = set()
+
+    # -- what comes ----------------------------------------------------------------------------------------
+
+    def add(self, alerts: Iterable[Alert]) -> None:
+        """Take alerts; those that were added before are passed over."""
+        first_new = self._forest.next
+        new: list[tuple[int, Alert]] = []
+        seen: set[str] = set()
+        for alert in sorted(alerts, key=lambda alert: (alert.time, alert.id)):
+            if alert.id not in seen and self._state.number(alert.id) is None:
+                seen.add(alert.id)
+                alert = replace(alert, event={}) if alert.event else alert  # noqa: PLW2901 - it is not needed
+                new.append((self._plant(alert), alert))
+                if len(self._recent) < _RECENT:
+                    self._recent[alert.id] = alert
+        filings = [filing for number, alert in new for filing in self._filings(number, alert)]
+        self._load(filings)
+        for filing in filings:
+            self._file(filing)
+        for number, alert in new:
+            self._join_decided(number, alert)
+        self._save(first_new, new)
+
+    def _plant(self, alert: Alert) -> int:
+        """Make an alert a component of its own, for now."""
+        made = Component(self._decisions.anchor(alert), size=1)
+        made.points.add(alert)
+        number = self._forest.plant(made)
+        made.fresh.append(number)
+        self._told[number] = alert
+        self._touched.add(number)
+        return number
+
+    def _filings(self, number: int, alert: Alert) -> Iterator[_Filing]:
+        """Yield the sets of its entities under which an alert is filed; none if one like it was already."""
+        ignored = self._decisions.ignored(alert.id)
+        entities = tuple(entity for entity in alert.entities if entity not in ignored)
+        like = self._ties.rank(alert.severity), entities
+        sets = self._sets.get(like)
+        if sets is None:
+            sets = self._sets[like] = self._work_out(entities, alert.severity)
+        tying = next((one for one in sets if alert.severity >= one[0].one), None)
+        if tying is not None:  # two such alerts are tied, and what ties one of them ties the other
+            twin = self._twins.setdefault((like, alert.time), number)
+            if twin != number:
+                self._forest.unite(number, twin)
+                self._because(number, tying[2], twin)
+                return
+        for tied, key, shared in sets:
+            yield _Filing(number, alert, tied, key, shared)
+
+    def _work_out(self, entities: Sequence[Entity], severity: Severity) -> _Sets:
+        """Return the sets of entities under which alerts like this are filed, with their keys."""
         found = []
-        for numbers in members.values():
-            there = {incident_of[a] for n in numbers if (a := self._alerts[n].id) in incident_of}
-            change = self._change(numbers, sorted(there, key=order.__getitem__), incident_of)
-            if change is not None:
-                found.append((self._alerts[numbers[0]].time, change))
-        return tuple(change for _, change in sorted(found, key=lambda pair: (pair[0], pair[1].incident_id)))
+        for tied in self._ties.of(tuple(self._kind(entity) for entity in entities), severity):
+            shared = tuple(str(entities[place]) for place in tied.places)
+            text = "\0".join((str(tied.window), str(tied.one), *sorted(shared)))
+            key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+            found.append((tied, key, shared))
+        return tuple(found)
 
-    # -- inside --------------------------------------------------------------------------------------------
+    def _kind(self, entity: Entity) -> tuple[EntityKind, int]:
+        """Return an entity's kind, and the most that sharing it weighs."""
+        found = self._caps.get(entity)
+        if found is None:
+            if len(self._caps) >= _ENTITIES:
+                self._caps.clear()
+            found = self._caps[entity] = (entity.kind, self._ties.cap(entity))
+        return found
 
-    def _number(self, entity: Entity) -> int:
-        """Return the entity's number here; its kind and cap are kept by it."""
-        number = self._numbers.get(entity)
-        if number is None:
-            number = self._numbers[entity] = len(self._entities)
-            self._entities.append((entity.kind, self._ties.cap(entity)))
-        return number
+    def _load(self, filings: Sequence[_Filing]) -> None:
+        """Read the islands that filings can touch."""
+        spans: dict[bytes, tuple[int, int, int, int]] = {}
+        for one in filings:
+            time, known = one.alert.time, spans.get(one.key)
+            low, high = (time, time) if known is None else (min(known[0], time), max(known[1], time))
+            spans[one.key] = low, high, one.tied.window, one.tied.one
+        for key, (low, high, window, mixed) in spans.items():
+            rows = self._state.islands(key, low - window, high + window)
+            self._tracks[key] = Track.of(rows)
+            if mixed:
+                pieces = self._state.pieces(_weak(key), low - 2 * window, high + window, window)
+                self._tracks[_weak(key)] = Track.of(pieces)
 
-    def _change(
-        self, numbers: list[int], there: Sequence[str], incident_of: Mapping[str, str]
-    ) -> IncidentChange | None:
-        numbers.sort(key=lambda n: (self._alerts[n].time, self._alerts[n].id))
-        new = [n for n in numbers if self._alerts[n].id not in incident_of]
-        if not new and len(there) == 1:
-            return None
-        risk = assess((self._alerts[n] for n in numbers), self._grouping.risk)
-        if not there and risk.decisive is None:
-            return None
-        first = self._alerts[numbers[0]]
-        return IncidentChange(
-            incident_id=there[0] if there else stable_id("in", first.id),
-            alerts=tuple(self._alerts[n] for n in new),
-            reasons=self._explain(numbers, new),
-            merged_from=tuple(there[1:]),
-            risk=risk.total,
-            because=risk.because,
-            decisive=first.time if risk.decisive is None else risk.decisive,
+    def _file(self, one: _Filing) -> None:
+        """File an alert, and tie it to what is there."""
+        time, window = one.alert.time, one.tied.window
+        track = self._tracks[one.key]
+        if one.tied.one and one.alert.severity < one.tied.one:
+            self._file_weak(one, track)
+            return
+        joined, other = track.put(window, time, one.number)
+        for number in joined:
+            self._forest.unite(one.number, number)
+        self._because(one.number, one.shared, other)
+        if one.tied.one:
+            for piece in self._tracks[_weak(one.key)].pieces(window, time):
+                self._forest.unite(one.number, piece.last)
+                self._because(piece.first, one.shared, one.number)
+                self._because(piece.last, one.shared, one.number)
+
+    def _file_weak(self, one: _Filing, serious: Track) -> None:
+        """Tie an alert to the serious ones near it, and not to others like it."""
+        time, window = one.alert.time, one.tied.window
+        for island in serious.near(window, time):
+            other = island.nearest(time)
+            self._forest.unite(one.number, other)
+            self._because(one.number, one.shared, other)
+        forest = self._forest
+
+        def same(number: int) -> bool:
+            return forest.root(number) == forest.root(one.number)
+
+        self._tracks[_weak(one.key)].add_piece(window, time, one.number, same)
+
+    def _because(self, number: int, shared: tuple[str, ...], other: int | None) -> None:
+        """Keep a reason for an alert that is new or in no incident yet; the first few are enough."""
+        if other is None or other == number:
+            return
+        reasons = self._reasons.get(number)
+        if reasons is None:
+            reasons = [] if number in self._told else reasons_of(self._state.alert(number)[3])
+            self._reasons[number] = reasons
+        if len(reasons) < MAX_REASONS and (shared, other) not in reasons:
+            reasons.append((shared, other))
+
+    def _join_decided(self, number: int, alert: Alert) -> None:
+        """Join an alert to what people said that it belongs to."""
+        for other in self._decisions.joined(alert.id):
+            there = self._state.number(other)
+            if there is not None:
+                self._forest.unite(number, there)
+
+    def _save(self, first_new: int, new: Sequence[tuple[int, Alert]]) -> None:
+        """Write back what was touched."""
+        forest, state = self._forest, self._state
+        state.add_alerts(
+            (
+                no,
+                alert.id,
+                alert.time,
+                alert.title,
+                forest.parent(no),
+                dump_reasons(self._reasons.get(no, ())),
+            )
+            for no, alert in new
         )
+        state.explain((dump_reasons(some), no) for no, some in self._reasons.items() if no < first_new)
+        gone: list[tuple[bytes, int, int]] = []
+        put: list[tuple[bytes, int, int, int, int]] = []
+        for key, track in self._tracks.items():
+            left, changed = track.changes()
+            gone += [(key, low, first) for low, first in left]
+            put += [(key, one.low, one.first, one.high, one.last) for one in changed]
+        state.drop_islands(gone)
+        state.put_islands(put)
+        forest.save(first_new)
+        self._tracks, self._reasons, self._told, self._sets, self._twins = {}, {}, {}, {}, {}
 
-    def _explain(self, numbers: Sequence[int], new: Sequence[int]) -> dict[str, tuple[str, ...]]:
-        """Say of each new alert why it is in; of what is the same again, that it is."""
-        like: dict[tuple[str, tuple[Entity, ...]], int] = {}
-        wanted, reasons = set(new), {}
-        for n in numbers:
-            alert = self._alerts[n]
-            same = like.setdefault((alert.rule_id, alert.entities), n)
-            if n in wanted:
-                text = self._told(n) if same == n else (f"the same as {self._alerts[same].id}, again",)
-                reasons[alert.id] = text or ("the first; what follows is tied to it",)
-        return reasons
+    # -- what the journal says of incidents ----------------------------------------------------------------
 
-    def _told(self, number: int) -> tuple[str, ...]:
-        """Tell an alert's reasons, what it shares with one other alert in one."""
-        shared: dict[int, set[int]] = {}
-        for places, other in self._reasons[number]:
-            shared.setdefault(other, set()).update(places)
-        return tuple(self._reason(number, tuple(sorted(some)), other) for other, some in shared.items())
+    def told(self, incident: str, alerts: Iterable[str]) -> None:
+        """Take over that an incident has these alerts, whatever ties them: none is taken apart by itself."""
+        there = self._state.incident(incident)
+        first = there[1] if there else None
+        for alert in alerts:
+            number = self._state.number(alert)
+            if number is None:
+                continue
+            root = self._forest.root(number)
+            one = self._forest.of(root)
+            if self._state.tell_loose(root, number):
+                one.stored -= 1
+            if incident not in one.incidents:
+                one.incidents.append(incident)
+            if first is None:
+                self._state.put_incident(incident, number)
+                first = number
+            self._touched.add(self._forest.unite(first, number))
 
-    def _reason(self, number: int, shared: tuple[int, ...], other: int) -> str:
-        alert, earlier = self._alerts[number], self._alerts[other]
-        what = " and ".join(f"{e.kind.value} {e.value}" for e in (alert.entities[place] for place in shared))
-        apart = alert.time - earlier.time
-        when = f"{span(apart)} after" if apart >= 0 else f"{span(-apart)} before"
-        return f"shares {what} with {earlier.id} ({earlier.title}), {when} it"
+    def merged(self, into: str, other: str) -> None:
+        """Take over that an incident was merged into another."""
+        theirs, mine = self._state.incident(other), self._state.incident(into)
+        if theirs is None:
+            return
+        root = theirs[1] if mine is None else self._forest.unite(mine[1], theirs[1])
+        one = self._forest.of(self._forest.root(root))
+        one.incidents = [name for name in one.incidents if name not in {into, other}] + [into]
+        self._state.put_incident(into, root)
+        self._touched.add(root)
 
-    def _file(self, key: tuple[int, ...], window: int, time: int, number: int) -> int | None:
-        """File an alert under a set of entities; return the alert there that it is tied to."""
-        islands = self._islands.setdefault(key, [])
-        place = bisect_right(islands, time, key=lambda island: island.low)
-        before = islands[place - 1] if place else None
-        after = islands[place] if place < len(islands) else None
-        left = before is not None and time - before.high <= window
-        right = after is not None and after.low - time <= window
-        if before is not None and left:
-            other = before.last if time >= before.high else before.first
-            self._join(number, before.last)
-            if time >= before.high:
-                before.high, before.last = time, number
-            if after is not None and right:
-                self._join(number, after.first)
-                before.high, before.last = after.high, after.last
-                del islands[place]
-            return other
-        if after is not None and right:
-            other = after.first
-            self._join(number, other)
-            after.low, after.first = time, number
-            return other
-        islands.insert(place, _Island(time, time, number, number))
-        return None
+    def save(self) -> None:
+        """Write back what was taken over."""
+        self._forest.save(self._forest.next)
 
-    def _sweep(self, window: int, track: list[tuple[int, int, tuple[int, ...], bool]]) -> None:
-        """Tie what is serious enough to what lies within the window of it, and not the rest to each other.
+    # -- what it makes -------------------------------------------------------------------------------------
 
-        The nearest serious ones before and after are enough: others within the window are tied to them.
+    def changes(self) -> Iterator[IncidentChange]:
+        """Yield what alerts since the last time change, by event time, many alerts of one in several parts.
+
+        What was yielded counts as told.
         """
-        track.sort()
-        for step in (1, -1):
-            last: tuple[int, int] | None = None
-            for time, number, places, strong in track[::step]:
-                if last is not None and abs(time - last[0]) <= window:
-                    self._join(number, last[1])
-                    self._because(number, places, last[1])
-                if strong:
-                    last = (time, number)
+        forest = self._forest
+        roots = {forest.root(number) for number in self._touched}
+        self._touched = set()
+        for root in sorted(roots, key=lambda root: forest.of(root).anchor):
+            yield from self._change(root, forest.of(root))
+        forest.save(forest.next)
+        self._recent = {}
 
-    def _because(self, number: int, places: tuple[int, ...], other: int | None) -> None:
-        """Keep a reason for an alert; the first few are enough."""
-        reasons = self._reasons[number]
-        if other is not None and len(reasons) < MAX_REASONS and (places, other) not in reasons:
-            reasons.append((places, other))
+    def _change(self, root: int, one: Component) -> Iterator[IncidentChange]:
+        name = one.anchor.name
+        if one.stored == 0 and one.incidents == [name]:
+            return
+        risk = one.points.assess(self._grouping.risk)
+        if not one.incidents and risk.decisive is None:
+            return
+        known = sorted(one.incidents, key=self._opened)
+        continues = known[0] if known and name not in known else ""
+        merged = tuple(incident for incident in known if incident != name)
+        if continues:
+            self._state.rename_incident(continues, name)
+        self._state.put_incident(name, root)
+        facts = IncidentChange(
+            name, (), {}, merged, risk.total, risk.because,
+            one.anchor.time if risk.decisive is None else risk.decisive, continues,
+        )  # fmt: skip
+        numbers = self._state.loose(root)
+        self._state.drop_loose(root)
+        one.incidents, one.stored = [name], 0
+        for start in range(0, len(numbers), TOLD_AT_ONCE) or (0,):
+            alerts, reasons = self._tell(numbers[start : start + TOLD_AT_ONCE])
+            yield replace(facts, alerts=alerts, reasons=reasons)
+            facts = replace(facts, merged_from=(), continues="")
 
-    def _root(self, number: int) -> int:
-        parent = self._parent
-        while parent[number] != number:
-            parent[number] = number = parent[parent[number]]
-        return number
+    def _opened(self, incident: str) -> int:
+        found = self._state.incident(incident)
+        return 0 if found is None else found[0]
 
-    def _join(self, one: int, other: int) -> None:
-        a, b = self._root(one), self._root(other)
-        if a != b:
-            self._parent[max(a, b)] = min(a, b)
+    def _tell(self, numbers: Sequence[int]) -> tuple[tuple[Alert, ...], dict[str, tuple[str, ...]]]:
+        """Return alerts by event time, and why each is in; of what is the same again, that it is."""
+        kept = {row[0]: reasons_of(row[3]) for row in map(self._state.alert, numbers)}
+        missing = [alert for alert in kept if alert not in self._recent]
+        there = [self._recent[alert] for alert in kept if alert in self._recent]
+        alerts = tuple(sorted([*there, *self._read(missing)], key=lambda alert: (alert.time, alert.id)))
+        like: dict[tuple[str, tuple[Entity, ...]], str] = {}
+        reasons: dict[str, tuple[str, ...]] = {}
+        for alert in alerts:
+            same = like.setdefault((alert.rule_id, alert.entities), alert.id)
+            text = self._texts(alert, kept[alert.id]) if same == alert.id else (f"the same as {same}, again",)
+            reasons[alert.id] = text or ("the first; what follows is tied to it",)
+        return alerts, reasons
+
+    def _texts(self, alert: Alert, reasons: Sequence[_Reason]) -> tuple[str, ...]:
+        """Tell an alert's reasons, what it shares with one other alert in one."""
+        both: dict[int, set[str]] = {}
+        for shared, other in reasons:
+            both.setdefault(other, set()).update(shared)
+        return tuple(self._text(alert, some, other) for other, some in both.items())
+
+    def _text(self, alert: Alert, shared: set[str], other: int) -> str:
+        what = " and ".join(f"{e.kind.value} {e.value}" for e in alert.entities if str(e) in shared)
+        name, time, title, _ = self._state.alert(other)
+        apart = alert.time - time
+        when = f"{span(apart)} after" if apart >= 0 else f"{span(-apart)} before"
+        return f"shares {what} with {name} ({title}), {when} it"
+
+
+def _weak(key: bytes) -> bytes:
+    """Return the key of what is not serious enough by itself, beside that of what is."""
+    return key + b"w"

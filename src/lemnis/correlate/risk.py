@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from lemnis.content.schemas.grouping import Risk
@@ -36,30 +36,70 @@ def tactics(tags: tuple[str, ...]) -> frozenset[str]:
     return frozenset(name for name in names if name in _TACTICS)
 
 
-def assess(alerts: Iterable[Alert], risk: Risk) -> Assessment:
-    """Add up a group whose alerts come in the order of event time: it never falls when alerts are added.
+@dataclass(slots=True)
+class Points:
+    """What of alerts their risk depends on: when each rule first had each severity, each tactic first came.
 
-    Each rule counts once, by the highest severity it had, and each tactic after the first.
+    Its size is bounded by the rules, however many alerts there are.
     """
-    points = {Severity[name.upper()]: value for name, value in risk.severity.items()}
-    rules: dict[str, Severity] = {}
-    seen: set[str] = set()
-    total, decisive = 0, None
+
+    rules: dict[str, dict[int, int]] = field(default_factory=dict)
+    tactics: dict[str, int] = field(default_factory=dict)
+
+    def add(self, alert: Alert) -> None:
+        """Take an alert, in any order."""
+        times = self.rules.setdefault(alert.rule_id, {})
+        severity = int(alert.severity)
+        if times.get(severity, alert.time) >= alert.time:
+            times[severity] = alert.time
+        for tactic in tactics(alert.tags):
+            if self.tactics.get(tactic, alert.time) >= alert.time:
+                self.tactics[tactic] = alert.time
+
+    def merge(self, other: Points) -> None:
+        """Take what another has."""
+        for rule, theirs in other.rules.items():
+            times = self.rules.setdefault(rule, {})
+            for severity, time in theirs.items():
+                times[severity] = min(time, times.get(severity, time))
+        for tactic, time in other.tactics.items():
+            self.tactics[tactic] = min(time, self.tactics.get(tactic, time))
+
+    def assess(self, risk: Risk) -> Assessment:
+        """Add up, in the order of event time: it never falls when alerts are added.
+
+        Each rule counts once, by the highest severity it had, and each tactic after the first.
+        """
+        points = {Severity[name.upper()]: value for name, value in risk.severity.items()}
+        weights = [points[severity] for severity in Severity]
+        steps: list[tuple[int, str, int]] = [
+            (time, rule, severity) for rule, times in self.rules.items() for severity, time in times.items()
+        ]
+        steps += [(time, "", -1) for time in self.tactics.values()]
+        steps.sort()
+        worst: dict[str, int] = {}
+        total, seen, decisive = 0, 0, None
+        for time, rule, severity in steps:
+            if severity < 0:
+                seen += 1
+                total += risk.tactic if seen > 1 else 0
+            elif (before := worst.get(rule)) is None or weights[severity] > weights[before]:
+                worst[rule] = severity
+                total += weights[severity] - (0 if before is None else weights[before])
+            if decisive is None and total >= risk.open_at:
+                decisive = time
+        counts = sorted(Counter(map(Severity, worst.values())).items(), reverse=True)
+        parts = [f"{n} {severity.name.lower()} ({points[severity]} each)" for severity, n in counts]
+        if seen > 1:
+            parts.append(f"{seen} tactics ({risk.tactic} for each after the first)")
+        sign = "<" if decisive is None else ">="
+        because = f"risk {total} {sign} {risk.open_at}: rules {', '.join(parts)}"
+        return Assessment(total, because, decisive)
+
+
+def assess(alerts: Iterable[Alert], risk: Risk) -> Assessment:
+    """Assess a group of alerts."""
+    points = Points()
     for alert in alerts:
-        worst = rules.get(alert.rule_id)
-        if worst is None or points[alert.severity] > points[worst]:
-            rules[alert.rule_id] = alert.severity
-        new = tactics(alert.tags) - seen
-        if new:
-            seen |= new
-        elif alert.severity is worst:
-            continue
-        total = sum(points[severity] for severity in rules.values()) + risk.tactic * max(0, len(seen) - 1)
-        if decisive is None and total >= risk.open_at:
-            decisive = alert.time
-    counts = sorted(Counter(rules.values()).items(), reverse=True)
-    parts = [f"{n} {severity.name.lower()} ({points[severity]} each)" for severity, n in counts]
-    if len(seen) > 1:
-        parts.append(f"{len(seen)} tactics ({risk.tactic} for each after the first)")
-    sign = "<" if decisive is None else ">="
-    return Assessment(total, f"risk {total} {sign} {risk.open_at}: rules {', '.join(parts)}", decisive)
+        points.add(alert)
+    return points.assess(risk)

@@ -61,6 +61,10 @@ class Ties:
         """Return the most that sharing this entity can weigh: less than enough for common ones."""
         return min((limit for matches, limit in self._common if matches(entity)), default=ENOUGH)
 
+    def rank(self, severity: Severity) -> int:
+        """Return how many of the severities that ties ask for this reaches: those of one rank tie alike."""
+        return sum(level <= severity for level in (*self._levels, *self._ones))
+
     def of(self, shape: Shape, severity: Severity) -> tuple[Tied, ...]:
         """Return the minimal sets under which an alert is filed whose entities have these kinds and caps."""
         levels = sum(level <= severity for level in self._levels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
-from typing import cast
+from typing import Any, Protocol, cast
 
 import orjson
 
@@ -148,11 +148,27 @@ def read_alert(entry: Entry, *, whole: bool = True) -> Alert:
     )  # fmt: skip
 
 
-def change_entries(change: IncidentChange, known: Incident | None, content_digest: str) -> list[NewEntry]:
+class Stands(Protocol):
+    """What of an incident a change to it depends on."""
+
+    @property
+    def open(self) -> bool: ...  # noqa: D102 - as ``Incident`` has it
+    @property
+    def status(self) -> IncidentStatus: ...  # noqa: D102 - as ``Incident`` has it
+    @property
+    def verdict(self) -> Verdict: ...  # noqa: D102 - as ``Incident`` has it
+    @property
+    def changed(self) -> int: ...  # noqa: D102 - as ``Incident`` has it
+    def has(self, rule: str) -> bool: ...  # noqa: D102 - as ``Incident`` has it
+
+
+def change_entries(change: IncidentChange, known: Stands | None, content_digest: str) -> list[NewEntry]:
     """Write down what correlation found: opened or joined, merged, and opened again where that is due.
 
-    ``known`` is the incident as it stands, None if this opens it.
+    ``known`` is how the incident stands, None if this opens it; one that goes on under another id opens
+    that, and is merged into it: ``known`` is how it stood.
     """
+    opens = known is None or bool(change.continues)
     incident, entries = change.incident_id, []
     facts: dict[str, Json] = {
         "risk": change.risk, "because": change.because, "decisive": change.decisive,
@@ -161,24 +177,45 @@ def change_entries(change: IncidentChange, known: Incident | None, content_diges
     for number, groups in enumerate(_chunks(change)):
         ids = sorted(alert for group in groups for alert in _ids(group))
         payload: dict[str, Json] = {**facts, "groups": groups}
-        if known is None and number == 0:
+        if opens and number == 0:
             entries.append(NewEntry(OPENED, incident, f"{OPENED}:{incident}", payload, reason=change.because))
         else:
             key = f"{JOINED}:{stable_id('ij', incident, *ids)}"
             reason = f"{len(ids)} alert{'s' if len(ids) > 1 else ''} joined"
             entries.append(NewEntry(JOINED, incident, key, payload, reason=reason))
-    for other in change.merged_from:
+    if opens and not entries:
+        opened: dict[str, Json] = {**facts, "groups": []}
+        entries.append(NewEntry(OPENED, incident, f"{OPENED}:{incident}", opened, reason=change.because))
+    for other in sorted(change.merged_from, key=lambda one: one != change.continues):
+        goes_on = other == change.continues
         key = f"{MERGED}:{incident}:{other}"
-        reason = "alerts tie them together"
+        reason = "it goes on under the id of its earliest alert" if goes_on else "alerts tie them together"
+        continues: dict[str, Json] = {"continues": True} if goes_on else {}
         entries += [
-            NewEntry(MERGED, incident, key, {"from": other, **facts}, reason=reason),
-            NewEntry(MERGED, other, f"{key}:into", {"into": incident}, reason=reason),
+            NewEntry(MERGED, incident, key, {"from": other, **continues, **facts}, reason=reason),
+            NewEntry(MERGED, other, f"{key}:into", {"into": incident, **continues}, reason=reason),
         ]
     if known is not None and not known.open:
         why = _why_again(change, known)
         if why:
-            entries.append(_status(known, IncidentStatus.IN_PROGRESS, known.verdict, "lemnis", why))
+            entries.append(_status(incident, known, IncidentStatus.IN_PROGRESS, known.verdict, "lemnis", why))
     return entries
+
+
+Group = Mapping[str, Any]
+"""Alerts of one rule about the same entities, as an entry has them."""
+
+
+def groups_of(entry: Entry | NewEntry) -> Sequence[Group]:
+    """Return the groups of alerts that joined an incident by an entry; none for other entries."""
+    groups: Any = entry.payload.get("groups", ()) if entry.kind in {OPENED, JOINED} else ()
+    found: Sequence[Group] = groups
+    return found
+
+
+def status_of(entry: Entry) -> tuple[IncidentStatus, Verdict]:
+    """Return status and verdict from an entry of a transition."""
+    return IncidentStatus(_int(entry.payload["status"])), Verdict(_int(entry.payload["verdict"]))
 
 
 def transition(
@@ -198,7 +235,7 @@ def transition(
         raise UsageError("a transition needs a reason")
     if to is IncidentStatus.CLOSED and decided is Verdict.UNKNOWN:
         raise UsageError("an incident is closed with a verdict", fix="give one, such as true_positive")
-    return _status(incident, to, decided, actor, reason)
+    return _status(incident.id, incident, to, decided, actor, reason)
 
 
 def note(incident: str, text: str, *, actor: str, at: int) -> NewEntry:
@@ -220,19 +257,19 @@ def evidence(incident: str, digest: str, title: str, *, actor: str, reason: str 
     return NewEntry(EVIDENCE, incident, f"{EVIDENCE}:{incident}:{digest}", payload, actor, reason or title)
 
 
-def _status(incident: Incident, to: IncidentStatus, verdict: Verdict, actor: str, reason: str) -> NewEntry:
-    payload = {"status": int(to), "verdict": int(verdict), "from": int(incident.status)}
-    key = f"{STATUS}:{incident.id}:{len(incident.transitions) + 1}"
-    return NewEntry(STATUS, incident.id, key, payload, actor, reason)
+def _status(  # noqa: PLR0917 - of an entry
+    incident: str, known: Stands, to: IncidentStatus, verdict: Verdict, actor: str, reason: str
+) -> NewEntry:
+    payload = {"status": int(to), "verdict": int(verdict), "from": int(known.status)}
+    return NewEntry(STATUS, incident, f"{STATUS}:{incident}:{known.changed + 1}", payload, actor, reason)
 
 
-def _why_again(change: IncidentChange, known: Incident) -> str:
+def _why_again(change: IncidentChange, known: Stands) -> str:
     """Say why a closed incident is opened again; empty if it stays closed.
 
     What was judged harmless stays closed while only the same rules go on about it.
     """
-    rules = {group.rule_id for group in known.groups}
-    new = next((alert for alert in change.alerts if alert.rule_id not in rules), None)
+    new = next((alert for alert in change.alerts if not known.has(alert.rule_id)), None)
     if new is not None:
         return f"{new.id} ({new.title}) joined after it was {known.status.name.lower()}"
     if change.merged_from:

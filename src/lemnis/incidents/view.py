@@ -20,6 +20,7 @@ class _Group:
 
     facts: Mapping[str, Any]
     alerts: dict[str, int] = field(default_factory=dict)
+    total: int = 0
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ def fold(entries: Iterable[Entry]) -> dict[str, Incident]:
             one = building[entry.subject]
             one.updated = entry.at
             _apply(one, entry, building)
-    return {incident: _finish(incident, one) for incident, one in building.items()}
+    return {incident: _finish(incident, one) for incident, one in building.items() if one.groups}
 
 
 def _apply(one: _Building, entry: Entry, building: Mapping[str, _Building]) -> None:
@@ -69,8 +70,10 @@ def _apply(one: _Building, entry: Entry, building: Mapping[str, _Building]) -> N
     elif entry.kind == kinds.MERGED:
         one.facts = payload
         one.merged_from.append(payload["from"])
-        if payload["from"] in building:
-            _take_in(one, building[payload["from"]])
+        if other := building.get(payload["from"]):
+            _take_in(one, other)
+            if payload.get("continues"):
+                _go_on(one, other)
     elif entry.kind == kinds.STATUS:
         one.status, one.verdict = IncidentStatus(payload["status"]), Verdict(payload["verdict"])
         one.transitions.append(StatusChange(entry.at, entry.actor, one.status, entry.reason))
@@ -88,6 +91,7 @@ def _gather(one: _Building, payload: Mapping[str, Any]) -> None:
         key = (facts["rule_id"], tuple(facts["entities"]), facts["severity"])
         group = one.groups.setdefault(key, _Group(facts))
         group.alerts |= dict(facts["alerts"])
+        group.total += facts.get("total", 0)
 
 
 def _take_in(one: _Building, other: _Building) -> None:
@@ -95,9 +99,16 @@ def _take_in(one: _Building, other: _Building) -> None:
     for key, theirs in other.groups.items():
         group = one.groups.setdefault(key, _Group(theirs.facts))
         group.alerts |= theirs.alerts
+        group.total += theirs.total
     one.notes = sorted([*one.notes, *other.notes], key=lambda note: note.at)
     one.evidence = sorted([*one.evidence, *other.evidence], key=lambda evidence: evidence.at)
     one.merged_from += [incident for incident in other.merged_from if incident not in one.merged_from]
+
+
+def _go_on(one: _Building, other: _Building) -> None:
+    """Go on as another incident, under the id of an earlier alert."""
+    one.opened, one.status, one.verdict = other.opened, other.status, other.verdict
+    one.owner, one.transitions = other.owner, [*other.transitions, *one.transitions]
 
 
 def _finish(incident: str, one: _Building) -> Incident:
@@ -137,6 +148,7 @@ def _group(group: _Group) -> AlertGroup:
         entities=tuple(map(kinds.parse_entity, facts["entities"])),
         alerts=tuple(sorted(group.alerts.items(), key=lambda pair: (pair[1], pair[0]))),
         reasons=tuple(facts["reasons"]),
+        total=group.total,
     )
 
 

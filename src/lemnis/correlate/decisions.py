@@ -1,0 +1,65 @@
+"""What people decided of alerts: what does not tie them, what they belong to, what names them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from lemnis.contracts.alerts import Alert, Entity
+from lemnis.correlate.components import Anchor
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Of one alert: entities that tie it to nothing, alerts that it belongs to, an anchor in place of its."""
+
+    ignored: frozenset[Entity] = frozenset()
+    joined: tuple[str, ...] = ()
+    anchor: Anchor | None = None
+
+    def dump(self) -> bytes:
+        """Return it as it is kept."""
+        anchor = None if self.anchor is None else [*self.anchor]
+        return orjson.dumps([sorted(map(str, self.ignored)), self.joined, anchor])
+
+    @classmethod
+    def load(cls, data: bytes) -> Decided:
+        """Read it back."""
+        ignored, joined, anchor = orjson.loads(data)
+        return cls(
+            frozenset(map(Entity.parse, ignored)), tuple(joined), None if anchor is None else Anchor(*anchor)
+        )
+
+
+_NOTHING = Decided()
+
+
+@dataclass(slots=True)
+class Decisions:
+    """All of them, by alert."""
+
+    by_alert: dict[str, Decided] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[str, bytes]]) -> Decisions:
+        """Read them back."""
+        return cls({alert: Decided.load(data) for alert, data in rows})
+
+    def ignored(self, alert: str) -> frozenset[Entity]:
+        """Return the entities that tie an alert to nothing any more."""
+        return self.by_alert.get(alert, _NOTHING).ignored
+
+    def joined(self, alert: str) -> Sequence[str]:
+        """Return the alerts that someone said it belongs to."""
+        return self.by_alert.get(alert, _NOTHING).joined
+
+    def anchor(self, alert: Alert) -> Anchor:
+        """Return what an alert names a component by."""
+        return self.by_alert.get(alert.id, _NOTHING).anchor or Anchor.of(alert)
+
+    def put(self, decided: Mapping[str, Decided]) -> Iterable[tuple[str, bytes]]:
+        """Take decisions over; return them as they are kept."""
+        self.by_alert.update(decided)
+        return [(alert, one.dump()) for alert, one in decided.items()]

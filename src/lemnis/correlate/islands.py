@@ -1,0 +1,108 @@
+"""Islands: alerts under one set of entities without a gap longer than its window, by their ends only. Pure.
+
+What lies between the ends of an island need not be kept: whatever comes within the window of one of them, or
+between them, is within the window of some alert of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+Row = tuple[int, int, int, int]
+Touched = Callable[[int, int], None]
+"""Told of an alert of an island, and of one nearest to what came."""
+
+
+@dataclass(slots=True)
+class Island:
+    """Between two times: numbers of its first and its last alert."""
+
+    low: int
+    high: int
+    first: int
+    last: int
+
+    def nearest(self, time: int) -> int:
+        """Return which of the two alerts at its ends is told as the neighbour of what comes at ``time``."""
+        return self.last if time >= self.high else self.first
+
+
+@dataclass(slots=True)
+class Track:
+    """The islands of one set of entities, ascending, and which of those that are stored no longer are so."""
+
+    islands: list[Island] = field(default_factory=list)
+    stored: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Track:
+        """Begin with what is stored."""
+        return cls(
+            [Island(*row) for row in rows], {(low, first): (high, last) for low, high, first, last in rows}
+        )
+
+    def changes(self) -> tuple[list[tuple[int, int]], list[Island]]:
+        """Return what is to be forgotten, and what is to be written."""
+        now = {(one.low, one.first): one for one in self.islands}
+        gone = [place for place in self.stored if place not in now]
+        new = [one for place, one in now.items() if self.stored.get(place) != (one.high, one.last)]
+        return gone, new
+
+    def put(self, window: int, time: int, number: int) -> tuple[tuple[int, ...], int | None]:
+        """File an alert among islands that are whole; return the alerts that it joins, and its neighbour."""
+        islands = self.islands
+        place = bisect_right(islands, time, key=lambda island: island.low)
+        before = islands[place - 1] if place else None
+        after = islands[place] if place < len(islands) else None
+        left = before is not None and time - before.high <= window
+        right = after is not None and after.low - time <= window
+        if before is not None and left:
+            joined, other = (before.last,), before.nearest(time)
+            if time >= before.high:
+                before.high, before.last = time, number
+            if after is not None and right:
+                joined = (*joined, after.first)
+                before.high, before.last = after.high, after.last
+                del islands[place]
+            return joined, other
+        if after is not None and right:
+            other = after.first
+            after.low, after.first = time, number
+            return (other,), other
+        islands.insert(place, Island(time, time, number, number))
+        return (), None
+
+    def near(self, window: int, time: int) -> Iterator[Island]:
+        """Yield the islands that reach within the window of a moment; they do not overlap."""
+        place = bisect_right(self.islands, time + window, key=lambda island: island.low)
+        for one in reversed(self.islands[:place]):
+            if one.high < time - window:
+                return
+            yield one
+
+    def pieces(self, window: int, time: int) -> Iterator[Island]:
+        """Yield the pieces that reach within the window of a moment; each is no longer than the window."""
+        end = bisect_right(self.islands, time + window, key=lambda island: island.low)
+        begin = bisect_right(self.islands, time - 2 * window - 1, key=lambda island: island.low)
+        for one in self.islands[begin:end]:
+            if one.high >= time - window:
+                yield one
+
+    def add_piece(self, window: int, time: int, number: int, same: Callable[[int], bool]) -> None:
+        """File an alert with a piece that is ``same`` as it and stays short enough, or by itself."""
+        for one in self.pieces(window, time):
+            low, high = min(one.low, time), max(one.high, time)
+            if high - low <= window and same(one.last):
+                if time >= one.high:
+                    one.high, one.last = time, number
+                if time < one.low:
+                    self.islands.remove(one)
+                    one.low, one.first = time, number
+                    self._insert(one)
+                return
+        self._insert(Island(time, time, number, number))
+
+    def _insert(self, one: Island) -> None:
+        self.islands.insert(bisect_right(self.islands, one.low, key=lambda island: island.low), one)
