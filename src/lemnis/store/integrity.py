@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,10 +149,20 @@ class _Checking:
             self.add("log-unreadable", error.what, table=folder.name, at=folder / deltalog.FOLDER)
             self.entries(folder)
             return
+        if table is None and (had := self.had(folder.name)) >= 0:
+            self.add("log-cut", f"the log is gone, and had version {had}", table=folder.name, at=folder)
+            return
         if table is None:
             self.note("no-table", "this folder has no log, so it is no table", at=folder)
             return
         yield folder.name, table
+
+    def had(self, name: str) -> int:
+        """Return the last version of a table that the spool knows to be on the device; -1 if none."""
+        if self.tables.spool is None:
+            return -1
+        with self.tables.spool.reading() as spool:
+            return spool.synced(name)
 
     def entries(self, folder: Spot) -> list[deltalog.Entry]:
         """Read a table's log, as far as it can be read, and say what of it is missing."""
@@ -177,15 +186,7 @@ class _Checking:
         found = self.entries(table.folder)
         self.report.versions += len(found)
         at = table.folder / deltalog.FOLDER
-        if self.tables.spool is not None:
-            with self.tables.spool.reading() as spool:
-                synced, known = spool.synced(name), spool.schema(name)
-            last = delta.newest(table.folder)
-            if last < synced:
-                what = f"the log ends at version {last}, and had {synced}"
-                self.add("log-cut", what, table=name, at=at)
-            if known is None:
-                self.add("spool-schema", "the spool does not know this table", table=name, at="spool.db")
+        self.known(name, table)
         if not found or found[-1].version < table.version:
             return
         first = found[0]
@@ -207,6 +208,19 @@ class _Checking:
             odd = sorted({path for path, _ in state.items() ^ opened.items()})
             what = f"entries and checkpoint differ about {len(odd)} files, such as {odd[0]}"
             self.add("log-state", what, table=name, at=at)
+
+    def known(self, name: str, table: delta.Table) -> None:
+        """Compare a table with what the spool knows of it."""
+        if self.tables.spool is None:
+            return
+        with self.tables.spool.reading() as spool:
+            synced, known = spool.synced(name), spool.schema(name)
+        last = delta.newest(table.folder)
+        if last < synced:
+            what = f"the log ends at version {last}, and had {synced}"
+            self.add("log-cut", what, table=name, at=table.folder / deltalog.FOLDER)
+        if known is None:
+            self.add("spool-schema", "the spool does not know this table", table=name, at="spool.db")
 
     # -- a file --------------------------------------------------------------------------------------------
 
