@@ -5,7 +5,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 
-from lemnis.app import playbook_tests, respond
+from lemnis.app import playbook_lint, playbook_tests, respond
 from lemnis.content.library import Library
 from lemnis.contracts.errors import ContentError
 from lemnis.interfaces.cli import run as cli
@@ -16,7 +16,7 @@ def test_the_built_in_playbooks_pass_their_tests():
     tested = list(playbook_tests.run(Library.open()))
     assert len(tested) >= 9
     assert [one for one in tested if one.problems] == []
-    assert respond.lint(Library.open()) == []
+    assert playbook_lint.lint(Library.open()) == []
 
 
 def test_a_test_that_expects_something_else_fails(tmp_path):

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,43 +19,53 @@ from lemnis.app import respond
 from lemnis.contracts.errors import ServiceError
 from lemnis.respond import engine
 
-GROUPS = ((0,), (1, 2, 3), (4,))
-
-
-def work(did, *, fails=(), dies=None):
-    def carry_out(number):
+def work(did, *, ends=None, dies=None, parts=5):
+    def part(number):
         if dies == number:
             raise RuntimeError("a bug")
         did.append(number)
-        return number not in fails
+        return "ended" if number == ends else engine.GOES_ON
 
-    return engine.Work(GROUPS, carry_out, lambda complete: f"complete: {complete}")
+    return engine.Work(parts, part, lambda said: f"finished: {said}")
 
 
-def test_groups_are_done_in_order_and_a_failure_stops(tmp_path, capfd):
+def test_parts_are_done_in_order_until_one_ends_it(tmp_path, capfd):
     url = f"sqlite:///{tmp_path / 'p.db'}"
     did = []
-    assert engine.run("run-1", work(did), url) == "complete: True"
-    assert (did[0], sorted(did[1:4]), did[4]) == (0, [1, 2, 3], 4)
+    assert engine.run("run-1", work(did), url) == "finished: goes on"
+    assert did == [0, 1, 2, 3, 4]
     did.clear()
-    assert engine.run("run-2", work(did, fails={2}), url) == "complete: False"
-    assert sorted(did) == [0, 1, 2, 3]
+    assert engine.run("run-2", work(did, ends=2), url) == "finished: ended"
+    assert did == [0, 1, 2]
     assert capfd.readouterr() == ("", "")
     assert [one for one in threading.enumerate() if "dbos" in one.name.lower()] == []
 
 
-def test_a_run_that_broke_off_goes_on_where_it_was(tmp_path):
+def test_a_run_that_broke_off_goes_on(tmp_path):
     url, did = f"sqlite:///{tmp_path / 'p.db'}", []
     with pytest.raises(ServiceError, match="a bug"):
         engine.run("run-1", work(did, dies=4), url)
-    first = list(did)
-    assert engine.run("run-1", work(did), url) == "complete: True"
-    assert did[len(first) :][-1] == 4
+    assert engine.run("run-1", work(did), url) == "finished: goes on"
+    assert did == [0, 1, 2, 3, 0, 1, 2, 3, 4]
+
+
+def test_runs_go_on_at_the_same_time_in_one_engine(tmp_path):
+    meet = threading.Barrier(4, timeout=20)
+
+    def part(_number):
+        meet.wait()
+        return engine.GOES_ON
+
+    with engine.Engine(f"sqlite:///{tmp_path / 'p.db'}") as opened, ThreadPoolExecutor(4) as pool:
+        names = [f"run-{number}" for number in range(4)]
+        done = list(pool.map(lambda name: opened.run(name, engine.Work(2, part, str)), names))
+    assert done == ["goes on"] * 4
 
 
 def test_values_are_kept_as_text(tmp_path):
-    engine.run("run-1", work([]), f"sqlite:///{tmp_path / 'p.db'}")
-    kept = (tmp_path / "p.db").read_bytes()
+    path = tmp_path / "p.db"
+    engine.run("run-1", work([]), f"sqlite:///{path}")
+    kept = b"".join(one.read_bytes() for one in tmp_path.glob("p.db*"))
     assert b"lemnis_json" in kept
     assert b"py_pickle" not in kept
 
@@ -105,13 +116,12 @@ def test_an_interrupted_run_goes_on_in_the_same_process(tmp_path):
     def interrupted(number):
         if number == 4:
             raise KeyboardInterrupt
-        did.append(number)
-        return True
+        return engine.GOES_ON
 
     with pytest.raises(KeyboardInterrupt):
-        engine.run("run-1", engine.Work(GROUPS, interrupted, str), url)
-    assert engine.run("run-1", work(did), url) == "complete: True"
-    assert (did[0], sorted(did[1:4]), did[4:]) == (0, [1, 2, 3], [4])
+        engine.run("run-1", engine.Work(5, interrupted, str), url)
+    assert engine.run("run-1", work(did), url) == "finished: goes on"
+    assert did == [0, 1, 2, 3, 4]
 
 
 def test_nothing_is_called_over_the_network(tmp_path, monkeypatch):
@@ -120,4 +130,4 @@ def test_nothing_is_called_over_the_network(tmp_path, monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(socket, "getaddrinfo", connect)
-    assert engine.run("run-1", work([]), f"sqlite:///{tmp_path / 'p.db'}") == "complete: True"
+    assert engine.run("run-1", work([]), f"sqlite:///{tmp_path / 'p.db'}") == "finished: goes on"

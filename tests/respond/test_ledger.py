@@ -111,7 +111,7 @@ def act(**more):
 def context(one, action=None, run="run-1"):
     plan = Plan("p", "in-1", (one,), "sha256:c")
     definition = Action.model_validate({**MADE, **(action or {})})
-    planned = records.Planned(plan, ((0,),), {"g.make": definition}, mitigates=True)
+    planned = records.Planned(plan, {"g.make": definition}, mitigates=True)
     return Context(run, "in-1", 0, "ana", planned)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from lemnis.app import respond
+from lemnis.app import respond, respond_services
 from lemnis.app.connections import Connections
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library
@@ -18,11 +18,14 @@ from lemnis.content.schemas.playbook_tests import Case, PlaybookTests
 from lemnis.content.schemas.settings import Connection
 from lemnis.contracts import kinds
 from lemnis.contracts.alerts import Entity, Severity
-from lemnis.contracts.clock import SystemClock
+from lemnis.contracts.clock import ManualClock, SystemClock
 from lemnis.contracts.errors import ContentError, Location, RefusedError
 from lemnis.contracts.response import PlannedAction
-from lemnis.respond import approval, effects, planning, records, runs
+from lemnis.respond import approval, coverage, planning, records, runs, undoing, waiting
+from lemnis.respond.engine import Engine
 from lemnis.respond.facts import Facts
+from lemnis.respond.guards import Guards, Recent
+from lemnis.respond.limits import Limits
 from lemnis.respond.records import Planned, Run
 from lemnis.store.database import open_engine
 from lemnis.store.journal import SqlJournal
@@ -45,6 +48,19 @@ class Tested:
     problems: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Covered(Tested):
+    """Which branches all cases of a playbook took together, and which none did."""
+
+    branches: int = 0
+    missed: tuple[coverage.Branch, ...] = ()
+
+    @property
+    def percent(self) -> float:
+        """How much of the branches was taken; all of none is all."""
+        return 100 * (1 - len(self.missed) / self.branches) if self.branches else 100.0
+
+
 def run(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:
     """Run the cases of these playbooks; of all, and the actions' recorded exchanges, if no names are given.
 
@@ -60,8 +76,23 @@ def run(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:
         if not path.is_file():
             yield Tested(name, "(none)", [f"it has no {TESTS}: add one"])
             continue
-        for case in yaml.load(path, PlaybookTests).cases:
-            yield Tested(name, case.name, _case(item, case, actions, library.digest))
+        tests = yaml.load(path, PlaybookTests)
+        taken: set[tuple[str, str]] = set()
+        for case in tests.cases:
+            yield Tested(name, case.name, _case(item, case, library, actions, taken))
+        yield _covered(item, tests, taken)
+
+
+def _covered(item: Item, tests: PlaybookTests, taken: set[tuple[str, str]]) -> Covered:
+    playbook = yaml.load(item.manifest, Playbook)
+    every, found = coverage.branches(playbook), coverage.covered(playbook, taken)
+    missed = tuple(one for one in every if one not in found)
+    one = Covered(item.name, "branches", [], len(every), missed)
+    if one.percent < tests.coverage:
+        said = ", ".join(f"{step}: {branch}" for step, branch in missed)
+        wanted = f"{one.percent:.0f} % of branches taken, {tests.coverage:g} % wanted; not taken: {said}"
+        return replace(one, problems=[wanted])
+    return one
 
 
 def _recorded(item: Item, action: Action) -> Tested:
@@ -73,39 +104,80 @@ def _recorded(item: Item, action: Action) -> Tested:
 
 
 class _Bench:
-    """One case's journal, simulators and services."""
+    """One case's journal, simulators and services, in virtual time."""
 
-    def __init__(self, folder: Path, case: Case, simulators: Mapping[str, Simulator]) -> None:
-        self.case, self.simulators = case, simulators
-        self.clock = SystemClock()
+    def __init__(
+        self,
+        folder: Path,
+        case: Case,
+        simulators: Mapping[str, Simulator],
+        library: Library,
+        actions: Mapping[str, Action],
+    ) -> None:
+        self.case, self.simulators, self.library, self.actions = case, simulators, library, actions
+        self.clock = ManualClock(SystemClock().now())
         self.engine = open_engine(folder / "journal.db")
         self.journal = SqlJournal(self.engine, self.clock)
         self.database = f"sqlite:///{folder / 'playbooks.db'}"
+        self.taken: set[tuple[str, str]] = set()
         keys = {"T": _TOKEN, "A": EXAMPLE_KEYS.access, "S": EXAMPLE_KEYS.secret}
         cluster = {"url": simulators["kubernetes"].url, "token_env": "T"}
         cloud = {"url": simulators["aws"].url, "access_key_env": "A", "secret_key_env": "S"}
         named = {"cluster": cluster, "cloud": cloud}
         known = {name: Connection.model_validate(one) for name, one in named.items()}
         self.connections = Connections(known, folder, keys)
+        self.guards = Guards(Recent(self.journal, self.clock), respond_services.protected(library))
 
-    def plan(self, item: Item, actions: Mapping[str, Action], digest: str) -> Planned:
+    def pause(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.clock.advance(round(seconds * 1000))
+
+    def plan(self, item: Item) -> Planned:
         """Plan the playbook for the case's incident."""
         entities = tuple(Entity.parse(text) for text in self.case.entities)
-        facts = Facts(_INCIDENT, self.case.name, Severity[self.case.severity.upper()], entities)
-        return planning.plan(
-            item.name, yaml.load(item.manifest, Playbook), facts, actions, self.connections.reach,
-            content_digest=digest, used=lambda action: effects.used(self.journal, action, 0),
-            sleep=_no_sleep, given=self.case.given,
+        severity = Severity[self.case.severity.upper()]
+        facts = Facts(_INCIDENT, self.case.name, severity, entities, trigger=self.case.trigger)
+        planned = planning.plan(
+            item.name, yaml.load(item.manifest, Playbook), facts, self.actions, self.connections.reach,
+            content_digest=self.library.digest, guards=self.guards, sleep=self.pause, given=self.case.given,
+            playbooks=respond.Loaded(self.library, "playbooks", Playbook),
+            functions=respond_services.functions(),
         )  # fmt: skip
+        self.taken |= set(planned.taken)
+        return planned
 
     def run(self, planned: Planned) -> Run:
-        """Write a plan down, approve it and run it."""
+        """Write a plan down, have it approved by as many as it needs, and run it to its end."""
         self.journal.append(records.planned_entry(planned, actor="test"))
-        approval.approve(self.journal, self.clock, planned, actor="test", reason="test")
+        roles = frozenset({planned.terms.role})
+        for number in range(planned.terms.quorum if planned.plan.actions else 1):
+            approval.approve(
+                self.journal, self.clock, planned, actor=f"test {number}", reason="test", roles=roles
+            )  # fmt: skip
         services = runs.Services(
-            self.journal, self.connections.reach, self.clock, _collect, self.database, sleep=_no_sleep
-        )
-        return runs.execute(services, planned, actor="test", again=lambda: planned)
+            self.journal, self.connections.reach, self.clock, _collect, self.database, guards=self.guards,
+            limits=Limits({}, lambda: self.clock.now() / 1000, self.pause), sleep=self.pause,
+            functions=respond_services.functions(), took=lambda *one: self.taken.add(one),
+        )  # fmt: skip
+        with Engine(self.database) as engine:
+            while True:
+                done = runs.execute(
+                    services, planned, actor="test", again=lambda: planned, engine=engine
+                )  # fmt: skip
+                if not done.waits_until:
+                    return done
+                self.wait(done)
+
+    def wait(self, run: Run) -> None:
+        """Answer what a run asks, as the case says; else let time pass until it goes on."""
+        asked = [one for one in waiting.questions(self.journal, run.id) if one.step in self.case.answers]
+        for one in asked:
+            waiting.answer(
+                self.journal, self.clock.now(), one, self.case.answers[one.step], actor="test", reason="test",
+                roles=frozenset({one.role}),
+            )  # fmt: skip
+        if not asked:
+            self.clock.advance(max(1, run.waits_until - self.clock.now() + 1))
 
     def changes(self) -> list[str]:
         """Return what the simulators changed so far."""
@@ -116,27 +188,34 @@ class _Bench:
         return [entry.kind for entry in self.journal.entries() if entry.kind in _KEPT]
 
 
-def _case(item: Item, case: Case, actions: Mapping[str, Action], digest: str) -> list[str]:
+def _case(
+    item: Item,
+    case: Case,
+    library: Library,
+    actions: Mapping[str, Action],
+    taken: set[tuple[str, str]],
+) -> list[str]:
     with (
         tempfile.TemporaryDirectory(prefix="lemnis-playbook-") as name,
         KubernetesSimulator(case.world.kubernetes, token=_TOKEN) as cluster,
         AwsSimulator(case.world.aws) as cloud,
     ):
-        bench = _Bench(Path(name), case, {"kubernetes": cluster, "aws": cloud})
+        bench = _Bench(Path(name), case, {"kubernetes": cluster, "aws": cloud}, library, actions)
         try:
             with bench.connections:
-                return _compare(bench, item, actions, digest)
+                return _compare(bench, item)
         except ContentError:
             raise
         except ValueError as error:
             raise ContentError(f"{case.name}: {error}", at=Location(str(item.folder / TESTS))) from error
         finally:
+            taken |= bench.taken
             bench.engine.dispose()
 
 
-def _compare(bench: _Bench, item: Item, actions: Mapping[str, Action], digest: str) -> list[str]:
+def _compare(bench: _Bench, item: Item) -> list[str]:
     expect = bench.case.expect
-    planned = bench.plan(item, actions, digest)
+    planned = bench.plan(item)
     said = _differ("plan", expect.plan, [_planned_line(one) for one in planned.plan.actions])
     if bench.changes():
         said.append(f"planning changed something: {bench.changes()}")
@@ -148,7 +227,9 @@ def _compare(bench: _Bench, item: Item, actions: Mapping[str, Action], digest: s
     said += _differ("journal", expect.journal, _steady(bench.kinds()))
     changed = bench.changes()
     said += _differ("changes", sorted(expect.changes), sorted(changed))
-    back = planning.plan_undo(done, planned, bench.connections.reach, content_digest=digest, sleep=_no_sleep)
+    back = undoing.plan_undo(
+        done, planned, bench.connections.reach, content_digest=bench.library.digest, sleep=bench.pause
+    )
     if back.plan.actions:
         try:
             said += _differ("outcome of the undo", ["done"], [bench.run(back).outcome])
@@ -177,7 +258,3 @@ def _differ(what: str, wanted: Sequence[str], found: Sequence[str]) -> list[str]
 def _collect(one: PlannedAction) -> list[str]:
     del one  # a made-up incident has no alerts that could be kept
     return []
-
-
-def _no_sleep(seconds: float) -> None:
-    """Simulators answer at once."""

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from time import sleep
+from typing import TYPE_CHECKING, TypeVar
 
 from lemnis import app
-from lemnis.app.connections import Connections
+from lemnis.app import respond_services as serving
+from lemnis.app.respond_services import Room, room
 from lemnis.content import yaml
 from lemnis.content.library import Library
+from lemnis.content.schemas import Model
 from lemnis.content.schemas.action import Action
 from lemnis.content.schemas.playbook import Playbook
-from lemnis.contracts.alerts import Alert, Entity, EntityKind
-from lemnis.contracts.errors import ContentError, Location, RefusedError, ServiceError
-from lemnis.contracts.ids import canonical
-from lemnis.contracts.response import PlannedAction
-from lemnis.incidents import entries as writing
-from lemnis.respond import approval, effects, planning, records
+from lemnis.contracts import kinds
+from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.errors import NotFoundError, RefusedError, UsageError
+from lemnis.contracts.ids import Json
+from lemnis.contracts.journal import NewEntry
+from lemnis.respond import approval, guards, planning, records, undoing, waiting
 from lemnis.respond.approval import Approval
 from lemnis.respond.facts import Facts
-from lemnis.respond.lint import lint as lint_one
 from lemnis.respond.records import Planned, Run
-from lemnis.store import durable
 
 if TYPE_CHECKING:
-    from lemnis.respond.runs import Services
-    from lemnis.store.journal import SqlJournal
+    from lemnis.respond.engine import Engine
+    from lemnis.respond.runs import Told
 
-Told = Callable[[str, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with a playbook or an action."""
-
-    name: str
-    error: ContentError
+_SHORT_S = 30
+Kind = TypeVar("Kind", bound=Model)
 
 
 def playbooks(library: Library) -> dict[str, Playbook]:
@@ -51,24 +42,26 @@ def actions(library: Library) -> dict[str, Action]:
     return {name: yaml.load(one.manifest, Action) for name, one in library.items("actions").items()}
 
 
-def lint(library: Library, names: Sequence[str] = ()) -> list[Problem]:
-    """Check every action, and the playbooks of these names (all if none); return what is wrong."""
-    found: list[Problem] = []
-    known: dict[str, Action] = {}
-    for name, item in library.items("actions").items():
-        try:
-            known[name] = yaml.load(item.manifest, Action)
-        except ContentError as error:
-            found.append(Problem(name, error))
-    for name in names or library.items("playbooks"):
-        item = library.get("playbooks", name)
-        try:
-            said = lint_one(yaml.load(item.manifest, Playbook), known)
-        except ContentError as error:
-            found.append(Problem(name, error))
-        else:
-            found += [Problem(name, ContentError(one, at=Location(str(item.manifest)))) for one in said]
-    return found
+class Loaded(Mapping[str, Kind]):
+    """Items of content by name, each read when it is first asked for: what is not used need not be valid."""
+
+    def __init__(self, library: Library, kind: str, model: type[Kind]) -> None:
+        self._items, self._model = library.items(kind), model
+        self._read: dict[str, Kind] = {}
+
+    def __getitem__(self, name: str) -> Kind:
+        if name not in self._read:
+            self._read[name] = yaml.load(self._items[name].manifest, self._model)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
 
 
 def plan(
@@ -77,6 +70,7 @@ def plan(
     incident: str,
     *,
     given: Mapping[str, Sequence[str]] | None = None,
+    trigger: Mapping[str, Json] | None = None,
     actor: str = "lemnis",
 ) -> Planned:
     """Plan a playbook for an incident and write the plan down: targets are read, nothing is changed.
@@ -86,49 +80,180 @@ def plan(
     """
     from lemnis.app import incidents
 
-    with Connections.of(workspace) as connections:
-        planned = _plan(workspace, connections, playbook, incidents.get(workspace, incident).id, given or {})
-    journal = app.journal(workspace)
-    journal.append(records.planned_entry(planned, actor=actor))
+    with room(workspace) as made:
+        about = facts(workspace, incidents.get(workspace, incident).id, trigger or {})
+        planned = plan_for(made, playbook, about, given or {})
+    made.journal.append(records.planned_entry(planned, actor=actor))
     return planned
+
+
+def plan_for(
+    made: Room, playbook: str, about: Facts, given: Mapping[str, Sequence[str]] | None = None
+) -> Planned:
+    """Plan a playbook for what is known; nothing is written down."""
+    library = Library.open(made.workspace.content)
+    parsed = yaml.load(library.get("playbooks", playbook).manifest, Playbook)
+    return planning.plan(
+        playbook, parsed, about, Loaded(library, "actions", Action), made.connections.reach, content_digest=library.digest,
+        guards=made.guards, sleep=sleep, given=given, functions=serving.functions(),
+        playbooks=Loaded(library, "playbooks", Playbook),
+    )  # fmt: skip
 
 
 def plan_undo(workspace: app.Workspace, run: str, *, actor: str = "lemnis") -> Planned:
     """Plan to take back what a run did, last first, and write the plan down."""
-    with Connections.of(workspace) as connections:
-        planned = _plan_undo(workspace, connections, run)
-    app.journal(workspace).append(records.planned_entry(planned, actor=actor))
+    with room(workspace) as made:
+        planned = undo_for(made, run)
+    made.journal.append(records.planned_entry(planned, actor=actor))
     return planned
+
+
+def undo_for(made: Room, run: str, *, only: Sequence[str] | None = None) -> Planned:
+    """Plan to take back what a run did, or ``only`` these effects; nothing is written down."""
+    known = records.find_run(made.journal, run)
+    if known.finished is None:
+        raise RefusedError(
+            f"the run {run} has not ended", fix=f"`lemnis playbook run {known.plan[7:19]}` ends it"
+        )
+    planned, _ = records.find_plan(made.journal, known.plan)
+    digest = Library.open(made.workspace.content).digest
+    return undoing.plan_undo(
+        known, planned, made.connections.reach, content_digest=digest, sleep=sleep, only=only
+    )  # fmt: skip
 
 
 def approve(workspace: app.Workspace, digest: str, *, actor: str, reason: str) -> Approval:
     """Approve exactly the plan of this digest; raises RefusedError if something in it is refused."""
     journal = app.journal(workspace)
     planned, _ = records.find_plan(journal, digest)
-    return approval.approve(journal, workspace.clock, planned, actor=actor, reason=reason)
+    roles = serving.roles(workspace, actor)
+    return approval.approve(journal, workspace.clock, planned, actor=actor, reason=reason, roles=roles)
+
+
+def request(workspace: app.Workspace, digest: str, *, actor: str = "lemnis") -> Run:
+    """Let a run of this plan wait for its approval: `lemnis serve` begins it then, and reminds until then."""
+    journal = app.journal(workspace)
+    planned, _ = records.find_plan(journal, digest)
+    approval.startable(planned)
+    with serving.alone(workspace, planned.plan.digest):
+        waits = records.open_request(journal, planned)
+        if waits is None:
+            number = sum(
+                one.payload["plan"] == planned.plan.digest
+                for one in journal.entries(kind=records.REQUESTED, subject=planned.plan.incident_id)
+            )
+            entry = approval.requested_entry(planned, number=number + 1, actor=actor)
+            journal.append(entry)
+            waits = str(entry.payload["run"])
+    return records.find_run(journal, waits)
 
 
 def run(workspace: app.Workspace, digest: str, *, actor: str = "lemnis", told: Told | None = None) -> Run:
-    """Run an approved plan to its end, or take up its run where it was killed.
+    """Run an approved plan until it ends or waits, or take up its run where it was killed.
 
     Raises RefusedError if it is not approved, no longer approved, or if world or content are not as they were
     when it was planned. ``told`` is told each step and its outcome.
     """
+    with room(workspace) as made:
+        done = run_in(made, digest, actor=actor, told=told)
+        while done.waits_until and done.waits_until - workspace.clock.now() < _SHORT_S * 1000:
+            sleep(max(0.0, (done.waits_until - workspace.clock.now()) / 1000))
+            done = run_in(made, digest, actor=actor, told=told)
+        return done
+
+
+def run_in(
+    made: Room,
+    digest: str,
+    *,
+    actor: str,
+    told: Told | None = None,
+    engine: Engine | None = None,
+    approved: str = "",
+) -> Run:
+    """Run a plan as ``run`` does, with what is open already; ``approved`` is as ``runs.execute`` has it."""
     from lemnis.respond import runs as running
 
+    planned, _ = records.find_plan(made.journal, digest)
+
+    def again() -> Planned:
+        return _again(made, planned)
+
+    with serving.alone(made.workspace, planned.plan.digest):
+        services = made.services(actor=actor, told=told)
+        return running.execute(
+            services, planned, actor=actor, again=again, engine=engine, approved=approved
+        )  # fmt: skip
+
+
+def _again(made: Room, planned: Planned) -> Planned:
+    """Make a plan anew, from the world and the content as they are."""
+    plan = planned.plan
+    if planned.undoes:
+        keys = [str(one.arguments["@effect"]) for one in plan.actions]
+        return undo_for(made, planned.undoes, only=keys)
+    about = subject(made, planned)
+    return plan_for(made, plan.playbook, about, planned.given)
+
+
+def subject(made: Room, planned: Planned) -> Facts:
+    """Return what is known now of what a plan is about."""
+    kept = planned.trigger.get("@facts") if planned.trigger else None
+    if isinstance(kept, Mapping):
+        from lemnis.app.respond_triggers import read_facts
+
+        return read_facts(planned.plan.incident_id, kept, planned.trigger)
+    return facts(made.workspace, planned.plan.incident_id, planned.trigger)
+
+
+def cancel(workspace: app.Workspace, run: str, *, actor: str, reason: str) -> Run:
+    """Let a run do nothing more: what it has begun is settled, then it ends as cancelled."""
+    if not reason.strip():
+        raise UsageError("to cancel a run needs a reason", fix="give --reason")
     journal = app.journal(workspace)
-    planned, _ = records.find_plan(journal, digest)
+    known = records.find_run(journal, run)
+    if known.finished is not None:
+        raise RefusedError(
+            f"the run {run} has ended: {known.outcome}", fix="`lemnis playbook undo` takes it back"
+        )
+    journal.append(waiting.cancelled_entry(run, known.incident_id, actor=actor, reason=reason))
+    if journal.get(f"{kinds.STARTED}:{run}") is None:
+        planned, _ = records.find_plan(journal, known.plan)
+        journal.append(approval.finished_entry(planned, run, outcome="cancelled", actor=actor, why=reason))
+    return records.find_run(journal, run)
 
-    with _alone(workspace), Connections.of(workspace) as connections:
 
-        def again() -> Planned:
-            if planned.undoes:
-                return _plan_undo(workspace, connections, planned.undoes)
-            plan = planned.plan
-            return _plan(workspace, connections, plan.playbook, plan.incident_id, planned.given)
+def answer(workspace: app.Workspace, run: str, step: str, said: str, *, actor: str, reason: str) -> None:
+    """Answer what a run asks in a step; raises NotFoundError if it asks nothing there."""
+    journal = app.journal(workspace)
+    asked = [one for one in waiting.questions(journal, records.find_run(journal, run).id) if one.step == step]
+    if not asked:
+        raise NotFoundError(f"the run {run} asks nothing in {step!r}", fix="`lemnis playbook questions`")
+    roles = serving.roles(workspace, actor)
+    waiting.answer(journal, workspace.clock.now(), asked[0], said, actor=actor, reason=reason, roles=roles)
 
-        services = _services(workspace, journal, connections, actor, told)
-        return running.execute(services, planned, actor=actor, again=again)
+
+def questions(workspace: app.Workspace) -> Iterator[waiting.Question]:
+    """Yield what runs that have not ended ask, oldest first."""
+    journal = app.journal(workspace)
+    for entry in journal.entries(kind=waiting.ASKED):
+        one = waiting.question(entry)
+        over = (f"{waiting.ANSWERED}:{one.key}", f"{kinds.FINISHED}:{one.run}")
+        if not any(journal.get(key) for key in over):
+            yield one
+
+
+def resume(workspace: app.Workspace, action: str, *, actor: str, reason: str) -> NewEntry:
+    """Let an action go on that was paused because it failed too often."""
+    if not reason.strip():
+        raise UsageError("to let an action go on needs a reason", fix="give --reason")
+    journal = app.journal(workspace)
+    recent = guards.Recent(journal, workspace.clock)
+    if not recent.paused(action):
+        raise RefusedError(f"{action} is not paused")
+    entry = guards.resumed_entry(action, reason, actor=actor, at=workspace.clock.now())
+    journal.append(entry)
+    return entry
 
 
 def runs(workspace: app.Workspace, incident: str | None = None) -> Iterator[Run]:
@@ -136,144 +261,21 @@ def runs(workspace: app.Workspace, incident: str | None = None) -> Iterator[Run]
     yield from records.runs(app.journal(workspace), incident)
 
 
-def facts(workspace: app.Workspace, incident: str) -> Facts:
+def facts(workspace: app.Workspace, incident: str, trigger: Mapping[str, Json] | None = None) -> Facts:
     """Return what playbooks know of an incident: its entities, and the workloads its processes ran in."""
     from lemnis.app import incidents  # late: a run that goes on needs neither detection nor lake
 
     one = incidents.get(workspace, incident)
     entities = {entity for group in one.groups for entity in group.entities}
     entities |= _workloads(workspace, one.id)
-    return Facts(one.id, one.title, one.severity, tuple(sorted(entities)), tuple(sorted(one.alert_ids)))
+    alerts = tuple(sorted(one.alert_ids))
+    return Facts(one.id, one.title, one.severity, tuple(sorted(entities)), alerts, trigger or {})
 
 
 def _workloads(workspace: app.Workspace, incident: str) -> set[Entity]:
     """Return the workloads of the containers that the incident's processes ran in, as the runtime says."""
     from lemnis.app import incidents, scene
 
-    found = scene.look(app.lake(workspace), incidents.alerts_of(workspace, incident))
+    found = scene.look(app.events(workspace), incidents.alerts_of(workspace, incident))
     containers = (one.container for one in found.seen)
     return {Entity(EntityKind.WORKLOAD, one.workload) for one in containers if one and one.workload}
-
-
-def _plan(
-    workspace: app.Workspace,
-    connections: Connections,
-    playbook: str,
-    incident: str,
-    given: Mapping[str, Sequence[str]],
-) -> Planned:
-    from time import sleep
-
-    library = Library.open(workspace.content)
-    journal = app.journal(workspace)
-    since = workspace.clock.now() - effects.HOUR
-    parsed = yaml.load(library.get("playbooks", playbook).manifest, Playbook)
-    return planning.plan(
-        playbook, parsed, facts(workspace, incident),
-        actions(library), connections.reach, content_digest=library.digest,
-        used=lambda action: effects.used(journal, action, since), sleep=sleep, given=given,
-    )  # fmt: skip
-
-
-def _plan_undo(workspace: app.Workspace, connections: Connections, run: str) -> Planned:
-    from time import sleep
-
-    journal = app.journal(workspace)
-    known = records.find_run(journal, run)
-    if known.finished is None:
-        raise RefusedError(
-            f"the run {run} has not ended", fix=f"`lemnis playbook run {known.plan[7:19]}` ends it"
-        )
-    planned, _ = records.find_plan(journal, known.plan)
-    digest = Library.open(workspace.content).digest
-    return planning.plan_undo(known, planned, connections.reach, content_digest=digest, sleep=sleep)
-
-
-def _services(
-    workspace: app.Workspace, journal: SqlJournal, connections: Connections, actor: str, told: Told | None
-) -> Services:
-    from lemnis.respond.runs import Services
-
-    def collect(one: PlannedAction) -> list[str]:
-        return _evidence(workspace, journal, one, actor)
-
-    return Services(journal, connections.reach, workspace.clock, collect, _database(workspace), told=told)
-
-
-def _database(workspace: app.Workspace) -> str:
-    """Return where DBOS keeps how far runs are: beside the journal, in a database of its own on SQLite."""
-    url = os.environ.get("LEMNIS_DATABASE_URL", "")
-    if url:
-        return url
-    path = workspace.state / "playbooks.db"
-    path.touch(mode=0o600)
-    return f"sqlite:///{path}"
-
-
-@contextmanager
-def _alone(workspace: app.Workspace) -> Iterator[None]:
-    """Let one process at a time work on runs of this workspace; a killed one lets go."""
-    url = os.environ.get("LEMNIS_DATABASE_URL", "")
-    if not url.startswith("postgresql"):
-        with durable.exclusive(workspace.state / "playbooks.lock"):
-            yield
-        return
-    import sqlalchemy as sa
-
-    number = 0x1E3416  # beside the one that serialises the journal's writers
-    engine = app.engine(workspace)
-    try:
-        with engine.connect() as connection:
-            connection.execute(sa.select(sa.func.pg_advisory_lock(number)))
-            connection.commit()
-            yield  # the session holds the lock; it is free when the session ends, however it ends
-            connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
-    finally:
-        engine.dispose()
-
-
-def _evidence(workspace: app.Workspace, journal: SqlJournal, one: PlannedAction, actor: str) -> list[str]:
-    """Put an incident's alerts and their events into the vault, and write down that they are there."""
-    asked = one.arguments.get("alerts")
-    ids = (
-        [str(alert) for alert in asked] if isinstance(asked, Sequence) and not isinstance(asked, str) else []
-    )
-    found = [writing.read_alert(entry) for alert in ids if (entry := journal.get(alert)) is not None]
-    if len(found) != len(ids):
-        raise ServiceError(f"{len(ids) - len(found)} of {len(ids)} alerts are not in the journal")
-    kept = [(f"{len(found)} alerts", b"".join(map(_line, found)))]
-    if one.arguments.get("events") and found:
-        rows = _events(workspace, found)
-        kept.append((f"{len(rows)} events of the alerts", b"".join(rows)))
-    vault = app.vault(workspace)
-    digests = [vault.put(data) for _, data in kept]
-    journal.append_all(
-        [
-            writing.evidence(one.target, digest, title, actor=actor, reason=f"collected: {title}")
-            for digest, (title, _) in zip(digests, kept, strict=True)
-        ]
-    )
-    return digests
-
-
-def _line(alert: Alert) -> bytes:
-    entry = writing.alert_entry(alert)
-    return canonical({"id": alert.id, **entry.payload}) + b"\n"
-
-
-def _events(workspace: app.Workspace, alerts: Sequence[Alert]) -> list[bytes]:
-    """Return the alerts' events as the lake has them, a JSON object a line, in the lake's order."""
-    import orjson
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    wanted = pa.array(sorted({uid for alert in alerts for uid in alert.event_uids}), pa.string())
-    times = [time for alert in alerts for time in (alert.began, alert.ended)]
-    rows: list[bytes] = []
-    for batch in app.lake(workspace).scan(start=min(times) - effects.HOUR, end=max(times) + 1):
-        mask = pc.is_in(pc.struct_field(batch.table.column("metadata"), "uid"), value_set=wanted)
-        rows += [
-            orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS) + b"\n"
-            for row in batch.table.filter(mask).to_pylist()
-        ]
-    return rows

@@ -2,7 +2,7 @@
 
 An item is a folder ``KIND/NAME/`` with a file that makes it one (``rule.yml``, ``policy.yaml`` …). Actions
 are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``; ``exceptions/NAME.yaml`` (from a
-policy) are too, while ``exceptions/NAME/filter.yml`` is an exception from rules; so are the files of what is
+policy) and ``protected/NAME.yaml`` are too, while ``exceptions/NAME/filter.yml`` is an exception from rules; so are the files of what is
 known beside the events, ``assets/NAME.yaml``, ``identities/NAME.yaml`` and ``networks/NAME.yaml``.
 There is no list of items anywhere: what lies there is what there is.
 """
@@ -39,10 +39,11 @@ FOLDERS: Mapping[str, str] = MappingProxyType({"rule_exceptions": "exceptions"})
 """Where items of a kind lie that is not called as its folder is."""
 ACTIONS = "actions"
 EXCEPTIONS = "exceptions"
+PROTECTED = "protected"
 REFERENCE = ("assets", "identities", "networks")
 """Kinds of which an item is a file with many records."""
-_FILES = frozenset({ACTIONS, EXCEPTIONS, *REFERENCE})
-KINDS = (*MANIFESTS, ACTIONS, EXCEPTIONS, *REFERENCE)
+_FILES = frozenset({ACTIONS, EXCEPTIONS, PROTECTED, *REFERENCE})
+KINDS = (*MANIFESTS, ACTIONS, EXCEPTIONS, PROTECTED, *REFERENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Library:
                     )
         for path in sorted((root / ACTIONS).glob("*/*.yaml")):
             yield Item(ACTIONS, f"{path.parent.name}.{path.stem}", path.parent, path, own)
-        for kind in (EXCEPTIONS, *REFERENCE):
+        for kind in (EXCEPTIONS, PROTECTED, *REFERENCE):
             for path in sorted((root / kind).glob("*.yaml")):
                 yield Item(kind, path.stem, path.parent, path, own)
 

@@ -80,6 +80,20 @@ class Graph:
         with self._engine.connect() as connection:
             return [_edge(row) for row in connection.execute(query)]
 
+    def edges_to(self, entities: Iterable[Entity]) -> list[Edge]:
+        """Return the edges that lead to any of these entities, strongest first."""
+        query = sa.select(EDGES).where(EDGES.c.target.in_([str(one) for one in entities]))
+        with self._engine.connect() as connection:
+            found = connection.execute(query.order_by(EDGES.c.strength.desc(), EDGES.c.id))
+            return [_edge(row) for row in found]
+
+    def count(self, kind: EntityKind) -> int:
+        """Count the entities of a kind that edges leave or lead to."""
+        begins = f"{kind}:%"
+        ends = [sa.select(column).where(column.like(begins)) for column in (EDGES.c.source, EDGES.c.target)]
+        with self._engine.connect() as connection:
+            return len(connection.execute(sa.union(*ends)).all())
+
     def trace(self, start: Entity, at: int | None = None) -> list[Hop]:
         """Walk from a process (or anything later on the way) to the owner; see ``walk``."""
         return walk(start, lambda entity: self.edges_from(entity, at))

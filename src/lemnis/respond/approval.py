@@ -1,14 +1,17 @@
-"""Approval of plans and the start of runs: who may begin what, and until when."""
+"""Approval of plans and the start of runs: who may begin what, and until when. What is unclear is no."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lemnis.contracts import kinds
 from lemnis.contracts.clock import Clock, to_iso
 from lemnis.contracts.errors import RefusedError, UsageError
 from lemnis.contracts.ids import stable_id
 from lemnis.contracts.journal import Entry, Journal, NewEntry
+from lemnis.respond import records
 from lemnis.respond.records import Planned
 
 _MINUTE = 60_000
@@ -25,8 +28,19 @@ class Approval:
     expires: int
 
 
-def approve(journal: Journal, clock: Clock, planned: Planned, *, actor: str, reason: str) -> Approval:
-    """Approve exactly this plan; raises RefusedError if it has refusals that would stop it."""
+def approve(
+    journal: Journal,
+    clock: Clock,
+    planned: Planned,
+    *,
+    actor: str,
+    reason: str,
+    roles: frozenset[str] = frozenset(),
+) -> Approval:
+    """Approve exactly this plan; ``roles`` are the actor's.
+
+    Raises RefusedError if something in it is refused that would stop it, or if it is not theirs to approve.
+    """
     if not actor.strip() or not reason.strip():
         raise UsageError("an approval needs an actor and a reason", fix="give --reason")
     if not planned.plan.actions:
@@ -38,19 +52,27 @@ def approve(journal: Journal, clock: Clock, planned: Planned, *, actor: str, rea
             f"the plan has a refused action: {first.step}: {first.refused}{more}",
             fix="settle what is refused and plan again",
         )
-    digest = planned.plan.digest
-    number = len(approvals(journal, planned)) + 1
-    expires = clock.now() + planned.expires_min * _MINUTE
-    key = f"{kinds.APPROVED}:{digest}:{number}"
-    entry, new = journal.append(
-        NewEntry(
-            kinds.APPROVED, planned.plan.incident_id, key,
-            {"digest": digest, "expires": expires, "undoes": planned.undoes}, actor, reason,
+    terms = planned.terms
+    may = {terms.role, terms.escalate.role if terms.escalate else ""} - {""}
+    if terms.role and not may & roles:
+        raise RefusedError(
+            f"{actor} is no {' or '.join(sorted(may))}: only they may approve this plan",
+            fix="`roles:` in lemnis.yaml says who is what",
         )
-    )  # fmt: skip
-    if not new and (entry.actor, entry.reason) != (actor, reason):
-        raise RefusedError(f"{entry.actor} approved it at the same moment", fix="look at it again")
-    return _read(entry)
+    digest = planned.plan.digest
+    payload = {
+        "digest": digest,
+        "expires": clock.now() + terms.expires_min * _MINUTE,
+        "undoes": planned.undoes,
+    }
+    number = len(approvals(journal, planned)) + 1
+    while True:
+        key = f"{kinds.APPROVED}:{digest}:{number}"
+        new = NewEntry(kinds.APPROVED, planned.plan.incident_id, key, payload, actor, reason)
+        entry, written = journal.append(new)
+        if written or (entry.actor, entry.reason) == (actor, reason):
+            return _read(entry)
+        number += 1  # somebody else approved it at the same moment
 
 
 def approvals(journal: Journal, planned: Planned) -> list[Approval]:
@@ -59,37 +81,74 @@ def approvals(journal: Journal, planned: Planned) -> list[Approval]:
     return [_read(one) for one in entries if one.payload["digest"] == planned.plan.digest]
 
 
-def run_id(planned: Planned, approval: Approval | None) -> str:
-    """Return the id of the run that an approval allows: one approval, one run."""
-    return stable_id("run", planned.plan.digest, approval.key if approval else "")
-
-
-def allowed(journal: Journal, planned: Planned) -> Approval | None:
-    """Return the newest approval, None if the plan needs none; raises RefusedError if it lacks one."""
+def fresh(journal: Journal, planned: Planned) -> list[Approval]:
+    """Return the approvals that no run of this plan has begun on yet: one approval, one run."""
     found = approvals(journal, planned)
-    if not found and planned.writes:
-        short = planned.plan.digest[7:19]
-        raise RefusedError("the plan is not approved", fix=f"`lemnis playbook approve {short} --reason …`")
-    return found[-1] if found else None
+    used = {
+        str(one.payload["approval"])
+        for one in journal.entries(kind=kinds.STARTED, subject=planned.plan.incident_id)
+        if one.payload["plan"] == planned.plan.digest
+    }
+    last = max((place for place, one in enumerate(found, 1) if one.key in used), default=0)
+    return found[last:]
 
 
-def in_time(clock: Clock, planned: Planned, approval: Approval | None) -> None:
-    """Raise RefusedError if the approval has expired."""
-    if approval is not None and clock.now() > approval.expires:
+def granted(journal: Journal, clock: Clock, planned: Planned) -> Approval | None:
+    """Return the approval that completes the quorum, None if the plan needs none.
+
+    Raises RefusedError if too few people have approved it, or if what they gave has expired.
+    """
+    found = fresh(journal, planned)
+    if not planned.writes:
+        return found[-1] if found else None
+    short, quorum = planned.plan.digest[7:19], planned.terms.quorum
+    valid = [one for one in found if clock.now() <= one.expires]
+    people = {one.actor for one in valid}
+    if len(people) >= quorum:
+        return valid[-1]
+    if len({one.actor for one in found}) >= quorum:
+        late = next(one for one in found if one not in valid)
         raise RefusedError(
-            f"the approval by {approval.actor} expired at {to_iso(approval.expires)}",
+            f"the approval by {late.actor} expired at {to_iso(late.expires)}",
             fix="look at the plan again and approve it anew",
         )
+    what = f"is approved by {len(people)} of {quorum} people" if people else "is not approved"
+    raise RefusedError(f"the plan {what}", fix=f"`lemnis playbook approve {short} --reason …`")
+
+
+def run_id(planned: Planned, approved: str) -> str:
+    """Return the id of the run that an approval allows: one approval, one run."""
+    return stable_id("run", planned.plan.digest, approved)
+
+
+def startable(planned: Planned) -> None:
+    """Raise RefusedError if something in the plan is refused that would stop it."""
     if planned.refusals:
         raise RefusedError(f"the plan has a refused action: {planned.refusals[0].refused}", fix="plan again")
 
 
-def started_entry(planned: Planned, run: str, approval: Approval | None, *, actor: str) -> NewEntry:
-    """Write down that a run begins."""
+def requested_entry(planned: Planned, *, number: int, actor: str) -> NewEntry:
+    """Write down that a run waits for approval; the payload's ``run`` is its id."""
+    plan, terms = planned.plan, planned.terms
+    key = f"{records.REQUESTED}:{plan.digest}:{number}"
+    payload: dict[str, Any] = {
+        "run": stable_id("run", plan.digest, key), "plan": plan.digest, "playbook": plan.playbook,
+        "undoes": planned.undoes, "role": terms.role, "quorum": terms.quorum,
+        "timeout_min": terms.timeout_min, "on_timeout": terms.on_timeout,
+        "escalate": terms.escalate.model_dump(mode="json") if terms.escalate else None,
+    }  # fmt: skip
+    who = f"{terms.quorum} of {terms.role}" if terms.role else f"{terms.quorum}"
+    return NewEntry(
+        records.REQUESTED, plan.incident_id, key, payload, actor, f"waits for approval by {who}"
+    )  # fmt: skip
+
+
+def started_entry(planned: Planned, run: str, approved: str, *, actor: str) -> NewEntry:
+    """Write down that a run begins; ``approved`` is the key of what allows it."""
     plan = planned.plan
     payload = {
         "run": run, "plan": plan.digest, "playbook": plan.playbook, "undoes": planned.undoes,
-        "approval": approval.key if approval else "", "content": plan.content_digest,
+        "approval": approved, "content": plan.content_digest,
     }  # fmt: skip
     what = f"undo of {planned.undoes}" if planned.undoes else plan.playbook
     return NewEntry(
@@ -97,14 +156,17 @@ def started_entry(planned: Planned, run: str, approval: Approval | None, *, acto
     )
 
 
-def finished_entry(planned: Planned, run: str, *, outcome: str, actor: str, left: list[str]) -> NewEntry:
+def finished_entry(
+    planned: Planned, run: str, *, outcome: str, actor: str, left: Sequence[str] = (), why: str = ""
+) -> NewEntry:
     """Write down how a run ended; ``left`` are the steps that were not reached."""
-    payload = {"run": run, "plan": planned.plan.digest, "outcome": outcome, "not_reached": left}
+    payload = {
+        "run": run, "plan": planned.plan.digest, "outcome": outcome, "not_reached": list(left), "why": why
+    }  # fmt: skip
     key = f"{kinds.FINISHED}:{run}"
     what = f"undo of {planned.undoes}" if planned.undoes else planned.plan.playbook
-    return NewEntry(
-        kinds.FINISHED, planned.plan.incident_id, key, payload, actor, f"run of {what} ended: {outcome}"
-    )
+    reason = f"run of {what} ended: {outcome}" + (f" ({why})" if why else "")
+    return NewEntry(kinds.FINISHED, planned.plan.incident_id, key, payload, actor, reason)
 
 
 def _read(entry: Entry) -> Approval:

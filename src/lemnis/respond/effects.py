@@ -13,7 +13,8 @@ For each action of a run, named by a key over run, step, target and arguments:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 from uuid import UUID, uuid5
@@ -28,15 +29,17 @@ from lemnis.contracts.response import EffectClass, PlannedAction
 from lemnis.respond import records
 from lemnis.respond.answers import ABSENT, PRESENT, UNKNOWN, State, accepted
 from lemnis.respond.client import Caller, CallError, Reach
+from lemnis.respond.guards import Guards, Recent
 from lemnis.respond.probing import FIRST_PAUSE, LONGEST_PAUSE, PROBES, UNCLEAR, probe
 from lemnis.respond.records import Planned
 from lemnis.respond.template import Rendered, render
 
-HOUR = 3_600_000
 _TOO_MANY = 429
 _SPACE = UUID("7c0e6d5a-52c5-4a5e-9d5c-0d9a3a4f4c11")
 Collect = Callable[[PlannedAction], list[str]]
 """Puts what an evidence step asks for into the vault and the journal; returns the digests."""
+Late = Callable[["Context", PlannedAction, str], "Outcome"]
+"""Reads, computes or asks what the plan leaves for the run; raises what ``carry_out`` writes down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an action ended: ``done``, ``already``, ``refused`` or ``failed``."""
+    """How an action ended: ``done``, ``already``, ``refused`` or ``failed``; a question: ``yes`` or ``no``.
+
+    ``at`` is when that was written down.
+    """
 
     name: str
     error: str = ""
@@ -60,11 +66,12 @@ class Outcome:
     reconciled: bool = False
     attempts: int = 0
     output: Mapping[str, Json] = field(default_factory=dict)
+    at: int = 0
 
     @property
     def good(self) -> bool:
-        """Say whether the world is as the action wants it."""
-        return self.name in {"done", "already"}
+        """Say whether the world is as the action wants it; a question that was answered is good too."""
+        return self.name in {"done", "already", "yes", "no"}
 
 
 class Ledger:
@@ -78,10 +85,19 @@ class Ledger:
         *,
         sleep: Callable[[float], None],
         collect: Collect,
+        guards: Guards | None = None,
+        late: Late | None = None,
+        gate: AbstractContextManager[Any] | None = None,
     ) -> None:
-        """``reach`` gives callers by connection; ``sleep`` waits between attempts."""
+        """``reach`` gives callers by connection; ``sleep`` waits between attempts.
+
+        ``late`` does what is read or asked while the plan runs. ``gate`` is held while caps are looked at and
+        the intent is written, so that no two runs take the last place.
+        """
         self._journal, self._reach, self._clock = journal, reach, clock
-        self._sleep, self._collect = sleep, collect
+        self._sleep, self._collect, self._late = sleep, collect, late
+        self._guards = guards or Guards(Recent(journal, clock))
+        self._gate = gate or nullcontext()
 
     def carry_out(self, context: Context, one: PlannedAction) -> Outcome:
         """Carry out one action of a run, or return what became of it before."""
@@ -89,14 +105,26 @@ class Ledger:
         known = self._journal.get(f"{kinds.RESULT}:{key}")
         if known is not None:
             p: Mapping[str, Any] = known.payload
-            return Outcome(p["outcome"], p["error"], p["ours"], p["reconciled"], p["attempts"], p["output"])
+            return Outcome(
+                p["outcome"], p["error"], p["ours"], p["reconciled"], p["attempts"], p["output"], known.at
+            )  # fmt: skip
         before = self._clock.now()
         try:
             outcome = self._decide(context, one, key)
         except (ServiceError, InputError, RefusedError) as error:
             outcome = Outcome("refused" if isinstance(error, RefusedError) else "failed", error.what)
-        self._write(context, one, key, outcome, self._clock.now() - before)
-        return outcome
+        now = self._clock.now()
+        self._write(context, one, key, outcome, now - before)
+        if outcome.name == "failed" and one.effect is not EffectClass.READ:
+            self._pause(context, one)
+        return replace(outcome, at=now)
+
+    def _pause(self, context: Context, one: PlannedAction) -> None:
+        """Pause an action that fails too often; the way back is never barred."""
+        if not one.action.endswith(records.UNDO):
+            entry = self._guards.pause(context.planned.definition(one), one.action, context.actor)
+            if entry is not None:
+                self._journal.append(entry)
 
     def _decide(self, context: Context, one: PlannedAction, key: str) -> Outcome:
         if one.refused:
@@ -104,7 +132,10 @@ class Ledger:
         if one.action == records.COLLECT:
             return Outcome("done", output={"evidence": self._collect(one)})
         if one.effect is EffectClass.READ:
-            return Outcome("done", output=one.before)
+            late = one.late and self._late is not None
+            return (
+                self._late(context, one, key) if late and self._late else Outcome("done", output=one.before)
+            )
         return _Effect(self, context, one, key).settle()
 
     def _write(self, context: Context, one: PlannedAction, key: str, outcome: Outcome, took: int) -> None:
@@ -142,6 +173,7 @@ class _Effect:
 
     def __init__(self, ledger: Ledger, context: Context, one: PlannedAction, key: str) -> None:
         self._journal, self._clock, self._sleep = ledger._journal, ledger._clock, ledger._sleep  # noqa: SLF001
+        self._guards, self._gate = ledger._guards, ledger._gate  # noqa: SLF001
         self._context, self._one, self._key = context, one, key
         self._undoing = one.action.endswith(records.UNDO)
         self._wanted = ABSENT if self._undoing else PRESENT
@@ -157,7 +189,7 @@ class _Effect:
         self._remember(intent)
         if self._action.blind:
             return self._unseen(begun=intent is not None)
-        state = self._probe()
+        state = self._probe() if intent is None else self._watch(0)
         if intent is not None:
             self._before = str(intent.payload["before"])
             if state.name == self._wanted:
@@ -193,11 +225,13 @@ class _Effect:
         """Write the intent, unless a cap or the state forbids."""
         if state.name == UNKNOWN or (self._undoing and not state.ours and self._marked):
             return
-        if not self._undoing:
-            others = used(self._journal, self._one.action, self._clock.now() - HOUR)
-            problem = over(self._action, {*others, self._one.target}, self._one.target)
+        with self._gate:
+            problem = "" if self._undoing else self._guards.forbids(self._action, self._one)
             if problem:
                 raise RefusedError(problem)
+            self._intend(state)
+
+    def _intend(self, state: State) -> None:
         self._before = state.name
         self._values |= state.kept
         payload: dict[str, Json] = {
@@ -246,7 +280,7 @@ class _Effect:
             why = "" if again else f"; whether it took effect cannot be known: {self._action.blind}"
             return Outcome("failed", error + why, attempts=attempt), again
         try:
-            state = self._probe()
+            state = self._watch(0)
         except ServiceError as unknown:
             return Outcome("failed", f"{error}; {unknown.what}", attempts=attempt), False
         if state.name == self._wanted:
@@ -278,15 +312,23 @@ class _Effect:
         """Look until the effect shows; targets may show it a moment later."""
         if self._action.blind:
             return Outcome("done", ours=True, attempts=attempt)
-        state = State(UNKNOWN)
-        for number in range(PROBES):
-            if number:
-                self._sleep(FIRST_PAUSE * 2**number)
-            state = self._probe()
-            if state.name == self._wanted:
-                return Outcome("done", ours=self._mine(state), attempts=attempt)
+        state = self._watch(PROBES - 1)
+        if state.name == self._wanted:
+            return Outcome("done", ours=self._mine(state), attempts=attempt)
         said = state.said or f"it is {state.name}"
         return Outcome("failed", f"accepted, but the effect does not show: {said}", attempts=attempt)
+
+    def _watch(self, least: int) -> State:
+        """Look until the effect shows: ``least`` times again, and for as long as it may take to show."""
+        settles = self._action.probe.settles_s if self._action.probe else 0
+        state, waited, number = self._probe(), 0.0, 0
+        while state.name != self._wanted and (number < least or waited < settles):
+            number += 1
+            pause = min(FIRST_PAUSE * 2**number, LONGEST_PAUSE)
+            self._sleep(pause)
+            waited += pause
+            state = self._probe()
+        return state
 
     def _probe(self) -> State:
         state = probe(self._action, self._caller, self._values, self._sleep)
@@ -320,20 +362,3 @@ def reach(by_name: Reach, one: PlannedAction) -> Caller:
     if caller.url != url:
         raise RefusedError(f"the connection {name} leads to {caller.url}, and not to {url} as was planned")
     return caller
-
-
-def used(journal: Journal, action: str, since: int) -> set[str]:
-    """Return the targets that an action was begun on since an instant, in all runs."""
-    return {
-        str(entry.payload["target"])
-        for entry in journal.entries(kind=kinds.INTENT)
-        if entry.at >= since and entry.payload["action"] == action
-    }
-
-
-def over(action: Action, targets: set[str], target: str) -> str:
-    """Say which cap one more target exceeds, if one does."""
-    cap = action.caps.targets_per_hour
-    if len(targets) > cap:
-        return f"{target} would be target {len(targets)} within an hour, and the cap is {cap}"
-    return ""

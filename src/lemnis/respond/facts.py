@@ -7,22 +7,28 @@ from dataclasses import dataclass, field
 
 import re2
 
-from lemnis.content.schemas.playbook import Condition, Playbook, Select
+from lemnis.content.schemas.playbook import Playbook, Select
 from lemnis.contracts.alerts import Entity, Severity
 from lemnis.contracts.errors import UsageError
+from lemnis.contracts.ids import Json
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """An incident as a playbook sees it: what it is about, how bad it is, and its alerts."""
+    """An incident as a playbook sees it: what it is about, how bad it is, and its alerts.
+
+    ``incident_id`` may also name what else begins a playbook (an alert, a finding, a webhook, a schedule);
+    ``trigger`` is what that said.
+    """
 
     incident_id: str
     title: str = ""
     severity: Severity = Severity.UNKNOWN
     entities: tuple[Entity, ...] = ()
     alert_ids: tuple[str, ...] = ()
+    trigger: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +65,6 @@ def choose(playbook: Playbook, facts: Facts, given: Mapping[str, Sequence[str]])
     return {
         name: _choose(name, select, facts, given.get(name, ())) for name, select in playbook.inputs.items()
     }
-
-
-def holds(condition: Condition, chosen: Mapping[str, Chosen], severity: Severity) -> bool:
-    """Say whether a condition holds."""
-    if condition.has is not None:
-        return bool(chosen[condition.has].values)
-    if condition.severity_at_least is not None:
-        return severity >= Severity[condition.severity_at_least.upper()]
-    if condition.all is not None:
-        return all(holds(part, chosen, severity) for part in condition.all)
-    if condition.any is not None:
-        return any(holds(part, chosen, severity) for part in condition.any)
-    return condition.no is not None and not holds(condition.no, chosen, severity)
 
 
 def _choose(name: str, select: Select, facts: Facts, given: Sequence[str]) -> Chosen:

@@ -1,49 +1,42 @@
-"""From a playbook and an incident to a plan: real reads, planned writes, refusals shown."""
+"""From a playbook and an incident to a plan: real reads, planned writes, refusals shown.
+
+What conditions need of a run (how a write ended, what a person answered) stays in the plan as a condition,
+with the actions of every branch and every turn listed, so that whoever approves sees all that may be done.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from typing import Any
 
-import re2
-
-from lemnis.content.schemas.action import Action, Input
+from lemnis.content.schemas.action import Action
 from lemnis.content.schemas.playbook import Playbook, Step
-from lemnis.contracts.errors import InputError, LemnisError, ServiceError
+from lemnis.contracts.errors import InputError, LemnisError
 from lemnis.contracts.ids import Json, canonical
-from lemnis.contracts.response import EffectClass, Plan, PlannedAction
-from lemnis.respond import effects, records
-from lemnis.respond.answers import PRESENT, UNKNOWN, extract
+from lemnis.contracts.response import (
+    Act,
+    Choice,
+    EffectClass,
+    End,
+    Loop,
+    Node,
+    Plan,
+    PlannedAction,
+    Together,
+)
+from lemnis.respond import building, deciding, records
+from lemnis.respond.building import Building, Function, Scope
 from lemnis.respond.client import Reach
-from lemnis.respond.facts import Chosen, Facts, Value, choose, holds
-from lemnis.respond.records import CONNECTION, Planned, Run
-from lemnis.respond.template import fill, fill_text, render
+from lemnis.respond.expressions import ExpressionError
+from lemnis.respond.facts import Facts, Value, choose
+from lemnis.respond.guards import Guards
+from lemnis.respond.records import Planned
 
-Used = Callable[[str], set[str]]
-"""Gives the targets that an action was begun on within the last hour."""
-_LATER = {"effect.key": "", "run.id": "(the run)", "run.started": "(when the run starts)"}
-_TYPES: Mapping[str, type] = {"string": str, "integer": int, "object": dict}
-
-
-@dataclass(slots=True)
-class _Building:
-    """A plan being made."""
-
-    name: str
-    facts: Facts
-    actions: Mapping[str, Action]
-    reach: Reach
-    used: Used
-    sleep: Callable[[float], None]
-    chosen: Mapping[str, Chosen]
-    acts: list[PlannedAction] = field(default_factory=list)
-    groups: list[tuple[int, ...]] = field(default_factory=list)
-    carry_on: set[str] = field(default_factory=set)
-    outputs: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    targets: dict[str, set[str]] = field(default_factory=dict)
-    seen: set[bytes] = field(default_factory=set)
+DEEPEST = 8
+"""So many playbooks may call each other in a row."""
+_TRUE = "true"
 
 
 def plan(
@@ -54,69 +47,38 @@ def plan(
     reach: Reach,
     *,
     content_digest: str,
-    used: Used,
+    guards: Guards,
     sleep: Callable[[float], None],
     given: Mapping[str, Sequence[str]] | None = None,
+    playbooks: Mapping[str, Playbook] | None = None,
+    functions: Mapping[str, Function] | None = None,
 ) -> Planned:
     """Plan a playbook for an incident: targets are read, nothing is changed.
 
     What cannot or must not be done is in the plan, as an action with ``refused``. Raises InputError for
     inputs that do not fit or an action that there is not.
     """
-    chosen = choose(playbook, facts, given or {})
-    making = _Building(name, facts, actions, reach, used, sleep, chosen)
-    for step in playbook.steps:
-        _step(making, step, None)
-    names = {one.action for one in making.acts} & set(actions)
+    making = Building(facts, actions, reach, guards, sleep, playbooks or {}, functions or {})
+    scope = _scope(playbook, facts, given or {}, within=(name,))
+    program = _steps(making, scope, playbook.steps)
+    names = {one.action for one in making.acts if one.action in actions}
     return Planned(
-        plan=Plan(name, facts.incident_id, tuple(making.acts), content_digest),
-        groups=tuple(making.groups),
+        plan=Plan(
+            name, facts.incident_id, tuple(making.acts), content_digest, program,
+            {**terms(playbook), "known": _needed(making, scope), "many": sorted(_many(making, scope))},
+        ),
         definitions={action: actions[action] for action in sorted(names)},
         carry_on=frozenset(making.carry_on),
         mitigates=playbook.kind == "mitigation",
-        expires_min=playbook.approval.expires_min,
         given=given or {},
-    )
+        trigger=facts.trigger,
+        taken=tuple(making.taken),
+    )  # fmt: skip
 
 
-def plan_undo(
-    run: Run, planned: Planned, reach: Reach, *, content_digest: str, sleep: Callable[[float], None]
-) -> Planned:
-    """Plan to take back what a run did, last first; what is not there any more is left out.
-
-    What is refused (somebody has changed it since) does not keep the rest from being taken back.
-    """
-    acts: list[PlannedAction] = []
-    results = {str(result["key"]): result for result in run.results}
-    context = effects.Context(run.id, run.incident_id, run.started, "", planned)
-    for one in reversed(planned.plan.actions):
-        result = results.get(records.effect_key(run.id, one))
-        if result is None or not _ours(run, one, result):
-            continue
-        known = effects.values(context, one, str(result["key"]))
-        of_run = {"@effect": known["effect.key"], "@run": run.id, "@started": known["run.started"]}
-        back = PlannedAction(
-            one.step, one.action + records.UNDO, one.target, one.effect, {**one.arguments, **of_run}
-        )
-        before, refused = _before(planned.definition(one), back, known, reach, sleep)
-        if before.get("state") == PRESENT or refused:
-            acts.append(_with(back, before=before, refused=refused))
-    names = {one.action.removesuffix(records.UNDO) for one in acts}
-    return Planned(
-        plan=Plan(planned.plan.playbook, run.incident_id, tuple(acts), content_digest),
-        groups=tuple((number,) for number in range(len(acts))),
-        definitions={name: planned.definitions[name] for name in sorted(names)},
-        carry_on=frozenset(one.step for one in acts if one.refused),
-        expires_min=planned.expires_min,
-        undoes=run.id,
-    )
-
-
-def _ours(run: Run, one: PlannedAction, result: Mapping[str, Any]) -> bool:
-    """Say whether an effect is this run's to take back: it is, or it was begun and its end is not known."""
-    unclear = result["key"] in run.begun and result["outcome"] not in {"done", "already"}
-    back = one.effect is EffectClass.REVERSIBLE and not one.action.endswith(records.UNDO)
-    return back and (bool(result["ours"]) or unclear)
+def terms(playbook: Playbook) -> dict[str, Json]:
+    """Return who may approve a playbook's plans, and its limits, as they are part of what is approved."""
+    return {**playbook.approval.model_dump(mode="json"), "deadline_min": playbook.deadline_min}
 
 
 def differences(old: Planned, new: Planned) -> list[str]:
@@ -136,204 +98,284 @@ def differences(old: Planned, new: Planned) -> list[str]:
 
 
 def _by_identity(acts: Sequence[PlannedAction]) -> dict[bytes, PlannedAction]:
-    return {canonical([one.step, one.action, one.target, dict(one.arguments)]): one for one in acts}
+    return {canonical(one.identity): one for one in acts}
 
 
-def _step(making: _Building, step: Step, group: list[int] | None) -> None:
-    """Plan a step; in ``parallel`` its actions go into the group that is open."""
-    if step.on_failure == "continue":
-        making.carry_on.add(step.id)
-    if step.condition is not None:
-        branch = step.then if holds(step.condition, making.chosen, making.facts.severity) else step.otherwise
-        for inner in branch:
-            _step(making, inner, group)
-    elif step.parallel is not None:
-        together: list[int] = []
-        for inner in step.parallel:
-            _step(making, inner, together)
-        if together:
-            making.groups.append(tuple(together))
-    elif step.evidence is not None:
-        asked: dict[str, Json] = {"alerts": list(making.facts.alert_ids), "events": step.evidence.events}
-        _add(
-            making,
-            PlannedAction(step.id, records.COLLECT, making.facts.incident_id, EffectClass.READ, asked),
-            group,
-        )
-    else:
-        for item in _items(making, step):
-            _add(making, _action(making, step, item), group)
-
-
-def _items(making: _Building, step: Step) -> Iterator[Value | None]:
-    """Yield what a step is done for: each value of its input, or once."""
-    if step.for_each is None:
-        yield None
-        return
-    chosen = making.chosen[step.for_each]
-    if chosen.problem or not chosen.values:
-        yield None
-        return
-    yield from chosen.values
-
-
-def _add(making: _Building, one: PlannedAction, group: list[int] | None) -> None:
-    """Add an action, unless the very same is in the plan already."""
-    identity = canonical([one.action, one.target, dict(one.arguments), one.refused])
-    if identity in making.seen:
-        return
-    making.seen.add(identity)
-    making.acts.append(one)
-    number = len(making.acts) - 1
-    if group is None:
-        making.groups.append((number,))
-    else:
-        group.append(number)
-
-
-def _action(making: _Building, step: Step, item: Value | None) -> PlannedAction:
-    """Plan one action for one item."""
-    name = str(step.action)
-    if name not in making.actions:
-        raise InputError(f"step {step.id!r}: there is no action {name}", fix="`lemnis playbook lint`")
-    action = making.actions[name]
-    effect = EffectClass(action.effect)
-    try:
-        arguments = _arguments(making, step, action, item)
-        target = fill_text(action.target, arguments)
-    except InputError as error:
-        return PlannedAction(step.id, name, "?", effect, {}, refused=error.what)
-    try:
-        arguments[CONNECTION] = f"{action.connection} {making.reach(action.connection).url}"
-    except LemnisError as error:
-        return PlannedAction(step.id, name, target, effect, arguments, refused=error.what)
-    one = PlannedAction(step.id, name, target, effect, arguments)
-    known = {**arguments, **effects.steady(making.facts.incident_id, one)}
-    refused = _forbidden(making, action, one)
-    if refused:
-        return _with(one, refused=refused)
-    if effect is EffectClass.READ:
-        return _read(making, action, one, known, (step.id, item.text if item else ""))
-    before, refused = _before(action, one, known, making.reach, making.sleep)
-    return _with(one, before=before, refused=refused, undo=_undo(action, known))
-
-
-def _arguments(making: _Building, step: Step, action: Action, item: Value | None) -> dict[str, Any]:
-    """Fill a step's ``with`` and check it against the action's inputs."""
-    if step.for_each is not None and item is None:
-        raise InputError(making.chosen[step.for_each].problem or f"there is no {step.for_each}")
-    known = _known(making, step, item)
-    arguments: dict[str, Any] = {}
-    for name, template in step.inputs.items():
-        try:
-            arguments[name] = fill(template, known)
-        except InputError as error:
-            wanted = error.what.removeprefix("there is no ").partition(".")[0]
-            problem = making.chosen[wanted].problem if wanted in making.chosen else ""
-            raise InputError(problem or error.what) from error
-    different = set(action.inputs) ^ set(arguments)
-    if different:
-        raise InputError(f"inputs do not fit: {', '.join(sorted(different))}")
-    for name, value in arguments.items():
-        problem = unfit(action.inputs[name], value)
-        if problem:
-            raise InputError(f"{name}: {problem}")
-    return arguments
-
-
-def _known(making: _Building, step: Step, item: Value | None) -> dict[str, Any]:
-    """Return what a step's templates may use: single inputs, the item, outputs of what was read for it."""
-    known: dict[str, Any] = {"incident.id": making.facts.incident_id}
-    for name, chosen in making.chosen.items():
-        if len(chosen.values) == 1 and not chosen.problem:
-            known |= chosen.values[0].names(name)
-    if item is not None and step.for_each is not None:
-        known |= item.names(step.for_each)
-    for (other, text), outputs in making.outputs.items():
-        if text in {"", item.text if item else ""}:
-            known |= {f"{other}.{key}": value for key, value in outputs.items()}
-    return known
-
-
-def unfit(wanted: Input, value: Any) -> str:
-    """Say why a value does not fit an input; empty if it does."""
-    if not isinstance(value, _TYPES[wanted.type]) or isinstance(value, bool):
-        return f"{value!r} is no {wanted.type}"
-    if isinstance(value, str) and not re2.fullmatch(wanted.pattern, value):
-        return f"{value!r} does not match {wanted.pattern}"
-    return ""
-
-
-def _forbidden(making: _Building, action: Action, one: PlannedAction) -> str:
-    """Say why a target must not be touched: it is protected, or a cap is reached."""
-    if one.effect is EffectClass.READ:
-        return ""
-    protected = next((glob for glob in action.never if fnmatchcase(one.target, glob)), "")
-    if protected:
-        return f"{one.target} is protected ({protected})"
-    targets = making.targets.setdefault(one.action, set())
-    if one.target not in targets and len(targets) >= action.caps.targets_per_run:
-        number, cap = len(targets) + 1, action.caps.targets_per_run
-        return f"{one.target} would be target {number}, and a run's cap is {cap}"
-    problem = effects.over(action, {*making.used(one.action), *targets, one.target}, one.target)
-    if not problem:
-        targets.add(one.target)
-    return problem
-
-
-def _read(
-    making: _Building, action: Action, one: PlannedAction, known: Mapping[str, Any], place: tuple[str, str]
-) -> PlannedAction:
-    """Do a reading action; its outputs are for later steps."""
-    if action.read is None:
-        return _with(one, refused="the action has nothing to read")
-    try:
-        request = render(action.read.request, known)
-        answer = making.reach(action.connection).send(
-            request, timeout=action.timeout_s, service=action.aws_service
-        )
-        if answer.status not in action.read.expect:
-            return _with(one, refused=f"{request.line} answered {answer.status} {answer.text()}")
-        outputs = extract(action.outputs, answer)
-    except (ServiceError, InputError) as error:
-        return _with(one, refused=error.what)
-    making.outputs[place] = outputs
-    return _with(one, before=outputs)
-
-
-def _before(
-    action: Action, one: PlannedAction, known: Mapping[str, Any], reach: Reach, sleep: Callable[[float], None]
-) -> tuple[dict[str, Json], str]:
-    """Look at a target: what state it is in, and why nothing may be done if that is so."""
-    try:
-        state = effects.probe(action, effects.reach(reach, one), known, sleep)
-    except LemnisError as error:
-        return {}, error.what
-    if state.name == UNKNOWN:
-        return {"state": UNKNOWN}, f"the target is in a state that the action does not know: {state.said}"
-    undoing = one.action.endswith(records.UNDO)
-    if undoing and state.name == PRESENT and not state.ours and action.probe and action.probe.ours:
-        return {"state": PRESENT}, "what is there now is not what that run made"
-    return {"state": state.name}, ""
-
-
-def _undo(action: Action, known: Mapping[str, Any]) -> str:
-    if action.undo is None:
-        return ""
-    try:
-        return render(action.undo.request, {**_LATER, **known}).line
-    except InputError as error:
-        return f"(cannot be shown: {error.what})"
-
-
-def _with(
-    one: PlannedAction,
+def _scope(
+    playbook: Playbook,
+    facts: Facts,
+    given: Mapping[str, Sequence[str]],
     *,
-    before: Mapping[str, Json] | None = None,
-    refused: str = "",
-    undo: str = "",
+    within: tuple[str, ...],
+    prefix: str = "",
+    turn: int = 0,
+) -> Scope:
+    chosen = choose(playbook, facts, given)
+    many = {name: one.many for name, one in playbook.inputs.items()}
+    return Scope(playbook, chosen, deciding.known(facts, chosen, many), prefix, turn, within)
+
+
+def _needed(making: Building, scope: Scope) -> dict[str, Json]:
+    """Return the values that conditions of the run need, by scope: what was known when it was planned."""
+    found: dict[str, Json] = {}
+    for prefix, text in making.expressions:
+        values = making.scopes[prefix].known if prefix else scope.known
+        words = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text))
+        kept = found.setdefault(prefix, {})
+        if isinstance(kept, dict):
+            kept |= {name: value for name, value in values.items() if name in words}
+    return found
+
+
+def _many(making: Building, scope: Scope) -> set[str]:
+    """Return the steps of the run that are done for many values."""
+    scopes = {"": scope, **making.scopes}
+    return {
+        prefix + name for prefix, one in scopes.items() for name, many in one.later.items() if many
+    }  # fmt: skip
+
+
+def _steps(making: Building, scope: Scope, steps: Sequence[Step]) -> tuple[Node, ...]:
+    return tuple(node for step in steps for node in _step(making, scope, step))
+
+
+def _step(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    """Plan a step; yield what of it is left to be done."""
+    if step.on_failure == "continue":
+        making.carry_on.add(scope.prefix + step.id)
+    try:
+        yield from _BY_KIND[step.kind](making, scope, step)
+    except ExpressionError as error:
+        one = _own(scope, step, records.CONDITION, refused=error.what)
+        yield from _do(making, one)
+
+
+def _do(making: Building, one: PlannedAction) -> Iterator[Node]:
+    number = making.add(one)
+    if number is not None:
+        yield Act(number)
+
+
+def _own(
+    scope: Scope, step: Step, action: str, arguments: Mapping[str, Json] | None = None, **more: Any
 ) -> PlannedAction:
+    """Make an action of Lemnis itself: it asks, collects or computes, and has no effect."""
+    target = more.pop("target", scope.prefix + step.id)
+    given = {"turn": scope.turn, "timeout_s": step.timeout_s or 0, **more}
     return PlannedAction(
-        one.step, one.action, one.target, one.effect, one.arguments, undo or one.undo,
-        before if before is not None else one.before, refused or one.refused,
+        scope.prefix + step.id, action, target, EffectClass.READ, arguments or {}, **given
     )  # fmt: skip
+
+
+def _action(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    items = _items(scope, step)
+    acts = [building.act(making, scope, step, item) for item in items]
+    many = step.for_each is not None
+    if acts[0].effect is EffectClass.READ and step.at == "plan":
+        read = [_value(one, many=many) for one in acts]
+        scope.known[step.id] = read if many else read[0]
+    else:
+        scope.later[step.id] = many
+    for one in acts:
+        yield from _do(making, one)
+
+
+def _value(one: PlannedAction, *, many: bool) -> dict[str, Any]:
+    """Return what conditions see of an action that was done while planning."""
+    value = {"outcome": "failed" if one.refused else "done", "error": one.refused, **one.before}
+    return {**value, "item": one.item} if many else value
+
+
+def _items(scope: Scope, step: Step) -> list[Value | None]:
+    """Return what a step is done for: each value of its input, or once."""
+    if step.for_each is None:
+        return [None]
+    chosen = scope.chosen[step.for_each]
+    return [None] if chosen.problem or not chosen.values else list(chosen.values)
+
+
+def _parallel(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    branches: list[tuple[Node, ...]] = []
+    for inner in step.parallel or ():
+        nodes = tuple(_step(making, scope, inner))
+        apart = len({making.acts[one.number].step if isinstance(one, Act) else "" for one in nodes}) == 1
+        if apart and all(isinstance(one, Act) for one in nodes):
+            branches += [(one,) for one in nodes]  # one action for each of many values
+        elif nodes:
+            branches.append(nodes)
+    if len(branches) > 1:
+        yield Together(tuple(branches))
+    else:
+        yield from (node for branch in branches for node in branch)
+
+
+def _if(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    if step.condition is None:
+        return
+    decided = deciding.decide(step.condition, scope, making.facts)
+    if isinstance(decided, bool):
+        making.taken.append((scope.prefix + step.id, _TRUE if decided else "else"))
+        _skip(scope, step.otherwise if decided else step.then)
+        yield from _steps(making, scope, step.then if decided else step.otherwise)
+        return
+    making.expressions.append((scope.prefix, decided))
+    then = _branch(making, scope, step.then)
+    otherwise = _branch(making, scope, step.otherwise)
+    yield Choice(scope.prefix + step.id, decided, {_TRUE: then}, otherwise)
+
+
+def _switch(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    found, decided = deciding.text(step.switch or "", scope)
+    if decided:
+        taken = step.cases.get(found, step.default)
+        making.taken.append((scope.prefix + step.id, found if found in step.cases else "else"))
+        for steps in (*step.cases.values(), step.default):
+            if steps is not taken:
+                _skip(scope, steps)
+        yield from _steps(making, scope, taken)
+        return
+    making.expressions.append((scope.prefix, found))
+    cases = {name: _branch(making, scope, steps) for name, steps in step.cases.items()}
+    yield Choice(scope.prefix + step.id, found, cases, _branch(making, scope, step.default))
+
+
+def _while(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    """Plan every turn; one whose condition is known already is decided here."""
+    if step.loop is None:
+        return
+    outer, turns, left = scope.turn, [], ""
+    _expect(scope, step.do)
+    try:
+        for turn in range(1, step.max_turns + 1):
+            scope.turn = turn
+            decided = deciding.decide(step.loop, scope, making.facts)
+            if decided is False:
+                break
+            left = decided if isinstance(decided, str) else _TRUE
+            turns.append(_branch(making, scope, step.do))
+        else:
+            scope.turn = step.max_turns + 1
+            left = left if deciding.decide(step.loop, scope, making.facts) is not False else ""
+    finally:
+        scope.turn = outer
+    if not turns:
+        _skip(scope, step.do)
+        return
+    made = isinstance(decided, str)
+    making.expressions += [(scope.prefix, left)] if made else []
+    if made or left:
+        yield Loop(scope.prefix + step.id, left or _TRUE, tuple(turns), step.every_s)
+    else:
+        making.taken.append((scope.prefix + step.id, "do"))
+        yield from (node for turn in turns for node in turn)
+
+
+def _skip(scope: Scope, steps: Sequence[Step]) -> None:
+    """Note that these steps are not done: conditions see that they were skipped."""
+    for one in (inner for step in steps for inner in step.walk()):
+        scope.later.pop(one.id, None)
+        scope.known[one.id] = [] if one.for_each is not None else dict(records.SKIPPED)
+
+
+def _expect(scope: Scope, steps: Sequence[Step]) -> None:
+    """Note the steps of a loop that end when the plan runs: its condition may ask for them before the first."""
+    for one in (inner for step in steps for inner in step.walk()):
+        if one.at == "run" or one.ask is not None or one.action is not None:
+            scope.later.setdefault(one.id, one.for_each is not None)
+
+
+def _branch(making: Building, scope: Scope, steps: Sequence[Step]) -> tuple[Node, ...]:
+    """Plan steps that may not be done: what they do first, others still have to do."""
+    seen = set(making.seen)
+    try:
+        return _steps(making, scope, steps)
+    finally:
+        making.seen = seen
+
+
+def _playbook(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    name = str(step.playbook)
+    if name not in making.playbooks:
+        raise InputError(f"step {step.id!r}: there is no playbook {name}", fix="`lemnis playbook lint`")
+    if name in scope.within or len(scope.within) >= DEEPEST:
+        chain = " → ".join((*scope.within, name))
+        raise InputError(f"step {step.id!r}: playbooks that call each other: {chain}")
+    called = making.playbooks[name]
+    given = {key: _texts(scope, making, step, key) for key in step.inputs}
+    prefix = f"{scope.prefix}{step.id}/"
+    inner = _scope(
+        called, making.facts, given, within=(*scope.within, name), prefix=prefix, turn=scope.turn
+    )  # fmt: skip
+    making.scopes[prefix] = inner
+    nodes = _steps(making, inner, called.steps)
+    if step.on_failure == "continue":
+        making.carry_on |= {one.step for one in making.acts if one.step.startswith(prefix)}
+    yield from nodes
+
+
+def _texts(scope: Scope, making: Building, step: Step, key: str) -> list[str]:
+    """Return the values of a called playbook's input: one text, a list, or all of an input ``{name}``."""
+    wanted = step.inputs[key]
+    name = wanted[1:-1] if isinstance(wanted, str) else ""
+    if name in scope.chosen and wanted == f"{{{name}}}":
+        return [one.text for one in scope.chosen[name].values]
+    found = building.filled(scope, making, replace_with(step, {key: wanted}), None)[key]
+    return [str(one) for one in found] if isinstance(found, list | tuple) else [str(found)]
+
+
+def replace_with(step: Step, inputs: Mapping[str, Any]) -> Step:
+    """Return a step with these inputs alone."""
+    return step.model_copy(update={"inputs": dict(inputs)})
+
+
+def _python(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    name = str(step.python)
+    one = _own(scope, step, records.PYTHON + name, late=step.at == "run")
+    if name not in making.functions:
+        raise InputError(f"step {step.id!r}: there is no function {name}", fix="install what registers it")
+    try:
+        arguments = building.filled(scope, making, step, None)
+        one = replace(one, arguments=arguments)
+        if not one.late:
+            scope.outputs[(step.id, "")] = outputs = dict(making.functions[name](arguments))
+            canonical(outputs)
+            one = replace(one, before=outputs)
+    except (LemnisError, ValueError, TypeError) as error:
+        one = replace(one, refused=getattr(error, "what", f"{name}: {error}"))
+    if one.late:
+        scope.later[step.id] = False
+    else:
+        scope.known[step.id] = _value(one, many=False)
+    yield from _do(making, one)
+
+
+def _evidence(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    events = step.evidence is not None and step.evidence.events
+    asked: dict[str, Json] = {"alerts": list(making.facts.alert_ids), "events": events}
+    scope.later[step.id] = False
+    yield from _do(making, _own(scope, step, records.COLLECT, asked, target=making.facts.incident_id))
+
+
+def _ask(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    if step.ask is not None:
+        scope.later[step.id] = False
+        yield from _do(making, _own(scope, step, records.ASK, step.ask.model_dump(mode="json"), late=True))
+
+
+def _end(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    del making
+    yield End(scope.prefix + step.id, str(step.end))
+
+
+def _command(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
+    if step.command is not None:
+        kind = step.command.type
+        refused = f"no action stands for this {kind} command yet: {step.command.text[:80]}"
+        yield from _do(making, _own(scope, step, f"cacao.{kind}", refused=refused))
+
+
+_BY_KIND: Mapping[str, Callable[[Building, Scope, Step], Iterator[Node]]] = {
+    "action": _action, "parallel": _parallel, "if": _if, "while": _while, "switch": _switch,
+    "playbook": _playbook, "python": _python, "evidence": _evidence, "ask": _ask, "end": _end,
+    "command": _command,
+}  # fmt: skip

@@ -28,13 +28,15 @@ A step is one of:
 * ``end``: the run ends here; ``failed`` says that it did not do what it should;
 * ``command``: what an imported CACAO playbook says and no action does yet. A plan with one is refused.
 
-A condition is the form below, or a text in CEL (https://cel.dev). CEL knows ``severity`` (0 to 6, as OCSF
-has it), ``incident`` (``id``, ``title``), ``entities`` (kind to values), ``trigger`` (what began it),
-``turn`` (of the innermost ``while``, from 1), each input ``i`` (a list of maps with ``value`` and the groups
-if ``many``, else one such map, empty if there is none), and each earlier step: a map with ``outcome`` (``done``,
-``already``, ``failed``, ``refused``, ``skipped``; of ``ask`` ``yes`` or ``no``), ``error`` and its outputs,
-or a list of such maps, each with ``item``, under a ``for_each``. An error in a condition is a failed step.
-YAML reads ``on``, ``yes`` and ``no`` as true and false: quote them where they are texts.
+A condition is the form below, or a text in CEL (https://cel.dev). CEL knows:
+
+* ``severity`` (0 to 6, as OCSF has it), ``incident`` (``id``, ``title``), ``entities`` (kind to values),
+  ``trigger`` (what began it), ``turn`` (of the innermost ``while``, from 1);
+* each input: a map with ``value`` and the groups, empty if there is none; a list of them if it is ``many``;
+* each earlier step: a map with ``outcome`` (``done``, ``already``, ``failed``, ``refused``, ``skipped``; of
+  ``ask`` ``yes`` or ``no``), ``error`` and its outputs; under a ``for_each`` a list of them, with ``item``.
+
+An error in a condition is a failed step. YAML reads ``on``, ``yes`` and ``no`` as true and false: quote them.
 
 CACAO 2.0: see ``lemnis.respond.cacao``; what CACAO has no word for goes into ``step_extensions``.
 """

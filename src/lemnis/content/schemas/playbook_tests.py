@@ -29,24 +29,33 @@ class Expected(Model):
     """
 
     plan: tuple[str, ...]
-    outcome: Literal["done", "done with failures", "stopped", "refused", ""] = "done"
+    outcome: Literal[
+        "done", "done with failures", "stopped", "failed", "out of time", "cancelled", "refused", ""
+    ] = "done"  # fmt: skip
     journal: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     undone: tuple[str, ...] = ()
 
 
 class Case(Model):
-    """One incident and what must come of it; entities are ``kind:value``."""
+    """One incident and what must come of it; entities are ``kind:value``.
+
+    ``answers`` are what people say to the steps that ask, by step; a question without one runs out of time.
+    Time is virtual: pauses and deadlines pass at once. ``trigger`` is what began the playbook.
+    """
 
     name: str
     severity: Level = "high"
     entities: tuple[str, ...] = ()
     given: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
+    trigger: dict[str, Any] = pydantic.Field(default_factory=dict)
+    answers: dict[str, Literal["yes", "no"]] = pydantic.Field(default_factory=dict)
     world: World = World()
     expect: Expected
 
 
 class PlaybookTests(Model):
-    """All cases."""
+    """All cases; together they must take at least ``coverage`` percent of the playbook's branches."""
 
+    coverage: float = pydantic.Field(default=0, ge=0, le=100)
     cases: tuple[Case, ...] = pydantic.Field(min_length=1)

@@ -53,10 +53,11 @@ def lint(names: NamesArgument = None, json: JsonOption = False, workspace: Works
     Example: lemnis playbook lint
     """
     from lemnis import app
-    from lemnis.app import respond
+    from lemnis.app import playbook_lint
     from lemnis.interfaces.cli.output import report
 
-    problems = respond.lint(app.library(app.around(workspace)), names or ())
+    around = app.around(workspace)
+    problems = playbook_lint.lint(app.library(around), names or (), workspace=around)
     for one in problems:
         if json:
             emit({"name": one.name, "at": str(one.error.at or ""), "problem": one.error.what})
@@ -232,13 +233,15 @@ def undo(
 
 
 def _show_plan(planned: Planned, *, json: bool) -> None:
+    from lemnis.contracts.response import node_json
     from lemnis.respond.records import action_json
 
     one = planned.plan
     if json:
         emit({
             "digest": one.digest, "playbook": one.playbook, "incident": one.incident_id,
-            "undoes": planned.undoes, "content": one.content_digest, "groups": planned.groups,
+            "undoes": planned.undoes, "content": one.content_digest,
+            "program": [node_json(node) for node in one.program], "terms": dict(one.terms),
             "approvable": bool(one.actions) and not planned.refusals,
             "actions": [action_json(a) for a in one.actions],
         })  # fmt: skip

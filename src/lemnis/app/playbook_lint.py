@@ -1,0 +1,119 @@
+"""Checks playbooks and actions: their schema, what they name, conditions, secrets, where they may call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lemnis import app
+from lemnis.app import respond_services, settings
+from lemnis.content import yaml
+from lemnis.content.library import Item, Library
+from lemnis.content.schemas.action import Action
+from lemnis.content.schemas.playbook import Playbook
+from lemnis.contracts.errors import ContentError
+from lemnis.respond import lint as linting
+from lemnis.respond import secrets
+from lemnis.respond.guards import leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a playbook or an action."""
+
+    name: str
+    error: ContentError
+
+
+def lint(
+    library: Library, names: Sequence[str] = (), *, workspace: app.Workspace | None = None
+) -> list[Problem]:
+    """Check every action, and the playbooks of these names (all if none); return what is wrong.
+
+    With a workspace, also whether the connections lead where actions may call, and whether its roles exist.
+    """
+    found: list[Problem] = []
+    known: dict[str, Action] = {}
+    for name, item in library.items("actions").items():
+        try:
+            known[name] = yaml.load(item.manifest, Action)
+        except ContentError as error:
+            found.append(Problem(name, error))
+        else:
+            found += [Problem(name, one) for one in _clear(item.manifest)]
+            found += [Problem(name, one) for one in _leaving(item, known[name], workspace)]
+    parsed: dict[str, Playbook] = {}
+    for name, item in library.items("playbooks").items():
+        try:
+            parsed[name] = yaml.load(item.manifest, Playbook)
+        except ContentError as error:
+            if not names or name in names:
+                found.append(Problem(name, error))
+    for name in names or library.items("playbooks"):
+        item = library.get("playbooks", name)
+        if name in parsed:
+            found += [Problem(name, one) for one in _playbook(item, parsed, known, workspace)]
+    return found
+
+
+def _playbook(
+    item: Item, parsed: Mapping[str, Playbook], known: Mapping[str, Action], workspace: app.Workspace | None
+) -> Iterator[ContentError]:
+    playbook = parsed[item.name]
+    locate = yaml.locator(item.manifest)
+    functions = frozenset(respond_services.functions())
+    for one in linting.lint(item.name, playbook, known, parsed, functions):
+        yield ContentError(one.what, at=locate(one.path))
+    for number, trigger in enumerate(playbook.triggers):
+        if trigger.cron and not _cron(trigger.cron):
+            yield ContentError(f"{trigger.cron!r} is no schedule", at=locate(("triggers", number, "cron")))
+    yield from _clear(item.manifest)
+    if workspace is not None:
+        roles = settings.load(workspace).roles
+        for path, role in _roles(playbook):
+            if role and role not in roles:
+                yield ContentError(
+                    f"nobody is {role}", at=locate(path), fix=f"`roles: {{{role}: [NAME]}}` in lemnis.yaml"
+                )
+
+
+def _roles(playbook: Playbook) -> Iterator[tuple[linting.Path, str]]:
+    """Yield the roles that a playbook names, with their places."""
+    approval = playbook.approval
+    yield ("approval", "role"), approval.role
+    if approval.escalate is not None:
+        yield ("approval", "escalate", "role"), approval.escalate.role
+    for path, step in linting.steps(playbook):
+        if step.ask is not None:
+            yield (*path, "ask", "role"), step.ask.role
+            if step.ask.escalate is not None:
+                yield (*path, "ask", "escalate", "role"), step.ask.escalate.role
+
+
+def _cron(text: str) -> bool:
+    from croniter import croniter
+
+    return bool(croniter.is_valid(text))
+
+
+def _clear(manifest: Path) -> Iterator[ContentError]:
+    """Yield the secrets that stand in a file in clear text; they are not shown."""
+    locate = yaml.locator(manifest)
+    for path, what in secrets.find(yaml.parse(yaml.read_text(manifest), str(manifest))):
+        yield ContentError(
+            f"{'.'.join(map(str, path))} holds {what} in clear text", at=locate(path),
+            fix="put it into the environment, and name the variable in the connection (lemnis.yaml)",
+        )  # fmt: skip
+
+
+def _leaving(item: Item, action: Action, workspace: app.Workspace | None) -> Iterator[ContentError]:
+    """Yield that a workspace's connection leads where the action may not call."""
+    known = settings.load(workspace).connections if workspace is not None else {}
+    problem = leaves(action, known[action.connection].url) if action.connection in known else ""
+    if problem:
+        yield ContentError(
+            f"the connection {action.connection} leads elsewhere: {problem}",
+            at=yaml.locator(item.manifest)(("egress",)),
+            fix="correct the connection's url in lemnis.yaml, or the action's egress list",
+        )

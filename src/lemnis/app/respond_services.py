@@ -1,0 +1,250 @@
+"""What runs of playbooks need of a workspace: locks, database, guards, limits, functions, evidence."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.app import settings
+from lemnis.app.connections import Connections
+from lemnis.content import yaml
+from lemnis.content.library import PROTECTED, Library
+from lemnis.content.schemas.protected import Protected
+from lemnis.contracts.alerts import Alert, EntityKind
+from lemnis.contracts.errors import ContentError, ServiceError
+from lemnis.contracts.ids import canonical
+from lemnis.contracts.response import PlannedAction
+from lemnis.incidents import entries as writing
+from lemnis.respond.building import Function
+from lemnis.respond.guards import HOUR, Guards, Recent
+from lemnis.respond.limits import Limit, Limits
+from lemnis.respond.runs import Services, Told
+from lemnis.store import durable
+
+if TYPE_CHECKING:
+    from lemnis.store.journal import SqlJournal
+
+FUNCTIONS = "lemnis.playbook_steps"
+"""The entry points of Python steps: ``NAME = "package.module:function"``."""
+_STRIPES = 256
+_LOCKS = 0x1E3416 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A workspace made ready for response; it is made once and shared by what runs at the same time."""
+
+    workspace: app.Workspace
+    journal: SqlJournal
+    connections: Connections
+    guards: Guards
+    limits: Limits
+    gate: Gate
+
+    def services(self, *, actor: str, told: Told | None = None) -> Services:
+        """Return what one run needs."""
+
+        def collect(one: PlannedAction) -> list[str]:
+            return evidence(self.workspace, self.journal, one, actor)
+
+        return Services(
+            self.journal, self.connections.reach, self.workspace.clock, collect, database(self.workspace),
+            guards=self.guards, limits=self.limits, functions=functions(), gate=self.gate, told=told,
+        )  # fmt: skip
+
+
+@contextmanager
+def room(workspace: app.Workspace) -> Iterator[Room]:
+    """Make a workspace ready, and close its connections at the end."""
+    journal = app.journal(workspace)
+    with Connections.of(workspace) as connections:
+        yield Room(
+            workspace, journal, connections, guards(workspace, journal), limits(workspace), Gate(workspace)
+        )  # fmt: skip
+
+
+def guards(workspace: app.Workspace, journal: SqlJournal) -> Guards:
+    """Return what keeps a workspace's response within bounds; raises ContentError for a set that is wrong."""
+    found = Library.open(workspace.content)
+    counts: dict[EntityKind, int] = {}
+
+    def fleet(kind: EntityKind) -> int:
+        if kind not in counts:
+            counts[kind] = _fleet(workspace, kind)
+        return counts[kind]
+
+    return Guards(Recent(journal, workspace.clock), protected(found), fleet)
+
+
+def protected(library: Library) -> dict[str, Protected]:
+    """Return the protected sets by name; raises ContentError for one that is invalid."""
+    items = library.items(PROTECTED).items()
+    return {name: yaml.load(one.manifest, Protected) for name, one in items}
+
+
+def limits(workspace: app.Workspace) -> Limits:
+    """Return what the connections bear, as the settings say."""
+    known = settings.load(workspace).connections.items()
+    each = {name: Limit(one.concurrency, one.rate_per_min) for name, one in known}
+    return Limits(each, time.monotonic, time.sleep)
+
+
+def functions() -> Mapping[str, Function]:
+    """Return the Python steps that packages register."""
+    return _Functions({one.name: one.load for one in entry_points(group=FUNCTIONS)})
+
+
+def roles(workspace: app.Workspace, actor: str) -> frozenset[str]:
+    """Return the roles of a person, as the settings say."""
+    return frozenset(name for name, people in settings.load(workspace).roles.items() if actor in people)
+
+
+def database(workspace: app.Workspace) -> str:
+    """Return where DBOS keeps how far runs are: beside the journal, in a database of its own on SQLite."""
+    url = os.environ.get("LEMNIS_DATABASE_URL", "")
+    if url:
+        return url
+    path = workspace.state / "playbooks.db"
+    path.touch(mode=0o600)
+    return f"sqlite:///{path}"
+
+
+@contextmanager
+def alone(workspace: app.Workspace, plan: str) -> Iterator[None]:
+    """Let one process at a time work on the runs of a plan (its digest); a killed one lets go."""
+    with held(workspace, int(plan.rpartition(":")[2][:8], 16) % _STRIPES):
+        yield
+
+
+@contextmanager
+def held(workspace: app.Workspace, number: int) -> Iterator[None]:
+    """Hold one of the workspace's locks for response, on this machine or, with PostgreSQL, on all."""
+    if not os.environ.get("LEMNIS_DATABASE_URL", "").startswith("postgresql"):
+        folder = workspace.state / "locks"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with durable.exclusive(folder / f"respond-{number}"):
+            yield
+        return
+    import sqlalchemy as sa
+
+    engine = app.engine(workspace)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCKS + number)))
+            connection.commit()
+            yield  # the session holds the lock; it is free when the session ends, however it ends
+            connection.execute(sa.select(sa.func.pg_advisory_unlock(_LOCKS + number)))
+    finally:
+        engine.dispose()
+
+
+class Gate:
+    """Held while caps are looked at and an intent is written: by one thread of one process at a time."""
+
+    def __init__(self, workspace: app.Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._held = ExitStack()
+
+    def __enter__(self) -> None:
+        """Wait for the place."""
+        with ExitStack() as stack:
+            stack.enter_context(self._lock)
+            stack.enter_context(held(self._workspace, _STRIPES))
+            self._held = stack.pop_all()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the next one."""
+        self._held.close()
+
+
+class _Functions(Mapping[str, Function]):
+    """Python steps, loaded when they are first asked for."""
+
+    def __init__(self, known: Mapping[str, object]) -> None:
+        self._known = known
+
+    def __getitem__(self, name: str) -> Function:
+        load = self._known[name]
+        try:
+            function: Function = load()  # type: ignore[operator]
+        except (ImportError, AttributeError) as error:
+            raise ServiceError(f"the function {name} cannot be loaded: {error}") from error
+        return function
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def _fleet(workspace: app.Workspace, kind: EntityKind) -> int:
+    """Count the assets of a kind that the workspace knows: by its tables, else by its graph."""
+    from lemnis.app import assets
+    from lemnis.graph.store import Graph
+
+    tables = {EntityKind.HOST: "assets", EntityKind.USER: "identities", EntityKind.PRINCIPAL: "identities"}
+    if kind in tables:
+        try:
+            return len({one.id for one in assets.listing(workspace, table=tables[kind])})
+        except ContentError:
+            return 0
+    return Graph(app.engine(workspace)).count(kind)
+
+
+def evidence(workspace: app.Workspace, journal: SqlJournal, one: PlannedAction, actor: str) -> list[str]:
+    """Put an incident's alerts and their events into the vault, and write down that they are there."""
+    asked = one.arguments.get("alerts")
+    ids = (
+        [str(alert) for alert in asked] if isinstance(asked, Sequence) and not isinstance(asked, str) else []
+    )
+    found = [writing.read_alert(entry) for alert in ids if (entry := journal.get(alert)) is not None]
+    if len(found) != len(ids):
+        raise ServiceError(f"{len(ids) - len(found)} of {len(ids)} alerts are not in the journal")
+    kept = [(f"{len(found)} alerts", b"".join(map(_line, found)))]
+    if one.arguments.get("events") and found:
+        rows = _events(workspace, found)
+        kept.append((f"{len(rows)} events of the alerts", b"".join(rows)))
+    vault = app.vault(workspace)
+    digests = [vault.put(data) for _, data in kept]
+    journal.append_all(
+        [
+            writing.evidence(one.target, digest, title, actor=actor, reason=f"collected: {title}")
+            for digest, (title, _) in zip(digests, kept, strict=True)
+        ]
+    )
+    return digests
+
+
+def _line(alert: Alert) -> bytes:
+    entry = writing.alert_entry(alert)
+    return canonical({"id": alert.id, **entry.payload}) + b"\n"
+
+
+def _events(workspace: app.Workspace, alerts: Sequence[Alert]) -> list[bytes]:
+    """Return the alerts' events as the lake has them, a JSON object a line, in the lake's order."""
+    import orjson
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(sorted({uid for alert in alerts for uid in alert.event_uids}), pa.string())
+    times = [time for alert in alerts for time in (alert.began, alert.ended)]
+    rows: list[bytes] = []
+    for batch in app.lake(workspace).scan(start=min(times) - HOUR, end=max(times) + 1):
+        mask = pc.is_in(pc.struct_field(batch.table.column("metadata"), "uid"), value_set=wanted)
+        rows += [
+            orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS) + b"\n"
+            for row in batch.table.filter(mask).to_pylist()
+        ]
+    return rows

@@ -1,0 +1,73 @@
+"""Conditions while planning: decided where everything is known, else left in the plan for the run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lemnis.content.schemas.playbook import Condition
+from lemnis.contracts.alerts import Severity
+from lemnis.respond import expressions
+from lemnis.respond.building import Scope
+from lemnis.respond.facts import Chosen, Facts
+
+
+def known(facts: Facts, chosen: Mapping[str, Chosen], many: Mapping[str, bool]) -> dict[str, Any]:
+    """Return what conditions know from the beginning; see the schema's text for the names."""
+    entities: dict[str, list[str]] = {}
+    for one in facts.entities:
+        entities.setdefault(one.kind.value, []).append(one.value)
+    inputs: dict[str, Any] = {}
+    for name, found in chosen.items():
+        values = [{"value": one.text, **one.groups} for one in found.values]
+        inputs[name] = values if many[name] else (values[0] if values else {})
+    return {
+        "severity": int(facts.severity), "incident": {"id": facts.incident_id, "title": facts.title},
+        "entities": entities, "trigger": dict(facts.trigger), **inputs,
+    }  # fmt: skip
+
+
+def decide(condition: Condition, scope: Scope, facts: Facts) -> bool | str:
+    """Say whether a condition holds; what depends on how the plan runs comes back as a CEL expression.
+
+    Raises ExpressionError for one that is not valid or has no value.
+    """
+    if condition.has is not None:
+        return bool(scope.chosen[condition.has].values)
+    if condition.severity_at_least is not None:
+        return facts.severity >= Severity[condition.severity_at_least.upper()]
+    if condition.cel is not None:
+        return _expression(condition.cel, scope)
+    if condition.no is not None:
+        inner = decide(condition.no, scope, facts)
+        return f"!({inner})" if isinstance(inner, str) else not inner
+    parts = condition.all if condition.all is not None else condition.any or ()
+    ends = condition.all is None  # one true part decides an `any`, one false part an `all`
+    decided = [decide(part, scope, facts) for part in parts]
+    if ends in [one for one in decided if isinstance(one, bool)]:
+        return ends
+    left = [f"({one})" for one in decided if isinstance(one, str)]
+    return (" || " if ends else " && ").join(left) if left else not ends
+
+
+def text(expression: str, scope: Scope) -> tuple[str, bool]:
+    """Return the text that an expression gives, and True; or the expression and False, if only a run knows."""
+    if expressions.knows(expression, _names(scope)):
+        return expressions.chosen(expression, _values(scope)), True
+    expressions.check(expression, {*_names(scope), *scope.later}, gives=expressions.TEXT)
+    return expression, False
+
+
+def _expression(cel: str, scope: Scope) -> bool | str:
+    if expressions.knows(cel, _names(scope)):
+        return expressions.holds(cel, _values(scope))
+    expressions.check(cel, {*_names(scope), *scope.later})
+    return cel
+
+
+def _values(scope: Scope) -> dict[str, Any]:
+    return {**scope.known, "turn": scope.turn}
+
+
+def _names(scope: Scope) -> set[str]:
+    return {*scope.known, "turn"}
