@@ -174,16 +174,29 @@ def add_evidence(workspace: app.Workspace, incident: str, data: bytes, title: st
     return digest
 
 
-def export(workspace: app.Workspace, incident: str, form: str) -> str:
-    """Return an incident whole, as ``json``, ``markdown`` or ``ocsf``."""
+def export(workspace: app.Workspace, incident: str, form: str, *, tlp: str = "amber") -> str:
+    """Return an incident whole, as ``json``, ``markdown``, ``ocsf`` or ``stix`` (marked with ``tlp``)."""
+    from lemnis.app.incidents_handling import standing
+
     one = get(workspace, incident)
+    stands = standing(workspace, one)
     if form == "ocsf":
-        last = max(entry.seq for entry in app.journal(workspace).entries(subject=one.id))
-        return canonical(findings.incident_finding(one, last)).decode()
+        last = app.journal(workspace).last([one.id])
+        return canonical(findings.incident_finding(one, last, stands.weighed)).decode()
+    if form == "stix":
+        from lemnis.app import settings
+        from lemnis.incidents import stix
+
+        made, name = workspace.clock.now(), settings.load(workspace).name
+        return stix.bundle(one, made=made, name=name, tlp=tlp, links=stands.handling.links)
     times, items = metrics(workspace, one), timeline(workspace, one)
+    worked = (stands.handling, stands.weighed, stands.timers)
     if form == "markdown":
-        return exporting.markdown(one, times, items)
-    whole = {**exporting.document(one, times), "timeline": [exporting.item(item) for item in items]}
+        return exporting.markdown(one, times, items, worked)
+    whole = {
+        **exporting.document(one, times), **exporting.handling(*worked),
+        "timeline": [exporting.item(item) for item in items],
+    }  # fmt: skip
     return canonical(whole).decode()
 
 

@@ -16,7 +16,7 @@ from lemnis.incidents import timeline as telling
 if TYPE_CHECKING:
     from lemnis.graph.attestation import Build
     from lemnis.store.journal import SqlJournal
-    from lemnis.store.lake import Lake
+    from lemnis.store.lakes import Readable
 
 KINDS = ("commit", "scan", "attestation", "gate", "lesson")
 _LESSONS = ("lesson.proposed",)
@@ -57,7 +57,7 @@ def pipeline(
         subjects.append(f"commit:{commit}")
         items += [_stepped(entry, "") for entry in journal.entries(subject=f"commit:{commit}")]
         items.append(_commit(workspace, commit, build))
-    items += _scans(app.lake(workspace), list(commits))
+    items += _scans(app.events(workspace), list(commits))
     lessons = journal.subjects(_LESSONS, mentioning=f'"{incident.id}"')
     subjects += lessons
     items += [
@@ -103,7 +103,7 @@ def _commit(workspace: app.Workspace, commit: str, build: Build) -> TimelineItem
     return TimelineItem(known.at, known.at, "commit", title, commit, known.author, detail=detail)
 
 
-def _scans(lake: Lake, commits: Sequence[str]) -> Iterator[TimelineItem]:
+def _scans(lake: Readable, commits: Sequence[str]) -> Iterator[TimelineItem]:
     """Yield what scanners found in commits, one entry a scanner and commit."""
     if not commits or "application_security_posture_finding" not in lake.schemas():
         return

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from lemnis import app
-from lemnis.app import incidents
+from lemnis.app import incidents, settings
+from lemnis.app.incidents_handling import standing
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import IntegrityError, Location, RefusedError, UsageError
 from lemnis.contracts.ids import canonical
@@ -194,10 +195,16 @@ def _documents(workspace: app.Workspace, one: Incident, noted: Noted) -> Iterato
     from lemnis.incidents import stix
 
     times, items = incidents.metrics(workspace, one), incidents.timeline(workspace, one)
-    yield package.part("incident.json", _json(exporting.document(one, times)))
-    yield package.part("incident.md", exporting.markdown(one, times, items).encode())
-    yield package.part("incident.ocsf.json", _json(findings.incident_finding(one, noted.point.entries)))
-    yield package.part("incident.stix.json", stix.bundle(one, made=noted.point.at).encode())
+    stands = standing(workspace, one)
+    worked = (stands.handling, stands.weighed, stands.timers)
+    whole = {**exporting.document(one, times), **exporting.handling(*worked)}
+    finding = findings.incident_finding(one, noted.point.entries, stands.weighed)
+    name = settings.load(workspace).name
+    bundle = stix.bundle(one, made=noted.point.at, name=name, links=stands.handling.links)
+    yield package.part("incident.json", _json(whole))
+    yield package.part("incident.md", exporting.markdown(one, times, items, worked).encode())
+    yield package.part("incident.ocsf.json", _json(finding))
+    yield package.part("incident.stix.json", bundle.encode())
     yield package.part("timeline.jsonl", b"".join(canonical(exporting.item(item)) + b"\n" for item in items))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app import incidents, watch
+from lemnis.app.incidents_timeline import instant
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.grouping import Risk
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
 
 POLICY = "default"
+_AHEAD = re.compile(r"([1-9][0-9]{0,4})(m|h|d|w)")
+_UNITS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 _ENTITIES = 200
 """So many entities of an incident, the most frequent, are looked up: the others hardly change its worth."""
 _ACTORS = frozenset({EntityKind.USER, EntityKind.PRINCIPAL, EntityKind.HOST, EntityKind.WORKLOAD,
@@ -153,6 +157,29 @@ def standings(workspace: app.Workspace, known: Iterable[Incident]) -> list[Stand
     return [desk.stand(one, all_of_them.get(one.id, NOTHING)) for one in known]
 
 
+def chosen(
+    known: Iterable[Standing], *, mine: str = "", least: Priority | None = None, breached: bool = False
+) -> list[Standing]:
+    """Return those that someone owns or has a role in, of a priority at least, that ran out: as asked.
+
+    The most urgent come first: by priority, by what ran out, by severity and risk.
+    """
+    found = [
+        one
+        for one in known
+        if (not mine or mine == one.incident.owner or mine in one.handling.roles.values())
+        and (least is None or one.weighed.priority >= least)
+        and (not breached or (one.breached and one.incident.open))
+    ]
+    return sorted(found, key=_urgency)
+
+
+def _urgency(one: Standing) -> tuple[object, ...]:
+    incident, weighed = one.incident, one.weighed
+    late = incident.open and one.breached
+    return -weighed.priority, not late, -weighed.severity, -incident.risk, incident.opened, incident.id
+
+
 def handlings(journal: SqlJournal) -> dict[str, Handling]:
     """Return how every incident is worked on."""
     return handled(_in_order([journal.entries(kind=kind) for kind in writing.KINDS]))
@@ -228,6 +255,12 @@ def add_link(
     """Write down where more about an incident is."""
     journal, one = _open(workspace, incident)
     return _write(workspace, journal, one, writing.link(one.id, url, kind=kind, title=title, actor=actor))
+
+
+def due(text: str, now: int) -> int:
+    """Read until when it is to be done: a time, or how long from now on (``4h``). Raises UsageError."""
+    ahead = _AHEAD.fullmatch(text)
+    return now + int(ahead[1]) * _UNITS[ahead[2]] if ahead else instant(text)
 
 
 def tell_breaches(workspace: app.Workspace) -> list[tuple[Standing, Timer]]:

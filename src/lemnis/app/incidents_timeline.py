@@ -159,7 +159,7 @@ class Timeline:
     def _looked_up(self, wanted: dict[str, tuple[Alert, int]]) -> Iterator[TimelineItem]:
         uids = list(wanted)[:_EVENTS]
         times = [time for alert, _ in wanted.values() for time in (alert.began, alert.ended)]
-        found = app.lake(self._workspace).query(
+        found = app.events(self._workspace).query(
             _MORE_EVENTS, parameters=[uids], limit=len(uids), start=min(times), end=max(times) + 1
         )
         for row in found.to_pylist():
@@ -179,7 +179,7 @@ class Timeline:
 
     def _around(self) -> list[str]:
         """Look up what else happened; return the journal's subjects that tell of it."""
-        started = deployments(app.lake(self._workspace), self._incident)
+        started = deployments(app.events(self._workspace), self._incident)
         about = incidents_context.images(self._incident, started)
         steps, subjects = incidents_context.pipeline(self._workspace, self._journal, self._incident, about)
         self._kept.drop(self._incident.id, BOTH, _AROUND)

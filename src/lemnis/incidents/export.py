@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.clock import span, to_iso
+from lemnis.contracts.handling import Handling, Link, Task, Timer, Weighed
 from lemnis.contracts.ids import Json
 from lemnis.contracts.incidents import AlertGroup, Incident, Metrics, TimelineItem
+from lemnis.incidents import sla
 
 
 def summary(incident: Incident) -> dict[str, Json]:
@@ -31,6 +33,71 @@ def summary(incident: Incident) -> dict[str, Json]:
         "updated": to_iso(incident.updated),
         "merged_into": incident.merged_into,
     }
+
+
+def standing(
+    incident: Incident, handled: Handling, weighed: Weighed, timers: Iterable[Timer]
+) -> dict[str, Json]:
+    """Return what a list shows of an incident that is worked on: how urgent it is, and what is due next."""
+    several = tuple(timers)
+    due = sla.next_of(several) if incident.open else None
+    return {
+        **summary(incident),
+        "severity": weighed.severity.name.lower(),
+        "severity_id": int(weighed.severity),
+        "priority": weighed.priority.name.lower(),
+        "priority_id": int(weighed.priority),
+        "phase": handled.phase.value,
+        "breached": incident.open and bool(sla.breached(several)),
+        "due": timer(due) if due else None,
+        "open_tasks": sum(not one.state.over for one in handled.tasks),
+    }
+
+
+def handling(handled: Handling, weighed: Weighed, timers: Iterable[Timer]) -> dict[str, Json]:
+    """Return everything about how an incident is worked on."""
+    return {
+        "severity": weighed.severity.name.lower(), "severity_because": weighed.severity_because,
+        "priority": weighed.priority.name.lower(), "priority_because": weighed.priority_because,
+        "points": weighed.points, "phase": handled.phase.value,
+        "phases": [
+            {"at": to_iso(one.at), "actor": one.actor, "phase": one.phase.value, "reason": one.reason}
+            for one in handled.phases
+        ],
+        "roles": {which.value: name for which, name in handled.roles.items()},
+        "timers": [timer(one) for one in timers],
+        "holds": [
+            {"from": to_iso(one.start), "until": None if one.end is None else to_iso(one.end),
+             "actor": one.actor, "reason": one.reason}
+            for one in handled.holds
+        ],
+        "tasks": [task(one) for one in handled.tasks],
+        "links": [link(one) for one in handled.links],
+    }  # fmt: skip
+
+
+def timer(one: Timer) -> dict[str, Json]:
+    """Return a timer; what is left, and how long it stood still, in ms."""
+    return {
+        "timer": one.name, "state": one.state, "due": to_iso(one.due),
+        "done": None if one.done is None else to_iso(one.done), "left": one.left, "paused": one.paused,
+    }  # fmt: skip
+
+
+def task(one: Task) -> dict[str, Json]:
+    """Return a task."""
+    return {
+        "id": one.id, "title": one.title, "assignee": one.assignee, "state": one.state.value,
+        "due": None if one.due is None else to_iso(one.due), "added": to_iso(one.added), "by": one.by,
+        "changed": to_iso(one.changed),
+    }  # fmt: skip
+
+
+def link(one: Link) -> dict[str, Json]:
+    """Return a link."""
+    return {
+        "url": one.url, "kind": one.kind, "title": one.title, "at": to_iso(one.at), "actor": one.actor,
+    }  # fmt: skip
 
 
 def document(incident: Incident, metrics: Metrics) -> dict[str, Json]:
@@ -92,11 +159,16 @@ def item(one: TimelineItem) -> dict[str, Json]:
     }  # fmt: skip
 
 
-def markdown(incident: Incident, metrics: Metrics, timeline: Iterable[TimelineItem]) -> str:
-    """Return a report that people can read, keep and send."""
+def markdown(
+    incident: Incident,
+    metrics: Metrics,
+    timeline: Iterable[TimelineItem],
+    worked: tuple[Handling, Weighed, Sequence[Timer]] | None = None,
+) -> str:
+    """Return a report that people can read, keep and send; ``worked`` is how it was worked on, if known."""
     facts = [
         ("id", incident.id),
-        ("severity", incident.severity.name.lower()),
+        *(_weighed(*worked[:2]) if worked else [("severity", incident.severity.name.lower())]),
         ("status", incident.status.name.replace("_", " ").lower()),
         ("verdict", incident.verdict.name.replace("_", " ").lower()),
         ("owner", incident.owner or "nobody"),
@@ -128,6 +200,8 @@ def markdown(incident: Incident, metrics: Metrics, timeline: Iterable[TimelineIt
             [(to_iso(one.time), one.kind, one.title, one.actor) for one in timeline],
         ),
     ]
+    if worked:
+        parts += _worked(worked[0], worked[2])
     if incident.notes:
         parts += [
             "## Notes",
@@ -137,6 +211,39 @@ def markdown(incident: Incident, metrics: Metrics, timeline: Iterable[TimelineIt
         rows = [(e.digest, e.title, e.actor, to_iso(e.at)) for e in incident.evidence]
         parts += ["## Evidence", _table(("digest", "what", "by", "when"), rows)]
     return "\n\n".join(parts) + "\n"
+
+
+def _weighed(handled: Handling, weighed: Weighed) -> list[tuple[str, str]]:
+    return [
+        ("severity", f"{weighed.severity.name.lower()}: {weighed.severity_because}"),
+        ("priority", f"{weighed.priority.name.lower()}: {weighed.priority_because}"),
+        ("phase", handled.phase.value),
+        *((which.value, name) for which, name in handled.roles.items()),
+    ]
+
+
+def _worked(handled: Handling, timers: Sequence[Timer]) -> list[str]:
+    """Return the parts of a report about how an incident was worked on, those that there are."""
+    parts: list[str] = []
+    if timers:
+        rows = [(t.name, t.state, to_iso(t.due), "" if t.done is None else to_iso(t.done)) for t in timers]
+        parts += ["## Timers", _table(("", "", "due", "done"), rows)]
+    if handled.holds:
+        held = [(to_iso(h.start), "" if h.end is None else to_iso(h.end), h.actor, h.reason)
+                for h in handled.holds]  # fmt: skip
+        parts += ["## Time that did not count", _table(("from", "until", "by", "why"), held)]
+    if handled.tasks:
+        tasks = [
+            (one.state.value, one.title, one.assignee, "" if one.due is None else to_iso(one.due))
+            for one in handled.tasks
+        ]
+        parts += ["## Tasks", _table(("", "what", "who", "due"), tasks)]
+    if handled.links:
+        parts += [
+            "## Links",
+            _table(("what", "", "where"), [(o.kind, o.title, o.url) for o in handled.links]),
+        ]
+    return parts
 
 
 def time_rows(metrics: Metrics) -> list[tuple[str, str, str]]:

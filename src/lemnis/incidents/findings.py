@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from lemnis.contracts.alerts import IncidentStatus
 from lemnis.contracts.events import EventBatch
+from lemnis.contracts.handling import Weighed
 from lemnis.contracts.ids import Json, canonical, stable_id
 from lemnis.contracts.incidents import AlertGroup, Incident
 from lemnis.ocsf import findings as ours
@@ -19,8 +20,11 @@ _GROUPS = 1000
 alert_finding = ours.alert_finding
 
 
-def incident_finding(incident: Incident, seq: int) -> dict[str, Json]:
-    """Return an incident as it stands after journal entry ``seq`` as an Incident Finding."""
+def incident_finding(incident: Incident, seq: int, weighed: Weighed | None = None) -> dict[str, Json]:
+    """Return an incident as it stands after journal entry ``seq`` as an Incident Finding.
+
+    ``weighed`` says how severe and urgent it is; without, it is as severe as its worst alert.
+    """
     activity = ours.UPDATE
     if incident.status is IncidentStatus.CLOSED:
         activity = ours.CLOSE
@@ -29,7 +33,7 @@ def incident_finding(incident: Incident, seq: int) -> dict[str, Json]:
     uid = stable_id("ev", incident.id, str(seq))
     tags = frozenset(tag for group in incident.groups for tag in group.tags)
     found: dict[str, Json] = {
-        **ours.base(INCIDENT, activity, incident.severity),
+        **ours.base(INCIDENT, activity, weighed.severity if weighed else incident.severity),
         "time": incident.updated,
         "start_time": incident.first_event,
         "end_time": incident.last_event,
@@ -48,6 +52,8 @@ def incident_finding(incident: Incident, seq: int) -> dict[str, Json]:
         "finding_info_list": [_group(group) for group in incident.by_rule[:_GROUPS]],
         "observables": ours.observables(incident.entities),
     }
+    if weighed:
+        found["priority_id"], found["priority"] = int(weighed.priority), weighed.priority.name.title()
     if incident.owner:
         found["assignee"] = {"name": incident.owner}
     else:

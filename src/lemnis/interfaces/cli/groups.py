@@ -7,6 +7,7 @@ import typer
 HELP = {
     "assets": "What is known of machines, people and networks, as of a time.",
     "attest": "Build provenance: sign, record, verify.",
+    "case": "Cases: the work file over one or more incidents.",
     "content": "What decides: rules, policies, playbooks and the rest, as files.",
     "findings": "What scanners found.",
     "incident": "Incidents: alerts under one response.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -13,8 +14,13 @@ from rich.text import Text
 
 from lemnis.contracts.alerts import Alert, Entity, IncidentStatus, Severity
 from lemnis.contracts.clock import span, to_iso
-from lemnis.contracts.incidents import AlertGroup, Incident, Metrics, TimelineItem
+from lemnis.contracts.incidents import AlertGroup, Incident, Metrics
 from lemnis.incidents.export import time_rows
+from lemnis.interfaces.cli.incident_work_view import head_rows, left, next_step, priority, work_panels
+
+if TYPE_CHECKING:
+    from lemnis.app.incidents_handling import Standing
+    from lemnis.store.timelines import Page
 
 _SEVERITY = {
     Severity.UNKNOWN: "dim", Severity.INFORMATIONAL: "cyan", Severity.LOW: "green", Severity.MEDIUM: "yellow",
@@ -28,6 +34,9 @@ _KIND = {
     "alert": "yellow", "opened": "bold magenta", "joined": "magenta", "merged": "magenta", "status": "cyan",
     "note": "white", "owner": "cyan", "evidence": "green", "action": "bold green", "deploy": "blue",
     "contained": "bold green", "plan": "cyan", "approval": "bold cyan", "run": "green", "intent": "dim",
+    "event": "white", "phase": "cyan", "severity": "cyan", "priority": "cyan", "role": "cyan",
+    "task": "white", "link": "white", "breach": "bold red", "custody": "green", "case": "magenta",
+    "commit": "blue", "scan": "blue", "attestation": "blue", "gate": "blue", "lesson": "bold blue",
 }  # fmt: skip
 _ENTITIES_SHOWN = 15
 _EVENTS_SHOWN = 5
@@ -57,20 +66,23 @@ def one_line(incident: Incident) -> Text:
     return Text("  ").join(parts)
 
 
-def incident_table(incidents: Sequence[Incident], hidden: int = 0, loose: int = 0) -> RenderableType:
+def incident_table(incidents: Sequence[Standing], hidden: int = 0, loose: int = 0) -> RenderableType:
     """Render a list of incidents."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", title_justify="left")
-    for name in ("id", "state", "what", "alerts", "risk"):
+    for name in ("id", "priority", "what", "due", "alerts"):
         table.add_column(
-            name, justify="right" if name in {"alerts", "risk"} else "left", overflow="fold",
-            no_wrap=name == "id",
+            name, justify="right" if name == "alerts" else "left", overflow="fold",
+            no_wrap=name in {"id", "priority"},
         )  # fmt: skip
-    for one in incidents:
+    for stands in incidents:
+        one = stands.incident
         alerts = sum(group.count for group in one.groups)
-        facts = f"\n{to_iso(one.first_event)}, owner {one.owner or 'nobody'}"
+        facts = f"\n{to_iso(one.first_event)}, owner {one.owner or 'nobody'}, "
+        what = Text(one.title).append(facts, "dim").append_text(status(one))
+        level = Text("severity ", "dim").append_text(severity(stands.weighed.severity))
         table.add_row(
-            one.id, Text("\n").join([severity(one.severity), status(one)]),
-            Text(one.title).append(facts, "dim"), f"{alerts:,}", str(one.risk),
+            one.id, Text("\n").join([priority(stands.weighed.priority), level]), what,
+            left(stands.next) if stands.next is not None else "", f"{alerts:,}",
         )  # fmt: skip
     more = f", {hidden} closed or merged not shown (--all)" if hidden else ""
     count = f"{len(incidents)} incident{'' if len(incidents) == 1 else 's'}"
@@ -79,16 +91,23 @@ def incident_table(incidents: Sequence[Incident], hidden: int = 0, loose: int = 
 
 
 def incident_panels(
-    incident: Incident, metrics: Metrics, firsts: Mapping[str, Alert], known: Mapping[Entity, str]
+    stands: Standing,
+    metrics: Metrics,
+    firsts: Mapping[str, Alert],
+    known: Mapping[Entity, str],
+    *,
+    now: int,
 ) -> Iterator[RenderableType]:
-    """Render an incident: head, times, alerts with their reasons, entities, notes and evidence.
+    """Render an incident: head, what is due, alerts with their reasons, entities, times, notes, evidence.
 
     ``firsts`` are the first alerts of its rules, by their ids; ``known`` is what is known of entities.
     """
-    yield _head(incident)
-    yield _times(metrics)
+    incident = stands.incident
+    yield _head(stands)
+    yield from work_panels(stands, now)
     yield _alerts(incident.by_rule, firsts)
     yield _entities(incident, known)
+    yield _times(metrics)
     if incident.notes:
         lines = [Text(f"{to_iso(n.at)}  {n.actor}: ", "dim").append(n.text, "white") for n in incident.notes]
         yield Panel(Group(*lines), title="notes", title_align="left", border_style="dim")
@@ -99,10 +118,10 @@ def incident_panels(
         yield table
 
 
-def timeline_table(incident: Incident, items: Iterable[TimelineItem]) -> RenderableType:
-    """Render a timeline; what was learnt of later than a minute after it happened says so."""
+def timeline_table(incident: Incident, page: Page) -> RenderableType:
+    """Render a page of a timeline; what was learnt of later than a minute after it happened says so."""
     table = _plain(f"timeline of {incident.id}", "time", "what", "", "learnt", "by")
-    for one in items:
+    for one in page.items:
         late = one.recorded - one.time
         title = Text(one.title, _SEVERITY[one.severity] if one.severity else "")
         count = one.detail.get("count")
@@ -112,17 +131,23 @@ def timeline_table(incident: Incident, items: Iterable[TimelineItem]) -> Rendera
             to_iso(one.time), Text(one.kind, _KIND.get(one.kind, "")), title,
             Text(f"+{span(late)}" if late > _LATE else "", "dim"), Text(one.actor, "dim"),
         )  # fmt: skip
-    return table
+    if not page.after:
+        return table
+    rest = f"{len(page.items):,} of {page.total:,} entries; go on with --after {page.after}"
+    return Group(table, Text(rest, "dim"))
 
 
-def _head(incident: Incident) -> RenderableType:
+def _head(stands: Standing) -> RenderableType:
+    incident, weighed = stands.incident, stands.weighed
     grid = Table.grid(padding=(0, 2))
     grid.add_column()
     grid.add_column(overflow="fold")
     grid.add_row("id", Text(incident.id, "bold"))
-    grid.add_row("severity", severity(incident.severity))
     grid.add_row("status", status(incident))
-    grid.add_row("owner", Text(incident.owner or "nobody"))
+    because = Text(f"  {weighed.severity_because}", "dim not bold")
+    grid.add_row("severity", severity(weighed.severity).append_text(because))
+    for name, told in head_rows(stands):
+        grid.add_row(name, told)
     alerts = sum(group.count for group in incident.groups)
     grid.add_row("alerts", f"{alerts:,} of {len({g.rule_id for g in incident.groups})} rules")
     grid.add_row("why", Text(incident.because))
@@ -133,8 +158,10 @@ def _head(incident: Incident) -> RenderableType:
         if value:
             grid.add_row(name, value)
     grid.add_row("content", Text(incident.content_digest, "dim"))
+    if command := next_step(stands):
+        grid.add_row("next", Text(command, "bold cyan"))
     title = f"[bold]{escape(incident.title)}[/]"
-    return Panel(grid, title=title, title_align="left", border_style=_SEVERITY[incident.severity].split()[-1])
+    return Panel(grid, title=title, title_align="left", border_style=_SEVERITY[weighed.severity].split()[-1])
 
 
 def _times(metrics: Metrics) -> RenderableType:

@@ -23,6 +23,9 @@ VerdictName = Literal[
     "security_risk", "managed_externally", "duplicate",
 ]  # fmt: skip
 StatusName = Literal["in_progress", "on_hold", "resolved"]
+PriorityName = Literal["low", "medium", "high", "critical"]
+FormName = Literal["json", "markdown", "ocsf", "stix"]
+TlpName = Literal["clear", "green", "amber", "red"]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,51 +37,66 @@ def register(app: typer.Typer) -> None:
 
 
 def list_(
-    every: Annotated[bool, typer.Option("--all", help="Closed and merged ones too.")] = False,
+    every: Annotated[bool, typer.Option("--all/--open", help="Closed and merged ones too.")] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only those that you own or have a role in.")] = False,
+    priority: Annotated[
+        PriorityName | None, typer.Option(help="Only those of this priority or a higher one.")
+    ] = None,
+    breached: Annotated[
+        bool, typer.Option("--breached", help="Only those with a timer that ran out.")
+    ] = False,
+    actor: ActorOption = "",
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """List the incidents, worst first; with --json one object a line.
+    """List the incidents, the most urgent first; with --json one object a line.
 
-    Example: lemnis incident list
+    Example: lemnis incident list --mine --priority high
     """
     from lemnis import app
-    from lemnis.app import incidents
-    from lemnis.incidents.export import summary
+    from lemnis.app import incidents, incidents_handling
+    from lemnis.contracts.handling import Priority
+    from lemnis.incidents.export import standing
     from lemnis.interfaces.cli.incident_view import incident_table
 
     opened = app.open_workspace(workspace)
     found = incidents.incidents(opened)
-    shown = [one for one in found if every or (one.open and not one.merged_into)]
-    shown.sort(key=lambda one: (-one.severity, -one.risk, one.opened, one.id))
+    wanted = (one for one in found if every or (one.open and not one.merged_into))
+    shown = incidents_handling.chosen(
+        incidents_handling.standings(opened, wanted), breached=breached,
+        mine=actor_name(actor) if mine else "", least=Priority[priority.upper()] if priority else None,
+    )  # fmt: skip
     if json:
         for one in shown:
-            emit(summary(one))
+            emit(standing(one.incident, one.handling, one.weighed, one.timers))
         return
     loose = incidents.loose(opened, found)
     console.print(incident_table(shown, hidden=len(found) - len(shown), loose=loose))
 
 
 def show(incident: IncidentArgument, json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Show an incident: what it is, why, whom and what it is about, how long things took.
+    """Show an incident: what it is, what is due, why, whom and what it is about, how long things took.
 
     Example: lemnis incident show in-0123456789abcdef
     """
     from lemnis import app
-    from lemnis.app import assets, incidents
-    from lemnis.incidents.export import document
+    from lemnis.app import assets, incidents, incidents_handling
+    from lemnis.incidents.export import document, handling
     from lemnis.interfaces.cli.incident_view import incident_panels
 
     opened = app.open_workspace(workspace)
     one = incidents.get(opened, incident)
     metrics = incidents.metrics(opened, one)
     known = assets.of_entities(opened, one.entities, one.first_event)
+    stands = incidents_handling.standing(opened, one)
     if json:
         told = [{"kind": e.kind.value, "value": e.value, **found.document()} for e, found in known.items()]
-        emit(document(one, metrics) | ({"known": told} if told else {}))
+        worked = handling(stands.handling, stands.weighed, stands.timers)
+        emit(document(one, metrics) | worked | ({"known": told} if told else {}))
         return
     lines = {entity: found.line() for entity, found in known.items()}
-    for part in incident_panels(one, metrics, incidents.firsts(opened, one), lines):
+    now = opened.clock.now()
+    for part in incident_panels(stands, metrics, incidents.firsts(opened, one), lines, now=now):
         console.print(part)
 
 
@@ -102,26 +120,53 @@ def alerts(incident: IncidentArgument, json: JsonOption = False, workspace: Work
     console.print(alert_table(found))
 
 
-def timeline(incident: IncidentArgument, json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Show what happened, was seen, decided and done, in the order of time; with --json one object a line.
+def timeline(
+    incident: IncidentArgument,
+    page: Annotated[
+        int, typer.Option(min=1, max=100_000, metavar="N", help="So many entries on a page.")
+    ] = 1000,
+    after: Annotated[str, typer.Option(metavar="PLACE", help="Go on where an earlier page ended.")] = "",
+    since: Annotated[str, typer.Option(metavar="TIME", help="From then on, as 2026-03-01T12:00:00Z.")] = "",
+    kind: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="Only these kinds; may be repeated.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--every", help="Each alert and event; repeats are told once without it.")
+    ] = False,
+    newest: Annotated[bool, typer.Option("--newest", help="The last first.")] = False,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Show what happened, was seen, built, decided and done, in the order of time.
 
-    `time` is when it happened, `recorded` when Lemnis learnt of it.
+    With --json one object a line: `time` is when it happened, `recorded` when Lemnis learnt of it. If there
+    is more, a last object says by `after` where to go on.
 
-    Example: lemnis incident timeline in-0123456789abcdef
+    Example: lemnis incident timeline in-0123456789abcdef --kind action --kind note --page 50
     """
     from lemnis import app
-    from lemnis.app import incidents
+    from lemnis.app import incidents, incidents_timeline
+    from lemnis.contracts.errors import UsageError
     from lemnis.incidents.export import item
     from lemnis.interfaces.cli.incident_view import timeline_table
 
     opened = app.open_workspace(workspace)
     one = incidents.get(opened, incident)
-    items = incidents.timeline(opened, one)
+    with incidents_timeline.opened(opened, one) as found:
+        shown = found.page(
+            limit=page, after=after, since=incidents_timeline.instant(since) if since else None,
+            kinds=kind or (), whole=every, newest=newest,
+        )  # fmt: skip
+        there = found.kinds
+    for name in set(kind or ()) - set(there):
+        raise UsageError(f"no entries of kind {name!r}", fix=f"there are: {', '.join(there)}")
     if json:
-        for part in items:
+        for part in shown.items:
             emit(item(part))
+        if shown.after:
+            emit({"after": shown.after, "total": shown.total})
         return
-    console.print(timeline_table(one, items))
+    console.print(timeline_table(one, shown))
 
 
 def acknowledge(
@@ -239,25 +284,53 @@ def close(
 
 def export(
     incident: IncidentArgument,
-    form: Annotated[
-        Literal["json", "markdown", "ocsf"], typer.Option("--format", "-f", help="json, markdown or ocsf.")
-    ] = "json",
+    form: Annotated[FormName, typer.Option("--format", "-f", help="json, markdown, ocsf or stix.")] = "json",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write; else stdout.")] = None,
+    tlp: Annotated[TlpName, typer.Option(help="How far a STIX bundle may go: clear to red.")] = "amber",
+    package: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a signed evidence package instead.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; a package needs it.")] = "",
+    to: Annotated[str, typer.Option(help="For whom a package is.")] = "",
+    actor: ActorOption = "",
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Export an incident whole: JSON, a Markdown report, or an OCSF Incident Finding.
+    """Export an incident whole: JSON, a Markdown report, an OCSF Incident Finding, a STIX 2.1 bundle.
+
+    With --package all of them, its evidence with the chain of custody, and the journal's entries with their
+    proof, in one signed file that `lemnis incident verify` checks anywhere.
 
     Example: lemnis incident export in-0123456789abcdef --format markdown --out incident.md
     """
     from lemnis import app
     from lemnis.app import incidents
 
-    text = incidents.export(app.open_workspace(workspace), incident, "json" if json else form)
+    opened = app.open_workspace(workspace)
+    if package is not None:
+        _pack(opened, incident, package, actor_name(actor), reason, to, json=json)
+        return
+    text = incidents.export(opened, incident, "json" if json else form, tlp=tlp)
     if out is not None:
         out.write_text(text, encoding="utf-8")
     else:
         typer.echo(text, nl=not text.endswith("\n"))
+
+
+def _pack(
+    workspace: app.Workspace, incident: str, file: Path, actor: str, reason: str, to: str, *, json: bool
+) -> None:
+    """Write a package, and say what is in it and whose key signed it."""
+    from lemnis.app import incidents_evidence
+
+    made = incidents_evidence.pack(workspace, incident, file, actor=actor, reason=reason, to=to)
+    if json:
+        emit({"package": str(made.path), "bytes": made.size, "evidence": made.evidence,
+              "entries": made.entries, "key": made.keyid})  # fmt: skip
+        return
+    what = f"{made.evidence} pieces of evidence, {made.entries:,} entries, {made.size:,} bytes"
+    console.print(f"{made.path}: {what}", markup=False)
+    console.print(f"signed by {made.keyid}: tell whoever gets it, on another way", markup=False)
 
 
 def _tell(workspace: app.Workspace, one: Incident, *, json: bool) -> None:
