@@ -56,6 +56,12 @@ def requests(count, *, seed=3, lines=250):
     return [*bodies, ("windows", last)]
 
 
+def weblines(count, seed=3):
+    """Make lines of an access log."""
+    rng = random.Random(seed)  # noqa: S311 - input, not a secret
+    return [_web(rng, number) for number in range(count)]
+
+
 def _spread(rng, line, accounts):
     """Have many accounts instead of three: their groups are as dense as in a small data set."""
     for name in ("ada", "bob", "eve"):
@@ -98,6 +104,24 @@ def send(address, bodies, *, told=None):
             wait(lambda s=source, b=body: _taken(client, s, b), "a request was not taken", seconds=60)
 
 
+def send_again(where, bodies, *, told):
+    """Post bodies as a shipper does that keeps each until it is told that it was taken, by whoever is there."""
+    for number, (source, body) in enumerate(bodies):
+        told(number)
+
+        def taken(source=source, body=body):
+            address = where()
+            try:
+                with httpx.Client(
+                    base_url=f"http://{address['host']}:{address['port']}", timeout=60
+                ) as client:
+                    return _taken(client, source, body)
+            except httpx.TransportError:
+                return False
+
+        wait(taken, "a request was not taken", seconds=90)
+
+
 def _taken(client, source, body):
     answer = client.post(f"/ingest/{source}", content=body, headers={"Content-Type": "application/x-ndjson"})
     if answer.status_code not in {200, 429, 503}:
@@ -131,14 +155,16 @@ def single(folder, bodies):
 class Machines:
     """The processes of a cluster over one data set; each can be killed and begun again."""
 
-    def __init__(self, cluster, folder, *, cache=None, workers=2, correlators=1, **settings):
+    def __init__(self, cluster, folder, *, cache=None, workers=2, correlators=1, secrets=None, **settings):
         self.cluster, self.folder = cluster, folder
         given = {"partitions": 4, "commit_s": 0.5, "commit_rows": 5000, "name": folder.name} | settings
         given["lake"] = f"s3://{cluster.bucket}/{folder.name}"
         named = {"cluster": cluster.settings(**given)}
         self.workspace = workspace(folder, cache=cache, **named)
         self.database = cluster.database_named(folder.name)
-        self.environment = {**cluster.environment, "LEMNIS_DATABASE_URL": self.database}
+        self.environment = {
+            **cluster.environment, **(secrets or {}), "LEMNIS_DATABASE_URL": self.database
+        }  # fmt: skip
         self.gateway = self._process("gateway", 0)
         self.workers = [self._process("detect", n) for n in range(workers)]
         self.correlators = [self._process("correlate", n) for n in range(correlators)]
@@ -192,7 +218,7 @@ class Machines:
 
     def rejected(self):
         """Return how many different records were rejected; each is there once."""
-        table = Setup.of(self.workspace, self.environment).lake().tables()["rejects"].dataset().to_table()
+        table = Setup.of(self.workspace, self.environment).lake().opened()["rejects"].dataset().to_table()
         assert len(set(table.column("origin_key").to_pylist())) == table.num_rows
         return table.num_rows
 
@@ -221,7 +247,7 @@ class Machines:
 
         lake = Setup.of(self.workspace, self.environment).lake()
         uids = Counter()
-        for name, table in lake.tables().items():
+        for name, table in lake.opened().items():
             if name not in {"rejects", "detection_finding", "incident_finding"}:
                 rows = table.dataset().to_table(columns=["metadata"])
                 uids.update(rows.column("metadata").combine_chunks().field("uid").to_pylist())

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import threading
 
 import pytest
 import scaled
 
 from lemnis.app.cluster.worker import MESSAGES
+from lemnis.testing.cluster import Gate
 
 pytestmark = pytest.mark.scale
 EVENTS = int(os.environ.get("LEMNIS_TEST_SCALE", "12000"))
@@ -86,3 +88,39 @@ def test_what_is_killed_in_the_middle_changes_nothing(servers, tmp_path, bodies,
         machines.settled()
         machines.stop()
         assert differing(machines.outcome(), alone) == NOTHING
+
+
+def test_a_gateway_and_its_servers_that_fail_change_nothing(servers, tmp_path, bodies, alone):
+    """The gateway is killed under its senders, PostgreSQL crashes, S3 answers 503, the only correlator dies."""
+    fifth = len(bodies) // 5
+    gate = Gate(servers.endpoint)
+    made = scaled.Machines(servers, tmp_path / "failing", cache=alone["root"], endpoint=gate.endpoint)
+    with made as machines:
+        begun = [machines.gateway.wait_for("listening")]
+        for one in machines.workers:
+            one.wait_for("lane")
+
+        def renewed():
+            machines.gateway.end(signal.SIGKILL)
+            machines.gateway.start()
+            begun[0] = machines.gateway.wait_for("listening")
+
+        def strike(number):
+            if number == fifth:  # in the middle of what it takes in the next moments
+                threading.Timer(0.05, renewed).start()
+            elif number == 2 * fifth:
+                servers.postgres.end()
+                threading.Timer(3, servers.postgres.start).start()
+            elif number == 3 * fifth:
+                gate.shut.set()
+                threading.Timer(4, gate.shut.clear).start()
+            elif number == 4 * fifth:
+                machines.correlators[0].end(signal.SIGKILL)
+                machines.correlators[0].start()
+
+        scaled.send_again(lambda: begun[0], bodies, told=strike)
+        machines.settled()
+        machines.stop()
+        assert gate.refused > 0, "S3 was never asked while it answered 503"
+        assert differing(machines.outcome(), alone) == NOTHING
+    gate.close()

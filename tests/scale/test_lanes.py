@@ -53,7 +53,7 @@ class World:
     def uids(self):
         return [
             uid
-            for table in self.lake.tables().values()
+            for table in self.lake.opened().values()
             for uid in table.dataset().to_table(columns=["metadata"]).column("metadata").combine_chunks()
             .field("uid").to_pylist()
         ]  # fmt: skip
@@ -129,7 +129,7 @@ def test_a_worker_that_only_seemed_dead_changes_nothing(world):
     second = Batch(quick.take("l"))
     now = world.worker(quick)
     now.take(second, some[:1])
-    was.table = was._remote.tables()  # it has looked at the tables before the other commits
+    was.table = was._remote.opened()  # it has looked at the tables before the other commits
     assert now.commit(second) == 5
     assert was.commit(first) == 0
     with pytest.raises(LostLaneError):
@@ -173,7 +173,7 @@ def test_two_workers_make_and_widen_a_table_at_once(world):
 
     lakes = [RemoteLake(world.setup.place()) for _ in range(2)]
     for lake in lakes:
-        assert lake.tables() == {}
+        assert lake.opened() == {}
     assert lakes[0].commit("a", 3, {"t": some("a", 3)}) == 3
     assert lakes[1].commit("b", 7, {"t": some("b", 4)}) == 4
     assert lakes[0].commit("a", 4, {"t": some("a2", 2)}) == 2

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lemnis.contracts.journal import Vault
     from lemnis.store.journal import SqlJournal
     from lemnis.store.lake import Lake
+    from lemnis.store.lakes import Readable
 
 SETTINGS = "lemnis.yaml"
 STATE = ".lemnis"
@@ -161,6 +162,24 @@ def lake(workspace: Workspace) -> Lake:
     kept = settings.load(workspace).dead_letters
     keep = Keep(kept.days, int(kept.megabytes * 1_000_000))
     return Lake(workspace.state / "lake", workspace.clock, keep=keep)
+
+
+def events(workspace: Workspace) -> Readable:
+    """Open the lake of a workspace's events, to ask and to keep it.
+
+    It is that of the cluster where the settings have one (``cluster``), else the workspace's own (``lake``).
+    Raises ContentError where the settings are wrong, UsageError where the storage's keys are not set.
+    """
+    from lemnis.app.cluster import remote
+
+    return remote(workspace) or lake(workspace)
+
+
+def clustered(workspace: Workspace) -> bool:
+    """Say whether a workspace is of a cluster."""
+    from lemnis.app import settings
+
+    return settings.load(workspace).cluster is not None
 
 
 def vault(workspace: Workspace) -> Vault:

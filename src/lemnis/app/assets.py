@@ -192,7 +192,7 @@ def known_of(tables: Tables, entities: Iterable[Entity], instant: int) -> dict[E
 
 def explain(workspace: app.Workspace, uid: str) -> Explained:
     """Say what an event was enriched with, and would be now; raises NotFoundError if there is none."""
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     for name, schema in lake.schemas().items():
         if "class_uid" not in schema.names:
             continue

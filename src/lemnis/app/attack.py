@@ -25,7 +25,7 @@ from lemnis.lessons.compile import rule_id, sigma
 from lemnis.lessons.derive import Candidate, Measured
 from lemnis.lessons.samples import Record
 from lemnis.store.columns import leaf
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 _WEB, _PROCESS = "webserver", "process_creation"
 _FIELDS = {_WEB: ("cs-uri-stem", "cs-uri-query"), _PROCESS: ("ParentImage", "Image")}
@@ -53,7 +53,7 @@ class Attack:
         return (*self.web, *self.processes)
 
 
-def gather(lake: Lake, library: Library, scene: Scene, chain: Chain) -> Attack:
+def gather(lake: Readable, library: Library, scene: Scene, chain: Chain) -> Attack:
     """Gather an attack's events around a chain, and all others of the same kind in the lake."""
     injected = [one for seen in _of(scene, chain) for one in scene.behind(seen) if one.injected]
     clients = {one.request.client for one in injected} - {""}
@@ -93,7 +93,7 @@ def candidates(attack: Attack) -> list[Candidate]:
     ]
 
 
-def measure(lake: Lake, library: Library, attack: Attack, found: Sequence[Candidate]) -> list[Measured]:
+def measure(lake: Readable, library: Library, attack: Attack, found: Sequence[Candidate]) -> list[Measured]:
     """Run the candidates over the whole lake and split what each hits."""
     with tempfile.TemporaryDirectory(prefix="lemnis-lesson-") as name:
         files = [Path(name) / f"{number}.yml" for number in range(len(found))]
@@ -110,7 +110,7 @@ def measure(lake: Lake, library: Library, attack: Attack, found: Sequence[Candid
     ]
 
 
-def detect(lake: Lake, library: Library, attack: Attack) -> tuple[Measured, list[Measured]]:
+def detect(lake: Readable, library: Library, attack: Attack) -> tuple[Measured, list[Measured]]:
     """Return the best detection and all that were tried; raises RefusedError where none hits the attack."""
     tried = measure(lake, library, attack, candidates(attack))
     chosen = derive.best(tried)
@@ -140,7 +140,9 @@ def _inside(scene: Scene, chain: Chain) -> list[Started]:
     return found
 
 
-def _read(lake: Lake, library: Library, paths: frozenset[str]) -> tuple[list[Record], list[Record], set[str]]:
+def _read(
+    lake: Readable, library: Library, paths: frozenset[str]
+) -> tuple[list[Record], list[Record], set[str]]:
     """Return the requests to some paths and the process starts of the whole lake as rules see them."""
     sources = Sources.load(library)
     web: list[Record] = []

@@ -29,7 +29,7 @@ from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.contracts.events import EventBatch
 from lemnis.detect.rules import Rule
 from lemnis.incidents.findings import SOURCE as OWN
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 SHOWN = 3
 
@@ -89,7 +89,12 @@ class Replay(Protocol):
     """Runs both sides over the lake, wherever that is done."""
 
     def __call__(
-        self, lake: Lake, sides: Sides, found: dict[str, Difference], limits: Limits, among: Collection[str]
+        self,
+        lake: Readable,
+        sides: Sides,
+        found: dict[str, Difference],
+        limits: Limits,
+        among: Collection[str],
     ) -> int:
         """Count into the differences, by rule; return how many events there were.
 
@@ -119,7 +124,7 @@ def old_content(workspace: app.Workspace, old: str) -> Iterator[Library]:
 
 
 def backtest(
-    lake: Lake,
+    lake: Readable,
     old: Library,
     new: Library,
     *,
@@ -200,7 +205,7 @@ def among(names: Collection[str]) -> Callable[[Rule], bool]:
 
 
 def _replay(
-    lake: Lake, sides: Sides, found: dict[str, Difference], limits: Limits, _: Collection[str]
+    lake: Readable, sides: Sides, found: dict[str, Difference], limits: Limits, _: Collection[str]
 ) -> int:
     """Run both sides over the lake, here."""
     seen = 0
@@ -238,7 +243,7 @@ def _rows(side: Detection, batch: EventBatch, signals: list[Signals]) -> dict[st
 
 
 def count_correlated(
-    lake: Lake, sides: Sides, signals: Sequence[Sequence[Signals]], found: Mapping[str, Difference]
+    lake: Readable, sides: Sides, signals: Sequence[Sequence[Signals]], found: Mapping[str, Difference]
 ) -> None:
     """Count the alerts of correlations that changed: those of the same events are the same."""
     told: list[dict[tuple[str, tuple[str, ...]], Alert]] = []

@@ -7,7 +7,7 @@ import pyarrow as pa
 from lemnis.contracts.alerts import EntityKind
 from lemnis.contracts.incidents import Incident, TimelineItem
 from lemnis.store.columns import leaf
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 _BEFORE = 24 * 3_600_000
 _SHOWN = 20
@@ -28,7 +28,7 @@ _NEEDED = (
 )  # fmt: skip
 
 
-def deployments(lake: Lake, incident: Incident) -> list[TimelineItem]:
+def deployments(lake: Readable, incident: Incident) -> list[TimelineItem]:
     """Return the newest containers that were started on the incident's hosts up to a day before it ended."""
     schema = lake.schemas().get("process_activity")
     hosts = [e.value for e in incident.entities if e.kind is EntityKind.HOST][:_PLACES]

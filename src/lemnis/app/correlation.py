@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lemnis.detect.ruleset import Rule
     from lemnis.store.journal import SqlJournal
     from lemnis.store.lake import Lake
+    from lemnis.store.lakes import Readable
 
 LOG = logging.getLogger("lemnis.correlate")
 CLOCKS = b"clocks"
@@ -284,7 +285,7 @@ def alert(
 class Looked:
     """Reads events back from the lake."""
 
-    lake: Lake
+    lake: Readable
     entities: Entities
 
     def events(self, told: Sequence[Told]) -> dict[str, Mapping[str, Any]]:
@@ -326,7 +327,7 @@ class Replaying:
         if signals is not None:
             self._correlator.add(signals, clocks(signals))
 
-    def alerts(self, lake: Lake, content_digest: str, entities: Entities) -> list[Alert]:
+    def alerts(self, lake: Readable, content_digest: str, entities: Entities) -> list[Alert]:
         """Return the alerts of all signals: nothing is late."""
         told = self._correlator.changes()
         for sentence in self._correlator.report.sentences():
@@ -340,7 +341,7 @@ class Replaying:
 
 
 def replayed(
-    correlating: Correlating, signals: Iterable[pa.Table | None], lake: Lake, content_digest: str,
+    correlating: Correlating, signals: Iterable[pa.Table | None], lake: Readable, content_digest: str,
     entities: Entities,
 ) -> list[Alert]:  # fmt: skip
     """Return the alerts of all signals at once."""

@@ -227,7 +227,7 @@ def _lake(
     fired: set[str] = set()
     seen = 0
     signals: list[pa.Table | None] = []
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     silent = silent_sources(workspace)
     for batch in lake.scan(start=start):
         if batch.source == OWN:

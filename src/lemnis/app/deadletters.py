@@ -7,15 +7,17 @@ event, so a run that is killed anywhere is gone on with by the next, and a secon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
 import pyarrow as pa
 
 from lemnis import app
+from lemnis.app import receiving
 from lemnis.app.enriching import Enriching
 from lemnis.app.ingest import Watcher
 from lemnis.app.normalising import alone, guarded
@@ -58,7 +60,7 @@ Progress = Callable[[int, int], None]
 
 def listing(workspace: app.Workspace, source: str | None = None, reason: str = "") -> Listing:
     """Return dead letters by source and reason, of one source, of reasons that contain a text."""
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     wanted = reason.casefold()
     groups = [one for one in lake.dead_groups(source) if wanted in one.reason.casefold()]
     counts = [one for one in lake.dead_counts() if source in (None, one.source)]
@@ -77,10 +79,69 @@ def replay(
     Raises NotFoundError for a named source that there is not, ServiceError where lake or journal cannot be
     used.
     """
-    replaying = _Replaying(workspace, watcher)
+    with _box(workspace) as lake:
+        return _replayed(_Replaying(workspace, watcher, lake), names, progress)
+
+
+class Box(Protocol):
+    """What a replay needs of a lake; ``store.lake.Lake`` and ``cluster.letters.Letterbox`` have it."""
+
+    alone: bool
+    """Whether nobody else makes incidents of alerts."""
+
+    def dead_counts(self) -> list[DeadCount]:
+        """Return how many dead letters each source has."""
+        ...
+
+    def dead_letters(
+        self, source: str | None = None, *, after: int = 0, limit: int = 1000
+    ) -> list[DeadLetter]:
+        """Return dead letters with numbers above ``after``, by number: a bounded page."""
+        ...
+
+    def append(
+        self, batches: Sequence[EventBatch], *, signals: pa.Table | None = None, source: str = "",
+        content: str = "", settled: Sequence[int] = (),
+    ) -> Appended:  # fmt: skip
+        """Store what letters became, and let go of them."""
+        ...
+
+    def restate(self, reasons: Mapping[int, str], *, content: str) -> None:
+        """Say anew why records are not taken."""
+        ...
+
+    def flush(self) -> int:
+        """Move what was stored into the tables."""
+        ...
+
+
+@contextmanager
+def _box(workspace: app.Workspace) -> Iterator[Box]:
+    """Hold the letters of a workspace, or of its cluster."""
+    if app.clustered(workspace):
+        from lemnis.app.cluster import Setup
+        from lemnis.app.cluster.letters import letterbox
+
+        with letterbox(Setup.of(workspace)) as box:
+            yield box
+    else:
+        yield app.lake(workspace)
+
+
+def revive(workspace: app.Workspace, names: Sequence[str] = ()) -> int:
+    """Have whole deliveries that were put aside (of some sources) worked on again; return how many."""
+    if app.clustered(workspace):
+        from lemnis.app.cluster import Setup
+        from lemnis.app.cluster.letters import revive as revived
+
+        return revived(Setup.of(workspace), names)
+    return receiving.revive(workspace, names)
+
+
+def _replayed(replaying: _Replaying, names: Sequence[str], progress: Progress | None) -> Replayed:
+    lake, watcher = replaying.lake, replaying.watcher
     for name in names:
         replaying.sources.get(name)
-    lake = replaying.lake
     whole = sum(one.rows for one in lake.dead_counts() if not names or one.source in names)
     seen = 0
     for name in names or [one.source for one in lake.dead_counts() if one.rows]:
@@ -90,7 +151,7 @@ def replay(
             after, seen = letters[-1].id, seen + len(letters)
             if progress is not None:
                 progress(seen, whole)
-    if watcher is not None:
+    if watcher is not None and lake.alone:
         watcher.finish()
     lake.flush()
     return replaying.totals
@@ -99,11 +160,10 @@ def replay(
 class _Replaying:
     """One run over dead letters."""
 
-    def __init__(self, workspace: app.Workspace, watcher: Watcher | None) -> None:
-        self.lake = app.lake(workspace)
+    def __init__(self, workspace: app.Workspace, watcher: Watcher | None, lake: Box) -> None:
+        self.lake, self.watcher = lake, watcher
         self.sources = Sources.load(Library.open(workspace.content))
         self.totals = Replayed()
-        self._watcher = watcher
         self._enriching = Enriching(workspace)
         self._mappers: dict[str, Mapper] = {}
 
@@ -139,7 +199,7 @@ class _Replaying:
             settled += [one.id for row, one in enumerate(chosen) if row not in refused]
         if settled:
             batches = list(self._enriching(batches))
-            signals = self._watcher.watch(batches) if self._watcher is not None and batches else None
+            signals = self.watcher.watch(batches) if self.watcher is not None and batches else None
             self.totals.done += self.lake.append(
                 batches, signals=signals, source=source.name, content=source.digest, settled=settled
             )

@@ -87,7 +87,7 @@ def _journal(workspace: app.Workspace) -> str:
 
 
 def _lake(workspace: app.Workspace) -> str:
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     return f"{sum(table.rows for table in lake.status()):,} rows, {lake.backlog().rows:,} more in the spool"
 
 

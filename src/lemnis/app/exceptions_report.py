@@ -13,7 +13,7 @@ from lemnis.contracts.alerts import Alert
 from lemnis.contracts.errors import ContentError
 from lemnis.contracts.events import EventBatch
 from lemnis.incidents.findings import SOURCE as OWN
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 DAY = 86_400_000
 SHOWN = 3
@@ -66,7 +66,7 @@ def days_left(until: int, now: int) -> int:
 
 
 def report(
-    lake: Lake,
+    lake: Readable,
     library: Library,
     *,
     now: int,

@@ -36,7 +36,7 @@ def _rows(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
     """Read the lake; with a fingerprint only that finding."""
     from lemnis.scan.posture import SOURCE, row
 
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     if _TABLE not in lake.schemas():
         return []
     ours = f"metadata.log_name = '{SOURCE}'"

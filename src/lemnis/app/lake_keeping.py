@@ -25,7 +25,7 @@ from lemnis.store import search as searching
 from lemnis.store.columns import Keys, uid_keys
 from lemnis.store.compaction import Compacted, Progress
 from lemnis.store.holds import Hold, Holds
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 from lemnis.store.retention import Loss, Plan, Policy, Purpose, Retained, Retention, Rule
 from lemnis.store.search import Limits, Search
 from lemnis.store.sizes import TableSize, sizes
@@ -72,10 +72,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """What compaction and sweeping did."""
+    """What compaction and sweeping did, and how many files were indexed after it."""
 
     days: tuple[Compacted, ...]
     swept: Swept
+    indexed: int = 0
 
 
 def policy(retention: schema.Retention) -> Policy:
@@ -95,7 +96,7 @@ def policy(retention: schema.Retention) -> Policy:
 
 def status(workspace: app.Workspace) -> Status:
     """Return what there is in the lake; reads the tables' logs and the files' own accounts of them."""
-    lake, kept = app.lake(workspace), settings.load(workspace).lake
+    lake, kept = app.events(workspace), settings.load(workspace).lake
     backlog = lake.backlog()
     days = compaction.due(lake.tables, min_files=kept.compact_files)
     due = {name: len(list(some)) for name, some in groupby(sorted(day.name for day in days))}
@@ -117,21 +118,30 @@ def compact(
     ``min_files`` is as the settings have it unless given; at most ``most`` days are done.
     """
     kept = settings.load(workspace).lake
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     done = compaction.compact(
         lake.tables, min_files=min_files or kept.compact_files, names=names, most=most, progress=progress,
         stop=stop,
     )  # fmt: skip
     before = deltalog.now() - int(kept.history_days * _DAY_MS)
     swept = sweeping.sweep(lake.tables, before=before)
-    _reindex(lake)
-    return Tidied(tuple(done), swept)
+    return Tidied(tuple(done), swept, 0 if stop() else index(workspace, lake))
+
+
+def index(workspace: app.Workspace, lake: Readable | None = None) -> int:
+    """Bring the index of texts to the files that there are now; return how many were indexed.
+
+    Nothing is done where the settings do not want it and there is none. It tells of texts that may have gone.
+    """
+    lake = lake or app.events(workspace)
+    wanted = lake.index.exists or settings.load(workspace).search.index
+    return lake.refresh_index() if wanted else 0
 
 
 def plan(workspace: app.Workspace) -> Planned:
     """Say what retention would let go now; raises UsageError where the settings have none."""
     wanted = policy(settings.load(workspace).retention)
-    retention, holds = _retention(workspace, app.lake(workspace), wanted)
+    retention, holds = _retention(workspace, app.events(workspace), wanted)
     return Planned(retention.plan(), wanted, holds)
 
 
@@ -141,7 +151,7 @@ def retain(workspace: app.Workspace, *, actor: str, reason: str = "") -> Kept:
     Raises UsageError where the settings have no retention.
     """
     wanted = policy(settings.load(workspace).retention)
-    lake, journal = app.lake(workspace), app.journal(workspace)
+    lake, journal = app.events(workspace), app.journal(workspace)
     lake.flush()
     retention, holds = _retention(workspace, lake, wanted)
     now = workspace.clock.now()
@@ -151,8 +161,8 @@ def retain(workspace: app.Workspace, *, actor: str, reason: str = "") -> Kept:
     begun = {**told, **_counts(retention.plan().losses)}
     journal.append(NewEntry(BEGUN, "lake", f"{BEGUN}:{run}", begun, actor, why))
     done = retention.run(run)
-    lake.tables.spool.scrub()  # rows that were flushed may still be read in pages that are free
-    _reindex(lake)
+    lake.scrub()  # rows that were flushed may still be read in pages that are free
+    index(workspace, lake)
     result = {
         **told, **_counts(done.losses), "files_dropped": done.dropped, "files_rewritten": done.rewritten,
         "files_swept": done.swept.files, "bytes_swept": done.swept.bytes, "left": list(done.left),
@@ -168,7 +178,7 @@ def holds(workspace: app.Workspace) -> Holds:
 
 def versions(workspace: app.Workspace, name: str | None = None) -> list[history.Version]:
     """Return the versions of the lake's tables; raises NotFoundError for a table that there is not."""
-    return history.versions(app.lake(workspace).tables, name)
+    return history.versions(app.events(workspace).tables, name)
 
 
 def sql_as_of(
@@ -182,7 +192,7 @@ def sql_as_of(
         then = history.AsOf(version=int(as_of))
     else:
         then = history.AsOf(at=searching.instant(as_of, deltalog.now()))
-    tables = app.lake(workspace).tables
+    tables = app.events(workspace).tables
     return history.ask(tables, text, then, limit=limit, timeout=timeout, partly=partly)
 
 
@@ -203,7 +213,7 @@ def hold(
     now = workspace.clock.now()
     begin, end = (searching.instant(text, now) if text else None for text in (since, until))
     if search:
-        Search(app.lake(workspace), search + _UIDS, now=now)
+        Search(app.events(workspace), search + _UIDS, now=now)
     return Hold(name, classes, sources, begin, end, search)
 
 
@@ -212,7 +222,7 @@ def check(
 ) -> integrity.Report:
     """Look whether the lake is whole; see ``store.integrity``. A spool that cannot be opened is a finding."""
     try:
-        lake = app.lake(workspace)
+        lake = app.events(workspace)
     except ServiceError as error:
         report = integrity.Report(deep)
         report.findings.append(integrity.Finding("spool-damaged", error.what, at="spool.db", fix=error.fix))
@@ -220,7 +230,7 @@ def check(
     return integrity.check(lake.tables, deep=deep, progress=progress)
 
 
-def _retention(workspace: app.Workspace, lake: Lake, wanted: Policy) -> tuple[Retention, tuple[str, ...]]:
+def _retention(workspace: app.Workspace, lake: Readable, wanted: Policy) -> tuple[Retention, tuple[str, ...]]:
     active: list[Hold] = [one.hold for one in Holds(app.journal(workspace)).active()]
     now = workspace.clock.now()
     retention = Retention(lake.tables, wanted, active, now=now, found=_Searches(lake, now).keys)
@@ -230,7 +240,7 @@ def _retention(workspace: app.Workspace, lake: Lake, wanted: Policy) -> tuple[Re
 class _Searches:
     """What the searches of holds find; each is run once."""
 
-    def __init__(self, lake: Lake, now: int) -> None:
+    def __init__(self, lake: Readable, now: int) -> None:
         self._lake, self._now = lake, now
         self._found: dict[str, Keys] = {}
 
@@ -257,12 +267,6 @@ class _Searches:
                 )
             self._found[hold.name] = np.sort(np.concatenate([*parts, np.empty(0, dtype=np.int64)]))
         return self._found[hold.name]
-
-
-def _reindex(lake: Lake) -> None:
-    """Bring the search index to the files that there are now, if there is one; it tells of their texts."""
-    if lake.index.exists:
-        lake.refresh_index()
 
 
 def _purposes(wanted: Policy) -> list[dict[str, Any]]:

@@ -184,7 +184,7 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], 
             "no gate over weaknesses would have stopped the cause",
             fix="the scanner that found it names no weakness (CWE)",
         )
-    library, lake = Library.open(workspace.content), app.lake(workspace)
+    library, lake = Library.open(workspace.content), app.events(workspace)
     attack = attacks.gather(lake, library, found.scene, chain)
     best, tried = attacks.detect(lake, library, attack)
     container = chain.first.container

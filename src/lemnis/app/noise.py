@@ -24,7 +24,7 @@ from lemnis.detect.rules import Rule
 from lemnis.incidents.findings import SOURCE as OWN
 from lemnis.ingest.mapping_columns import pc
 from lemnis.store.columns import leaf
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 MINUTES = 10.0
 """Minutes of an analyst for an alert, unless the settings say otherwise.
@@ -109,7 +109,7 @@ class Noise:
 
 
 def measure(
-    lake: Lake,
+    lake: Readable,
     detecting: Detection,
     rules: Iterable[Rule],
     *,

@@ -29,7 +29,7 @@ from lemnis.contracts.events import EventBatch
 from lemnis.detect.matcher import Matcher
 from lemnis.detect.rules import Rule, load_rules
 from lemnis.incidents.findings import SOURCE as OWN
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 LEAST = 3  # alerts that a value must account for
 SHARE = 0.2
@@ -128,7 +128,7 @@ def escaped(value: str) -> str:
 
 
 def measured(
-    lake: Lake,
+    lake: Readable,
     library: Library,
     proposals: Sequence[Proposal],
     *,

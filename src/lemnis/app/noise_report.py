@@ -58,7 +58,7 @@ def report(
 
     ``owner`` is who would answer for a proposed exception; ``minutes`` are for an alert, else the settings'.
     """
-    library, lake, cache = Library.open(workspace.content), app.lake(workspace), workspace.state / "cache"
+    library, lake, cache = Library.open(workspace.content), app.events(workspace), workspace.state / "cache"
     detecting = detection(library, cache=cache)
     loaded = load_rules([item.manifest for item in library.items("detections").values()], cache=cache)
     found = noise.measure(lake, detecting, loaded.rules, start=start, progress=progress)

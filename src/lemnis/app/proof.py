@@ -37,7 +37,7 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
     incident's cause is not known any more.
     """
     written = shelf.find(workspace, lesson)
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     found = trace(workspace, written.lesson.incident)
     chain, source = lessons.the_chain(found)
     past = lessons.history(workspace, source)
@@ -137,7 +137,7 @@ def _placeless(found: Content, *roots: str) -> Content:
 
 def _alerts(workspace: app.Workspace, library: Library) -> Mapping[str, Alerted]:
     """Replay the content over the whole lake."""
-    found = replay(app.lake(workspace), library)
+    found = replay(app.events(workspace), library)
     return {one.id: Alerted(one.rule_id, one.time, one.event_uids) for one in found}
 
 

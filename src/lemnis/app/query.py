@@ -22,7 +22,6 @@ import pyarrow as pa
 
 from lemnis import app
 from lemnis.app import searches
-from lemnis.app.cluster import remote
 from lemnis.contracts.errors import UsageError
 from lemnis.store import search as searching
 from lemnis.store.query import Handle
@@ -56,15 +55,12 @@ def search(
     """Begin a search; ``text`` may name a saved one (``@NAME``, ``@NAME | stats count``).
 
     ``since`` and ``until`` are as ``store.search.instant`` reads; those of a saved search hold where they are
-    not given. ``handle.cancel()`` ends it. Raises InputError that points into the query, UsageError where
-    the workspace is of a cluster.
+    not given. ``handle.cancel()`` ends it. Raises InputError that points into the query.
     """
-    if remote(workspace) is not None:
-        raise UsageError("a cluster's lake cannot be searched yet", fix="ask it with `lemnis sql`")
     text, saved = searches.expand(workspace, text)
     now = workspace.clock.now()
     start, end = _instant(since or saved.since, now), _instant(until or saved.until, now)
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     return Search(lake, text, now=now, start=start, end=end, limits=Limits(limit, timeout), handle=handle)
 
 
@@ -118,7 +114,7 @@ def histogram(
             break
     chart = Timechart((Aggregate("count", None, "count", 1),), None, 0, 1, 1)
     found = Search(
-        app.lake(workspace), Query(asked.filter, (*kept, chart)), now=now, bars=bars, handle=handle,
+        app.events(workspace), Query(asked.filter, (*kept, chart)), now=now, bars=bars, handle=handle,
         start=_instant(since or saved.since, now), end=_instant(until or saved.until, now),
         limits=Limits(10_000, timeout),
     )  # fmt: skip
@@ -130,7 +126,7 @@ def complete(workspace: app.Workspace, text: str, *, limit: int = 20) -> list[Ca
     if text.startswith("@") and " " not in text:
         named = [name for name in searches.names(workspace) if name.startswith(text[1:])]
         return [Candidate(f"@{name}", "saved") for name in named[:limit]]
-    return completing.complete(app.lake(workspace), text, now=workspace.clock.now(), limit=limit)
+    return completing.complete(app.events(workspace), text, now=workspace.clock.now(), limit=limit)
 
 
 def last_word(text: str) -> str:
@@ -140,20 +136,17 @@ def last_word(text: str) -> str:
 
 def fields(workspace: app.Workspace, *, like: str = "") -> list[FieldInfo]:
     """Return the fields that the newest events have: types, how often they are filled, examples."""
-    return completing.fields(app.lake(workspace), like=like)
+    return completing.fields(app.events(workspace), like=like)
 
 
 def sql(workspace: app.Workspace, text: str, *, limit: int, timeout: float) -> pa.Table:
-    """Run one SELECT and return at most ``limit`` rows; raises UsageError for anything that cannot be run.
-
-    Over the cluster's lake, if the workspace is of one.
-    """
-    return (remote(workspace) or app.lake(workspace)).query(text, limit=limit, timeout=timeout)
+    """Run one SELECT and return at most ``limit`` rows; raises UsageError for anything that cannot be run."""
+    return app.events(workspace).query(text, limit=limit, timeout=timeout)
 
 
 def tables(workspace: app.Workspace) -> list[TableInfo]:
     """Return what SQL can read."""
-    lake = remote(workspace) or app.lake(workspace)
+    lake = app.events(workspace)
     found = []
     for name, schema in lake.schemas().items():
         count = lake.query(f'SELECT count(*) AS n FROM "{name}"').column("n")[0].as_py()  # noqa: S608 - own name

@@ -10,11 +10,11 @@ from lemnis.app.detection import Detection, detection
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
 from lemnis.detect.suppress import fold
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 
 def replay(
-    lake: Lake,
+    lake: Readable,
     library: Library,
     *,
     start: int | None = None,
@@ -31,7 +31,7 @@ def replay(
 
 
 def replayed(
-    lake: Lake,
+    lake: Readable,
     detecting: Detection,
     *,
     start: int | None = None,
@@ -47,7 +47,7 @@ def replayed(
 
 
 def each(
-    lake: Lake,
+    lake: Readable,
     detecting: Detection,
     *,
     start: int | None = None,
@@ -59,7 +59,7 @@ def each(
 
 
 def _each(
-    lake: Lake,
+    lake: Readable,
     detecting: Detection,
     replaying: Replaying | None,
     *,

@@ -20,7 +20,7 @@ from lemnis.app import retro_pieces as pieces
 from lemnis.app.retro_question import Question
 from lemnis.app.retro_state import Job
 from lemnis.app.retro_units import SPOOL, Range, Unit, batches, by_table, day_span, holds, read, units
-from lemnis.store.lake import Lake, Snapshot
+from lemnis.store.lakes import Readable, Snapshot
 from lemnis.store.rows import table_class
 
 _SAMPLE, _WARM = 20_000, 1_000
@@ -130,7 +130,7 @@ class Here:
             yield unit, _look(self.question, planned, unit)
 
 
-def plan(lake: Lake, question: Question, limits: Range, *, measured: bool = True) -> Plan:
+def plan(lake: Readable, question: Question, limits: Range, *, measured: bool = True) -> Plan:
     """Find out what there is to look at, the newest first, and at what rate this machine does so."""
     snapshots = lake.snapshots()
     found: list[Unit] = []

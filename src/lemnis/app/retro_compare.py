@@ -17,7 +17,7 @@ from lemnis.contracts.events import EventBatch
 from lemnis.contracts.ids import Json
 from lemnis.incidents.findings import SOURCE as OWN
 from lemnis.store.columns import MS_A_DAY
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 _SIDES = ("old " + pieces.SIGNALS, "new " + pieces.SIGNALS)
 _LOOKED = "looked"
@@ -117,7 +117,7 @@ class Versions:
 
 
 def replayed(
-    lake: Lake, question: Versions, engine: Engine, found: dict[str, Difference], limits: Limits
+    lake: Readable, question: Versions, engine: Engine, found: dict[str, Difference], limits: Limits
 ) -> int:
     """Run a backtest on an engine and count into the differences; return how many events there were."""
     planned = plan(lake, question, Range(limits.start, limits.end), measured=False)

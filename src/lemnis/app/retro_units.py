@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.ids import stable_id
-from lemnis.store import rows
+from lemnis.store import rows, spots
 from lemnis.store.columns import by_source, conform
-from lemnis.store.lake import Snapshot
+from lemnis.store.lakes import Snapshot
+from lemnis.store.spots import Spot
 
 SPOOL = "(not flushed yet)"
 _UNIT_ROWS = 500_000
@@ -57,7 +56,7 @@ class File:
     """A data file: its name below the table's folder, where it is, its rows and bytes."""
 
     name: str
-    path: Path
+    path: Spot
     rows: int
     bytes: int
 
@@ -112,7 +111,7 @@ def holds(file: File, wanted: Wanted) -> bool:
     """Say whether a file can hold events of these sources, by the statistics in its footer."""
     if wanted is None:
         return True
-    with pq.ParquetFile(file.path) as opened:
+    with spots.parquet(file.path) as opened:
         about = opened.metadata
         return any(_may_hold(about.row_group(n), wanted) for n in range(about.num_row_groups))
 
@@ -123,7 +122,7 @@ def read(file: File, schema: pa.Schema, limits: Range, wanted: Wanted = None) ->
     ``schema`` may have fewer columns than the table: the others are not read. Nor are row groups of which
     the statistics say that they are outside the range, or of other sources.
     """
-    with pq.ParquetFile(file.path) as opened:
+    with spots.parquet(file.path) as opened:
         about = opened.metadata
         groups = [
             n for n in range(about.num_row_groups)

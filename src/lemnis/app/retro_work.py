@@ -12,7 +12,7 @@ from lemnis.app.correlation import Replaying
 from lemnis.app.detection import Detection
 from lemnis.contracts.alerts import Alert, merged
 from lemnis.contracts.events import EventBatch
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Alerted:
             for body in pieces.bodies(some, pieces.SIGNALS):
                 self._replaying.add(pieces.read_signals(body))
 
-    def found(self, lake: Lake, *, whole: bool = True) -> list[Alert]:
+    def found(self, lake: Readable, *, whole: bool = True) -> list[Alert]:
         """Return the alerts by event time; those of correlations only if ``whole`` history was looked at."""
         found: Iterable[Alert] = self.alerts.values()
         if self._replaying is not None and whole:

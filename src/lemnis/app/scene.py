@@ -14,7 +14,7 @@ from lemnis.graph import observed
 from lemnis.graph.process_tree import Container, Started, Tree, container_of
 from lemnis.graph.requests import AFTER, BEFORE, Behind, Request, behind
 from lemnis.store.columns import leaf
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 from lemnis.store.rows import uids
 
 REACH = 30 * 86_400_000  # ms: how long before an alert a container may have been started
@@ -64,7 +64,7 @@ class Scene:
         return [one for one in self.seen if one.container and one.container.id == container.id]
 
 
-def look(lake: Lake, alerts: Sequence[Alert]) -> Scene:
+def look(lake: Readable, alerts: Sequence[Alert]) -> Scene:
     """Read what the lake has around some alerts."""
     ordered = tuple(sorted(alerts, key=lambda one: (one.time, one.id)))
     if not ordered:
@@ -101,7 +101,7 @@ def _seen(alert: Alert, process: Started | None, tree: Tree, containers: Sequenc
 
 
 def _processes(
-    lake: Lake, alerts: Sequence[Alert], first: int, last: int
+    lake: Readable, alerts: Sequence[Alert], first: int, last: int
 ) -> dict[str, list[tuple[str, int, int]]]:
     """Return the processes (host, number, when) that each alert's events name, by alert id."""
     wanted = {uid: alert.id for alert in alerts for uid in alert.event_uids}
@@ -124,6 +124,6 @@ def _rows(table: pa.Table, path: str) -> Iterator[tuple[Any, ...]]:
     return zip(*([None] * table.num_rows if c is None else c.to_pylist() for c in columns), strict=True)
 
 
-def _requests(lake: Lake, first: int, last: int) -> Iterator[Request]:
+def _requests(lake: Readable, first: int, last: int) -> Iterator[Request]:
     for batch in lake.scan(observed.HTTP_ACTIVITY, start=first - BEFORE, end=last + AFTER):
         yield from observed.requests(batch.table)

@@ -29,7 +29,7 @@ from lemnis.incidents import entries as writing
 from lemnis.ocsf.entities import entities
 from lemnis.store import durable
 from lemnis.store import search as searching
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 from lemnis.store.query import CancelledError, Handle
 from lemnis.store.search import Found, Limits, Search
 from lemnis.store.searching import pipes
@@ -179,7 +179,7 @@ def ask(
 
     Raises CancelledError, with nothing written, if ``handle`` ends it.
     """
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     made = list(alerts(lake, library, saved, (start, end), handle or Handle()))
     wrote = app.journal(workspace).append_all([writing.alert_entry(alert) for _, alert in made])
     return [
@@ -189,7 +189,7 @@ def ask(
 
 
 def alerts(
-    lake: Lake, library: Library, saved: Saved, window: tuple[int, int], handle: Handle
+    lake: Readable, library: Library, saved: Saved, window: tuple[int, int], handle: Handle
 ) -> Iterator[tuple[Mapping[str, Json], Alert]]:
     """Yield the alerts of one window with their groups; the same window of the same lake gives the same."""
     schedule = saved.search.schedule
@@ -237,7 +237,7 @@ def _counting(query: Query, schedule: Schedule) -> tuple[Query, tuple[str, ...]]
 
 
 def _evidence(
-    lake: Lake, query: Query, group: Mapping[str, Json], window: tuple[int, int], handle: Handle
+    lake: Readable, query: Query, group: Mapping[str, Json], window: tuple[int, int], handle: Handle
 ) -> list[Found]:
     """Return the newest events of a group."""
     kept = []

@@ -33,7 +33,7 @@ from lemnis.app.spark_work import FILE, Looking
 from lemnis.content.library import Library
 from lemnis.contracts.errors import ServiceError
 from lemnis.store.delta import DAY
-from lemnis.store.lake import Lake
+from lemnis.store.lakes import Readable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -184,7 +184,12 @@ class Replaying:
     new: Library
 
     def __call__(
-        self, lake: Lake, sides: Sides, found: dict[str, Difference], limits: Limits, among: Collection[str]
+        self,
+        lake: Readable,
+        sides: Sides,
+        found: dict[str, Difference],
+        limits: Limits,
+        among: Collection[str],
     ) -> int:
         """Count into the differences; return how many events there were."""
         question = Versions(sides, tuple(found))

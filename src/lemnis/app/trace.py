@@ -85,7 +85,7 @@ def trace(workspace: app.Workspace, subject: str) -> Trace:
 
 def trace_alerts(workspace: app.Workspace, subject: str, alerts: Sequence[Alert]) -> Trace:
     """Trace some alerts."""
-    scene = scenes.look(app.lake(workspace), alerts)
+    scene = scenes.look(app.events(workspace), alerts)
     if not scene.seen:
         raise NotFoundError(
             f"no alert of {subject} is about a process that the lake has",

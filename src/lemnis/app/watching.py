@@ -20,7 +20,7 @@ from lemnis.ingest.health import DRIFTING, LOUD, SILENT, Health, judge
 
 if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
-    from lemnis.store.lake import Lake
+    from lemnis.store.lakes import Readable
 
 LOG = logging.getLogger("lemnis.watching")
 EVERY_S = 60.0
@@ -65,7 +65,7 @@ def look(
     """
     journal = journal or app.journal(workspace)
     rules = rules or Rules(workspace)
-    looking = _Looking(workspace, app.lake(workspace), alarms(journal), hosts=hosts, rules=rules)
+    looking = _Looking(workspace, app.events(workspace), alarms(journal), hosts=hosts, rules=rules)
     found = looking.found
     wrong = {
         Of(one.source, one.host, trouble.kind): trouble
@@ -82,7 +82,7 @@ def look(
 
 def silent_sources(workspace: app.Workspace) -> frozenset[str]:
     """Return the sources that are silent by what they taught; nothing is written down."""
-    looking = _Looking(workspace, app.lake(workspace), (), hosts=False, before=0)
+    looking = _Looking(workspace, app.events(workspace), (), hosts=False, before=0)
     return frozenset(one.source for one in looking.found if one.host == ALL and one.state == SILENT)
 
 
@@ -92,7 +92,7 @@ class _Looking:
     def __init__(
         self,
         workspace: app.Workspace,
-        lake: Lake,
+        lake: Readable,
         known: Sequence[Alarm],
         *,
         hosts: bool,
@@ -170,7 +170,9 @@ class _Looking:
         return f"its newest event is {span(age)} old" if age > limit else ""
 
 
-def _read(lake: Lake, before: int | None, known: Collection[Alarm]) -> tuple[list[History], tuple[Beat, ...]]:
+def _read(
+    lake: Readable, before: int | None, known: Collection[Alarm]
+) -> tuple[list[History], tuple[Beat, ...]]:
     """Return the histories to look at, hosts with an open alarm among them, and when Lemnis listened."""
     asked = {(one.of.source, one.of.host) for one in known}
     found = {(one.source, one.host): one for one in lake.histories(before=before, also=asked)}
@@ -179,7 +181,7 @@ def _read(lake: Lake, before: int | None, known: Collection[Alarm]) -> tuple[lis
     return [*told, *_before(lake, {one.source for one in told})], own.beats if own else ()
 
 
-def _before(lake: Lake, known: Collection[str]) -> Iterator[History]:
+def _before(lake: Readable, known: Collection[str]) -> Iterator[History]:
     """Yield, of sources that nothing is known of, what the lake says: they spoke before this was counted."""
     others = {one.source: one.at for one in lake.cursors() if one.source not in {*known, *_OWN}}
     if not others:
@@ -194,7 +196,7 @@ def _before(lake: Lake, known: Collection[str]) -> Iterator[History]:
         yield History(name, ALL, at, (Beat(at - at % STEP, STEP, events, 0, 0, last),))
 
 
-def _reasons(lake: Lake) -> dict[str, dict[str, int]]:
+def _reasons(lake: Readable) -> dict[str, dict[str, int]]:
     """Return why records of each source were not taken, the most frequent reason first."""
     found: dict[str, dict[str, int]] = {}
     if not any(one.rows for one in lake.dead_counts()):
@@ -245,7 +247,7 @@ class Watching:
     def look(self) -> list[Watched]:
         """Look now, and tell of alarms that opened and closed; of many hosts only at those that are still."""
         self._looked = time.monotonic()
-        few = sum(app.lake(self._workspace).hosts().values()) <= MANY_HOSTS
+        few = sum(app.events(self._workspace).hosts().values()) <= MANY_HOSTS
         found = look(self._workspace, hosts=few, rules=self._rules, journal=self._journal)
         now = {alarm.id: one for one in found for alarm in one.alarms}
         for name in sorted(now.keys() - self._known):

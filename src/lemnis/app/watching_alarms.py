@@ -20,7 +20,7 @@ from lemnis.ocsf import watch_findings
 
 if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
-    from lemnis.store.lake import Lake
+    from lemnis.store.lakes import Readable
 
 OPENED, CLOSED = "watch.opened", "watch.closed"
 _ORIGIN = "journal:watch"
@@ -96,7 +96,7 @@ def _closing(journal: SqlJournal, one: Alarm) -> NewEntry:
     return NewEntry(CLOSED, one.id, f"{one.id}:closed", payload, reason=f"no longer: {one.of}")
 
 
-def publish(lake: Lake, journal: SqlJournal) -> None:
+def publish(lake: Readable, journal: SqlJournal) -> None:
     """Put alarms that were written down into the lake as findings. Exactly once."""
     known = lake.cursor(findings.SOURCE, _ORIGIN)
     after = known.position if known else 0

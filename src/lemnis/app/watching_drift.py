@@ -49,7 +49,7 @@ class Change:
 
 def drifted(workspace: app.Workspace, name: str) -> Drifting:
     """Return the drift of a source; raises NotFoundError for one that never spoke."""
-    for one in app.lake(workspace).histories(name):
+    for one in app.events(workspace).histories(name):
         if one.host == ALL:
             return drift(one.fields, one.sampled, workspace.clock.now())
     raise NotFoundError(f"nothing of {name!r} ever came", fix="`lemnis sources health` says what did")
@@ -138,7 +138,7 @@ def _problem(folder: Path, before: str, after: str) -> str:
 
 def _values(workspace: app.Workspace, source: LoadedSource, fields: Sequence[str]) -> Mapping[str, list[str]]:
     """Return some values of raw fields: of the newest records that were kept, parsed again."""
-    lake = app.lake(workspace)
+    lake = app.events(workspace)
     if not set(lake.schemas()) - {"rejects"}:
         return {}
     sql = (

@@ -213,7 +213,9 @@ class Table:
         for number, file in enumerate(self.files()):
             source = pq.ParquetFile(self._disk / file.path)
             parts = (conform(source.read_row_group(group), schema) for group in range(source.num_row_groups))
-            path = write_file((self._disk / file.path).parent, f"{SCHEMA}-{before + 1:012}-{number:06}", parts)
+            path = write_file(
+                (self._disk / file.path).parent, f"{SCHEMA}-{before + 1:012}-{number:06}", parts
+            )
             added.append(self._described(path, changed=True))
         whole = pa.schema([*schema, pa.field(DAY, pa.date32())])
         self._delta.create_write_transaction(
@@ -405,7 +407,7 @@ def recover(folder: Path, synced: int) -> int:
     return last
 
 
-def _whole(path: Path) -> bool:
+def _whole(path: Spot) -> bool:
     """Say whether a log entry is complete: lines of JSON, and at least one."""
     try:
         return bool([orjson.loads(line) for line in path.read_bytes().splitlines()])

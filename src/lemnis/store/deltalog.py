@@ -20,7 +20,7 @@ from lemnis.store.spots import Spot
 
 FOLDER = "_delta_log"
 OPERATION = "lemnis.operation"
-"""The key in a commit's facts under which Lemnis says what it did: flush, compact, retain, schema."""
+"""The key in a commit's facts under which Lemnis says what it did: flush, commit, compact, retain, schema."""
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint.*\.parquet")
 _FOREIGN = {"CREATE TABLE": "create", "VACUUM START": "sweep", "VACUUM END": "sweep", "WRITE": "write"}

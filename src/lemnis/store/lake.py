@@ -41,6 +41,9 @@ _NO_KEYS = np.empty(0, dtype=np.int64)
 class Lake:
     """The lake of one workspace. Any number of processes and threads may use it at once."""
 
+    alone = True
+    """Whoever has the lake makes incidents, too."""
+
     def __init__(self, root: Path, clock: Clock, *, keep: Keep | None = None) -> None:
         """Open the lake below ``root``, and make it if there is none; ``clock`` dates rejects and cursors.
 

@@ -179,7 +179,7 @@ class ObjectSpot:
 
 def _filesystem() -> Any:
     """Return the class of file systems that DuckDB takes: its package is only loaded where it is needed."""
-    from fsspec.spec import AbstractFileSystem
+    from fsspec.spec import AbstractFileSystem  # noqa: PLC0415 - only DuckDB needs it
 
     class Files(AbstractFileSystem):  # type: ignore[misc]
         """The files of a bucket, to be read; DuckDB asks for these methods only."""

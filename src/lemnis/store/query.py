@@ -25,6 +25,9 @@ from lemnis.store.spots import Spot
 
 EVENTS = "events"
 MAX_SQL = 65_536
+MAX_ANSWER = 2 << 30
+"""So many bytes an answer may have: it is beyond the database's memory, and what bounds that."""
+_BATCH, _MOST = 65_536, 2**62
 _AGAIN = 100
 """So many files may go, one after the other, while a query is asked anew."""
 Answer = TypeVar("Answer")
@@ -114,13 +117,27 @@ def run(
             statement = _one_select(connection, sql)
             with _limited(connection, timeout, handle or Handle()):
                 answer = connection.sql(statement, params=list(parameters) or None)
-                return pa.table(answer.limit(limit).to_arrow_table())
+                return _bounded(answer.limit(min(limit, _MOST)))
     except (UsageError, duckdb.IOException) as error:
         files = (_path(file) for relation in relations.values() for file in relation.files)
         gone = next((file for file in files if not file.exists()), None)
         if gone is None:
             raise
         raise GoneError(gone) from error
+
+
+def _bounded(answer: duckdb.DuckDBPyRelation) -> pa.Table:
+    """Return what a query gives; raises UsageError where that is too large to be had at once."""
+    reader, parts, size = answer.to_arrow_reader(_BATCH), list[pa.RecordBatch](), 0
+    for part in reader:
+        parts.append(part)
+        size += part.nbytes
+        if size > MAX_ANSWER:
+            raise UsageError(
+                f"the answer is larger than {MAX_ANSWER >> 20:,} MB",
+                fix="select fewer columns or rows, or count them",
+            )
+    return pa.Table.from_batches(parts, schema=reader.schema)
 
 
 def anew(ask: Callable[[], Answer]) -> Answer:
@@ -149,12 +166,12 @@ def _opened(relations: Mapping[str, Relation], sql: str, memory: str) -> Iterato
     """Open a database of nothing but views of these relations, of those that a query names, and lock it."""
     named = _named(sql, [*relations, EVENTS]) or {*relations, EVENTS}
     with closing(duckdb.connect(config={**_SETTINGS, "memory_limit": memory})) as connection:
+        files = [_path(file) for relation in relations.values() for file in relation.files]
+        spots.attach(connection, files)
         for name in relations.keys() & named:
             _view(connection, name, relations[name])
         if EVENTS in named:
             _events(connection, relations)
-        files = [_path(file) for relation in relations.values() for file in relation.files]
-        spots.attach(connection, files)
         connection.execute("SET allowed_paths = ?", [[str(file) for file in files]])
         for lock in _LOCKS:
             connection.execute(lock)

@@ -6,224 +6,60 @@ files become part of a table by one entry in its log, which the storage lets onl
 (``If-None-Match``). So a worker that does a batch again adds nothing to a table that has it, and of two that
 do the same batch at once one is refused by the log: their transactions are the same one.
 
-Other engines read ``tables/NAME`` as the Delta tables they are.
+It is asked and kept as the one on a disk is (``store.lakes``). Other engines read ``tables/NAME`` as the
+Delta tables they are.
 """
 
 from __future__ import annotations
 
-import time
+import os
+import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date, timedelta
-from itertools import pairwise
+from functools import cached_property
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
-import orjson
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from pyarrow import fs
 
 from lemnis.contracts.errors import Location, NotFoundError, ServiceError
-from lemnis.store import query
-from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
+from lemnis.contracts.events import Appended, Cursor, EventBatch
+from lemnis.contracts.watching import History
+from lemnis.store import compaction, delta, deltalog, query, rows, sweeping
+from lemnis.store.columns import conform, merge_schemas, uid_keys
+from lemnis.store.deadletters import DeadCount, DeadGroup, DeadLetter
+from lemnis.store.delta import DAY
+from lemnis.store.index import Clauses, Index, Progress
+from lemnis.store.lakes import Snapshot, TableStatus, in_order, relation, statuses
+from lemnis.store.objects import ObjectSpot
+from lemnis.store.pulse import Host
+from lemnis.store.remote_letters import Letters, histories
+from lemnis.store.remote_tables import NO_HOOKS, SETTINGS, Place, RemoteTable, RemoteTables, failing
+from lemnis.store.spool import Backlog
 
-DAY = "day"
-_EPOCH = date(1970, 1, 1)
-_ROW_GROUP = 65_536
-_TRIES = 30
-_PAUSE_S = (0.02, 1.0)
 _WRITERS = 8
-_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-_SETTINGS: dict[str, str | None] = {"delta.dataSkippingNumIndexedCols": "1", "delta.checkpointInterval": "50"}
-_FAR = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a cluster's lake is: ``s3://BUCKET/PREFIX``, the storage's address unless it is AWS, the keys.
-
-    ``address`` over http is for the loopback, or for a network that nobody else is on.
-    """
-
-    uri: str
-    address: str = ""
-    region: str = ""
-    access_key: str = ""
-    secret_key: str = ""
-    session_token: str = ""
-
-    @property
-    def bucket(self) -> str:
-        """The bucket and the prefix in it."""
-        parts = urlsplit(self.uri)
-        return f"{parts.netloc}{parts.path}".rstrip("/")
-
-    def options(self) -> dict[str, str]:
-        """Return it as delta-rs is told."""
-        said = {
-            "AWS_CONDITIONAL_PUT": "etag", "AWS_REGION": self.region or "us-east-1",
-            "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_SESSION_TOKEN": self.session_token, "AWS_ENDPOINT_URL": self.address,
-            "AWS_ALLOW_HTTP": "true" if self.address.startswith("http://") else "",
-        }  # fmt: skip
-        return {name: value for name, value in said.items() if value}
-
-    def files(self) -> fs.FileSystem:
-        """Return its bucket and prefix as a file system."""
-        parts = urlsplit(self.address)
-        whole = fs.S3FileSystem(
-            access_key=self.access_key or None, secret_key=self.secret_key or None,
-            session_token=self.session_token or None, region=self.region or "us-east-1",
-            scheme="http" if parts.scheme == "http" else "https", endpoint_override=parts.netloc or None,
-            connect_timeout=10, request_timeout=60,
-        )  # fmt: skip
-        return fs.SubTreeFileSystem(self.bucket, whole)
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteStatus:
-    """What a table holds; ``last`` is its newest ``time`` (ms)."""
-
-    name: str
-    files: int
-    rows: int
-    bytes: int
-    last: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: str
-    rows: int
-    bytes: int
-    first: int
-    last: int
-
-
-class RemoteTable:
-    """One Delta table on the storage; an object is used by one thread at a time."""
-
-    def __init__(self, place: Place, files: fs.FileSystem, name: str, delta: DeltaTable) -> None:
-        """Wrap an open table; see ``RemoteLake.table``."""
-        self.name = name
-        self._place, self._files, self._delta = place, files, delta
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The schema of the rows, without the partition column ``day``."""
-        schema: Any = self._delta.schema()
-        return pa.schema([pa.field(f.name, _plain(f.type)) for f in pa.schema(schema) if f.name != DAY])
-
-    def refresh(self) -> None:
-        """Look at what others have committed."""
-        self._delta.update_incremental()
-
-    def has(self, lane: str) -> int:
-        """Return up to which message of a lane the table holds the events; 0 if none."""
-        return int(self._delta.transaction_version(lane) or 0)
-
-    def files(self, *, start: int | None = None, end: int | None = None) -> list[_File]:
-        """Return the files with rows in [start, end), by path."""
-        actions = pa.table(self._delta.get_add_actions(flatten=True))
-        names = ("path", "num_records", "size_bytes", "min.time", "max.time")
-        there, nothing = set(actions.column_names), [None] * actions.num_rows
-        columns = [actions.column(name).to_pylist() if name in there else nothing for name in names]
-        found = [
-            _File(path, count or 0, size, -_FAR if low is None else low, _FAR if high is None else high)
-            for path, count, size, low, high in zip(*columns, strict=True)
-        ]
-        chosen = [f for f in found if (end is None or f.first < end) and (start is None or f.last >= start)]
-        return sorted(chosen, key=lambda file: file.path)
-
-    def dataset(self, *, start: int | None = None, end: int | None = None) -> ds.Dataset | pa.Table:
-        """Return the files with rows in [start, end) as one data set of the table's schema."""
-        paths = [f"tables/{self.name}/{file.path}" for file in self.files(start=start, end=end)]
-        if not paths:
-            return self.schema.empty_table()
-        return ds.dataset(paths, schema=self.schema, format="parquet", filesystem=self._files)
-
-    def append(self, table: pa.Table, *, lane: str, up_to: int) -> bool:
-        """Add a batch of a lane, which is done with message ``up_to``; say whether it was not there yet.
-
-        Columns that the table lacks are added to it. Raises ServiceError where the storage fails.
-        """
-        actions: list[AddAction] | None = None
-        pause = _PAUSE_S[0]
-        for _ in range(_TRIES):
-            self.refresh()
-            if self.has(lane) >= up_to:
-                return False
-            try:
-                self._evolve(table.schema)
-                if actions is None:
-                    actions = list(self._write(sort_events(conform(table, self.schema))))
-                self._commit(actions, CommitProperties(app_transactions=[Transaction(lane, up_to)]))
-            except CommitFailedError:  # another worker was first; what it wrote is looked at, then again
-                time.sleep(pause)
-                pause = min(2 * pause, _PAUSE_S[1])
-            else:
-                return True
-        raise ServiceError(
-            f"{self.name} could not be committed to in {_TRIES} tries: others always were first",
-            at=Location(f"{self._place.uri}/tables/{self.name}"),
-            fix="let workers commit less often: a larger commit_s",
-        )
-
-    def _evolve(self, schema: pa.Schema) -> None:
-        known = self.schema
-        merged = merge_schemas(known, schema, widen=False)
-        if not merged.equals(known):
-            whole = merged.append(pa.field(DAY, pa.date32()))
-            write_deltalake(
-                self._delta, whole.empty_table(), mode="append", schema_mode="merge",
-                storage_options=self._place.options(), post_commithook_properties=_NO_HOOKS,
-            )  # fmt: skip
-            self.refresh()
-
-    def _commit(self, actions: Sequence[AddAction], properties: CommitProperties) -> None:
-        self._delta.create_write_transaction(
-            [*actions], "append", self._delta.schema(), [DAY], commit_properties=properties
-        )
-
-    def _write(self, table: pa.Table) -> Iterator[AddAction]:
-        """Write sorted rows as one file a day, of a name that no other attempt has; yield what to say."""
-        days = np.floor_divide(table.column("time").to_numpy(), MS_A_DAY)
-        starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1))
-        for start, stop in pairwise([*starts.tolist(), len(days)]):
-            part = table.slice(start, stop - start)
-            day = (_EPOCH + timedelta(days=int(days[start]))).isoformat()
-            path = f"{DAY}={day}/{uuid.uuid4().hex}.zstd.parquet"
-            sink = pa.BufferOutputStream()
-            pq.write_table(part, sink, compression="zstd", row_group_size=_ROW_GROUP)
-            data = sink.getvalue()
-            with self._files.open_output_stream(f"tables/{self.name}/{path}") as file:
-                file.write(data)
-            times = part.column("time")
-            stats = {
-                "numRecords": part.num_rows, "minValues": {"time": times[0].as_py()},
-                "maxValues": {"time": times[-1].as_py()}, "nullCount": {"time": 0},
-            }  # fmt: skip
-            now = time.time_ns() // 1_000_000
-            yield AddAction(path, data.size, {DAY: day}, now, True, orjson.dumps(stats).decode())
 
 
 class RemoteLake:
-    """The lake of a cluster. Any number of processes may use it; an object has one thread at a time."""
+    """The lake of a cluster (``store.lakes.Readable``). Any number of processes may use it.
 
-    def __init__(self, place: Place) -> None:
+    An object has one thread at a time. ``cache`` is a folder of this machine: for its own index, and for what
+    is being rewritten.
+    """
+
+    def __init__(self, place: Place, cache: Path | None = None) -> None:
         """``place`` is where it is; nothing is made or read yet."""
         self.place = place
-        self._files = place.files()
+        self._bucket = place.bucket()
+        self._files = self._bucket.files
         self._open: dict[str, RemoteTable] = {}
+        self._cache = cache
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -235,32 +71,54 @@ class RemoteLake:
 
         def one(item: tuple[str, pa.Table]) -> int:
             name, table = item
-            return (
-                table.num_rows if self.table(name, table.schema).append(table, lane=lane, up_to=up_to) else 0
-            )
+            return table.num_rows if self.table(name, table.schema).add(table, lane=lane, up_to=up_to) else 0
 
         there = sorted((name, table) for name, table in tables.items() if table.num_rows)
         if not there:
             return 0
-        with self._errors(), ThreadPoolExecutor(min(_WRITERS, len(there))) as pool:
+        with failing(self._bucket), ThreadPoolExecutor(min(_WRITERS, len(there))) as pool:
             return sum(pool.map(one, there))
+
+    def append(self, batches: Sequence[EventBatch], *, cursor: Cursor | None = None) -> Appended:
+        """Store events that no worker writes: findings, and records that were replayed. Return how many.
+
+        What the tables have already, by uid, is not stored again, as long as one process at a time appends
+        events of a kind. With a cursor, the tables that get rows have its position with them.
+        """
+        tables: dict[str, list[pa.Table]] = {}
+        rejected = 0
+        for batch in batches:
+            table, bad = rows.part(batch)
+            rejected += len(bad)
+            tables.setdefault(rows.table_name(batch.class_uid), []).append(table)
+        new, whole = {}, 0
+        for name, parts in tables.items():
+            schema = parts[0].schema
+            for part in parts[1:]:
+                schema = merge_schemas(schema, part.schema)
+            table = pa.concat_tables([conform(part, schema) for part in parts])
+            whole += table.num_rows
+            new[name] = self._unknown(name, table)
+        lane = _lane(cursor.source, cursor.origin_key) if cursor else f"append {uuid.uuid4().hex}"
+        stored = self.commit(lane, cursor.position if cursor else 1, new)
+        return Appended(stored, whole - stored, rejected)
 
     def done(self, lane: str) -> list[int]:
         """Return up to which messages of a lane tables hold its events, ascending."""
         found = set()
-        with self._errors():
-            for table in self.tables().values():
+        with failing(self._bucket):
+            for table in self.opened().values():
                 found.add(table.has(lane))
         return sorted(found - {0})
 
     def put(self, path: str, data: bytes) -> None:
         """Put bytes at a path beside the tables; it is durable when this returns."""
-        with self._errors(), self._files.open_output_stream(path) as file:
+        with failing(self._bucket), self._files.open_output_stream(path) as file:
             file.write(data)
 
     def get(self, path: str) -> bytes:
         """Return the bytes at a path; raises NotFoundError where there are none."""
-        with self._errors():
+        with failing(self._bucket):
             try:
                 with self._files.open_input_file(path) as file:
                     return bytes(file.read())
@@ -269,17 +127,141 @@ class RemoteLake:
 
     def drop(self, path: str) -> None:
         """Remove what is at a path, if anything is."""
-        with self._errors():
+        with failing(self._bucket):
             try:
                 self._files.delete_file(path)
             except FileNotFoundError:
                 return
 
-    # -- reading -------------------------------------------------------------------------------------------
+    # -- asking --------------------------------------------------------------------------------------------
 
-    def tables(self) -> dict[str, RemoteTable]:
+    @cached_property
+    def index(self) -> Index:
+        """The index of texts, on this machine."""
+        return Index(self._folder / "index")
+
+    @cached_property
+    def tables(self) -> RemoteTables:
+        """The tables, for whoever keeps them."""
+        return RemoteTables(self._bucket, self._folder / "rewriting")
+
+    def query(
+        self, sql: str, *, parameters: Sequence[object] = (), limit: int = 1000, timeout: float = 60,
+        start: int | None = None, end: int | None = None, needles: Mapping[str, Clauses] | None = None,
+        handle: query.Handle | None = None,
+    ) -> pa.Table:  # fmt: skip
+        """Run one SELECT over what is committed; as ``Lake.query`` does, which see."""
+        span, found = (start, end), needles or {}
+
+        def relations() -> dict[str, query.Relation]:
+            tables = self.opened()
+            wanted = query.needed(sql, list(tables))
+            return {
+                name: relation(self.index, name, _snapshot(table), span, found.get(name, ()))
+                for name, table in tables.items()
+                if name in wanted
+            }
+
+        with failing(self._bucket):
+            return query.anew(
+                lambda: query.run(
+                    relations(), sql, parameters=parameters, limit=limit, timeout=timeout, handle=handle
+                )
+            )
+
+    def scan(
+        self, class_uid: int | None = None, *, start: int | None = None, end: int | None = None,
+        source: str | None = None,
+    ) -> Iterator[EventBatch]:  # fmt: skip
+        """Yield the events with ``time`` in [start, end), as ``Lake.scan`` does, which see."""
+        snapshots = {rows.table_class(name): snap for name, snap in self.snapshots().items()}
+        chosen = {uid: snap for uid, snap in snapshots.items() if class_uid in (None, uid)}
+        with failing(self._bucket):
+            yield from in_order(chosen, start, end, source)
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """Return every table of events as it is at this moment, for queries that must see the same."""
+        with failing(self._bucket):
+            return {name: _snapshot(table) for name, table in self.tables.open() if name != rows.REJECTS}
+
+    def schemas(self) -> dict[str, pa.Schema]:
+        """Return the schema of each table."""
+        return {name: table.schema for name, table in self.opened().items()}
+
+    def status(self) -> list[TableStatus]:
+        """Return what each table holds."""
+        return statuses(self.opened().items())
+
+    def backlog(self) -> Backlog:
+        """Return that nothing waits on this machine: it waits in the streams."""
+        return Backlog(0, 0)
+
+    def cursor(self, source: str, origin_key: str) -> Cursor | None:
+        """Return how far an origin was appended: what the tables' transactions say; others have claims."""
+        done = self.done(_lane(source, origin_key))
+        return Cursor(source, origin_key, origin_key, done[-1]) if done else None
+
+    def cursors(self, source: str | None = None) -> list[Cursor]:
+        """Return nothing: origins are known by claims."""
+        del source
+        return []
+
+    def histories(
+        self, source: str | None = None, *, before: int | None = None, also: Collection[Host] = ()
+    ) -> list[History]:
+        """Return how the sources spoke over the last weeks, by the times of their events."""
+        del before, also
+        return histories(self, source)
+
+    def hosts(self) -> dict[str, int]:
+        """Return nothing: hosts are not counted in a cluster."""
+        return {}
+
+    # -- dead letters --------------------------------------------------------------------------------------
+
+    @cached_property
+    def letters(self) -> Letters:
+        """What could not be taken."""
+        return Letters(self)
+
+    def dead_letters(
+        self, source: str | None = None, *, after: int = 0, limit: int = 1000
+    ) -> list[DeadLetter]:
+        """Return records that were not taken, by number: a bounded page."""
+        return self.letters.page(source, after=after, limit=limit)
+
+    def dead_groups(self, source: str | None = None) -> list[DeadGroup]:
+        """Return what was not taken by source and reason."""
+        return self.letters.groups(source)
+
+    def dead_counts(self) -> list[DeadCount]:
+        """Return how many dead letters each source has."""
+        return self.letters.counts()
+
+    # -- keeping -------------------------------------------------------------------------------------------
+
+    def flush(self) -> int:
+        """Do nothing: workers write to the tables themselves."""
+        return 0
+
+    def scrub(self) -> None:
+        """Do nothing: nothing waits on this machine."""
+
+    def compact(self, *, min_files: int = 8) -> int:
+        """Rewrite the days of at least ``min_files`` files as few, sorted ones; return how many days."""
+        done = compaction.compact(self.tables, min_files=min_files)
+        sweeping.sweep(self.tables, before=deltalog.now() - sweeping.KEPT_MS)
+        return len(done)
+
+    def refresh_index(self, progress: Progress | None = None) -> int:
+        """Index what is not indexed on this machine yet; return how many files that were."""
+        return self.index.refresh(dict(self.tables.open()), progress)
+
+    # -- tables --------------------------------------------------------------------------------------------
+
+    def opened(self) -> dict[str, RemoteTable]:
         """Return all tables, as they are now, by name."""
-        with self._errors():
+        with failing(self._bucket):
             there = self._files.get_file_info(fs.FileSelector("tables", allow_not_found=True))
             names = sorted(one.base_name for one in there if one.type == fs.FileType.Directory)
             found = {name: table for name in names if (table := self._opened(name)) is not None}
@@ -295,78 +277,62 @@ class RemoteLake:
         others = [field for field in schema if field.name != "time"]
         whole = pa.schema([schema.field("time"), *others, pa.field(DAY, pa.date32())])
         try:
-            DeltaTable.create(
-                self._uri(name), schema=whole, partition_by=[DAY], configuration=_SETTINGS,
-                storage_options=self.place.options(), post_commithook_properties=_NO_HOOKS,
-            )  # fmt: skip
+            with self._bucket.trusted():
+                DeltaTable.create(
+                    str(self._spot(name)), schema=whole, partition_by=[DAY], configuration=SETTINGS,
+                    storage_options=self._bucket.options, post_commithook_properties=NO_HOOKS,
+                )  # fmt: skip
         except DeltaError:  # another worker has made it meanwhile
             if self._opened(name) is None:
                 raise
         made = self._opened(name)
         if made is None:
-            raise ServiceError(f"the table {name} was made and is not there", at=Location(self._uri(name)))
+            raise ServiceError(
+                f"the table {name} was made and is not there", at=Location(str(self._spot(name)))
+            )
         return made
-
-    def schemas(self) -> dict[str, pa.Schema]:
-        """Return the schema of each table."""
-        return {name: table.schema for name, table in self.tables().items()}
-
-    def status(self) -> list[RemoteStatus]:
-        """Return what each table holds."""
-        found = []
-        for name, table in self.tables().items():
-            files = table.files()
-            last = max((file.last for file in files), default=None)
-            count, size = sum(file.rows for file in files), sum(file.bytes for file in files)
-            found.append(RemoteStatus(name, len(files), count, size, last))
-        return found
-
-    def query(
-        self, sql: str, *, parameters: Sequence[object] = (), limit: int = 1000, timeout: float = 60,
-        start: int | None = None, end: int | None = None,
-    ) -> pa.Table:  # fmt: skip
-        """Run one SELECT over what is committed; as ``Lake.query`` does, which see."""
-        tables = self.tables()
-        wanted = query.needed(sql, list(tables))
-        with self._errors():
-            found = {
-                name: table.dataset(start=start, end=end) for name, table in tables.items() if name in wanted
-            }
-            relations = {name: query.Relation(data.schema, [], data) for name, data in found.items()}
-            return query.run(relations, sql, parameters=parameters, limit=limit, timeout=timeout)
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _uri(self, name: str) -> str:
-        return f"s3://{self.place.bucket}/tables/{name}"
+    @cached_property
+    def _folder(self) -> Path:
+        return self._cache or Path(tempfile.gettempdir()) / f"lemnis-{os.getuid()}-lake"
+
+    def _unknown(self, name: str, table: pa.Table) -> pa.Table:
+        """Return the rows of which the table has no event of their uid; of those with one uid, the first."""
+        uids = uid_keys(rows.uids(table))
+        _, first = np.unique(uids, return_index=True)
+        table, uids = table.take(np.sort(first)), uids[np.sort(first)]
+        if not table.num_rows or name not in self.opened():
+            return table
+        times: Any = table.column("time")
+        low, high = int(pc.min(times).as_py()), int(pc.max(times).as_py())
+        named: list[Any] = rows.uids(table).to_pylist()
+        which = "time BETWEEN ? AND ? AND list_contains(?, metadata.uid)"
+        sql = f'SELECT metadata.uid AS uid FROM "{name}" WHERE {which}'  # noqa: S608 - the lake's own name
+        there = self.query(sql, parameters=[low, high, named], limit=len(named), start=low, end=high + 1)
+        return table.filter(pa.array(~np.isin(uids, uid_keys(there.column("uid")))))
+
+    def _spot(self, name: str) -> ObjectSpot:
+        return self._bucket.spot("tables") / name
 
     def _opened(self, name: str) -> RemoteTable | None:
         known = self._open.get(name)
         if known is None:
+            spot = self._spot(name)
             try:
-                delta = DeltaTable(self._uri(name), storage_options=self.place.options())
+                with self._bucket.trusted():
+                    table = DeltaTable(str(spot), storage_options=self._bucket.options)
             except TableNotFoundError:
                 return None
-            known = self._open[name] = RemoteTable(self.place, self._files, name, delta)
+            known = self._open[name] = RemoteTable(spot, table)
         return known
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Tell of a storage that fails in our words."""
-        try:
-            yield
-        except (OSError, DeltaError) as error:
-            raise ServiceError(
-                f"the lake's storage fails: {error}",
-                at=Location(self.place.uri),
-                fix="check its address, the bucket, and the credentials' rights to it",
-            ) from error
+
+def _lane(source: str, origin_key: str) -> str:
+    return f"cursor {source} {origin_key}"
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Return the type with list elements named as Arrow names them, not as Delta does."""
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field(child.name, _plain(child.type)) for child in kind])
-    if pa.types.is_list(kind):
-        return pa.list_(_plain(kind.value_type))
-    return kind
+def _snapshot(table: delta.Table) -> Snapshot:
+    schema = table.schema
+    return Snapshot(schema, table, schema.empty_table())

@@ -1,4 +1,4 @@
-"""Where a lake's files are: on this machine's disk, or in a bucket. All that is read or kept goes through this.
+"""Where a lake's files are: on this machine's disk, or in a bucket; all that is read goes through this.
 
 A path of the disk is a spot as it is. One in a bucket (``store.objects``) does what the lake's keeping needs
 of a path. Readers of Parquet and DuckDB are told here how to open either.

@@ -108,7 +108,9 @@ def _unlink(paths: Iterable[Spot]) -> Swept:
     return swept
 
 
-def _cut(tables: TableSet, name: str, table: delta.Table, entries: list[deltalog.Entry], before: int) -> Swept:
+def _cut(
+    tables: TableSet, name: str, table: delta.Table, entries: list[deltalog.Entry], before: int
+) -> Swept:
     """Make a checkpoint if it is time, and cut off the log before the last one that history begins with."""
     folder = table.folder
     made = deltalog.checkpoints(folder)

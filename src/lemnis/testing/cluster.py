@@ -26,8 +26,11 @@ from typing import Any
 
 import httpx
 
+from lemnis.testing.certificates import Pair
+
 KEYS = {"AWS_ACCESS_KEY_ID": "simulated", "AWS_SECRET_ACCESS_KEY": "simulated", "AWS_REGION": "eu-west-1"}
 """Credentials that the simulated S3 takes, as variables."""
+BUCKET = "lemnis"
 _WAIT_S = 30.0
 _LOOK_S = 0.05
 _MAIN = "from lemnis.interfaces.cli import main; main()"
@@ -76,22 +79,24 @@ class NatsServer:
     monitor: int
     route: int
     routes: Sequence[int]
+    more: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://127.0.0.1:{self.port}"
+        return f"{'tls' if 'tls {' in self.more else 'nats'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Begin, or begin again."""
         self.folder.mkdir(parents=True, exist_ok=True)
         routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.routes)
+        cluster = f'cluster {{ name: lemnis, listen: "127.0.0.1:{self.route}", routes: [{routes}] }}\n'
         config = self.folder / "server.conf"
         config.write_text(
             f'server_name: {self.name}\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n'
             f'jetstream {{ store_dir: "{self.folder / "store"}", sync_interval: always }}\n'
-            f'cluster {{ name: lemnis, listen: "127.0.0.1:{self.route}", routes: [{routes}] }}\n',
+            f"{cluster if len(self.routes) > 1 else ''}{self.more}",
             encoding="utf-8",
         )
         argv = [str(_nats()), "-c", str(config), "-l", str(self.folder / "log")]
@@ -127,8 +132,13 @@ class Cluster:
     endpoint: str
     bucket: str
     s3: subprocess.Popen[bytes]
-    postmaster: int
+    postgres: Postgres
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def postmaster(self) -> int:
+        """The process id of PostgreSQL."""
+        return self.postgres.pid
 
     @property
     def servers(self) -> list[str]:
@@ -138,8 +148,8 @@ class Cluster:
     def database_named(self, name: str) -> str:
         """Make a database of this name, and return its address."""
         folder = self.folder / "pg"
-        port = self.database.rpartition("port=")[2]
-        argv = ["createdb", "-h", str(folder), "-p", port, "-U", "postgres", name]
+        port = self.postgres.port
+        argv = ["createdb", "-h", str(folder), "-p", str(port), "-U", "postgres", name]
         subprocess.run(argv, check=True, cwd=folder, **_QUIET)
         return self.database.replace("/postgres?", f"/{name}?")
 
@@ -163,24 +173,31 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, *, durable: bool = True) -> Iterator[Cluster]:
-    """Run it all below ``folder``; without ``durable`` PostgreSQL does not wait for its device."""
+def cluster(
+    folder: Path, *, durable: bool = True, pair: Pair | None = None, nats: str = ""
+) -> Iterator[Cluster]:
+    """Run it all below ``folder``; without ``durable`` PostgreSQL does not wait for its device.
+
+    With a ``pair`` PostgreSQL and S3 are spoken to in TLS; ``nats`` is more of the NATS servers' settings.
+    """
     with contextlib.ExitStack() as stack:
-        database, postmaster = stack.enter_context(_postgres(folder / "pg", durable=durable))
-        endpoint, s3 = stack.enter_context(_s3(folder))
-        servers = stack.enter_context(nats_servers(folder / "nats"))
-        _bucket(endpoint, "lemnis")
-        environment = {**KEYS, "LEMNIS_DATABASE_URL": database}
-        yield Cluster(folder, servers, database, endpoint, "lemnis", s3, postmaster, environment)
+        postgres = stack.enter_context(_postgres(folder / "pg", durable=durable, pair=pair))
+        endpoint, s3 = stack.enter_context(s3_server(folder, pair))
+        servers = stack.enter_context(nats_servers(folder / "nats", more=nats))
+        environment = {**KEYS, "LEMNIS_DATABASE_URL": postgres.url}
+        yield Cluster(folder, servers, postgres.url, endpoint, BUCKET, s3, postgres, environment)
 
 
 @contextlib.contextmanager
-def nats_servers(folder: Path, count: int = 3) -> Iterator[list[NatsServer]]:
-    """Run a JetStream cluster whose every write waits for the device (``sync_interval: always``)."""
+def nats_servers(folder: Path, count: int = 3, *, more: str = "") -> Iterator[list[NatsServer]]:
+    """Run a JetStream cluster whose every write waits for the device (``sync_interval: always``).
+
+    One server alone is none of a cluster. ``more`` goes into the settings of each.
+    """
     free = ports(3 * count)
     routes = free[2 * count :]
     servers = [
-        NatsServer(f"n{n + 1}", folder / f"n{n + 1}", free[n], free[count + n], routes[n], routes)
+        NatsServer(f"n{n + 1}", folder / f"n{n + 1}", free[n], free[count + n], routes[n], routes, more)
         for n in range(count)
     ]
     try:
@@ -193,9 +210,35 @@ def nats_servers(folder: Path, count: int = 3) -> Iterator[list[NatsServer]]:
             one.end()
 
 
+@dataclass(slots=True)
+class Postgres:
+    """PostgreSQL over a socket in its folder, and in TLS over the loopback if it has a certificate."""
+
+    folder: Path
+    port: int
+    settings: str
+    run: Callable[..., object]
+    url: str
+
+    @property
+    def pid(self) -> int:
+        """The process id of the one that begins all others."""
+        text = (self.folder / "data" / "postmaster.pid").read_text(encoding="ascii")
+        return int(text.split()[0])
+
+    def start(self) -> None:
+        """Begin, or begin again."""
+        log, data = str(self.folder / "log"), str(self.folder / "data")
+        self.run(["pg_ctl", "-D", data, "-o", self.settings, "-l", log, "-w", "start"])
+
+    def end(self) -> None:
+        """End it at once, as a crash does."""
+        self.run(["pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop"])
+
+
 @contextlib.contextmanager
-def _postgres(folder: Path, *, durable: bool) -> Iterator[tuple[str, int]]:
-    """Run PostgreSQL over a socket in its folder, not as root."""
+def _postgres(folder: Path, *, durable: bool, pair: Pair | None) -> Iterator[Postgres]:
+    """Run PostgreSQL, not as root."""
     folder.mkdir(parents=True)
     nobody = pwd.getpwnam("nobody")
     as_user: dict[str, Any] = {"user": nobody.pw_uid} if os.geteuid() == 0 else {}
@@ -204,45 +247,101 @@ def _postgres(folder: Path, *, durable: bool) -> Iterator[tuple[str, int]]:
         for above in folder.parents:  # it has to reach its folder
             if above.stat().st_uid == 0 and above != Path("/"):
                 above.chmod(above.stat().st_mode | 0o011)
-    data = folder / "data"
     (port,) = ports(1)
     settings = (
-        f"-p {port} -c listen_addresses= -c unix_socket_directories={folder} -c max_connections=200"
+        f"-p {port} -c unix_socket_directories={folder} -c max_connections=200"
         f" -c fsync={'on' if durable else 'off'} -c shared_buffers=256MB"
     )
+    where = f"host={folder}&port={port}"
+    if pair is None:
+        settings += " -c listen_addresses="
+    else:
+        where = f"host=127.0.0.1&port={port}"
+        settings += " -c listen_addresses=127.0.0.1 -c ssl=on"
+        for name, file in (("cert", pair.certificate), ("key", pair.key)):
+            own = folder / f"server.{name}"
+            own.write_bytes(file.read_bytes())
+            own.chmod(0o600)
+            if as_user:
+                os.chown(own, nobody.pw_uid, -1)
+            settings += f" -c ssl_{name}_file={own}"
     run = functools.partial(subprocess.run, check=True, cwd=folder, **_QUIET, **as_user)
-    run(["initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "-N"])
-    run(["pg_ctl", "-D", str(data), "-o", settings, "-l", str(folder / "log"), "-w", "start"])
+    url = f"postgresql+psycopg://postgres@/postgres?{where}"
+    server = Postgres(folder, port, settings, run, url)
+    run(["initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "postgres", "-N"])
+    server.start()
     try:
-        postmaster = int((data / "postmaster.pid").read_text(encoding="ascii").split()[0])
-        yield f"postgresql+psycopg://postgres@/postgres?host={folder}&port={port}", postmaster
+        yield server
     finally:
-        run(["pg_ctl", "-D", str(data), "-m", "immediate", "stop"])
+        server.end()
 
 
 @contextlib.contextmanager
-def _s3(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def s3_server(folder: Path, pair: Pair | None = None) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run moto as S3, with a bucket in it; in TLS with a certificate."""
     (port,) = ports(1)
     argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    if pair is not None:
+        argv += ["-c", str(pair.certificate), "-k", str(pair.key)]
     environment = {**os.environ, "TMPDIR": str(folder)}
     process = subprocess.Popen(argv, env=environment, **_QUIET)
-    endpoint = f"http://127.0.0.1:{port}"
+    endpoint = f"{'http' if pair is None else 'https'}://127.0.0.1:{port}"
+    client = httpx.Client(verify=False, timeout=10)  # noqa: S501 - it is ours, and asked whether it is there
 
     def answers() -> bool:
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(endpoint, timeout=2).is_success
+            return client.get(endpoint).is_success
         return False
 
     try:
         wait(answers, "the S3 server does not answer")
+        client.put(f"{endpoint}/{BUCKET}", headers={"Host": "s3.amazonaws.com"}).raise_for_status()
         yield endpoint, process
     finally:
+        client.close()
         process.kill()
         process.wait()
 
 
-def _bucket(endpoint: str, name: str) -> None:
-    httpx.put(f"{endpoint}/{name}", headers={"Host": "s3.amazonaws.com"}).raise_for_status()
+class Gate:
+    """Stands before a server of HTTP on the loopback, and answers 503 in its place while it is shut."""
+
+    def __init__(self, endpoint: str) -> None:
+        """``endpoint`` is the server's address."""
+        self._to = int(endpoint.rpartition(":")[2])
+        self.shut = threading.Event()
+        self.refused = 0
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                one, _ = self._listening.accept()
+                threading.Thread(target=self._serve, args=(one,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        """Hand requests on; a connection that has one while it is shut ends with the answer."""
+        with contextlib.suppress(OSError), near, socket.create_connection(("127.0.0.1", self._to)) as far:
+            threading.Thread(target=self._back, args=(far, near), daemon=True).start()
+            while data := near.recv(1 << 16):
+                if self.shut.is_set():
+                    self.refused += 1
+                    near.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    return
+                far.sendall(data)
+
+    @staticmethod
+    def _back(far: socket.socket, near: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := far.recv(1 << 16):
+                near.sendall(data)
+            near.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(slots=True)

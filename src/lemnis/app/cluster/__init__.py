@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from lemnis.app.cluster.bus import Bus
-    from lemnis.store.remote import Place, RemoteLake
+    from lemnis.store.remote import RemoteLake
+    from lemnis.store.remote_tables import Place
 
 ROLES = ("gateway", "detect", "correlate")
 _ALONE = ("127.0.0.1", "localhost", "[::1]")
@@ -50,23 +51,25 @@ class Setup:
 
     def place(self) -> Place:
         """Return where the lake is; raises UsageError where its keys are not set or would go in clear."""
-        from lemnis.store.remote import Place
+        from lemnis.store.remote_tables import Place
 
         one = self.cluster
         if one.endpoint.startswith("http://") and not one.endpoint[7:].startswith(_ALONE):
             raise UsageError(
                 "what is stored would go in clear text over the network",
-                at=Location(app.SETTINGS), fix="use https:// in cluster.endpoint, and cluster.ca for its CA",
+                at=Location(app.SETTINGS),
+                fix="use https:// in cluster.endpoint, and cluster.lake_ca for its CA",
             )  # fmt: skip
         access, secret = (self._variable(name) for name in (one.access_key_env, one.secret_key_env))
         token = self.environment.get(one.session_token_env, "")
-        return Place(one.lake, one.endpoint, one.region, access, secret, token)
+        ca = str(self.workspace.root / one.lake_ca) if one.lake_ca else ""
+        return Place(one.lake, one.endpoint, one.region, access, secret, token, ca)
 
     def lake(self) -> RemoteLake:
         """Open the lake."""
         from lemnis.store.remote import RemoteLake
 
-        return RemoteLake(self.place())
+        return RemoteLake(self.place(), self.workspace.state / "cache" / "cluster")
 
     def engine(self) -> Engine:
         """Open the database, which has to be PostgreSQL."""

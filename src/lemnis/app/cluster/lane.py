@@ -29,7 +29,8 @@ from lemnis.contracts.events import Appended, EventBatch, Reject
 from lemnis.ingest.received import Piece
 from lemnis.store import rows
 from lemnis.store.columns import MS_A_DAY, Keys, conform, merge_schemas, uid_keys
-from lemnis.store.deadletters import ARROW, identity
+from lemnis.store.deadletters import identity
+from lemnis.store.remote_letters import LETTERS
 
 if TYPE_CHECKING:
     from lemnis.app.cluster.bus import Message
@@ -282,10 +283,11 @@ class Work(Storing):
                     "metadata": {"uid": identity(one, source, ""), "log_name": source},
                     "file": one.at.file, "line": one.at.line, "record": one.at.record,
                     "reason": one.reason, "raw": one.raw, "origin_key": one.origin_key, "content": content,
+                    "fields": one.fields,
                 }
                 for one in rejects
             ],
-            schema=ARROW,
+            schema=LETTERS,
         )  # fmt: skip
 
     def _held(self) -> Batch:

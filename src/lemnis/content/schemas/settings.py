@@ -21,6 +21,7 @@
     inbox: {megabytes: 2048}        # how much may wait to be worked on before senders are told to come later
     retention: {...}                # how long which events are kept, and why; see ``keeping``
     lake: {history_days: 7}         # how the lake's files are kept; see ``keeping``
+    search: {index: true}           # keep the index of texts; see ``keeping``
     enrichment: {names: true}       # learn the names of addresses from DNS and DHCP events
     roles: {responder: [ana, ben], lead: [cleo]}   # who may approve and answer what playbooks ask
     playbooks: {start: [contain_compromised_workload]}   # which begin by themselves in `serve`
@@ -38,7 +39,7 @@ from typing import Annotated, Any, Self
 import pydantic
 
 from lemnis.content.schemas import Model
-from lemnis.content.schemas.keeping import Keeping, Retention
+from lemnis.content.schemas.keeping import Keeping, Retention, Searching
 
 Name = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Variable = Annotated[str, pydantic.Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,127})?$")]
@@ -225,6 +226,7 @@ class Settings(Model):
     inbox: Waiting = Waiting()
     retention: Retention = Retention()
     lake: Keeping = Keeping()
+    search: Searching = Searching()
     enrichment: Enrichment = Enrichment()
     roles: dict[Name, tuple[str, ...]] = pydantic.Field(default_factory=dict)
     playbooks: Automation = Automation()

@@ -11,7 +11,7 @@ from typing import Any
 
 from lemnis.contracts.errors import InputError
 from lemnis.store import query
-from lemnis.store.lake import Lake, Snapshot
+from lemnis.store.lakes import Readable, Snapshot
 from lemnis.store.search import Limits, Search
 from lemnis.store.searching import expressions, known, pipes, windows
 from lemnis.store.searching.base import kind_of
@@ -56,7 +56,7 @@ class FieldInfo:
     examples: tuple[str, ...]
 
 
-def complete(lake: Lake, text: str, *, now: int, limit: int = 20) -> list[Candidate]:
+def complete(lake: Readable, text: str, *, now: int, limit: int = 20) -> list[Candidate]:
     """Return what the last word of a query may become, the likeliest first."""
     stage = _STAGE.search(text)
     if stage:
@@ -80,7 +80,7 @@ def last_word(text: str) -> str:
 
 
 def values(
-    lake: Lake, field: str, prefix: str, *, now: int, within: str = "", limit: int = 20
+    lake: Readable, field: str, prefix: str, *, now: int, within: str = "", limit: int = 20
 ) -> list[Candidate]:
     """Return the values of a field that begin so, the most frequent of the newest events first.
 
@@ -109,7 +109,7 @@ def values(
     ][:limit]
 
 
-def fields(lake: Lake, *, like: str = "") -> list[FieldInfo]:
+def fields(lake: Readable, *, like: str = "") -> list[FieldInfo]:
     """Return the fields that have values in the newest events, by path; of these, those with ``like``."""
     rows: dict[str, list[tuple[str, str, int, int, list[str]]]] = {}
     snapshots = {name: one for name, one in lake.snapshots().items() if "class_uid" in one.schema.names}
@@ -134,7 +134,7 @@ def _info(path: str, some: list[tuple[str, str, int, int, list[str]]]) -> FieldI
     )  # fmt: skip
 
 
-def _fields(lake: Lake, word: str) -> list[Candidate]:
+def _fields(lake: Readable, word: str) -> list[Candidate]:
     """Return the ways to name a field that begin with a word, the most often filled first."""
     snapshots = {name: one for name, one in lake.snapshots().items() if "class_uid" in one.schema.names}
     classes = Classes({name: one.schema for name, one in snapshots.items()})

@@ -123,7 +123,7 @@ def replay(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from lemnis import app
-    from lemnis.app import deadletters, ingest, receiving
+    from lemnis.app import deadletters, ingest
 
     opened = app.open_workspace(workspace)
     watcher = ingest.watcher(opened) if detect else None
@@ -137,7 +137,7 @@ def replay(
     counts = {
         "read": done.read, "accepted": done.done.accepted, "rejected": done.rejected,
         "duplicates": done.done.duplicates, "left": done.left,
-        "deliveries": receiving.revive(opened, names or ()),
+        "deliveries": deadletters.revive(opened, names or ()),
     }  # fmt: skip
     if json:
         emit(counts)

@@ -200,7 +200,7 @@ def index(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     """
     from lemnis import app
 
-    lake = app.lake(app.open_workspace(workspace))
+    lake = app.events(app.open_workspace(workspace))
 
     def done(table: str, number: int, of: int) -> None:
         if not json:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lemnis.app.retro_question import Rules
     from lemnis.app.retro_running import Terms
     from lemnis.app.retro_sightings import Indicators
-    from lemnis.store.lake import Lake
+    from lemnis.store.lakes import Readable
 
 _LONG_S = 10
 _PROBLEMS = 20
@@ -162,10 +162,14 @@ def _by_rules(asked: _Asked, paths: Sequence[Path]) -> int:
     from lemnis.interfaces.cli import retro_view as view
 
     workspace = asked.workspace
-    lake, library = app.lake(workspace), app.library(workspace)
+    lake, library = app.events(workspace), app.library(workspace)
     question = Rules.of(library, lake.schemas(), paths=paths, cache=workspace.state / "cache")
     for problem in dict.fromkeys(question.problems):
         report(problem)
+    if not question.detection.rules:
+        if question.problems:
+            return 2
+        raise UsageError(f"there is no rule in {', '.join(map(str, paths))}", fix="name Sigma rules")
     gathered = question.gathering()
     done = _hunted(asked, lake, question, gathered.add, question.unserved)
     if done is not None:
@@ -198,7 +202,7 @@ def _by_indicators(asked: _Asked, files: Sequence[Path], values: Sequence[str]) 
         warn(f"{known.left_out:,} are left out: revoked, or not marked for detection")
     if not known.indicators:
         raise UsageError("there is no indicator to look for", fix="see docs/retro-hunt.md for the formats")
-    lake = app.lake(asked.workspace)
+    lake = app.events(asked.workspace)
     question = Indicators.of(
         known.indicators, lake.schemas(), content_digest=app.library(asked.workspace).digest,
         alerting=asked.alert,
@@ -228,7 +232,7 @@ def _show(asked: _Asked, done: Run, found: Sequence[object] | int) -> None:
 
 
 def _hunted(
-    asked: _Asked, lake: Lake, question: Rules | Indicators, take: Callable[[pa.Table], None],
+    asked: _Asked, lake: Readable, question: Rules | Indicators, take: Callable[[pa.Table], None],
     unserved: Sequence[str],
 ) -> Run | None:  # fmt: skip
     """Tell the cost, and run the hunt if it is wanted."""

@@ -68,7 +68,7 @@ def backtest(
         before, now = stack.enter_context(testing.old_content(opened, old)), app.library(opened)
         replay = _cluster(stack, on, before, now) if on else None
         found = testing.backtest(
-            app.lake(opened), before, now, start=_start(opened, since),
+            app.events(opened), before, now, start=_start(opened, since),
             progress=stack.enter_context(_progress("replaying")), cache=opened.state / "cache", replay=replay,
         )  # fmt: skip
     _tell(found.problems)
@@ -189,7 +189,7 @@ def exceptions(
     opened = app.open_workspace(workspace)
     with _progress("replaying") as told:
         found = exceptions_report.report(
-            app.lake(opened), app.library(opened), now=opened.clock.now(), start=_start(opened, since),
+            app.events(opened), app.library(opened), now=opened.clock.now(), start=_start(opened, since),
             progress=told,
         )  # fmt: skip
     _tell(found.problems)
