@@ -161,6 +161,8 @@ def _holds(matcher: Matcher, answer: Answer, values: Mapping[str, Any]) -> bool:
 def _fits(matcher: Matcher, found: Any, values: Mapping[str, Any]) -> bool:
     if matcher.exists is not None:
         return (found is not None) == matcher.exists
+    if matcher.one_of:
+        return found in fill(matcher.one_of, values)
     if matcher.contains is not None:
         return isinstance(found, str | list) and fill(matcher.contains, values) in found
     if matcher.not_before is not None:

@@ -42,6 +42,7 @@ PLACE = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_.]*)\}|[{}]")
 """Finds the places of a template; a lone brace matches without a group."""
 CONTEXT = frozenset({"effect.key", "effect.name", "effect.uuid", "run.id", "run.started", "incident.id"})
 """The names that a template may use beside the inputs."""
+_MATCHES = frozenset({"equals", "one_of", "contains", "exists", "not_before"})
 _OWN_HEADERS = re.compile(
     r"(?i)authorization|proxy-.*|cookie|host|content-.*|transfer-encoding|connection|user-agent|x-amz-.*"
 )
@@ -66,7 +67,7 @@ class Matcher(Model):
     """A fact about an answer: what lies at this place of its body (keys and list positions) is this.
 
     ``decode: url_json`` reads a text that is URL-encoded JSON; ``within`` is a place in what that gives.
-    Exactly one of: ``equals``; ``contains``, a text within a text or an item of a list; ``exists``;
+    Exactly one of: ``equals``; ``one_of``; ``contains``, a text within a text or an item of a list; ``exists``;
     ``not_before``, a time (RFC 3339) that is not earlier than this.
     """
 
@@ -74,14 +75,15 @@ class Matcher(Model):
     decode: Literal["", "url_json"] = ""
     within: tuple[str | int, ...] = ()
     equals: Any = None
+    one_of: tuple[Any, ...] = ()
     contains: str | None = None
     exists: bool | None = None
     not_before: str | None = None
 
     @pydantic.model_validator(mode="after")
     def _one(self) -> Self:
-        if len(self.model_fields_set & {"equals", "contains", "exists", "not_before"}) != 1:
-            raise ValueError("a matcher is one of equals, contains, exists, not_before")
+        if len(self.model_fields_set & _MATCHES) != 1:
+            raise ValueError(f"a matcher is one of {', '.join(sorted(_MATCHES))}")
         return self
 
 
