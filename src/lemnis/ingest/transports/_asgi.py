@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lemnis.contracts.errors import ServiceError
 
@@ -19,6 +20,8 @@ _GRACE_S = 10
 _BACKLOG = 512
 _HEAD_BYTES = 32_768
 _KEEP_ALIVE_S = 65
+_HEAD_S = 20.0
+_SPARE = 64
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 Listening = Callable[[str, int], None]
 
@@ -29,7 +32,10 @@ def _nothing(host: str, port: int) -> None:
 
 @dataclass(slots=True)
 class Server:
-    """One listener. ``connections`` are open at once; who comes then is told 503."""
+    """One listener. ``connections`` are open at once; a few more are told 503, who comes then is cut off.
+
+    Who has connected, or begun a request, has some seconds for its head; the body is the application's.
+    """
 
     name: str
     app: Application
@@ -95,8 +101,44 @@ class Server:
             self.app, log_config=None, access_log=False, lifespan="off", limit_concurrency=self.connections,
             timeout_graceful_shutdown=_GRACE_S, timeout_keep_alive=_KEEP_ALIVE_S, server_header=False,
             h11_max_incomplete_event_size=_HEAD_BYTES, proxy_headers=False, ws="none",
-            http="h11", loop="asyncio", ssl_context_factory=(lambda *_: tls) if tls is not None else None,
+            http=_Bounded, loop="asyncio", ssl_context_factory=(lambda *_: tls) if tls is not None else None,
         )  # fmt: skip
+
+
+class _Bounded(H11Protocol):
+    """A connection that does not wait long for the head of a request, and is closed where too many are."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as there
+        """Take the connection, or close it."""
+        super().connection_made(transport)
+        if len(self.connections) > (self.limit_concurrency or 0) + _SPARE:
+            transport.abort()
+        else:
+            self._look()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
+        super().data_received(data)
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let it go."""
+        self._forget()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        """Count the time from when a head is waited for; bytes of it do not lengthen it."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget()
+        elif self._late is None:
+            self._late = self.loop.call_later(_HEAD_S, self.transport.abort)
+
+    def _forget(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 class _Quiet(uvicorn.Server):
