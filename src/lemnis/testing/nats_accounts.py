@@ -11,6 +11,8 @@ import json
 import os
 from typing import Any
 
+import nkeys
+
 _WITHOUT_LIMITS = {
     "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": True, "conn": -1,
     "leaf": -1, "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
@@ -22,8 +24,6 @@ class Operator:
 
     def __init__(self) -> None:
         """Make the keys of all."""
-        import nkeys
-
         self._own = _key(nkeys.PREFIX_BYTE_OPERATOR)
         self._account, system = _key(nkeys.PREFIX_BYTE_ACCOUNT), _key(nkeys.PREFIX_BYTE_ACCOUNT)
         about = {"type": "account", "version": 2, "limits": _WITHOUT_LIMITS}
@@ -41,8 +41,6 @@ class Operator:
 
     def credentials(self) -> str:
         """Return the file of credentials of a new user."""
-        import nkeys
-
         user = _key(nkeys.PREFIX_BYTE_USER)
         token = _token(
             self._account, user, {"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1}
@@ -60,8 +58,6 @@ def _plain() -> dict[str, Any]:
 
 
 def _key(prefix: int) -> Any:
-    import nkeys
-
     return nkeys.from_seed(nkeys.encode_seed(os.urandom(32), prefix))
 
 
