@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from lemnis import app
 from lemnis.app.cluster import Setup
@@ -221,6 +222,24 @@ class Machines:
         table = Setup.of(self.workspace, self.environment).lake().opened()["rejects"].dataset().to_table()
         assert len(set(table.column("origin_key").to_pylist())) == table.num_rows
         return table.num_rows
+
+    def lanes(self):
+        """Return how `lemnis worker status` finds each lane, signals last."""
+        return asyncio.run(status(Setup.of(self.workspace, self.environment)))
+
+    @staticmethod
+    def told_by(process):
+        """Return what a process tells of its health, and its metrics: numbers, by stream those that have one."""
+        where = process.wait_for("admin")
+        with httpx.Client(base_url=f"http://{where['host']}:{where['port']}", timeout=30) as client:
+            told = {"readyz": client.get("/readyz").json()}
+            for family in text_string_to_metric_families(client.get("/metrics").text):
+                for sample in family.samples:
+                    if "stream" in sample.labels:
+                        told.setdefault(sample.name, {})[sample.labels["stream"]] = sample.value
+                    else:
+                        told[sample.name] = sample.value
+        return told
 
     def settled(self, seconds=90):
         """Wait until nothing waits in any lane, and correlation has taken in all of it."""

@@ -45,8 +45,22 @@ def test_a_cluster_gives_the_alerts_of_one_process(servers, tmp_path, bodies, al
     with scaled.Machines(servers, tmp_path / "calm", cache=alone["root"]) as machines:
         scaled.send(machines.gateway.wait_for("listening"), bodies)
         machines.settled()
+        told = [machines.told_by(one) for one in machines.all]
+        lanes = machines.lanes()
         machines.stop()
         assert differing(machines.outcome(), alone) == NOTHING
+    gateway, *workers, correlator = told
+    assert all(one["readyz"]["status"] == "ok" for one in told)
+    assert (
+        sum(one["lemnis_cluster_messages_total"] for one in workers)
+        == gateway["lemnis_cluster_messages_total"]
+    )
+    assert sum(one["lemnis_cluster_accepted_total"] for one in workers) == len(alone["uids"])
+    assert sum(len(one["lemnis_lane_behind_messages"]) for one in workers) == 4
+    assert correlator["lemnis_correlator_active"] == 1
+    assert [one.behind for one in lanes[:4]] == [0] * 4
+    assert all(one.held for one in lanes)
+    assert sum(one.last for one in lanes[:4]) == gateway["lemnis_cluster_messages_total"]
 
 
 def test_a_long_batch_is_done_again_as_a_whole(servers, tmp_path, alone):
@@ -57,6 +71,8 @@ def test_a_long_batch_is_done_again_as_a_whole(servers, tmp_path, alone):
     ) as machines:
         machines.workers[0].end(signal.SIGKILL)  # it has not begun to work: it loads its rules for seconds
         scaled.send(machines.gateway.wait_for("listening"), bodies)
+        (lane, _) = machines.lanes()
+        assert (lane.held, lane.behind > 2 * MESSAGES, lane.oldest_s > 0) == (False, True, True)
         machines.dying(2 * MESSAGES + 3)
         machines.workers[0].start()
         machines.settled()

@@ -1,13 +1,16 @@
 """Batches of lanes against a real PostgreSQL and S3: wherever a worker ends, its successor ends at the same."""
 
+import asyncio
 import itertools
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import scaled
 
-from lemnis.app import query
+from lemnis.app import deadletters, query
 from lemnis.app.cluster import Setup
 from lemnis.app.cluster.bus import Message
 from lemnis.app.cluster.lane import Batch, Work
@@ -18,7 +21,11 @@ from lemnis.contracts.receiving import Delivery
 from lemnis.store.database import open_engine
 from lemnis.store.remote import RemoteLake
 from lemnis.store.remote_lanes import Lanes, LostLaneError
+from lemnis.store.remote_letters import Letters
 from lemnis.testing.cluster import wait
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "app"))
+import test_deadletters as dead
 
 pytestmark = pytest.mark.scale
 AT = 1_767_225_600_000
@@ -197,8 +204,7 @@ def test_sql_reads_the_storage_and_nothing_else(world, tmp_path, monkeypatch):
     asked = "SELECT count(*) AS n FROM http_activity"
     assert query.sql(world.workspace, asked, limit=5, timeout=60).to_pylist() == [{"n": 5}]
     assert {one.name: one.rows for one in query.tables(world.workspace)} == {"http_activity": 5, "rejects": 1}
-    with pytest.raises(UsageError, match="lemnis sql"):
-        query.search(world.workspace, "passwd")
+    assert len(query.events(world.workspace, "class:http_activity")) == 5
     (tmp_path / "x.csv").write_text("a\n1\n")
     for hostile in (f"SELECT * FROM '{tmp_path}/x.csv'", "DROP VIEW events", "SELECT 1; SELECT 2"):
         with pytest.raises(UsageError):
@@ -219,6 +225,68 @@ def test_what_cannot_be_worked_on_is_kept(world):
     path = next(reason for reason in kept if "nobody" in reason).rpartition("kept at ")[2]
     assert world.lake.get(path) == b"x\n"
     assert work.counts.accepted == 5
+
+
+def test_dead_letters_come_back_when_the_mapping_is_better(world, servers, tmp_path, monkeypatch):
+    """Each once, with the uid that it would have had, whatever is done again; the rest says why."""
+    for name, value in world.setup.environment.items():
+        monkeypatch.setenv(name, value)
+    dead.source(world.workspace, "parser: jsonl", dead.MAPPING)
+    text = dead.text("lines of JSON", 30) + "[odd]\n"
+    lanes = world.lanes()
+    work = world.worker(lanes)
+    batch = Batch(lanes.take("l"))
+    work.take(batch, messages([Delivery("acme", "h", text.encode())]))
+    work.commit(batch)
+    work.take(batch, messages([Delivery("nobody", "h", b"x\n")], first=2))
+    work.commit(batch)
+    lanes.finish(batch.lane)
+    assert dead.told(deadletters.replay(world.workspace, ["acme"])) == (11, 0, 0, 11, 0)
+    (group, *_) = deadletters.listing(world.workspace, "acme").groups
+    assert (group.source, group.whole) == ("acme", group.count)
+
+    dead.source(world.workspace, "parser: jsonl", dead.FIXED)
+    with monkeypatch.context() as patch:
+        patch.setattr(Letters, "change", cut)  # killed before the letters go
+        with pytest.raises(ServiceError, match="cut"):
+            deadletters.replay(world.workspace, ["acme"])
+    assert dead.told(deadletters.replay(world.workspace, ["acme"])) == (11, 0, 10, 1, 0)
+    assert dead.told(deadletters.replay(world.workspace, ["acme"])) == (1, 0, 0, 1, 0)
+    assert len(world.uids()) == len(set(world.uids())) == 30 + 2
+    other = World(servers, tmp_path / "other")  # where they come to the better mapping at first
+    dead.source(other.workspace, "parser: jsonl", dead.FIXED)
+    lanes = other.lanes()
+    batch, work = Batch(lanes.take("l")), other.worker(lanes)
+    work.take(batch, messages([Delivery("acme", "h", text.encode())]))
+    work.commit(batch)
+    other.close()
+    named = [{uid for uid in one.uids() if uid.startswith("ev-")} for one in (world, other)]
+    assert named[0] == named[1]
+    assert len(named[0]) == 30
+
+    (aside,) = deadletters.listing(world.workspace, "nobody").groups
+    assert aside.count == 1
+    assert deadletters.revive(world.workspace) == 1
+    assert not deadletters.listing(world.workspace, "nobody").groups
+    ((sent,),) = asyncio.run(read_back(world.setup))
+    assert (sent.delivery.source, world.lake.get(sent.object)) == ("nobody", b"x\n")
+
+
+def cut(*_):
+    raise ServiceError("cut")
+
+
+async def read_back(setup):
+    """Return the deliveries of all messages in the streams."""
+    bus = await setup.bus()
+    try:
+        found = []
+        for stream in bus.raw:
+            if (await bus.state(stream)).messages:
+                found += [unpack(one.data)[1] for one in await bus.reader(stream, 0).next(9, wait=3)]
+        return found
+    finally:
+        await bus.close()
 
 
 def test_a_database_that_is_away_is_no_fault_of_the_records(world):

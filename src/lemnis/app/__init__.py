@@ -182,6 +182,17 @@ def clustered(workspace: Workspace) -> bool:
     return settings.load(workspace).cluster is not None
 
 
+def alone(workspace: Workspace) -> Workspace:
+    """Return a workspace that has a lake of its own; raises UsageError where it is of a cluster."""
+    if clustered(workspace):
+        raise UsageError(
+            "this workspace is of a cluster, whose lake is written by its workers", at=Location(SETTINGS),
+            fix="send it to a gateway of the cluster (`lemnis worker gateway`), or use a workspace without "
+            "`cluster:`",
+        )  # fmt: skip
+    return workspace
+
+
 def vault(workspace: Workspace) -> Vault:
     """Open the workspace's evidence vault."""
     from lemnis.store.vault import FileVault

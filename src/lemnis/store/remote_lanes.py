@@ -14,7 +14,7 @@ Holding a lane is a lock of a PostgreSQL session, which ends with the worker's p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -49,6 +49,12 @@ _SAVE = sa.text(
 )
 _SHARES = sa.text(
     "SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = :space "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+_HELD = sa.text(
+    "SELECT name FROM unnest(CAST(:names AS text[])) AS n(name) JOIN pg_locks ON locktype = 'advisory' "
+    "AND classid = :space AND granted "
+    "AND CAST(objid AS bigint) = (CAST(hashtext(name) AS bigint) & 4294967295) "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
@@ -178,6 +184,12 @@ class Lanes:
         with self._errors(), self._engine.connect() as connection:
             rows = connection.execute(sa.select(_LANE).order_by(_LANE.c.name)).all()
         return [Lane(row.id, row.name, row.epoch, row.done, row.planned) for row in rows]
+
+    def held(self, names: Sequence[str]) -> frozenset[str]:
+        """Return those of the lanes that some worker has."""
+        with self._errors(), self._engine.connect() as connection:
+            found = connection.execute(_HELD, {"names": list(names), "space": _SPACE}).scalars()
+            return frozenset(found)
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 

@@ -166,6 +166,15 @@ class Bus:
             raise ServiceError(f"{stream} cannot be asked: {str(error) or type(error).__name__}") from error
         return State(told.messages, told.bytes, told.first_seq, told.last_seq)
 
+    async def age(self, stream: str, number: int) -> float:
+        """Return how long ago (s) a message came; 0 if it is not there any more."""
+        try:
+            found = await self._js.get_msg(stream, seq=number)
+        except (NatsError, TimeoutError):
+            return 0.0
+        came = found.time
+        return 0.0 if came is None else max(0.0, self._setup.workspace.clock.now() / 1000 - came.timestamp())
+
     def reader(self, stream: str, after: int) -> Reader:
         """Read a stream after a number."""
         return Reader(self, self._js, stream, after)

@@ -41,7 +41,7 @@ def ingest(
     from lemnis import app
     from lemnis.app import ingest as ingesting
 
-    opened = app.open_workspace(workspace)
+    opened = app.alone(app.open_workspace(workspace))
     columns = (
         TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(),
         TextColumn("{task.fields[events]:,} events"), TimeElapsedColumn(),

@@ -53,7 +53,7 @@ def serve(
 
     logs.configure(logging.INFO if json or not messages.is_terminal else logging.WARNING)
     where = _admin(admin) if admin else None
-    serving = Serving(app.open_workspace(workspace), detect=detect, admin=where, workers=workers)
+    serving = Serving(app.alone(app.open_workspace(workspace)), detect=detect, admin=where, workers=workers)
     shown = _Json(serving) if json else _Lines(serving)
     serving.heard.append(shown.hear)
     asyncio.run(_run(serving, shown))

@@ -94,6 +94,9 @@ def correlate(admin: AdminOption = "", json: JsonOption = False, workspace: Work
 def status(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     """Show how far each partition is: its last message, the last that is in the lake, and what waits.
 
+    `waits` are messages, `oldest` is since when the first of them has waited, and `held` says whether a
+    worker has the partition: one that waits and is held by nobody needs a worker.
+
     Example: lemnis worker status --workspace soc --json
     """
     from dataclasses import asdict
@@ -108,9 +111,11 @@ def status(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
             emit({"name": one.stream, **asdict(one)})
         return
     shown = (
-        (one.stream, f"{one.last:,}", f"{one.done:,}", f"{one.behind:,}", f"{one.bytes:,}") for one in found
-    )
-    show_table("partitions", ("stream", "last", "done", "waits", "bytes"), shown)
+        (one.stream, f"{one.last:,}", f"{one.done:,}", f"{one.behind:,}", f"{one.oldest_s:,.0f} s",
+         f"{one.bytes:,}", "yes" if one.held else "no")
+        for one in found
+    )  # fmt: skip
+    show_table("partitions", ("stream", "last", "done", "waits", "oldest", "bytes", "held"), shown)
 
 
 def _serve(service: Service, admin: str, *, json: bool) -> None:
