@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -126,35 +127,54 @@ def test_what_is_answered_is_queryable_and_survives_a_kill(workspace):
     assert app.lake(workspace).backlog().rows == 0
 
 
-def test_a_worker_that_dies_is_begun_again(workspace):
+def test_a_worker_or_a_settler_that_dies_is_begun_again_and_health_says_so(workspace):
     served = Served(workspace, "--no-detect")
     try:
-        place = served.wait("listening")
-        served.wait("ready")
-        both = _children(served.process.pid)  # what works and what settles
-        assert len(both) == 2
-        for one in both:
-            os.kill(one, signal.SIGKILL)
+        place, admin = served.wait("listening"), served.wait("admin")
+        health = f"http://{admin['host']}:{admin['port']}/readyz"
+        reasons = {"lemnis-settler": "the settler has not begun", "lemnis-worker-0": "worker 0 has not begun"}
+        for _ in reasons:  # in whatever order
+            served.wait("ready")
+        before = _children(served.process.pid)
+        for name, reason in reasons.items():
+            assert httpx.get(health).json()["reasons"] == []
+            os.kill(before[name], signal.SIGKILL)
+            _until(lambda reason=reason: httpx.get(health).json()["reasons"] == [reason])
+            assert httpx.get(health).status_code == 503
+            served.wait("ready")
+            _until(lambda: httpx.get(health).status_code == 200)
+        after = _children(served.process.pid)
+        assert after.keys() == before.keys()
+        assert not set(after.values()) & set(before.values())
         url = f"http://{place['host']}:{place['port']}"
         assert httpx.post(f"{url}/ingest/linux_syslog", content=syslog(0, 5)).status_code == 200
         served.wait("worked", worked("linux_syslog", 5))
+        assert app.lake(workspace).backlog().rows == 5
     finally:
         code, said = served.end()
     assert code == 0, said
-    assert "the worker ended with -9" in said
+    assert "the settler ended with -9" in said
+    assert "worker 0 ended with -9" in said
+    assert app.lake(workspace).backlog().rows == 0  # the second settler flushed them
+
+
+def _until(holds, seconds=60):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def _children(pid):
-    """Return the workers among a process's children: not what tracks multiprocessing's resources."""
-    found = []
+    """Return the workers and the settler among a process's children, by name."""
+    found = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = status.read_text().rpartition(")")[2].split()
-            command = status.with_name("cmdline").read_bytes()
+            name, _, fields = status.read_text().partition("(")[2].rpartition(")")
         except OSError:
             continue
-        if int(fields[1]) == pid and b"spawn_main" in command:
-            found.append(int(status.parent.name))
+        if int(fields.split()[1]) == pid and name.startswith("lemnis-"):
+            found[name] = int(status.parent.name)
     return found
 
 

@@ -80,10 +80,12 @@ class Worker:
         *,
         told: Told = _nothing,
         part: tuple[int, int] = (0, 1),
+        settles: bool = True,
     ) -> None:
         """``watch`` looks at events on their way into the lake; ``told`` hears of each source's share.
 
-        As ``part`` (k, n) it is the k-th of n workers. Only one that is alone also settles what it has done.
+        As ``part`` (k, n) it is the k-th of n workers. Only one that is alone also settles what it has done,
+        unless another process does.
         """
         self.workspace, self.inbox, self.watch = workspace, inbox, watch
         self.part = part
@@ -92,7 +94,7 @@ class Worker:
         self._stages = Stages()
         self._storing = Storing(workspace, watch, self._stages)
         self._held: dict[str, tuple[float, float]] = {}
-        self._settling = Settling(workspace, watch, self._stages) if part[1] == 1 else None
+        self._settling = Settling(workspace, watch, self._stages) if settles and part[1] == 1 else None
 
     # -- a step --------------------------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ class WorkerProcess:
         """
         self.restarts = 0
         self.ready = False
+        self.name = "the settler" if part[0] == SETTLER else f"worker {part[0]}"
         self._root, self._part, self._detect, self._heard = root, part, detect, heard
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
@@ -91,7 +92,7 @@ class WorkerProcess:
                 return
             wait = _AGAIN_S[0] if worked else min(2 * wait, _AGAIN_S[1])
             self.restarts += 1
-            LOG.error("the worker ended with %s; it begins again in %.0f s", code, wait)
+            LOG.error("%s ended with %s; it begins again in %.0f s", self.name, code, wait)
             await asyncio.sleep(wait)
 
     @property
@@ -212,11 +213,15 @@ def _main(
                     connection.send(Settled(stages, now - alerts))
             alerts = now
 
-        connection.send(_ready(watch))
+        with suppress(OSError):  # that who began this is gone is seen when it looks whether to stop
+            connection.send(_ready(watch))
         settling.run(stop, settled)
         return
-    worker = receiving.Worker(workspace, receiving.inbox(workspace), watch, told=told, part=part)
-    connection.send(_ready(watch))
+    worker = receiving.Worker(
+        workspace, receiving.inbox(workspace), watch, told=told, part=part, settles=False
+    )
+    with suppress(OSError):
+        connection.send(_ready(watch))
     worker.run(stop)
 
 

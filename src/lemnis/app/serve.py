@@ -8,7 +8,6 @@ worked on at the next start.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections import Counter
@@ -17,41 +16,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lemnis import app
-from lemnis.app import receiving, settings, transports
+from lemnis.app import processes, receiving, running, settings, transports
 from lemnis.app.intake import Counts, Intake
 from lemnis.app.lake_background import Keeping
 from lemnis.app.observing import Observing, unwell
 from lemnis.app.receiving_process import SETTLER, Ready, Said, Seen, Settled, WorkerProcess
+from lemnis.app.running import Running
 from lemnis.content.schemas.settings import Admin
 from lemnis.contracts.errors import ServiceError, UsageError
-from lemnis.contracts.receiving import Delivery, Transport
+from lemnis.contracts.receiving import Delivery
 from lemnis.store.inbox import Inbox, Waiting
 
 LOG = logging.getLogger("lemnis.serve")
-_AGAIN_S = (1.0, 60.0)
-_STEADY_S = 30.0
-_LOOK_S = 0.05
 _BEHIND_MS = 60_000
 _WORKERS = 4
 
 Heard = Callable[[str, dict[str, Any]], None]
 """Told of what happens, on the event loop: the event's name, and its facts."""
-
-
-@dataclass(slots=True)
-class Running:
-    """How a transport is: what is against it (empty: nothing), and how often it was begun again."""
-
-    transport: Transport
-    problem: str = ""
-    restarts: int = 0
-    ended: bool = False
-
-    @property
-    def address(self) -> tuple[str, int] | None:
-        """Where it listens, once it does."""
-        found: tuple[str, int] | None = getattr(self.transport, "address", None)
-        return found
 
 
 @dataclass(slots=True)
@@ -132,6 +113,7 @@ class Serving:
         """Serve until ``stop``; raises ServiceError if no transport can begin."""
         from lemnis.app import searches_schedule
 
+        processes.open_many()
         self.observing = Observing(self)
         intake = Intake(self.inbox, received=self._received)
         self.counts = intake.counts
@@ -140,28 +122,21 @@ class Serving:
         observing = asyncio.create_task(self.observing.run(self._stop))
         admin = asyncio.create_task(self._admin())
         keeping = asyncio.create_task(self.keeping.run(self._stop))
-        running = [asyncio.create_task(self._transport(one, intake)) for one in self.transports]
-        telling = asyncio.create_task(self._tell_addresses())
         searching = asyncio.create_task(searches_schedule.keep(self.workspace, self._stop))
         try:
-            await asyncio.gather(*running)
-            failed = [one.problem for one in self.transports if one.ended]
-            if len(failed) == len(self.transports) and not self._stop.is_set():
-                raise ServiceError(failed[0], fix="none of the transports can begin")
+            await running.run(self.transports, intake, self._stop, self._tell)
+        except ServiceError:  # nothing came, and what waited is worked on at the next start
+            for one in (*self.workers, self.settler):
+                one.kill()
+            raise
         finally:
             self._end()
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-            telling.cancel()
             await intake.close()
             for one in self.workers:
                 one.stop()
             await asyncio.gather(*workers, return_exceptions=True)
             self.settler.stop()  # it settles what the workers did last
-            await asyncio.gather(
-                settler, observing, admin, keeping, telling, searching, return_exceptions=True
-            )
+            await asyncio.gather(settler, observing, admin, keeping, searching, return_exceptions=True)
             self._tell("stopped", waiting=sum(one.deliveries for one in self.waiting()))
             self.inbox.close()
 
@@ -176,8 +151,7 @@ class Serving:
         reasons = [f"{one.transport.name}: {one.problem}" for one in self.transports if one.problem]
         if self.stopping:
             reasons.append("it is stopping")
-        if not all(one.ready for one in (*self.workers, self.settler)):
-            reasons.append("not every worker has begun")
+        reasons += [f"{one.name} has not begun" for one in (*self.workers, self.settler) if not one.ready]
         reasons += unwell(self.workspace)
         try:
             waiting = self.waiting()
@@ -191,7 +165,7 @@ class Serving:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _tell(self, event: str, **facts: Any) -> None:
+    def _tell(self, event: str, /, **facts: Any) -> None:
         for one in self.heard:
             one(event, facts)
 
@@ -208,41 +182,6 @@ class Serving:
         else:
             self.totals.add(said)
             self._tell("worked", account=said.account, alerts=said.alerts)
-
-    async def _transport(self, one: Running, intake: Intake) -> None:
-        """Run a transport; one that ends before it shall is begun again, unless none could begin at all."""
-        loop, wait = asyncio.get_running_loop(), _AGAIN_S[0]
-        while not self._stop.is_set():
-            began = loop.time()
-            try:
-                await one.transport.run(intake, self._stop)
-                one.problem = "" if self._stop.is_set() else "it ended"
-            except ServiceError as error:
-                one.problem = str(error)
-            except Exception as error:
-                LOG.exception("transport %s", one.transport.name)
-                one.problem = f"{type(error).__name__}: {error}"
-            if self._stop.is_set():
-                return
-            self._tell("failed", transport=one.transport.name, problem=one.problem)
-            one.ended = not one.restarts and loop.time() - began < _STEADY_S
-            if all(other.ended for other in self.transports):
-                return
-            wait = _AGAIN_S[0] if loop.time() - began > _STEADY_S else min(2 * wait, _AGAIN_S[1])
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), wait)
-            one.restarts += 1
-            one.problem, one.ended = "", False
-
-    async def _tell_addresses(self) -> None:
-        """Tell where transports listen, as soon as they do."""
-        left = list(self.transports)
-        while left:
-            for one in [one for one in left if one.address is not None]:
-                left.remove(one)
-                host, port = one.address or ("", 0)
-                self._tell("listening", transport=one.transport.name, host=host, port=port)
-            await asyncio.sleep(_LOOK_S)
 
     async def _admin(self) -> None:
         """Answer for health and metrics; that it cannot is told, and costs nothing else."""

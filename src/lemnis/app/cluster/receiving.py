@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lemnis.app import settings, transports
+from lemnis.app import running, settings, transports
 from lemnis.app.cluster.gateway import Publishing
 from lemnis.app.cluster.service import Gauge, Service
-from lemnis.app.serve import Running
-from lemnis.contracts.errors import ServiceError, UsageError
+from lemnis.app.running import Running
+from lemnis.contracts.errors import UsageError
 from lemnis.store.remote_lanes import Lanes
 
 if TYPE_CHECKING:
     from lemnis.app.cluster import Setup
-
-LOG = logging.getLogger("lemnis.cluster")
-_AGAIN_S = (1.0, 60.0)
-_STEADY_S = 30.0
-_LOOK_S = 0.05
 
 
 class Gateway(Service):
@@ -46,21 +39,10 @@ class Gateway(Service):
         bus = await self.setup.bus()
         lanes = Lanes(await asyncio.to_thread(self.setup.engine))
         self.publishing = Publishing(bus, self.setup.lake(), lanes, self.setup.workspace.clock)
-        running = [
-            asyncio.create_task(self._transport(one, self.publishing, stop)) for one in self.transports
-        ]
-        telling = asyncio.create_task(self._tell_addresses())
         self.tell("ready", rules=0, problems=0)
         try:
-            await asyncio.gather(*running)
-            failed = [one.problem for one in self.transports if one.ended]
-            if len(failed) == len(self.transports) and not stop.is_set():
-                raise ServiceError(failed[0], fix="none of the transports can begin")
+            await running.run(self.transports, self.publishing, stop, self.tell)
         finally:
-            telling.cancel()
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, telling, return_exceptions=True)
             await self.publishing.close()
             await bus.close()
 
@@ -75,36 +57,3 @@ class Gateway(Service):
         """Yield what is to be known of it."""
         if self.publishing is not None:
             yield from self.counted(self.publishing.counts)
-
-    async def _transport(self, one: Running, receiver: Publishing, stop: asyncio.Event) -> None:
-        loop, wait = asyncio.get_running_loop(), _AGAIN_S[0]
-        while not stop.is_set():
-            began = loop.time()
-            try:
-                await one.transport.run(receiver, stop)
-                one.problem = "" if stop.is_set() else "it ended"
-            except ServiceError as error:
-                one.problem = str(error)
-            except Exception as error:
-                LOG.exception("transport %s", one.transport.name)
-                one.problem = f"{type(error).__name__}: {error}"
-            if stop.is_set():
-                return
-            self.tell("failed", transport=one.transport.name, problem=one.problem)
-            one.ended = not one.restarts and loop.time() - began < _STEADY_S
-            if all(other.ended for other in self.transports):
-                return
-            wait = _AGAIN_S[0] if loop.time() - began > _STEADY_S else min(2 * wait, _AGAIN_S[1])
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), wait)
-            one.restarts += 1
-            one.problem, one.ended = "", False
-
-    async def _tell_addresses(self) -> None:
-        left = list(self.transports)
-        while left:
-            for one in [one for one in left if one.address is not None]:
-                left.remove(one)
-                host, port = one.address or ("", 0)
-                self.tell("listening", transport=one.transport.name, host=host, port=port)
-            await asyncio.sleep(_LOOK_S)
