@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test scale spark check bench docs lock clean
+.PHONY: setup demo test slow scale spark check bench docs lock clean
 setup: $(STAMP)
 
 $(STAMP): requirements/dev.txt pyproject.toml
@@ -17,7 +17,11 @@ demo: setup
 	$(BIN)/lemnis demo
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not scale"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not scale and not slow"
+
+# Campaigns that kill again and again, and what else takes a minute a test.
+slow: setup
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow and not scale"
 
 # Tests that start a cluster: three NATS servers, PostgreSQL, S3, and the processes that work on them.
 scale: setup

@@ -5,6 +5,8 @@ import random
 import sys
 from pathlib import Path
 
+import pytest
+
 from lemnis import app
 from lemnis.app import incidents, watch
 from lemnis.contracts.clock import ManualClock
@@ -59,6 +61,7 @@ def outcome(workspace):
     return set(alerts), {frozenset(one.alert_ids) for one in found}
 
 
+@pytest.mark.slow
 def test_a_killed_watch_ends_with_the_alerts_and_incidents_of_one_that_was_not(tmp_path):
     from watched import DETECTION, START, batch  # noqa: PLC0415 - as above
 
