@@ -109,7 +109,7 @@ class Stage:
         kept = self.simulator._objects if hasattr(self.simulator, "_objects") else vars(self.simulator)
         parts = {key: one for key, one in kept.items() if key != "log"}
         if self.world.simulators.get("aws") is self.simulator:
-            more = {key: {k: v for k, v in vars(one).items()} for key, one in self.simulator._more.items()}
+            more = {key: dict(vars(one)) for key, one in self.simulator._more.items()}
             parts = {"users": self.simulator._users, "policies": self.simulator._policies, "more": more}
         return _plain(copy.deepcopy(parts))
 
@@ -128,7 +128,7 @@ class Stage:
         part = self.action.do.request
         if asked.method != part.method:
             return False
-        names = {key: "x" for key in _places(part.path)}
+        names = dict.fromkeys(_places(part.path), "x")
         shape = render(part.model_copy(update={"json_body": None, "form": None, "xml": None, "headers": {}}),
                        {**names, **WORLDS[self.name]["inputs"]}).path  # fmt: skip
         if self.action.connection == "teams":
@@ -148,9 +148,11 @@ class _Spy:
 @contextmanager
 def stage(name, *, lag=0, **changes):
     """Put an action on its stage."""
-    with World(WORLDS[name]["world"], [ACTIONS[name].connection], lag=lag) as world:
-        with Connections(world.connections(), Path(), ENVIRONMENT) as connections:
-            yield Stage(name, world, connections, **changes)
+    with (
+        World(WORLDS[name]["world"], [ACTIONS[name].connection], lag=lag) as world,
+        Connections(world.connections(), Path(), ENVIRONMENT) as connections,
+    ):
+        yield Stage(name, world, connections, **changes)
 
 
 def _places(text):

@@ -25,9 +25,11 @@ def main(names):
     actions = respond.actions(library)
     for name in names or actions:
         action, one = actions[name], WORLDS[name]
-        with World(one["world"], [action.connection]) as world:
-            with Connections(world.connections(), Path(), ENVIRONMENT) as connections:
-                made = exchange.record(action, {**one["inputs"], **RUN}, connections.reach(action.connection))
+        with (
+            World(one["world"], [action.connection]) as world,
+            Connections(world.connections(), Path(), ENVIRONMENT) as connections,
+        ):
+            made = exchange.record(action, {**one["inputs"], **RUN}, connections.reach(action.connection))
         path = library.get("actions", name).manifest.with_suffix(".exchange.json")
         path.write_bytes(orjson.dumps(made, option=orjson.OPT_INDENT_2) + b"\n")
 

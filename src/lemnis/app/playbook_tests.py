@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -15,7 +16,6 @@ from lemnis.content.library import Item, Library
 from lemnis.content.schemas.action import Action
 from lemnis.content.schemas.playbook import Playbook
 from lemnis.content.schemas.playbook_tests import Case, PlaybookTests
-from lemnis.content.schemas.settings import Connection
 from lemnis.contracts import kinds
 from lemnis.contracts.alerts import Entity, Severity
 from lemnis.contracts.clock import ManualClock, SystemClock
@@ -29,13 +29,12 @@ from lemnis.respond.limits import Limits
 from lemnis.respond.records import Planned, Run
 from lemnis.store.database import open_engine
 from lemnis.store.journal import SqlJournal
-from lemnis.testing import AwsSimulator, KubernetesSimulator, Simulator, exchange
-from lemnis.testing.aws import EXAMPLE_KEYS
+from lemnis.testing import exchange
+from lemnis.testing.worlds import ENVIRONMENT, World
 
 TESTS = "tests.yaml"
 RECORDED = ".exchange.json"
 _INCIDENT = "in-0000000000000000"
-_TOKEN = "simulated"  # noqa: S105 - the simulator's
 _KEPT = frozenset({kinds.STARTED, kinds.INTENT, kinds.RESULT, kinds.CONTAINED, kinds.FINISHED})
 
 
@@ -110,22 +109,19 @@ class _Bench:
         self,
         folder: Path,
         case: Case,
-        simulators: Mapping[str, Simulator],
+        world: World,
         library: Library,
         actions: Mapping[str, Action],
     ) -> None:
-        self.case, self.simulators, self.library, self.actions = case, simulators, library, actions
+        self.case, self.world, self.library = case, world, library
+        # simulators are on loopback, where no egress list leads
+        self.actions = {name: one.model_copy(update={"egress": ()}) for name, one in actions.items()}
         self.clock = ManualClock(SystemClock().now())
         self.engine = open_engine(folder / "journal.db")
         self.journal = SqlJournal(self.engine, self.clock)
         self.database = f"sqlite:///{folder / 'playbooks.db'}"
         self.taken: set[tuple[str, str]] = set()
-        keys = {"T": _TOKEN, "A": EXAMPLE_KEYS.access, "S": EXAMPLE_KEYS.secret}
-        cluster = {"url": simulators["kubernetes"].url, "token_env": "T"}
-        cloud = {"url": simulators["aws"].url, "access_key_env": "A", "secret_key_env": "S"}
-        named = {"cluster": cluster, "cloud": cloud}
-        known = {name: Connection.model_validate(one) for name, one in named.items()}
-        self.connections = Connections(known, folder, keys)
+        self.connections = Connections(world.connections(), folder, ENVIRONMENT)
         self.guards = Guards(Recent(self.journal, self.clock), respond_services.protected(library))
 
     def pause(self, seconds: float) -> None:
@@ -179,10 +175,6 @@ class _Bench:
         if not asked:
             self.clock.advance(max(1, run.waits_until - self.clock.now() + 1))
 
-    def changes(self) -> list[str]:
-        """Return what the simulators changed so far."""
-        return [f"{name} {what}" for name, one in self.simulators.items() for what in one.changes]
-
     def kinds(self) -> list[str]:
         """Return the kinds of the run's entries."""
         return [entry.kind for entry in self.journal.entries() if entry.kind in _KEPT]
@@ -195,37 +187,55 @@ def _case(
     actions: Mapping[str, Action],
     taken: set[tuple[str, str]],
 ) -> list[str]:
-    with (
-        tempfile.TemporaryDirectory(prefix="lemnis-playbook-") as name,
-        KubernetesSimulator(case.world.kubernetes, token=_TOKEN) as cluster,
-        AwsSimulator(case.world.aws) as cloud,
-    ):
-        bench = _Bench(Path(name), case, {"kubernetes": cluster, "aws": cloud}, library, actions)
-        try:
-            with bench.connections:
-                return _compare(bench, item)
-        except ContentError:
-            raise
-        except ValueError as error:
-            raise ContentError(f"{case.name}: {error}", at=Location(str(item.folder / TESTS))) from error
-        finally:
-            taken |= bench.taken
-            bench.engine.dispose()
+    has = {"kubernetes": case.world.kubernetes, "aws": case.world.aws, **case.world.vendors}
+    needed = {actions[name].connection for name in _used(item, library) if name in actions}
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="lemnis-playbook-") as name,
+            World({simulator: one for simulator, one in has.items() if one}, needed) as world,
+        ):
+            bench = _Bench(Path(name), case, world, library, actions)
+            try:
+                with bench.connections:
+                    return _compare(bench, item)
+            finally:
+                taken |= bench.taken
+                bench.engine.dispose()
+    except ContentError:
+        raise
+    except ValueError as error:
+        raise ContentError(f"{case.name}: {error}", at=Location(str(item.folder / TESTS))) from error
+
+
+def _used(item: Item, library: Library) -> Iterator[str]:
+    """Yield the actions of a playbook, and of those that it calls."""
+    waiting, seen = [item.name], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in library.items("playbooks"):
+            continue
+        seen.add(name)
+        for step in yaml.load(library.get("playbooks", name).manifest, Playbook).walk():
+            if step.action is not None:
+                yield step.action
+            if step.playbook is not None:
+                waiting.append(step.playbook)
 
 
 def _compare(bench: _Bench, item: Item) -> list[str]:
     expect = bench.case.expect
     planned = bench.plan(item)
     said = _differ("plan", expect.plan, [_planned_line(one) for one in planned.plan.actions])
-    if bench.changes():
-        said.append(f"planning changed something: {bench.changes()}")
+    if bench.world.changes():
+        said.append(f"planning changed something: {bench.world.changes()}")
     try:
         done = bench.run(planned)
     except RefusedError as error:
         return said if expect.outcome == "refused" else [*said, f"refused: {error.what}"]
     said += _differ("outcome", [expect.outcome], [done.outcome])
-    said += _differ("journal", expect.journal, _steady(bench.kinds()))
-    changed = bench.changes()
+    if expect.journal is not None:
+        said += _differ("journal", expect.journal, _steady(bench.kinds()))
+    changed = bench.world.changes()
     said += _differ("changes", sorted(expect.changes), sorted(changed))
     back = undoing.plan_undo(
         done, planned, bench.connections.reach, content_digest=bench.library.digest, sleep=bench.pause
@@ -235,7 +245,7 @@ def _compare(bench: _Bench, item: Item) -> list[str]:
             said += _differ("outcome of the undo", ["done"], [bench.run(back).outcome])
         except RefusedError as error:
             said.append(f"the undo is refused: {error.what}")
-    rest = [what for what in bench.changes() if what not in changed]
+    rest = list((Counter(bench.world.changes()) - Counter(changed)).elements())
     return said + _differ("undone", sorted(expect.undone), sorted(rest))
 
 

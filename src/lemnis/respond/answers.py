@@ -52,6 +52,11 @@ class Answer:
             return _xml(self.body)
         return None
 
+    def sense(self) -> None:
+        """Raise ServiceError if there is a body that is not what it says it is."""
+        if self.body:
+            self.data()
+
     def text(self) -> str:
         """Return the beginning of the body, on one line, for a message."""
         text = " ".join(self.body[: 4 * _SHOWN].decode("utf-8", "replace").split())
@@ -73,6 +78,7 @@ class State:
 
 def judge(probe: Probe, answer: Answer, values: Mapping[str, Any]) -> State:
     """Say which state an answer shows; raises ServiceError for one that is not what it says it is."""
+    answer.sense()
     whole = answer
     if probe.pick is not None and answer.status < _ERRORS:
         answer = picked(probe.pick, answer, values)
@@ -94,7 +100,8 @@ def picked(pick: Pick, answer: Answer, values: Mapping[str, Any]) -> Answer:
 
 
 def accepted(part: Do, answer: Answer, values: Mapping[str, Any]) -> bool:
-    """Say whether an answer says that what was asked is done."""
+    """Say whether an answer says that what was asked is done; raises ServiceError for rubbish."""
+    answer.sense()
     return answer.status in part.expect and all(_holds(one, answer, values) for one in part.body)
 
 

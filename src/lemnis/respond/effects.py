@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID, uuid5
 
-from lemnis.content.schemas.action import Action, Do
+from lemnis.content.schemas.action import Do
 from lemnis.contracts import kinds
 from lemnis.contracts.clock import Clock, to_iso
 from lemnis.contracts.errors import InputError, RefusedError, ServiceError
@@ -35,6 +35,7 @@ from lemnis.respond.records import Planned
 from lemnis.respond.template import Rendered, render
 
 _TOO_MANY = 429
+_REFUSALS = 300
 _SPACE = UUID("7c0e6d5a-52c5-4a5e-9d5c-0d9a3a4f4c11")
 Collect = Callable[[PlannedAction], list[str]]
 """Puts what an evidence step asks for into the vault and the journal; returns the digests."""
@@ -143,7 +144,7 @@ class Ledger:
             "run": context.run, "key": key, "step": one.step, "action": one.action, "target": one.target,
             "effect": one.effect.value, "outcome": outcome.name, "error": outcome.error, "ours": outcome.ours,
             "reconciled": outcome.reconciled, "attempts": outcome.attempts, "ms": took,
-            "output": dict(outcome.output),
+            "output": dict(outcome.output), **({"ttl_min": one.ttl_min} if one.ttl_min else {}),
         }  # fmt: skip
         reason = f"{one.action} {one.target}: {outcome.name}" + (
             f" ({outcome.error})" if outcome.error else ""
@@ -305,7 +306,8 @@ class _Effect:
         self._wait = answer.retry_after
         wait = f" and asks to wait {answer.retry_after:g} s" if answer.retry_after else ""
         error = f"{request.line} answered {answer.status} {answer.text()}{wait}"
-        unclear = _Said.UNCLEAR if answer.status in UNCLEAR else _Said.NO
+        odd = answer.status < _REFUSALS  # accepted, but not in the way that this target accepts
+        unclear = _Said.UNCLEAR if odd or answer.status in UNCLEAR else _Said.NO
         return (_Said.LATER if answer.status == _TOO_MANY else unclear), error
 
     def _verify(self, attempt: int) -> Outcome:

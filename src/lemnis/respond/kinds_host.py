@@ -2,7 +2,7 @@
 
 What is asked goes to the agent's standard input as one JSON object, ``{"method", "path", "query", "body"}``,
 its answer comes from standard output, ``{"status", "content_type", "body"}`` (``base64`` for bytes). The
-command is the connection's (``ssh web-1 …``), never a shell's line; the agent does a few things only.
+command is the connection's (``ssh {host} …``), never a shell's line; the agent does a few things only.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from lemnis.respond.answers import Answer
 from lemnis.respond.client import MAX_ANSWER, CallError
 from lemnis.respond.template import Rendered
 
+HOST = "Lemnis-Host"
+"""The header of a request that names the host; it stands where the command has ``{host}``."""
 _SHOWN = 200
 _SSH_UNREACHED = 255
 
@@ -44,9 +46,10 @@ class Host:
             "method": request.method, "path": request.path, "query": request.query,
             "body": request.body.decode(),
         }  # fmt: skip
+        command = [part.replace("{host}", request.headers.get(HOST, "")) for part in self._command]
         try:
             done = subprocess.run(
-                self._command, input=orjson.dumps(asked), capture_output=True, check=False,
+                command, input=orjson.dumps(asked), capture_output=True, check=False,
                 timeout=min(timeout, self._timeout),
             )  # fmt: skip
         except OSError as error:

@@ -73,13 +73,23 @@ class AwsSimulator(Simulator):
             "GetRole": self._get_role, "PutRolePolicy": self._put, "GetRolePolicy": self._get,
             "DeleteRolePolicy": self._delete, "PutUserPolicy": self._put, "GetUserPolicy": self._get,
             "DeleteUserPolicy": self._delete, "ListAccessKeys": self._keys_of, "UpdateAccessKey": self._key,
+            "GetAccessKeyLastUsed": self._keys_of,
         }  # fmt: skip
         if asked.method != "POST" or action not in known or fields.get("Version") != "2010-05-08":
             return _error(400, "InvalidAction", f"Could not find operation {action} for version 2010-05-08")
+        if action == "GetAccessKeyLastUsed":
+            return self._owner(fields.get("AccessKeyId", ""))
         kind, name = ("user", user) if "User" in action or "AccessKey" in action else ("role", role)
         if name not in (self._users if kind == "user" else self._roles):
             return _error(404, "NoSuchEntity", f"The {kind} with name {name} cannot be found.")
         return known[action](f"user/{name}" if kind == "user" else name, fields)
+
+    def _owner(self, key: str) -> Reply:
+        owner = next((name for name, keys in self._users.items() if key in keys), None)
+        if owner is None:
+            return _error(404, "NoSuchEntity", f"The Access Key with id {key} cannot be found")
+        used = "<AccessKeyLastUsed><Region>N/A</Region><ServiceName>N/A</ServiceName></AccessKeyLastUsed>"
+        return _result("GetAccessKeyLastUsed", f"<UserName>{escape(owner)}</UserName>{used}")
 
     def _keys_of(self, user: str, fields: dict[str, str]) -> Reply:
         del fields

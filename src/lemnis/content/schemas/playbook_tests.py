@@ -14,25 +14,29 @@ from lemnis.content.schemas.playbook import Level
 
 
 class World(Model):
-    """What the simulators have: Kubernetes manifests, names of AWS roles."""
+    """What simulators have: Kubernetes manifests; AWS roles, or a map as ``lemnis.testing.worlds`` says.
+
+    ``vendors`` are the other simulators by name, with their objects by kind and key.
+    """
 
     kubernetes: tuple[dict[str, Any], ...] = ()
-    aws: tuple[str, ...] = ()
+    aws: tuple[str, ...] | dict[str, Any] = ()
+    vendors: dict[str, dict[str, dict[str, dict[str, Any]]]] = pydantic.Field(default_factory=dict)
 
 
 class Expected(Model):
     """What must come of it.
 
     ``plan`` are lines "step action target", followed by " REFUSED" if it is; ``journal`` the kinds of entries
-    of plan, approval and run, in order (those of one parallel step sorted); ``changes`` and ``undone`` what
-    the simulators changed, "simulator what"; a ``*`` stands for anything.
+    of plan, approval and run, in order (those of one parallel step sorted), if given; ``changes`` and
+    ``undone`` what the simulators changed, "simulator what"; a ``*`` stands for anything.
     """
 
     plan: tuple[str, ...]
     outcome: Literal[
         "done", "done with failures", "stopped", "failed", "out of time", "cancelled", "refused", ""
     ] = "done"  # fmt: skip
-    journal: tuple[str, ...] = ()
+    journal: tuple[str, ...] | None = None
     changes: tuple[str, ...] = ()
     undone: tuple[str, ...] = ()
 
