@@ -20,6 +20,7 @@ from lemnis.contracts import kinds
 from lemnis.contracts.alerts import Entity, Severity
 from lemnis.contracts.clock import ManualClock, SystemClock
 from lemnis.contracts.errors import ContentError, Location, RefusedError
+from lemnis.contracts.ids import digest
 from lemnis.contracts.response import PlannedAction
 from lemnis.respond import approval, coverage, planning, records, runs, undoing, waiting
 from lemnis.respond.engine import Engine
@@ -154,6 +155,7 @@ class _Bench:
             self.journal, self.connections.reach, self.clock, _collect, self.database, guards=self.guards,
             limits=Limits({}, lambda: self.clock.now() / 1000, self.pause), sleep=self.pause,
             functions=respond_services.functions(), took=lambda *one: self.taken.add(one),
+            keep=lambda _incident, _title, data: digest(data),
         )  # fmt: skip
         with Engine(self.database) as engine:
             while True:

@@ -55,9 +55,16 @@ class Room:
         def collect(one: PlannedAction) -> list[str]:
             return evidence(self.workspace, self.journal, one, actor)
 
+        def keep(incident: str, title: str, data: bytes) -> str:
+            digest = app.vault(self.workspace).put(data)
+            reason = f"collected: {title}"
+            self.journal.append(writing.evidence(incident, digest, title, actor=actor, reason=reason))
+            return digest
+
         return Services(
             self.journal, self.connections.reach, self.workspace.clock, collect, database(self.workspace),
             guards=self.guards, limits=self.limits, functions=functions(), gate=self.gate, told=told,
+            keep=keep,
         )  # fmt: skip
 
 

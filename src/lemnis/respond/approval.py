@@ -134,7 +134,7 @@ def requested_entry(planned: Planned, *, number: int, actor: str) -> NewEntry:
     payload: dict[str, Any] = {
         "run": stable_id("run", plan.digest, key), "plan": plan.digest, "playbook": plan.playbook,
         "undoes": planned.undoes, "role": terms.role, "quorum": terms.quorum,
-        "timeout_min": terms.timeout_min, "on_timeout": terms.on_timeout,
+        "writes": planned.writes, "timeout_min": terms.timeout_min, "on_timeout": terms.on_timeout,
         "escalate": terms.escalate.model_dump(mode="json") if terms.escalate else None,
     }  # fmt: skip
     who = f"{terms.quorum} of {terms.role}" if terms.role else f"{terms.quorum}"
@@ -148,7 +148,7 @@ def started_entry(planned: Planned, run: str, approved: str, *, actor: str) -> N
     plan = planned.plan
     payload = {
         "run": run, "plan": plan.digest, "playbook": plan.playbook, "undoes": planned.undoes,
-        "approval": approved, "content": plan.content_digest,
+        "approval": approved, "content": planned.library,
     }  # fmt: skip
     what = f"undo of {planned.undoes}" if planned.undoes else plan.playbook
     return NewEntry(

@@ -23,7 +23,7 @@ def known(facts: Facts, chosen: Mapping[str, Chosen], many: Mapping[str, bool]) 
         inputs[name] = values if many[name] else (values[0] if values else {})
     return {
         "severity": int(facts.severity), "incident": {"id": facts.incident_id, "title": facts.title},
-        "entities": entities, "trigger": dict(facts.trigger), **inputs,
+        "entities": entities, "trigger": {key: one for key, one in facts.trigger.items() if not key.startswith("@")}, **inputs,
     }  # fmt: skip
 
 

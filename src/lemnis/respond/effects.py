@@ -27,10 +27,10 @@ from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import Entry, Journal, NewEntry
 from lemnis.contracts.response import EffectClass, PlannedAction
 from lemnis.respond import records
-from lemnis.respond.answers import ABSENT, PRESENT, UNKNOWN, State, accepted
+from lemnis.respond.answers import ABSENT, PRESENT, UNKNOWN, Answer, State, accepted
 from lemnis.respond.client import Caller, CallError, Reach
 from lemnis.respond.guards import Guards, Recent
-from lemnis.respond.probing import FIRST_PAUSE, LONGEST_PAUSE, PROBES, UNCLEAR, probe
+from lemnis.respond.probing import FIRST_PAUSE, LONGEST_PAUSE, PROBES, UNCLEAR, patiently, probe
 from lemnis.respond.records import Planned
 from lemnis.respond.template import Rendered, render
 
@@ -39,6 +39,8 @@ _REFUSALS = 300
 _SPACE = UUID("7c0e6d5a-52c5-4a5e-9d5c-0d9a3a4f4c11")
 Collect = Callable[[PlannedAction], list[str]]
 """Puts what an evidence step asks for into the vault and the journal; returns the digests."""
+Keep = Callable[[str, str, bytes], str]
+"""Puts bytes into the vault, for an incident and under a title, and writes that down; returns the digest."""
 Late = Callable[["Context", PlannedAction, str], "Outcome"]
 """Reads, computes or asks what the plan leaves for the run; raises what ``carry_out`` writes down."""
 
@@ -88,6 +90,7 @@ class Ledger:
         collect: Collect,
         guards: Guards | None = None,
         late: Late | None = None,
+        keep: Keep | None = None,
         gate: AbstractContextManager[Any] | None = None,
     ) -> None:
         """``reach`` gives callers by connection; ``sleep`` waits between attempts.
@@ -96,7 +99,7 @@ class Ledger:
         the intent is written, so that no two runs take the last place.
         """
         self._journal, self._reach, self._clock = journal, reach, clock
-        self._sleep, self._collect, self._late = sleep, collect, late
+        self._sleep, self._collect, self._late, self._keep = sleep, collect, late, keep
         self._guards = guards or Guards(Recent(journal, clock))
         self._gate = gate or nullcontext()
 
@@ -134,10 +137,31 @@ class Ledger:
             return Outcome("done", output={"evidence": self._collect(one)})
         if one.effect is EffectClass.READ:
             late = one.late and self._late is not None
-            return (
+            outcome = (
                 self._late(context, one, key) if late and self._late else Outcome("done", output=one.before)
             )
+            return self._kept(context, one, key, outcome)
         return _Effect(self, context, one, key).settle()
+
+    def _kept(self, context: Context, one: PlannedAction, key: str, outcome: Outcome) -> Outcome:
+        """Fetch what a reading action collects, and put it into the vault."""
+        action = context.planned.definitions.get(one.action)
+        if action is None or action.collect is None or not outcome.good:
+            return outcome
+        if self._keep is None:
+            raise ServiceError(f"there is no vault to keep what {one.action} collects")
+        part, known, caller = action.collect, values(context, one, key), reach(self._reach, one)
+
+        def look(answer: Answer) -> None:
+            if not accepted(part, answer, known):
+                raise ServiceError(f"{part.request.path} answered {answer.status} {answer.text()}")
+
+        def ask(request: Rendered) -> Answer:
+            return caller.send(request, timeout=action.timeout_s, service=action.aws_service)
+
+        _, answer = patiently(ask, render(part.request, known), look, self._sleep)
+        digest = self._keep(context.incident_id, f"{one.action} {one.target}", answer.body)
+        return replace(outcome, output={**outcome.output, "evidence": [digest]})
 
     def _write(self, context: Context, one: PlannedAction, key: str, outcome: Outcome, took: int) -> None:
         payload: dict[str, Json] = {

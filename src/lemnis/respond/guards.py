@@ -20,7 +20,7 @@ from lemnis.content.schemas.protected import Protected
 from lemnis.contracts import kinds
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.clock import Clock
-from lemnis.contracts.journal import Journal, NewEntry
+from lemnis.contracts.journal import Entry, Journal, NewEntry
 from lemnis.contracts.response import EffectClass, PlannedAction
 
 HOUR = 3_600_000
@@ -69,7 +69,7 @@ class Recent:
             found.popleft()
 
     def _read(self) -> None:
-        for entry in self.journal.entries(after=self._seq):
+        for entry in self._new():
             self._seq = entry.seq
             if entry.kind not in _COUNTED:
                 continue
@@ -84,6 +84,13 @@ class Recent:
                 self._failures.pop(action, None)
             elif payload["outcome"] == _FAILED and payload["effect"] != EffectClass.READ:
                 self._failures.setdefault(action, deque()).append(entry.at)
+
+    def _new(self) -> Iterable[Entry]:
+        """Return what is new; the first time by kind, so that the rest of the journal need not be read."""
+        if self._seq:
+            return self.journal.entries(after=self._seq)
+        found = [entry for kind in sorted(_COUNTED) for entry in self.journal.entries(kind=kind)]
+        return sorted(found, key=lambda one: one.seq)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,16 +62,19 @@ def plan(
     scope = _scope(playbook, facts, given or {}, within=(name,))
     program = _steps(making, scope, playbook.steps)
     names = {one.action for one in making.acts if one.action in actions}
+    definitions = {action: actions[action] for action in sorted(names)}
+    parts = {name: playbook, **{one.within[-1]: one.playbook for one in making.scopes.values()}}
     return Planned(
         plan=Plan(
-            name, facts.incident_id, tuple(making.acts), content_digest, program,
+            name, facts.incident_id, tuple(making.acts), records.made_of(parts, definitions), program,
             {**terms(playbook), "known": _needed(making, scope), "many": sorted(_many(making, scope))},
         ),
-        definitions={action: actions[action] for action in sorted(names)},
+        definitions=definitions,
         carry_on=frozenset(making.carry_on),
         mitigates=playbook.kind == "mitigation",
         given=given or {},
         trigger=facts.trigger,
+        library=content_digest,
         taken=tuple(making.taken),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lemnis.content.schemas.action import Action
-from lemnis.content.schemas.playbook import Approval
+from lemnis.content.schemas.playbook import Approval, Playbook
 from lemnis.contracts import kinds
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.ids import Json, canonical, digest
@@ -46,7 +46,8 @@ class Planned:
     """A plan with what is needed to run it.
 
     ``carry_on`` are the steps whose failure stops nothing; ``undoes`` is the run that this plan takes back;
-    ``given`` are the inputs that were set by hand, ``trigger`` what began it. ``taken`` are the branches that
+    ``given`` are the inputs that were set by hand, ``trigger`` what began it. ``library`` is the digest of all
+    content when it was made; the plan itself is bound to what it is made of. ``taken`` are the branches that
     were decided while planning, as step and branch; it is not kept.
     """
 
@@ -57,6 +58,7 @@ class Planned:
     undoes: str = ""
     given: Mapping[str, Sequence[str]] = field(default_factory=dict)
     trigger: Mapping[str, Json] = field(default_factory=dict)
+    library: str = ""
     taken: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
@@ -109,6 +111,18 @@ class Run:
     waits_until: int = 0
 
 
+def made_of(playbooks: Mapping[str, Playbook], definitions: Mapping[str, Action]) -> str:
+    """Return the digest of what a plan is made of: its playbooks and actions, and no other content."""
+    parts = [
+        {
+            name: one.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            for name, one in sorted(some.items())
+        }
+        for some in (playbooks, definitions)
+    ]
+    return digest(canonical(parts))
+
+
 def planned_key(plan_digest: str) -> str:
     """Return the key of a plan's entry."""
     return f"{kinds.PLANNED}:{plan_digest}"
@@ -133,6 +147,7 @@ def planned_entry(planned: Planned, *, actor: str) -> NewEntry:
         "undoes": planned.undoes,
         "given": {name: list(texts) for name, texts in planned.given.items()},
         "trigger": dict(planned.trigger),
+        "library": planned.library,
     }
     count = len(plan.actions)
     what = f"undo {planned.undoes}" if planned.undoes else plan.playbook
@@ -153,6 +168,7 @@ def read_planned(entry: Entry) -> Planned:
         undoes=p["undoes"],
         given=p["given"],
         trigger=p["trigger"],
+        library=p["library"],
     )
 
 

@@ -18,7 +18,7 @@ from lemnis.contracts.response import PlannedAction
 from lemnis.respond import approval, building, effects, limits, planning, records, waiting
 from lemnis.respond.building import Function
 from lemnis.respond.client import Reach
-from lemnis.respond.effects import Collect, Context, Ledger, Outcome
+from lemnis.respond.effects import Collect, Context, Keep, Ledger, Outcome
 from lemnis.respond.guards import Guards
 from lemnis.respond.limits import Limits
 from lemnis.respond.records import Planned, Run
@@ -49,6 +49,7 @@ class Services:
     sleep: Callable[[float], None] = time.sleep
     told: Told | None = None
     took: Callable[[str, str], None] | None = None
+    keep: Keep | None = None
 
 
 def execute(
@@ -167,7 +168,7 @@ def walker(services: Services, planned: Planned, run: str, *, actor: str) -> Wal
         reach, sleep = limits.within(services.limits, services.reach, one.timeout_s)
         ledger = Ledger(
             journal, reach, clock, sleep=sleep if one.timeout_s else services.sleep, collect=services.collect,
-            guards=services.guards, late=late, gate=services.gate,
+            guards=services.guards, late=late, gate=services.gate, keep=services.keep,
         )  # fmt: skip
         with services.limits.target(f"{one.arguments.get(records.CONNECTION, '')} {one.target}"):
             outcome = ledger.carry_out(context, one)

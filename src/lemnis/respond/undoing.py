@@ -47,13 +47,16 @@ def plan_undo(
         if before.get("state") == PRESENT or refused:
             acts.append(replace(back, before=before, refused=refused))
     names = {one.action.removesuffix(records.UNDO) for one in acts}
+    definitions = {name: planned.definitions[name] for name in sorted(names)}
+    made_of = records.made_of({}, definitions)
     terms = {name: value for name, value in planned.plan.terms.items() if name != "known"}
     program = tuple(Act(number) for number in range(len(acts)))
     return Planned(
-        plan=Plan(planned.plan.playbook, run.incident_id, tuple(acts), content_digest, program, terms),
-        definitions={name: planned.definitions[name] for name in sorted(names)},
+        plan=Plan(planned.plan.playbook, run.incident_id, tuple(acts), made_of, program, terms),
+        definitions=definitions,
         carry_on=frozenset(one.step for one in acts if one.refused),
         undoes=run.id,
+        library=content_digest,
     )
 
 

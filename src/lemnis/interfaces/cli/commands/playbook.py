@@ -240,7 +240,7 @@ def _show_plan(planned: Planned, *, json: bool) -> None:
     if json:
         emit({
             "digest": one.digest, "playbook": one.playbook, "incident": one.incident_id,
-            "undoes": planned.undoes, "content": one.content_digest,
+            "undoes": planned.undoes, "content": planned.library,
             "program": [node_json(node) for node in one.program], "terms": dict(one.terms),
             "approvable": bool(one.actions) and not planned.refusals,
             "actions": [action_json(a) for a in one.actions],

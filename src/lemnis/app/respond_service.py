@@ -1,0 +1,263 @@
+"""Response while ``lemnis serve`` runs: begins playbooks, goes on with runs, keeps every timer.
+
+All state is in the journal. What was under way when a process was killed is taken up by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Any, Self
+
+from lemnis import app
+from lemnis.app import respond, respond_services, respond_triggers, settings
+from lemnis.app.respond_triggers import Armed
+from lemnis.content.library import Library
+from lemnis.contracts.errors import LemnisError, RefusedError
+from lemnis.contracts.journal import Entry
+from lemnis.respond import approval, records
+from lemnis.respond.desk import KINDS, Desk, Ending, Request, escalated_entry, expired_entry
+from lemnis.respond.engine import Engine
+from lemnis.respond.records import Run
+from lemnis.store import durable
+
+LOG = logging.getLogger("lemnis.respond")
+EVERY_S = 0.5
+_MARK = "playbooks.mark"
+_AGAIN_MS = (2_000, 300_000)
+
+
+class Responder:
+    """Goes on with what waits; a context manager. ``step`` looks once, ``keep`` until it is told to stop."""
+
+    def __init__(self, workspace: app.Workspace) -> None:
+        """Read the settings; raises ContentError with its place."""
+        self.workspace = workspace
+        self.read = settings.load(workspace).playbooks
+        self.desk = Desk()
+        self.began = workspace.clock.now()
+        self._stack = ExitStack()
+        self._busy: dict[str, str] = {}
+        self._later: dict[str, int] = {}
+        self._wait: dict[str, int] = {}
+        self._triggers = 0
+        self._ticked: dict[int, int] = {}
+        self._armed: list[Armed] = []
+        self._findings: set[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Open what runs need, and take up where the last process was."""
+        self.room = self._stack.enter_context(respond_services.room(self.workspace))
+        self.engine = self._stack.enter_context(Engine(respond_services.database(self.workspace)))
+        self.pool = self._stack.enter_context(ThreadPoolExecutor(self.read.workers, "respond"))
+        self._armed = respond_triggers.armed(Library.open(self.workspace.content), self.read.start)
+        self._take_up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let what is under way come to its end, and close."""
+        self._stack.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for approval."""
+        return len(self.desk.requests)
+
+    @property
+    def busy(self) -> int:
+        """How many runs are under way."""
+        return len(self._busy)
+
+    def _take_up(self) -> None:
+        """Read what waits, by kind, and from where on the journal is to be looked at for triggers."""
+        journal = self.room.journal
+        head = journal.head()[0]
+        found = [one for kind in KINDS for one in journal.entries(kind=kind) if one.seq <= head]
+        self.desk.read(sorted(found, key=lambda one: one.seq))
+        self.desk.seq = head
+        self._mark = self.workspace.state / _MARK
+        self._triggers = int(self._mark.read_text(encoding="ascii")) if self._mark.exists() else head
+        if self._armed:
+            for kind in ("incident.opened", "alert"):
+                for entry in journal.entries(kind=kind, after=self._triggers):
+                    if entry.seq <= head:
+                        self._trigger(entry)
+        self._note_mark(head)
+
+    def _note_mark(self, seq: int) -> None:
+        """Note up to where triggers were looked at; it may be behind, for a playbook begins once a subject."""
+        self._triggers = seq
+        durable.write(self._mark, str(seq).encode())
+
+    def _look(self) -> list[Entry]:
+        """Take up what is new in the journal."""
+        new = list(self.room.journal.entries(after=self.desk.seq))
+        self.desk.read(new)
+        return new
+
+    def step(self) -> None:
+        """Look once at what is new and what is due, and begin it."""
+        new = self._look()
+        for entry in new if self._armed else ():
+            self._trigger(entry)
+        if new:
+            self._note_mark(self.desk.seq)
+        now = self.workspace.clock.now()
+        self._tick(now)
+        for one in self.desk.to_escalate(now):
+            self.room.journal.append(escalated_entry(one))
+        for one in self.desk.overdue(now):
+            self._timed_out(one)
+        for one in self.desk.take_approved():
+            self._submit(one.run, lambda one=one: self._begin(one))  # type: ignore[misc]
+        for ending in self.desk.ended(now):
+            if self._later.get(ending.key, 0) <= now:
+                self._submit(ending.key, lambda ending=ending: self._expire(ending))  # type: ignore[misc]
+        woken = self.desk.take_woken() | {run for run, at in self._wait.items() if at <= now}
+        for run in woken & set(self.desk.plans):
+            if not self._submit(run, lambda run=run: self._go_on(run)):  # type: ignore[misc]
+                self.desk.woken.add(run)
+
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Look every so often, until ``stop``; what fails is told, and tried again."""
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(self.step)
+            except (LemnisError, OSError) as error:
+                LOG.warning("response: %s", error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), EVERY_S)
+
+    # -- triggers ------------------------------------------------------------------------------------------
+
+    def webhook(self, name: str, body: Mapping[str, Any]) -> list[str]:
+        """Begin a playbook by what a webhook brought; return the digests of its plans."""
+        found: list[str] = []
+        for one in self._armed:
+            if one.name == name and one.trigger.by == "webhook":
+                facts = respond_triggers.of_webhook(one, body, self.workspace.clock.now())
+                if respond_triggers.wants(one, "webhook", facts):
+                    planned = respond_triggers.begin(self.room, one, facts)
+                    found += [planned.plan.digest] if planned else []
+        return found
+
+    def _trigger(self, entry: Entry) -> None:
+        by = {one.trigger.by for one in self._armed}
+        if not by & {"alert", "incident"}:
+            return
+        try:
+            found = respond_triggers.of_entry(self.room, entry)
+        except LemnisError as error:
+            LOG.warning("%s: %s", entry.key, error)
+            return
+        if found is not None:
+            kind, facts = found
+            for one in self._armed:
+                if respond_triggers.wants(one, kind, facts):
+                    respond_triggers.begin(self.room, one, facts)
+
+    def _tick(self, now: int) -> None:
+        """Begin what schedules and new findings say."""
+        for number, one in enumerate(self._armed):
+            if one.trigger.by == "schedule":
+                for at in respond_triggers.ticks(one, self._ticked.get(number, self.began), now):
+                    respond_triggers.begin(self.room, one, respond_triggers.of_tick(one, at))
+                self._ticked[number] = now
+
+    def findings(self) -> None:
+        """Begin what findings say that are new since the last look; the first look only notes what is there."""
+        from lemnis.app import findings
+
+        if not any(one.trigger.by == "finding" for one in self._armed):
+            return
+        rows = {f"{row['id']} {row['resource']}": row for row in findings.listed(self.workspace)}
+        known, self._findings = self._findings, set(rows)
+        for key in sorted(set(rows) - (known if known is not None else set(rows))):
+            facts = respond_triggers.of_finding(rows[key])
+            for one in self._armed:
+                if respond_triggers.wants(one, "finding", facts):
+                    respond_triggers.begin(self.room, one, facts)
+
+    # -- runs ----------------------------------------------------------------------------------------------
+
+    def _submit(self, name: str, do: Callable[[], None]) -> bool:
+        """Have something done by a worker, unless it is under way."""
+        if name in self._busy:
+            return False
+        self._busy[name] = name
+        self._wait.pop(name, None)
+
+        def work() -> None:
+            try:
+                do()
+                self._later.pop(name, None)
+            except Exception:
+                LOG.exception("response: %s", name)
+                self._again(name)
+            finally:
+                self._busy.pop(name, None)
+
+        self.pool.submit(work)
+        return True
+
+    def _again(self, name: str) -> None:
+        """Try again later, and later still."""
+        now, (first, longest) = self.workspace.clock.now(), _AGAIN_MS
+        before = self._later.get(name, 0)
+        wait = min(longest, max(first, 2 * (now - before))) if before else first
+        self._later[name] = self._wait[name] = now + wait
+
+    def _run(self, plan: str, approved: str = "") -> Run:
+        return respond.run_in(self.room, plan, actor="lemnis", engine=self.engine, approved=approved)
+
+    def _begin(self, one: Request, approved: str = "") -> None:
+        """Begin a run that waited, if enough people approved it; what has changed since ends it."""
+        planned, _ = records.find_plan(self.room.journal, one.plan)
+        if not approved:
+            try:
+                approval.granted(self.room.journal, self.workspace.clock, planned)
+            except RefusedError:
+                return  # it waits on
+        try:
+            self._note(self._run(one.plan, approved))
+        except RefusedError as error:
+            self.room.journal.append(
+                approval.finished_entry(planned, one.run, outcome="refused", actor="lemnis", why=error.what)
+            )
+
+    def _go_on(self, run: str) -> None:
+        plan = self.desk.plans.get(run)
+        if plan is not None:
+            self._note(self._run(plan))
+
+    def _note(self, run: Run) -> None:
+        if run.waits_until:
+            self._wait[run.id] = run.waits_until + 1
+
+    def _timed_out(self, one: Request) -> None:
+        """End a run that nobody has approved in time, or begin it, if its playbook says so."""
+        planned, _ = records.find_plan(self.room.journal, one.plan)
+        if one.on_timeout == "run" and all(act.undo or act.effect == "read" for act in planned.plan.actions):
+            self._submit(one.run, lambda: self._begin(one, f"nobody said no: {one.run}"))
+            return
+        why = "nobody approved it in time"
+        self.room.journal.append(
+            approval.finished_entry(planned, one.run, outcome="not approved", actor="lemnis", why=why)
+        )
+
+    def _expire(self, one: Ending) -> None:
+        """Take back an effect whose time is over: that it ends was part of what was approved."""
+        planned = respond.undo_for(self.room, one.run, only=[one.key])
+        outcome = "it was gone already"
+        if planned.refusals:
+            outcome = f"it is left to a person: {planned.refusals[0].refused}"
+        elif planned.plan.actions:
+            self.room.journal.append(records.planned_entry(planned, actor="lemnis"))
+            outcome = self._run(planned.plan.digest, f"time over: {one.key}").outcome
+        self.room.journal.append(expired_entry(one, outcome))

@@ -1,0 +1,178 @@
+"""What begins playbooks by itself: alerts, incidents, findings, schedules and webhooks.
+
+A playbook is begun once for a subject: a note in the journal says that it was. What begins is a plan and a
+request for its approval, or, if it changes nothing, a run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lemnis.app import respond
+from lemnis.app.respond_services import Room
+from lemnis.content import yaml
+from lemnis.content.library import Library
+from lemnis.content.schemas.playbook import Playbook, Trigger
+from lemnis.contracts.alerts import Entity, Severity
+from lemnis.contracts.errors import LemnisError
+from lemnis.contracts.ids import Json, stable_id
+from lemnis.contracts.journal import Entry, NewEntry
+from lemnis.incidents import entries as writing
+from lemnis.respond import approval, expressions, records
+from lemnis.respond.answers import dig
+from lemnis.respond.facts import Facts
+from lemnis.respond.records import Planned
+from lemnis.respond.template import fill_text
+
+LOG = logging.getLogger("lemnis.respond")
+TRIGGERED = "playbook.triggered"
+FACTS = "@facts"
+_MINUTE = 60_000
+_CATCH_UP = 24 * 60 * _MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """A playbook that begins by itself, and by what."""
+
+    name: str
+    playbook: Playbook
+    trigger: Trigger
+
+
+def armed(library: Library, names: Sequence[str]) -> list[Armed]:
+    """Return what begins by itself; raises ContentError, NotFoundError for what cannot."""
+    found = [(name, yaml.load(library.get("playbooks", name).manifest, Playbook)) for name in names]
+    return [Armed(name, one, trigger) for name, one in found for trigger in one.triggers]
+
+
+def of_entry(made: Room, entry: Entry) -> tuple[str, Facts] | None:
+    """Return what an entry of the journal may begin playbooks by, and what is known then."""
+    if entry.kind == writing.OPENED:
+        return "incident", respond.facts(made.workspace, entry.subject)
+    if entry.kind == writing.ALERT:
+        alert = writing.read_alert(entry)
+        facts = Facts(alert.id, alert.title, alert.severity, tuple(sorted(alert.entities)), (alert.id,))
+        said: dict[str, Json] = {"rule": alert.rule_id, "title": alert.title, "source": alert.source}
+        return "alert", kept(facts, said)
+    return None
+
+
+def of_finding(row: Mapping[str, Any]) -> Facts:
+    """Return what is known of a scanner's finding."""
+    name = str(row["severity"]).upper()
+    severity = Severity[name] if name in Severity.__members__ else Severity.UNKNOWN
+    said = {key: value for key, value in row.items() if isinstance(value, str | int | float | bool)}
+    facts = Facts(stable_id("fi", str(row["id"]), str(row["resource"])), str(row.get("title", "")), severity)
+    return kept(facts, said)
+
+
+def of_webhook(one: Armed, body: Mapping[str, Any], at: int) -> Facts:
+    """Return what is known of what a webhook brought; raises ValueError for entities that are none."""
+    values = {name: value for name, value in _flat(body)}
+    entities = tuple(sorted({Entity.parse(fill_text(text, values)) for text in one.trigger.entities}))
+    level = str(dig(body, ("severity",)) or "").upper()
+    severity = Severity[level] if level in Severity.__members__ else Severity.UNKNOWN
+    facts = Facts(stable_id("hook", one.name, str(at), repr(sorted(values.items()))), "", severity, entities)
+    return kept(facts, dict(body))
+
+
+def of_tick(one: Armed, at: int) -> Facts:
+    """Return what is known of a moment of a schedule."""
+    return kept(Facts(stable_id("tick", one.name, one.trigger.cron, str(at))), {"at": at})
+
+
+def kept(facts: Facts, said: Mapping[str, Json]) -> Facts:
+    """Return facts that carry themselves in their trigger, so that a plan can be made anew from it."""
+    own: dict[str, Json] = {
+        "title": facts.title, "severity": int(facts.severity),
+        "entities": [str(one) for one in facts.entities], "alert_ids": list(facts.alert_ids),
+    }  # fmt: skip
+    trigger = {**said, FACTS: own}
+    return Facts(facts.incident_id, facts.title, facts.severity, facts.entities, facts.alert_ids, trigger)
+
+
+def read_facts(subject: str, own: Mapping[str, Any], trigger: Mapping[str, Json]) -> Facts:
+    """Read back what ``kept`` put into a trigger."""
+    entities = tuple(Entity.parse(text) for text in own["entities"])
+    severity = Severity(int(own["severity"]))
+    return Facts(subject, own["title"], severity, entities, tuple(own["alert_ids"]), trigger)
+
+
+def wants(one: Armed, by: str, facts: Facts) -> bool:
+    """Say whether a playbook begins by this; a condition that has no value is told, and is no."""
+    if one.trigger.by != by:
+        return False
+    if one.trigger.condition is None:
+        return True
+    entities: dict[str, list[str]] = {}
+    for entity in facts.entities:
+        entities.setdefault(entity.kind.value, []).append(entity.value)
+    values = {
+        "severity": int(facts.severity), "incident": {"id": facts.incident_id, "title": facts.title},
+        "entities": entities, "trigger": {key: v for key, v in facts.trigger.items() if key != FACTS},
+    }  # fmt: skip
+    try:
+        return expressions.holds(one.trigger.condition, values)
+    except LemnisError as error:
+        LOG.warning("playbook %s does not begin by %s: %s", one.name, facts.incident_id, error)
+        return False
+
+
+def begin(made: Room, one: Armed, facts: Facts) -> Planned | None:
+    """Plan a playbook for what began it, and ask for its approval; None if that was done before.
+
+    What goes wrong while planning is told and noted: it is not tried again for the same subject.
+    """
+    key = f"{TRIGGERED}:{one.name}:{facts.incident_id}"
+    if made.journal.get(key) is not None:
+        return None
+    planned: Planned | None = None
+    try:
+        planned = respond.plan_for(made, one.name, facts, one.trigger.given)
+        made.journal.append(records.planned_entry(planned, actor="lemnis"))
+        said, digest = _ask(made, planned), planned.plan.digest
+    except LemnisError as error:
+        LOG.warning("playbook %s for %s: %s", one.name, facts.incident_id, error)
+        said, digest = f"could not be planned: {error.what}", ""
+    payload = {"playbook": one.name, "by": one.trigger.by, "plan": digest}
+    made.journal.append(NewEntry(TRIGGERED, facts.incident_id, key, payload, "lemnis", said))
+    return planned
+
+
+def _ask(made: Room, planned: Planned) -> str:
+    """Ask for a plan's approval, if it may be approved; say what was done."""
+    if not planned.plan.actions:
+        return "there is nothing to do"
+    if planned.refusals:
+        return f"it waits for a person: {planned.refusals[0].step}: {planned.refusals[0].refused}"
+    if records.open_request(made.journal, planned) is None:
+        made.journal.append(approval.requested_entry(planned, number=1, actor="lemnis"))
+    return "planned, waits for approval" if planned.writes else "planned, changes nothing"
+
+
+def ticks(one: Armed, after: int, until: int) -> Iterator[int]:
+    """Yield the moments (ms) of a schedule in (after, until], in UTC; of what is long past only a day."""
+    from datetime import UTC, datetime
+
+    from croniter import croniter
+
+    begin_at = max(after, until - _CATCH_UP)
+    steps = croniter(one.trigger.cron, datetime.fromtimestamp(begin_at / 1000, UTC))
+    while True:
+        at = round(steps.get_next(float) * 1000)
+        if at > until:
+            return
+        yield at
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the plain values of nested objects by their joined keys."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
+    elif not isinstance(value, list):
+        yield prefix, value

@@ -1,0 +1,205 @@
+"""The service: approvals, timers, triggers, and what a process that begins anew takes up."""
+
+import time
+
+import pytest
+from vendor import outcomes, site
+
+from lemnis.app import respond
+from lemnis.app.respond_service import Responder
+from lemnis.contracts.errors import RefusedError
+from lemnis.respond import records
+
+MINUTE = 60_000
+STEPS = '- {id: act, action: vendor.switch, for_each: host, with: {name: "{host}"}}'
+APPROVAL = "approval: {role: lead, quorum: 2, timeout_min: 60, escalate: {after_min: 10, role: boss}}\n"
+ROLES = "roles: {lead: [ana, ben], boss: [cleo]}\n"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    with site(tmp_path / "ws", monkeypatch, more=ROLES) as made:
+        yield made
+
+
+def settle(responder):
+    """Look until nothing is under way."""
+    for _ in range(200):
+        responder.step()
+        if not responder.busy and not responder.desk.woken and not responder.desk.approved:
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came to rest")
+
+
+def state(place, run):
+    return records.find_run(place.journal(), run).outcome
+
+
+def test_approval_is_by_role_and_quorum(place):
+    place.playbook(STEPS, head=APPROVAL)
+    planned = place.plan()
+    with pytest.raises(RefusedError, match="dan is no boss or lead"):
+        place.approve(planned, "dan")
+    place.approve(planned, "ana")
+    place.approve(planned, "ana")
+    with pytest.raises(RefusedError, match="approved by 1 of 2 people"):
+        place.run(planned)
+    place.approve(planned, "cleo")
+    assert place.run(planned).outcome == "done"
+
+
+def test_a_run_waits_for_its_approval_and_survives_the_process(place):
+    place.playbook(STEPS, head=APPROVAL)
+    planned = place.plan()
+    run = respond.request(place.workspace, planned.plan.digest)
+    assert respond.request(place.workspace, planned.plan.digest).id == run.id
+    with Responder(place.workspace) as first:
+        settle(first)
+        assert (first.waiting, state(place, run.id)) == (1, "waiting for approval")
+        place.approve(planned, "ana")
+        settle(first)
+        assert first.waiting == 1
+    with Responder(place.workspace) as second:
+        assert second.waiting == 1
+        place.approve(planned, "ben")
+        settle(second)
+    assert (state(place, run.id), place.vendor.changes) == ("done", ["on a"])
+
+
+def test_nobody_approves_so_others_are_asked_and_then_it_is_refused(place):
+    place.playbook(STEPS, head=APPROVAL)
+    run = respond.request(place.workspace, place.plan().plan.digest)
+    with Responder(place.workspace) as responder:
+        place.clock.advance(11 * MINUTE)
+        settle(responder)
+        (asked,) = place.journal().entries(kind="playbook.escalated")
+        assert asked.payload["role"] == "boss"
+        place.clock.advance(50 * MINUTE)
+        settle(responder)
+    assert (state(place, run.id), place.vendor.changes) == ("not approved", [])
+
+
+def test_a_playbook_may_run_unless_somebody_says_no(place):
+    place.playbook(STEPS, head="approval: {timeout_min: 5, on_timeout: run}\n")
+    run = respond.request(place.workspace, place.plan().plan.digest)
+    with Responder(place.workspace) as responder:
+        settle(responder)
+        assert place.vendor.changes == []
+        place.clock.advance(6 * MINUTE)
+        settle(responder)
+    assert (state(place, run.id), place.vendor.changes) == ("done", ["on a"])
+
+
+def test_what_changed_while_it_waited_ends_it(place):
+    place.playbook(STEPS)
+    planned = place.plan()
+    run = respond.request(place.workspace, planned.plan.digest)
+    place.vendor.things["a"] = {"mark": "somebody"}
+    place.approve(planned)
+    with Responder(place.workspace) as responder:
+        settle(responder)
+    entry = place.journal().get(f"playbook.finished:{run.id}")
+    assert (entry.payload["outcome"], "not as it was" in entry.payload["why"]) == ("refused", True)
+    assert place.vendor.changes == []
+
+
+def test_cancelled_runs_do_nothing_more(place):
+    place.playbook("- {id: ask, ask: {text: go?}}\n" + STEPS)
+    planned = place.plan()
+    waits = respond.request(place.workspace, planned.plan.digest)
+    assert respond.cancel(place.workspace, waits.id, actor="ana", reason="not now").outcome == "cancelled"
+    place.approve(planned)
+    begun = place.run(planned)
+    respond.cancel(place.workspace, begun.id, actor="ana", reason="not now")
+    with Responder(place.workspace) as responder:
+        settle(responder)
+    assert (state(place, begun.id), place.vendor.changes) == ("cancelled", [])
+    with pytest.raises(RefusedError, match="has ended"):
+        respond.cancel(place.workspace, begun.id, actor="ana", reason="again")
+
+
+def test_a_run_has_a_deadline(place):
+    place.playbook("- {id: ask, ask: {text: go?}}\n" + STEPS, head="deadline_min: 30\n")
+    planned = place.plan()
+    place.approve(planned)
+    begun = place.run(planned)
+    place.clock.advance(31 * MINUTE)
+    respond.answer(place.workspace, begun.id, "ask", "yes", actor="ana", reason="late")
+    with Responder(place.workspace) as responder:
+        settle(responder)
+    assert (state(place, begun.id), place.vendor.changes) == ("out of time", [])
+
+
+def test_containment_ends_by_itself(place):
+    place.playbook('- {id: act, action: vendor.switch, for_each: host, with: {name: "{host}"}, ttl_min: 30}')
+    done = place.go(hosts=("a", "b"))
+    assert (done.outcome, place.vendor.changes) == ("done", ["on a", "on b"])
+    with Responder(place.workspace) as responder:
+        settle(responder)
+        place.clock.advance(29 * MINUTE)
+        settle(responder)
+        assert len(place.vendor.changes) == 2
+    place.clock.advance(2 * MINUTE)
+    place.vendor.things["b"] = {"mark": "somebody else"}
+    with Responder(place.workspace) as responder:
+        settle(responder)
+        settle(responder)
+    assert place.vendor.changes[2:] == ["off a"]
+    said = {one.payload["outcome"] for one in place.journal().entries(kind="playbook.expired")}
+    assert said == {"done", "it is left to a person: what is there now is not what that run made"}
+
+
+def test_an_alert_a_schedule_and_a_webhook_begin_playbooks_once(place):
+    head = """\
+triggers:
+  - {by: incident, if: "severity >= 4 && entities.host.size() > 0"}
+  - {by: schedule, cron: "0 * * * *", given: {host: [timer]}}
+  - {by: webhook, if: "trigger.event == 'bad'", entities: ["host:{asset.name}"]}
+"""
+    place.playbook(STEPS, head=head)
+    place.settings(ROLES + "playbooks: {start: [book]}\n")
+    with Responder(place.workspace) as responder:
+        settle(responder)
+        place.incident("in-0000000000000001", ["host:x"])
+        settle(responder)
+        place.clock.advance(61 * MINUTE)
+        settle(responder)
+        body = {"event": "bad", "asset": {"name": "hooked"}}
+        assert len(responder.webhook("book", body)) == 1
+        assert responder.webhook("book", {**body, "event": "good"}) == []
+        settle(responder)
+    notes = list(place.journal().entries(kind="playbook.triggered"))
+    begun = {one.payload["by"]: one.reason for one in notes}
+    assert begun == dict.fromkeys(("incident", "schedule", "webhook"), "planned, waits for approval")
+    with Responder(place.workspace) as responder:
+        settle(responder)
+        assert responder.waiting == len(notes)
+        for request in list(responder.desk.requests.values()):
+            respond.approve(place.workspace, request.plan, actor="ana", reason="test")
+        settle(responder)
+    assert sorted(place.vendor.changes) == ["on hooked", "on timer", "on x"]  # x once, whoever is about it
+
+
+def test_an_incident_that_came_while_nothing_served_begins_a_playbook(place):
+    place.playbook(STEPS)
+    place.settings(ROLES + "playbooks: {start: [book]}\n")
+    with Responder(place.workspace) as responder:
+        settle(responder)
+    place.incident("in-0000000000000001", ["host:x"])
+    with Responder(place.workspace) as responder:
+        settle(responder)
+        assert responder.waiting >= 1
+        subjects = {one.incident_id for one in responder.desk.requests.values()}
+    assert "in-0000000000000001" in subjects
+
+
+def test_a_vendor_that_is_down_is_tried_again_and_then_left_to_a_person(place):
+    place.playbook(STEPS)
+    planned = place.plan()
+    place.approve(planned)
+    place.vendor.down = True
+    with pytest.raises(RefusedError, match="since the plan was made"):
+        place.run(planned)
+    place.vendor.down = False
+    assert outcomes(place.run(planned)) == {"act": "done"}
