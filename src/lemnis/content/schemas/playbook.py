@@ -205,7 +205,7 @@ class Step(Model):
         for kind, needed, there in (
             ("if", "then", self.then), ("while", "do", self.do), ("switch", "cases", self.cases),
         ):  # fmt: skip
-            if kinds[0] == kind and not there:
+            if kinds[0] == kind and not there and self.cacao is None:
                 raise ValueError(f"{'an' if kind == 'if' else 'a'} `{kind}` needs `{needed}`")
         if any(step.parallel is not None for step in self.parallel or ()):
             raise ValueError("`parallel` directly within `parallel` is one `parallel`")
