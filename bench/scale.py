@@ -141,12 +141,13 @@ def _below(root: int) -> float:
 
 def together(root: Path, cluster: Cluster, bodies: list[bytes], warm: int, like: Path) -> Made:
     """Let the cluster do it, with the rules of another workspace; see ``alone``."""
+    gate = servers.Gate(cluster.endpoint)
     shutil.copytree(like / "content", root / "content")
     shutil.copytree(like / ".lemnis" / "cache", root / ".lemnis" / "cache")
     settings = {
         "name": "bench",
         "transports": {"in": {"kind": "http", "port": 0}},
-        "cluster": cluster.settings(),
+        "cluster": cluster.settings(endpoint=gate.endpoint),
     }
     (root / "lemnis.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     workspace = app.open_workspace(root)
@@ -175,17 +176,18 @@ def together(root: Path, cluster: Cluster, bodies: list[bytes], warm: int, like:
         address = gateway.wait_for("listening")
         _send(address, bodies[:warm])
         _settled(setup)
-        ahead = _facts([gateway, *workers])
+        ahead, gate.asked = _facts([gateway, *workers]), Counter()
         before, began = {name: part() for name, part in parts.items()}, time.monotonic()
         _send(address, bodies[warm:])
         _settled(setup)
         seconds = time.monotonic() - began
         cpu = Counter({name: part() - before[name] for name, part in parts.items()})
-        told = _facts([gateway, *workers])
+        told, asked = _facts([gateway, *workers]), gate.asked.copy()
         facts = {name: value - ahead.get(name, 0) for name, value in told.items()}
     finally:
         for one in every:
             one.end()
+    facts |= {f"S3 {method}": count for method, count in asked.items()}
     engine = open_engine(cluster.database)
     alerts = _alerts(SqlJournal(engine, workspace.clock))
     engine.dispose()
@@ -262,6 +264,9 @@ def figures(count: int, sent_events: int, one: Made, many: Made) -> Iterator[Fig
     yield Figure("bytes in the lake", round(many.facts["lake bytes"] / sent_events), "bytes/event")
     yield Figure("files in the lake", many.facts["lake files"], "files")
     yield Figure("commits of batches", many.facts.get("detect cluster_commits", 0), "commits")
+    for name, asked in sorted(many.facts.items()):
+        if name.startswith("S3 "):
+            yield Figure(f"{name} requests", asked, "requests")
     for name, seconds in sorted(many.facts.items()):
         if name.startswith("detect ") and "cluster_" not in name:
             stage = name.removeprefix("detect ")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from lemnis import app
 from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.cli import build
-from lemnis.store import compaction
+from lemnis.store import compaction, deltalog, sweeping
 from lemnis.store.remote import RemoteLake
 
 pytestmark = pytest.mark.scale
@@ -160,6 +160,28 @@ def test_two_that_compact_at_once_are_told_apart_by_the_log(twin, tmp_path):
     stored = [one for one in (lakes[0].tables.folder("race")).glob("day=*/*") if one.is_file()]
     assert len(stored) == 3
     assert twin.lake.query("SELECT count(*) AS n FROM race").to_pylist() == [{"n": 18}]
+    early = dict(lakes[0].tables.open())["race"]
+    twin.lake.commit("race", 3, {"race": some("c", 7)})  # what workers add meanwhile is in nobody's way
+    assert early.replace(early.files(), [], done="retain", changed=True)
+    assert twin.lake.query("SELECT count(*) AS n FROM race").to_pylist() == [{"n": 7}]
+
+
+@pytest.mark.parametrize("idle", [0, 3600])
+def test_a_worker_that_was_idle_while_the_log_was_cut_goes_on_behind_it(twin, tmp_path, monkeypatch, idle):
+    name = f"cut{idle}"
+    idler, busy = (RemoteLake(twin.lake.place, tmp_path / one) for one in ("a", "b"))
+    idler.commit("l", 1, {name: some("a", 3)})
+    for number in range(2, 6):
+        busy.commit("m", number, {name: some(f"b{number}", 3)})
+    monkeypatch.setattr(sweeping, "_ENTRIES", 1)
+    table = dict(busy.tables.open())[name]
+    sweeping.sweep(busy.tables, before=deltalog.now() + 1000)
+    assert deltalog.versions(table.folder)[0][0] == table.version
+    idler._open[name]._seen -= idle
+    assert idler.commit("l", 2, {name: some("c", 3)}) == 3
+    assert idler.commit("l", 2, {name: some("c", 3)}) == 0
+    assert twin.lake.query(f"SELECT count(*) AS n FROM {name}").to_pylist() == [{"n": 18}]
+    assert twin.lake.opened()[name].version == table.version + 1
 
 
 def test_retention_lets_go_of_days_and_spares_what_a_worker_writes(twin):

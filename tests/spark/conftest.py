@@ -43,11 +43,15 @@ def session(master):
     import cluster  # noqa: PLC0415 - it is beside this file
 
     from lemnis.app import spark  # noqa: PLC0415 - where PySpark is there
+    from lemnis.testing.cluster import KEYS  # noqa: PLC0415 - as above
 
     settings = {
         "spark.executor.memory": "800m",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",  # for the test that uses plain Spark
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.executor.extraJavaOptions": cluster.BRIEF,
         "spark.driver.extraJavaOptions": cluster.BRIEF,
     }
+    settings |= {f"spark.executorEnv.{name}": value for name, value in KEYS.items()}
     with spark.session(master, settings) as opened:
         yield opened

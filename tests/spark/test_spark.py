@@ -3,17 +3,20 @@
 import cluster
 import orjson
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from lemnis import app
 from lemnis.app import backtest, retro, spark, spark_parcel
+from lemnis.app.cluster import Setup
 from lemnis.app.replay import replay
 from lemnis.app.retro_indicators import read
 from lemnis.app.retro_question import Rules
 from lemnis.app.retro_sightings import Indicators
-from lemnis.app.retro_units import Range
+from lemnis.app.retro_units import File, Range, Unit
 from lemnis.content.library import Library
 from lemnis.interfaces.cli import build
+from lemnis.testing.cluster import BUCKET, KEYS, s3_server
 
 pytestmark = [
     pytest.mark.spark,
@@ -94,6 +97,42 @@ def test_a_backtest_there_says_what_one_here_says(workspace, session, tmp_path):
     assert here.events > 100_000
     assert here.differs
     assert any(one.added_examples for one in here.differences)
+
+
+def test_a_lake_in_a_bucket_is_looked_at_there(workspace, session, question, tmp_path, monkeypatch):
+    """Executors have the keys in their environment, and fetch what they read."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with s3_server(tmp_path) as (endpoint, _):
+        named = {"nats": ["nats://127.0.0.1:4222"], "lake": f"s3://{BUCKET}/lake", "endpoint": endpoint}
+        (tmp_path / "lemnis.yaml").write_text(yaml.safe_dump({"name": "s", "cluster": named}))
+        setup = Setup.of(app.Workspace(tmp_path))
+        lake = setup.lake()
+        for name in ("authentication", "http_activity"):
+            table = app.lake(workspace).snapshots()[name].table
+            for number, file in enumerate(table.files(), 1):
+                lake.commit("l", number, {name: table.read([file])})
+        planned = retro.plan(lake, question, Range(), measured=False)
+        here, there = question.gathering(), question.gathering()
+        retro.run(question, planned, here.add)
+        engine = spark.Cluster(session, question, spark_parcel.of_rules(question), setup.origin())
+        done = retro.run(question, planned, there.add, engine=engine)
+        assert done.looked == planned.rows > 30_000
+        assert there.found(lake) == here.found(lake)
+        assert here.alerts
+
+
+def test_large_files_are_parted_and_small_ones_put_together():
+    files = [
+        File(f"day=d/{n}", f"/lake/{n}", 1000, size) for n, size in enumerate([40 << 20, *[100_000] * 30])
+    ]
+    units = [Unit("authentication", "d", tuple(files))]
+    made = list(spark.tasks(units, 2))
+    assert sorted({part.part for task in made for part in task if part.file == "day=d/0"}) == [
+        (0, 6), (1, 6), (2, 6), (3, 6), (4, 6), (5, 6)
+    ]  # fmt: skip
+    assert sum(part.part[0] == 0 for task in made for part in task) == len(files)
+    assert len(made) == 7
 
 
 def test_plain_spark_reads_the_lake(workspace, session):

@@ -116,16 +116,21 @@ def holds(file: File, wanted: Wanted) -> bool:
         return any(_may_hold(about.row_group(n), wanted) for n in range(about.num_row_groups))
 
 
-def read(file: File, schema: pa.Schema, limits: Range, wanted: Wanted = None) -> Iterator[pa.Table]:
+def read(
+    file: File, schema: pa.Schema, limits: Range, wanted: Wanted = None, part: tuple[int, int] = (0, 1)
+) -> Iterator[pa.Table]:
     """Yield the rows of a file in a schema, in pieces of at most 65,536 that are read one by one.
+
+    Of its row groups the first number of ``part`` says which of so many stretches are read.
 
     ``schema`` may have fewer columns than the table: the others are not read. Nor are row groups of which
     the statistics say that they are outside the range, or of other sources.
     """
     with spots.parquet(file.path) as opened:
         about = opened.metadata
+        first, last = (about.num_row_groups * number // part[1] for number in (part[0], part[0] + 1))
         groups = [
-            n for n in range(about.num_row_groups)
+            n for n in range(first, last)
             if not _outside(about.row_group(n), limits) and _may_hold(about.row_group(n), wanted)
         ]  # fmt: skip
         if not groups:

@@ -1,11 +1,12 @@
-"""History on a Spark cluster: the same questions, asked of the same Delta tables, by the same functions.
+"""History on a Spark cluster: the same questions, asked of the same files of the lake, by the same functions.
 
-Spark reads the tables, at the version that was planned with, and hands their rows to ``spark_work`` in its
-executors. What they give comes back with the data file that it is of, as from one process: a task that fails,
-or an executor that dies, is run again by Spark and leaves no trace, since only whole results come back.
+The driver reads the tables' logs and plans, as one process does. Executors are told of files, or parts of
+large ones, which they read as one process reads them (``spark_work``): no row goes through Java. What they
+give comes back with the data file that it is of: a task that fails, or an executor that dies, is run again by
+Spark and leaves no trace, since only whole results come back.
 
-A cluster needs Java, this version of Lemnis on every worker, the tables at the same address everywhere, and
-the Delta Lake jars: those in Spark's ``jars`` folder, or Spark fetches them by name when the session begins.
+A cluster needs Java, this version of Lemnis on every worker, and the lake at the same address everywhere: a
+shared file system, or a bucket, whose keys are in the executors' environment.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import tempfile
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,37 +27,30 @@ from lemnis.app.retro import Plan
 from lemnis.app.retro_compare import Versions, replayed
 from lemnis.app.retro_pieces import PIECES
 from lemnis.app.retro_question import Question
-from lemnis.app.retro_units import Range, Unit, by_table
+from lemnis.app.retro_units import Unit, by_table
 from lemnis.app.spark_parcel import Parcel, of_backtest
-from lemnis.app.spark_work import FILE, Looking
+from lemnis.app.spark_work import Looking, Origin, Part
 from lemnis.content.library import Library
 from lemnis.contracts.errors import ServiceError
-from lemnis.store.delta import DAY
 from lemnis.store.lakes import Readable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-DELTA = "io.delta:delta-spark_4.1_2.13:4.3.0"
-"""What Spark fetches where it has no Delta jars of its own; for the version that the extra `spark` names."""
-_SPARK_HAS = "com.*:*,commons-*:*,io.airlift:*,io.unitycatalog:*,javax.*:*,org.*:*"
-"""What these jars need besides, and Spark has already, or nobody needs who only reads."""
-_JOB_ROWS = 4_000_000
+_JOB_ROWS = 16_000_000
+_TASK_BYTES = (1 << 20, 16 << 20)
+"""So many bytes of files a task has: few where there are few, never many, so that one that is lost costs
+little."""
+_TASKS_A_CORE = 3
 _RESULT = "file string, kind string, body binary"
 _SETTINGS = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.sql.shuffle.partitions": "4",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
-    "spark.sql.files.maxPartitionBytes": "16m",
-    "spark.sql.files.openCostInBytes": "256k",
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "1024",
     "spark.driver.maxResultSize": "4g",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-"""Small tasks, so that one that is lost costs little; nothing listens that need not."""
+"""Nothing listens that need not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,6 @@ def session(master: str, settings: Mapping[str, str] | None = None) -> Iterator[
     ``settings`` are Spark's, and win over ours. A session that this process has already is used, and stays.
     """
     try:
-        import pyspark
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise ServiceError(
@@ -89,8 +81,6 @@ def session(master: str, settings: Mapping[str, str] | None = None) -> Iterator[
         ) from error
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # where the executors look for Lemnis
     chosen = dict(_SETTINGS)
-    if not list((Path(pyspark.__file__).parent / "jars").glob("delta-spark_*.jar")):
-        chosen |= {"spark.jars.packages": DELTA, "spark.jars.excludes": _SPARK_HAS}
     if "//127.0.0.1" in master or master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         chosen |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
@@ -126,6 +116,8 @@ class Cluster:
     session: Session
     question: Question
     parcel: Parcel
+    origin: Origin | None = None
+    """The bucket that the lake is in, if it is in one."""
 
     def run(self, planned: Plan, todo: Sequence[Unit]) -> Generator[tuple[Unit, pa.Table], None, None]:
         """Look at many units at once: those of one job are kept when it is done."""
@@ -137,8 +129,7 @@ class Cluster:
         with _failing(
             "a job failed", "what was done is kept: --resume goes on; the executors' logs say more"
         ):
-            frames = [self._asked(planned, name, mine) for name, mine in by_table(some).items()]
-            found: pa.Table = reduce(lambda one, other: one.unionAll(other), frames).toArrow()
+            found: pa.Table = self._asked(planned, some).toArrow()
         found = found.cast(PIECES)
         rows: dict[str, list[int]] = {}
         names: list[Any] = found.column("file").to_pylist()
@@ -148,31 +139,16 @@ class Cluster:
             mine = [row for file in unit.files for row in rows.get(f"{unit.class_uid}/{file.name}", ())]
             yield unit, found.take(pa.array(mine, pa.int64()))
 
-    def _asked(self, planned: Plan, name: str, some: Sequence[Unit]) -> DataFrame:
-        """Return what the executors make of some units of one table."""
-        from pyspark.sql import functions as f
-
-        snapshot = planned.snapshots[name]
-        schema = self.question.columns(name, snapshot.schema)
-        table = snapshot.table
-        if table is None:
-            raise ServiceError(f"table {name} is gone")
-        reader = self.session.spark.read.format("delta").option("versionAsOf", table.version)
-        frame = reader.load(str(table.folder))
-        frame = frame.filter(f.col(DAY).isin(sorted({unit.day for unit in some})))
-        there = set(frame.columns)
-        frame = _timed(frame, planned.limits).select(
-            *(f.col(f"`{column}`") for column in schema.names if column in there),
-            f.col("_metadata.file_path").alias(FILE),
-        )
-        days = {unit.day for unit in some}
-        wanted = {file.name.rpartition("/")[2] for unit in some for file in unit.files}
-        if any(one.path.rpartition("/")[2] not in wanted for one in table.files() if one.day in days):
-            frame = frame.filter(f.substring_index(f.col(FILE), "/", -1).isin(sorted(wanted)))
-        looking = Looking(
-            self.parcel.name, some[0].class_uid, schema.serialize().to_pybytes(), some[0].wanted
-        )
-        return frame.mapInArrow(looking, _RESULT)
+    def _asked(self, planned: Plan, some: Sequence[Unit]) -> DataFrame:
+        """Return what the executors make of some units: each partition has a number, and that its task."""
+        spark = self.session.spark
+        chosen = tuple(tasks(some, spark.sparkContext.defaultParallelism))
+        schemas = {
+            name: self.question.columns(name, planned.snapshots[name].schema).serialize().to_pybytes()
+            for name in by_table(some)
+        }
+        looking = Looking(self.parcel.name, chosen, schemas, planned.limits, self.origin)
+        return spark.range(0, len(chosen), 1, len(chosen)).mapInArrow(looking, _RESULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +158,7 @@ class Replaying:
     session: Session
     old: Library
     new: Library
+    origin: Origin | None = None
 
     def __call__(
         self,
@@ -194,13 +171,27 @@ class Replaying:
         """Count into the differences; return how many events there were."""
         question = Versions(sides, tuple(found))
         parcel = of_backtest(self.old, self.new, among, found)
-        return replayed(lake, question, Cluster(self.session, question, parcel), found, limits)
+        return replayed(lake, question, Cluster(self.session, question, parcel, self.origin), found, limits)
 
 
-def _timed(frame: DataFrame, limits: Range) -> DataFrame:
-    if limits.start is not None:
-        frame = frame.filter(frame["time"] >= limits.start)
-    return frame if limits.end is None else frame.filter(frame["time"] < limits.end)
+def tasks(some: Sequence[Unit], cores: int) -> Iterator[tuple[Part, ...]]:
+    """Yield what is to be looked at in one task each: whole small files, parts of large ones."""
+    size = sum(unit.bytes for unit in some) // max(1, _TASKS_A_CORE * cores)
+    size = min(max(size, _TASK_BYTES[0]), _TASK_BYTES[1])
+    held: list[Part] = []
+    taken = 0
+    for unit in some:
+        for file in unit.files:
+            parts = max(1, round(file.bytes / size))
+            weight = file.bytes // parts
+            for number in range(parts):
+                if held and taken + weight > size:
+                    yield tuple(held)
+                    held, taken = [], 0
+                held.append(Part(unit.table, file.name, str(file.path), (number, parts), unit.wanted))
+                taken += weight
+    if held:
+        yield tuple(held)
 
 
 def _jobs(todo: Sequence[Unit]) -> Iterator[list[Unit]]:

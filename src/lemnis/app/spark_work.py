@@ -1,16 +1,16 @@
-"""What runs in Spark's executors: the same work as in one process, on batches as Spark hands them over.
+"""What runs in Spark's executors: the same work as in one process, on the same files.
 
 Spark's Python workers live longer than a task. What a parcel asks is compiled once in each of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import unquote
+from typing import cast
 
 import pyarrow as pa
 
@@ -21,50 +21,90 @@ from lemnis.app.backtest import among
 from lemnis.app.detection import detection
 from lemnis.app.retro_compare import Comparing
 from lemnis.app.retro_sightings import Indicators
-from lemnis.app.retro_units import Wanted, batches
+from lemnis.app.retro_units import File, Range, Wanted, batches, read
 from lemnis.app.retro_work import Detecting
 from lemnis.contracts.errors import ServiceError
-from lemnis.store.columns import conform
+from lemnis.store.objects import Bucket
+from lemnis.store.remote_tables import Place
+from lemnis.store.rows import table_class
+from lemnis.store.spots import Spot
 
-FILE = "_lemnis_file"
-"""The column that says of which data file a row is."""
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a data file: of its row groups the ``part[0]``-th of ``part[1]`` stretches."""
+
+    table: str
+    file: str
+    address: str
+    part: tuple[int, int]
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The bucket that a lake is in, and the variables of an executor's environment that hold its keys."""
+
+    uri: str
+    address: str
+    region: str
+    ca: str
+    keys: tuple[str, str, str]
+
+    def place(self) -> Place:
+        """Return it with its keys; raises ServiceError where they are not in the environment."""
+        access, secret, token = (os.environ.get(name, "") for name in self.keys)
+        if not (access and secret):
+            raise ServiceError(
+                f"executors have no {' and '.join(self.keys[:2])}",
+                fix="set spark.executorEnv.NAME for both in Spark's settings",
+            )
+        return Place(self.uri, self.address, self.region, access, secret, token, self.ca)
 
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """A function for ``mapInArrow``; it goes to the executors, and finds the parcel there by its name."""
+    """A function for ``mapInArrow``; it goes to the executors, and finds the parcel there by its name.
+
+    Its rows are the numbers of tasks; of each it looks at the files.
+    """
 
     parcel: str
-    class_uid: int
-    schema: bytes
-    wanted: Wanted
+    tasks: tuple[tuple[Part, ...], ...]
+    schemas: Mapping[str, bytes]
+    limits: Range
+    origin: Origin | None
 
     def __call__(self, some: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield rows of ``PIECES`` for rows of a table."""
+        """Yield rows of ``PIECES``, of files that are named with their class."""
         work = _work(self.parcel)
-        schema = pa.ipc.read_schema(pa.py_buffer(self.schema))
-        for batch in some:
-            for file, rows in _by_file(pa.Table.from_batches([batch])):
-                table = conform(rows, schema)
-                found = (
-                    piece for one in batches(table, self.class_uid, self.wanted) for piece in work.of(one)
-                )
-                yield from pieces.table(f"{self.class_uid}/{file}", found).to_batches()
+        numbers = [number for batch in some for number in batch.column(0).to_pylist()]
+        for part in (part for number in numbers for part in self.tasks[number]):
+            yield from self._looked(work, part).to_batches()
+
+    def _looked(self, work: pieces.Work, part: Part) -> pa.Table:
+        schema = pa.ipc.read_schema(pa.py_buffer(self.schemas[part.table]))
+        class_uid = table_class(part.table)
+        file = File(part.file, _spot(self.origin, part.address), 0, 0)
+        found = (
+            piece
+            for table in read(file, schema, self.limits, part.wanted, part.part)
+            for batch in batches(table, class_uid, part.wanted)
+            for piece in work.of(batch)
+        )
+        return pieces.table(f"{class_uid}/{part.file}", found)
 
 
-def _by_file(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Part rows by the files that they come from."""
-    codes = table.column(FILE).combine_chunks().dictionary_encode()
-    rows = table.drop_columns([FILE])
-    names: list[Any] = codes.dictionary.to_pylist()
-    for number, name in enumerate(names):
-        mine = rows if len(names) == 1 else rows.filter(pa.array(codes.indices.to_numpy() == number))
-        yield name_of(name), mine
+def _spot(origin: Origin | None, address: str) -> Spot:
+    if origin is None:
+        return Path(address)
+    bucket = _bucket(origin)
+    return bucket.spot(bucket.path(address))
 
 
-def name_of(address: str) -> str:
-    """Return a data file's name below its table, of the address that Spark knows it by."""
-    return "/".join(unquote(address).rsplit("/", 2)[-2:])
+@lru_cache(maxsize=2)
+def _bucket(origin: Origin) -> Bucket:
+    return origin.place().bucket()
 
 
 @lru_cache(maxsize=2)

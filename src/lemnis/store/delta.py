@@ -42,6 +42,7 @@ from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
 from lemnis.store.spots import Spot
 
 APP = "lemnis-spool"
+REWRITES = "lemnis-rewrites"
 DAY = "day"
 SCHEMA = "schema"
 """What the log calls a change of a table's columns."""
@@ -150,7 +151,7 @@ class Table:
         self._evolve(table.schema)
         rows = sort_events(conform(table, self.schema))
         actions: list[AddAction | RemoveAction] = list(self._write(rows, name))
-        self._commit(actions, "flush", moved=moved)
+        self._commit(actions, "flush", transaction=Transaction(APP, moved))
         _sync_log(self.folder, before)
 
     def replace(
@@ -164,7 +165,9 @@ class Table:
     ) -> bool:
         """Put files in the place of others, in one commit that is on the device when this returns.
 
-        False, and nothing is done, where another has taken some of them from the table meanwhile.
+        False, and nothing is done, where another has rewritten the table meanwhile, which can only be in a
+        bucket. There each rewrite is the next transaction of ``REWRITES``, of which the log takes one: that
+        two take the same files away is no conflict to it, if the first said that rows are as before.
 
         ``added`` are written whole, in this table's folders, and synced. ``done`` names the operation,
         ``facts`` what else the log shall say of it; ``changed`` says that rows are others than before. The
@@ -175,7 +178,11 @@ class Table:
         now = deltalog.now()
         actions += [RemoveAction(file.path, changed, now, file.bytes, {DAY: file.day}) for file in gone]
         try:
-            self._commit(actions, done, facts=facts)
+            if isinstance(self.folder, Path):
+                self._commit(actions, done, facts=facts)
+            else:
+                number = int(self._delta.transaction_version(REWRITES) or 0) + 1
+                self._commit(actions, done, facts=facts, transaction=Transaction(REWRITES, number))
         except CommitFailedError:
             return False
         _sync_log(self.folder, before)
@@ -231,12 +238,12 @@ class Table:
         actions: list[AddAction | RemoveAction],
         done: str,
         *,
-        moved: int | None = None,
+        transaction: Transaction | None = None,
         facts: Mapping[str, str] | None = None,
     ) -> None:
         """Write one log entry, not synced yet."""
         said = {deltalog.OPERATION: done, **(facts or {})}
-        transactions = None if moved is None else [Transaction(APP, moved)]
+        transactions = None if transaction is None else [transaction]
         self._delta.create_write_transaction(
             actions, "append", self._delta.schema(), [DAY],
             commit_properties=CommitProperties(custom_metadata=said, app_transactions=transactions),

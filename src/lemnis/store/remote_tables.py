@@ -37,6 +37,7 @@ _EPOCH = date(1970, 1, 1)
 _TRIES = 30
 _PAUSE_S = (0.02, 1.0)
 _WRITERS = 8
+_OLD_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,20 @@ class RemoteTable(delta.Table):
         """Wrap an open table; see ``RemoteLake.table``."""
         super().__init__(folder, table)
         self.name, self._bucket = folder.name, folder.bucket
+        self._seen = time.monotonic()
 
     def refresh(self) -> None:
-        """Look at what others have committed."""
-        self._delta.update_incremental()
+        """Look at what others have committed.
+
+        After a long time it is opened anew: entries that follow on what it has seen may have been cut off.
+        """
+        now = time.monotonic()
+        if now - self._seen > _OLD_S:
+            with self._bucket.trusted():
+                self._delta = DeltaTable(str(self.folder), storage_options=self._bucket.options)
+        else:
+            self._delta.update_incremental()
+        self._seen = now
 
     def has(self, lane: str) -> int:
         """Return up to which message of a lane the table holds the events; 0 if none."""

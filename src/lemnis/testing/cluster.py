@@ -19,6 +19,7 @@ import sys
 import sysconfig
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from lemnis.testing.certificates import Pair
 KEYS = {"AWS_ACCESS_KEY_ID": "simulated", "AWS_SECRET_ACCESS_KEY": "simulated", "AWS_REGION": "eu-west-1"}
 """Credentials that the simulated S3 takes, as variables."""
 BUCKET = "lemnis"
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
 _WAIT_S = 30.0
 _LOOK_S = 0.05
 _MAIN = "from lemnis.interfaces.cli import main; main()"
@@ -304,13 +306,16 @@ def s3_server(folder: Path, pair: Pair | None = None) -> Iterator[tuple[str, sub
 
 
 class Gate:
-    """Stands before a server of HTTP on the loopback, and answers 503 in its place while it is shut."""
+    """Stands before a server of HTTP on the loopback, and answers 503 in its place while it is shut.
+
+    ``asked`` counts requests by their methods.
+    """
 
     def __init__(self, endpoint: str) -> None:
         """``endpoint`` is the server's address."""
         self._to = int(endpoint.rpartition(":")[2])
         self.shut = threading.Event()
-        self.refused = 0
+        self.refused, self.asked = 0, Counter[str]()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -330,6 +335,9 @@ class Gate:
         with contextlib.suppress(OSError), near, socket.create_connection(("127.0.0.1", self._to)) as far:
             threading.Thread(target=self._back, args=(far, near), daemon=True).start()
             while data := near.recv(1 << 16):
+                method = data[:8].partition(b" ")[0].decode("ascii", "replace")
+                if method in _METHODS:
+                    self.asked[method] += 1
                 if self.shut.is_set():
                     self.refused += 1
                     near.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")

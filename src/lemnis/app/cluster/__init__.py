@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from lemnis.app.cluster.bus import Bus
+    from lemnis.app.spark_work import Origin
     from lemnis.store.remote import RemoteLake
     from lemnis.store.remote_tables import Place
 
@@ -65,6 +66,14 @@ class Setup:
         ca = str(self.workspace.root / one.lake_ca) if one.lake_ca else ""
         return Place(one.lake, one.endpoint, one.region, access, secret, token, ca)
 
+    def origin(self) -> Origin:
+        """Return where the lake is, without its keys, for who finds these in an environment of its own."""
+        from lemnis.app.spark_work import Origin
+
+        one, place = self.cluster, self.place()
+        keys = (one.access_key_env, one.secret_key_env, one.session_token_env)
+        return Origin(place.uri, place.address, place.region, place.ca, keys)
+
     def lake(self) -> RemoteLake:
         """Open the lake."""
         from lemnis.store.remote import RemoteLake
@@ -101,6 +110,11 @@ class Setup:
                 at=Location(app.SETTINGS), fix="set it in the environment of this command",
             )  # fmt: skip
         return value
+
+
+def origin(workspace: app.Workspace) -> Origin | None:
+    """Return where the lake of the workspace's cluster is; None if it is of none."""
+    return Setup.of(workspace).origin() if app.clustered(workspace) else None
 
 
 def remote(workspace: app.Workspace) -> RemoteLake | None:

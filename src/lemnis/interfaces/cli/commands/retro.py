@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lemnis import app as lemnis_app
+    from lemnis.app import Workspace
     from lemnis.app.retro import Bounds, Engine, Run
     from lemnis.app.retro import Progress as Told
     from lemnis.app.retro_question import Rules
@@ -256,22 +257,24 @@ def _hunted(
     with ExitStack() as stack:
         engine = None
         if asked.on:
-            engine = _cluster(stack, asked.on, question)
+            engine = _cluster(stack, asked.on, asked.workspace, question)
         told = stack.enter_context(_progress())
         return retro_running.run(
             question, found, planned, take, engine=engine, bounds=asked.bounds, progress=told
         )
 
 
-def _cluster(stack: ExitStack, master: str, question: Rules | Indicators) -> Engine:
+def _cluster(
+    stack: ExitStack, master: str, workspace: Workspace, question: Rules | Indicators
+) -> Engine:  # fmt: skip
     """Open a session on a Spark cluster."""
-    from lemnis.app import spark, spark_parcel
+    from lemnis.app import cluster, spark, spark_parcel
     from lemnis.app.retro_question import Rules
 
-    session = stack.enter_context(spark.session(master))
+    session, origin = stack.enter_context(spark.session(master)), cluster.origin(workspace)
     if isinstance(question, Rules):
-        return spark.Cluster(session, question, spark_parcel.of_rules(question))
-    return spark.Cluster(session, question, spark_parcel.of_indicators(question))
+        return spark.Cluster(session, question, spark_parcel.of_rules(question), origin)
+    return spark.Cluster(session, question, spark_parcel.of_indicators(question), origin)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from lemnis.interfaces.cli.output import (
 
 if TYPE_CHECKING:
     from lemnis import app
+    from lemnis.app import Workspace
     from lemnis.app.backtest import Replay
     from lemnis.app.exceptions_report import Progress as Told
     from lemnis.content.library import Library
@@ -66,7 +67,7 @@ def backtest(
     opened = app.open_workspace(workspace)
     with ExitStack() as stack:
         before, now = stack.enter_context(testing.old_content(opened, old)), app.library(opened)
-        replay = _cluster(stack, on, before, now) if on else None
+        replay = _cluster(stack, on, opened, (before, now)) if on else None
         found = testing.backtest(
             app.events(opened), before, now, start=_start(opened, since),
             progress=stack.enter_context(_progress("replaying")), cache=opened.state / "cache", replay=replay,
@@ -203,11 +204,14 @@ def exceptions(
     raise typer.Exit(1 if any(one.ended for one in found.reports) else 0)
 
 
-def _cluster(stack: ExitStack, master: str, old: Library, new: Library) -> Replay:
+def _cluster(
+    stack: ExitStack, master: str, workspace: Workspace, sides: tuple[Library, Library]
+) -> Replay:  # fmt: skip
     """Open a session on a Spark cluster, to replay there."""
-    from lemnis.app import spark
+    from lemnis.app import cluster, spark
 
-    return spark.Replaying(stack.enter_context(spark.session(master)), old, new)
+    session = stack.enter_context(spark.session(master))
+    return spark.Replaying(session, *sides, cluster.origin(workspace))
 
 
 def _start(workspace: app.Workspace, since: str) -> int | None:
