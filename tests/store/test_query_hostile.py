@@ -2,6 +2,7 @@
 
 import os
 import resource
+import threading
 import time
 
 import pytest
@@ -75,7 +76,7 @@ BIG = {
     "a cross join": "SELECT count(*) FROM events a, events b, events c, events d WHERE a.time + b.time + c.time = d.time",
     "a cross join that is sorted": "SELECT a.message || b.message || c.message AS m FROM events a, events b, events c ORDER BY md5(m)",
     "recursion": "WITH RECURSIVE a(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM a) SELECT max(n) FROM a", "a huge list": "SELECT len(list(range)) FROM range(2000000000)",
-    "a huge text": "SELECT length(repeat(message, 2000000000)) FROM events", "a huge range": "SELECT sum(range) FROM range(100000000000000)", "a huge aggregate": "SELECT string_agg(repeat(a.message, 100000), '') FROM events a, events b",
+    "a huge text": "SELECT length(repeat(message, 2000000000)) FROM events", "a huge range": "SELECT sum(range) FROM range(100000000000000)", "a huge text that is shown": "SELECT repeat('x', 1000000000) FROM range(100)", "huge texts": "SELECT " + ", ".join(f"'{n}'.REPEAT(1000 * 1000 * 1000)" for n in range(9)), "a list made huge": "SELECT list_resize([1], 1000000000, 2)", "a huge limit": "SELECT a.time FROM events a, events b, events c, events d ORDER BY a.message LIMIT 9000000000", "recursion that grows": "WITH RECURSIVE a(t) AS (SELECT 'x' UNION ALL SELECT t || t FROM a) SELECT count(t) FROM a", "a huge aggregate": "SELECT string_agg(repeat(a.message, 100000), '') FROM events a, events b",
     "backtracking": "SELECT count(*) FROM events a, events b, events c WHERE regexp_matches(repeat(a.message, 100), '(x+x+)+y|(.*){10}z')", "a huge pattern": "SELECT regexp_matches(message, '(a{1000}){1000}') FROM events",
     "many ORs": "SELECT 1 FROM events WHERE " + " OR ".join(f"time={n}" for n in range(5_000)), "parentheses": "SELECT " + "(" * 50_000 + "1" + ")" * 50_000, "a tower": "SELECT " + "-" * 1 + "(".join(["abs"] * 3000) + "(1" + ")" * 3000,
     "unnest": "SELECT count(*) FROM (SELECT unnest(range(1000000)) FROM events a, events b)", "a huge pivot": "PIVOT events ON message USING count(*)", "sleep": "SELECT count(*) FROM range(3000000000) a WHERE md5(a.range::VARCHAR) = 'x'",
@@ -98,6 +99,44 @@ def test_what_needs_too_much_ends_at_its_time_memory_and_without_the_disk(store,
     assert time.monotonic() - begun < 25
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_500_000  # kB
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT range, repeat('x', 1000) FROM range(1000000000000)",
+    "SELECT unnest(range(100000)) FROM range(100000)", "SELECT * FROM events a, events b, events c LIMIT 9223372036854775807",
+])  # fmt: skip
+def test_an_answer_has_its_bounds_whatever_its_limit(store, monkeypatch, sql):
+    monkeypatch.setattr(query, "MAX_ANSWER", 100 << 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        UsageError, match=r"larger than 100 MB|needs more memory|maximum total string size|longer than"
+    ):
+        store.query(sql, limit=10**30, timeout=5)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 3_000_000  # kB
+
+
+def test_what_goes_wrong_after_the_first_rows_is_told_as_ever(store):
+    late = "CASE WHEN range < 200000 THEN range::VARCHAR ELSE 'x' END"
+    with pytest.raises(UsageError, match="Could not convert"):
+        store.query(f"SELECT ({late})::BIGINT FROM range(300000)", limit=10**9)
+    with pytest.raises(UsageError, match="longer than 1 s"):
+        store.query(
+            "SELECT count(md5(a.range::VARCHAR)) OVER () FROM range(1000000000) a", limit=10**9, timeout=1
+        )
+    handle = query.Handle()
+    timer = threading.Timer(0.3, handle.cancel)
+    timer.start()
+    with pytest.raises(query.CancelledError):
+        store.query(
+            "SELECT range FROM range(100000000000) WHERE range % 5000000 = 0", limit=10**9, handle=handle
+        )
+    timer.join()
+
+
+def test_a_large_answer_within_its_bounds_is_whole(store):
+    table = store.query("SELECT range AS n FROM range(300000)", limit=10**9)
+    assert (table.num_rows, sum(table.column("n").to_pylist())) == (300_000, 300_000 * 299_999 // 2)
+    assert store.query("SELECT 1 AS n WHERE false").schema.names == ["n"]
 
 
 def test_a_statement_that_could_not_be_ended_while_it_is_planned_is_refused(store):

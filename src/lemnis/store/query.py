@@ -7,6 +7,7 @@ is asked for (by ``day``, or by what a ``Piece`` says) are never opened, and of 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -48,6 +49,12 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "temp_directory": "",
     "preserve_insertion_order": False,
 }
+_GROWS = re.compile(
+    r"\b(repeat|[lr]pad|(list|array)_resize|range|generate_series|printf|format|bar|query)\b", re.IGNORECASE
+)
+_UNFOLDED = "SET disabled_optimizers = 'expression_rewriter,statistics_propagation'"
+"""Functions that make much of little are not worked out while a statement is planned: neither time nor memory
+are bounded then."""
 _LOCKS = ("SET enable_external_access = false", "SET lock_configuration = true")
 
 
@@ -129,14 +136,19 @@ def run(
 def _bounded(answer: duckdb.DuckDBPyRelation) -> pa.Table:
     """Return what a query gives; raises UsageError where that is too large to be had at once."""
     reader, parts, size = answer.to_arrow_reader(_BATCH), list[pa.RecordBatch](), 0
-    for part in reader:
-        parts.append(part)
-        size += part.nbytes
-        if size > MAX_ANSWER:
-            raise UsageError(
-                f"the answer is larger than {MAX_ANSWER >> 20:,} MB",
-                fix="select fewer columns or rows, or count them",
-            )
+    try:
+        for part in reader:
+            parts.append(part)
+            size += part.nbytes
+            if size > MAX_ANSWER:
+                raise UsageError(
+                    f"the answer is larger than {MAX_ANSWER >> 20:,} MB",
+                    fix="select fewer columns or rows, or count them",
+                )
+    except (OSError, pa.ArrowInvalid) as error:  # so Arrow tells what the database has against a later batch
+        kinds = {"INTERRUPT": duckdb.InterruptException, "Out of Memory": duckdb.OutOfMemoryException}
+        kind = next((one for name, one in kinds.items() if name in str(error)), duckdb.Error)
+        raise kind(str(error)) from error
     return pa.Table.from_batches(parts, schema=reader.schema)
 
 
@@ -173,6 +185,8 @@ def _opened(relations: Mapping[str, Relation], sql: str, memory: str) -> Iterato
         if EVENTS in named:
             _events(connection, relations)
         connection.execute("SET allowed_paths = ?", [[str(file) for file in files]])
+        if _GROWS.search(sql):
+            connection.execute(_UNFOLDED)
         for lock in _LOCKS:
             connection.execute(lock)
         yield connection
