@@ -16,6 +16,7 @@ from lemnis import app
 from lemnis.app import lake_background, lake_keeping
 from lemnis.app.serve import Serving
 from lemnis.contracts.clock import ManualClock
+from lemnis.store import index
 
 
 @pytest.fixture
@@ -54,6 +55,19 @@ def test_a_look_compacts_and_lets_go_once_a_day(workspace):
     assert rows(workspace) == 0
     done = list(app.journal(workspace).entries(kind=lake_keeping.DONE))
     assert [entry.actor for entry in done] == ["lemnis serve"] * 2
+
+
+@pytest.mark.parametrize("compacted", [True, False])
+def test_the_index_is_kept_where_the_settings_want_it(workspace, monkeypatch, compacted):
+    monkeypatch.setattr(index, "WORTH_ROWS", 1)
+    soon = app.Workspace(workspace.root, ManualClock(START + DAY))
+    lake_background.look(soon, lambda: False)
+    assert not app.lake(workspace).index.exists, "nobody asked for it"
+    settings(workspace, lake={"compact": compacted, "compact_files": 2}, search={"index": True})
+    facts = lake_background.look(soon, lambda: False)
+    assert facts["indexed"] == (1 if compacted else 4)
+    assert "indexed" not in lake_background.look(soon, lambda: False)
+    assert app.lake(workspace).index.bytes > 0
 
 
 def test_without_leave_nothing_is_done(workspace):

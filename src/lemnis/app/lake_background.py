@@ -52,7 +52,7 @@ class Keeping:
             if problem := facts.get("problem"):
                 self.failures += 1
                 LOG.error("the lake: %s", problem)
-            if facts.get("days") or facts.get("rows") or problem:
+            if facts.get("days") or facts.get("rows") or facts.get("indexed") or problem:
                 self._heard(facts)
 
     async def _look(self, stop: asyncio.Event) -> dict[str, Any]:
@@ -114,6 +114,10 @@ def look(workspace: app.Workspace, stop: Callable[[], bool]) -> dict[str, Any]:
     if read.lake.compact:
         tidied = lake_keeping.compact(workspace, stop=stop)
         facts |= {"days": len(tidied.days), "swept": asdict(tidied.swept)}
+        indexed = tidied.indexed
+    else:
+        indexed = lake_keeping.index(workspace)
+    facts |= {"indexed": indexed} if indexed else {}
     if read.retention.automatic and not stop() and _due(workspace):
         kept = lake_keeping.retain(workspace, actor=ACTOR)
         facts |= {"run": kept.run, "rows": sum(one.rows + one.raw for one in kept.done.losses)}

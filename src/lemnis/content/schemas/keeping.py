@@ -18,6 +18,7 @@
       compact: true                 # `serve` rewrites small files in the background
       compact_files: 8              # a day with so many small files is rewritten
       look_s: 300                   # how often `serve` looks whether there are any
+    search: {index: true}           # `serve` keeps the index of texts beside compaction; see docs/lake.md
 """
 
 from __future__ import annotations
@@ -78,3 +79,9 @@ class Keeping(Model):
     compact: bool = True
     compact_files: int = pydantic.Field(default=8, ge=2, le=10_000)
     look_s: float = pydantic.Field(default=300, ge=0.1, le=86_400)
+
+
+class Searching(Model):
+    """Whether `serve` keeps the index of texts for searches (``store.index``) beside compaction."""
+
+    index: bool = False
