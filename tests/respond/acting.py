@@ -69,11 +69,12 @@ class Stage:
     def __init__(self, name, world, connections, **changes):
         self.name, self.world, self.connections = name, world, connections
         self.action = ACTIONS[name].model_copy(update=changes)
-        self.journal, self.slept = Memory(), []
+        self.inputs = WORLDS[name]["inputs"]
+        self.journal, self.slept, self.vault = Memory(), [], []
         self.simulator = world.of(self.action.connection)
 
     def planned(self, undo_of=None):
-        arguments = {**WORLDS[self.name]["inputs"]}
+        arguments = dict(self.inputs)
         target = fill_text(self.action.target, arguments)
         where = self.connections.reach(self.action.connection).url
         arguments[records.CONNECTION] = f"{self.action.connection} {where}"
@@ -96,6 +97,10 @@ class Stage:
     def do(self, run="run-1", *, send=None):
         """Do it; ``send`` takes the place of the caller's."""
         return self._carry_out(self.planned(), run, send)
+
+    def keep(self, incident, title, data):
+        self.vault.append((incident, title, data))
+        return f"sha256:{len(self.vault)}"
 
     def undo(self, of="run-1", run="run-9"):
         return self._carry_out(self.planned(undo_of=of), run, None)
@@ -120,6 +125,7 @@ class Stage:
             SystemClock(),
             sleep=self.slept.append,
             collect=lambda _: [],
+            keep=self.keep,
         )
         return ledger.carry_out(self.context(one, run), one)
 

@@ -49,6 +49,22 @@ def test_a_reading_action_reads(name):
         assert one.world.changes() == []
 
 
+def test_what_an_action_collects_goes_into_the_vault_once():
+    with stage("host.collect_file") as one:
+        for _ in range(2):
+            outcome = one.do()
+            assert (outcome.name, outcome.output["evidence"]) == ("done", ["sha256:1"])
+        assert one.vault == [("in-1", "host.collect_file web-1 /var/log/auth.log", b"refused")]
+
+
+def test_what_cannot_be_collected_is_a_failure():
+    with stage("host.collect_file") as one:
+        one.simulator.hostile = lambda _: Fault("half")
+        outcome = one.do()
+        assert (outcome.name, one.vault) == ("failed", [])
+        assert "peer closed connection" in outcome.error
+
+
 @pytest.mark.parametrize("name", WRITES)
 def test_it_is_done_once_and_a_second_run_finds_it_there(name):
     with stage(name) as one:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from lemnis.content.schemas.action import Action
@@ -19,6 +19,7 @@ PROBES = 4
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 60
 """Seconds that a target may ask to be waited for; one that asks for more is given up."""
+_Seen = TypeVar("_Seen")
 _Ask = Callable[[Rendered], Answer]
 
 
@@ -40,7 +41,7 @@ def probe(action: Action, caller: Caller, known: Mapping[str, Any], sleep: Calla
         return caller.send(asked, timeout=action.timeout_s, service=action.aws_service)
 
     for _ in range(pages.most if pages else 1):
-        state, answer = _patiently(ask, request, look, sleep)
+        state, answer = patiently(ask, request, look, sleep)
         cursor = dig(answer.data(), pages.cursor) if pages and state.name == ABSENT else None
         if not pages or not isinstance(cursor, str) or not cursor:
             return state
@@ -48,10 +49,13 @@ def probe(action: Action, caller: Caller, known: Mapping[str, Any], sleep: Calla
     return State(UNKNOWN, said=f"the list goes on after {pages.most if pages else 1} pages")
 
 
-def _patiently(
-    ask: _Ask, request: Rendered, look: Callable[[Answer], State], sleep: Callable[[float], None]
-) -> tuple[State, Answer]:
-    """Ask, and again while there is no clear answer; return the last one with the state that it shows."""
+def patiently(
+    ask: _Ask, request: Rendered, look: Callable[[Answer], _Seen], sleep: Callable[[float], None]
+) -> tuple[_Seen, Answer]:
+    """Ask, and again while there is no clear answer; return what ``look`` sees in the last one, and it.
+
+    ``look`` raises ServiceError for an answer that is none. Raises CallError.
+    """
     for number in range(PROBES):
         last, wait = number == PROBES - 1, 0.0
         try:
