@@ -158,7 +158,8 @@ class Machines:
 
     def __init__(self, cluster, folder, *, cache=None, workers=2, correlators=1, secrets=None, **settings):
         self.cluster, self.folder = cluster, folder
-        given = {"partitions": 4, "commit_s": 0.5, "commit_rows": 5000, "name": folder.name} | settings
+        given = {"partitions": 4, "commit_s": 0.5, "commit_rows": 5000, "name": folder.name, "megabytes": 64}
+        given |= settings
         given["lake"] = f"s3://{cluster.bucket}/{folder.name}"
         named = {"cluster": cluster.settings(**given)}
         self.workspace = workspace(folder, cache=cache, **named)

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import orjson
 
 from lemnis.contracts.errors import IntegrityError, Location
-from lemnis.store.spots import Spot
+from lemnis.store.spots import S, Spot
 
 FOLDER = "_delta_log"
 OPERATION = "lemnis.operation"
@@ -53,17 +53,17 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def versions(folder: Spot) -> list[tuple[int, Spot]]:
+def versions(folder: S) -> list[tuple[int, S]]:
     """Return a table's entries as (version, file), in order; none where there is no table."""
     return _numbered(folder, _ENTRY)
 
 
-def checkpoints(folder: Spot) -> list[tuple[int, Spot]]:
+def checkpoints(folder: S) -> list[tuple[int, S]]:
     """Return a table's checkpoints as (version, file), in order."""
     return _numbered(folder, _CHECKPOINT)
 
 
-def _numbered(folder: Spot, form: re.Pattern[str]) -> list[tuple[int, Spot]]:
+def _numbered(folder: S, form: re.Pattern[str]) -> list[tuple[int, S]]:
     log = folder / FOLDER
     if not log.is_dir():
         return []

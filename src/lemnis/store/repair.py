@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lemnis.contracts.errors import IntegrityError, UsageError
 from lemnis.store import compaction, delta, deltalog, durable, spots
@@ -25,6 +24,7 @@ from lemnis.store.compaction import Rewriting
 from lemnis.store.delta import DataFile
 from lemnis.store.integrity import Finding, Report
 from lemnis.store.rows import uids as uids_of
+from lemnis.store.spots import Spot
 from lemnis.store.sweeping import data_files
 from lemnis.store.tables import Tables
 
@@ -202,17 +202,18 @@ class _Repairing:
         named = {file.path for file in table.files()}
         for entry in deltalog.entries(table.folder):
             named |= {one.path for one in entry.added} | set(entry.removed)
-        strays = [p for p in data_files(table.folder) if spots.below(p, table.folder) not in named]
-        there, rows = [self.there()], 0
+        there = data_files(self.tables.folder(name))
+        strays = [path for path in there if spots.below(path, table.folder) not in named]
+        keys_there, rows = [self.there()], 0
         for path in strays:
             if spots.sha256(path)[: delta.DIGEST] == delta.digest_in(path.name):
                 for part in _parts(path):
                     keys, first = np.unique(uid_keys(uids_of(part)), return_index=True)
-                    missing = ~np.logical_or.reduce([_among(some, keys) for some in there])
+                    missing = ~np.logical_or.reduce([_among(some, keys) for some in keys_there])
                     if missing.any():
                         new = part.take(pa.array(np.sort(first[missing])))
                         self.added(name, new, f"{REPAIR}-{delta.digest_in(path.name)}-{rows:09}")
-                        there.append(keys)
+                        keys_there.append(keys)
                         rows += new.num_rows
             self.set_aside(path, name)
         return Done(step, rows, len(strays))
@@ -294,13 +295,13 @@ def _among(some: Keys, keys: Keys) -> Any:
     return some[np.minimum(np.searchsorted(some, keys), len(some) - 1)] == keys
 
 
-def _parts(path: Path) -> Iterator[pa.Table]:
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=_BATCH):
+def _parts(path: Spot) -> Iterator[pa.Table]:
+    for batch in spots.parquet(path).iter_batches(batch_size=_BATCH):
         yield pa.Table.from_batches([batch])
 
 
-def _days(path: Path) -> Sequence[int]:
-    times: Any = pq.ParquetFile(path).read(columns=["time"]).column("time")
+def _days(path: Spot) -> Sequence[int]:
+    times: Any = spots.parquet(path).read(columns=["time"]).column("time")
     return [int(day) for day in np.unique(np.floor_divide(times.to_numpy(), MS_A_DAY))]
 
 

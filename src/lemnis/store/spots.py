@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -99,6 +99,9 @@ class Spot(Protocol):
     def as_posix(self) -> str:
         """Return it as text."""
         ...
+
+
+S = TypeVar("S", bound=Spot)
 
 
 @runtime_checkable

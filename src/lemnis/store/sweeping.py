@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lemnis.store import delta, deltalog, durable, spots
 from lemnis.store.lakes import TableSet
-from lemnis.store.spots import Spot
+from lemnis.store.spots import S, Spot
 
 KEPT_MS = 7 * 86_400_000
 """How far back history reaches unless the settings say otherwise."""
@@ -80,7 +80,7 @@ def sweep_days(tables: TableSet, name: str, days: Collection[str]) -> Swept:
         return swept
 
 
-def data_files(folder: Spot) -> Iterator[Spot]:
+def data_files(folder: S) -> Iterator[S]:
     """Yield every file of a table that is not its log's."""
     for path in sorted(folder.glob(f"{delta.DAY}=*/*")):
         if path.is_file():
