@@ -18,9 +18,12 @@ import typer
 
 from lemnis import app
 from lemnis.app.sources import routes
+from lemnis.content import yaml
 from lemnis.content.library import KINDS, Library
 from lemnis.content.schemas import settings
 from lemnis.content.schemas import source as source_schema
+from lemnis.content.schemas.action import Action
+from lemnis.content.schemas.playbook import Playbook
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts import errors
 from lemnis.ingest import transports
@@ -202,9 +205,35 @@ def mapping_page() -> str:
     return f"{NOTE}# The mapping language\n\n{title}\n\n{rest}\n\n## Times\n\n{times}\n"
 
 
+def actions_page() -> str:
+    """Render what each action does, to whom it is said, what undo and caps are, and which rights it needs."""
+    parts = [NOTE, "# Actions and playbooks\n\n"]
+    library = Library.open()
+    loaded = {name: yaml.load(item.manifest, Action) for name, item in library.items("actions").items()}
+    parts.append("| action | does | connection | effect | looked at | at most, an hour | least rights |\n")
+    parts.append("|---|---|---|---|---|---|---|\n")
+    for name, one in loaded.items():
+        reads = one.effect == "read"
+        effect = {"read": "reads", "reversible": "can be undone", "irreversible": "final"}[one.effect]
+        looked = "" if reads else "no: " + one.blind if one.blind else "yes"
+        cap = "" if reads else str(one.caps.targets_per_hour)
+        row = (f"`{name}`", one.title, f"`{one.connection}`", effect, looked, cap, ", ".join(one.scopes))
+        parts.append(f"| {' | '.join(map(cell, row))} |\n")
+    parts.append("\n| playbook | for | approval | actions |\n|---|---|---|---|\n")
+    for name, item in library.items("playbooks").items():
+        playbook = yaml.load(item.manifest, Playbook)
+        used = dict.fromkeys(f"`{step.action}`" for step in playbook.walk() if step.action)
+        terms = playbook.approval
+        who = f"{terms.quorum} × {terms.role}" if terms.role else str(terms.quorum)
+        row = (f"`{name}`", playbook.title, who, ", ".join(used))
+        parts.append(f"| {' | '.join(map(cell, row))} |\n")
+    return "".join(parts)
+
+
 PAGES = {
     "mapping.md": mapping_page,
     "sources.md": sources_page,
+    "actions.md": actions_page,
     "content.md": content_page,
     "commands.md": command_page,
     "errors.md": error_page,
