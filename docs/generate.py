@@ -224,7 +224,7 @@ def actions_page() -> str:
         playbook = yaml.load(item.manifest, Playbook)
         used = dict.fromkeys(f"`{step.action}`" for step in playbook.walk() if step.action)
         terms = playbook.approval
-        who = f"{terms.quorum} × {terms.role}" if terms.role else str(terms.quorum)
+        who = f"{terms.quorum} of {terms.role}" if terms.role else str(terms.quorum)
         row = (f"`{name}`", playbook.title, who, ", ".join(used))
         parts.append(f"| {' | '.join(map(cell, row))} |\n")
     return "".join(parts)
