@@ -1,12 +1,15 @@
 """The service: approvals, timers, triggers, and what a process that begins anew takes up."""
 
+import asyncio
 import time
 
+import httpx
 import pytest
 from vendor import outcomes, site
 
 from lemnis.app import respond
 from lemnis.app.respond_service import Responder
+from lemnis.app.respond_webhooks import application
 from lemnis.contracts.errors import RefusedError
 from lemnis.respond import records
 
@@ -203,3 +206,26 @@ def test_a_vendor_that_is_down_is_tried_again_and_then_left_to_a_person(place):
         place.run(planned)
     place.vendor.down = False
     assert outcomes(place.run(planned)) == {"act": "done"}
+
+
+def test_webhooks_need_their_token_and_json(place):
+    head = 'triggers: [{by: webhook, entities: ["host:{asset.name}"]}]\n'
+    place.playbook(STEPS, head=head)
+    place.settings(ROLES + "playbooks: {start: [book], webhooks: {token_env: HOOK_TOKEN}}\n")
+    key = {"Authorization": "Bearer hook-token"}
+    tries = [
+        ("book", b"{}", {}), ("book", b"[1]", key), ("book", b'{"asset": 3}', key), ("book", b"x" * 1_000_001, key),
+        ("book", b'{"asset": {"name": "w"}}', key), ("none", b"{}", key),
+    ]  # fmt: skip
+
+    async def ask(responder):
+        transport = httpx.ASGITransport(application(responder, "hook-token"))
+        async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
+            return [
+                await client.post(f"/playbooks/{name}", content=body, headers=h) for name, body, h in tries
+            ]
+
+    with Responder(place.workspace) as responder:
+        answers = asyncio.run(ask(responder))
+    assert [one.status_code for one in answers] == [401, 400, 400, 413, 202, 202]
+    assert [len(one.json()["plans"]) for one in answers[4:]] == [1, 0]

@@ -17,6 +17,7 @@ from lemnis import app
 from lemnis.app import respond, respond_services, respond_triggers, settings
 from lemnis.app.respond_triggers import Armed
 from lemnis.content.library import Library
+from lemnis.contracts import kinds
 from lemnis.contracts.errors import LemnisError, RefusedError
 from lemnis.contracts.journal import Entry
 from lemnis.respond import approval, records
@@ -27,6 +28,8 @@ from lemnis.store import durable
 
 LOG = logging.getLogger("lemnis.respond")
 EVERY_S = 0.5
+FINDINGS_S = 30.0
+_IDLE_S = 5.0
 _MARK = "playbooks.mark"
 _AGAIN_MS = (2_000, 300_000)
 
@@ -126,9 +129,13 @@ class Responder:
 
     async def keep(self, stop: asyncio.Event) -> None:
         """Look every so often, until ``stop``; what fails is told, and tried again."""
+        loop, looked = asyncio.get_running_loop(), 0.0
         while not stop.is_set():
             try:
                 await asyncio.to_thread(self.step)
+                if loop.time() - looked > FINDINGS_S:
+                    await asyncio.to_thread(self.findings)
+                    looked = loop.time()
             except (LemnisError, OSError) as error:
                 LOG.warning("response: %s", error)
             with suppress(TimeoutError):
@@ -261,3 +268,37 @@ class Responder:
             self.room.journal.append(records.planned_entry(planned, actor="lemnis"))
             outcome = self._run(planned.plan.digest, f"time over: {one.key}").outcome
         self.room.journal.append(expired_entry(one, outcome))
+
+
+async def keep(workspace: app.Workspace, stop: asyncio.Event) -> None:
+    """Serve response until ``stop``, from when there is something to serve; what fails is told and begun anew."""
+    while not stop.is_set():
+        try:
+            if await asyncio.to_thread(needed, workspace):
+                await _serve(workspace, stop)
+        except (LemnisError, OSError) as error:
+            LOG.warning("response: %s", error)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _IDLE_S)
+
+
+def needed(workspace: app.Workspace) -> bool:
+    """Say whether there is anything to serve: a playbook that begins by itself, or a run of any kind."""
+    if settings.load(workspace).playbooks.start:
+        return True
+    journal = app.journal(workspace)
+    kept = (next(journal.entries(kind=kind), None) for kind in (records.REQUESTED, kinds.STARTED))
+    return any(one is not None for one in kept)
+
+
+async def _serve(workspace: app.Workspace, stop: asyncio.Event) -> None:
+    from lemnis.app import respond_webhooks
+
+    responder = Responder(workspace)
+    await asyncio.to_thread(responder.__enter__)
+    try:
+        hooks = asyncio.create_task(respond_webhooks.serve(responder, stop))
+        await responder.keep(stop)
+        await hooks
+    finally:
+        await asyncio.to_thread(responder.__exit__, None, None, None)

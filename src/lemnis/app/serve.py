@@ -111,7 +111,7 @@ class Serving:
 
     async def run(self) -> None:
         """Serve until ``stop``; raises ServiceError if no transport can begin."""
-        from lemnis.app import searches_schedule
+        from lemnis.app import respond_service, searches_schedule
 
         processes.open_many()
         self.observing = Observing(self)
@@ -123,6 +123,7 @@ class Serving:
         admin = asyncio.create_task(self._admin())
         keeping = asyncio.create_task(self.keeping.run(self._stop))
         searching = asyncio.create_task(searches_schedule.keep(self.workspace, self._stop))
+        responding = asyncio.create_task(respond_service.keep(self.workspace, self._stop))
         try:
             await running.run(self.transports, intake, self._stop, self._tell)
         except ServiceError:  # nothing came, and what waited is worked on at the next start
@@ -136,7 +137,8 @@ class Serving:
                 one.stop()
             await asyncio.gather(*workers, return_exceptions=True)
             self.settler.stop()  # it settles what the workers did last
-            await asyncio.gather(settler, observing, admin, keeping, searching, return_exceptions=True)
+            others = (settler, observing, admin, keeping, searching, responding)
+            await asyncio.gather(*others, return_exceptions=True)
             self._tell("stopped", waiting=sum(one.deliveries for one in self.waiting()))
             self.inbox.close()
 

@@ -13,6 +13,10 @@ from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, messages, show_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lemnis.app.playbook_tests import Tested
+    from lemnis.app.respond_blast import Blast
     from lemnis.respond.records import Planned, Run
 
 PlanArgument = Annotated[str, typer.Argument(metavar="DIGEST", help="The plan's digest, or how it begins.")]
@@ -88,14 +92,27 @@ def try_out(names: NamesArgument = None, json: JsonOption = False, workspace: Wo
                     "case": case.name,
                     "passed": not case.problems,
                     "problems": case.problems,
+                    **_covered(case),
                 }
             )
             continue
         mark = "[red]failed[/red]" if case.problems else "[green]passed[/green]"
-        console.print(f"{mark} {escape(case.playbook)}: {escape(case.name)}")
+        told = _covered(case)
+        share = f" {told['percent']:.0f} %, not taken: {told['missed'] or 'none'}" if told else ""
+        console.print(f"{mark} {escape(case.playbook)}: {escape(case.name + share)}")
         for problem in case.problems:
             console.print(f"       {escape(problem)}")
     raise typer.Exit(1 if failed else 0)
+
+
+def _covered(case: Tested) -> dict[str, Any]:
+    """Return what a case says of branches, if it is about them."""
+    from lemnis.app.playbook_tests import Covered
+
+    if not isinstance(case, Covered):
+        return {}
+    missed = [f"{step}: {branch}" for step, branch in case.missed]
+    return {"branches": case.branches, "percent": case.percent, "missed": missed}
 
 
 def plan(
@@ -116,7 +133,7 @@ def plan(
     Example: lemnis playbook plan contain_compromised_workload --incident in-0123456789abcdef
     """
     from lemnis import app
-    from lemnis.app import respond
+    from lemnis.app import respond, respond_blast
     from lemnis.contracts.errors import UsageError
 
     values: dict[str, list[str]] = {}
@@ -125,11 +142,11 @@ def plan(
         if not equals:
             raise UsageError(f"--set {text}: no value", fix="write --set NAME=VALUE")
         values.setdefault(name, []).append(value)
+    opened = app.open_workspace(workspace)
     with messages.status("reading the targets"):
-        planned = respond.plan(
-            app.open_workspace(workspace), playbook, incident, given=values, actor=actor_name(actor)
-        )
-    _show_plan(planned, json=json)
+        planned = respond.plan(opened, playbook, incident, given=values, actor=actor_name(actor))
+        radius = respond_blast.blast(opened, planned)
+    _show_plan(planned, json=json, radius=radius)
 
 
 def approve(
@@ -232,8 +249,9 @@ def undo(
     raise typer.Exit(0 if done.outcome == "done" else 1)
 
 
-def _show_plan(planned: Planned, *, json: bool) -> None:
+def _show_plan(planned: Planned, *, json: bool, radius: Sequence[Blast] = ()) -> None:
     from lemnis.contracts.response import node_json
+    from lemnis.interfaces.cli.plan_view import outline
     from lemnis.respond.records import action_json
 
     one = planned.plan
@@ -244,6 +262,11 @@ def _show_plan(planned: Planned, *, json: bool) -> None:
             "program": [node_json(node) for node in one.program], "terms": dict(one.terms),
             "approvable": bool(one.actions) and not planned.refusals,
             "actions": [action_json(a) for a in one.actions],
+            "blast": [
+                {"step": b.step, "target": b.target, "entities": b.entities, "known": b.known,
+                 "dependents": b.dependents, "more": b.more}
+                for b in radius
+            ],
         })  # fmt: skip
         return
     if not one.actions:
@@ -263,6 +286,10 @@ def _show_plan(planned: Planned, *, json: bool) -> None:
     what = f"undo of {planned.undoes}" if planned.undoes else one.playbook
     columns = ("step", "action", "target", "effect", "found", "way back")
     show_table(f"plan of {what} for {one.incident_id}", columns, rows)
+    for line in outline(one):
+        console.print(escape(line))
+    for each in radius:
+        console.print(f"[dim]blast radius of {escape(each.target)}: {escape(each.line())}[/dim]")
     console.print(f"plan {one.digest}", soft_wrap=True)
     short = one.digest[7:19]
     if planned.refusals:
@@ -289,6 +316,8 @@ def _show_run(done: Run, *, json: bool) -> None:
             (one["step"], one["action"], one["target"], one["outcome"], f"{one['ms']} ms", "; ".join(notes))
         )
     show_table(f"run {done.id}", ("step", "action", "target", "outcome", "took", "notes"), rows)
+    if done.waits_until:
+        console.print(f"it waits, until {to_iso(done.waits_until)} at most: `lemnis playbook questions`")
     style = _STYLES.get(done.outcome, "yellow")
     console.print(f"[{style}]{escape(done.outcome)}[/{style}]")
 
@@ -297,5 +326,5 @@ def _run_json(one: Run) -> dict[str, Any]:
     return {
         "id": one.id, "incident": one.incident_id, "plan": one.plan, "playbook": one.playbook,
         "undoes": one.undoes, "actor": one.actor, "started": one.started, "finished": one.finished,
-        "outcome": one.outcome, "results": [dict(result) for result in one.results],
+        "outcome": one.outcome, "waits_until": one.waits_until, "results": [dict(result) for result in one.results],
     }  # fmt: skip
