@@ -46,7 +46,7 @@ def get(workspace: app.Workspace, incident: str) -> Incident:
                 f"{incident} is in no incident", fix="alone it does not weigh enough to be one"
             )
         return found
-    return _get(journal, incident)
+    return by_id(journal, incident)
 
 
 def loose(workspace: app.Workspace, known: Sequence[Incident]) -> int:
@@ -77,7 +77,7 @@ def alerts_of(workspace: app.Workspace, subject: str) -> list[Alert]:
     journal = app.journal(workspace)
     wanted = get(workspace, subject)
     while wanted.merged_into:
-        wanted = _get(journal, wanted.merged_into)
+        wanted = by_id(journal, wanted.merged_into)
     told = (writing.tell(journal.entries(subject=one)) for one in wanted.alert_ids)
     return [one for one in told if one is not None]
 
@@ -94,9 +94,9 @@ def incident_of(workspace: app.Workspace, alert_id: str) -> Incident | None:
     journal = app.journal(workspace)
     watch.settle(workspace, journal=journal)
     for name in journal.subjects(writing.KINDS, mentioning=f'"{alert_id}"'):
-        one = _get(journal, name)
+        one = by_id(journal, name)
         while one.merged_into:
-            one = _get(journal, one.merged_into)
+            one = by_id(journal, one.merged_into)
         if alert_id in one.alert_ids:
             return one
     return None
@@ -134,7 +134,7 @@ def transition(
 ) -> Incident:
     """Move an incident to a status; raises RefusedError if that is not legal from where it is."""
     journal = app.journal(workspace)
-    known = _get(journal, incident)
+    known = by_id(journal, incident)
     return _write(journal, known, writing.transition(known, to, actor=actor, reason=reason, verdict=verdict))
 
 
@@ -154,21 +154,21 @@ def close(workspace: app.Workspace, incident: str, verdict: Verdict, *, actor: s
 def assign(workspace: app.Workspace, incident: str, name: str, *, actor: str) -> Incident:
     """Give an incident an owner."""
     journal = app.journal(workspace)
-    known = _get(journal, incident)
+    known = by_id(journal, incident)
     return _write(journal, known, writing.owner(known.id, name, actor=actor, at=workspace.clock.now()))
 
 
 def note(workspace: app.Workspace, incident: str, text: str, *, actor: str) -> Incident:
     """Write a note to an incident."""
     journal = app.journal(workspace)
-    known = _get(journal, incident)
+    known = by_id(journal, incident)
     return _write(journal, known, writing.note(known.id, text, actor=actor, at=workspace.clock.now()))
 
 
 def add_evidence(workspace: app.Workspace, incident: str, data: bytes, title: str, *, actor: str) -> str:
     """Put evidence of an incident into the vault, write that down, and return its digest."""
     journal = app.journal(workspace)
-    known = _get(journal, incident)
+    known = by_id(journal, incident)
     digest = app.vault(workspace).put(data)
     journal.append(writing.evidence(known.id, digest, title, actor=actor))
     return digest
@@ -200,7 +200,7 @@ def export(workspace: app.Workspace, incident: str, form: str, *, tlp: str = "am
     return canonical(whole).decode()
 
 
-def _get(journal: SqlJournal, incident: str) -> Incident:
+def by_id(journal: SqlJournal, incident: str) -> Incident:
     """Fold one incident and what was merged into it: nothing else is read. A beginning of its id will do."""
     own = list(journal.entries(subject=incident))
     if not own or own[0].kind != writing.OPENED:
@@ -235,4 +235,4 @@ def _write(journal: SqlJournal, known: Incident, entry: NewEntry) -> Incident:
         raise RefusedError(
             f"{written.actor} changed {known.id} meanwhile ({written.reason})", fix="look at it again"
         )
-    return _get(journal, known.id)
+    return by_id(journal, known.id)

@@ -14,7 +14,7 @@ from lemnis.app import incidents, settings
 from lemnis.app.incidents_handling import standing
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import IntegrityError, Location, RefusedError, UsageError
-from lemnis.contracts.ids import canonical
+from lemnis.contracts.ids import Json, canonical
 from lemnis.contracts.incidents import Incident
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.incidents import custody, findings, merkle, package, verifier
@@ -114,7 +114,7 @@ def checkpoint(workspace: app.Workspace) -> tuple[Noted, Tree]:
     envelope = package.checkpoint(point, key)
     digest = _vault(workspace).put(envelope)
     keyid = _keyid(key)
-    payload = {
+    payload: dict[str, Json] = {
         "entries": size, "head": head, "root": tree.root, "at": point.at, "digest": digest, "key": keyid,
     }  # fmt: skip
     reason = f"{size:,} entries up to {head}"

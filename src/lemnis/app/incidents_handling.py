@@ -10,7 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lemnis import app
-from lemnis.app import incidents, watch
+from lemnis.app import incidents
+from lemnis.app.grouping import load_grouping
 from lemnis.app.incidents_timeline import instant
 from lemnis.content import yaml
 from lemnis.content.library import Library
@@ -78,7 +79,7 @@ class Desk:
         self._workspace = workspace
         library = library or Library.open(workspace.content)
         self.policy = yaml.load(library.get("handling", POLICY).manifest, Policy)
-        self._risk: Risk = watch.load_grouping(library).risk
+        self._risk: Risk = load_grouping(library).risk
 
     def stand(self, incident: Incident, handling: Handling = NOTHING) -> Standing:
         """Return how an incident stands now."""

@@ -85,7 +85,7 @@ class Timeline:
         if not state or self._workspace.clock.now() - state["looked"] > _LOOK_AGAIN:
             return True
         subjects = [*state["subjects"], *state["folding"], *state["around"]]
-        return self._journal.last(subjects) > state["seq"]
+        return self._journal.last(subjects) > int(state["seq"])
 
     def _add(self, state: dict[str, Any]) -> dict[str, Any]:
         """Add what came after the noted state; return the state from now on."""
@@ -96,7 +96,7 @@ class Timeline:
         entries = self._new(known or [name], state.get("seq", 0))
         changed = not state or any(entry.kind in _CHANGES for entry in entries)
         if changed:
-            self._incident = incidents.get(self._workspace, name)
+            self._incident = incidents.by_id(self._journal, name)
             more = [one for one in self._incident.merged_from if one not in known]
             entries += self._new([one for one in more if one != name], 0)
             gone = self._kept.alerts(name) - set(self._incident.alert_ids)
@@ -106,10 +106,9 @@ class Timeline:
         subjects = [*self._incident.merged_from, name]
         self._kept.add(name, (_placed(entry) for entry in entries if entry.seq <= seq))
         folding = set(state.get("folding", ()))
+        self._events(self._repeated(folding, state.get("seq", 0)), whole=False)
         if changed:
             folding |= self._alerts()
-        else:
-            self._events(self._repeated(folding, state.get("seq", 0)), whole=False)
         around = list(state.get("around", ()))
         stale = not state or now - state["looked"] > _LOOK_AGAIN
         if changed or stale or (around and self._journal.last(around) > state["seq"]):
@@ -130,7 +129,7 @@ class Timeline:
         for start in range(0, len(new), _AT_ONCE):
             some = new[start : start + _AT_ONCE]
             found = self._journal.of_keys(some)
-            alerts = [(kinds.read_alert(entry), entry.at) for entry in found.values()]
+            alerts = [(self._told(entry), entry.at) for entry in found.values()]
             self._kept.add(
                 name, (Placed(f"alert:{one.id}", WHOLE, telling.each(one, at)) for one, at in alerts)
             )
@@ -143,6 +142,12 @@ class Timeline:
         rows = telling.brief(self._incident, known)
         self._kept.add(name, (Placed(f"alert:{n:06}", BRIEF, item) for n, item in enumerate(rows)))
         return folding
+
+    def _told(self, entry: Entry) -> Alert:
+        """Return an alert of its first entry, with what repeated it since if it folds repeats."""
+        alert = kinds.read_alert(entry)
+        whole = kinds.tell(self._journal.entries(subject=alert.id)) if alert.window else None
+        return alert if whole is None else whole
 
     def _events(self, alerts: Sequence[tuple[Alert, int]], *, whole: bool = True) -> None:
         """Add the events of alerts: the one that each tells of, and the others as the lake has them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from lemnis.content.schemas.handling import Handling as Policy
 from lemnis.content.schemas.handling import PriorityPolicy
@@ -47,7 +48,7 @@ def _severity(
         return Severity[said.value.upper()], f"{said.actor} decided: {said.reason}"
     base = incident.severity
     because = f"the worst alert is {base.name.lower()}"
-    steps = policy.severity.raised_by.get(worst.criticality or "unknown", 0) if worst else 0
+    steps = _of(policy.severity.raised_by, worst.criticality) if worst else 0
     raised = Severity(min(base + steps, max(base, Severity.CRITICAL)))
     if worst is not None and raised > base:
         return raised, f"{because}, and {worst.id} is {worst.criticality}"
@@ -58,10 +59,10 @@ def _points(
     incident: Incident, known: list[Asset], worst: Asset | None, risk: tuple[str, int], policy: PriorityPolicy
 ) -> tuple[int, list[str]]:
     level = incident.severity.name.lower()
-    total = policy.severity[level]  # type: ignore[index] - the schema demands every severity
+    total = _of(policy.severity, level)
     parts = [f"{level} {total}"]
     criticality = (worst.criticality if worst else "") or "unknown"
-    of_asset = policy.criticality.get(criticality, 0)  # type: ignore[call-overload] - one of the names
+    of_asset = _of(policy.criticality, criticality)
     if of_asset:
         named = f"{worst.id} is {criticality}" if worst and worst.criticality else "no asset's worth is known"
         parts.append(f"{named} {of_asset}")
@@ -74,6 +75,11 @@ def _points(
     if of_risk:
         parts.append(f"risk {amount}{f' of {entity}' if entity else ''} {of_risk}")
     return total + of_asset + of_account + of_risk, parts
+
+
+def _of(table: Mapping[Any, int], name: str) -> int:
+    """Return what a table of the policy says of a name; nothing of one that it leaves out."""
+    return table.get(name or "unknown", 0)
 
 
 def _steps(policy: PriorityPolicy, points: int) -> str:

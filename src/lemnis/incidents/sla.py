@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from lemnis.content.schemas.handling import Handling as Policy
+from lemnis.content.schemas.handling import Within
 from lemnis.contracts.handling import Handling, Hold, Priority, Timer
 from lemnis.contracts.incidents import Incident
 
@@ -22,7 +24,8 @@ def timers(
     """
     if incident.merged_into or priority is Priority.UNKNOWN:
         return ()
-    within = policy.sla[priority.name.lower()]  # type: ignore[index] - one of the names
+    spans: Mapping[Any, Within] = policy.sla
+    within = spans[priority.name.lower()]
     first = [at for at in (handling.contained, handling.resolved) if at is not None]
     return (
         _timer("acknowledge", incident.opened, within.acknowledge, handling.acknowledged, now),

@@ -28,6 +28,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://lemnis.invalid/stix")
 _ENTITIES, _OBJECTS = 500, 100
 _HASHES = {32: "MD5", 40: "SHA-1", 64: "SHA-256"}
 _TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
+_DOMAIN = re.compile(r"(?=.{1,253}$)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?)+")
 _HARMLESS = frozenset({Verdict.FALSE_POSITIVE, Verdict.BENIGN, Verdict.TEST, Verdict.DISREGARD})
 
 
@@ -40,7 +41,8 @@ def bundle(
     ``TLP``). ``stix2`` refuses whatever is not valid.
     """
     building = _Building(incident, name, TLP[tlp])
-    return building.bundle(made, tuple(links)).serialize(pretty=True, sort_keys=True) + "\n"
+    text: str = building.bundle(made, tuple(links)).serialize(pretty=True, sort_keys=True)
+    return text + "\n"
 
 
 class _Building:
@@ -177,7 +179,7 @@ def _made_file(value: str) -> Any:
 
 _MADE: Mapping[EntityKind, Callable[[str], Any]] = {
     EntityKind.ADDRESS: _made_address,
-    EntityKind.DOMAIN: lambda value: stix2.DomainName(value=value),
+    EntityKind.DOMAIN: lambda value: stix2.DomainName(value=value) if _DOMAIN.fullmatch(value) else None,
     EntityKind.USER: lambda value: stix2.UserAccount(account_login=value),
     EntityKind.PRINCIPAL: lambda value: stix2.UserAccount(user_id=value),
     EntityKind.HASH: _made_file,
@@ -192,8 +194,8 @@ def _pattern(entity: Entity) -> str:
         if address is None or not address.is_global:
             return ""
         return f"[ipv{address.version}-addr:value = '{address}']"
-    if entity.kind is EntityKind.DOMAIN and entity.value:
-        return f"[domain-name:value = '{_quoted(entity.value)}']"
+    if entity.kind is EntityKind.DOMAIN and _DOMAIN.fullmatch(entity.value):
+        return f"[domain-name:value = '{entity.value}']"
     if entity.kind is EntityKind.HASH and (named := _hash(entity.value)):
         return f"[file:hashes.'{named[0]}' = '{named[1]}']"
     return ""
@@ -211,10 +213,6 @@ def _hash(value: str) -> tuple[str, str] | None:
     if len(plain) not in _HASHES or set(plain) - set("0123456789abcdef"):
         return None
     return _HASHES[len(plain)], plain
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _moment(instant: int) -> datetime:

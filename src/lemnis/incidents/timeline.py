@@ -18,7 +18,8 @@ from lemnis.incidents import handling
 
 _ENTITIES = 50
 _KINDS = {
-    kinds.OPENED: "opened", kinds.JOINED: "joined", kinds.MERGED: "merged", kinds.STATUS: "status",
+    kinds.OPENED: "opened", kinds.JOINED: "joined", kinds.MERGED: "merged", kinds.SPLIT: "split",
+    kinds.UNMERGED: "unmerged", kinds.STATUS: "status",
     kinds.NOTE: "note", kinds.OWNER: "owner", kinds.EVIDENCE: "evidence", shared.CONTAINED: "contained",
     shared.PLANNED: "plan", shared.APPROVED: "approval", shared.STARTED: "run",
     shared.FINISHED: "run", shared.INTENT: "intent", shared.RESULT: "action",
@@ -62,11 +63,11 @@ def event(found: Mapping[str, Any], recorded: int, alert: str) -> TimelineItem:
     """Return the event of an alert; ``recorded`` is when it was known at latest."""
     about = found.get("metadata") or {}
     level = found.get("severity_id")
-    known = isinstance(level, int) and level in tuple(Severity)
+    severity = Severity(level) if isinstance(level, int) and level in tuple(Severity) else Severity.UNKNOWN
     return TimelineItem(
         time=int(found["time"]), recorded=max(recorded, int(found["time"])), kind="event",
         title=_says(found), reference=str(about.get("uid", "")),
-        severity=Severity(level) if known else Severity.UNKNOWN,
+        severity=severity,
         detail={
             "source": str(about.get("log_name", "")), "class_uid": found.get("class_uid"), "alert": alert,
         },

@@ -5,9 +5,8 @@ unpacks nothing. Every byte of a package is accounted for: its archive is stored
 canonical form, the manifest names each file's SHA-256 and is signed (DSSE, Ed25519), each journal entry
 hashes to what is in the Merkle tree (RFC 9162) of the signed checkpoint, and the custody of each piece of
 evidence is a chain of hashes. Take this program from where you trust it; the copy in a package is for
-reading, as whoever changes a package can change that too.
-
-Exit code: 0 it holds, 1 it does not, 2 wrong use, 3 `cryptography` is missing.
+reading, as whoever changes a package can change that too. Exit code: 0 it holds, 1 it does not, 2 wrong use,
+3 `cryptography` is missing.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class Member:
 
     @property
     def start(self) -> int:
-        """Return where its bytes begin."""
+        """Where its bytes begin."""
         return self.offset + LOCAL_SIZE + len(self.name.encode())
 
 
@@ -142,7 +141,8 @@ def _listed(file: BinaryIO, length: int) -> list[Member] | None:
     if signature != b"PK\5\6" or start + size + END_SIZE != length or size > MAX_DOCUMENT:
         return None
     file.seek(start)
-    data, place, found = file.read(size), 0, []
+    data, place = file.read(size), 0
+    found: list[Member] = []
     for _ in range(count):
         if len(data) - place < CENTRAL_SIZE:
             return None
@@ -224,10 +224,7 @@ def _directory(file: BinaryIO, members: Sequence[Member], offset: int) -> None:
 def _chunks(file: BinaryIO, member: Member) -> Iterator[bytes]:
     file.seek(member.start)
     left = member.size
-    while left:
-        data = file.read(min(CHUNK, left))
-        if not data:
-            raise BadError(member.name, "its end is missing")
+    while left and (data := file.read(min(CHUNK, left))):
         left -= len(data)
         yield data
 
@@ -405,14 +402,19 @@ def check_custody(journal: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 def verify(path: str, *, key: bytes = b"", fingerprint: str = "") -> Report:
     """Check a package; ``key`` (PEM) or ``fingerprint`` is whom you trust. Raises OSError for the file."""
-    report = Report(path)
     with Path(path).open("rb") as file:
-        try:
-            _verify(file, report, key, fingerprint)
-        except BadError as error:
-            report.problems.append(error)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            report.problems.append(BadError("the package", f"what is signed in it is malformed: {error!r}"))
+        return check(file, path, key=key, fingerprint=fingerprint)
+
+
+def check(file: BinaryIO, path: str = "", *, key: bytes = b"", fingerprint: str = "") -> Report:
+    """Check a package that is open, as ``verify`` does."""
+    report = Report(path)
+    try:
+        _verify(file, report, key, fingerprint)
+    except BadError as error:
+        report.problems.append(error)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        report.problems.append(BadError("the package", f"what is signed in it is malformed: {error!r}"))
     return report
 
 
@@ -486,10 +488,8 @@ def main(argv: Sequence[str]) -> int:
     except ImportError:
         sys.stderr.write("`cryptography` is missing: python -m pip install cryptography\n")
         return 3
-    for name, what in report.checks:
-        sys.stdout.write(f"ok    {name}: {what}\n")
-    for problem in report.problems:
-        sys.stdout.write(f"FAIL  {problem}\n")
+    sys.stdout.writelines(f"ok    {name}: {what}\n" for name, what in report.checks)
+    sys.stdout.writelines(f"FAIL  {problem}\n" for problem in report.problems)
     if report.ok and report.trusted is None:
         sys.stdout.write(f"note  compare the key {report.key} with the one that you were given\n")
     sys.stdout.write(f"{report.package}: {'it holds' if report.ok else 'it does not hold'}\n")

@@ -7,10 +7,10 @@
       raised_by: {critical: 1}       # steps above the worst alert, by the most critical asset in it
     priority:
       severity: {low: 10, medium: 25, high: 45, critical: 65, ...}
-      criticality: {unknown: 10, low: 0, medium: 10, high: 20, critical: 35}
+      criticality: {unknown: 10, low: 0, medium: 10, high: 25, critical: 45}
       privileged: 15                 # an account in it has rights that others lack
       risk: {60: 5, 150: 15}         # by the risk of the riskiest entity, from this on
-      levels: {medium: 35, high: 60, critical: 90}
+      levels: {medium: 35, high: 55, critical: 90}
     sla:                             # from detection on; time on hold does not count
       critical: {acknowledge: 15m, contain: 4h, resolve: 3d}
       ...

@@ -101,10 +101,12 @@ def work_panels(one: Standing, now: int) -> Iterator[RenderableType]:
         yield table
 
 
-def tasks_table(tasks: Iterable[Task], now: int) -> RenderableType:
-    """Render tasks, numbered as commands name them."""
-    table = _plain("tasks", "no.", "", "what", "who", "due")
+def tasks_table(tasks: Iterable[Task], now: int, of: str = "", *, over: bool = True) -> RenderableType:
+    """Render an incident's tasks, numbered as commands name them; without ``over`` those that wait."""
+    table = _plain(f"tasks of {of}" if of else "tasks", "no.", "", "what", "who", "due")
     for number, one in enumerate(tasks, 1):
+        if one.state.over and not over:
+            continue
         when = "" if one.due is None else to_iso(one.due)
         late = one.late(now)
         table.add_row(
@@ -190,9 +192,9 @@ def case_panels(case: Case, held: Sequence[Standing], now: int) -> Iterator[Rend
             Text(one.incident.owner or "nobody"),
         )  # fmt: skip
     yield table
-    waiting = [task for one in held for task in one.handling.tasks if not task.state.over]
-    if waiting:
-        yield tasks_table(waiting, now)
+    for one in held:
+        if not all(task.state.over for task in one.handling.tasks):
+            yield tasks_table(one.handling.tasks, now, one.incident.id, over=False)
     if case.notes:
         lines = [Text(f"{to_iso(n.at)}  {n.actor}: ", "dim").append(n.text, "white") for n in case.notes]
         yield Panel(Group(*lines), title="notes", title_align="left", border_style="dim")
