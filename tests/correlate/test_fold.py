@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lemnis.content import yaml
 from lemnis.content.library import builtin_root
 from lemnis.content.schemas.grouping import Grouping
-from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
+from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity, Split
 from lemnis.contracts.ids import stable_id
 from lemnis.correlate.fold import Fold
 from lemnis.store.groups import Groups
@@ -38,7 +38,12 @@ class Known:
         with self.state.writing():
             self.fold.begin()
             self.fold.add(alerts)
-            self.last = tuple(self.fold.changes())
+            self.settle()
+        return self.last
+
+    def settle(self):
+        """Take the changes over."""
+        self.last = tuple(self.fold.changes())
         for change in self.last:
             assert set(change.reasons) == ids(change.alerts)
             assert set(change.merged_from) <= set(self.incidents)
@@ -48,7 +53,6 @@ class Known:
             into |= ids(change.alerts)
             for merged in change.merged_from:
                 into |= self.incidents.pop(merged)
-        return self.last
 
 
 def correlate(alerts, grouping):
@@ -247,6 +251,54 @@ def test_one_by_one_backwards_gives_the_pairs_that_weigh_enough(some, moments):
     for one in shuffled:
         known.take([one])
     assert {frozenset(inside) for inside in known.incidents.values()} == components(some)
+
+
+@given(alerts(), st.randoms(use_true_random=False), st.data())
+@settings(max_examples=80, deadline=None)
+def test_what_was_parted_stays_so_live_and_from_the_journal(some, moments, data):
+    """Half of the alerts, one incident split, then the rest; against all alerts first and then the same told."""
+    every = GROUPING.model_copy(update={"risk": GROUPING.risk.model_copy(update={"open_at": 1})})
+    shuffled = some.copy()
+    moments.shuffle(shuffled)
+    half = len(shuffled) // 2
+    live, later = Known(every), Known(every)
+    live.take(shuffled[:half])
+    large = {name: inside for name, inside in live.incidents.items() if len(inside) > 1}
+    if not large:
+        return
+    name = data.draw(st.sampled_from(sorted(large)))
+    inside = sorted(large[name])
+    out = data.draw(st.sets(st.sampled_from(inside), min_size=1, max_size=len(inside) - 1))
+    about = {one.id: frozenset(one.entities) for one in shuffled}
+    both = [frozenset().union(*(about[one] for one in side)) for side in (out, large[name] - out)]
+    moment = {one.id: one.time for one in some}
+    first, *_ = sorted((moment[one], one) for one in inside)
+    rest = min((moment[one], one) for one in large[name] - out)[1]
+    times = tuple((one, moment[one]) for one in sorted(out))
+    parting = Split(times, "in-new", both[0] & both[1], rest, *first, name)
+    told = {one: sorted(inside) for one, inside in live.incidents.items()}
+    with live.state.writing():
+        live.fold.begin()
+        live.fold.split(parting)
+        assert tuple(live.fold.changes()) == ()
+    live.incidents[name] -= out
+    live.incidents["in-new"] = set(out)
+    live.take(shuffled[half:])
+
+    later.alerts = live.alerts
+    with later.state.writing():
+        later.fold.begin()
+        later.fold.split(parting)
+        later.fold.add(shuffled)
+        for one, ids_ in told.items():
+            later.fold.told(one, [alert for alert in ids_ if alert not in out])
+        later.fold.told("in-new", sorted(out))
+        later.fold.save()
+        later.incidents = {one: set(ids_) for one, ids_ in told.items()}
+        later.incidents[name] -= out
+        later.incidents["in-new"] = set(out)
+        later.settle()
+    assert later.incidents == live.incidents
 
 
 def weight(entity, apart, level, highest):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import gc
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -22,13 +22,16 @@ from lemnis.app.publish import Publishing
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.grouping import Grouping
-from lemnis.contracts.alerts import Alert, IncidentChange, IncidentStatus, Verdict
+from lemnis.contracts.alerts import Alert, Entity, IncidentChange, IncidentStatus, Verdict
+from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.ids import Json, canonical, digest
 from lemnis.contracts.incidents import Incident
 from lemnis.contracts.journal import Entry
+from lemnis.correlate.decisions import Decisions
 from lemnis.correlate.fold import Fold
 from lemnis.incidents import entries as writing
-from lemnis.incidents import summary
+from lemnis.incidents import parting, summary
+from lemnis.incidents.view import fold
 from lemnis.store import durable
 from lemnis.store.groups import Groups
 
@@ -39,7 +42,7 @@ LOCK = "correlate.lock"
 FILE = "grouping.db"
 _GROUPING = "default"
 _AT_ONCE = 10_000
-_TOLD = (writing.OPENED, writing.JOINED, writing.MERGED)
+_TOLD = (writing.OPENED, writing.JOINED, writing.MERGED, writing.SPLIT)
 _FACTS = b""
 
 
@@ -99,10 +102,11 @@ class Grouped:
             if new is None and not told:
                 return 0
             self._fold.begin()
+            parted = self._take_splits()
             self._take_alerts(last or 0, publishing)
             head = journal.head()[0]
             for entry in self._told():
-                self._take_told(entry)
+                self._take_told(entry, parted)
             self._fold.save()
             own: list[str] = []
             changes = 0
@@ -149,22 +153,61 @@ class Grouped:
             if entry.key not in own:
                 yield entry
 
-    def _take_told(self, entry: Entry) -> None:
-        """Take over what an entry says of incidents."""
-        payload = entry.payload
-        if "into" in payload:
-            return
-        facts = {
-            name: value for name, value in payload.items() if name not in {"groups", "from", "continues"}
-        }
-        if entry.kind == writing.MERGED:
-            other = str(payload["from"])
-            self._fold.merged(entry.subject, other)
-            self._sum_up(entry.subject, (), [other], facts)
+    def _take_splits(self) -> dict[str, int]:
+        """Hold alerts, also those to come, to what people parted; return in which entry each was last."""
+        parted: dict[str, int] = {}
+        for entry in self._told():
+            if entry.kind == writing.SPLIT:
+                split = parting.split_of(entry)
+                self._fold.split(split)
+                parted |= dict.fromkeys((*split.alerts, f"{entry.subject} {split.into}"), entry.seq)
+        return parted
+
+    def _take_told(self, entry: Entry, parted: Mapping[str, int]) -> None:
+        """Take over what an entry says of incidents, but for what was parted later."""
+        payload: Mapping[str, Any] = entry.payload
+        about = {"groups", "from", "into", "continues"}
+        facts = {name: value for name, value in payload.items() if name not in about}
+        if entry.kind == writing.SPLIT:
+            split = parting.split_of(entry)
+            still = [alert for alert in split.alerts if parted.get(alert, 0) <= entry.seq]
+            self._fold.told(split.into, still)
+            self._sum_up_again(entry)
+        elif entry.kind == writing.MERGED:
+            other = payload.get("from")
+            if other is not None:
+                self._sum_up(entry.subject, (), [other], facts)
+                if parted.get(f"{entry.subject} {other}", 0) < entry.seq:
+                    self._fold.merged(entry.subject, other)
         else:
             groups = writing.groups_of(entry)
-            self._fold.told(entry.subject, (alert for group in groups for alert, _ in group["alerts"]))
+            ids = [alert for group in groups for alert, _ in group["alerts"]]
+            self._fold.told(entry.subject, [alert for alert in ids if parted.get(alert, 0) < entry.seq])
             self._sum_up(entry.subject, groups, (), facts)
+
+    def _sum_up_again(self, split: Entry) -> None:
+        """Sum up an incident from which alerts were taken, from what the journal says until then."""
+        one = whole(self._journal, split.subject, up_to=split.seq)
+        rows = dict(self._groups.parts(split.subject))
+        facts = orjson.loads(rows.get(_FACTS, b"{}"))
+        self._groups.drop_parts(split.subject)
+        if one is not None:
+            self._sum_up(split.subject, map(summary.group, one.groups), (), facts)
+
+    def ignored(self) -> dict[str, frozenset[Entity]]:
+        """Return, of alerts that people parted from others, the entities that tie them no more."""
+        with self._groups.writing():
+            decisions = Decisions.of(self._groups.decided())
+        return {alert: one.ignored for alert, one in decisions.by_alert.items()}
+
+    def named(self, incident: str) -> tuple[int, str]:
+        """Return time and id of the alert that names an incident; raises NotFoundError."""
+        with durable.exclusive(self._workspace.state / LOCK), self._groups.writing():
+            self._fold.begin()
+            anchor = self._fold.anchor(incident)
+        if anchor is None:
+            raise NotFoundError(f"no incident {incident}", fix="`lemnis incident list` shows them")
+        return anchor.time, anchor.alert
 
     def _write(self, change: IncidentChange) -> list[str]:
         """Write a change down; return the keys of its entries."""
@@ -233,6 +276,21 @@ class Grouped:
         """Read alerts back, without their events."""
         for entry in self._journal.get_all(ids):
             yield writing.read_alert(entry, whole=False)
+
+
+def whole(journal: SqlJournal, incident: str, *, up_to: int | None = None) -> Incident | None:
+    """Fold an incident and those that were merged into it, as it stood after an entry; None if it is none."""
+    found: dict[int, Entry] = {}
+    todo, seen = [incident], {incident}
+    while todo:
+        for entry in journal.entries(subject=todo.pop()):
+            if entry.kind in writing.KINDS and (up_to is None or entry.seq <= up_to):
+                found[entry.seq] = entry
+                other = str(entry.payload.get("from", "")) if entry.kind == writing.MERGED else ""
+                if other and other not in seen:
+                    seen.add(other)
+                    todo.append(other)
+    return fold(found[seq] for seq in sorted(found)).get(incident)
 
 
 def load_grouping(library: Library) -> Grouping:

@@ -202,3 +202,26 @@ class IncidentChange:
     because: str = ""
     decisive: int = 0
     continues: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Alerts (``times``: each with its event time) that someone parted from the others of their incident.
+
+    ``into`` is the incident that they are then. ``ignored`` are the entities that both sides had: they tie
+    those alerts to nothing any more. ``rest`` is the earliest alert that stays; ``time`` and ``alert`` are of
+    the one that named the incident, ``name``.
+    """
+
+    times: tuple[tuple[str, int], ...]
+    into: str
+    ignored: frozenset[Entity]
+    rest: str = ""
+    time: int = 0
+    alert: str = ""
+    name: str = ""
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        """Return the ids of the alerts."""
+        return tuple(alert for alert, _ in self.times)

@@ -78,7 +78,7 @@ class Incident:
 
     ``first_event`` and ``last_event`` are event times; ``decisive`` is the event time of the alert with
     which the group's risk reached what opens an incident; ``opened`` is when Lemnis wrote that down.
-    ``merged_into`` names the incident that took this one in.
+    ``merged_into`` names the incident that took this one in, ``split_into`` those that were parted from it.
     """
 
     id: str
@@ -100,6 +100,7 @@ class Incident:
     evidence: tuple[EvidenceReference, ...] = ()
     merged_from: tuple[str, ...] = ()
     merged_into: str = ""
+    split_into: tuple[str, ...] = ()
     content_digest: str = ""
 
     @property

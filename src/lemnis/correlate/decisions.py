@@ -1,8 +1,8 @@
-"""What people decided of alerts: what does not tie them, what they belong to, what names them. Pure."""
+"""What people decided of alerts that they parted from others: what ties them, what names them. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -13,24 +13,21 @@ from lemnis.correlate.components import Anchor
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """Of one alert: entities that tie it to nothing, alerts that it belongs to, an anchor in place of its."""
+    """Of one alert: entities that tie it to nothing any more, and an anchor in place of its own."""
 
     ignored: frozenset[Entity] = frozenset()
-    joined: tuple[str, ...] = ()
     anchor: Anchor | None = None
 
     def dump(self) -> bytes:
         """Return it as it is kept."""
         anchor = None if self.anchor is None else [*self.anchor]
-        return orjson.dumps([sorted(map(str, self.ignored)), self.joined, anchor])
+        return orjson.dumps([sorted(map(str, self.ignored)), anchor])
 
     @classmethod
     def load(cls, data: bytes) -> Decided:
         """Read it back."""
-        ignored, joined, anchor = orjson.loads(data)
-        return cls(
-            frozenset(map(Entity.parse, ignored)), tuple(joined), None if anchor is None else Anchor(*anchor)
-        )
+        ignored, anchor = orjson.loads(data)
+        return cls(frozenset(map(Entity.parse, ignored)), None if anchor is None else Anchor(*anchor))
 
 
 _NOTHING = Decided()
@@ -51,13 +48,13 @@ class Decisions:
         """Return the entities that tie an alert to nothing any more."""
         return self.by_alert.get(alert, _NOTHING).ignored
 
-    def joined(self, alert: str) -> Sequence[str]:
-        """Return the alerts that someone said it belongs to."""
-        return self.by_alert.get(alert, _NOTHING).joined
-
     def anchor(self, alert: Alert) -> Anchor:
         """Return what an alert names a component by."""
         return self.by_alert.get(alert.id, _NOTHING).anchor or Anchor.of(alert)
+
+    def of_alert(self, alert: str) -> Decided:
+        """Return what was decided of an alert."""
+        return self.by_alert.get(alert, _NOTHING)
 
     def put(self, decided: Mapping[str, Decided]) -> Iterable[tuple[str, bytes]]:
         """Take decisions over; return them as they are kept."""

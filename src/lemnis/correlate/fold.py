@@ -9,15 +9,16 @@ What is held is kept outside (``State``): a look reads what its alerts touch, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import islice
 
 from lemnis.content.schemas.grouping import Grouping
-from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange, Severity
+from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange, Severity, Split
 from lemnis.contracts.clock import span
-from lemnis.correlate.components import Component, Forest, State, dump_reasons, reasons_of
-from lemnis.correlate.decisions import Decisions
+from lemnis.correlate.components import Anchor, Component, Forest, State, dump_reasons, reasons_of
+from lemnis.correlate.decisions import Decided, Decisions
 from lemnis.correlate.islands import Track
 from lemnis.correlate.ties import Tied, Ties
 
@@ -25,6 +26,7 @@ MAX_REASONS = 4
 TOLD_AT_ONCE = 5000
 _ENTITIES = 100_000
 _RECENT = 20_000
+_PARTED_AT_ONCE = 10_000
 Read = Callable[[Sequence[str]], Iterable[Alert]]
 """Reads alerts back by their ids, in any order."""
 _Reason = tuple[tuple[str, ...], int]
@@ -84,13 +86,15 @@ class Fold:
                 new.append((self._plant(alert), alert))
                 if len(self._recent) < _RECENT:
                     self._recent[alert.id] = alert
-        filings = [filing for number, alert in new for filing in self._filings(number, alert)]
+        self._file_all(new)
+        self._save(first_new, new)
+
+    def _file_all(self, alerts: Sequence[tuple[int, Alert]]) -> None:
+        """File alerts and tie them to what is there; ``_save`` follows."""
+        filings = [filing for number, alert in alerts for filing in self._filings(number, alert)]
         self._load(filings)
         for filing in filings:
             self._file(filing)
-        for number, alert in new:
-            self._join_decided(number, alert)
-        self._save(first_new, new)
 
     def _plant(self, alert: Alert) -> int:
         """Make an alert a component of its own, for now."""
@@ -195,13 +199,6 @@ class Fold:
         if len(reasons) < MAX_REASONS and (shared, other) not in reasons:
             reasons.append((shared, other))
 
-    def _join_decided(self, number: int, alert: Alert) -> None:
-        """Join an alert to what people said that it belongs to."""
-        for other in self._decisions.joined(alert.id):
-            there = self._state.number(other)
-            if there is not None:
-                self._forest.unite(number, there)
-
     def _save(self, first_new: int, new: Sequence[tuple[int, Alert]]) -> None:
         """Write back what was touched."""
         forest, state = self._forest, self._state
@@ -249,6 +246,13 @@ class Fold:
                 first = number
             self._touched.add(self._forest.unite(first, number))
 
+    def anchor(self, incident: str) -> Anchor | None:
+        """Return what names an incident; None if there is no such incident."""
+        there = self._state.incident(incident)
+        if there is None:
+            return None
+        return self._forest.of(self._forest.root(there[1])).anchor
+
     def merged(self, into: str, other: str) -> None:
         """Take over that an incident was merged into another."""
         theirs, mine = self._state.incident(other), self._state.incident(into)
@@ -259,6 +263,80 @@ class Fold:
         one.incidents = [name for name in one.incidents if name not in {into, other}] + [into]
         self._state.put_incident(into, root)
         self._touched.add(root)
+
+    def split(self, parting: Split) -> None:
+        """Take over that someone parted alerts from others: what both sides have ties those no more.
+
+        Alerts that come later, or again, are held to it.
+        """
+        state, forest = self._state, self._forest
+        out = {number: name for name in parting.alerts if (number := state.number(name)) is not None}
+        forest.save(forest.next)
+        parts = [(root, self._unfiled(root)) for root in sorted({forest.root(number) for number in out})]
+        state.decide(self._decisions.put(self._decided(parting)))
+        for root, numbers in parts:
+            self._part(root, numbers, out)
+        self.told(parting.into, parting.alerts)
+
+    def _decided(self, parting: Split) -> dict[str, Decided]:
+        """Return what is decided of alerts: what ties them no more, and that the rest keeps its name."""
+        decided: dict[str, Decided] = {}
+        for alert, time in parting.times:
+            known = self._decisions.of_alert(alert)
+            decided[alert] = Decided(known.ignored | parting.ignored, Anchor(time, f"~{alert}", parting.into))
+        if parting.rest:
+            known = self._decisions.of_alert(parting.rest)
+            anchor = Anchor(parting.time, parting.alert, parting.name)
+            decided[parting.rest] = Decided(known.ignored, min(anchor, known.anchor or anchor))
+        return decided
+
+    def _part(self, root: int, numbers: Sequence[int], out: Mapping[int, str]) -> None:
+        """Part a component anew, as if its alerts came once more; those of an incident stay together."""
+        state, forest = self._state, self._forest
+        was, loose = forest.of(root), set(state.loose(root))
+        state.drop_loose(root)
+        forest.forget(root)
+        for some in batched(numbers, _PARTED_AT_ONCE):
+            again = self._reread(some)
+            for number, alert in again:
+                made = Component(self._decisions.anchor(alert), size=1)
+                made.points.add(alert)
+                if number in loose:
+                    made.fresh.append(number)
+                elif number not in out:
+                    made.incidents = list(was.incidents)
+                forest.reset(number, made)
+            forest.save(forest.next)
+            self._file_all(again)
+            self._save(forest.next, ())
+        known = [number for number in numbers if number not in out and number not in loose]
+        for incident in was.incidents if known else ():
+            state.put_incident(incident, known[0])
+        for number in known[1:]:
+            forest.unite(known[0], number)
+        self._touched.update(numbers)
+
+    def _reread(self, numbers: Sequence[int]) -> list[tuple[int, Alert]]:
+        """Read alerts back, by event time."""
+        names = {self._state.alert(number)[0]: number for number in numbers}
+        there = [(names[alert.id], alert) for alert in self._read(list(names))]
+        return sorted(there, key=lambda pair: (pair[1].time, pair[1].id))
+
+    def _unfiled(self, root: int) -> list[int]:
+        """Take the islands away that alerts of a component are on; return the numbers of all of them."""
+        gone: set[tuple[bytes, int, int]] = set()
+        numbers = self._state.under(root)
+        for some in batched(numbers, _PARTED_AT_ONCE):
+            for _, alert in self._reread(some):
+                entities = tuple(e for e in alert.entities if e not in self._decisions.ignored(alert.id))
+                for tied, key, _ in self._work_out(entities, alert.severity):
+                    rows = [(key, row) for row in self._state.islands(key, alert.time, alert.time)]
+                    if tied.one:
+                        weak = self._state.pieces(_weak(key), alert.time, alert.time, tied.window)
+                        rows += [(_weak(key), row) for row in weak]
+                    gone |= {(k, row[0], row[2]) for k, row in rows if self._forest.root(row[3]) == root}
+        self._state.drop_islands(gone)
+        return numbers
 
     def save(self) -> None:
         """Write back what was taken over."""
@@ -335,6 +413,13 @@ class Fold:
         apart = alert.time - time
         when = f"{span(apart)} after" if apart >= 0 else f"{span(-apart)} before"
         return f"shares {what} with {name} ({title}), {when} it"
+
+
+def batched(items: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
+    """Yield so many at once."""
+    rest = iter(items)
+    while some := tuple(islice(rest, count)):
+        yield some
 
 
 def _weak(key: bytes) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lemnis.content.schemas.grouping import Common, Grouping
-from lemnis.contracts.alerts import Entity, EntityKind, Severity
+from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
 from lemnis.contracts.network import read_address
 
 ENOUGH = 100
@@ -72,6 +72,11 @@ class Ties:
         if found is None:
             found = self._shapes[shape, levels] = self._work_out(shape, self._levels[:levels])
         return found
+
+    def weigh(self, entity: Entity, alert: Alert, other: Alert) -> int:
+        """Return what it weighs that two alerts share an entity."""
+        low, high = sorted((alert.severity, other.severity))
+        return min(self.cap(entity), self._weight(entity.kind, low, high, abs(alert.time - other.time)))
 
     def _work_out(self, shape: Shape, levels: Sequence[int]) -> tuple[Tied, ...]:
         found: list[Tied] = []

@@ -29,11 +29,13 @@ REPEATED = "alert.repeated"
 OPENED = "incident.opened"
 JOINED = "incident.joined"
 MERGED = "incident.merged"
+SPLIT = "incident.split"
+UNMERGED = "incident.unmerged"
 STATUS = "incident.status"
 NOTE = "incident.note"
 OWNER = "incident.owner"
 EVIDENCE = "evidence"
-KINDS = (OPENED, JOINED, MERGED, STATUS, NOTE, OWNER, EVIDENCE)
+KINDS = (OPENED, JOINED, MERGED, SPLIT, UNMERGED, STATUS, NOTE, OWNER, EVIDENCE)
 """The kinds that an incident is folded from."""
 _ALERTS_AN_ENTRY = 1000
 _EVENTS_AN_ENTRY = 1000
@@ -188,7 +190,7 @@ def change_entries(change: IncidentChange, known: Stands | None, content_digest:
         entries.append(NewEntry(OPENED, incident, f"{OPENED}:{incident}", opened, reason=change.because))
     for other in sorted(change.merged_from, key=lambda one: one != change.continues):
         goes_on = other == change.continues
-        key = f"{MERGED}:{incident}:{other}"
+        key = f"{MERGED}:{incident}:{other}:{stable_id('im', *sorted(alert.id for alert in change.alerts))}"
         reason = "it goes on under the id of its earliest alert" if goes_on else "alerts tie them together"
         continues: dict[str, Json] = {"continues": True} if goes_on else {}
         entries += [
@@ -272,8 +274,9 @@ def _why_again(change: IncidentChange, known: Stands) -> str:
     new = next((alert for alert in change.alerts if not known.has(alert.rule_id)), None)
     if new is not None:
         return f"{new.id} ({new.title}) joined after it was {known.status.name.lower()}"
-    if change.merged_from:
-        return f"{', '.join(change.merged_from)} was merged into it"
+    merged = [other for other in change.merged_from if other != change.continues]
+    if merged:
+        return f"{', '.join(merged)} was merged into it"
     if change.alerts and known.verdict not in _QUIET:
         return f"{change.alerts[0].id} joined after it was {known.status.name.lower()}: it goes on"
     return ""

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from lemnis.contracts.ids import Json, canonical
-from lemnis.contracts.incidents import Incident
+from lemnis.contracts.incidents import AlertGroup, Incident
 from lemnis.contracts.journal import Entry
 from lemnis.incidents.view import fold
 
@@ -47,6 +47,15 @@ def merge(parts: Parts, others: Iterable[Mapping[str, Any]]) -> None:
         parts[name] = (
             _both(parts[name], other, other["alerts"], other["total"]) if name in parts else dict(other)
         )
+
+
+def group(one: AlertGroup) -> dict[str, Any]:
+    """Return a group of alerts as entries have it."""
+    return {
+        "rule_id": one.rule_id, "title": one.title, "severity": int(one.severity), "source": one.source,
+        "tags": list(one.tags), "entities": [str(entity) for entity in one.entities],
+        "reasons": list(one.reasons), "alerts": [[*alert] for alert in one.alerts],
+    }  # fmt: skip
 
 
 def dump(part: Mapping[str, Any]) -> bytes:

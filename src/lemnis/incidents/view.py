@@ -39,6 +39,8 @@ class _Building:
     evidence: list[EvidenceReference] = field(default_factory=list)
     merged_from: list[str] = field(default_factory=list)
     merged_into: str = ""
+    before: tuple[IncidentStatus, Verdict] = (IncidentStatus.NEW, Verdict.UNKNOWN)
+    split_into: list[str] = field(default_factory=list)
 
 
 def fold(entries: Iterable[Entry]) -> dict[str, Incident]:
@@ -64,16 +66,8 @@ def _apply(one: _Building, entry: Entry, building: Mapping[str, _Building]) -> N
     if entry.kind == kinds.JOINED:
         one.facts = payload
         _gather(one, payload)
-    elif entry.kind == kinds.MERGED and "into" in payload:
-        one.merged_into = payload["into"]
-        one.status, one.verdict = IncidentStatus.CLOSED, Verdict.DUPLICATE
-    elif entry.kind == kinds.MERGED:
-        one.facts = payload
-        one.merged_from.append(payload["from"])
-        if other := building.get(payload["from"]):
-            _take_in(one, other)
-            if payload.get("continues"):
-                _go_on(one, other)
+    elif entry.kind in {kinds.MERGED, kinds.SPLIT, kinds.UNMERGED}:
+        _regroup(one, entry.kind, payload, building)
     elif entry.kind == kinds.STATUS:
         one.status, one.verdict = IncidentStatus(payload["status"]), Verdict(payload["verdict"])
         one.transitions.append(StatusChange(entry.at, entry.actor, one.status, entry.reason))
@@ -84,6 +78,29 @@ def _apply(one: _Building, entry: Entry, building: Mapping[str, _Building]) -> N
     elif entry.kind == kinds.EVIDENCE:
         title = str(payload.get("title") or entry.reason)
         one.evidence.append(EvidenceReference(entry.at, entry.actor, str(payload.get("digest", "")), title))
+
+
+def _regroup(
+    one: _Building, kind: str, payload: Mapping[str, Any], building: Mapping[str, _Building]
+) -> None:
+    """Merge, part, or take apart again."""
+    if kind == kinds.SPLIT:
+        _let_go(one, payload)
+    elif kind == kinds.UNMERGED:
+        one.merged_into = ""
+        one.status, one.verdict = one.before
+    elif "into" in payload:
+        one.merged_into = payload["into"]
+        one.before = one.status, one.verdict
+        one.status, one.verdict = IncidentStatus.CLOSED, Verdict.DUPLICATE
+    else:
+        one.facts = payload
+        if payload["from"] not in one.merged_from:
+            one.merged_from.append(payload["from"])
+        if other := building.get(payload["from"]):
+            _take_in(one, other)
+            if payload.get("continues"):
+                _go_on(one, other)
 
 
 def _gather(one: _Building, payload: Mapping[str, Any]) -> None:
@@ -100,9 +117,21 @@ def _take_in(one: _Building, other: _Building) -> None:
         group = one.groups.setdefault(key, _Group(theirs.facts))
         group.alerts |= theirs.alerts
         group.total += theirs.total
-    one.notes = sorted([*one.notes, *other.notes], key=lambda note: note.at)
-    one.evidence = sorted([*one.evidence, *other.evidence], key=lambda evidence: evidence.at)
+    one.notes = sorted(dict.fromkeys([*one.notes, *other.notes]), key=lambda note: note.at)
+    both = dict.fromkeys([*one.evidence, *other.evidence])
+    one.evidence = sorted(both, key=lambda evidence: evidence.at)
     one.merged_from += [incident for incident in other.merged_from if incident not in one.merged_from]
+
+
+def _let_go(one: _Building, payload: Mapping[str, Any]) -> None:
+    """Let alerts go that someone parted from the others."""
+    gone = frozenset(alert for alert, _ in payload["alerts"])
+    for key, group in list(one.groups.items()):
+        group.alerts = {alert: time for alert, time in group.alerts.items() if alert not in gone}
+        if not group.alerts:
+            del one.groups[key]
+    one.split_into.append(payload["into"])
+    one.merged_from = [other for other in one.merged_from if other != payload["into"]]
 
 
 def _go_on(one: _Building, other: _Building) -> None:
@@ -133,6 +162,7 @@ def _finish(incident: str, one: _Building) -> Incident:
         evidence=tuple(one.evidence),
         merged_from=tuple(one.merged_from),
         merged_into=one.merged_into,
+        split_into=tuple(one.split_into),
         content_digest=one.facts["content_digest"],
     )
 

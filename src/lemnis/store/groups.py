@@ -220,6 +220,10 @@ class Groups:
         """Write parts of incidents: (incident, name, facts)."""
         self._db.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?)", rows)
 
+    def drop_parts(self, incident: str) -> None:
+        """Forget the parts of an incident."""
+        self._db.execute("DELETE FROM part WHERE incident = ?", (incident,))
+
     # -- decisions -----------------------------------------------------------------------------------------
 
     def decided(self) -> Sequence[tuple[str, bytes]]:

@@ -154,6 +154,7 @@ def _head(stands: Standing) -> RenderableType:
     for name, value in (
         ("merged from", ", ".join(incident.merged_from)),
         ("merged into", incident.merged_into),
+        ("split into", ", ".join(incident.split_into)),
     ):
         if value:
             grid.add_row(name, value)
