@@ -111,7 +111,13 @@ class Worker:
         for parcel in parcels:
             by_source.setdefault(parcel.source, []).append(parcel)
         for source, some in by_source.items():
-            self._work(source, some)
+            try:
+                self._work(source, some)
+            except (LemnisError, OSError):
+                raise
+            except Exception as error:
+                LOG.exception("what came of %s cannot be worked on; the others go on", source)
+                self._hold(source, f"{type(error).__name__}: {error}")
         return bool(parcels)
 
     def settle(self, *, everything: bool = False) -> None:
@@ -140,7 +146,7 @@ class Worker:
         dead = [one for job in jobs for one in job.dead]
         if dead and not any(job.done.accepted or job.done.duplicates for job in jobs):
             if self.inbox.dead_full():
-                self._hold(name, dead[0][2])
+                self._hold(name, f"the dead letters are full: {dead[0][2]}")
                 return
         else:
             self._held.pop(name, None)
@@ -169,7 +175,7 @@ class Worker:
         _, before = self._held.get(name, (0.0, 0.0))
         pause = min(max(_HELD_S[0], 2 * before), _HELD_S[1])
         self._held[name] = (time.monotonic() + pause, pause)
-        LOG.error("%s waits for %.0f s, and the dead letters are full: %s", name, pause, reason)
+        LOG.error("%s waits for %.0f s: %s", name, pause, reason)
 
     def _stored(self, source: LoadedSource | str, pieces: Sequence[Piece]) -> Stored:
         """Put pieces of one source into the lake, and say what became of them."""

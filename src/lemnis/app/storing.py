@@ -172,7 +172,7 @@ def _parted(stored: Stored, source: LoadedSource, some: list[Piece], error: Exce
     """Return what to try instead of pieces that raised; give up what cannot be parted."""
     why = f"{type(error).__name__}: {error}"
     LOG.debug("%d pieces: %s", len(some), why, exc_info=error)
-    lined = received.lined(some[0], source)
+    lined = _lined(some[0], source)
     if len(some) == 1 and lined and some[0].lines == 1:
         stored.lost.append(some[0].refused(f"a defect: {why}", line=some[0].ahead + 1))
         return []
@@ -186,6 +186,14 @@ def _parted(stored: Stored, source: LoadedSource, some: list[Piece], error: Exce
     for piece in some:
         stored.put_aside(piece, why)
     return []
+
+
+def _lined(piece: Piece, source: LoadedSource) -> bool:
+    """Say whether each line of a piece is a record; a parser that fails on it cannot tell."""
+    try:
+        return received.lined(piece, source)
+    except Exception:  # noqa: BLE001 - it is the same that was told before, or as bad
+        return False
 
 
 def _groups(source: LoadedSource, pieces: Sequence[Piece]) -> list[list[Piece]]:
