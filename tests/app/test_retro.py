@@ -20,6 +20,7 @@ from lemnis.app.retro_units import File, Range, read
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, MatchedField, Severity
 from lemnis.contracts.errors import InputError, ServiceError, UsageError
 from lemnis.interfaces.cli import build
+from lemnis.interfaces.cli import run as told
 
 
 @pytest.fixture(scope="module")
@@ -221,9 +222,18 @@ def test_what_is_asked_for_must_fit(workspace, rules, tmp_path):
         lemnis(*HUNT, rules, "--indicator", "a.example", "-w", workspace.root, code=2)
     with pytest.raises(InputError):
         lemnis(*HUNT, rules, "--since", "once", "-w", workspace.root, code=2)
-    broken = tmp_path / "rule.yml"
-    broken.write_text("title: nothing")
-    assert lemnis(*HUNT, broken, "-w", workspace.root, code=2)[-1]["hits"] == 0
+
+
+@pytest.mark.parametrize("options", [["--plan"], ["--json"], ["--plan", "--json"]])
+def test_without_a_rule_that_can_be_used_nothing_is_planned_or_told(workspace, tmp_path, capsys, options):
+    broken, notes = tmp_path / "broken.yml", tmp_path / "notes.yml"
+    broken.write_text("title: [unclosed\n")
+    notes.write_text("title: nothing\n")
+    for path in (broken, notes, tmp_path / "none.yml"):
+        assert told(["retro", str(path), *options, "-w", str(workspace.root)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert path.name in err
 
 
 def test_without_pyspark_it_says_what_to_install(workspace, rules, monkeypatch):
