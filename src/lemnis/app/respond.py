@@ -91,7 +91,7 @@ def plan_for(
     made: Room, playbook: str, about: Facts, given: Mapping[str, Sequence[str]] | None = None
 ) -> Planned:
     """Plan a playbook for what is known; nothing is written down."""
-    library = Library.open(made.workspace.content)
+    library = made.shelf.library()
     parsed = yaml.load(library.get("playbooks", playbook).manifest, Playbook)
     return planning.plan(
         playbook, parsed, about, Loaded(library, "actions", Action), made.connections.reach, content_digest=library.digest,
@@ -116,7 +116,7 @@ def undo_for(made: Room, run: str, *, only: Sequence[str] | None = None) -> Plan
             f"the run {run} has not ended", fix=f"`lemnis playbook run {known.plan[7:19]}` ends it"
         )
     planned, _ = records.find_plan(made.journal, known.plan)
-    digest = Library.open(made.workspace.content).digest
+    digest = made.shelf.library().digest
     return undoing.plan_undo(
         known, planned, made.connections.reach, content_digest=digest, sleep=sleep, only=only
     )  # fmt: skip

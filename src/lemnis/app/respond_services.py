@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 FUNCTIONS = "lemnis.playbook_steps"
 """The entry points of Python steps: ``NAME = "package.module:function"``."""
 _STRIPES = 256
+_FRESH_S = 2.0
 _LOCKS = 0x1E3416 << 20
 
 
@@ -48,6 +49,7 @@ class Room:
     guards: Guards
     limits: Limits
     gate: Gate
+    shelf: Shelf
 
     def services(self, *, actor: str, told: Told | None = None) -> Services:
         """Return what one run needs."""
@@ -68,13 +70,32 @@ class Room:
         )  # fmt: skip
 
 
+class Shelf:
+    """The workspace's content, read anew when it was read more than two seconds ago; safe to share."""
+
+    def __init__(self, workspace: app.Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._library: Library | None = None
+        self._read = 0.0
+
+    def library(self) -> Library:
+        """Return the content."""
+        with self._lock:
+            now = time.monotonic()
+            if self._library is None or now - self._read > _FRESH_S:
+                self._library, self._read = Library.open(self._workspace.content), now
+            return self._library
+
+
 @contextmanager
 def room(workspace: app.Workspace) -> Iterator[Room]:
     """Make a workspace ready, and close its connections at the end."""
     journal = app.journal(workspace)
     with Connections.of(workspace) as connections:
         yield Room(
-            workspace, journal, connections, guards(workspace, journal), limits(workspace), Gate(workspace)
+            workspace, journal, connections, guards(workspace, journal), limits(workspace), Gate(workspace),
+            Shelf(workspace),
         )  # fmt: skip
 
 
