@@ -221,3 +221,17 @@ def test_what_is_kept_is_set_in_the_settings(workspace, tmp_path, capsys):
     settings.write_text(settings.read_text().replace("days: 1", "days: -1"))
     assert lemnis(["sources", "rejects", "--workspace", str(workspace.root)]) == 2
     assert "dead_letters.days" in capsys.readouterr().err
+
+
+def test_a_source_whose_parser_fails_keeps_its_letters_and_the_others_are_tried(workspace, tmp_path):
+    source(workspace, "parser: jsonl", MAPPING)
+    (tmp_path / "acme.log").write_text(text("lines of JSON"))
+    refused = ingest.Ingest(workspace, "acme").run([tmp_path / "acme.log"]).rejected
+    (tmp_path / "access.log").write_text(access(1, 41))
+    assert ingest.Ingest(workspace).run([tmp_path / "access.log"]).rejected == 1
+    source(workspace, "parser: jsonl\noptions: {records_at: 7}", FIXED)  # on which the parser fails
+    done = deadletters.replay(workspace)
+    assert (done.read, done.done.accepted, done.rejected) == (refused + 1, 0, refused + 1)
+    assert any("a defect of the parser jsonl" in one.reason for one in app.lake(workspace).dead_letters())
+    source(workspace, "parser: jsonl", FIXED)
+    assert deadletters.replay(workspace).done.accepted == refused

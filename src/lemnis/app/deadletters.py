@@ -214,9 +214,12 @@ Made = tuple[list[DeadLetter], Parsed]
 
 
 def lined(stream: Stream, source: LoadedSource) -> bool:
-    """Say whether each line of a stream is a record of its own."""
+    """Say whether each line of a stream is a record of its own; a parser that fails on it cannot tell."""
     by_stream = getattr(parsers.get(source.file.parser), "lined", None)
-    return by_stream is None or bool(by_stream(stream, source.file.options))
+    try:
+        return by_stream is None or bool(by_stream(stream, source.file.options))
+    except Exception:  # noqa: BLE001 - what it fails with is told of each record
+        return False
 
 
 def _read(source: LoadedSource, letters: Sequence[DeadLetter], reasons: dict[int, str]) -> Iterator[Made]:
