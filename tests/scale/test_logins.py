@@ -57,7 +57,7 @@ def test_a_login_over_tls(tmp_path, kind):
     with cluster.nats_servers(tmp_path / "nats", 1, more=more) as (server,):
 
         def setup(**given):
-            text = {"nats": [server.url], "lake": "s3://x/y", "replicas": 1, "partitions": 1, **given}
+            text = {"nats": [server.url], "lake": "s3://lake/y", "replicas": 1, "partitions": 1, **given}
             (made.root / "lemnis.yaml").write_text(scaled.yaml.safe_dump({"name": "s", "cluster": text}))
             return Setup.of(made, SECRETS)
 
@@ -79,11 +79,11 @@ def test_a_login_over_tls(tmp_path, kind):
 
 def test_no_secret_goes_in_clear(tmp_path):
     made = scaled.workspace(tmp_path / "ws")
-    text = {"nats": ["nats://10.0.0.1:4222"], "lake": "s3://x/y", "token_env": "NATS_TOKEN"}
+    text = {"nats": ["nats://10.0.0.1:4222"], "lake": "s3://lake/y", "token_env": "NATS_TOKEN"}
     (made.root / "lemnis.yaml").write_text(scaled.yaml.safe_dump({"name": "s", "cluster": text}))
     with pytest.raises(UsageError, match="clear text"):
         asyncio.run(Setup.of(made, SECRETS).bus())
-    text = {"nats": ["tls://n1:4222"], "lake": "s3://x/y", "endpoint": "http://10.0.0.1:9000"}
+    text = {"nats": ["tls://n1:4222"], "lake": "s3://lake/y", "endpoint": "http://10.0.0.1:9000"}
     (made.root / "lemnis.yaml").write_text(scaled.yaml.safe_dump({"name": "s", "cluster": text}))
     with pytest.raises(UsageError, match="clear text"):
         Setup.of(made, SECRETS).place()

@@ -139,36 +139,45 @@ def test_the_lake_is_kept_like_a_local_one(twin):
     assert done == ["compact", *["commit"] * 6, "create"]
     found, code = run(twin.many, "lake", "check", "--deep")
     assert (code, found[-1]["ok"], found[-1]["rows"]) == (0, True, ahead["n"])
-    health = {one["name"]: one for one in run(twin.many, "sources", "health")[0]}
-    assert {"web_combined", "windows"} <= health.keys()
+    now = deltalog.now()
+    for hour in range(48, 0, -1):
+        twin.lake.commit(
+            "h", 99 - hour, {"class_9005": some(f"h{hour}", 5, at=now - hour * 3_600_000, name="fresh")}
+        )
+    (health,) = [one for one in run(twin.many, "sources", "health")[0] if one["name"] == "fresh"]
+    assert health["state"] != "silent", health
+    late = {
+        one["name"]: one["state"] for one in run(twin.many, "sources", "health", "--silent-after", "0.1")[0]
+    }
+    assert late["fresh"] == "silent"
 
 
 def test_two_that_compact_at_once_are_told_apart_by_the_log(twin, tmp_path):
     """Each has read the same files; who comes second changes nothing, and leaves no file behind."""
     lakes = [RemoteLake(twin.lake.place, tmp_path / name) for name in ("a", "b")]
-    twin.lake.commit("race", 1, {"race": some("a", 9)})
-    twin.lake.commit("race", 2, {"race": some("b", 9)})
-    (day,) = compaction.due(lakes[0].tables, min_files=2, names=["race"])
-    both = [compaction.Rewriting(lake.tables, "race", "compact") for lake in lakes]
-    table = dict(lakes[0].tables.open())["race"]
+    twin.lake.commit("race", 1, {"class_9001": some("a", 9)})
+    twin.lake.commit("race", 2, {"class_9001": some("b", 9)})
+    (day,) = compaction.due(lakes[0].tables, min_files=2, names=["class_9001"])
+    both = [compaction.Rewriting(lake.tables, "class_9001", "compact") for lake in lakes]
+    table = dict(lakes[0].tables.open())["class_9001"]
     for one in both:
         one.stage(day.day, compaction.merged(table, day.files))
-    late = dict(lakes[1].tables.open())["race"]
+    late = dict(lakes[1].tables.open())["class_9001"]
     assert both[0].commit(day.files) is not None
     assert both[1].commit(day.files) is None
     assert not late.replace(day.files, [], done="compact")  # it had looked before the other was done
-    stored = [one for one in (lakes[0].tables.folder("race")).glob("day=*/*") if one.is_file()]
+    stored = [one for one in (lakes[0].tables.folder("class_9001")).glob("day=*/*") if one.is_file()]
     assert len(stored) == 3
-    assert twin.lake.query("SELECT count(*) AS n FROM race").to_pylist() == [{"n": 18}]
-    early = dict(lakes[0].tables.open())["race"]
-    twin.lake.commit("race", 3, {"race": some("c", 7)})  # what workers add meanwhile is in nobody's way
+    assert twin.lake.query("SELECT count(*) AS n FROM class_9001").to_pylist() == [{"n": 18}]
+    early = dict(lakes[0].tables.open())["class_9001"]
+    twin.lake.commit("race", 3, {"class_9001": some("c", 7)})  # what workers add meanwhile is in nobody's way
     assert early.replace(early.files(), [], done="retain", changed=True)
-    assert twin.lake.query("SELECT count(*) AS n FROM race").to_pylist() == [{"n": 7}]
+    assert twin.lake.query("SELECT count(*) AS n FROM class_9001").to_pylist() == [{"n": 7}]
 
 
 @pytest.mark.parametrize("idle", [0, 3600])
 def test_a_worker_that_was_idle_while_the_log_was_cut_goes_on_behind_it(twin, tmp_path, monkeypatch, idle):
-    name = f"cut{idle}"
+    name = f"class_{9003 + idle}"
     idler, busy = (RemoteLake(twin.lake.place, tmp_path / one) for one in ("a", "b"))
     idler.commit("l", 1, {name: some("a", 3)})
     for number in range(2, 6):
@@ -186,27 +195,27 @@ def test_a_worker_that_was_idle_while_the_log_was_cut_goes_on_behind_it(twin, tm
 
 def test_retention_lets_go_of_days_and_spares_what_a_worker_writes(twin):
     settings = (twin.many.root / "lemnis.yaml").read_text()
-    twin.lake.commit("old", 1, {"old": some("a", 50)})
-    folder = twin.lake.tables.folder("old")
+    twin.lake.commit("old", 1, {"class_9002": some("a", 50)})
+    folder = twin.lake.tables.folder("class_9002")
     beside = folder / "day=2026-01-01" / "batch-of-a-worker.zstd.parquet"
-    twin.lake.put(f"tables/old/day=2026-01-01/{beside.name}", b"written, and to be named in a moment")
-    policy = {"purposes": {"brief": {"days": 3}}, "rules": [{"purpose": "brief", "classes": ["old"]}]}
+    twin.lake.put(f"tables/class_9002/day=2026-01-01/{beside.name}", b"written, and to be named in a moment")
+    policy = {"purposes": {"brief": {"days": 3}}, "rules": [{"purpose": "brief", "classes": ["class_9002"]}]}
     (twin.many.root / "lemnis.yaml").write_text(settings + yaml.safe_dump({"retention": policy}))
     try:
         done = run(twin.many, "lake", "retain", "--reason", "test")[0][-1]
     finally:
         (twin.many.root / "lemnis.yaml").write_text(settings)
     assert (done["rows"], done["files_dropped"], done["swept"]["files"]) == (50, 1, 1)
-    assert twin.lake.query("SELECT count(*) AS n FROM old").to_pylist() == [{"n": 0}]
+    assert twin.lake.query("SELECT count(*) AS n FROM class_9002").to_pylist() == [{"n": 0}]
     assert beside.exists()
     beside.unlink()
 
 
-def some(name, count):
+def some(key, count, *, at=AT, name="x"):
     return pa.table({
-        "time": pa.array(range(AT, AT + count), pa.int64()),
+        "time": pa.array(range(at, at + count), pa.int64()),
         "class_uid": pa.array([0] * count, pa.int64()),
-        "metadata": [{"uid": f"{name}{n}", "log_name": "x"} for n in range(count)],
+        "metadata": [{"uid": f"{key}{n}", "log_name": name} for n in range(count)],
     })  # fmt: skip
 
 
