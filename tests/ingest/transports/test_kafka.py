@@ -161,7 +161,7 @@ def test_messages_arrive_once_in_effect_whatever_is_killed(tmp_path: Path) -> No
 
 def test_a_broker_that_is_not_there_is_said() -> None:
     made = transport([f"127.0.0.1:{free_port()}"])
-    with pytest.raises(ServiceError, match="no broker can be used: .*refused|no broker can be used"):
+    with pytest.raises(ServiceError, match="no broker can be used"):
         asyncio.run(made.run(MemoryReceiver(), asyncio.Event()))
 
 
