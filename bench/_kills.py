@@ -20,9 +20,13 @@ from typing import Any
 
 from bench import _respond
 from lemnis import app
+from lemnis.app import respond
 from lemnis.app.respond_services import room
 from lemnis.contracts import kinds
+from lemnis.respond import engine
+from lemnis.respond.client import Client
 from lemnis.respond.records import Planned
+from lemnis.store.journal import SqlJournal
 from lemnis.testing.switches import TOKEN, Switches
 
 _PRELOAD = ["lemnis.app.respond", "lemnis.respond.engine", "lemnis.app.incidents", "lemnis.store.journal"]
@@ -57,7 +61,7 @@ def campaign(
             planned, host = _approved(workspace, playbook, 0)
             moments = root / "moments"
             _child(context, root, planned, 0, moments)
-            _check(workspace, vendor, playbook, host, found)
+            _check(vendor, playbook, host, found)
             for number in range(1, int(moments.read_text(encoding="ascii")) + 1, every):
                 planned, host = _approved(workspace, playbook, number)
                 found.kills += _child(context, root, planned, number) == -signal.SIGKILL
@@ -66,7 +70,7 @@ def campaign(
                 code = _child(context, root, planned, 0)
                 if code:
                     found.wrong.append(f"{host}: could not be brought to its end ({code})")
-                _check(workspace, vendor, playbook, host, found)
+                _check(vendor, playbook, host, found)
         _settled(workspace, found)
     return found
 
@@ -92,11 +96,6 @@ def _child(context: Any, root: Path, planned: Planned, kill_at: int, count: Path
 
 def _run(root: str, digest: str, kill_at: int, count: str) -> None:
     """Run a plan in this process, which ends at the ``kill_at``-th moment (0: never)."""
-    from lemnis.app import respond
-    from lemnis.respond import engine
-    from lemnis.respond.client import Client
-    from lemnis.store.journal import SqlJournal
-
     os.environ["VENDOR_TOKEN"] = TOKEN
     moments, lock = itertools.count(1), threading.Lock()
     last = [0]
@@ -129,7 +128,7 @@ def _run(root: str, digest: str, kill_at: int, count: str) -> None:
         Path(count).write_text(str(last[0]), encoding="ascii")
 
 
-def _check(workspace: app.Workspace, vendor: Switches, playbook: str, host: str, found: Killed) -> None:
+def _check(vendor: Switches, playbook: str, host: str, found: Killed) -> None:
     """Compare what the vendor counted with what the playbook does for a host."""
     found.runs += 1
     for text in _respond.CHANGES[playbook]:

@@ -27,7 +27,10 @@ PLAYBOOKS = {
           if: "a.all(x, x.outcome == 'done' || x.outcome == 'already')"
           then: [{id: b, action: vendor.other, for_each: host, with: {name: "{host}-b"}}]
           else: [{id: c, action: vendor.other, for_each: host, with: {name: "{host}-c"}}]
-        - {id: d, switch: "a[0].outcome", cases: {failed: [{id: e, end: failed}]}, default: [{id: f, action: vendor.read, with: {name: late}, at: run}]}
+        - id: d
+          switch: "a[0].outcome"
+          cases: {failed: [{id: e, end: failed}]}
+          default: [{id: f, action: vendor.read, with: {name: late}, at: run}]
         """,
     "loop": """\
         - id: again
@@ -41,7 +44,9 @@ PLAYBOOKS = {
         - id: both
           parallel:
             - {id: a, action: vendor.switch, for_each: host, with: {name: "{host}"}}
-            - {id: b, if: "true", then: [{id: c, action: vendor.other, for_each: host, with: {name: "{host}-b"}}]}
+            - id: b
+              if: "true"
+              then: [{id: c, action: vendor.other, for_each: host, with: {name: "{host}-b"}}]
         - {id: d, action: vendor.switch, for_each: host, with: {name: "{host}-d"}}
         """,
     "calls": """\
@@ -61,7 +66,12 @@ CHANGES = {
     "calls": ("{}-f", "{}", "{}-b"), "five": ("{}",),
 }  # fmt: skip
 """What a run of each changes for a host, each once."""
-_HEAD = "title: Measured\napproval: {timeout_min: 10000}\ninputs: {host: {select: host, many: true, required: false}}\nsteps:\n"
+_HEAD = """\
+title: Measured
+approval: {timeout_min: 10000}
+inputs: {host: {select: host, many: true, required: false}}
+steps:
+"""
 
 
 def make(root: Path, url: str) -> app.Workspace:

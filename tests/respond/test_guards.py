@@ -6,6 +6,7 @@ import pytest
 from vendor import SWITCH, TOKEN, outcomes, site
 
 from lemnis.app import playbook_lint, respond
+from lemnis.app.respond_services import protected
 from lemnis.content.library import Library
 from lemnis.content.schemas.protected import Protected
 from lemnis.contracts.alerts import Entity
@@ -35,8 +36,6 @@ def place(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_protected_sets(entity, within):
-    from lemnis.app.respond_services import protected
-
     sets = protected(Library.open())
     found = guards.Guards(guards.Recent(None, ManualClock()), sets).protects(Entity.parse(entity))
     assert bool(found) == within
@@ -161,7 +160,7 @@ class Caller:
     def __init__(self):
         self.timeouts = []
 
-    def send(self, request, *, timeout, service=""):
+    def send(self, _request, *, timeout, **_more):
         self.timeouts.append(timeout)
         return Answer(200)
 

@@ -50,17 +50,21 @@ class Loaded(Mapping[str, Kind]):
         self._read: dict[str, Kind] = {}
 
     def __getitem__(self, name: str) -> Kind:
+        """Return an item; raises KeyError, ContentError."""
         if name not in self._read:
             self._read[name] = yaml.load(self._items[name].manifest, self._model)
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
         return iter(self._items)
 
     def __len__(self) -> int:
+        """Return how many there are."""
         return len(self._items)
 
     def __contains__(self, name: object) -> bool:
+        """Say whether there is such an item; it is not read."""
         return name in self._items
 
 
@@ -94,7 +98,8 @@ def plan_for(
     library = made.shelf.library()
     parsed = yaml.load(library.get("playbooks", playbook).manifest, Playbook)
     return planning.plan(
-        playbook, parsed, about, Loaded(library, "actions", Action), made.connections.reach, content_digest=library.digest,
+        playbook, parsed, about, Loaded(library, "actions", Action), made.connections.reach,
+        content_digest=library.digest,
         guards=made.guards, sleep=sleep, given=given, functions=serving.functions(),
         playbooks=Loaded(library, "playbooks", Playbook),
     )  # fmt: skip

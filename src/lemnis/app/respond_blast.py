@@ -20,7 +20,7 @@ MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Blast:
-    """What a target is, and what leads to it in the graph: nearest first. ``more`` says that there is more."""
+    """What a target is, and what leads to it in the graph, nearest first; ``more``: there is more."""
 
     step: str
     target: str

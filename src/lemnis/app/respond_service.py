@@ -94,7 +94,7 @@ class Responder:
         self._note_mark(head)
 
     def _note_mark(self, seq: int) -> None:
-        """Note up to where triggers were looked at; it may be behind, for a playbook begins once a subject."""
+        """Note up to where triggers were looked at; it may be behind: a playbook begins once a subject."""
         self._triggers = seq
         durable.write(self._mark, str(seq).encode())
 
@@ -178,7 +178,7 @@ class Responder:
                 self._ticked[number] = now
 
     def findings(self) -> None:
-        """Begin what findings say that are new since the last look; the first look only notes what is there."""
+        """Begin what findings say that are new since the last look; the first only notes what is there."""
         from lemnis.app import findings
 
         if not any(one.trigger.by == "finding" for one in self._armed):
@@ -271,7 +271,7 @@ class Responder:
 
 
 async def keep(workspace: app.Workspace, stop: asyncio.Event) -> None:
-    """Serve response until ``stop``, from when there is something to serve; what fails is told and begun anew."""
+    """Serve response until ``stop``, once there is something to serve; what fails is told and begun anew."""
     while not stop.is_set():
         try:
             if await asyncio.to_thread(needed, workspace):

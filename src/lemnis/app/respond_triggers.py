@@ -72,7 +72,7 @@ def of_finding(row: Mapping[str, Any]) -> Facts:
 
 def of_webhook(one: Armed, body: Mapping[str, Any], at: int) -> Facts:
     """Return what is known of what a webhook brought; raises ValueError for entities that are none."""
-    values = {name: value for name, value in _flat(body)}
+    values = dict(_flat(body))
     entities = tuple(sorted({Entity.parse(fill_text(text, values)) for text in one.trigger.entities}))
     level = str(dig(body, ("severity",)) or "").upper()
     severity = Severity[level] if level in Severity.__members__ else Severity.UNKNOWN

@@ -65,7 +65,7 @@ class Together:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a CEL expression gives, as text, chooses the nodes that are done; nothing fitting: ``otherwise``."""
+    """What a CEL expression gives, as text, chooses the nodes that are done; else ``otherwise``."""
 
     step: str
     expression: str

@@ -116,17 +116,17 @@ def act(making: Building, scope: Scope, step: Step, item: Value | None) -> Plann
     if refused:
         return replace(one, refused=refused)
     if one.effect is EffectClass.READ:
-        return one if one.late else read(making, scope, step, action, one, known)
+        return one if one.late else _read(making, scope, step, one, known)
     before, refused = look(action, one, known, making.reach, making.sleep)
     return replace(one, before=before, refused=refused, undo=_undo(action, {**known, **before}))
 
 
-def read(
-    making: Building, scope: Scope, step: Step, action: Action, one: PlannedAction, known: Mapping[str, Any]
+def _read(
+    making: Building, scope: Scope, step: Step, one: PlannedAction, known: Mapping[str, Any]
 ) -> PlannedAction:
     """Do a reading action; its outputs are for later steps."""
     try:
-        outputs = ask(action, making.reach, known)
+        outputs = ask(making.actions[one.action], making.reach, known)
     except (ServiceError, InputError) as error:
         return replace(one, refused=error.what)
     scope.outputs[(step.id, one.item)] = outputs

@@ -168,7 +168,9 @@ def _inner(writing: _Writing, step: Step, joins: Any, after: str | None, path: s
         return {at: block(steps, key, joins[key] if joins else None) for at, (key, steps) in names.items()}
     if step.switch is not None:
         cases = {**step.cases, **({"default": step.default} if step.default else {})}
-        return {
-            "cases": {name: block(steps, f"case {name}", joins[name] if joins else None) for name, steps in cases.items()}
-        }  # fmt: skip
+        made = {
+            name: block(steps, f"case {name}", joins[name] if joins else None)
+            for name, steps in cases.items()
+        }
+        return {"cases": made}
     return {}

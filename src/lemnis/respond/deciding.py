@@ -21,9 +21,10 @@ def known(facts: Facts, chosen: Mapping[str, Chosen], many: Mapping[str, bool]) 
     for name, found in chosen.items():
         values = [{"value": one.text, **one.groups} for one in found.values]
         inputs[name] = values if many[name] else (values[0] if values else {})
+    trigger = {key: one for key, one in facts.trigger.items() if not key.startswith("@")}
     return {
         "severity": int(facts.severity), "incident": {"id": facts.incident_id, "title": facts.title},
-        "entities": entities, "trigger": {key: one for key, one in facts.trigger.items() if not key.startswith("@")}, **inputs,
+        "entities": entities, "trigger": trigger, **inputs,
     }  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def decide(condition: Condition, scope: Scope, facts: Facts) -> bool | str:
 
 
 def text(expression: str, scope: Scope) -> tuple[str, bool]:
-    """Return the text that an expression gives, and True; or the expression and False, if only a run knows."""
+    """Return the text that an expression gives, and True; or itself and False, if only a run knows."""
     if expressions.knows(expression, _names(scope)):
         return expressions.chosen(expression, _values(scope)), True
     expressions.check(expression, {*_names(scope), *scope.later}, gives=expressions.TEXT)

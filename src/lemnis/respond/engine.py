@@ -108,7 +108,7 @@ class Engine:
             self._database.dispose()
 
     def run(self, run_id: str, work: Work) -> str:
-        """Do a run until it ends or waits, or take it up where it was killed; return what ``finish`` returned.
+        """Do a run until it ends or waits, or take it up where it was killed; return what ``finish`` did.
 
         Raises ServiceError if it breaks off for a reason that is no action's failure; calling again goes on.
         """

@@ -31,7 +31,7 @@ _FAILED = "failed"
 
 @dataclass(slots=True)
 class Recent:
-    """What the journal says of the last hour's effects; only what is new is read. Safe to share by threads."""
+    """What the journal says of the last hour's effects; only what is new is read. Threads may share it."""
 
     journal: Journal
     clock: Clock
@@ -128,7 +128,8 @@ class Guards:
     def _over(self, action: Action, targets: set[str], target: str) -> str:
         caps = action.caps
         if len(targets) > caps.targets_per_hour:
-            return f"{target} would be target {len(targets)} within an hour, and the cap is {caps.targets_per_hour}"
+            number, cap = len(targets), caps.targets_per_hour
+            return f"{target} would be target {number} within an hour, and the cap is {cap}"
         if caps.fleet_percent is None or caps.fleet is None:
             return ""
         known = self.fleet(caps.fleet)

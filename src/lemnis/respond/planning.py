@@ -281,7 +281,7 @@ def _skip(scope: Scope, steps: Sequence[Step]) -> None:
 
 
 def _expect(scope: Scope, steps: Sequence[Step]) -> None:
-    """Note the steps of a loop that end when the plan runs: its condition may ask for them before the first."""
+    """Note the steps of a loop that end when the plan runs: its condition may ask for them at once."""
     for one in (inner for step in steps for inner in step.walk()):
         if one.at == "run" or one.ask is not None or one.action is not None:
             scope.later.setdefault(one.id, one.for_each is not None)

@@ -46,9 +46,9 @@ class Planned:
     """A plan with what is needed to run it.
 
     ``carry_on`` are the steps whose failure stops nothing; ``undoes`` is the run that this plan takes back;
-    ``given`` are the inputs that were set by hand, ``trigger`` what began it. ``library`` is the digest of all
-    content when it was made; the plan itself is bound to what it is made of. ``taken`` are the branches that
-    were decided while planning, as step and branch; it is not kept.
+    ``given`` are the inputs that were set by hand, ``trigger`` what began it. ``library`` is the digest of
+    all content when it was made; the plan itself is bound to what it is made of. ``taken`` are the branches
+    that were decided while planning, as step and branch; it is not kept.
     """
 
     plan: Plan

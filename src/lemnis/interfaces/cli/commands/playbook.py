@@ -326,5 +326,6 @@ def _run_json(one: Run) -> dict[str, Any]:
     return {
         "id": one.id, "incident": one.incident_id, "plan": one.plan, "playbook": one.playbook,
         "undoes": one.undoes, "actor": one.actor, "started": one.started, "finished": one.finished,
-        "outcome": one.outcome, "waits_until": one.waits_until, "results": [dict(result) for result in one.results],
+        "outcome": one.outcome, "waits_until": one.waits_until,
+        "results": [dict(result) for result in one.results],
     }  # fmt: skip
