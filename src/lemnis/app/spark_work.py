@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -78,7 +78,7 @@ class Looking:
     def __call__(self, some: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield rows of ``PIECES``, of files that are named with their class."""
         work = _work(self.parcel)
-        numbers = [number for batch in some for number in batch.column(0).to_pylist()]
+        numbers: list[Any] = [number for batch in some for number in batch.column(0).to_pylist()]
         for part in (part for number in numbers for part in self.tasks[number]):
             yield from self._looked(work, part).to_batches()
 
