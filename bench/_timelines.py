@@ -25,7 +25,7 @@ from lemnis.contracts.journal import NewEntry
 from lemnis.incidents import entries as writing
 
 ENTRIES, INCIDENTS, ASKED, PAGE = 100_000, 10_000, 60, 100
-PAGED_MS, LISTED_S = 100.0, 5.0
+PAGED_MS, LISTED_S = 100.0, 10.0
 """What has to be reached."""
 BEGIN, SEED = 1_767_225_600_000, 7
 _AT_ONCE = 5000

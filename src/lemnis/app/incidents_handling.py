@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,11 +81,14 @@ class Desk:
         library = library or Library.open(workspace.content)
         self.policy = yaml.load(library.get("handling", POLICY).manifest, Policy)
         self._risk: Risk = load_grouping(library).risk
+        self._counts = min(self.policy.priority.risk, default=sys.maxsize)
 
     def stand(self, incident: Incident, handling: Handling = NOTHING) -> Standing:
         """Return how an incident stands now."""
         assets = tuple(self.assets(incident))
-        weighed = weigh(incident, handling, assets, riskiest(incident, self._risk), self.policy)
+        counts = incident.risk >= self._counts  # no entity's risk is above the whole incident's
+        risk = riskiest(incident, self._risk) if counts else ("", incident.risk)
+        weighed = weigh(incident, handling, assets, risk, self.policy)
         now = self._workspace.clock.now()
         timers = sla.timers(incident, handling, weighed.priority, self.policy, now)
         return Standing(incident, handling, weighed, timers, assets)
@@ -121,11 +125,14 @@ def riskiest(incident: Incident, risk: Risk) -> tuple[str, int]:
         for entity in group.entities:
             if entity.kind in _ACTORS:
                 about.setdefault(entity, []).append(group)
-    found = {
-        entity: assess(map(_first, groups), risk).total
-        for entity, groups in about.items()
-        if len({group.rule_id for group in groups}) > 1
-    }
+    totals: dict[tuple[int, ...], int] = {}
+    found: dict[Entity, int] = {}
+    for entity, groups in about.items():
+        if len({group.rule_id for group in groups}) > 1:
+            same = tuple(map(id, groups))  # many entities are in the same alerts
+            if same not in totals:
+                totals[same] = assess(map(_first, groups), risk).total
+            found[entity] = totals[same]
     if not found:
         return "", incident.risk
     entity = min(found, key=lambda one: (-found[one], one))
