@@ -64,7 +64,7 @@ class Service(ABC):
     def gauges(self) -> Iterator[Gauge]:
         """Yield what is to be known of it."""
 
-    def tell(self, event: str, **facts: Any) -> None:
+    def tell(self, event: str, /, **facts: Any) -> None:
         """Tell whoever listens what happened."""
         for one in self.heard:
             one(event, facts)
