@@ -164,6 +164,18 @@ def test_after_a_death_an_absence_is_not_believed_at_once(name):
         assert len(one.world.changes()) == 1
 
 
+@pytest.mark.parametrize(("newest_first", "name"), [(True, "done"), (False, "failed")])
+def test_a_list_without_an_end_is_asked_for_so_many_pages(newest_first, name):
+    probe = ACTIONS["slack.post_message"].probe
+    pages = probe.pick.pages.model_copy(update={"newest_first": newest_first})
+    probe = probe.model_copy(update={"pick": probe.pick.model_copy(update={"pages": pages})})
+    with stage("slack.post_message", probe=probe) as one:
+        one.simulator.page = 1
+        outcome = one.do()
+        assert (outcome.name, len(one.world.changes())) == (name, int(newest_first)), outcome
+        assert newest_first or "goes on after 3 pages" in outcome.error
+
+
 def test_no_recording_holds_what_looks_like_a_credential():
     for name in ACTIONS:
         path = LIBRARY.get("actions", name).manifest.with_suffix(".exchange.json")

@@ -295,10 +295,11 @@ def files(path: str, allowed: list[str], *, whole: bool) -> Reply:
         raise WrongError(404, f"there is no {path}") from error
     except OSError as error:
         raise WrongError(403, f"{path}: {error.strerror}") from error
+    what = os.fstat(descriptor)
+    if not stat.S_ISREG(what.st_mode):
+        os.close(descriptor)
+        raise WrongError(422, f"{path} is no plain file")
     with os.fdopen(descriptor, "rb") as file:
-        what = os.fstat(file.fileno())
-        if not stat.S_ISREG(what.st_mode):
-            raise WrongError(422, f"{path} is no plain file")
         if what.st_size > LARGEST:
             raise WrongError(413, f"{path} has {what.st_size:,} bytes; {LARGEST:,} are the most")
         data = file.read(LARGEST + 1)

@@ -21,7 +21,6 @@ from lemnis.respond.template import Rendered
 HOST = "Lemnis-Host"
 """The header of a request that names the host; it stands where the command has ``{host}``."""
 _SHOWN = 200
-_SSH_UNREACHED = 255
 
 
 class Host:
@@ -58,8 +57,7 @@ class Host:
             raise CallError(f"{request.line}: no answer after {error.timeout:g} s", at=self._at) from error
         if done.returncode != 0:
             said = " ".join(done.stderr.decode("utf-8", "replace").split())[-_SHOWN:]
-            unsent = done.returncode == _SSH_UNREACHED and not done.stdout
-            raise CallError(f"the agent ended with {done.returncode}: {said}", unsent=unsent, at=self._at)
+            raise CallError(f"the agent ended with {done.returncode}: {said}", at=self._at)
         return self._read(done.stdout)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import formatdate
 from pathlib import Path
@@ -67,20 +68,27 @@ class Mail:
             return _refused(error.smtp_code, error.smtp_error)
         except (OSError, smtplib.SMTPException) as error:
             raise CallError(self._said(error), unsent=True, at=Location(self._url)) from error
-        with server:
-            try:
-                left_out = server.send_message(message)
-            except smtplib.SMTPRecipientsRefused as error:
-                code, text = next(iter(error.recipients.values()))
-                return _refused(code, text)
-            except smtplib.SMTPResponseException as error:
-                return _refused(error.smtp_code, error.smtp_error)
-            except (OSError, smtplib.SMTPException) as error:
-                raise CallError(self._said(error), at=Location(self._url)) from error
-            if left_out:
-                said = f"taken over, but not for {', '.join(sorted(left_out))}"
-                return Answer(_IN_PART, "text/plain", said.encode())
-            return Answer(_TAKEN, "text/plain", b"taken over")
+        try:
+            return self._hand_over(server, message)
+        finally:
+            with suppress(OSError, smtplib.SMTPException):  # whether it was taken is known by now
+                server.quit()
+            server.close()
+
+    def _hand_over(self, server: smtplib.SMTP, message: EmailMessage) -> Answer:
+        try:
+            left_out = server.send_message(message)
+        except smtplib.SMTPRecipientsRefused as error:
+            code, text = next(iter(error.recipients.values()))
+            return _refused(code, text)
+        except smtplib.SMTPResponseException as error:
+            return _refused(error.smtp_code, error.smtp_error)
+        except (OSError, smtplib.SMTPException) as error:
+            raise CallError(self._said(error), at=Location(self._url)) from error
+        if left_out:
+            said = f"taken over, but not for {', '.join(sorted(left_out))}"
+            return Answer(_IN_PART, "text/plain", said.encode())
+        return Answer(_TAKEN, "text/plain", b"taken over")
 
     def _connect(self, limit: float) -> smtplib.SMTP:
         """Connect, begin TLS and log in; nothing of the message has gone out if this fails."""
@@ -105,6 +113,8 @@ class Mail:
         """Make the message; header values with a line break are refused by it."""
         try:
             given = orjson.loads(body)
+            if not isinstance(given["to"], list):
+                raise TypeError("`to` is no list")  # noqa: TRY301 - as what else may be wrong
             message = EmailMessage()
             message["From"], message["To"] = given["from"], ", ".join(given["to"])
             message["Subject"] = given["subject"]

@@ -40,12 +40,15 @@ def probe(action: Action, caller: Caller, known: Mapping[str, Any], sleep: Calla
     def ask(asked: Rendered) -> Answer:
         return caller.send(asked, timeout=action.timeout_s, service=action.aws_service)
 
+    state = State(UNKNOWN)
     for _ in range(pages.most if pages else 1):
         state, answer = patiently(ask, request, look, sleep)
         cursor = dig(answer.data(), pages.cursor) if pages and state.name == ABSENT else None
         if not pages or not isinstance(cursor, str) or not cursor:
             return state
         request = replace(request, query=_with_cursor(request.query, pages.query, cursor))
+    if pages and pages.newest_first:
+        return state
     return State(UNKNOWN, said=f"the list goes on after {pages.most if pages else 1} pages")
 
 

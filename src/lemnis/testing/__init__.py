@@ -5,6 +5,10 @@ Simulators are real HTTP servers on loopback with state and a log of what they w
     with KubernetesSimulator([deployment], token="t") as cluster, AwsSimulator(["node-role"]) as cloud:
         ...  # cluster.url and cloud.url go into lemnis.yaml under `connections`
 
+Simulators of vendors are in ``lemnis.testing.vendors``, ``vendors_desk`` and ``vendors_host``; a
+``lemnis.testing.worlds.World`` starts those that connections need. ``simulator.hostile`` makes requests go
+wrong on purpose.
+
 Transports are tried out with ``lemnis.testing.receiver``, interfaces that are pulled from with
 ``lemnis.testing.interfaces``, TLS with ``lemnis.testing.certificates``.
 

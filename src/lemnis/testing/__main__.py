@@ -1,6 +1,7 @@
 """``python -m lemnis.testing kubernetes aws --port-file F [--world W]``: simulators in their own process.
 
-The world is YAML: ``kubernetes: [manifest, …]``, ``aws: [role, …]``. The port file gets one JSON object of
+The world is YAML, as ``lemnis.testing.worlds`` has it: ``kubernetes: [manifest, …]``, ``aws: [role, …]``,
+``github: {issue: {…}}``. The port file gets one JSON object of
 names and addresses once they listen. They end with the process, by SIGTERM or SIGINT.
 """
 
@@ -10,33 +11,27 @@ import argparse
 import signal
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import orjson
 import yaml
 
 from lemnis.store import durable
-from lemnis.testing import AwsSimulator, KubernetesSimulator, Simulator
-
-
-def build(name: str, world: dict[str, Any]) -> Simulator:
-    """Make a simulator by its name, with what the world has for it."""
-    if name == "aws":
-        return AwsSimulator(world.get("aws") or ())
-    return KubernetesSimulator(world.get("kubernetes") or ())
+from lemnis.testing.worlds import VENDORS, build
 
 
 def main() -> None:
     """Start them, say where they are, and wait."""
     parser = argparse.ArgumentParser(prog="python -m lemnis.testing", description=__doc__)
-    parser.add_argument("simulators", nargs="+", choices=("kubernetes", "aws"))
+    parser.add_argument("simulators", nargs="+", choices=("kubernetes", "aws", *VENDORS))
     parser.add_argument("--port-file", type=Path, required=True)
     parser.add_argument("--world", type=Path)
     arguments = parser.parse_args()
     world = yaml.safe_load(arguments.world.read_text(encoding="utf-8")) if arguments.world else {}
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     with ExitStack() as stack:
-        started = {name: stack.enter_context(build(name, world)) for name in arguments.simulators}
+        started = {
+            name: stack.enter_context(build(name, world.get(name) or ())) for name in arguments.simulators
+        }
         durable.write(arguments.port_file.resolve(), orjson.dumps({n: s.url for n, s in started.items()}))
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
 

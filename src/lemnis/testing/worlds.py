@@ -72,7 +72,7 @@ class World:
             raise ValueError(f"there is no simulator for {', '.join(sorted(unknown))}")
         names = {name for name, one in has.items() if one} | {_CONNECTIONS[name][0] for name in connections}
         self.simulators: dict[str, Simulator] = {
-            name: _build(name, has.get(name) or (), delay=delay, lag=lag) for name in sorted(names)
+            name: build(name, has.get(name) or (), delay=delay, lag=lag) for name in sorted(names)
         }
 
     def __enter__(self) -> Self:
@@ -105,7 +105,8 @@ class World:
         return [f"{name} {what}" for name, one in self.simulators.items() for what in one.changes]
 
 
-def _build(name: str, has: Any, *, delay: float, lag: int) -> Simulator:
+def build(name: str, has: Any, *, delay: float = 0, lag: int = 0) -> Simulator:
+    """Make a simulator by its name, with what a world has for it; raises KeyError for one there is not."""
     if name == "kubernetes":
         return KubernetesSimulator(has, token=TOKEN, delay=delay)
     if name == "aws":

@@ -67,8 +67,8 @@ class Matcher(Model):
     """A fact about an answer: what lies at this place of its body (keys and list positions) is this.
 
     ``decode: url_json`` reads a text that is URL-encoded JSON; ``within`` is a place in what that gives.
-    Exactly one of: ``equals``; ``one_of``; ``contains``, a text within a text or an item of a list; ``exists``;
-    ``not_before``, a time (RFC 3339) that is not earlier than this.
+    Exactly one of: ``equals``; ``one_of``; ``contains``, a text within a text or an item of a list;
+    ``exists``; ``not_before``, a time (RFC 3339) that is not earlier than this.
     """
 
     at: tuple[str | int, ...]
@@ -133,11 +133,16 @@ class Output(Model):
 
 
 class Pages(Model):
-    """How a long list is asked on: the cursor at this place goes into ``query``; at most ``most`` pages."""
+    """How a long list is asked on: the cursor at this place goes into ``query``; at most ``most`` pages.
+
+    If the list goes on after them, whether the item is there is not known; in one that has the
+    ``newest_first`` it is taken as not there: it would be old.
+    """
 
     cursor: tuple[str | int, ...]
     query: str
     most: int = pydantic.Field(default=10, ge=1, le=100)
+    newest_first: bool = False
 
 
 class Pick(Model):
@@ -175,8 +180,8 @@ class Do(Model):
 class Caps(Model):
     """How much one run, and all runs within an hour, may touch.
 
-    ``fleet_percent`` is of all assets of the ``fleet`` kind that the workspace knows, over an hour; one target
-    is always allowed.
+    ``fleet_percent`` is of all assets of the ``fleet`` kind that the workspace knows, over an hour; one
+    target is always allowed.
     """
 
     targets_per_run: int = pydantic.Field(default=1, ge=1, le=1000)
