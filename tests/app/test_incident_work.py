@@ -6,8 +6,10 @@ import orjson
 from watched import DETECTION, MINUTE, batch
 from worked import HOUR, ask, at, clock, lines
 
+from lemnis import app
 from lemnis.app import incidents, incidents_handling, watch
 from lemnis.app.incidents_timeline import opened
+from lemnis.contracts.journal import NewEntry
 from lemnis.incidents.findings import batches, incident_finding
 from lemnis.ocsf.findings import SOURCE
 from lemnis.ocsf.validation import problems
@@ -184,3 +186,24 @@ def test_metrics_are_told_by_detection(at, ask, clock):
     assert "1 h 0 min" in ask("incident", "metrics").out
     assert lines(ask("incident", "metrics", "--since", "2030-01-01", "--json")) == []
     assert "no incidents" in ask("incident", "metrics", "--since", "2030-01-01").out
+
+
+def test_an_incident_that_comes_although_its_lesson_was_merged_is_told(at, ask, clock):
+    name = lines(ask("incident", "list", "--json"))[0]["id"]
+    ask("incident", "close", name, "--verdict", "true_positive", "--reason", "done")
+    gates = [{"scope": "shell", "weaknesses": ["CWE-78"], "chosen": True}]
+    app.journal(at).append_all(
+        [
+            NewEntry("lesson.proposed", "2026-abc", "p", {"incident": name, "gates": gates}),
+            NewEntry("lesson.merged", "2026-abc", "m", {"commit": "c"}),
+        ]
+    )
+    assert "came although" not in ask("incident", "metrics").out
+    clock.advance(HOUR)
+    watching = watch.Watch(at, detecting=DETECTION)
+    watching.watch([batch((9, 600, "high", "192.0.2.77"))])
+    watching.finish()
+    *_, told = lines(ask("incident", "metrics", "--json"))
+    (repeat,) = told["repeats"]
+    assert (repeat["lesson"], repeat["same"]) == ("2026-abc", "rule")
+    assert f"{repeat['incident']} came although lesson 2026-abc was closed" in ask("incident", "metrics").out

@@ -7,10 +7,9 @@ from lemnis.contracts.alerts import IncidentStatus, Severity, Verdict
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import RefusedError, UsageError
 from lemnis.incidents import entries
+from lemnis.incidents import timeline as telling
 from lemnis.incidents.export import document, item, markdown
 from lemnis.incidents.metrics import measure
-from lemnis.incidents.timeline import brief
-from lemnis.incidents.timeline import entries as told
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_a_flood_is_written_in_bounded_entries_and_counted(log):
     assert len(joined) == 3
     one = log.view()
     assert [(group.rule_id, group.count) for group in one.groups] == [("r", 2502), ("s", 1)]
-    items = sorted(brief(one, {}), key=lambda i: i.time)
+    items = sorted(telling.brief(one, {}), key=lambda i: i.time)
     assert [entry.title for entry in items] == ["title r", "title s", "title r (last of 2502)"]
 
 
@@ -154,7 +153,10 @@ def test_an_export_has_everything_and_foreign_text_stays_text(log):
         entries.evidence("in-1", "sha256:e", "mail", actor="ana"),
     )
     one = log.view()
-    items = sorted([*brief(one, {}), *told(log.entries.values())], key=lambda i: (i.time, i.recorded))
+    items = sorted(
+        [*telling.brief(one, {}), *map(telling.entry, log.entries.values())],
+        key=lambda i: (i.time, i.recorded),
+    )
     whole = document(one, measure(one))
     assert (whole["owner"], whole["alerts"], whole["evidence"][0]["digest"]) == ("maria", 3, "sha256:e")
     text = markdown(one, measure(one), items)

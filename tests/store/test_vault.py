@@ -51,3 +51,18 @@ def test_a_write_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         FileVault(tmp_path).put(b"evidence")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.binary(max_size=3000))
+def test_a_file_is_stored_as_its_bytes_are_and_lies_where_it_is_said(tmp_path_factory, value):
+    folder = tmp_path_factory.mktemp("vault")
+    (folder / "given").write_bytes(value)
+    vault = FileVault(folder / "v")
+    name = vault.put_file(folder / "given")
+    assert name == vault.put(value) == vault.put_file(folder / "given")
+    assert vault.get(name) == vault.place(name).read_bytes() == value
+    assert [p.name for p in vault.root.rglob("*") if p.is_file()] == [name[9:]]
+    assert stat.S_IMODE(vault.place(name).stat().st_mode) == 0o600
+    with pytest.raises(NotFoundError, match="no evidence"):
+        vault.place("sha256:" + "0" * 64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from lemnis.contracts import kinds as shared
@@ -140,11 +140,6 @@ def breached(incident: str, timer: Timer, priority_name: str) -> NewEntry:
     key = f"{BREACHED}:{incident}:{timer.name}:{timer.due}"
     reason = f"not {_DONE[timer.name]} in time for priority {priority_name}"
     return NewEntry(BREACHED, incident, key, payload, reason=reason)
-
-
-def missing_tasks(tasks: Iterable[Task]) -> list[Task]:
-    """Return the tasks that are not over."""
-    return [one for one in tasks if not one.state.over]
 
 
 _DONE: Mapping[str, str] = {"acknowledge": "acknowledged", "contain": "contained", "resolve": "resolved"}

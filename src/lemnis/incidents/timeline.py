@@ -5,7 +5,7 @@ Each function turns one kind of thing into entries; where they lie ready to be p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lemnis.contracts import kinds as shared
@@ -92,11 +92,6 @@ def entry(one: Entry, *, title: str = "") -> TimelineItem:
             **{k: v for k, v in one.payload.items() if isinstance(v, str | int | float | bool)},
         },
     )
-
-
-def entries(found: Iterable[Entry]) -> Iterator[TimelineItem]:
-    """Yield the journal's entries about an incident."""
-    return (entry(one) for one in found)
 
 
 def _alerts(group: AlertGroup, known: tuple[Alert, int] | None) -> TimelineItem:
