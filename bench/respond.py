@@ -28,7 +28,7 @@ from lemnis.app.respond_services import room
 from lemnis.content.schemas.playbook import Playbook
 from lemnis.contracts.clock import SystemClock
 from lemnis.contracts.errors import UsageError
-from lemnis.respond import planning, records, runs
+from lemnis.respond import approval, planning, records, runs
 from lemnis.respond.engine import Engine
 from lemnis.respond.facts import Facts
 from lemnis.respond.guards import Guards, Recent
@@ -162,10 +162,9 @@ def main(argv: Sequence[str]) -> None:
 def _ask(workspace: app.Workspace, count: int) -> list[str]:
     """Plan a run for each of so many hosts, and let it wait; return the plans' digests."""
     with room(workspace) as made:
-        plans = [_respond.planned(made, "five", number)[0].plan.digest for number in range(count)]
-    for digest in plans:
-        respond.request(workspace, digest)
-    return plans
+        plans = [_respond.planned(made, "five", number)[0] for number in range(count)]
+        made.journal.append_all([approval.requested_entry(one, number=1, actor="bench") for one in plans])
+    return [one.plan.digest for one in plans]
 
 
 def _serve(root: Path, count: int) -> subprocess.Popen[bytes]:

@@ -19,6 +19,7 @@ from lemnis.app import respond
 from lemnis.contracts.errors import ServiceError
 from lemnis.respond import engine
 
+
 def work(did, *, ends=None, dies=None, parts=5):
     def part(number):
         if dies == number:

@@ -40,6 +40,7 @@ def test_a_protected_target_is_refused_and_cannot_be_approved(world):
 
 def test_too_many_targets_are_refused(world):
     roles = [f"principal:arn:aws:sts::123456789012:assumed-role/role-{n}/s" for n in range(3)]
+    world.cloud._roles |= {f"role-{n}" for n in range(3)}
     world.cloud._policies |= {f"role-{n}": {} for n in range(3)}
     world.incident(entities=tuple(roles))
     refused = [one.refused for one in plan(world).plan.actions if one.refused]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -67,6 +68,27 @@ def run(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:
     A playbook without tests or an action without a recording is a failure. Raises ContentError for what
     cannot be read.
     """
+    with ExitStack() as stack:
+        yield from _run(library, names, _Shared(stack))
+
+
+class _Shared:
+    """What cases share: the branches that were taken, and one engine, for to open it takes a while."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.taken: set[tuple[str, str]] = set()
+        self._engine: Engine | None = None
+
+    def engine(self) -> Engine:
+        """Return the engine; its database is gone at the end."""
+        if self._engine is None:
+            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="lemnis-playbooks-"))
+            self._engine = self._stack.enter_context(Engine(f"sqlite:///{folder}/playbooks.db"))
+        return self._engine
+
+
+def _run(library: Library, names: Sequence[str], shared: _Shared) -> Iterator[Tested]:
     actions = respond.actions(library)
     if not names:
         yield from (_recorded(library.get("actions", name), action) for name, action in actions.items())
@@ -77,10 +99,10 @@ def run(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:
             yield Tested(name, "(none)", [f"it has no {TESTS}: add one"])
             continue
         tests = yaml.load(path, PlaybookTests)
-        taken: set[tuple[str, str]] = set()
+        shared.taken.clear()
         for case in tests.cases:
-            yield Tested(name, case.name, _case(item, case, library, actions, taken))
-        yield _covered(item, tests, taken)
+            yield Tested(name, case.name, _case(item, case, library, actions, shared))
+        yield _covered(item, tests, shared.taken)
 
 
 def _covered(item: Item, tests: PlaybookTests, taken: set[tuple[str, str]]) -> Covered:
@@ -111,16 +133,17 @@ class _Bench:
         folder: Path,
         case: Case,
         world: World,
+        *,
         library: Library,
         actions: Mapping[str, Action],
+        shared: _Shared,
     ) -> None:
-        self.case, self.world, self.library = case, world, library
+        self.case, self.world, self.library, self.shared = case, world, library, shared
         # simulators are on loopback, where no egress list leads
         self.actions = {name: one.model_copy(update={"egress": ()}) for name, one in actions.items()}
         self.clock = ManualClock(SystemClock().now())
         self.engine = open_engine(folder / "journal.db")
         self.journal = SqlJournal(self.engine, self.clock)
-        self.database = f"sqlite:///{folder / 'playbooks.db'}"
         self.taken: set[tuple[str, str]] = set()
         self.connections = Connections(world.connections(), folder, ENVIRONMENT)
         self.guards = Guards(Recent(self.journal, self.clock), respond_services.protected(library))
@@ -152,19 +175,17 @@ class _Bench:
                 self.journal, self.clock, planned, actor=f"test {number}", reason="test", roles=roles
             )  # fmt: skip
         services = runs.Services(
-            self.journal, self.connections.reach, self.clock, _collect, self.database, guards=self.guards,
+            self.journal, self.connections.reach, self.clock, _collect, "", guards=self.guards,
             limits=Limits({}, lambda: self.clock.now() / 1000, self.pause), sleep=self.pause,
             functions=respond_services.functions(), took=lambda *one: self.taken.add(one),
             keep=lambda _incident, _title, data: digest(data),
         )  # fmt: skip
-        with Engine(self.database) as engine:
-            while True:
-                done = runs.execute(
-                    services, planned, actor="test", again=lambda: planned, engine=engine
-                )  # fmt: skip
-                if not done.waits_until:
-                    return done
-                self.wait(done)
+        engine = self.shared.engine()
+        while True:
+            done = runs.execute(services, planned, actor="test", again=lambda: planned, engine=engine)
+            if not done.waits_until:
+                return done
+            self.wait(done)
 
     def wait(self, run: Run) -> None:
         """Answer what a run asks, as the case says; else let time pass until it goes on."""
@@ -187,7 +208,7 @@ def _case(
     case: Case,
     library: Library,
     actions: Mapping[str, Action],
-    taken: set[tuple[str, str]],
+    shared: _Shared,
 ) -> list[str]:
     has = {"kubernetes": case.world.kubernetes, "aws": case.world.aws, **case.world.vendors}
     needed = {actions[name].connection for name in _used(item, library) if name in actions}
@@ -196,12 +217,12 @@ def _case(
             tempfile.TemporaryDirectory(prefix="lemnis-playbook-") as name,
             World({simulator: one for simulator, one in has.items() if one}, needed) as world,
         ):
-            bench = _Bench(Path(name), case, world, library, actions)
+            bench = _Bench(Path(name), case, world, library=library, actions=actions, shared=shared)
             try:
                 with bench.connections:
                     return _compare(bench, item)
             finally:
-                taken |= bench.taken
+                shared.taken |= bench.taken
                 bench.engine.dispose()
     except ContentError:
         raise
