@@ -26,7 +26,7 @@ from lemnis.contracts.alerts import Alert, Entity, IncidentChange, IncidentStatu
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.ids import Json, canonical, digest
 from lemnis.contracts.incidents import Incident
-from lemnis.contracts.journal import Entry
+from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.correlate.decisions import Decisions
 from lemnis.correlate.fold import Fold
 from lemnis.incidents import entries as writing
@@ -43,6 +43,8 @@ FILE = "grouping.db"
 _GROUPING = "default"
 _AT_ONCE = 10_000
 _TOLD = (writing.OPENED, writing.JOINED, writing.MERGED, writing.SPLIT)
+_LIFECYCLE = tuple(kind for kind in writing.KINDS if kind != writing.JOINED)
+_WRITTEN_AT_ONCE = 5_000
 _FACTS = b""
 
 
@@ -108,11 +110,7 @@ class Grouped:
             for entry in self._told():
                 self._take_told(entry, parted)
             self._fold.save()
-            own: list[str] = []
-            changes = 0
-            for change in self._fold.changes():
-                own += self._write(change)
-                changes += 1
+            own, changes = self._write_all(self._fold.changes())
             groups.keep("told", str(head))
             groups.keep("own", orjson.dumps(own).decode())
         return changes
@@ -209,17 +207,31 @@ class Grouped:
             raise NotFoundError(f"no incident {incident}", fix="`lemnis incident list` shows them")
         return anchor.time, anchor.alert
 
-    def _write(self, change: IncidentChange) -> list[str]:
-        """Write a change down; return the keys of its entries."""
+    def _write_all(self, changes: Iterable[IncidentChange]) -> tuple[list[str], int]:
+        """Write changes down, many in a transaction; return the keys of the entries, and how many changes."""
+        own: list[str] = []
+        waiting: list[NewEntry] = []
+        count = alerts = 0
+        for change in changes:
+            waiting += self._entries(change)
+            count, alerts = count + 1, alerts + len(change.alerts) + 1
+            if alerts >= _WRITTEN_AT_ONCE:
+                self._journal.write_all(waiting)
+                own += [entry.key for entry in waiting if entry.kind in _TOLD]
+                waiting, alerts = [], 0
+        self._journal.write_all(waiting)
+        return own + [entry.key for entry in waiting if entry.kind in _TOLD], count
+
+    def _entries(self, change: IncidentChange) -> list[NewEntry]:
+        """Return what is written of a change, and sum it up."""
         entries = writing.change_entries(change, self._standing(change), self._library.digest)
-        self._journal.write_all(entries)
         groups = [group for entry in entries for group in writing.groups_of(entry)]
         facts: dict[str, Json] = {
             "risk": change.risk, "because": change.because, "decisive": change.decisive,
             "content_digest": self._library.digest,
         }  # fmt: skip
         self._sum_up(change.incident_id, groups, change.merged_from, facts)
-        return [entry.key for entry in entries if entry.kind in _TOLD]
+        return entries
 
     def _standing(self, change: IncidentChange) -> _Standing | None:
         """Return how the incident stands that a change is about; None if it opens it."""
@@ -261,16 +273,11 @@ class Grouped:
 
     def _lifecycle(self, incident: str) -> Iterator[Entry]:
         """Yield an incident's entries but those of its alerts; before, those of what it goes on from."""
-        own = [
-            entry
-            for kind in writing.KINDS
-            if kind != writing.JOINED
-            for entry in self._journal.entries(kind=kind, subject=incident)
-        ]
+        own = self._journal.about(incident, _LIFECYCLE)
         for entry in own:
             if entry.kind == writing.MERGED and entry.payload.get("continues") and "from" in entry.payload:
                 yield from self._lifecycle(str(entry.payload["from"]))
-        yield from sorted(own, key=lambda entry: entry.seq)
+        yield from own
 
     def _alerts(self, ids: Sequence[str]) -> Iterator[Alert]:
         """Read alerts back, without their events."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ class State(Protocol):
     """Where grouping keeps what it holds; ``store.groups.Groups`` says what each method does."""
 
     def last(self) -> int: ...  # noqa: D102 - told there
+    def known(self, alerts: Sequence[str]) -> set[str]: ...  # noqa: D102 - told there
     def number(self, alert: str) -> int | None: ...  # noqa: D102 - told there
     def parent(self, no: int) -> int: ...  # noqa: D102 - told there
     def alert(self, no: int) -> tuple[str, int, str, bytes]: ...  # noqa: D102 - told there

@@ -78,14 +78,14 @@ class Fold:
         """Take alerts; those that were added before are passed over."""
         first_new = self._forest.next
         new: list[tuple[int, Alert]] = []
-        seen: set[str] = set()
-        for alert in sorted(alerts, key=lambda alert: (alert.time, alert.id)):
-            if alert.id not in seen and self._state.number(alert.id) is None:
-                seen.add(alert.id)
-                alert = replace(alert, event={}) if alert.event else alert  # noqa: PLW2901 - it is not needed
-                new.append((self._plant(alert), alert))
-                if len(self._recent) < _RECENT:
-                    self._recent[alert.id] = alert
+        some = {alert.id: alert for alert in alerts}
+        for known in self._state.known(list(some)):
+            del some[known]
+        for alert in sorted(some.values(), key=lambda alert: (alert.time, alert.id)):
+            bare = replace(alert, event={}) if alert.event else alert
+            new.append((self._plant(bare), bare))
+            if len(self._recent) < _RECENT:
+                self._recent[alert.id] = bare
         self._file_all(new)
         self._save(first_new, new)
 
@@ -193,6 +193,8 @@ class Fold:
         if other is None or other == number:
             return
         reasons = self._reasons.get(number)
+        if reasons is not None and len(reasons) >= MAX_REASONS:
+            return
         if reasons is None:
             reasons = [] if number in self._told else reasons_of(self._state.alert(number)[3])
             self._reasons[number] = reasons

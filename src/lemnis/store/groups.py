@@ -15,6 +15,7 @@ Row = tuple[int, int, int, int]
 FORMAT = 1
 _CACHE_KB = 16_000
 _BUSY_S = 60.0
+_ASKED = 500
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE alert (
@@ -86,6 +87,16 @@ class Groups:
     def last(self) -> int:
         """Return the highest number of an alert."""
         return int(self._db.execute("SELECT coalesce(max(no), 0) FROM alert").fetchone()[0])
+
+    def known(self, alerts: Sequence[str]) -> set[str]:
+        """Return which of these alerts are there."""
+        found: set[str] = set()
+        for start in range(0, len(alerts), _ASKED):
+            some = alerts[start : start + _ASKED]
+            marks = ", ".join("?" * len(some))
+            rows = self._db.execute(f"SELECT id FROM alert WHERE id IN ({marks})", some)  # noqa: S608 - marks
+            found.update(alert for (alert,) in rows)
+        return found
 
     def number(self, alert: str) -> int | None:
         """Return an alert's number."""

@@ -170,6 +170,13 @@ class SqlJournal:
         with self._engine.connect() as connection:
             return _by_key(connection, keys)
 
+    def about(self, subject: str, kinds: Sequence[str]) -> list[Entry]:
+        """Return the entries of some kinds about one subject, in order."""
+        query = sa.select(_JOURNAL).where(_JOURNAL.c.subject == subject, _JOURNAL.c.kind.in_(kinds))
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(_JOURNAL.c.seq)).mappings().all()
+        return [_entry(row) for row in rows]
+
     def get_all(self, keys: Sequence[str]) -> Iterator[Entry]:
         """Yield the entries that have one of these keys, in any order."""
         for start in range(0, len(keys), _KEYS):
