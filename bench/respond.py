@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from bench import _grouping, _kills, _respond, _timelines
 from lemnis import app
 from lemnis.app import respond
 from lemnis.app.bench import Figure
-from lemnis.app.respond_service import Responder
 from lemnis.app.respond_services import room
 from lemnis.content.schemas.playbook import Playbook
 from lemnis.contracts.clock import SystemClock
@@ -143,22 +142,6 @@ LANES: dict[str, Callable[[], list[Figure]]] = {
 }  # fmt: skip
 
 
-def main(argv: Sequence[str]) -> None:
-    """Serve a workspace's response until it is told to stop; say on stdout when all runs are there."""
-    root, count = Path(argv[0]), int(argv[1])
-    stop: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _frame: stop.append(number))
-    with Responder(app.Workspace(root)) as responder:
-        told = False
-        while not stop:
-            responder.step()
-            if not told and responder.waiting == count:
-                sys.stdout.write("ready\n")
-                sys.stdout.flush()
-                told = True
-            time.sleep(0.05)
-
-
 def _ask(workspace: app.Workspace, count: int) -> list[str]:
     """Plan a run for each of so many hosts, and let it wait; return the plans' digests."""
     with room(workspace) as made:
@@ -169,7 +152,7 @@ def _ask(workspace: app.Workspace, count: int) -> list[str]:
 
 def _serve(root: Path, count: int) -> subprocess.Popen[bytes]:
     """Begin a process that serves; return when it has every run."""
-    code = "import sys; from bench import respond; respond.main(sys.argv[1:])"
+    code = "import sys; from bench import _responder; _responder.main(sys.argv[1:])"
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(root), str(count)],
         cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE,
