@@ -7,7 +7,7 @@ import pytest
 from lakes import DAY, START, batch, lake, numbers
 
 from lemnis.contracts.errors import LemnisError
-from lemnis.store import deltalog, query, sweeping
+from lemnis.store import deltalog, query, search, sweeping
 from lemnis.store.compaction import compact
 from lemnis.store.query import CancelledError, GoneError, Handle
 from lemnis.store.retention import Policy, Purpose, Retention
@@ -114,7 +114,8 @@ def test_a_query_through_the_lake_is_cancelled_at_once(store):
     assert store.query("SELECT 1 AS n").to_pylist() == [{"n": 1}], "another query is not"
 
 
-def test_a_search_that_is_cancelled_between_its_events_gives_what_it_had(store):
+def test_a_search_that_is_cancelled_between_its_events_gives_what_it_had(store, monkeypatch):
+    monkeypatch.setattr(search, "_AT_ONCE", 0)
     handle = Handle()
     found = Search(store, "message", now=NOW, limits=Limits(5000), handle=handle)
     sizes = []

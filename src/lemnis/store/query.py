@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 import duckdb
@@ -65,17 +65,24 @@ class Piece:
     path: Spot
     ranges: tuple[tuple[int, int], ...]
 
+    @property
+    def rows(self) -> int:
+        """How many they are."""
+        return sum(last - first for first, last in self.ranges)
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
     """One table of the lake as a query sees it: its files, and the rows that are still in the spool.
 
-    Files that DuckDB cannot open itself, on object storage, are a data set of Arrow's, in ``spooled``.
+    Files that DuckDB cannot open itself, on object storage, are a data set of Arrow's, in ``spooled``. With
+    ``placed`` its view has two columns more, ``_file`` and ``_row``: where a row is; null in the spool.
     """
 
     schema: pa.Schema
     files: Sequence[Spot | Piece]
     spooled: pa.Table | ds.Dataset
+    placed: bool = False
 
 
 def needed(sql: str, names: Sequence[str]) -> set[str]:
@@ -284,7 +291,7 @@ def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, relation: Relation) -> None:
     """Make the view of a table: its files and its spooled rows."""
-    scan = _scan(connection, name, relation.spooled, relation.files)
+    scan = _scan(connection, name, relation.spooled, relation.files, placed=relation.placed)
     connection.execute(f'CREATE VIEW "{name}" AS {scan}')
 
 
@@ -314,20 +321,24 @@ def _scan(
     name: str,
     spooled: pa.Table | ds.Dataset,
     files: Sequence[Spot | Piece],
+    *,
+    placed: bool = False,
 ) -> str:
     """Return the SELECT of the rows in the spool and in files, of the spooled ones' schema, and their day."""
     memory = f"{name}__spooled"
     connection.register(memory, spooled)
     about = connection.view(memory)
     columns = dict(zip(about.columns, map(str, about.types), strict=True))
-    parts = [f'SELECT *, {_DAY} AS day FROM "{memory}"']  # noqa: S608 - the lake's own name
+    nowhere = ", CAST(NULL AS VARCHAR) AS _file, CAST(NULL AS BIGINT) AS _row" if placed else ""
+    parts = [f'SELECT *, {_DAY} AS day{nowhere} FROM "{memory}"']  # noqa: S608 - the lake's own name
+    read = partial(_read, columns=columns, placed=placed)
     whole: dict[bool, list[Spot]] = {True: [], False: []}
     for file in files:
         if not isinstance(file, Piece):
             whole[_by_day(file)].append(file)
         elif file.ranges:
-            parts.append(_read([file.path], columns, by_day=_by_day(file.path), ranges=file.ranges))
-    parts += [_read(paths, columns, by_day=by_day) for by_day, paths in whole.items() if paths]
+            parts.append(read([file.path], by_day=_by_day(file.path), ranges=file.ranges))
+    parts += [read(paths, by_day=by_day) for by_day, paths in whole.items() if paths]
     if len(parts) > 1 and isinstance(spooled, pa.Table) and not spooled.num_rows:
         del parts[0]
     return " UNION ALL ".join(parts)
@@ -339,6 +350,7 @@ def _read(
     *,
     by_day: bool,
     ranges: Sequence[tuple[int, int]] = (),
+    placed: bool = False,
 ) -> str:
     """Return the SELECT of some columns of files; what a file lacks, nested too, is null."""
     files = ", ".join(_text(str(path)) for path in paths)
@@ -349,10 +361,11 @@ def _read(
     options = [
         "hive_partitioning = true, hive_types = {day: DATE}" if by_day else "hive_partitioning = false"
     ]
-    options += ["file_row_number = true"] if ranges else []
+    options += ["file_row_number = true"] if ranges or placed else []
     names = ", ".join(_name(name) for name in columns)
     select = (
-        f"SELECT {names}, {'day' if by_day else f'{_DAY} AS day'} "  # noqa: S608 - own names and files, quoted
+        f"SELECT {names}, {'day' if by_day else f'{_DAY} AS day'}"  # noqa: S608 - own names and files, quoted
+        f"{', filename AS _file, file_row_number AS _row' if placed else ''} "
         f"FROM read_parquet([{files}], schema = MAP {{{types}}}, {', '.join(options)})"
     )
     rows = " OR ".join(f"file_row_number BETWEEN {first} AND {last - 1}" for first, last in ranges)

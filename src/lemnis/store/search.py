@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from lemnis.contracts.errors import InputError, UsageError
 from lemnis.store import query
+from lemnis.store.columns import leaf
 from lemnis.store.lakes import Readable, Snapshot
 from lemnis.store.query import CancelledError, GoneError, Handle, Relation
 from lemnis.store.searching import instants, joining, pipes, series, windows
@@ -39,10 +40,11 @@ from lemnis.store.searching.tree import (
 
 MEMORY = "1GB"
 _FEW = 200
-_FIRST, _MORE, _SLICE = 100, 4, 20_000
+_FIRST, _MORE, _SLICE = 100, 20, 20_000
 """So many events are fetched first, then so many times as many, so that some are seen soon; at most a slice
 at once: what they take is bounded, however many were found."""
 _HITS = "hits"
+_AT_ONCE, _NEAR, _MANY = 1_000, 8, 2**31
 
 
 Asked = TypeVar("Asked")
@@ -205,8 +207,9 @@ class Search:
 
     def _hits(self) -> Iterator[tuple[pa.Table, Mapping[str, Column]]]:
         size = _FIRST
-        for table, columns in self._rows(("t", "u", "n")):
+        for table, columns in self._rows(("t", "u", "n", "p", "r")):
             first = 0
+            size = max(size, table.num_rows) if table.num_rows <= _AT_ONCE else size
             while first < table.num_rows:
                 yield table.slice(first, size), columns
                 first, size = first + size, min(size * _MORE, _SLICE)
@@ -240,7 +243,7 @@ class Search:
             for p in self._tables.parts
             if (low is None or p.last >= low) and (high is None or p.first < high)
         }
-        scope = Scope(self._classes, self._now, frozenset(overlap))
+        scope = Scope(self._classes, self._now, frozenset(overlap), placed="p" in also)
         pipeline = self._compiled(scope, low, high, self._run)
         columns = pipeline.visible
         if self._streams and not (pipeline.base.wanted or pipeline.held):
@@ -305,7 +308,7 @@ class Search:
         """Run one SELECT of a pipeline."""
         names = pipeline.scope.present if not self._streams else pipeline.base.wanted
         start, end = (pipeline.base.start, pipeline.base.end) if self._streams else self._wide
-        relations = self._tables.relations(names, start, end)
+        relations = self._tables.relations(names, start, end, placed=pipeline.scope.placed)
         relations |= {name: Relation(table.schema, [], table) for name, table in pipeline.held.items()}
         return self._asked(relations, *test, limit)
 
@@ -329,6 +332,20 @@ class Search:
             fix="narrow the time range, or allow more with --timeout",
         )
 
+    def _placed(self, name: str, hits: pa.Table, there: Relation) -> Relation | None:
+        """Return little more than the rows of hits, by their places; None where these say too little.
+
+        Files may have gone since, or the rows lie far from each other.
+        """
+        places: dict[str | None, list[int]] = {}
+        for file, row in zip(hits.column("p").to_pylist(), hits.column("r").to_pylist(), strict=True):
+            places.setdefault(file, []).append(row)
+        files = self._tables.placed(name, places)
+        if files is None or sum(one.rows for one in files) > _NEAR * hits.num_rows + _FIRST:
+            return None
+        waits = pc.is_in(leaf(there.spooled, "metadata.uid"), hits.column("u").combine_chunks())
+        return Relation(there.schema, files, there.spooled.filter(waits))
+
     def _fetched(self, hits: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         """Yield the events of hits as the lake holds them, class by class."""
         names: list[Any] = hits.column("n").to_pylist()
@@ -338,6 +355,12 @@ class Search:
             uids: list[Any] = mine.column("u").to_pylist()
             low, high = min(times), max(times)
             relations = self._tables.relations({name}, low, high + 1)
+            placed = self._placed(name, mine, relations[name])
+            if placed is not None:
+                everything = f"SELECT * EXCLUDE day FROM {quote(name)}"  # noqa: S608 - the lake's own name
+                whole = self._asked({name: placed}, everything, [], _MANY)
+                yield name, whole.filter(pc.is_in(leaf(whole, "metadata.uid"), pa.array(uids)))
+                continue
             which = "time BETWEEN ? AND ?"
             values: list[Any] = [low, high]
             if len(uids) <= _FEW:

@@ -37,12 +37,14 @@ class Column:
 class Scope:
     """What the parts of one query share: the classes, the time, and names that are not taken yet.
 
-    ``present`` are the classes that have rows in the time that is looked at.
+    ``present`` are the classes that have rows in the time that is looked at; ``placed`` says that it is to be
+    known where each event lies.
     """
 
     classes: Classes
     now: int
     present: frozenset[str]
+    placed: bool = False
     compiler: Compiler = field(init=False)
     numbers: Callable[[], int] = field(default_factory=lambda: count().__next__)
 
@@ -148,6 +150,7 @@ class Base:
         for name in sorted(self.wanted):
             test, some = self.tests[name]
             columns = ["time AS t", "struct_extract(metadata, 'uid') AS u", f"{text(name)} AS n"]
+            columns += ["_file AS p", "_row AS r"] if self.scope.placed else []
             schema = self.scope.classes.schemas[name]
             columns += [f"{one.of(name, schema)} AS {one.alias}" for one in self._asked.values()]
             where = [bound for bound, _ in bounds] + ([f"({test})"] if test != "true" else [])
@@ -156,6 +159,7 @@ class Base:
             values += [*(one for _, one in bounds), *some]
         if not selects:
             empty = ["CAST(NULL AS BIGINT) AS t", "CAST(NULL AS VARCHAR) AS u", "CAST(NULL AS VARCHAR) AS n"]
+            empty += ["CAST(NULL AS VARCHAR) AS p", "CAST(NULL AS BIGINT) AS r"] if self.scope.placed else []
             empty += [f"CAST(NULL AS {one.sql}) AS {one.alias}" for one in self._asked.values()]
             return f"SELECT {', '.join(empty)} WHERE false", []
         return " UNION ALL ".join(selects), values

@@ -16,6 +16,7 @@ from lemnis.store.query import Piece, Relation
 from lemnis.store.spots import Spot
 
 FIRST_ROWS = 250_000
+_APART, _MOST_RANGES = 1_024, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Tables:
             found = self._files[name] = []
             for file in files:
                 for one in _kept(name, snapshot, file, index, clauses.get(name, ())):
-                    rows = sum(b - a for a, b in one.ranges) if isinstance(one, Piece) else file.rows
+                    rows = one.rows if isinstance(one, Piece) else file.rows
                     found.append((Part(name, file.first, file.last, rows), one))
             self.parts += [part for part, _ in found]
             times = snapshot.spooled.column("time").to_numpy()
@@ -62,7 +63,9 @@ class Tables:
                 if (start is None or part.last >= start) and (end is None or part.first < end):
                     self.parts.append(part)
 
-    def relations(self, names: Collection[str], start: int | None, end: int | None) -> dict[str, Relation]:
+    def relations(
+        self, names: Collection[str], start: int | None, end: int | None, *, placed: bool = False
+    ) -> dict[str, Relation]:
         """Return the tables of these names with what of them can have rows in [start, end)."""
         found = {}
         for name in names:
@@ -72,8 +75,37 @@ class Tables:
                 for part, file in self._files[name]
                 if (start is None or part.last >= start) and (end is None or part.first < end)
             ]
-            found[name] = Relation(snapshot.schema, files, _within(snapshot.spooled, start, end))
+            spooled = _within(snapshot.spooled, start, end)
+            found[name] = Relation(snapshot.schema, files, spooled, placed=placed)
         return found
+
+    def placed(self, name: str, rows: Mapping[str | None, Sequence[int]]) -> list[Piece] | None:
+        """Return the places of rows, by file and number; None where a file is none of this table any more."""
+        there = {str(one.path if isinstance(one, Piece) else one): one for _, one in self._files[name]}
+        found: list[Piece] = []
+        for file, numbers in rows.items():
+            if file is None:
+                continue
+            if file not in there:
+                return None
+            one = there[file]
+            found.append(Piece(one.path if isinstance(one, Piece) else one, _ranges(sorted(numbers))))
+        return found
+
+
+def _ranges(numbers: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Return [first, last) that hold these ascending numbers: few, and little else."""
+    apart = _APART
+    while True:
+        found: list[tuple[int, int]] = []
+        for number in numbers:
+            if found and number - found[-1][1] < apart:
+                found[-1] = (found[-1][0], number + 1)
+            else:
+                found.append((number, number + 1))
+        if len(found) <= _MOST_RANGES:
+            return tuple(found)
+        apart *= 4
 
 
 def _kept(
