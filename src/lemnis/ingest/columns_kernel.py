@@ -42,6 +42,29 @@ def take(data: int, places: int, bits: int, shift: int, rows: Any, ends: Any, va
 
 
 @numba.njit(cache=True, nogil=True)
+def either(
+    data: int, places: int, bits: int, shift: int, other: int, other_places: int, other_bits: int,
+    other_shift: int, count: int, ends: Any, valid: Any, out: Any,
+) -> int:  # fmt: skip
+    """Lay the texts of ``count`` rows end to end, those of an other column where there are none; see ``take``."""
+    to, end, held = out.ctypes.data, np.int64(0), 0
+    ends[0] = 0
+    for row in range(count):
+        source, where = np.int64(0), np.int64(0)
+        if _there(bits, shift + row):
+            source, where = data, places
+        elif _there(other_bits, other_shift + row):
+            source, where = other, other_places
+        if where:
+            start = np.int64(quad(where, 4 * row))
+            end += copy(to + end, source + start, np.int64(quad(where, 4 * row + 4)) - start)
+            valid[row >> 3] |= np.uint8(1 << (row & 7))
+            held += 1
+        ends[row + 1] = end
+    return held
+
+
+@numba.njit(cache=True, nogil=True)
 def without(
     data: int, places: int, bits: int, shift: int, count: int, said: int, said_ends: Any, valid: Any
 ) -> int:

@@ -43,6 +43,8 @@ def coding(head: bytes) -> str:
         ):
             if not any(zeros) and all(text) and text.isascii():
                 return name
+    if b"\0" in head:
+        return ""
     alone = head.count(b"\r") > 1 and b"\n" not in head and not _NOT_TEXT & frozenset(head)
     return CR if alone else ""
 

@@ -21,6 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as _compute
 import re2
 
+from lemnis.ingest.mapping_columns import either
+
 pc: Any = _compute
 MAX_DEPTH = 64
 MAX_FIELDS = 2048
@@ -472,7 +474,7 @@ def coalesce(first: Array, second: Array) -> Array:
             [a if a is not None else b for a, b in zip(first.to_pylist(), second.to_pylist(), strict=True)],
             first.type,
         )
-    return pc.coalesce(first, second)
+    return either(first, second)
 
 
 def as_lists(column: Array) -> Array:

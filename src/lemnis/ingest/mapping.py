@@ -25,6 +25,9 @@ from lemnis.ingest.mapping_lineage import Origin, origins
 from lemnis.ingest.mapping_lines import Context
 from lemnis.ingest.mapping_plan import plans, together
 
+_REMEMBERED = 10_000
+"""Of so many combinations of what conditions look at, it is remembered which entry fits them."""
+
 
 class Mapper:
     """Maps the records of one source."""
@@ -38,6 +41,7 @@ class Mapper:
         self._conditions = [entry.when for entry in source.mapping.events]
         self._fields = list(dict.fromkeys(name for one in self._conditions for name in fields(one)))
         self._absent = frozenset(str(value) for value in source.mapping.common.absent)
+        self._known: dict[str, int] = {}
 
     def map(self, batch: RawBatch, *, origin_key: str | Joined = "", now: int = 0) -> Mapped:
         """Map a batch: its events class by class, in order of the mapping's entries.
@@ -81,11 +85,28 @@ class Mapper:
             return np.empty(0, np.int64)
         grouped = groups(columns, self._fields)
         samples = columns.take(grouped.first)
+        if len(grouped.first) > _REMEMBERED:
+            return self._fitting(samples)[grouped.of]
+        said = [samples.get(name) for name in self._fields]
+        texts = [[None] * samples.count if one is None else one.to_pylist() for one in said]
+        keys = [repr(key) for key in zip(*texts, strict=True)] if texts else [""] * samples.count
+        known = self._known
+        fresh = [place for place, key in enumerate(keys) if key not in known]
+        if fresh:
+            if len(known) + len(fresh) > _REMEMBERED:
+                self._known = known = {}
+                fresh = list(range(len(keys)))
+            found = self._fitting(samples.take(np.array(fresh))).tolist()
+            known.update(zip((keys[place] for place in fresh), found, strict=True))
+        return np.array([known[key] for key in keys])[grouped.of]
+
+    def _fitting(self, samples: RawColumns) -> Rows:
+        """Return the number of the first entry whose condition holds for each row; -1 where none does."""
         ignore = frozenset(self._source.file.ignore_case)
-        entry = np.full(len(grouped.first), -1)
+        entry = np.full(samples.count, -1)
         for number, condition in reversed(list(enumerate(self._conditions))):
             entry[holds(condition, samples, ignore)] = number
-        return entry[grouped.of]
+        return entry
 
     def _parts(self, numbers: Rows, columns: RawColumns) -> tuple[Rows, list[Part]]:
         """Return the rows that an entry fits in order of their parts, and the parts."""

@@ -85,6 +85,7 @@ class Batch:
     context: Context
     parts: Sequence[Part]
     _spans: dict[Given | Times, _Span] = field(init=False)
+    _keeping: dict[str, list[tuple[Part, Given | None]]] = field(init=False)
     _columns: dict[tuple[int, int], RawColumns] = field(init=False, default_factory=dict)
     _values: dict[Given, _Held | None] = field(init=False, default_factory=dict)
     _times: dict[Times, Moments] = field(init=False, default_factory=dict)
@@ -105,6 +106,14 @@ class Batch:
                 else:
                     spans[key] = _Span(part.start, part.end)
         self._spans = spans
+        self._keeping = {}
+        for part in self.parts:
+            for name, paths in part.plan.kept.items():
+                for path in paths:
+                    if path in part.given:
+                        self._keeping.setdefault(name, []).append((part, part.given[path]))
+                    elif path not in part.plan.lines:  # it is the original time, the first field's text
+                        self._keeping.setdefault(name, []).append((part, None))
 
     @property
     def count(self) -> int:
@@ -167,17 +176,29 @@ class Batch:
         pieces = [None if given is None else self.column(part, given) for given, part in runs]
         return joined(pieces, [part.count for _, part in runs], kind)
 
-    def unkept(self, name: str, column: Column) -> Mask:
-        """Say for each row whether it has a raw field that none of its entry's lines keeps word for word."""
+    def unkept(self, name: str, column: Column) -> Mask | None:
+        """Say for each row whether it has a raw field that none of its entry's lines keeps word for word.
+
+        None if there is no such row.
+        """
+        keeping = self._keeping.get(name, [])
+        if self._all_kept(column, keeping):
+            return None
         rest = there(column)
-        for part in self.parts:
-            for path in part.plan.kept.get(name, ()):
-                rows = slice(part.start, part.end)
-                if path in part.given:
-                    rest[rows] &= ~self._same(part, name, part.given[path], column)
-                elif path not in part.plan.lines:  # it is the original time, the first field's text
-                    rest[rows] &= ~self._same(part, name, None, column)
-        return rest
+        for part, given in keeping:
+            rest[part.start : part.end] &= ~self._same(part, name, given, column)
+        return rest if rest.any() else None
+
+    def _all_kept(self, column: Column, keeping: Sequence[tuple[Part, Given | None]]) -> bool:
+        """Say whether there are as many values as lines copy: no row has one that is not among these."""
+        left, done = len(column) - column.null_count, 0
+        for part, given in keeping:
+            held = None if given is None or part.start < done else self.held(given)
+            if held is not None and held.values.copied:
+                copied = held.of(part)
+                left -= 0 if copied is None else part.count - copied.null_count
+                done = part.end
+        return not left
 
     def _same(self, part: Part, name: str, given: Given | None, column: Column) -> Mask:
         """Say for a part's rows whether what was made of a raw field is still the same text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -177,8 +177,7 @@ def there(column: Column) -> Mask:
     return np.unpackbits(np.frombuffer(bits, np.uint8), count=end, bitorder="little")[first:].view(np.bool_)
 
 
-@dataclass(frozen=True, slots=True)
-class Laid:
+class Laid(NamedTuple):
     """Where a column of texts lies, as compiled passes want it: see ``columns_kernel``."""
 
     data: int
@@ -192,7 +191,7 @@ class Laid:
         bits, places, data = column.buffers()
         return cls(
             0 if data is None else data.address,
-            places.address + 4 * column.offset,
+            0 if places is None else places.address + 4 * column.offset,
             0 if bits is None else bits.address,
             column.offset,
         )
@@ -208,7 +207,25 @@ def take(column: Column, rows: Rows) -> Column:
     places, laid = offsets(column), Laid.of(column)
     out = np.empty(int(places[-1] - places[0]), np.uint8)
     ends, valid = np.empty(count + 1, np.int32), np.zeros((count + 7) // 8, np.uint8)
-    held = kernel.take(laid.data, laid.places, laid.bits, laid.shift, rows, ends, valid, out)
+    held = kernel.take(*laid, rows, ends, valid, out)
+    return texts(out, ends, valid, held)
+
+
+def either(one: Column, other: Column) -> Column:
+    """Return the first of two columns of one type, no lists, where it has a value, else the second."""
+    count = len(one)
+    if not one.null_count or other.null_count == count:
+        return one
+    if one.null_count == count:
+        return other
+    if not pa.types.is_string(one.type) or not ready(count):
+        return pc.coalesce(one, other)
+    from lemnis.ingest import columns_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
+
+    room = sum(int(ends[-1] - ends[0]) for ends in (offsets(one), offsets(other)))
+    ends, valid = np.empty(count + 1, np.int32), np.zeros((count + 7) // 8, np.uint8)
+    out = np.empty(room, np.uint8)
+    held = kernel.either(*Laid.of(one), *Laid.of(other), count, ends, valid, out)
     return texts(out, ends, valid, held)
 
 
@@ -235,7 +252,7 @@ def sizes(column: Column) -> npt.NDArray[np.int32]:
 
 def without(column: Column, said: frozenset[str]) -> Column:
     """Return a column of texts without those that are ``said``; nothing is copied."""
-    kept = _others(column, said)
+    kept = _others(column, said) if len(column) else None
     if kept is None:
         return column
     valid, held = kept
@@ -253,9 +270,7 @@ def _others(column: Column, said: frozenset[str]) -> tuple[npt.NDArray[np.uint8]
 
         words, ends = _laid(said)
         laid, valid = Laid.of(column), np.zeros((count + 7) // 8, np.uint8)
-        held = kernel.without(
-            laid.data, laid.places, laid.bits, laid.shift, count, words.ctypes.data, ends, valid
-        )
+        held = kernel.without(*laid, count, words.ctypes.data, ends, valid)
         return None if held == before else (valid, held)
     mask = there(column)
     short = np.flatnonzero(mask & (sizes(column) <= max(len(text.encode()) for text in said)))
@@ -282,7 +297,7 @@ def parted(paths: Column, *, last: bool) -> Column:
     count, laid, begins = len(paths), Laid.of(paths), offsets(paths)
     out = np.empty(int(begins[-1] - begins[0]), np.uint8)
     ends, valid = np.empty(count + 1, np.int32), np.zeros((count + 7) // 8, np.uint8)
-    held = kernel.parted(laid.data, laid.places, laid.bits, laid.shift, count, last, ends, valid, out)
+    held = kernel.parted(*laid, count, last, ends, valid, out)
     return texts(out, ends, valid, held)
 
 

@@ -47,7 +47,7 @@ class Events:
             if column is None:
                 continue
             rest = self.batch.unkept(name, column)
-            if rest.any():
+            if rest is not None:
                 left[name] = (column, rest)
         self._unmapped = mapping_unmapped.write(left, self.batch.count)
 

@@ -18,6 +18,7 @@ from lemnis.ingest.mapping_columns import (
     Columns,
     Mask,
     distinct,
+    either,
     make_lists,
     pc,
     there,
@@ -57,7 +58,7 @@ def evaluate(lines: Sequence[Line], columns: Columns, kind: pa.DataType, context
             found = one
             continue
         before = there(found.array)
-        array = pc.coalesce(found.array, one.array) if not _nested(kind) else _either(found.array, one.array)
+        array = either(found.array, one.array) if not _nested(kind) else _either(found.array, one.array)
         found = Values(array, (*found.bad, *((bad & ~before, line) for bad, line in one.bad)))
     return found
 
@@ -126,7 +127,7 @@ def present(column: Column | None, absent: frozenset[str]) -> Column | None:
 def coalesce(one: Column, other: Column) -> Column:
     """Return the first of two columns where it is there, else the second; lists if one of them is."""
     if one.type.equals(other.type) and not _nested(one.type):
-        return pc.coalesce(one, other)
+        return either(one, other)
     return _either(as_list(one), as_list(other))
 
 

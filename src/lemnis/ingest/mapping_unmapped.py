@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.json
 
 from lemnis.contracts.compiled import ready
-from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Mask, make_lists, pc
+from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Laid, Mask, make_lists, offsets, pc
 
 _read_json: Any = pa.json.read_json
 _MOST = (1 << 31) - 1
+_AROUND, _SPARE = 8, 65_536
+"""Bytes around a value, and some for what is escaped."""
 _CONTROL = "[\x00-\x1f\x7f]"
 
 
@@ -27,32 +29,35 @@ def write(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | Non
 
 
 def _compiled(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | None:
-    """Write them in two passes over each column: how much room they take, and what is in it."""
+    """Write them row by row in one pass, again with more room from where that ended."""
     from lemnis.ingest import objects_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
-    sizes = np.zeros(count, np.int64)
-    members = []
-    for name, (column, rows) in fields.items():
-        key = np.frombuffer(orjson.dumps(name), np.uint8)
-        texts, quoted = (_list(column), False) if pa.types.is_list(column.type) else (column, True)
-        offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + count + 1]
-        data = texts.buffers()[2]
-        place = data.address if data is not None else 0
-        members.append((place, offsets, np.flatnonzero(rows), quoted, key, texts))
-        kernel.measure(*members[-1][:4], len(key), sizes)
-    some = sizes > 0
-    sizes[some] += 1
-    ends = np.cumsum(sizes)
-    if len(ends) and ends[-1] > _MOST:
+    texts = [_list(one) if pa.types.is_list(one.type) else one for one, _ in fields.values()]
+    quoted = np.array([not pa.types.is_list(one.type) for one, _ in fields.values()])
+    keys = [np.frombuffer(orjson.dumps(name), np.uint8) for name in fields]
+    rows = [np.ascontiguousarray(mask) for _, mask in fields.values()]
+    sizes = np.array([len(key) for key in keys], np.int64)
+    laid = [Laid.of(one) for one in texts]
+    taken = sum(int(ends[-1] - ends[0]) for ends in map(offsets, texts))
+    named = sum(int(mask.sum()) * (len(key) + _AROUND) for mask, key in zip(rows, keys, strict=True))
+    data, places = (np.array([one[part] for one in laid], np.int64) for part in (0, 1))
+    key_at, rows_at = (np.array([one.ctypes.data for one in some], np.int64) for some in (keys, rows))
+    ends, row, used = np.zeros(count, np.int64), 0, 0
+    out = np.empty(taken + named + _SPARE, np.uint8)
+    while True:
+        row, used = kernel.write(data, places, rows_at, quoted, key_at, sizes, row, used, ends, out)
+        if row == count:
+            break
+        if len(out) > _MOST:
+            return _joined(fields, count)
+        more = np.empty(2 * len(out), np.uint8)
+        more[:used] = out[:used]
+        out = more
+    if used > _MOST:
         return _joined(fields, count)
-    out, places = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8), ends - sizes
-    for address, offsets, chosen, quoted, key, _ in members:
-        kernel.write(address, offsets, chosen, quoted, key.ctypes.data, len(key), out, places)
-    out[(ends - sizes)[some]] = ord("{")
-    out[(ends - 1)[some]] = ord("}")
-    validity = pa.py_buffer(np.packbits(some, bitorder="little").data)
     starts = np.concatenate(([0], ends)).astype(np.int32)
-    return pa.StringArray.from_buffers(count, pa.py_buffer(starts.data), pa.py_buffer(out.data), validity)
+    bits = pa.py_buffer(np.packbits(np.diff(starts) > 0, bitorder="little").data)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(starts.data), pa.py_buffer(out.data), bits)
 
 
 def _joined(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | None:

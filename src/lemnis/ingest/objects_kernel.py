@@ -7,9 +7,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from lemnis.contracts.bytes_kernel import at, copy, plain
+from lemnis.contracts.bytes_kernel import at, copy, plain, quad
 
-_QUOTE, _ESCAPE = 34, 92
+_QUOTE, _ESCAPE, _COMMA, _COLON, _OPEN, _CLOSE = 34, 92, 44, 58, 123, 125
+_MOST, _AROUND = 6, 8
+"""So many bytes a byte takes when it is escaped, and what stands around a value."""
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
@@ -30,64 +32,59 @@ def _short(byte: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def measure(data: int, offsets: Any, rows: Any, quoted: bool, name: int, sizes: Any) -> None:
-    """Add to ``sizes`` what a member takes in each of the ``rows``: its name of so many bytes and its value.
+def write(
+    data: Any, places: Any, rows: Any, quoted: Any, keys: Any, sizes: Any, first: int, used: int,
+    ends: Any, out: Any,
+) -> tuple[int, int]:  # fmt: skip
+    """Write objects row by row, from row ``first`` and byte ``used`` on, as far as there is room.
 
-    The value of row ``r`` is ``data[offsets[r]:offsets[r + 1]]``, JSON already unless it is to be ``quoted``.
+    Of member ``m`` there are addresses: of its bytes, of where each row's value begins and ends in them (32 bits
+    each), of a byte a row that says whether to write it (no object has no member), and of its key in quotes,
+    with its size. A value is JSON already unless it is to be ``quoted``. Returns up to which row there are
+    objects and how many bytes they take; ``ends`` has where each ends.
     """
-    for row in rows:
-        place, end = offsets[row], offsets[row + 1]
-        size = np.int64(end - place) + name + 2
-        if quoted:
-            size += 2
+    start, room = out.ctypes.data, len(out)
+    for row in range(first, len(ends)):
+        begun = used
+        for member in range(len(data)):
+            if not at(rows[member], row):
+                continue
+            place = np.int64(quad(places[member], 4 * row))
+            end = np.int64(quad(places[member], 4 * row + 4))
+            if used + _MOST * (end - place) + sizes[member] + _AROUND > room:
+                return row, begun
+            out[used] = _COMMA if used > begun else _OPEN
+            used += 1
+            used += copy(start + used, keys[member], sizes[member])
+            out[used] = _COLON
+            used += 1
+            if not quoted[member]:
+                used += copy(start + used, data[member] + place, end - place)
+                continue
+            out[used] = _QUOTE
+            used += 1
             while True:
-                place = plain(data, place, end)
+                begin = place
+                place = plain(data[member], place, end)
+                used += copy(start + used, data[member] + begin, place - begin)
                 if place >= end:
                     break
-                size += 1 if _short(at(data, place)) else 5
+                byte = at(data[member], place)
+                short = _short(byte)
+                out[used] = _ESCAPE
+                if short:
+                    out[used + 1] = short
+                    used += 2
+                else:
+                    out[used + 1] = 117
+                    out[used + 2] = out[used + 3] = 48
+                    out[used + 4], out[used + 5] = _HEX[byte >> 4], _HEX[byte & 15]
+                    used += 6
                 place += 1
-        sizes[row] += size
-
-
-@numba.njit(cache=True, nogil=True)
-def write(
-    data: int, offsets: Any, rows: Any, quoted: bool, name: int, named: int, out: Any, places: Any
-) -> None:
-    """Write a member into the object of each of the ``rows``, and move its place on; see ``measure``.
-
-    A comma goes before it; the object's brace is written over the first.
-    """
-    start = out.ctypes.data
-    for row in rows:
-        to = start + places[row]
-        place, end = np.int64(offsets[row]), np.int64(offsets[row + 1])
-        out[to - start] = 44
-        to += 1
-        to += copy(to, name, named)
-        out[to - start] = 58
-        to += 1
-        if not quoted:
-            places[row] = to + copy(to, data + place, end - place) - start
-            continue
-        out[to - start] = _QUOTE
-        to += 1
-        while True:
-            begin = place
-            place = plain(data, place, end)
-            to += copy(to, data + begin, place - begin)
-            if place >= end:
-                break
-            byte = at(data, place)
-            short = _short(byte)
-            out[to - start] = _ESCAPE
-            if short:
-                out[to - start + 1] = short
-                to += 2
-            else:
-                out[to - start + 1] = 117
-                out[to - start + 2] = out[to - start + 3] = 48
-                out[to - start + 4], out[to - start + 5] = _HEX[byte >> 4], _HEX[byte & 15]
-                to += 6
-            place += 1
-        out[to - start] = _QUOTE
-        places[row] = to + 1 - start
+            out[used] = _QUOTE
+            used += 1
+        if used > begun:
+            out[used] = _CLOSE
+            used += 1
+        ends[row] = used
+    return len(ends), used

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from lemnis.ingest.coded import ROOM
 from lemnis.ingest.flatten import Columns, Flat, TooWideError, as_lists, flatten, listed, too_wide
+from lemnis.ingest.mapping_columns import make_lists, there
 from lemnis.ingest.mapping_columns import offsets as text_offsets
 
 _PATHS = 1 << 14
@@ -149,6 +150,10 @@ class _Scanned:
 
     def _listed(self, column: Any, places: npt.NDArray[np.int64]) -> Any:
         """Fill in a column's lists, scalars one by one and any other as its JSON text, and its objects."""
+        if len(places) == self.count - column.null_count:
+            lists = self._plain_lists(column, places)
+            if lists is not None:
+                return lists
         held = memoryview(self._raw)  # type: ignore[arg-type]
         starts, stops, rows = (
             self._tape[part, places].tolist()
@@ -165,6 +170,29 @@ class _Scanned:
         return pa.array(
             [v if v is None or isinstance(v, list) else [v] for v in values], pa.list_(pa.string())
         )
+
+    def _plain_lists(self, column: Any, places: npt.NDArray[np.int64]) -> Any:
+        """Return a column where every value is a list of plain scalars; None if an item is anything else."""
+        from lemnis.ingest import spread_kernel  # noqa: PLC0415 - Numba loads when needed
+
+        starts, stops = self._tape[self._kernel.START, places], self._tape[self._kernel.STOP, places]
+        room = int((stops - starts).sum())
+        rows, ends, out = (
+            np.empty(len(places) + 1, np.int32),
+            np.empty(room, np.int32),
+            np.empty(room, np.uint8),
+        )
+        if not spread_kernel.items(self._raw.ctypes.data, starts, stops, rows, ends, out):
+            return None
+        held = there(column)
+        offsets = np.zeros(self.count + 1, np.int32)
+        offsets[1:][held] = np.diff(rows)
+        count = int(rows[-1])
+        values = pa.StringArray.from_buffers(
+            count, pa.py_buffer(ends[: count + 1].data), pa.py_buffer(out.data)
+        )
+        mask = None if held.all() else pa.array(~held)
+        return make_lists(pa.array(np.cumsum(offsets, dtype=np.int32)), values, mask=mask)
 
 
 def _beside(columns: Columns, rest: Columns, rows: npt.NDArray[np.int64], count: int) -> Columns:

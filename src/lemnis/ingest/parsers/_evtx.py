@@ -11,6 +11,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ _CHUNK_COUNT = struct.Struct("<H")
 _COUNT_AT = 42
 _MAX_UNPACKED = 8_000_000_000
 _ENDLESS = 10_000
+_BLOCK = 256
+"""So many records are taken at once."""
 _FAULTS = (RuntimeError, OSError)
 _PANIC = "PanicException"
 """What the library raises where it did not foresee what it reads; no ``Exception``, and not importable."""
@@ -33,55 +36,66 @@ _PANIC = "PanicException"
 
 def records(stream: Stream) -> Iterator[str | ValueError]:
     """Yield each record as JSON text, or the reason why it cannot be had, in the file's order."""
+    return chain.from_iterable(blocks(stream))
+
+
+def blocks(stream: Stream) -> Iterator[list[str | ValueError]]:
+    """Yield the records some at a time."""
     with _file(stream) as path:
         size = path.stat().st_size
         with path.open("rb") as file:
             header = file.read(_HEADER)
         if not header.startswith(MAGIC):
-            yield ValueError("not a Windows event log: it does not begin with ElfFile")
+            yield [ValueError("not a Windows event log: it does not begin with ElfFile")]
             return
         if len(header) < _HEADER:
-            yield ValueError(f"cut off within the file's header, after {size:,} bytes")
+            yield [ValueError(f"cut off within the file's header, after {size:,} bytes")]
             return
         cut = (size - _HEADER) % _CHUNK
         source: str | io.BytesIO = str(path)
         if cut:  # the library leaves a chunk that is not whole unread: what is missing reads as zeros
             source = io.BytesIO(path.read_bytes() + bytes(_CHUNK - cut))
-        yield from _read(source, path) if _evtx_apart.sound(path) else _evtx_apart.read(path)
+        if _evtx_apart.sound(path):
+            yield from _read(source, path)
+        else:
+            yield from ([one] for one in _evtx_apart.read(path))
         chunks, counted = (size - _HEADER) // _CHUNK, _CHUNK_COUNT.unpack_from(header, _COUNT_AT)[0]
         if cut:
-            yield ValueError(f"cut off within chunk {chunks + 1}: {cut:,} of {_CHUNK:,} bytes are there")
+            yield [ValueError(f"cut off within chunk {chunks + 1}: {cut:,} of {_CHUNK:,} bytes are there")]
         elif chunks < counted:
-            yield ValueError(f"cut off: {chunks} of the {counted} chunks that the header counts are there")
+            yield [ValueError(f"cut off: {chunks} of the {counted} chunks that the header counts are there")]
 
 
-def _read(source: str | io.BytesIO, path: Path) -> Iterator[str | ValueError]:
+def _read(source: str | io.BytesIO, path: Path) -> Iterator[list[str | ValueError]]:
     try:
         found: Any = evtx.PyEvtxParser(source).records_json()
-    except BaseException as error:
-        if not isinstance(error, _FAULTS) and type(error).__name__ != _PANIC:
-            raise
-        yield ValueError(f"not readable as a Windows event log: {error}")
+    except BaseException as error:  # noqa: BLE001 - as below
+        yield [ValueError(f"not readable as a Windows event log: {_fault(error)}")]
         return
-    failed = 0
-    while True:
+    failed, more = 0, True
+    while more:
+        held: list[Any] = []
+        reason = ""
         try:
-            record = next(found)
-        except StopIteration:
-            return
-        except BaseException as error:
-            if not isinstance(error, _FAULTS) and type(error).__name__ != _PANIC:
-                raise
-            reason = str(error)
-            if _is_unused(reason, path):
-                continue
+            held.extend(islice(found, _BLOCK))  # what comes before a fault is held
+            more = len(held) == _BLOCK
+        except BaseException as error:  # noqa: BLE001 - looked at, and raised again if it is no fault of the log
+            reason = _fault(error)
+        some: list[str | ValueError] = [record["data"] for record in held]
+        if reason and not _is_unused(reason, path):
             failed += 1
-            yield ValueError(reason)
+            some.append(ValueError(reason))
             if failed >= _ENDLESS:
-                yield ValueError(f"given up after {failed:,} damaged records")
-                return
-        else:
-            yield record["data"]
+                some.append(ValueError(f"given up after {failed:,} damaged records"))
+                more = False
+        yield some
+
+
+def _fault(error: BaseException) -> str:
+    """Return what the library says of the log; raises any other error again."""
+    if not isinstance(error, _FAULTS) and type(error).__name__ != _PANIC:
+        raise error
+    return str(error) or "damaged"
 
 
 def _is_unused(reason: str, path: Path) -> bool:

@@ -30,6 +30,8 @@ from lemnis.ingest.streams import KEPT_RAW, Head, Stream
 pc: Any = _compute
 _LOOK = 65_536
 _BATCH = 20_000
+_BLOCK = 256
+"""So many records are taken at once."""
 
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
@@ -138,26 +140,39 @@ def fits(head: bytes) -> bool:
 
 def listed(name: str, found: Iterator[str | ValueError], start: Start) -> Iterator[Texts]:
     """Yield records that come one by one, in batches; those up to ``start`` are left out."""
-    numbered = islice(enumerate(found, 1), start.position, None)
-    some: list[tuple[int, str | ValueError]] = []
+    return batched(name, iter(lambda: list(islice(found, _BLOCK)), []), start)
+
+
+def batched(name: str, blocks: Iterator[list[str | ValueError]], start: Start) -> Iterator[Texts]:
+    """Yield records that come some at a time, in batches; those up to ``start`` are left out."""
+    ahead, done = start.position, start.position
+    some: list[str | ValueError] = []
     size = 0
-    for number, record in numbered:
-        some.append((number, record))
-        size += len(record) if isinstance(record, str) else 0
+    for block in blocks:
+        fresh = block[ahead:]
+        ahead = max(0, ahead - len(block))
+        some += fresh
+        size += sum(len(record) for record in fresh if isinstance(record, str))
         if len(some) >= _BATCH or size >= MAX_BATCH_BYTES:
-            yield _batch(name, some)
+            yield _batch(name, some, done)
+            done += len(some)
             some, size = [], 0
     if some:
-        yield _batch(name, some)
+        yield _batch(name, some, done)
 
 
-def _batch(name: str, some: list[tuple[int, str | ValueError]]) -> Texts:
-    said = pa.array([text for _, text in some if isinstance(text, str)], pa.string())
-    numbers = np.array([number for number, text in some if isinstance(text, str)], np.int64)
-    rejects = tuple(
-        Reject(Location(name, record=number), str(text)) for number, text in some if not isinstance(text, str)
-    )
-    return Texts(name, said, numbers, rejects, position=some[-1][0], offset=0)
+def _batch(name: str, some: list[str | ValueError], done: int) -> Texts:
+    texts = [record for record in some if isinstance(record, str)]
+    numbers = np.arange(done + 1, done + 1 + len(some), dtype=np.int64)
+    rejects: tuple[Reject, ...] = ()
+    if len(texts) < len(some):
+        numbers = numbers[[isinstance(record, str) for record in some]]
+        rejects = tuple(
+            Reject(Location(name, record=number), str(fault))
+            for number, fault in enumerate(some, done + 1)
+            if not isinstance(fault, str)
+        )
+    return Texts(name, pa.array(texts, pa.string()), numbers, rejects, position=done + len(some), offset=0)
 
 
 def fielded(some: Texts, options: Options) -> Parsed:

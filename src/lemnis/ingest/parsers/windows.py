@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as _compute
 
 from lemnis.ingest.flatten import coalesce
-from lemnis.ingest.mapping_columns import flat
+from lemnis.ingest.mapping_columns import flat, there
 from lemnis.ingest.parsers import Options, Parsed, Start, Texts, _events_xml, _evtx, jsonl
 from lemnis.ingest.streams import BrokenStreamError, Stream
 
@@ -77,7 +77,7 @@ def _of_xml(some: Texts, options: Options) -> Parsed:
 def texts(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Texts]:
     """Yield the same as texts of JSON, before anything looks into them."""
     if stream.head(len(MAGIC)).startswith(MAGIC):
-        return jsonl.listed(stream.name, _evtx.records(stream), start)
+        return jsonl.batched(stream.name, _evtx.blocks(stream), start)
     if _events_xml.fits(stream.head(_LOOK)):
         return map(_events_xml.as_json, jsonl.listed(stream.name, _events_xml.records(stream), start))
     return jsonl.texts(stream, options, start, whole=whole)
@@ -144,10 +144,10 @@ def _put(columns: dict[str, Any], name: str, column: Any, other: str) -> None:
     if name not in columns:
         columns[name] = column
         return
-    taken = pc.is_valid(columns[name])
+    taken = there(columns[name])
     columns[name] = coalesce(columns[name], column)
-    rest = pc.if_else(taken, column, pa.scalar(None, column.type))
-    if rest.null_count < len(rest) and other != name:
+    if other != name and (taken & there(column)).any():
+        rest = pc.if_else(pa.array(taken), column, pa.scalar(None, column.type))
         columns[other] = coalesce(columns[other], rest) if other in columns else rest
 
 
