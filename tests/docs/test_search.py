@@ -1,5 +1,6 @@
 """The page on search: every example of it finds something, its file is a saved search, its Python runs."""
 
+import json
 import re
 from pathlib import Path
 
@@ -25,6 +26,17 @@ START = 20_000 * 86_400_000  # 4 October 2024
 MINUTE = 60_000
 
 
+KNOWN = [
+    {"name": name, "value": "x", "type": kind, "data": json.dumps(data)}
+    for name, kind, data in (
+        ("src_endpoint.ip", "asset", {"id": "m1", "owner": "@example/payments", "criticality": "critical"}),
+        ("src_endpoint.ip", "vulnerability", {"cves": ["CVE-2026-1"], "count": 1, "worst": "high"}),
+        ("src_endpoint.ip", "network", {"cidr": "10.0.0.0/8", "zone": "lan"}),
+        ("user.name", "identity", {"id": "i1", "department": "sales"}),
+    )
+]
+
+
 def common(class_uid, number, minute, source, **more):
     return {
         "class_uid": class_uid, "severity_id": 4, "time": START + minute * MINUTE, "message": f"event {number}",
@@ -46,7 +58,8 @@ def process(number, minute, user, name, line):
 
 
 def login(number, minute, user, ip):
-    return common(3002, number, minute, "sshd", user={"name": user}, src_endpoint={"ip": ip}, status_id=2)
+    more = {"user": {"name": user}, "src_endpoint": {"ip": ip}, "status_id": 2, "enrichments": KNOWN}
+    return common(3002, number, minute, "sshd", **more)
 
 
 EVENTS = {
