@@ -76,6 +76,7 @@ class Grouped:
         by = digest(canonical(manifest))
         self._groups = Groups(workspace.state / "cache" / FILE, by)
         self._fold = Fold(self.grouping, self._groups, self._alerts)
+        self._settled: tuple[int, str] | None = None
 
     def close(self) -> None:
         """Let the file go."""
@@ -86,11 +87,15 @@ class Grouped:
 
         One process at a time does it. If nothing came since the last time, it returns at once.
         """
+        head = self._journal.head()
+        if head == self._settled:
+            return 0
         with durable.exclusive(self._workspace.state / LOCK), uncollected():
             risks = {str(name): weight for name, weight in self.grouping.risk.severity.items()}
             publishing = Publishing(self._workspace, self._journal, risks)
             changes = self._settle(publishing)
             publishing.finish(self._little)
+        self._settled = head
         return changes
 
     def _settle(self, publishing: Publishing) -> int:

@@ -256,6 +256,7 @@ def _connect(place: str | Path) -> sqlite3.Connection:
 def _open(path: Path) -> sqlite3.Connection:
     """Open a file; one that is no database, or damaged, is removed: the journal has what it said."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
     try:
         database = _connect(path)
         _stamp(database)
@@ -264,6 +265,7 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError:
         path.unlink(missing_ok=True)
         path.with_name(path.name + "-journal").unlink(missing_ok=True)
+        path.touch(mode=0o600)
         database = _connect(path)
     return database
 
