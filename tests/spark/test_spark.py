@@ -13,7 +13,7 @@ from lemnis.app.replay import replay
 from lemnis.app.retro_indicators import read
 from lemnis.app.retro_question import Rules
 from lemnis.app.retro_sightings import Indicators
-from lemnis.app.retro_units import File, Range, Unit
+from lemnis.app.retro_units import Range
 from lemnis.content.library import Library
 from lemnis.interfaces.cli import build
 from lemnis.testing.cluster import BUCKET, KEYS, s3_server
@@ -120,19 +120,6 @@ def test_a_lake_in_a_bucket_is_looked_at_there(workspace, session, question, tmp
         assert done.looked == planned.rows > 30_000
         assert there.found(lake) == here.found(lake)
         assert here.alerts
-
-
-def test_large_files_are_parted_and_small_ones_put_together():
-    files = [
-        File(f"day=d/{n}", f"/lake/{n}", 1000, size) for n, size in enumerate([40 << 20, *[100_000] * 30])
-    ]
-    units = [Unit("authentication", "d", tuple(files))]
-    made = list(spark.tasks(units, 2))
-    assert sorted({part.part for task in made for part in task if part.file == "day=d/0"}) == [
-        (0, 6), (1, 6), (2, 6), (3, 6), (4, 6), (5, 6)
-    ]  # fmt: skip
-    assert sum(part.part[0] == 0 for task in made for part in task) == len(files)
-    assert len(made) == 7
 
 
 def test_plain_spark_reads_the_lake(workspace, session):
