@@ -178,3 +178,39 @@ def test_one_that_was_closed_is_open_again_when_it_goes_on(at, ask):
     assert now.status is IncidentStatus.IN_PROGRESS
     assert len(now.transitions) == 2
     assert "joined after it was closed" in now.transitions[-1].reason
+
+
+def test_what_was_written_but_not_noted_is_taken_over_and_not_written_again(at):
+    known = there(at)
+    watching = watch.Watch(at, detecting=DETECTION)
+    watching.watch([batch((6, 1, "high", A), (7, 2000, "high", "192.0.2.77"), (8, -5, "low", A))])
+    grouped, journal = watching._grouped, app.journal(at)
+    keep = grouped._groups.keep
+
+    def dies(name, value):
+        if name == "own":
+            raise KeyboardInterrupt
+        keep(name, value)
+
+    grouped._groups.keep = dies
+    with pytest.raises(KeyboardInterrupt):
+        grouped.settle()
+    written = journal.head()
+    grouped._groups.keep = keep
+    come(at, (9, 2001, "low", "192.0.2.77"))
+    after = there(at)
+    assert len(after) == len(known) + 1
+    assert sorted(map(len, after.values())) == [2, 2, 5]
+    again = [entry for entry in journal.entries(after=written[0]) if entry.kind.startswith("incident")]
+    assert [entry.kind for entry in again] == ["incident.joined"]
+    assert anew(at) == after
+    assert all(next(iter(journal.entries(subject=one))).kind == "incident.opened" for one in after)
+
+
+def test_two_processes_in_turns_see_each_others_work(at):
+    one, other = (watch.Watch(at, detecting=DETECTION) for _ in range(2))
+    for number, watching in enumerate([one, other, one, other], start=10):
+        watching.watch([batch((number, number, "low", A))])
+        watching.finish()
+    assert sorted(map(len, there(at).values())) == [2, 7]
+    assert anew(at) == there(at)
