@@ -30,7 +30,7 @@ from lemnis.store.delta import DAY
 from lemnis.store.objects import Bucket, ObjectSpot
 
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-SETTINGS: dict[str, str | None] = {"delta.dataSkippingNumIndexedCols": "1", "delta.checkpointInterval": "50"}
+SETTINGS: dict[str, str | None] = {"delta.dataSkippingNumIndexedCols": "1", "delta.checkpointInterval": "20"}
 COMMIT = "commit"
 """What the log calls a batch of a lane."""
 _EPOCH = date(1970, 1, 1)
@@ -83,7 +83,7 @@ class Place:
             access_key=self.access_key or None, secret_key=self.secret_key or None,
             session_token=self.session_token or None, region=self.region or "us-east-1",
             scheme="http" if parts.scheme == "http" else "https", endpoint_override=parts.netloc or None,
-            connect_timeout=10, request_timeout=60, tls_ca_file_path=self.ca or None,  # type: ignore[call-arg]  # newer than the stubs
+            connect_timeout=10, request_timeout=60, allow_delayed_open=True, tls_ca_file_path=self.ca or None,  # type: ignore[call-arg]  # newer than the stubs
         )  # fmt: skip
         return fs.SubTreeFileSystem(self.prefix, whole)
 
