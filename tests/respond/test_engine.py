@@ -16,8 +16,9 @@ import pytest
 from simulated import INCIDENT, PLAYBOOK
 
 from lemnis.app import respond
+from lemnis.app.respond_service import Responder
 from lemnis.contracts.errors import ServiceError
-from lemnis.respond import engine
+from lemnis.respond import engine, records
 
 
 def work(did, *, ends=None, dies=None, parts=5):
@@ -106,6 +107,14 @@ def test_postgresql_by_one_setting(postgres, world):
     respond.approve(world.workspace, back.plan.digest, actor="ana", reason="test")
     assert [done.outcome, respond.run(world.workspace, back.plan.digest).outcome] == ["done", "done"]
     assert len(world.cluster.changes) == len(world.cloud.changes) == 2
+    again = respond.plan(world.workspace, PLAYBOOK, INCIDENT)
+    waits = respond.request(world.workspace, again.plan.digest)
+    respond.approve(world.workspace, again.plan.digest, actor="ana", reason="test")
+    with Responder(world.workspace) as responder:
+        while responder.waiting or responder.desk.plans or responder.busy:
+            responder.step()
+    assert records.find_run(world.journal(), waits.id).outcome == "done"
+    assert len(world.cluster.changes) == len(world.cloud.changes) == 3
     assert not (world.workspace.state / "playbooks.db").exists()
     world.journal().verify()
     gc.collect()

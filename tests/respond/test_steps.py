@@ -3,7 +3,7 @@
 import pytest
 from vendor import outcomes, site
 
-from lemnis.app import respond
+from lemnis.app import respond, respond_services
 from lemnis.contracts.errors import InputError, RefusedError
 from lemnis.respond import waiting
 
@@ -126,6 +126,27 @@ def test_a_playbook_calls_another_with_its_own_names(place):
     place.playbook("- {id: call, playbook: book}", name="inner")
     with pytest.raises(InputError, match="book → inner → book"):
         place.plan()
+
+
+def test_python_steps_compute_while_planning_or_while_running(place, monkeypatch):
+    known = {
+        "halve": lambda given: {"half": str(int(given["n"]) // 2)},
+        "odd": lambda given: given["nothing"],
+    }
+    monkeypatch.setattr(respond_services, "functions", lambda: known)
+    place.playbook("""\
+    - {id: first, python: halve, with: {n: "8"}}
+    - {id: act, action: vendor.switch, with: {name: "{first.half}"}}
+    - {id: late, python: halve, with: {n: "{first.half}"}, at: run}
+    - {id: go, if: "late.half == '2'", then: [{id: more, action: vendor.switch, with: {name: more}}]}
+    """)
+    assert outcomes(place.go())["late"] == "done"
+    assert place.vendor.changes == ["on 4", "on more"]
+    place.playbook(
+        "- {id: bad, python: odd, with: {n: x}, at: run}\n- {id: act, action: vendor.switch, with: {name: x}}"
+    )
+    done = place.go(incident="in-00000000000000ab")
+    assert (done.outcome, outcomes(done)) == ("stopped", {"bad": "failed"})
 
 
 def test_a_question_waits_for_a_person_and_its_answer_decides(place):

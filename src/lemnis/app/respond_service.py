@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -112,20 +113,27 @@ class Responder:
         if new:
             self._note_mark(self.desk.seq)
         now = self.workspace.clock.now()
+        due = {name for name, at in list(self._wait.items()) if at <= now}
         self._tick(now)
+        self._requests(now, due)
+        for ending in self.desk.ended(now):
+            if self._later.get(ending.key, 0) <= now:
+                self._submit(ending.key, partial(self._expire, ending))
+        for run in (self.desk.take_woken() | due) & set(self.desk.plans):
+            if not self._submit(run, partial(self._go_on, run)):
+                self.desk.woken.add(run)
+
+    def _requests(self, now: int, due: set[str]) -> None:
+        """Begin, escalate and end what waits for approval."""
         for one in self.desk.to_escalate(now):
             self.room.journal.append(escalated_entry(one))
         for one in self.desk.overdue(now):
-            self._timed_out(one)
-        for one in self.desk.take_approved():
-            self._submit(one.run, lambda one=one: self._begin(one))  # type: ignore[misc]
-        for ending in self.desk.ended(now):
-            if self._later.get(ending.key, 0) <= now:
-                self._submit(ending.key, lambda ending=ending: self._expire(ending))  # type: ignore[misc]
-        woken = self.desk.take_woken() | {run for run, at in self._wait.items() if at <= now}
-        for run in woken & set(self.desk.plans):
-            if not self._submit(run, lambda run=run: self._go_on(run)):  # type: ignore[misc]
-                self.desk.woken.add(run)
+            if self._later.get(one.run, 0) <= now:
+                self._timed_out(one)
+        again = [one for one in self.desk.requests.values() if one.run in due]
+        for one in (*self.desk.take_approved(), *again):
+            if not self._submit(one.run, partial(self._begin, one)):
+                self.desk.approved.add(one.plan)  # it may be that this approval was the last that it needs
 
     async def keep(self, stop: asyncio.Event) -> None:
         """Look every so often, until ``stop``; what fails is told, and tried again."""
@@ -251,7 +259,7 @@ class Responder:
         """End a run that nobody has approved in time, or begin it, if its playbook says so."""
         planned, _ = records.find_plan(self.room.journal, one.plan)
         if one.on_timeout == "run" and all(act.undo or act.effect == "read" for act in planned.plan.actions):
-            self._submit(one.run, lambda: self._begin(one, f"nobody said no: {one.run}"))
+            self._submit(one.run, partial(self._begin, one, f"nobody said no: {one.run}"))
             return
         why = "nobody approved it in time"
         self.room.journal.append(

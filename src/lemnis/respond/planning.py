@@ -343,7 +343,7 @@ def _python(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
             scope.outputs[(step.id, "")] = outputs = dict(making.functions[name](arguments))
             canonical(outputs)
             one = replace(one, before=outputs)
-    except (LemnisError, ValueError, TypeError) as error:
+    except (LemnisError, ValueError, TypeError, LookupError) as error:
         one = replace(one, refused=getattr(error, "what", f"{name}: {error}"))
     if one.late:
         scope.later[step.id] = False

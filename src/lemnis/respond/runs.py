@@ -195,7 +195,7 @@ def _late(services: Services, context: Context, one: PlannedAction) -> Outcome:
             raise InputError(f"there is no function {name}", fix="install what registers it")
         try:
             return Outcome("done", output=dict(services.functions[name](one.arguments)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, LookupError) as error:
             raise InputError(f"{name}: {error}") from error
     reach, _ = limits.within(services.limits, services.reach, one.timeout_s)
     effects.reach(services.reach, one)
