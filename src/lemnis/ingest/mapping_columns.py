@@ -197,6 +197,11 @@ class Laid(NamedTuple):
         )
 
 
+def room(size: int) -> npt.NDArray[np.uint8]:
+    """Return bytes to write to, of Arrow's memory, which is used again: NumPy's comes fresh from the system."""
+    return np.frombuffer(pa.allocate_buffer(max(1, size)), np.uint8)[:size]
+
+
 def take(column: Column, rows: Rows) -> Column:
     """Return chosen rows of a column, none of them twice."""
     count = len(rows)
@@ -205,7 +210,7 @@ def take(column: Column, rows: Rows) -> Column:
     from lemnis.ingest import columns_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
     places, laid = offsets(column), Laid.of(column)
-    out = np.empty(int(places[-1] - places[0]), np.uint8)
+    out = room(int(places[-1] - places[0]))
     ends, valid = np.empty(count + 1, np.int32), np.zeros((count + 7) // 8, np.uint8)
     held = kernel.take(*laid, rows, ends, valid, out)
     return texts(out, ends, valid, held)
@@ -222,9 +227,9 @@ def either(one: Column, other: Column) -> Column:
         return pc.coalesce(one, other)
     from lemnis.ingest import columns_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
-    room = sum(int(ends[-1] - ends[0]) for ends in (offsets(one), offsets(other)))
+    size = sum(int(ends[-1] - ends[0]) for ends in (offsets(one), offsets(other)))
     ends, valid = np.empty(count + 1, np.int32), np.zeros((count + 7) // 8, np.uint8)
-    out = np.empty(room, np.uint8)
+    out = room(size)
     held = kernel.either(*Laid.of(one), *Laid.of(other), count, ends, valid, out)
     return texts(out, ends, valid, held)
 
@@ -295,7 +300,7 @@ def parted(paths: Column, *, last: bool) -> Column:
     from lemnis.ingest import columns_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
     count, laid, begins = len(paths), Laid.of(paths), offsets(paths)
-    out = np.empty(int(begins[-1] - begins[0]), np.uint8)
+    out = room(int(begins[-1] - begins[0]))
     ends, valid = np.empty(count + 1, np.int32), np.zeros((count + 7) // 8, np.uint8)
     held = kernel.parted(*laid, count, last, ends, valid, out)
     return texts(out, ends, valid, held)

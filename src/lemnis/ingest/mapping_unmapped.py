@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.json
 
 from lemnis.contracts.compiled import ready
-from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Laid, Mask, make_lists, offsets, pc
+from lemnis.ingest.mapping_columns import TEXT, TEXTS, Column, Laid, Mask, make_lists, offsets, pc, room
 
 _read_json: Any = pa.json.read_json
 _MOST = (1 << 31) - 1
@@ -43,14 +43,14 @@ def _compiled(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column |
     data, places = (np.array([one[part] for one in laid], np.int64) for part in (0, 1))
     key_at, rows_at = (np.array([one.ctypes.data for one in some], np.int64) for some in (keys, rows))
     ends, row, used = np.zeros(count, np.int64), 0, 0
-    out = np.empty(taken + named + _SPARE, np.uint8)
+    out = room(taken + named + _SPARE)
     while True:
         row, used = kernel.write(data, places, rows_at, quoted, key_at, sizes, row, used, ends, out)
         if row == count:
             break
         if len(out) > _MOST:
             return _joined(fields, count)
-        more = np.empty(2 * len(out), np.uint8)
+        more = room(2 * len(out))
         more[:used] = out[:used]
         out = more
     if used > _MOST:

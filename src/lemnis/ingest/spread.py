@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lemnis.ingest.coded import ROOM
 from lemnis.ingest.flatten import Columns, Flat, TooWideError, as_lists, flatten, listed, too_wide
-from lemnis.ingest.mapping_columns import make_lists, there
+from lemnis.ingest.mapping_columns import make_lists, room, there
 from lemnis.ingest.mapping_columns import offsets as text_offsets
 
 _PATHS = 1 << 14
@@ -132,8 +132,8 @@ class _Scanned:
         number = np.zeros(len(self._counts), np.int32)
         number[there] = np.arange(len(there))
         ends = np.cumsum(self._taken[there] + ROOM)
-        out = np.empty(int(ends[-1]) if there else 0, np.uint8)
-        offsets = np.empty((len(there), self.count + 1), np.int32)
+        out = room(int(ends[-1]) if there else 0)
+        offsets = room(4 * len(there) * (self.count + 1)).view(np.int32).reshape(len(there), self.count + 1)
         bits = np.zeros((len(there), (self.count + 7) // 8), np.uint8)
         places = ends - self._taken[there] - ROOM
         spread_kernel.lay(self._raw.ctypes.data, tape, self.used, number, places, out, offsets, bits)
@@ -176,11 +176,11 @@ class _Scanned:
         from lemnis.ingest import spread_kernel  # noqa: PLC0415 - Numba loads when needed
 
         starts, stops = self._tape[self._kernel.START, places], self._tape[self._kernel.STOP, places]
-        room = int((stops - starts).sum())
+        size = int((stops - starts).sum())
         rows, ends, out = (
             np.empty(len(places) + 1, np.int32),
-            np.empty(room, np.int32),
-            np.empty(room, np.uint8),
+            np.empty(size, np.int32),
+            np.empty(size, np.uint8),
         )
         if not spread_kernel.items(self._raw.ctypes.data, starts, stops, rows, ends, out):
             return None

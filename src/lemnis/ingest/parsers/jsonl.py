@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,6 @@ from lemnis.ingest.streams import KEPT_RAW, Head, Stream
 pc: Any = _compute
 _LOOK = 65_536
 _BATCH = 20_000
-_BLOCK = 256
-"""So many records are taken at once."""
 
 
 def parse(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Parsed]:
@@ -140,7 +137,7 @@ def fits(head: bytes) -> bool:
 
 def listed(name: str, found: Iterator[str | ValueError], start: Start) -> Iterator[Texts]:
     """Yield records that come one by one, in batches; those up to ``start`` are left out."""
-    return batched(name, iter(lambda: list(islice(found, _BLOCK)), []), start)
+    return batched(name, ([one] for one in found), start)
 
 
 def batched(name: str, blocks: Iterator[list[str | ValueError]], start: Start) -> Iterator[Texts]:
