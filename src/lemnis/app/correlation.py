@@ -47,6 +47,8 @@ _ASKED = 2_000
 _WRITTEN = 5_000
 _UNSAVED = 20_000
 _FILE = "correlations.arrow"
+_TOLD = '"correlation":{"digest":'
+"""In an alert's payload, as canonical JSON, if a correlation gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +211,14 @@ class Running:
 
     def _remember(self) -> None:
         """Learn from the journal what was told, by whomever."""
-        for entry in self._journal.entries(kind=writing.ALERT, after=self._entry):
-            self._entry = entry.seq
-            found = before(entry)
+        head = self._journal.head()[0]
+        if head == self._entry:
+            return
+        told = self._journal.mentioning(_TOLD, kind=writing.ALERT, after=self._entry, up_to=head)
+        for found in map(before, told):
             if found is not None:
                 self._correlator.know(*found)
+        self._entry = head
 
     def _alert(
         self, told: Told, events: Mapping[str, Mapping[str, Any]], content_digest: str, entities: Entities

@@ -170,6 +170,23 @@ class SqlJournal:
         with self._engine.connect() as connection:
             return _by_key(connection, keys)
 
+    def mentioning(self, text: str, *, kind: str, after: int, up_to: int) -> Iterator[Entry]:
+        """Yield entries of a kind, between two numbers, whose payload has this text; no other is read."""
+        query = (
+            sa.select(_JOURNAL)
+            .where(_JOURNAL.c.kind == kind, _JOURNAL.c.seq <= up_to)
+            .where(_JOURNAL.c.payload.contains(text, autoescape=True))
+            .order_by(_JOURNAL.c.seq)
+            .limit(_PAGE)
+        )
+        while True:
+            with self._engine.connect() as connection:
+                page = connection.execute(query.where(_JOURNAL.c.seq > after)).mappings().all()
+            yield from (_entry(row) for row in page)
+            if len(page) < _PAGE:
+                return
+            after = int(page[-1]["seq"])
+
     def about(self, subject: str, kinds: Sequence[str]) -> list[Entry]:
         """Return the entries of some kinds about one subject, in order."""
         query = sa.select(_JOURNAL).where(_JOURNAL.c.subject == subject, _JOURNAL.c.kind.in_(kinds))
