@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
 def export(
     name: Annotated[str, typer.Argument(metavar="PLAYBOOK", help="The playbook's name.")],
     cacao: Annotated[bool, typer.Option("--cacao", help="As CACAO 2.0, the one form there is.")] = True,
+    json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write a playbook as CACAO 2.0 JSON; what was imported comes out as it came in.
@@ -30,7 +31,10 @@ def export(
     from lemnis import app
     from lemnis.app import playbook_cacao
 
-    del cacao  # there is no other form yet, but whoever asks for one should say which
+    del (
+        cacao,
+        json,
+    )  # it is JSON in any case; there is no other form yet, but whoever asks for one should say which
     around = app.around(workspace)
     emit(playbook_cacao.export(app.library(around), name, at=app.default_clock().now()))
 
