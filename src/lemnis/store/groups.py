@@ -140,7 +140,7 @@ class Groups:
     def component(self, root: int) -> bytes | None:
         """Return what is known of a component."""
         row = self._db.execute("SELECT facts FROM component WHERE root = ?", (root,)).fetchone()
-        return None if row is None else row[0]
+        return None if row is None else bytes(row[0])
 
     def put_components(self, rows: Iterable[tuple[int, bytes]]) -> None:
         """Write what is known of components."""
