@@ -7,7 +7,7 @@ import httpx
 import pytest
 from vendor import outcomes, site
 
-from lemnis.app import respond
+from lemnis.app import respond, respond_services
 from lemnis.app.respond_service import Responder
 from lemnis.app.respond_webhooks import application
 from lemnis.contracts.errors import RefusedError
@@ -229,3 +229,17 @@ def test_webhooks_need_their_token_and_json(place):
         answers = asyncio.run(ask(responder))
     assert [one.status_code for one in answers] == [401, 400, 400, 413, 202, 202]
     assert [len(one.json()["plans"]) for one in answers[4:]] == [1, 0]
+
+
+def test_what_becomes_protected_while_it_serves_is_not_touched(place, monkeypatch):
+    monkeypatch.setattr(respond_services, "_FRESH_S", 0)
+    place.playbook("- {id: ask, ask: {text: go?}}\n" + STEPS.replace("}}", "}, on_failure: continue}"))
+    planned = place.plan(hosts=("crown-1", "b"))
+    run = respond.request(place.workspace, planned.plan.digest)
+    place.approve(planned)
+    with Responder(place.workspace) as responder:
+        settle(responder)
+        place.write("protected/own.yaml", "title: Ours\nreason: it is ours\nentities: {host: [crown-*]}\n")
+        respond.answer(place.workspace, run.id, "ask", "yes", actor="ana", reason="go")
+        settle(responder)
+    assert (state(place, run.id), place.vendor.changes) == ("done with failures", ["on b"])

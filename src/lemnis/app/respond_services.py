@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FUNCTIONS = "lemnis.playbook_steps"
 """The entry points of Python steps: ``NAME = "package.module:function"``."""
 _STRIPES = 256
-_FRESH_S = 2.0
+_FRESH_S, _COUNTED_S = 2.0, 60.0
 _LOCKS = 0x1E3416 << 20
 
 
@@ -91,25 +91,25 @@ class Shelf:
 @contextmanager
 def room(workspace: app.Workspace) -> Iterator[Room]:
     """Make a workspace ready, and close its connections at the end."""
-    journal = app.journal(workspace)
+    journal, shelf = app.journal(workspace), Shelf(workspace)
     with Connections.of(workspace) as connections:
         yield Room(
-            workspace, journal, connections, guards(workspace, journal), limits(workspace), Gate(workspace),
-            Shelf(workspace),
+            workspace, journal, connections, guards(workspace, journal, shelf), limits(workspace),
+            Gate(workspace), shelf,
         )  # fmt: skip
 
 
-def guards(workspace: app.Workspace, journal: SqlJournal) -> Guards:
-    """Return what keeps a workspace's response within bounds; raises ContentError for a set that is wrong."""
-    found = Library.open(workspace.content)
-    counts: dict[EntityKind, int] = {}
+def guards(workspace: app.Workspace, journal: SqlJournal, shelf: Shelf) -> Guards:
+    """Return what keeps a workspace's response within bounds; sets and fleet are as they are when asked."""
+    counts: dict[EntityKind, tuple[float, int]] = {}
 
     def fleet(kind: EntityKind) -> int:
-        if kind not in counts:
-            counts[kind] = _fleet(workspace, kind)
-        return counts[kind]
+        now = time.monotonic()
+        if kind not in counts or now - counts[kind][0] > _COUNTED_S:
+            counts[kind] = (now, _fleet(workspace, kind))
+        return counts[kind][1]
 
-    return Guards(Recent(journal, workspace.clock), protected(found), fleet)
+    return Guards(Recent(journal, workspace.clock), _Sets(shelf), fleet)
 
 
 def protected(library: Library) -> dict[str, Protected]:
@@ -215,6 +215,29 @@ class _Functions(Mapping[str, Function]):
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+class _Sets(Mapping[str, Protected]):
+    """The protected sets as the content has them now; raises ContentError for one that is wrong."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._of: tuple[Library, dict[str, Protected]] | None = None
+
+    def _now(self) -> dict[str, Protected]:
+        library = self._shelf.library()
+        if self._of is None or self._of[0] is not library:
+            self._of = (library, protected(library))
+        return self._of[1]
+
+    def __getitem__(self, name: str) -> Protected:
+        return self._now()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
 
 
 def _fleet(workspace: app.Workspace, kind: EntityKind) -> int:
