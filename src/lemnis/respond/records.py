@@ -14,7 +14,7 @@ from typing import Any
 from lemnis.content.schemas.action import Action
 from lemnis.content.schemas.playbook import Approval, Playbook
 from lemnis.contracts import kinds
-from lemnis.contracts.errors import NotFoundError
+from lemnis.contracts.errors import NotFoundError, RefusedError
 from lemnis.contracts.ids import Json, canonical, digest
 from lemnis.contracts.journal import Entry, Journal, NewEntry
 from lemnis.contracts.response import (
@@ -156,8 +156,12 @@ def planned_entry(planned: Planned, *, actor: str) -> NewEntry:
 
 
 def read_planned(entry: Entry) -> Planned:
-    """Read a plan back."""
+    """Read a plan back; raises RefusedError for one that an older version wrote."""
     p: Mapping[str, Any] = entry.payload
+    if "program" not in p:
+        raise RefusedError(
+            "an older version made this plan: it cannot be run as it was approved", fix="plan again"
+        )
     actions = tuple(map(_read_action, p["actions"]))
     program: tuple[Node, ...] = tuple(map(read_node, p["program"]))
     return Planned(
