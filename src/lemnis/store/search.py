@@ -164,7 +164,9 @@ class Search:
         for hits, columns, tables in self._events():
             events: dict[tuple[str, str], Mapping[str, Any]] = {}
             for name, table in tables:
-                rows = table.to_pylist()
+                filled = [name for name, one in zip(table.column_names, table.columns, strict=True)
+                          if one.null_count < table.num_rows]  # fmt: skip
+                rows = table.select(filled).to_pylist()
                 events |= {(name, row["metadata"]["uid"]): without_empty(row) for row in rows}
             yield [
                 Found(

@@ -17,6 +17,7 @@ from lemnis.store.searching.fields import quote, text
 from lemnis.store.searching.tree import Term, problem
 
 _TRUTHS = {"true": True, "false": False}
+_CONTAINS, _ESCAPED = re.compile(r"%((?:[^%_\\]|\\.)+)%", re.DOTALL), re.compile(r"\\(.)", re.DOTALL)
 _HIGHEST = "\U0010ffff"
 _FOLDS = {"k": "\u212a", "i": "\u0130"}
 """What else lies beyond a small letter and becomes it."""
@@ -82,6 +83,9 @@ def _text(sql: str, terms: Sequence[Term]) -> Test:  # noqa: PLR0911 - one a kin
         return f"regexp_matches({sql}, ?, 'i')", [term.value]
     if term.pattern is not None:
         pattern = term.pattern.lower() if term.field else f"%{term.pattern.lower()}%"
+        plain_text = _CONTAINS.fullmatch(pattern)
+        if plain_text:  # half the time of LIKE, which matches letter by letter
+            return f"contains(lower({sql}), ?)", [_ESCAPED.sub(r"\1", plain_text[1])]
         test, values = f"lower({sql}) LIKE ? ESCAPE '\\'", [pattern]
         start = re.match(r"[^%_\\]*", pattern)
         return _ranged(sql, start[0] if start else "", test, values, after=_HIGHEST)
