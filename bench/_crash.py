@@ -1,22 +1,27 @@
-"""The crash campaign's workplace: a workspace under load, where processes are when they are killed, accounts.
+"""What the processes of the crash campaign do, and where each is when it is killed.
 
-A process that works notes in shared memory which part of the store it is in, so that a kill has a place; some
-kill themselves on entering or leaving one. Nothing here is known to what is tested.
+Every process is `lemnis serve`'s own, or does what a command does. It notes in a shared file which part of
+the store it is in, so that a kill has a place; some are told to kill themselves on entering or leaving one.
+Of what is tested only waits are shortened, and tables made small.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import http.client
 import mmap
+import multiprocessing.forkserver
 import os
 import random
 import signal
-import threading
-import traceback
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import wraps
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial, wraps
+from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +30,40 @@ import deltalake  # noqa: F401 - the same
 import duckdb  # noqa: F401 - the same
 import orjson
 import sqlalchemy.dialects.sqlite  # noqa: F401 - the same
+import starlette.routing  # noqa: F401 - the same
+import uvicorn  # noqa: F401 - the same
 
+import lemnis.app.metrics
+import lemnis.app.observing
+import lemnis.app.searches_schedule
+import lemnis.contracts.compiled
 import lemnis.correlate.incremental
+import lemnis.detect.matcher
 import lemnis.ingest.parsers.jsonl
+import lemnis.ingest.transports.http
 import lemnis.ocsf.entities
 import lemnis.ocsf.validation  # noqa: F401 - the same
+from bench._crash_site import SOURCE, START, Site, account, body
 from lemnis import app
-from lemnis.app import correlation, deadletters, incidents, ingest, receiving
-from lemnis.app.detection import Detection, detection
-from lemnis.app.watch import Watch
+from lemnis.app import (
+    correlation,
+    deadletters,
+    ingest,
+    lake_background,
+    lake_keeping,
+    receiving,
+    receiving_process,
+    running,
+    serve,
+    settling,
+    watch,
+)
 from lemnis.content import library as content
-from lemnis.content.library import Library
-from lemnis.contracts.clock import ManualClock, to_iso
-from lemnis.contracts.errors import BusyError, ServiceError
-from lemnis.contracts.ids import canonical, digest
-from lemnis.contracts.receiving import Delivery
+from lemnis.contracts.clock import ManualClock
+from lemnis.contracts.errors import ServiceError
 from lemnis.store import compaction, delta, durable, known
 from lemnis.store import deadletters as dead
-from lemnis.store.inbox import Inbox, Letter
+from lemnis.store.inbox import Inbox
 from lemnis.store.journal import SqlJournal
 from lemnis.store.known import Known
 from lemnis.store.lake import Lake
@@ -50,51 +71,13 @@ from lemnis.store.spool import Writer
 
 HALF = 0.5
 BEGIN = "start"
-START = 1_762_200_000_000
-SOURCE = "crash"
-_DISK = {errno.ENOSPC, errno.EROFS, errno.EDQUOT}
 TOLD, UNFORESEEN = 3, 70
 """Exit codes of a process that ended for a full or read-only disk as it should, and of one that did not."""
-MANIFEST = """
-name: crash
-title: Crash
-vendor: Lemnis
-product: Campaign
-parser: jsonl
-sigma: {routes: [{when: {}, product: crash}]}
-"""
-_STRICT = """
-common: {time: {from: t, format: iso}}
-events:
-  - name: all
-    class: http_activity
-    when: {}
-    activity: 99
-    set: {message: said, http_request.http_method: {value: GET}, actor.user.name: user}
-"""
-MAPPINGS = (
-    _STRICT,
-    _STRICT.replace("{from: t, format: iso}", "[{from: t, format: iso}, {from: t, format: epoch_ms}]"),
-)
-RULES = """
-title: Bad word
-name: bad
-id: 00000000-0000-4000-8000-0000000000c1
-logsource: {product: crash}
-detection: {s: {said|contains: bad}, condition: s}
-level: high
----
-title: Many bad words
-id: 00000000-0000-4000-8000-0000000000c2
-level: high
-correlation: {type: event_count, rules: [bad], group-by: [user], timespan: 1h, condition: {gte: 4}}
----
-title: A seven
-id: 00000000-0000-4000-8000-0000000000c3
-logsource: {product: crash}
-detection: {s: {said|contains: '7 '}, condition: s}
-level: medium
-"""
+FAULTS = ("no fault", "disk full", "disk read-only")
+_DISK = {errno.ENOSPC, errno.EROFS, errno.EDQUOT}
+_LABEL = 64
+_OK = 200
+_TRIES_S = 5.0
 PLACES: tuple[tuple[Any, str, str], ...] = (
     (Lake, "append", "spool append"),
     (Writer, "add", "spool segment"),
@@ -113,6 +96,7 @@ PLACES: tuple[tuple[Any, str, str], ...] = (
     (SqlJournal, "append_all", "journal"),
     (correlation.Running, "catch_up", "correlation"),
     (correlation.Running, "save", "correlation checkpoint"),
+    (watch, "settle", "incidents"),
     (dead.DeadLetters, "add", "dead letters"),
     (dead.DeadLetters, "settle", "dead letters"),
     (deadletters, "replay", "replay of dead letters"),
@@ -120,34 +104,100 @@ PLACES: tuple[tuple[Any, str, str], ...] = (
     (Inbox, "remove", "inbox remove"),
     (receiving.Worker, "step", "worker"),
 )
+AIMS = {
+    "receiver": ("inbox append",),
+    "worker": (
+        "spool append", "spool segment", "known uids, of a transaction", "journal", "dead letters",
+        "inbox remove",
+    ),
+    "settler": (
+        "flush", "lake commit", "lake log entry", "spool, after a flush", "known uids, a run",
+        "known uids, a run in place of others", "correlation", "correlation checkpoint", "incidents",
+        "journal", "sync",
+    ),
+    "keeper": ("compaction", "sync", "lake log entry"),
+    "files": (
+        "cursor", "spool append", "dead letters", "replay of dead letters", "compaction", "lake commit",
+        "recovery",
+    ),
+}  # fmt: skip
+"""The parts in which a process of a kind may be told to kill itself."""
+SERVED = {
+    "lemnis-settler": "settler",
+    "lemnis-keeping": "keeper",
+    "lemnis-worker-0": "worker-0",
+    "lemnis-worker-1": "worker-1",
+}
+
+
+class Board:
+    """What all processes see: whether the round is over, and which fault there is now."""
+
+    def __init__(self, root: Path) -> None:
+        """Open it, and make it where there is none."""
+        self._memory = _shared(root / "run" / "board", 2)
+
+    @property
+    def over(self) -> bool:
+        """Whether processes shall come to an end."""
+        return bool(self._memory[0])
+
+    @over.setter
+    def over(self, yes: bool) -> None:
+        self._memory[0] = yes
+
+    @property
+    def fault(self) -> str:
+        """One of FAULTS."""
+        return FAULTS[self._memory[1]]
+
+    @fault.setter
+    def fault(self, name: str) -> None:
+        self._memory[1] = FAULTS.index(name)
 
 
 class Place:
-    """Where a process is: a name in shared memory; it may end itself after so many steps."""
+    """Where a process is: its id, and the name of a part in a shared file; it may kill itself there."""
 
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 64)
-        self._left = 0
-        self._own = threading.local()
+    def __init__(self, root: Path, name: str) -> None:
+        """Open the place of the process ``name``."""
+        self._root, self._name = root, name
+        self._memory = _shared(root / "run" / f"{name}.place", 8 + _LABEL)
+        self._inside: list[str] = []
+        self._left, self._aim = 0, ""
 
-    def begin(self, countdown: int) -> None:
-        """Be at the beginning; kill this process at the ``countdown``-th step, if it is not 0."""
-        self._left = countdown
+    def begin(self) -> None:
+        """Be this process, at its beginning; take the aim that was left for it, which holds once."""
+        self._memory[:8] = os.getpid().to_bytes(8, "little")
         self._write(BEGIN)
+        path = self._root / "run" / f"{self._name}.aim"
+        if path.exists():
+            self._aim, self._left = orjson.loads(path.read_bytes())
+            path.unlink()
+
+    def aim(self, label: str, steps: int) -> None:
+        """Have the next process of this name kill itself at a step, counted in the part ``label`` if any."""
+        (self._root / "run" / f"{self._name}.aim").write_bytes(orjson.dumps([label, steps]))
 
     @property
-    def name(self) -> str:
-        """The name of the innermost part that the process was in."""
-        return bytes(self._memory[:]).rstrip(b"\0").decode()
+    def pid(self) -> int:
+        """The id of the last process that was here; 0: there was none."""
+        return int.from_bytes(self._memory[:8], "little")
 
-    def _write(self, name: str) -> None:
-        self._memory[:] = name.encode().ljust(64, b"\0")
+    @property
+    def label(self) -> str:
+        """The part that the process entered last and is in."""
+        return bytes(self._memory[8:]).rstrip(b"\0").decode()
 
-    def step(self) -> None:
+    def _write(self, label: str) -> None:
+        self._memory[8:] = label.encode().ljust(_LABEL, b"\0")
+
+    def step(self, label: str) -> None:
         """Count a step."""
-        if self._left:
+        if self._left and self._aim in {"", label}:
             self._left -= 1
             if not self._left:
+                killed(self._root, self._name, label, "itself")
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(self, owner: Any, name: str, label: str) -> None:
@@ -156,254 +206,168 @@ class Place:
 
         @wraps(original)
         def noted(*given: Any, **more: Any) -> Any:
-            before = self.name
+            self._inside.append(label)
             self._write(label)
-            self.step()
+            self.step(label)
             try:
                 return original(*given, **more)
             finally:
-                self.step()
-                self._write(before)
+                self.step(label)
+                self._inside.remove(label)  # another thread may have entered something meanwhile
+                self._write(self._inside[-1] if self._inside else BEGIN)
 
         setattr(owner, name, noted)
 
 
-@dataclass(slots=True)
-class Site:
-    """One workspace under test: its clock, its content, what was sent and what was acknowledged."""
-
-    root: Path
-    place: Place
-    sent: int = 0
-    lines: int = 0
-    _detection: Detection | None = None
-    _library: Library | None = None
-    seen: set[int] = field(default_factory=set)
-
-    @classmethod
-    def make(cls, root: Path, place: Place) -> Site:
-        """Make the workspace, with one source and its rules; what ships is left out, to begin sooner."""
-        builtin = root / "builtin"
-        (builtin / "correlations").mkdir(parents=True, exist_ok=True)
-        shipped = content.builtin_root() / "correlations" / "default"
-        if not (builtin / "correlations" / "default").exists():
-            (builtin / "correlations" / "default").symlink_to(shipped)
-        site = cls(root, place)
-        folder = root / "workspace" / "content" / "sources" / SOURCE
-        folder.mkdir(parents=True)
-        (folder / "source.yaml").write_text(MANIFEST)
-        site.choose(0)
-        (root / "rules.yml").write_text(RULES)
-        (root / "acknowledged").touch()
-        (root / "crash.log").touch()
-        return site
-
-    def choose(self, number: int) -> None:
-        """Put one of the mappings in place."""
-        folder = self.root / "workspace" / "content" / "sources" / SOURCE
-        (folder / "mapping.yaml").write_text(MAPPINGS[number])
-
-    @property
-    def workspace(self) -> app.Workspace:
-        """The workspace, at a time that stands still."""
-        return app.open_workspace(self.root / "workspace", clock=ManualClock(START))
-
-    def prepare(self) -> None:
-        """Load once what every process needs."""
-        self._library = Library.open(self.workspace.content)
-        self._detection = detection(self._library, rules=[self.root / "rules.yml"])
-
-    def watch(self) -> Watch:
-        """Return a watch with what was loaded."""
-        return Watch(self.workspace, library=self._library, detecting=self._detection)
-
-    def grow(self, count: int) -> None:
-        """Add lines to the followed file."""
-        with (self.root / "crash.log").open("ab") as file:
-            file.writelines(record("f", self.lines + n) for n in range(1, count + 1))
-        self.lines += count
+def _shared(path: Path, size: int) -> mmap.mmap:
+    with path.open("ab") as file:
+        file.truncate(size)
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), size)
 
 
-def record(kind: str, number: int) -> bytes:
-    """Return a record: some have a time that only one mapping takes, some say a bad word, some are none."""
-    if number % 41 == 0:
-        return f"{kind} {number} no JSON\n".encode()
-    rng = random.Random(number)  # noqa: S311 - input, not a secret
-    text = "bad" if number % 13 == 0 else "fine"
-    at = (
-        START + 100 * number + rng.randrange(60_000)
-    )  # within the hour that correlations wait for what is late
-    when: object = at if number % 17 == 0 else to_iso(at)
-    value = {"t": when, "said": f"{kind} {number} {text}", "user": f"u{rng.randrange(5)}"}
-    return orjson.dumps(value) + b"\n"
+def killed(root: Path, name: str, label: str, by: str) -> None:
+    """Note a kill: of which process, in which part, under which fault, by whom."""
+    with (root / "run" / "kills").open("ab", buffering=0) as file:
+        file.write(orjson.dumps([name, label, Board(root).fault, by]) + b"\n")
 
 
-known.FOLDED = 200  # so that runs are made, and become one, in a campaign too
+# -- every process -----------------------------------------------------------------------------------------
 
 
-def fork(work: Callable[[], None], place: Place, countdown: int = 0) -> int:
-    """Run something in a child; it ends with TOLD where the disk says no, else UNFORESEEN if it fails."""
-    child = os.fork()
-    if child:
-        return child
-    code = UNFORESEEN
+def entered(root: Path, name: str, work: Callable[..., object], given: tuple[Any, ...]) -> None:
+    """Be a process: note where it is, and do the work; end with TOLD where the disk says no."""
+    content.builtin_root = lambda: root / "builtin"
+    app.default_clock = lambda: ManualClock(START)
+    watch.detection = partial(watch.detection, rules=[root / "rules.yml"])
+    settling.FLUSH_S, settling.FLUSH_ROWS = 0.4, 150
+    settling._WAIT_S = receiving._WAIT_S = (0.05, 0.5)  # noqa: SLF001 - waits
+    receiving_process._AGAIN_S = running._AGAIN_S = (0.05, 0.5)  # noqa: SLF001 - waits
+    correlation._UNSAVED = 20  # noqa: SLF001 - so that checkpoints are written often
+    known.FOLDED = 200  # so that runs are made, and become one, in a campaign too
+    place = Place(root, name)
+    place.begin()
+    for owner, attribute, label in PLACES:
+        place.watch(owner, attribute, label)
     try:
-        place.begin(countdown)
-        work()
-        code = 0
-    except ServiceError:
-        code = TOLD
+        work(*given)
+    except ServiceError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(TOLD)
     except OSError as error:  # the command line names the file, and ends with the same code
-        code = TOLD if error.errno in _DISK and error.filename is not None else UNFORESEEN
-        if code == UNFORESEEN:
-            traceback.print_exc()
-    except BaseException:  # noqa: BLE001 - a child must not go on as its parent
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-    return child  # pragma: no cover - never reached
+        if error.errno in _DISK and error.filename is not None:
+            print(f"{name}: {error}", file=sys.stderr)
+            sys.exit(TOLD)
+        raise
 
 
-def work_files(site: Site, rng: random.Random) -> None:
-    """Do as `ingest` does, then as `sources replay`, with flush and compaction."""
-    watch = site.watch()
-    ingest.Ingest(site.workspace, SOURCE, watch).run([site.root / "crash.log"])
-    if rng.random() < HALF:
-        deadletters.replay(site.workspace, watcher=watch)
-    lake = app.lake(site.workspace)
-    lake.flush()
-    lake.compact(min_files=3)
+class Context:
+    """In the place of multiprocessing's: `serve`'s processes come from the campaign's fork server."""
+
+    def __init__(self, root: Path) -> None:
+        """``root`` is the site's."""
+        self._root = root
+        self._context = multiprocessing.get_context("forkserver")
+
+    def Pipe(self) -> tuple[Connection, Connection]:  # noqa: N802 - the name it has there
+        """Return a pipe."""
+        return self._context.Pipe()
+
+    def Process(self, *, target: Callable[..., object], args: tuple[Any, ...], name: str) -> Any:  # noqa: N802
+        """Return a process that notes where it is."""
+        given = (self._root, SERVED[name], target, args)
+        return self._context.Process(target=entered, args=given, name=name)
 
 
-def work_network(site: Site, rng: random.Random, count: int) -> None:
-    """Send, and work on what was received, as `serve` does; what was acknowledged is noted outside."""
-    box = receiving.inbox(site.workspace)
-    worker = receiving.Worker(site.workspace, receiving.inbox(site.workspace), site.watch())
-    sent = threading.Event()
-    failed: list[ServiceError] = []
+def serving(root: Path, address: str) -> None:
+    """Be `lemnis serve`, until SIGTERM."""
+    server: Any = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined] # noqa: SLF001
+    server._forkserver_address, server.ensure_running = address, lambda: None  # noqa: SLF001 - it runs
+    receiving_process._SPAWN = lake_background._SPAWN = Context(root)  # type: ignore[assignment] # noqa: SLF001
 
-    def send() -> None:
-        try:
-            _send(site, box, rng, count)
-        except ServiceError as error:
-            failed.append(error)
-        finally:
-            sent.set()
+    async def run() -> None:
+        one = serve.Serving(Site(root).workspace)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, one.stop)
+        await one.run()
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        while not sent.is_set() or worker.inbox.waiting():
-            if not worker.step() and sent.is_set():
-                break
-            worker.settle()
-    finally:
-        thread.join()
-    worker.settle(everything=True)
-    app.lake(site.workspace).flush()
-    if failed:
-        raise failed[0]
+    asyncio.run(run())
 
 
-def _send(site: Site, box: Inbox, rng: random.Random, count: int) -> None:
-    path = site.root / "acknowledged"
-    with path.open("ab", buffering=0) as file:
-        number = path.stat().st_size
-        first = max(0, number - rng.randrange(3))  # the last ones again, as who lost the answer does
-        for one in range(first, number + count):
-            outcome = box.append([Letter([delivery(one)])])[0]
-            if isinstance(outcome, BusyError):
-                break
-            if outcome is not None:
-                raise ServiceError(str(outcome))
-            if one >= number:
-                file.write(b".")
+def filing(root: Path, seed: int) -> None:
+    """Do again and again what `ingest`, `sources replay` and `lake compact` do, until the round is over."""
+    site, rng, board = Site(root), random.Random(seed), Board(root)  # noqa: S311 - moments, not secrets
+    watching = watch.Watch(site.workspace)
+    while not board.over:
+        ingest.Ingest(site.workspace, SOURCE, watching).run([root / "crash.log"])
+        if rng.random() < HALF:
+            deadletters.replay(site.workspace, watcher=watching)
+        if rng.random() < HALF:
+            app.lake(site.workspace).flush()
+            lake_keeping.compact(site.workspace)
+        time.sleep(0.02)
 
 
-def delivery(number: int) -> Delivery:
-    """Return the delivery of a number: three records."""
-    data = b"".join(record("n", 3 * number + n) for n in (1, 2, 3))
-    return Delivery(SOURCE, "sender", data, key=str(number))
+# -- the sender, which is nobody's part ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What is there: records by what they are, and what is wrong with it.
+def sending(root: Path, port: int, most: int, seed: int, pause_s: float) -> None:
+    """Send up to ``most`` new deliveries, note those that are answered, send all others again.
 
-    ``both`` are events that a dead letter is left of: what was sent again met another mapping than before. A
-    replay settles them.
+    Ends when the round is over, or, where ``pause_s`` is 0, when all were answered.
     """
-
-    events: int
-    letters: int
-    waiting: int
-    both: int
-    lost: tuple[str, ...]
-    doubled: tuple[str, ...]
-    alerts: tuple[str, ...]
-    groups: tuple[tuple[str, ...], ...]
-    uids: str
-    chain: int
-
-    def dump(self) -> bytes:
-        """Return it as JSON."""
-        return orjson.dumps({name: getattr(self, name) for name in self.__slots__})
-
-
-def account(site: Site) -> Account:
-    """Look at everything that the workspace has, and compare it with what was acknowledged."""
-    workspace = site.workspace
-    lake = app.lake(workspace)
-    rows = []
-    if "http_activity" in lake.schemas():
-        sql = "SELECT message, metadata.uid AS uid, raw_data FROM http_activity ORDER BY uid"
-        rows = lake.query(sql, limit=10_000_000).to_pylist()
-    events = [_name(row["raw_data"].encode()) for row in rows]
-    letters = [_name(one.raw) for one in _letters(lake)]
-    waiting = [_name(line) for one in _waiting(workspace) for line in one.data.splitlines()]
-    there = {*events, *letters, *waiting}
-    done = sum(cursor.position for cursor in lake.cursors(SOURCE))
-    answered = (site.root / "acknowledged").stat().st_size
-    acknowledged = [f"f {n}" for n in range(1, done + 1)]
-    acknowledged += [f"n {3 * one + n}" for one in range(answered) for n in (1, 2, 3)]
-    doubled = [name for kind in (events, letters) for name, count in Counter(kind).items() if count > 1]
-    journal = app.journal(workspace)
-    chain = journal.verify()
-    stands = {e.subject: not e.payload.get("withdrawn") for e in journal.entries(kind="alert")}
-    alerts = [alert for alert, yes in stands.items() if yes]
-    found = [one for one in incidents.incidents(workspace) if not one.merged_into]
-    groups = [together for one in found if (together := _standing(one.alert_ids, stands))]
-    return Account(
-        len(events), len(letters), len(waiting), len(set(events) & set(letters)),
-        tuple(sorted(set(acknowledged) - there)), tuple(sorted(doubled)),
-        tuple(sorted(alerts)), tuple(sorted(groups)),
-        digest(canonical([[row["uid"], row["message"]] for row in rows])), chain,
-    )  # fmt: skip
+    site, rng, board = Site(root), random.Random(seed), Board(root)  # noqa: S311 - moments, not secrets
+    done, first = site.acknowledged(), site.sent()
+    open_ = [number for number in range(first) if number not in done]
+    open_ += rng.sample(sorted(done), min(3, len(done)))  # as who lost the answer does
+    fresh = iter(range(first, first + most))
+    with ThreadPoolExecutor(4) as pool:
+        while not board.over:
+            some = open_[:8] or list(islice(fresh, rng.randrange(1, 9)))
+            if not some:
+                if not pause_s:
+                    return
+                time.sleep(0.02)
+                continue
+            with (root / "sent").open("ab", buffering=0) as file:
+                file.write(b"." * max(0, max(some) + 1 - site.sent()))
+            answered = list(pool.map(partial(_posted, root, port), some))
+            failed = [number for number, yes in zip(some, answered, strict=True) if not yes]
+            open_ = open_[8:] + failed
+            time.sleep(0.05 if failed else rng.uniform(0, pause_s))
 
 
-def _standing(alerts: Iterable[str], stands: Mapping[str, bool]) -> tuple[str, ...]:
-    """Return those of an incident's alerts that still hold."""
-    return tuple(sorted(alert for alert in alerts if stands.get(alert)))
+def _posted(root: Path, port: int, number: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TRIES_S)
+    try:
+        connection.request("POST", f"/ingest/{SOURCE}", body(number))
+        if connection.getresponse().status != _OK:
+            return False
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    with (root / "acknowledged").open("ab", buffering=0) as file:
+        file.write(b"%d\n" % number)
+    return True
 
 
-def _letters(lake: Lake) -> Iterator[dead.DeadLetter]:
-    after = 0
-    while some := lake.dead_letters(after=after):
-        yield from some
-        after = some[-1].id
+# -- at the end --------------------------------------------------------------------------------------------
 
 
-def _waiting(workspace: app.Workspace) -> Iterator[Delivery]:
-    if (workspace.state / receiving.FILE).exists():
-        box = receiving.inbox(workspace)
-        for parcel in box.take(1 << 40):
-            yield from parcel.deliveries
-        yield from (one.delivery for one in box.dead(limit=1_000_000))
-        box.close()
+def finishing(root: Path) -> None:
+    """Do all that is left, so that what is there depends on nothing but what came."""
+    site = Site(root)
+    watching = watch.Watch(site.workspace)
+    worker = receiving.Worker(site.workspace, receiving.inbox(site.workspace), watching)
+    while worker.step():
+        worker.settle()
+    worker.settle(everything=True)
+    ingest.Ingest(site.workspace, SOURCE, watching).run([root / "crash.log"])
+    deadletters.replay(site.workspace, watcher=watching)
+    watching.finish()
+    app.lake(site.workspace).flush()
 
 
-def _name(raw: bytes) -> str:
-    """Return which record a raw one is: its kind and number."""
-    text = orjson.loads(raw)["said"] if raw.startswith(b"{") else raw.decode()
-    kind, number, *_ = text.split()
-    return f"{kind} {number}"
+def accounting(root: Path) -> None:
+    """Write the account of what is there into a file."""
+    (root / "account.json").write_bytes(account(Site(root)).dump())
