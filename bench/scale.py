@@ -226,7 +226,7 @@ def run() -> list[Figure]:
         raise ServiceError(missing, fix="see docs/scale.md for what the bench needs")
     scale = float(os.environ.get("LEMNIS_BENCH_SCALE") or 1)
     measured = max(1, round(EVENTS * scale) // _serving.BLOCK)
-    warm = min(measured, _serving.BLOCKS)
+    warm = min(2 * measured, _serving.BLOCKS)
     bodies = requests((warm + measured) * _serving.BLOCK)
     with tempfile.TemporaryDirectory(prefix="lemnis-", dir="/tmp") as name:
         work = Path(name)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import scaled
 
+from lemnis import app
 from lemnis.app import deadletters, query
 from lemnis.app.cluster import Setup
 from lemnis.app.cluster.bus import Message
@@ -227,11 +228,11 @@ def test_what_cannot_be_worked_on_is_kept(world):
     assert work.counts.accepted == 5
 
 
-@pytest.mark.filterwarnings("ignore:Exception ignored in")  # what a command leaves open ends with its process
 def test_dead_letters_come_back_when_the_mapping_is_better(world, servers, tmp_path, monkeypatch):
     """Each once, with the uid that it would have had, whatever is done again; the rest says why."""
     for name, value in world.setup.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(app, "engine", lambda _: world.engine)  # one that is closed when this is over
     dead.source(world.workspace, "parser: jsonl", dead.MAPPING)
     text = dead.text("lines of JSON", 30) + "[odd]\n"
     lanes = world.lanes()
