@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lemnis import app
 from lemnis.app import lake_keeping
-from lemnis.contracts.ids import stable_id
+from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import NewEntry
 from lemnis.store import integrity, repair
 
@@ -58,7 +58,7 @@ def apply(
 def _written(workspace: app.Workspace, steps: list[repair.Done], actor: str, reason: str) -> None:
     journal = app.journal(workspace)
     name = stable_id("lr", str(workspace.clock.now()), str(journal.head()[0]))
-    told = [
+    told: Json = [
         {"kind": one.step.kind, "table": one.step.table, "rows": one.rows, "files": one.files,
          "at": list(one.step.at)}
         for one in steps

@@ -86,7 +86,7 @@ def _hashed(some: Bytes, length: int) -> list[Hashes]:
     """Return a number below 2^23 for each gram of a text, in no particular order."""
     count = len(some) - length + 1
     if count <= 0:
-        return [np.empty(0, dtype=np.uint32 if length == SHORT else np.uint64)]
+        return [np.empty(0, dtype=np.uint32) if length == SHORT else np.empty(0, dtype=np.uint64)]
     if length == SHORT:  # four rows of numbers that lie side by side
         raw = np.ascontiguousarray(some)
         rows = (

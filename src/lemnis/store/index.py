@@ -88,9 +88,9 @@ class Index:
             for file in table.files()
             if file.rows >= WORTH_ROWS
         }
-        for path in list(self.root.rglob("*")):
-            if path.is_file() and path not in wanted and path.name != _LOCK:
-                path.unlink()
+        for one in list(self.root.rglob("*")):
+            if one.is_file() and one not in wanted and one.name != _LOCK:
+                one.unlink()
         missing = [(target, *about) for target, about in wanted.items() if not target.exists()]
         for number, (target, name, path) in enumerate(missing):
             build(path, target)

@@ -23,6 +23,7 @@ from lemnis.store.columns import MS_A_DAY, Keys, merge_schemas, uid_keys
 from lemnis.store.compaction import Rewriting
 from lemnis.store.delta import DataFile
 from lemnis.store.integrity import Finding, Report
+from lemnis.store.lakes import TableSet
 from lemnis.store.rows import uids as uids_of
 from lemnis.store.spots import Spot
 from lemnis.store.sweeping import data_files
@@ -104,7 +105,7 @@ def plan(report: Report, *, give_up: bool = False) -> Plan:
     return Plan(tuple(steps), tuple(left))
 
 
-def apply(tables: Tables, some: Plan, done: Callable[[Done], None] = lambda _: None) -> list[Done]:
+def apply(tables: TableSet, some: Plan, done: Callable[[Done], None] = lambda _: None) -> list[Done]:
     """Do what a plan says, step by step; return what was done. Killed anywhere, a check finds the rest.
 
     Raises UsageError for a lake in a bucket, whose writers are on several machines; IntegrityError where a

@@ -340,13 +340,14 @@ class Search:
         Files may have gone since, or the rows lie far from each other.
         """
         places: dict[str | None, list[int]] = {}
-        for file, row in zip(hits.column("p").to_pylist(), hits.column("r").to_pylist(), strict=True):
+        rows: list[Any] = hits.column("r").to_pylist()
+        for file, row in zip(hits.column("p").to_pylist(), rows, strict=True):
             places.setdefault(file, []).append(row)
         files = self._tables.placed(name, places)
         if files is None or sum(one.rows for one in files) > _NEAR * hits.num_rows + _FIRST:
             return None
-        waits = pc.is_in(leaf(there.spooled, "metadata.uid"), hits.column("u").combine_chunks())
-        return Relation(there.schema, files, there.spooled.filter(waits))
+        spooled: Any = there.spooled
+        return Relation(there.schema, files, _of_uids(spooled, hits.column("u")))
 
     def _fetched(self, hits: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         """Yield the events of hits as the lake holds them, class by class."""
@@ -361,7 +362,7 @@ class Search:
             if placed is not None:
                 everything = f"SELECT * EXCLUDE day FROM {quote(name)}"  # noqa: S608 - the lake's own name
                 whole = self._asked({name: placed}, everything, [], _MANY)
-                yield name, whole.filter(pc.is_in(leaf(whole, "metadata.uid"), pa.array(uids)))
+                yield name, _of_uids(whole, mine.column("u"))
                 continue
             which = "time BETWEEN ? AND ?"
             values: list[Any] = [low, high]
@@ -430,6 +431,12 @@ def _streams(stages: Sequence[Stage]) -> bool:
 def _events(stages: Sequence[Stage]) -> bool:
     """Say whether a query's rows are events still."""
     return all(isinstance(stage, Where | Eval | Head | Dedup | Sort) for stage in stages)
+
+
+def _of_uids(table: pa.Table, uids: Any) -> pa.Table:
+    """Return the rows of a table with these uids."""
+    column: Any = leaf(table, "metadata.uid")
+    return table.filter(pc.is_in(column, uids.combine_chunks()))
 
 
 def _events_of(lake: Readable) -> dict[str, Snapshot]:
