@@ -36,7 +36,8 @@ _SIZE = "octet_length(raw) + strlen(coalesce(fields, ''))"
 _WHOLE = "octet_length(raw) > 0 AND record IS NOT NULL"
 _ONE = (  # the same record of the same origin counts once, however often it was refused
     "SELECT DISTINCT ON (metadata.uid) *, split_part(reason, ':', 1) AS head, "  # noqa: S608 - constants
-    f"coalesce(metadata.log_name, '') AS source, {_NUMBER} AS number, {_SIZE} AS size, ({_WHOLE}) AS whole FROM rejects ORDER BY time"
+    f"coalesce(metadata.log_name, '') AS source, {_NUMBER} AS number, {_SIZE} AS size, "
+    f"({_WHOLE}) AS whole FROM rejects ORDER BY time"
 )
 
 
