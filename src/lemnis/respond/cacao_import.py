@@ -144,7 +144,7 @@ def _end(reading: _Reading, step: Mapping[str, Any]) -> dict[str, Any]:
 
 def _action(reading: _Reading, step: Mapping[str, Any]) -> dict[str, Any]:
     del reading
-    first = next(iter(step["commands"]), {})
+    first: Mapping[str, Any] = next(iter(step["commands"]), {})
     kind, text = str(first.get("type", "manual")), str(first.get("command", first.get("command_b64", "")))
     if kind == "manual":
         minutes = max(1, round(step["timeout"] / _MINUTE)) if isinstance(step.get("timeout"), int) else 240
