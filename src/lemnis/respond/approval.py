@@ -9,7 +9,7 @@ from typing import Any
 from lemnis.contracts import kinds
 from lemnis.contracts.clock import Clock, to_iso
 from lemnis.contracts.errors import RefusedError, UsageError
-from lemnis.contracts.ids import stable_id
+from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import Entry, Journal, NewEntry
 from lemnis.respond import records
 from lemnis.respond.records import Planned
@@ -60,7 +60,7 @@ def approve(
             fix="`roles:` in lemnis.yaml says who is what",
         )
     digest = planned.plan.digest
-    payload = {
+    payload: dict[str, Json] = {
         "digest": digest,
         "expires": clock.now() + terms.expires_min * _MINUTE,
         "undoes": planned.undoes,
