@@ -64,9 +64,10 @@ class _Together:
         running = [asyncio.create_task(self._keep(one)) for one in self.some]
         telling = asyncio.create_task(self._tell_addresses())
         stopping = asyncio.create_task(self.stop.wait())
-        ended = asyncio.gather(*running, return_exceptions=True)
+        ended: asyncio.Future[Any] = asyncio.gather(*running, return_exceptions=True)
+        either: set[asyncio.Future[Any]] = {ended, stopping}
         try:
-            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():
                 await asyncio.wait({ended}, timeout=_END_S)
             for one, task in zip(self.some, running, strict=True):
@@ -77,8 +78,8 @@ class _Together:
             if self.hopeless.is_set() and not self.stop.is_set():
                 raise ServiceError(self.some[0].problem, fix="none of the transports can begin")
         finally:
-            for task in (*running, telling, stopping):
-                task.cancel()
+            for left in (*running, telling, stopping):
+                left.cancel()
             await asyncio.gather(*running, telling, stopping, return_exceptions=True)
 
     async def _keep(self, one: Running) -> None:

@@ -130,7 +130,8 @@ class _Bounded(H11Protocol):
 
     def _look(self) -> None:
         """Count the time from when a head is waited for; bytes of it do not lengthen it."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        cycle: Any = self.cycle  # None before the first request, which its type does not say
+        if cycle is not None and not cycle.response_complete:
             self._forget()
         elif self._late is None:
             self._late = self.loop.call_later(_HEAD_S, self.transport.abort)
