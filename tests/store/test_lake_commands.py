@@ -174,9 +174,9 @@ def test_the_search_index_follows_what_went(lemnis, root, monkeypatch):
     monkeypatch.setattr("lemnis.store.index.WORTH_ROWS", 1)
     settings(root, retention=RETENTION)
     assert app.lake(app.open_workspace(root)).refresh_index() > 0
-    before = set((root / ".lemnis/lake/index").rglob("*.grams"))
+    before = set((root / ".lemnis/lake/index").rglob("*.grams2"))
     lemnis("lake", "retain")
-    after = set((root / ".lemnis/lake/index").rglob("*.grams"))
+    after = set((root / ".lemnis/lake/index").rglob("*.grams2"))
     assert before - after  # a file that is gone has no index
     assert len(after) == sum(one["files"] for one in lemnis("lake", "status", "--json") if "files" in one)
 
