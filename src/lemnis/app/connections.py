@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,7 @@ class Connections:
         self._known, self._root = connections, root
         self._environment = os.environ if environment is None else environment
         self._open: dict[str, Client | Host | Mail] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def of(cls, workspace: app.Workspace) -> Self:
@@ -58,9 +60,10 @@ class Connections:
                 at=Location(app.SETTINGS),
                 fix=f"add it under `connections:`: {name}: …",
             )
-        if name not in self._open:
-            self._open[name] = self._caller(name, self._known[name])
-        return self._open[name]
+        with self._lock:  # runs that go on at the same time share what is open
+            if name not in self._open:
+                self._open[name] = self._caller(name, self._known[name])
+            return self._open[name]
 
     def _caller(self, name: str, one: Connection) -> Client | Host | Mail:
         from lemnis.respond.client import Client
