@@ -117,8 +117,8 @@ class ClientCredentials:
             }  # fmt: skip
             said = _ask(self.url, self.timeout, form=form | ({"scope": self.scope} if self.scope else {}))
             self._token = _text(said, "access_token", self.url)
-            seconds = said.get("expires_in", _HOUR_S)
-            held = int(seconds) if str(seconds).isdigit() else _HOUR_S  # some write the number as a text
+            seconds = str(said.get("expires_in", _HOUR_S))  # some write the number as a text
+            held = int(seconds) if seconds.isascii() and seconds.isdigit() else _HOUR_S
             self._ends = self.clock.now() + held * 1000
         return self._token
 
