@@ -105,10 +105,13 @@ class World:
         return [f"{name} {what}" for name, one in self.simulators.items() for what in one.changes]
 
 
-def build(name: str, has: Any, *, delay: float = 0, lag: int = 0) -> Simulator:
-    """Make a simulator by its name, with what a world has for it; raises KeyError for one there is not."""
+def build(name: str, has: Any, *, token: str = TOKEN, delay: float = 0, lag: int = 0) -> Simulator:
+    """Make a simulator by its name, with what a world has for it; raises KeyError for one there is not.
+
+    ``token`` is the cluster's, empty for one that believes everybody; vendors want theirs.
+    """
     if name == "kubernetes":
-        return KubernetesSimulator(has, token=TOKEN, delay=delay)
+        return KubernetesSimulator(has, token=token, delay=delay)
     if name == "aws":
         more = dict(has) if isinstance(has, Mapping) else {"roles": has}
         return AwsSimulator(more.pop("roles", ()), **more, delay=delay)
