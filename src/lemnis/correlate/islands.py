@@ -59,7 +59,8 @@ class Track:
         left = before is not None and time - before.high <= window
         right = after is not None and after.low - time <= window
         if before is not None and left:
-            joined, other = (before.last,), before.nearest(time)
+            joined: tuple[int, ...] = (before.last,)
+            other = before.nearest(time)
             if time >= before.high:
                 before.high, before.last = time, number
             if after is not None and right:

@@ -121,7 +121,8 @@ def document(incident: Incident, metrics: Metrics) -> dict[str, Json]:
             {"at": to_iso(e.at), "actor": e.actor, "digest": e.digest, "title": e.title}
             for e in incident.evidence
         ],
-        "merged_from": list(incident.merged_from), "split_into": list(incident.split_into),
+        "merged_from": list(incident.merged_from),
+        "split_into": list(incident.split_into),
         "metrics": times(metrics),
     }
 

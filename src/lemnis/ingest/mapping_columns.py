@@ -199,7 +199,8 @@ class Laid(NamedTuple):
 
 def room(size: int) -> npt.NDArray[np.uint8]:
     """Return bytes to write to, of Arrow's memory, which is used again; NumPy's is fresh from the system."""
-    return np.frombuffer(pa.allocate_buffer(max(1, size)), np.uint8)[:size]
+    lent: npt.NDArray[np.uint8] = np.frombuffer(memoryview(pa.allocate_buffer(max(1, size))), np.uint8)
+    return lent[:size]
 
 
 def take(column: Column, rows: Rows) -> Column:
