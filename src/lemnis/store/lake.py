@@ -29,6 +29,7 @@ from lemnis.store.columns import Keys, conform, merge_schemas, uid_keys
 from lemnis.store.deadletters import DeadCount, DeadGroup, DeadLetter, Keep
 from lemnis.store.index import Clauses, Index, Progress
 from lemnis.store.lakes import Snapshot, TableStatus, in_order, relation, statuses
+from lemnis.store.query import Relation
 from lemnis.store.spool import Backlog, Reader, Spool, Writer
 from lemnis.store.tables import Tables
 
@@ -205,7 +206,7 @@ class Lake:
 
     def _asked(
         self, sql: str, between: tuple[int | None, int | None], needles: Mapping[str, Clauses]
-    ) -> dict[str, query.Relation]:
+    ) -> dict[str, Relation]:
         """Return what a query needs of the tables as they are now."""
         with self._spool.reading() as spool:
             names = spool.names()
