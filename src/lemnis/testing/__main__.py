@@ -2,7 +2,8 @@
 
 The world is YAML, as ``lemnis.testing.worlds`` has it: ``kubernetes: [manifest, …]``, ``aws: [role, …]``,
 ``github: {issue: {…}}``. The cluster believes everybody; vendors want their token, "simulated".
-The port file gets one JSON object of names and addresses once they listen. They end with the process, by SIGTERM or SIGINT.
+The port file gets one JSON object of names and addresses once they listen.
+They end with the process, by SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
