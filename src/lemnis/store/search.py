@@ -153,8 +153,7 @@ class Search:
     @property
     def schemas(self) -> dict[str, pa.Schema]:
         """The schemas of the classes that events can be of."""
-        scope = Scope(self._classes, self._now, frozenset(part.name for part in self._tables.parts))
-        wanted = Base(scope, self._node, self.start, self.end).wanted
+        wanted = self._wanted()
         return {name: schema for name, schema in self._classes.schemas.items() if name in wanted}
 
     # -- what it finds -------------------------------------------------------------------------------------
@@ -281,12 +280,22 @@ class Search:
 
     def _windows(self) -> Iterator[tuple[int | None, int | None]]:
         if self._streams:
-            yield from windows.backwards(self._tables.parts, self.start, self.end)
+            yield from windows.backwards(self._parts(), self.start, self.end)
         else:
             yield self.start, self.end
 
+    def _wanted(self) -> frozenset[str]:
+        """Return the classes that can have what the filter finds."""
+        scope = Scope(self._classes, self._now, frozenset(part.name for part in self._tables.parts))
+        return Base(scope, self._node, self.start, self.end).wanted
+
+    def _parts(self) -> list[windows.Part]:
+        """Return the parts of these classes: the others' rows would make windows small for nothing."""
+        wanted = self._wanted()
+        return [part for part in self._tables.parts if part.name in wanted]
+
     def _oldest(self) -> int | None:
-        oldest = min((part.first for part in self._tables.parts), default=None)
+        oldest = min((part.first for part in self._parts()), default=None)
         return oldest if self.start is None or oldest is None else max(oldest, self.start)
 
     def _compiled(self, scope: Scope, start: int | None, end: int | None, run: Any) -> Pipeline:
