@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -117,22 +117,24 @@ def run(
     timeout: float,
     memory: str = "2GB",
     handle: Handle | None = None,
+    database: Database | None = None,
 ) -> pa.Table:
     """Run one SELECT and return at most ``limit`` rows.
 
     The query sees a view for each relation and ``events``, the common columns of all that have a
     ``class_uid``. It can read no file but theirs, change nothing and load nothing; it has ``timeout``
-    seconds and ``memory``. Values go in by ``parameters``, for ``?``. Raises UsageError for anything but one
-    valid SELECT, and for one that needs too much; CancelledError if ``handle`` was told to end it; GoneError
-    if files were removed meanwhile.
+    seconds and ``memory``. Values go in by ``parameters``, for ``?``. A ``database`` that can read the files
+    of the relations is used instead of a new one, and bounds the memory. Raises UsageError for anything
+    but one valid SELECT, and for one that needs too much; CancelledError if ``handle`` was told to end it;
+    GoneError if files were removed meanwhile.
     """
     try:
-        with _opened(relations, sql, memory) as connection:
+        with _opened(relations, sql, memory, database) as connection:
             statement = _one_select(connection, sql)
             with _limited(connection, timeout, handle or Handle()):
                 answer = connection.sql(statement, params=list(parameters) or None)
                 return _bounded(answer.limit(min(limit, _MOST)))
-    except (UsageError, duckdb.IOException) as error:
+    except (UsageError, duckdb.IOException, duckdb.PermissionException) as error:
         files = (_path(file) for relation in relations.values() for file in relation.files)
         gone = next((file for file in files if not file.exists()), None)
         if gone is None:
@@ -180,23 +182,75 @@ def _reader() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config=_SETTINGS)
 
 
+class Database:
+    """A database in memory that can read some files of the lake, and nothing else.
+
+    Opening one takes longer than a small query: what asks several queries of the same files keeps it, and
+    with it what it learned of the files. Each query has views and a connection of its own, in any thread.
+    """
+
+    def __init__(self, files: Iterable[Spot], memory: str) -> None:
+        """Nothing is opened before it is used; ``memory`` is for all queries together."""
+        self._files, self._memory = set(files), memory
+        self._lock = threading.Lock()
+        self._base: duckdb.DuckDBPyConnection | None = None
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection."""
+        with self._lock:
+            if self._base is None:
+                self._base = duckdb.connect(config={**_SETTINGS, "memory_limit": self._memory})
+                self._base.execute("SET parquet_metadata_cache = true")
+                spots.attach(self._base, self._files)
+                _locked(self._base, self._files)
+            return self._base.cursor()
+
+    def close(self) -> None:
+        """Let it go; it is opened again if it is used again."""
+        with self._lock:
+            if self._base is not None:
+                self._base.close()
+                self._base = None
+
+
 @contextmanager
-def _opened(relations: Mapping[str, Relation], sql: str, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def _opened(
+    relations: Mapping[str, Relation], sql: str, memory: str, database: Database | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database of nothing but views of these relations, of those that a query names, and lock it."""
-    named = _named(sql, [*relations, EVENTS]) or {*relations, EVENTS}
+    if database is not None and not _GROWS.search(sql):
+        with closing(database.cursor()) as connection:
+            _views(connection, relations, sql, kind="TEMP VIEW")
+            yield connection
+        return
     with closing(duckdb.connect(config={**_SETTINGS, "memory_limit": memory})) as connection:
-        files = [_path(file) for relation in relations.values() for file in relation.files]
+        files = {_path(file) for relation in relations.values() for file in relation.files}
         spots.attach(connection, files)
-        for name in relations.keys() & named:
-            _view(connection, name, relations[name])
-        if EVENTS in named:
-            _events(connection, relations)
-        connection.execute("SET allowed_paths = ?", [[str(file) for file in files]])
+        _views(connection, relations, sql)
         if _GROWS.search(sql):
             connection.execute(_UNFOLDED)
-        for lock in _LOCKS:
-            connection.execute(lock)
+        _locked(connection, files)
         yield connection
+
+
+def _locked(connection: duckdb.DuckDBPyConnection, files: Collection[Spot]) -> None:
+    """Let a database read these files and nothing else, for good."""
+    connection.execute("SET allowed_paths = ?", [[str(file) for file in files]])
+    for lock in _LOCKS:
+        connection.execute(lock)
+
+
+def _views(
+    connection: duckdb.DuckDBPyConnection, relations: Mapping[str, Relation], sql: str, kind: str = "VIEW"
+) -> None:
+    """Make views of the relations that a query names; of all if it names none."""
+    named = _named(sql, [*relations, EVENTS]) or {*relations, EVENTS}
+    for name in relations.keys() & named:
+        relation = relations[name]
+        scan = _scan(connection, name, relation.spooled, relation.files, placed=relation.placed)
+        connection.execute(f'CREATE {kind} "{name}" AS {scan}')
+    if EVENTS in named:
+        connection.execute(f"CREATE {kind} {EVENTS} AS {_events(connection, relations)}")
 
 
 class CancelledError(Exception):
@@ -216,20 +270,20 @@ class GoneError(IntegrityError):
 
 
 class Handle:
-    """Ends queries, from another thread or from a signal's handler: the one that runs, and all later ones."""
+    """Ends queries, from another thread or from a signal's handler: those that run, and all later ones."""
 
     def __init__(self) -> None:
         """Nothing is cancelled yet."""
         self.cancelled = False
         self._lock = threading.RLock()
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._connections: list[duckdb.DuckDBPyConnection] = []
 
     def cancel(self) -> None:
         """End what runs."""
         with self._lock:
             self.cancelled = True
-            if self._connection is not None:
-                self._connection.interrupt()
+            for connection in self._connections:
+                connection.interrupt()
 
     @contextmanager
     def over(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
@@ -237,12 +291,12 @@ class Handle:
         with self._lock:
             if self.cancelled:
                 raise CancelledError
-            self._connection = connection
+            self._connections.append(connection)
         try:
             yield
         finally:
             with self._lock:
-                self._connection = None
+                self._connections.remove(connection)
 
 
 @contextmanager
@@ -289,14 +343,8 @@ def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     return str(statements[0].query)
 
 
-def _view(connection: duckdb.DuckDBPyConnection, name: str, relation: Relation) -> None:
-    """Make the view of a table: its files and its spooled rows."""
-    scan = _scan(connection, name, relation.spooled, relation.files, placed=relation.placed)
-    connection.execute(f'CREATE VIEW "{name}" AS {scan}')
-
-
-def _events(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, Relation]) -> None:
-    """Make ``events`` of all relations that hold events: one scan over the files of all of them."""
+def _events(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, Relation]) -> str:
+    """Return the SELECT of ``events``: of all relations that hold events, one scan over all their files."""
     there = {name: one for name, one in relations.items() if "class_uid" in one.schema.names}
     schema, tables = COMMON, list[pa.Table]()
     scans: list[str] = []
@@ -313,7 +361,7 @@ def _events(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, Relat
     spooled = pa.concat_tables([schema.empty_table(), *(conform(table, schema) for table in tables)])
     files = [file for one in there.values() for file in one.files]
     scans.insert(0, _scan(connection, EVENTS, spooled, files))
-    connection.execute(f"CREATE VIEW {EVENTS} AS " + " UNION ALL BY NAME ".join(scans))
+    return " UNION ALL BY NAME ".join(scans)
 
 
 def _scan(

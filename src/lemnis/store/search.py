@@ -131,6 +131,7 @@ class Search:
         high = None if self.end is None else self.end + margin
         self._wide = (low, high)
         self._tables = self._looked_up()
+        self._database = query.Database(self._tables.files(), self.limits.memory)
         self._streams = _streams(self._stages)
         self.finds_events = _events(self._stages)
         self.headings = _headings(self._compiled(scope, self.start, self.end, None).visible)
@@ -149,6 +150,8 @@ class Search:
         now = _events_of(self._lake)
         self._snapshots = {name: now.get(name, before) for name, before in self._snapshots.items()}
         self._tables = self._looked_up()
+        self._database.close()
+        self._database = query.Database(self._tables.files(), self.limits.memory)
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
@@ -234,6 +237,8 @@ class Search:
                     return
         except CancelledError:
             self.cancelled = True
+        finally:
+            self._database.close()
 
     def _window(
         self, low: int | None, high: int | None, also: Sequence[str], left: int
@@ -330,7 +335,7 @@ class Search:
         try:
             return query.run(
                 relations, sql, parameters=values, limit=limit, timeout=left, memory=self.limits.memory,
-                handle=self.handle,
+                handle=self.handle, database=self._database,
             )  # fmt: skip
         except UsageError as error:
             if time.monotonic() >= self._deadline:

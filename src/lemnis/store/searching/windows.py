@@ -63,6 +63,11 @@ class Tables:
                 if (start is None or part.last >= start) and (end is None or part.first < end):
                     self.parts.append(part)
 
+    def files(self) -> set[Spot]:
+        """Return all their files that may be read."""
+        found = {one for some in self._files.values() for _, one in some}
+        return {one.path if isinstance(one, Piece) else one for one in found}
+
     def relations(
         self, names: Collection[str], start: int | None, end: int | None, *, placed: bool = False
     ) -> dict[str, Relation]:
