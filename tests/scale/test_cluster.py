@@ -112,7 +112,12 @@ def test_a_gateway_and_its_servers_that_fail_change_nothing(servers, tmp_path, b
     gate = Gate(servers.endpoint)
     made = scaled.Machines(servers, tmp_path / "failing", cache=alone["root"], endpoint=gate.endpoint)
     with made as machines:
-        begun = [machines.gateway.wait_for("listening")]
+        begun, later = [machines.gateway.wait_for("listening")], []
+
+        def soon(seconds, work):
+            later.append(threading.Timer(seconds, work))
+            later[-1].start()
+
         for one in machines.workers:
             one.wait_for("lane")
 
@@ -123,15 +128,17 @@ def test_a_gateway_and_its_servers_that_fail_change_nothing(servers, tmp_path, b
 
         def strike(number):
             if number == fifth:  # in the middle of what it takes in the next moments
-                threading.Timer(0.05, renewed).start()
+                soon(0.05, renewed)
             elif number == 2 * fifth:
                 servers.postgres.end()
-                threading.Timer(3, servers.postgres.start).start()
+                soon(3, servers.postgres.start)
             elif number == 3 * fifth:
                 gate.shut.set()
-                threading.Timer(4, gate.shut.clear).start()
+                soon(4, gate.shut.clear)
             elif number == 4 * fifth:
                 machines.correlators[0].end(signal.SIGKILL)
+                for one in later:  # one that begins without its database ends, and says so
+                    one.join()
                 machines.correlators[0].start()
 
         scaled.send_again(lambda: begun[0], bodies, told=strike)
