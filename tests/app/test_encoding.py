@@ -4,6 +4,7 @@ import gzip
 import json
 
 import pytest
+from acme import MAPPING, SOURCE
 
 from lemnis import app
 from lemnis.app import deadletters, ingest, receiving
@@ -14,23 +15,6 @@ from lemnis.contracts.receiving import Delivery
 from lemnis.store.inbox import Letter
 
 NOW = 1_762_200_000_000
-SOURCE = """
-name: acme
-title: Acme
-vendor: Acme
-product: Proxy
-parser: jsonl
-recognise: {fields: {acme: {exists: true}}}
-"""
-MAPPING = """
-common: {time: {from: t, format: epoch_ms}}
-events:
-  - name: all
-    class: http_activity
-    when: {}
-    activity: 99
-    set: {message: said, http_request.http_method: {value: GET}}
-"""
 WORDS = {
     "latin-1": ["Müller", "naïve", "ÿ"],
     "cp1252": ["Müller", "10 €", "“quoted”"],

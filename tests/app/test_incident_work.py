@@ -191,7 +191,7 @@ def test_metrics_are_told_by_detection(at, ask, clock):
 def test_an_incident_that_comes_although_its_lesson_was_merged_is_told(at, ask, clock):
     name = lines(ask("incident", "list", "--json"))[0]["id"]
     ask("incident", "close", name, "--verdict", "true_positive", "--reason", "done")
-    gates = [{"scope": "shell", "weaknesses": ["CWE-78"], "chosen": True}]
+    gates = [{"scope": "shell", "weaknesses": [78], "chosen": True}]
     app.journal(at).append_all(
         [
             NewEntry("lesson.proposed", "2026-abc", "p", {"incident": name, "gates": gates}),

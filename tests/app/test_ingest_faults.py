@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from acme import MAPPING, SOURCE
 from ingesting import access, audit, syslog
 
 from lemnis import app
@@ -17,23 +18,6 @@ from lemnis.ingest import mapping
 from lemnis.ingest.parsers import syslog as syslog_parser
 
 NOW = 1_762_200_000_000
-ACME = """
-name: acme
-title: Acme
-vendor: Acme
-product: Proxy
-parser: jsonl
-recognise: {fields: {acme: {exists: true}}}
-"""
-MAPPING = """
-common: {time: {from: t, format: epoch_ms}}
-events:
-  - name: all
-    class: http_activity
-    when: {}
-    activity: 99
-    set: {message: said, http_request.http_method: {value: GET}}
-"""
 
 
 class PanicException(BaseException):
@@ -50,7 +34,7 @@ def counts(workspace):
     return {row["name"]: row["n"] for row in app.lake(workspace).query(sql).to_pylist()}
 
 
-def write(workspace, mapped=MAPPING, source=ACME):
+def write(workspace, mapped=MAPPING, source=SOURCE):
     folder = workspace.content / "sources" / "acme"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "source.yaml").write_text(source)

@@ -39,6 +39,8 @@ def test_the_story_by_its_commands(lemnis):
     [merged] = lemnis("lesson", "merge", lesson, "--json")
     assert merged["state"] == "merged"
     assert lemnis("lesson", "list", "--json")[0]["state"] == "merged"
+    *_, told = lemnis("incident", "metrics", "--json")
+    assert told["repeats"] == 0
 
 
 def test_people_see_what_matters(lemnis):

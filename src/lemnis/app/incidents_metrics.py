@@ -67,5 +67,6 @@ def _cause(payload: Mapping[str, Any]) -> str:
     """Return what let an incident happen, as its lesson's gate names it: the weaknesses that it stops."""
     for gate in payload.get("gates") or ():
         if gate.get("chosen"):
-            return ", ".join(gate.get("weaknesses") or gate.get("rules") or [str(gate.get("scope", ""))])
+            weaknesses = [f"CWE-{number}" for number in gate.get("weaknesses") or ()]
+            return ", ".join(weaknesses or map(str, gate.get("rules") or [gate.get("scope", "")]))
     return ""

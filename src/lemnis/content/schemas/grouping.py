@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pydantic
 
@@ -27,6 +27,14 @@ def _span(value: object) -> object:
 
 
 Span = Annotated[int, pydantic.BeforeValidator(_span), pydantic.Field(le=30 * 86_400_000)]
+
+
+def every_severity(value: dict[SeverityName, int]) -> dict[SeverityName, int]:
+    """Return what is said of severities; raises ValueError if that is not something of each."""
+    missing = [name for name in get_args(SeverityName) if name not in value]
+    if missing:
+        raise ValueError(f"nothing is said of {', '.join(missing)}")
+    return value
 
 
 class Tie(Model):
@@ -62,16 +70,11 @@ class Risk(Model):
     """What a group of alerts amounts to: each rule once by its severity, each tactic after the first."""
 
     open_at: int = pydantic.Field(ge=1)
-    severity: dict[SeverityName, Annotated[int, pydantic.Field(ge=0, le=1000)]]
+    severity: Annotated[
+        dict[SeverityName, Annotated[int, pydantic.Field(ge=0, le=1000)]],
+        pydantic.AfterValidator(every_severity),
+    ]
     tactic: int = pydantic.Field(default=0, ge=0, le=1000)
-
-    @pydantic.field_validator("severity")
-    @classmethod
-    def _complete(cls, value: dict[SeverityName, int]) -> dict[SeverityName, int]:
-        missing = [name for name in SeverityName.__args__ if name not in value]  # type: ignore[attr-defined]
-        if missing:
-            raise ValueError(f"nothing is said of {', '.join(missing)}")
-        return value
 
 
 class Suppress(Model):

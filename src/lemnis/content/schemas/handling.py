@@ -23,7 +23,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from lemnis.content.schemas import Model
-from lemnis.content.schemas.grouping import SeverityName, Span
+from lemnis.content.schemas.grouping import SeverityName, Span, every_severity
 
 KIND = "handling"
 CriticalityName = Literal["unknown", "low", "medium", "high", "critical"]
@@ -42,19 +42,11 @@ class SeverityPolicy(Model):
 class PriorityPolicy(Model):
     """What adds up to a priority, and from how many points on it is which."""
 
-    severity: dict[SeverityName, Points]
+    severity: Annotated[dict[SeverityName, Points], pydantic.AfterValidator(every_severity)]
     criticality: dict[CriticalityName, Points] = pydantic.Field(default_factory=dict)
     privileged: Points = 0
     risk: dict[Annotated[int, pydantic.Field(ge=0)], Points] = pydantic.Field(default_factory=dict)
     levels: dict[Literal["medium", "high", "critical"], Points]
-
-    @pydantic.field_validator("severity")
-    @classmethod
-    def _complete(cls, value: dict[SeverityName, int]) -> dict[SeverityName, int]:
-        missing = [name for name in SeverityName.__args__ if name not in value]  # type: ignore[attr-defined]
-        if missing:
-            raise ValueError(f"nothing is said of {', '.join(missing)}")
-        return value
 
     @pydantic.field_validator("levels")
     @classmethod
