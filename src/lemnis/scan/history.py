@@ -12,21 +12,22 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import orjson
+import pydantic
 
 from lemnis.content.schemas.scanner import Scanner
-from lemnis.contracts.alerts import Severity
-from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
+from lemnis.contracts.findings import Health, ScanHealth, ScanReport
 from lemnis.contracts.ids import canonical, stable_id
 from lemnis.scan.fingerprint import fingerprints
 from lemnis.scan.reading import relative
 from lemnis.scan.runner import fits, lines, run, version
 from lemnis.store.git import Commit, Repository
 
-_FORMAT = "2"
+_FORMAT = "3"
 """Changes when the same tree is looked at in another way: what was kept before no longer counts."""
+_REPORT: Final = pydantic.TypeAdapter(ScanReport)
 _DEEPEST = 200
 _NO_NAMES = frozenset(
     {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EILSEQ, errno.EINVAL}
@@ -140,19 +141,6 @@ def _health(health: ScanHealth, prefix: str, others: Sequence[str], unseen: Sequ
 def _load(data: bytes) -> ScanReport | None:
     """Read a kept scan; None for one that is damaged, which is then made again."""
     try:
-        return _loaded(orjson.loads(data))
-    except (ValueError, TypeError, KeyError):
+        return _REPORT.validate_json(data)
+    except ValueError:
         return None
-
-
-def _loaded(document: Mapping[str, Any]) -> ScanReport:
-    return ScanReport(
-        tuple(
-            Finding(**{**f, "severity": Severity(f["severity"]), "cwes": tuple(f["cwes"])})
-            for f in document["findings"]
-        ),
-        tuple(
-            ScanHealth(**{**h, "state": Health(h["state"]), "errors": tuple(h["errors"])})
-            for h in document["health"]
-        ),
-    )
