@@ -64,7 +64,7 @@ class Vulnerability:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """Somebody said that a finding does not count: where (``in_source``, ``external``), why, how it stands."""
+    """Somebody said that a finding does not count: where (``in_source``, ``external``), why, its status."""
 
     kind: str
     reason: str = ""
