@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from importlib import metadata
 from pathlib import Path
 
 from lemnis import app
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.scanner import Scanner
+from lemnis.contracts import scanning
 from lemnis.contracts.findings import Health, ScanReport
 from lemnis.store import durable
 from lemnis.store.git import Commit, Repository
@@ -43,6 +45,21 @@ class Kept(MutableMapping[str, bytes]):
     def __len__(self) -> int:
         """Return how many are kept."""
         return sum(1 for _ in self)
+
+
+Maker = Callable[[Library, app.Workspace | None], Iterable[scanning.Scanner]]
+"""Makes scanners from the content and the workspace, if there is one."""
+
+OWN: tuple[Maker, ...] = ()
+"""The scanners that are Python: a function here for each group of them, which loads its room when called."""
+GROUP = "lemnis.scanners"
+"""Entry points of other packages that are such functions."""
+
+
+def own(library: Library, workspace: app.Workspace | None) -> list[scanning.Scanner]:
+    """Return the scanners that are Python: ours, and those that installed packages register."""
+    others = (point.load() for point in metadata.entry_points(group=GROUP))
+    return [scanner for maker in (*OWN, *others) for scanner in maker(library, workspace)]
 
 
 def scanners(library: Library) -> list[Scanner]:
