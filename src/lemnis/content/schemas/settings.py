@@ -80,7 +80,8 @@ class Connection(Model):
     ``region``. ``signing_key_env`` signs bodies (Standard Webhooks). ``path_env`` is for addresses whose
     path is a secret, as those of workflows are. ``headers`` are no secrets. ``ca`` is a
     PEM file that the server's certificate must lead to; paths are relative to the workspace. ``concurrency``
-    calls at once and ``rate_per_min`` are what a process keeps to, 0 is no limit.
+    calls at once and ``rate_per_min`` are what all processes of the workspace keep to together, 0 is no
+    limit.
 
     ``smtp://`` is a mail server, that TLS is begun with unless ``plain`` says otherwise; ``host://NAME`` is
     a host whose agent (``lemnis.respond.host_agent``) is started by ``command`` for each request.
