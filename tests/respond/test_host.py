@@ -110,6 +110,7 @@ def test_a_process_is_ended_by_its_pid_and_its_start(tmp_path):
     with subprocess.Popen(["sleep", "60"]) as child:
         agent = Host("host://web-1", AGENT)
         said = agent.send(Rendered("GET", f"/processes/{child.pid}"), timeout=10).data()
+        assert said["exe"] == os.path.realpath(f"/proc/{child.pid}/exe")
         assert (said["command"], said["parent"]) == ("sleep 60", os.getpid())
         other = agent.send(Rendered("DELETE", f"/processes/{child.pid}/{said['start'] - 1}"), timeout=10)
         assert (other.status, child.poll()) == (404, None)

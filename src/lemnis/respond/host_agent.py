@@ -278,7 +278,16 @@ def _process(pid: int) -> dict[str, object]:
         raise WrongError(404, f"process {pid} has ended")
     return {
         "pid": pid, "start": int(fields[19]), "parent": int(fields[1]), "command": command or name,
+        "exe": _program(pid),
     }  # fmt: skip
+
+
+def _program(pid: int) -> str:
+    """Return the file that a process runs; empty where the agent may not see it, or the kernel has none."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+    except OSError:
+        return ""
 
 
 # Files.
