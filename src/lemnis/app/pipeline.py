@@ -15,7 +15,6 @@ from lemnis.contracts.ids import Json, canonical, digest, stable_id
 from lemnis.contracts.journal import NewEntry
 from lemnis.policy.decide import decide
 from lemnis.policy.document import STAGES, build_document, change_document
-from lemnis.policy.engine import Engine
 from lemnis.policy.testing import Case
 
 if TYPE_CHECKING:
@@ -121,14 +120,11 @@ def gate_history(
     allowed = policies.exceptions(content)
     name = repository_name(workspace, repository)
     found = {}
-    with Engine() as engine:
-        for commit in commits:
-            known = _known(commit, reports)
-            base = commit.parents[0] if commit.parents else ""
-            document = document_of(repository, name, commit, reports[commit.id], known=known, base=base)
-            found[commit.id] = decide(
-                rules, document, "build", allowed, commit.at, content_digest=content.digest, engine=engine
-            )
+    for commit in commits:
+        known = _known(commit, reports)
+        base = commit.parents[0] if commit.parents else ""
+        document = document_of(repository, name, commit, reports[commit.id], known=known, base=base)
+        found[commit.id] = decide(rules, document, "build", allowed, commit.at, content_digest=content.digest)
     return found
 
 

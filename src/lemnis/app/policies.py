@@ -10,7 +10,6 @@ from lemnis.content.schemas.exemption import Exemption
 from lemnis.content.schemas.policy import Policy as Manifest
 from lemnis.contracts.errors import ContentError, Location
 from lemnis.policy.decide import Exempt, Policy, checked
-from lemnis.policy.engine import Engine
 from lemnis.policy.testing import Case, run_tests
 
 
@@ -54,18 +53,14 @@ def exceptions(library: Library) -> tuple[Exempt, ...]:
     return tuple(found)
 
 
-def run_tests_of(library: Library, names: Sequence[str] = (), engine: Engine | None = None) -> Iterator[Case]:
+def run_tests_of(library: Library, names: Sequence[str] = ()) -> Iterator[Case]:
     """Run the tests of policies (all unless named); one that cannot be read is a case that failed.
 
     Raises NotFoundError for a name there is not.
     """
-    if engine is None:
-        with Engine() as own:
-            yield from run_tests_of(library, names, own)
-        return
     for item in [library.get("policies", name) for name in names] or library.items("policies").values():
         file = item.folder / "policy_test.rego"
         try:
-            yield from run_tests(load_one(item), yaml.read_text(file), str(file), engine)
+            yield from run_tests(load_one(item), yaml.read_text(file), str(file))
         except ContentError as error:
             yield Case(item.name, "read", passed=False, trouble=str(error))

@@ -1,6 +1,6 @@
-"""What must be true of a policy before it is run: in the engine each of these would be silently undefined.
+"""What must be true of a policy before it is run: by Rego's rules each of these would be silently undefined.
 
-Only builtins that were probed are called, every name is declared, every path into the document leads to a
+Only builtins that are there are called, every name is declared, every path into the document leads to a
 field of the stage's shape, a text is compared with values that it can have, ``deny`` is there.
 """
 
@@ -17,6 +17,7 @@ import orjson
 
 from lemnis.contracts.errors import ContentError, UnsupportedError
 from lemnis.policy.document import DOCUMENTS, Shape
+from lemnis.policy.functions_texts import pattern
 from lemnis.policy.tokens import Source
 from lemnis.policy.tree import Binary, Call, Comprehension, Items, Literal, Module, Ref, Rule, Scalar, Term
 
@@ -26,7 +27,7 @@ _VERB = re.compile(r"%(.?)", re.DOTALL)
 
 @cache
 def builtins() -> Mapping[str, Any]:
-    """Return what is known of the engine's builtins: ``evaluated`` with a probe each, ``refused`` and why."""
+    """Return what is known of Rego's builtins: ``evaluated`` with a probe each, ``refused`` and why."""
     found: dict[str, Any] = orjson.loads(Path(__file__).with_name("builtins.json").read_bytes())
     return found
 
@@ -55,6 +56,11 @@ def check_test(module: Module, source: Source, policy: Module) -> None:
             fix=f"package {policy.package}_test",
         )  # fmt: skip
     _Checker(module, source, None, "", policy=policy).check()
+
+
+def check_module(module: Module, source: Source, document: Shape, where: str) -> None:
+    """Check a module that reads an input of this shape; ``where`` names it in messages. Raises alike."""
+    _Checker(module, source, document, where).check()
 
 
 class _Checker:
@@ -109,7 +115,7 @@ class _Checker:
             if self.policy is None:
                 raise UnsupportedError(
                     "`with` in a policy", at=self.source.at(part.span[0]), fix="only tests replace the input"
-                )  # the engine crashes on it
+                )
             if part.target != "input":
                 raise UnsupportedError(
                     f"`with {part.target}`", at=self.source.at(part.span[0]), fix="only `with input as …`"
@@ -241,21 +247,35 @@ class _Checker:
             )  # fmt: skip
         if term.name == "glob.match":
             self._glob(term)
+        if term.name.startswith("regex.") and term.name != "regex.is_valid":
+            self._regex(term)
         if term.name == "sprintf":
             self._sprintf(term)
 
-    def _glob(self, term: Call) -> None:
-        """The engine matches bytes, so that ``?`` and ``[…]`` miss letters that are not ASCII."""
-        pattern = term.arguments[0] if term.arguments else None
-        known = isinstance(pattern, Scalar) and isinstance(pattern.value, str)
-        if not known or set(str(getattr(pattern, "value", ""))) & set("?[\\"):
+    def _constant(self, term: Call) -> str:
+        """Return a pattern that is written out; one that is computed could not be checked here."""
+        first = term.arguments[0] if term.arguments else None
+        if not isinstance(first, Scalar) or not isinstance(first.value, str):
             raise UnsupportedError(
-                "glob.match with a computed pattern, or one with ? [ or a backslash",
-                at=self.source.at(term.at), fix="write it out, with * ** and {a,b}",
+                f"{term.name} with a computed pattern", at=self.source.at(term.at), fix="write it out"
+            )
+        return first.value
+
+    def _glob(self, term: Call) -> None:
+        if set(self._constant(term)) & set("[\\"):
+            raise UnsupportedError(
+                "glob.match with [ or a backslash", at=self.source.at(term.at),
+                fix="write it with * ** ? and {a,b}, or use regex.match",
             )  # fmt: skip
 
+    def _regex(self, term: Call) -> None:
+        try:
+            pattern(self._constant(term))
+        except ValueError as error:
+            raise ContentError(str(error), at=self.source.at(term.arguments[0].at)) from error
+
     def _sprintf(self, term: Call) -> None:
-        """The engine drops a whole text with a verb it does not know: only those that were probed pass."""
+        """Each verb must be one that there is, and have its value."""
         layout = term.arguments[0] if term.arguments else None
         if not isinstance(layout, Scalar) or not isinstance(layout.value, str):
             raise UnsupportedError("sprintf of a computed layout", at=self.source.at(term.at))

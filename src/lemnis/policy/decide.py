@@ -12,9 +12,10 @@ from lemnis.contracts.errors import ContentError, UsageError
 from lemnis.contracts.findings import Decision, Effect, Reason
 from lemnis.policy.check import check_policy
 from lemnis.policy.document import STAGES
-from lemnis.policy.engine import UNDEFINED, Engine
+from lemnis.policy.evaluate import STEPS, program
 from lemnis.policy.parser import parse
 from lemnis.policy.tokens import Source
+from lemnis.policy.values import inward
 
 _DAY = 86_400_000
 
@@ -61,7 +62,7 @@ def decide(
     now: int = 0,
     *,
     content_digest: str = "",
-    engine: Engine | None = None,
+    steps: int = STEPS,
 ) -> Decision:
     """Return what the policies of ``stage`` say of ``document``.
 
@@ -73,15 +74,11 @@ def decide(
     asked = [policy for policy in policies if stage in policy.stages]
     if not asked:
         raise UsageError(f"no policy decides at stage {stage!r}", fix=f"stages: {', '.join(STAGES)}")
-    if engine is None:
-        with Engine() as own:
-            return decide(
-                policies, document, stage, exceptions, now, content_digest=content_digest, engine=own
-            )
     reasons = list(_health(document))
     used: list[str] = []
+    given = inward(document)
     for policy in asked:
-        for reason in _reasons(policy, document, engine):
+        for reason in _reasons(policy, given, steps):
             fitting = [one for one in exceptions if _fits(one, reason, document)]
             if reason.effect is Effect.DENY and (valid := [one for one in fitting if not one.over(now)]):
                 used.append(valid[0].name)
@@ -108,15 +105,17 @@ def _health(document: Mapping[str, Any]) -> Iterator[Reason]:
             )  # fmt: skip
 
 
-def _reasons(policy: Policy, document: Mapping[str, Any], engine: Engine) -> Iterator[Reason]:
+def _reasons(policy: Policy, document: Any, steps: int) -> Iterator[Reason]:
     """Ask one policy."""
     unknown = Reason(policy.name, Effect.UNKNOWN, "", policy.controls, policy.file, "mend the policy")
     try:
-        said = engine.evaluate([policy.text], f"data.lemnis.{policy.name}.deny", dict(document))
+        said = program((policy.text,), (policy.file,)).ask(
+            f"lemnis.{policy.name}", "deny", document, steps=steps
+        )
     except ContentError as error:
         yield replace(unknown, message=error.what)
         return
-    if said is UNDEFINED or not isinstance(said, list):
+    if not isinstance(said, list):
         yield replace(unknown, message="the policy has no result")
         return
     effect = Effect.ALLOW if policy.warns else Effect.DENY

@@ -1,0 +1,194 @@
+"""Rego's operators and ways into values, as functions over the places of a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from lemnis.contracts.errors import ContentError
+from lemnis.policy.functions import bounded, type_name
+from lemnis.policy.functions_things import number
+from lemnis.policy.values import UNDEFINED, Budget, Set, equal, order
+
+Env = list[Any]
+Get = Callable[[Env], Any]
+
+
+def field(get: Get, name: str) -> Get:
+    """``x.name``."""
+
+    def value(env: Env) -> Any:
+        found = get(env)
+        if type(found) is dict:
+            return found.get(name, UNDEFINED)
+        return name if isinstance(found, Set) and name in found else UNDEFINED
+
+    return value
+
+
+def constant(value: Any) -> Get:
+    """Return what gives the same value always."""
+    return lambda env: value  # noqa: ARG005 - a term
+
+
+def together(env: Env, values: list[Any]) -> list[Any]:  # noqa: ARG001 - a function
+    """Return values as an array."""
+    return values
+
+
+def at_place(place: int) -> Get:
+    """Return what a loop has put at a place."""
+    return lambda env: env[place]
+
+
+def index(get: Get, at: Get) -> Get:
+    """``x[y]``."""
+
+    def value(env: Env) -> Any:
+        found, where = get(env), at(env)
+        if where is UNDEFINED:
+            return UNDEFINED
+        if isinstance(found, list):
+            whole = isinstance(where, int | float) and not isinstance(where, bool) and where == int(where)
+            return found[int(where)] if whole and 0 <= where < len(found) else UNDEFINED
+        if isinstance(found, dict):
+            return found.get(where, UNDEFINED) if isinstance(where, str) else UNDEFINED
+        return where if isinstance(found, Set) and where in found else UNDEFINED
+
+    return value
+
+
+def call(gets: Sequence[Get], does: Callable[[Env, list[Any]], Any]) -> Get:
+    """Return the value of a function of several terms; undefined if one of them is."""
+
+    def value(env: Env) -> Any:
+        values = []
+        for get in gets:
+            one = get(env)
+            if one is UNDEFINED:
+                return UNDEFINED
+            values.append(one)
+        return does(env, values)
+
+    return value
+
+
+def object_of(names: Sequence[Any], values: Sequence[Any], env: Env) -> dict[str, Any]:
+    """Return an object; raises ContentError for a key that is no text, and for two values of one key."""
+    made: dict[str, Any] = {}
+    for name, value in zip(names, values, strict=True):
+        if not isinstance(name, str):
+            raise ContentError(
+                f"not evaluated: an object's key is {type_name(name)}",
+                fix='make a text of it: sprintf("%v", [x])',
+            )
+        if name in made and not equal(made[name], value, env[0].budget):
+            raise ContentError(f"not evaluated: an object has two values for {name!r}")
+        made[name] = value
+    return made
+
+
+def _binary(does: Callable[[Any, Any, Budget], Any]) -> Callable[[Get, Get], Get]:
+    def make(left: Get, right: Get) -> Get:
+        def value(env: Env) -> Any:
+            one = left(env)
+            if one is UNDEFINED:
+                return UNDEFINED
+            other = right(env)
+            return UNDEFINED if other is UNDEFINED else does(one, other, env[0].budget)
+
+        return value
+
+    return make
+
+
+def _compared(does: Callable[[Any, Any], bool]) -> Callable[[Get, Get], Get]:
+    def compare(left: Any, right: Any, budget: Budget) -> bool:
+        if type(left) is int and type(right) is int:
+            return does(left, right)
+        return does(order(left, budget), order(right, budget))
+
+    return _binary(compare)
+
+
+def _in(item: Any, whole: Any, budget: Budget) -> Any:
+    if isinstance(whole, Set):
+        return item in whole
+    if not isinstance(whole, list | dict):
+        return False
+    budget.spend(len(whole) >> 3)
+    return any(equal(item, one, budget) for one in (whole if isinstance(whole, list) else whole.values()))
+
+
+def _arithmetic(sign: str, does: Callable[[Any, Any], Any]) -> Callable[[Get, Get], Get]:
+    def compute(left: Any, right: Any, budget: Budget) -> Any:  # noqa: ARG001 - an operator
+        if type_name(left) != "number" or type_name(right) != "number":
+            raise ContentError(
+                f"not evaluated: {sign} refused its argument: {type_name(left)} {sign} {type_name(right)}"
+            )
+        try:
+            return bounded(number(does(left, right)), sign)
+        except (ZeroDivisionError, OverflowError, ValueError) as error:
+            raise ContentError(f"not evaluated: {sign} refused its argument: {error}") from error
+
+    return _binary(compute)
+
+
+def _minus(left: Any, right: Any, budget: Budget) -> Any:
+    if isinstance(left, Set) and isinstance(right, Set):
+        budget.spend(len(left) + len(right))
+        return left.only(left.keys() - right.keys())
+    return _subtract(left, right, budget)
+
+
+def _subtract(left: Any, right: Any, _: Budget) -> Any:
+    if type_name(left) != "number" or type_name(right) != "number":
+        raise ContentError(f"not evaluated: - refused its argument: {type_name(left)} - {type_name(right)}")
+    return bounded(number(left - right), "-")
+
+
+def _sets(sign: str, does: Callable[[Set, Set, Budget], Set]) -> Callable[[Get, Get], Get]:
+    def compute(left: Any, right: Any, budget: Budget) -> Any:
+        if not (isinstance(left, Set) and isinstance(right, Set)):
+            raise ContentError(
+                f"not evaluated: {sign} refused its argument: {type_name(left)} {sign} {type_name(right)}"
+            )
+        budget.spend(len(left) + len(right))
+        return does(left, right, budget)
+
+    return _binary(compute)
+
+
+def _divide(left: Any, right: Any) -> Any:
+    if isinstance(left, int) and isinstance(right, int) and left % right == 0:
+        return left // right
+    return left / right
+
+
+def _remainder(left: Any, right: Any) -> Any:
+    if left != int(left) or right != int(right):
+        raise ValueError("remainder of a fraction")
+    rest = abs(int(left)) % abs(int(right))
+    return rest if left >= 0 else -rest
+
+
+BINARY: Mapping[str, Callable[[Get, Get], Get]] = MappingProxyType(
+    {
+        "==": _binary(equal),
+        "=": _binary(equal),
+        "!=": _binary(lambda left, right, budget: not equal(left, right, budget)),
+        "<": _compared(lambda left, right: left < right),
+        "<=": _compared(lambda left, right: left <= right),
+        ">": _compared(lambda left, right: left > right),
+        ">=": _compared(lambda left, right: left >= right),
+        "in": _binary(_in),
+        "+": _arithmetic("+", lambda left, right: left + right),
+        "-": _binary(_minus),
+        "*": _arithmetic("*", lambda left, right: left * right),
+        "/": _arithmetic("/", _divide),
+        "%": _arithmetic("%", _remainder),
+        "|": _sets("|", lambda left, right, budget: Set((*left, *right), budget)),
+        "&": _sets("&", lambda left, right, _: left.only(left.keys() & right.keys())),
+    }
+)
