@@ -8,7 +8,8 @@ from lemnis.content.library import Library
 from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import RecordError
-from lemnis.scan.reading import read, relative
+from lemnis.scan.places import relative
+from lemnis.scan.reading import read
 
 BANDIT = yaml.load(Library.open().get("scanners", "bandit").manifest, Scanner)
 
@@ -28,7 +29,9 @@ def report(*results, errors=(), metrics=("./app/x.py",)):
 
 
 def said(data):
-    return read(BANDIT, data, lambda _: ["a", "b", "c", "d", "run( cmd,", "shell = True )"])
+    return read(
+        BANDIT.name, BANDIT.reports, data, lambda _: ["a", "b", "c", "d", "run( cmd,", "shell = True )"]
+    )
 
 
 def test_a_result_becomes_a_finding():
@@ -43,8 +46,8 @@ def test_a_result_becomes_a_finding():
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"filename": "../../etc/passwd"}, "path"),
-        ({"line_number": "5"}, "line"),
+        ({"filename": ""}, "path"),
+        ({"line_number": "five"}, "line"),
         ({"issue_severity": "DIRE"}, "DIRE"),
         ({"test_id": None}, "rule"),
     ],
@@ -53,6 +56,11 @@ def test_a_result_that_cannot_be_read_is_an_error_and_the_others_stay(change, wo
     got = said(report(result(**change), result()))
     assert len(got.findings) == 1
     assert word in got.errors[0]
+
+
+def test_what_leads_outside_names_a_resource_and_no_file():
+    [finding] = said(report(result(filename="../../etc/passwd"))).findings
+    assert (finding.path, finding.resource) == ("", "../../etc/passwd")
 
 
 @pytest.mark.parametrize("data", [b"", b"no json", b"[]", b'{"results": 3}'])
@@ -69,20 +77,22 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_any_result_is_a_finding_or_an_error(value):
-    got = said(orjson.dumps({"results": [value], "metrics": {}}))
+    got = said(orjson.dumps({"results": [value], "metrics": {"_totals": {"loc": 1}}}))
     assert len(got.findings) + len(got.errors) == 1
 
 
 def test_fingerprints_stay_when_lines_move_and_tell_twins_apart():
     source = ["import x", "run(cmd, shell=True)", "run(cmd, shell=True)"]
     first = read(
-        BANDIT,
+        BANDIT.name,
+        BANDIT.reports,
         report(result(line_number=2, line_range=[2]), result(line_number=3, line_range=[3])),
         lambda _: source,
     )
     moved = ["", "", "import x", "  run(cmd,  shell=True)", "run(cmd, shell=True)"]
     second = read(
-        BANDIT,
+        BANDIT.name,
+        BANDIT.reports,
         report(result(line_number=4, line_range=[4]), result(line_number=5, line_range=[5])),
         lambda _: moved,
     )

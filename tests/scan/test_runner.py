@@ -36,7 +36,7 @@ def scanner(bandit, script, **changes):
 @pytest.mark.parametrize(
     ("script", "word"),
     [
-        ('print(\'{"results": [], "metrics": {}, "errors": []}\')', "none of 1"),
+        ('print(\'{"results": [], "metrics": {"_totals": 1}, "errors": []}\')', "none of 1"),
         ("import sys; sys.exit(9)", "exit code 9"),
         ("print('oops')", "no JSON"),
         ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
@@ -257,7 +257,8 @@ def test_what_is_no_file_is_not_given_to_a_scanner(folder, bandit, kind):
         odd.symlink_to("/dev/zero")
     report = run(folder, [bandit.model_copy(update={"timeout_s": 10})])
     [health] = report.health
-    assert (health.state, health.errors) == (
-        Health.UNKNOWN,
-        ("app/odd.py: no regular file, so nothing was run",),
-    )
+    assert (health.state, health.errors) == (Health.UNKNOWN, ("app/odd.py: no regular file",))
+    assert "B602" in {finding.rule_id for finding in report.findings}
+    whole = bandit.model_copy(update={"command": ("bandit", "--recursive", "."), "per_file": False})
+    [health] = run(folder, [whole]).health
+    assert health.errors[-1] == "app/odd.py: no regular file, so nothing was run"

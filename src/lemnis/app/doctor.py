@@ -43,7 +43,7 @@ def _machine() -> Iterator[Check]:
 
 def _scanners() -> Iterator[Check]:
     from lemnis.app.scans import scanners
-    from lemnis.scan.runner import version
+    from lemnis.scan.programs import version
 
     for scanner in scanners(app.library(None)):
         found = version(scanner)

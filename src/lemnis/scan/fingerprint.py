@@ -14,18 +14,35 @@ Source = Callable[[str], Sequence[str]]
 
 
 def fingerprints(findings: Iterable[Finding], source: Source) -> Iterator[Finding]:
-    """Yield the findings with their fingerprints.
+    """Yield the findings with their fingerprints; what is about a resource or a package has those in it too.
 
-    Of several alike in one file the second and later carry their number, in order of line.
+    Of several alike in one file the second and later carry their number, in order of line. Where there is no
+    source, the code that the tool shows counts. A package's version does not: a newer one that is as
+    vulnerable is the same finding.
     """
-    seen: Counter[tuple[str, str, str]] = Counter()
-    for finding in sorted(findings, key=lambda one: (one.path, one.line, one.rule_id)):
-        code = _code(source(finding.path), finding.line, finding.end_line)
-        key = (f"{finding.tool}:{finding.rule_id}", finding.path, code)
-        seen[key] += 1
-        yield replace(finding, fingerprint=stable_id("fp", *key, str(seen[key])))
+    seen: Counter[tuple[str, ...]] = Counter()
+    for finding in sorted(findings, key=lambda one: (one.path, one.line, one.rule_id, one.resource)):
+        code = _code(source(finding.path), finding.line, finding.end_line) if finding.path else ""
+        key = (f"{finding.tool}:{finding.rule_id}", finding.path, code or _squeezed(finding.snippet))
+        about = (_unversioned(finding.resource), *_package(finding))
+        whole = (*key, *about) if any(about) else key
+        seen[whole] += 1
+        yield replace(finding, fingerprint=stable_id("fp", *whole, str(seen[whole])))
 
 
 def _code(lines: Sequence[str], first: int, last: int) -> str:
     """Return the code of a region without its spacing."""
-    return "".join("".join(line.split()) for line in lines[max(first - 1, 0) : last])
+    return _squeezed(*lines[max(first - 1, 0) : last])
+
+
+def _squeezed(*lines: str) -> str:
+    return "".join("".join(line.split()) for line in lines)
+
+
+def _package(finding: Finding) -> tuple[str, ...]:
+    return (_unversioned(finding.vulnerability.purl),) if finding.vulnerability is not None else ()
+
+
+def _unversioned(name: str) -> str:
+    """Return a package URL without its version; anything else as it is."""
+    return name.partition("@")[0] if name.startswith("pkg:") else name

@@ -21,11 +21,13 @@ from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts.findings import Health, ScanHealth, ScanReport
 from lemnis.contracts.ids import canonical, stable_id
 from lemnis.scan.fingerprint import fingerprints
-from lemnis.scan.reading import relative
-from lemnis.scan.runner import fits, lines, run, version
+from lemnis.scan.inventory import fits
+from lemnis.scan.places import relative
+from lemnis.scan.programs import source, version
+from lemnis.scan.runner import run
 from lemnis.store.git import Commit, Repository
 
-_FORMAT = "3"
+_FORMAT = "4"
 """Changes when the same tree is looked at in another way: what was kept before no longer counts."""
 _REPORT: Final = pydantic.TypeAdapter(ScanReport)
 _DEEPEST = 200
@@ -47,7 +49,9 @@ def history(
     name of code to something that is not scanned itself.
     """
     kept: MutableMapping[str, bytes] = {} if cache is None else cache
-    tools = canonical([[scanner.model_dump(mode="json"), version(scanner)] for scanner in scanners]).decode()
+    tools = canonical(
+        [[scanner.model_dump(mode="json", by_alias=True), version(scanner)] for scanner in scanners]
+    ).decode()
     trees = {commit.tree: commit.id for commit in commits}
     keys = {tree: stable_id("scan", _FORMAT, tree, tools) for tree in trees}
     loaded = {tree: _load(kept[key]) for tree, key in keys.items() if key in kept}
@@ -118,7 +122,7 @@ def _part(
     prefix = f"{tree}/"
     own = (f for f in whole.findings if f.path.startswith(prefix))
     found = fingerprints(
-        (replace(f, path=f.path.removeprefix(prefix)) for f in own), lambda path: lines(root / tree / path)
+        (replace(f, path=f.path.removeprefix(prefix)) for f in own), lambda path: source(root / tree / path)
     )
     others = [f"{other}/" for other in trees if other != tree]
     health = tuple(_health(one, prefix, others, unseen) for one in whole.health)

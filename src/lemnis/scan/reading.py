@@ -1,113 +1,175 @@
-"""Reads a scanner's JSON report by the paths that its ``scanner.yaml`` gives. Pure."""
+"""Reads a tool's report by the paths that its ``scanner.yaml`` or ``reader.yaml`` gives. Pure."""
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
-import orjson
+import re2
 
-from lemnis.content.schemas.scanner import Scanner
-from lemnis.contracts.alerts import Severity
+from lemnis.content.schemas.reader import Report
 from lemnis.contracts.errors import Location, RecordError
 from lemnis.contracts.findings import Finding
+from lemnis.scan import formats
+from lemnis.scan.decoding import decode
 from lemnis.scan.fingerprint import Source, fingerprints
+from lemnis.scan.losses import lost, tree
+from lemnis.scan.paths import absolute, dig, walk
+from lemnis.scan.places import relative, within
+from lemnis.scan.records import Maker, compile_record, paths_of
+from lemnis.scan.values import texts, when
+
+__all__ = ["Read", "dig", "read", "relative"]
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a report says: findings, the files looked at (None: it does not say), and what went wrong."""
+    """What a report says: findings, the files looked at (None: it does not say), and what went wrong.
+
+    ``lost`` are paths of the report that have no place in a finding, with how often they hold something.
+    """
 
     findings: tuple[Finding, ...]
     examined: tuple[str, ...] | None
     errors: tuple[str, ...]
+    lost: Mapping[str, int] = field(default_factory=dict)
+    version: str = ""
+    data_until: str = ""
 
 
-def read(scanner: Scanner, report: bytes, source: Source) -> Read:
-    """Read a report; ``source`` gives a file's lines, for fingerprints.
+def read(
+    name: str,
+    reports: Sequence[Report],
+    data: bytes,
+    source: Source,
+    *,
+    losses: bool = True,
+    root: str = "",
+) -> Read:
+    """Read a report of the tool ``name`` in the first of the layouts that it fits.
 
-    A result that lacks its path, line or rule is an error of the report, never silently left out.
-    Raises RecordError when the report is no JSON object.
+    ``source`` gives a file's lines, for fingerprints; paths below ``root`` become relative to it. A result
+    that lacks what a finding needs is an error of the report, never silently left out. Raises RecordError
+    when the report is of none of the layouts.
     """
-    try:
-        document = orjson.loads(report)
-    except orjson.JSONDecodeError as error:
-        raise RecordError(f"the report is no JSON: {error}", at=Location(scanner.name)) from error
-    results = dig(document, scanner.results)
-    if not isinstance(results, list):
-        raise RecordError(f"the report has no list {scanner.results!r}", at=Location(scanner.name))
-    drafts: list[Finding] = []
-    errors = list(_errors(scanner, document))
-    for number, result in enumerate(results, 1):
-        draft = _finding(scanner, result)
-        if isinstance(draft, str):
-            errors.append(f"result {number}: {draft}")
-        else:
-            drafts.append(draft)
-    return Read(tuple(fingerprints(drafts, source)), _examined(scanner, document), tuple(errors))
+    problems: list[str] = []
+    for report in reports:
+        try:
+            decoded = decode(report, data, name)
+        except RecordError as error:
+            problems.append(str(error))
+            continue
+        if not recognised(report, decoded.document):
+            problems.append(f"{name}: the report has not the parts by which it is known")
+            continue
+        found = _read(name, report, decoded.document, losses=losses)
+        findings = (_masked(f, report.mask) for f in found.findings) if report.mask else found.findings
+        prefix = f"{root.strip('/')}/" if root else ""
+        return Read(
+            tuple(fingerprints((_below(f, prefix) for f in findings) if prefix else findings, source)),
+            None if found.examined is None else tuple(one.removeprefix(prefix) for one in found.examined),
+            (*decoded.errors, *found.errors),
+            found.lost,
+            found.version,
+            found.data_until,
+        )
+    raise RecordError("; ".join(dict.fromkeys(problems)) or "no layout is known", at=Location(name))
 
 
-def dig(value: Any, path: str) -> Any:
-    """Follow a dotted path; numbers index lists (negative from the end); None where it leads nowhere."""
-    for part in path.split("."):
-        if isinstance(value, dict):
-            value = value.get(part)
-        elif isinstance(value, list) and part.lstrip("-").isdigit() and -len(value) <= int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return None
-    return value
-
-
-def relative(path: str) -> str:
-    """Return a path as the repository has it: no leading ``./``; empty if it leads outside."""
-    clean = posixpath.normpath(path.replace("\\", "/"))
-    return "" if clean.startswith(("../", "/")) or clean in {"..", "."} else clean
-
-
-def _finding(scanner: Scanner, result: Any) -> Finding | str:
-    fields = scanner.fields
-    text: Callable[[str], str] = lambda path: str(dig(result, path) or "") if path else ""  # noqa: E731 - read nine times below
-    path, rule, line = relative(text(fields.path)), text(fields.rule_id), dig(result, fields.line)
-    level = scanner.fields.severity.map.get(text(fields.severity.source))
-    if not path or not rule:
-        return "no path inside the scanned folder, or no rule"
-    if not isinstance(line, int) or line < 0:
-        return f"line {line!r} is no line number"
-    if level is None:
-        return f"severity {text(fields.severity.source)!r} is not mapped in scanner.yaml"
-    end = dig(result, fields.end_line) if fields.end_line else None
-    cwe = text(fields.cwe).upper().removeprefix("CWE-")
-    return Finding(
-        fingerprint="",
-        tool=scanner.name,
-        rule_id=rule,
-        title=text(fields.title),
-        severity=Severity[level.upper()],
-        path=path,
-        line=line,
-        end_line=end if isinstance(end, int) and end >= line else line,
-        cwes=(int(cwe),) if cwe.isdigit() else (),
-        snippet=text(fields.snippet),
-        message=text(fields.title),
-        confidence=text(fields.confidence).lower(),
-        help_uri=text(fields.help_uri),
+def recognised(report: Report, document: Any) -> bool:
+    """Say whether a report has the parts that its layout is known by; one without such parts always has."""
+    if document == [] and report.format != "csv":
+        return all(path.startswith("[]") for way in report.fits for path in way)
+    return not report.fits or any(
+        all(next(walk(document, path), None) is not None for path in way) for way in report.fits
     )
 
 
-def _errors(scanner: Scanner, document: Any) -> Iterator[str]:
-    if scanner.errors is None:
+def _read(name: str, report: Report, document: Any, *, losses: bool) -> Read:
+    special = formats.SPECIAL.get(report.format)
+    if special is not None:
+        return Read(*special(name, document, report.kind, losses=losses))
+    drafts: list[Finding] = []
+    errors = list(_errors(report, document))
+    for number, made in enumerate(_made(name, report, document), 1):
+        if isinstance(made, str):
+            errors.append(f"result {number}: {made}")
+        else:
+            drafts.append(made)
+    return Read(
+        tuple(drafts),
+        _examined(report, document),
+        tuple(errors),
+        lost(document, _read_paths(report)) if losses else {},
+        ", ".join(texts(dig(document, report.version))) if report.version else "",
+        ", ".join(texts(dig(document, report.data_until))) if report.data_until else "",
+    )
+
+
+def _made(name: str, report: Report, document: Any) -> Iterator[Finding | str]:
+    """Yield each record as a finding, or what it lacks."""
+    for record, maker, tests in _compiled(report):
+        for spot in walk(document, record):
+            if all(test(spot) for test in tests):
+                yield maker(name, spot)
+
+
+@lru_cache(maxsize=128)
+def _compile(text: str) -> tuple[tuple[str, Maker, tuple[Any, ...]], ...]:
+    report = Report.model_validate_json(text)
+    return tuple((one.at, compile_record(one), tuple(map(when, one.when))) for one in report.records)
+
+
+def _compiled(report: Report) -> tuple[tuple[str, Maker, tuple[Any, ...]], ...]:
+    return _compile(report.model_dump_json(by_alias=True))
+
+
+def _read_paths(report: Report) -> Any:
+    """Return the tree of all that is read of a report, or is no part of a finding."""
+    own = [report.version, report.data_until, *report.aside]
+    for table in (report.errors, report.examined):
+        own += [table.at] if table is not None else []
+    records = [absolute(one.at, path) for one in report.records for path in paths_of(one)]
+    return tree([*records, *(absolute("", path) for path in own if path)])
+
+
+def _errors(report: Report, document: Any) -> Iterator[str]:
+    if report.errors is None:
         return
-    listed = dig(document, scanner.errors.at)
-    for entry in listed if isinstance(listed, list) else []:
-        yield ": ".join(str(dig(entry, field) or "") for field in scanner.errors.fields)
+    for spot in walk(document, report.errors.at):
+        entries = spot.value if isinstance(spot.value, list) else [spot.value]
+        for entry in entries:
+            parts = [", ".join(texts(dig(entry, one))) for one in report.errors.fields] or texts(entry)
+            if any(parts):
+                yield ": ".join(parts)
 
 
-def _examined(scanner: Scanner, document: Any) -> tuple[str, ...] | None:
-    if scanner.examined is None:
+def _examined(report: Report, document: Any) -> tuple[str, ...] | None:
+    if report.examined is None:
         return None
-    listed = dig(document, scanner.examined.at)
-    names: Sequence[str] = list(listed) if isinstance(listed, dict | list) else []
-    return tuple(relative(name) for name in names if name not in scanner.examined.leave_out)
+    names: list[str] = []
+    for spot in walk(document, report.examined.at):
+        names += texts(list(spot.value) if isinstance(spot.value, dict | list) else spot.value)
+    return tuple(dict.fromkeys(within(one)[0] for one in names if one not in report.examined.leave_out))
+
+
+def _below(finding: Finding, prefix: str) -> Finding:
+    """Make the paths of a finding relative to the scanned folder, where a tool writes whole paths."""
+    return replace(
+        finding,
+        path=finding.path.removeprefix(prefix),
+        flow=tuple(replace(one, path=one.path.removeprefix(prefix)) for one in finding.flow),
+        edits=tuple(replace(one, path=one.path.removeprefix(prefix)) for one in finding.edits),
+    )
+
+
+def _masked(finding: Finding, mask: Sequence[str]) -> Finding:
+    """Cut what the expressions' first groups match out of a finding's texts."""
+    words = {name: getattr(finding, name) for name in ("title", "message", "resource", "fix", "snippet")}
+    for expression in mask:
+        pattern = re2.compile(expression)
+        for name, text in words.items():
+            words[name] = pattern.sub(lambda hit: hit.group().replace(hit.group(1), "…"), text)
+    return replace(finding, **words)

@@ -6,66 +6,54 @@ from typing import Literal
 
 import pydantic
 
-from lemnis.content.schemas import Model
+from lemnis.content.schemas import Expression, Model
+from lemnis.content.schemas.reader import Name, Report, Severity
 
-Severity = Literal["informational", "low", "medium", "high", "critical"]
+__all__ = ["Exits", "Scanner", "Severity"]
 
 
 class Exits(Model):
-    """What the program's exit codes mean; any other means that it failed."""
+    """What the program's exit codes mean; any other means that it failed.
+
+    ``lies`` says that ``findings`` come with a code for clean too, so that the report alone decides.
+    """
 
     clean: tuple[int, ...] = (0,)
     findings: tuple[int, ...] = ()
-
-
-class Examined(Model):
-    """Where the report names the files that were looked at: an object's keys, or a list."""
-
-    at: str
-    leave_out: tuple[str, ...] = ()
-
-
-class Errors(Model):
-    """Where the report lists what went wrong, and which of an error's fields say so."""
-
-    at: str
-    fields: tuple[str, ...]
-
-
-class Mapped(Model):
-    """A field that is translated."""
-
-    source: str = pydantic.Field(alias="from")
-    map: dict[str, Severity]
-
-
-class Fields(Model):
-    """Where one result holds what a finding needs: dotted paths, numbers index lists."""
-
-    path: str
-    line: str
-    rule_id: str
-    title: str
-    severity: Mapped
-    end_line: str = ""
-    cwe: str = ""
-    confidence: str = ""
-    snippet: str = ""
-    help_uri: str = ""
+    lies: bool = False
 
 
 class Scanner(Model):
-    """One scanner."""
+    """One scanner.
 
-    name: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
+    ``files`` are patterns of names (of whole paths, if they have a slash), or ``@`` and a kind of file that
+    ``lemnis scan`` tells apart (``@dockerfile``, ``@kubernetes`` …). In ``command``, ``{files}`` stands for
+    the files, each an argument of its own, ``{report}`` for a file that it writes its report to, and
+    ``{rules}`` for each file of ``rules``. ``part`` says when it takes part: ``always`` (if it is missing,
+    the scan is unknown), when it is ``present``, or only when it is ``asked`` for by name. ``per_file`` says
+    that what it finds in a file depends on that file alone. ``trouble`` are expressions of lines on its
+    standard error that mean that it did not look, whatever its exit code.
+    """
+
+    name: Name
     title: str
     files: tuple[str, ...] = pydantic.Field(min_length=1)
     command: tuple[str, ...] = pydantic.Field(min_length=1)
     version: tuple[str, ...] = pydantic.Field(min_length=1)
+    needs: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    environment: dict[str, str] = pydantic.Field(default_factory=dict)
     exits: Exits = Exits()
     timeout_s: int = pydantic.Field(default=300, gt=0, le=3600)
-    results: str
-    examined: Examined | None = None
-    errors: Errors | None = None
-    fields: Fields
+    part: Literal["always", "present", "asked"] = "present"
+    per_file: bool = False
+    empty_is_clean: bool = False
+    trouble: tuple[Expression, ...] = ()
+    report: Report | tuple[Report, ...]
+    makes: Literal["findings", "sbom"] = "findings"
     install: str = ""
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Return the layouts of its report; the first is that of the command, others are only imported."""
+        return self.report if isinstance(self.report, tuple) else (self.report,)

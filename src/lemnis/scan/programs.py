@@ -1,0 +1,194 @@
+"""Runs one program over files and says what it reported, and what speaks against believing it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final
+
+import re2
+
+from lemnis.content.schemas.scanner import Scanner
+from lemnis.contracts.errors import RecordError, ServiceError
+from lemnis.contracts.ids import canonical, digest
+from lemnis.scan.decoding import MAX_REPORT
+from lemnis.scan.fingerprint import Source
+from lemnis.scan.reading import Read, read
+
+_KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+_VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
+_ARGUMENTS: Final = 100_000
+"""Bytes of file names in one command; more files are more runs."""
+_SAID: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one program said over some files; ``read`` is None if it left no report."""
+
+    read: Read | None
+    errors: tuple[str, ...]
+    report: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a run ended: its exit code, its report, and what it said on standard error."""
+
+    code: int
+    data: bytes
+    words: str
+
+
+def version(scanner: Scanner) -> str:
+    """Return the program's version, or an empty text if it is not there or does not say."""
+    program = find(scanner.version[0])
+    return _version(program, scanner.version[1:]) if program else ""
+
+
+@lru_cache(maxsize=64)
+def _version(program: str, arguments: tuple[str, ...]) -> str:
+    try:
+        done = subprocess.run(
+            [program, *arguments], capture_output=True, text=True, timeout=30, check=False,
+            env=environment({}), stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    found = _VERSION.search(done.stdout + done.stderr)
+    return found.group() if found else ""
+
+
+def find(program: str) -> str | None:
+    """Find a program beside our own interpreter, else on PATH."""
+    beside = Path(sys.executable).parent / program
+    return str(beside) if os.access(beside, os.X_OK) else shutil.which(program)
+
+
+def missing(scanner: Scanner) -> str:
+    """Return the program that a scanner lacks; empty if it has all."""
+    wanted = (scanner.command[0], *scanner.needs)
+    return next((name for name in wanted if find(name) is None), "")
+
+
+def rules_digest(scanner: Scanner) -> str:
+    """Return a digest of what a program goes by: how it is run, its version, and the rules it is given."""
+    files = [[name, digest(Path(name).read_bytes())] for name in scanner.rules]
+    return digest(canonical([scanner.model_dump(mode="json", by_alias=True), version(scanner), files]))
+
+
+def run(folder: Path, scanner: Scanner, files: Sequence[str]) -> Iterator[Outcome]:
+    """Run a program over files of a folder, in as many runs as its arguments need."""
+    lines = cache(lambda path: source(folder / path))
+    for some in _shares(scanner, files):
+        try:
+            ended = _execute(folder, scanner, some)
+        except ServiceError as error:
+            yield Outcome(None, (str(error),))
+            continue
+        yield _outcome(scanner, ended, lines, root=str(folder.resolve()))
+
+
+def _outcome(scanner: Scanner, ended: _Ended, lines: Source, root: str) -> Outcome:
+    """Read what a run left behind; what it says well counts even if it failed."""
+    code, data, words = ended.code, ended.data, ended.words.splitlines()
+    errors = []
+    known = code in (*scanner.exits.clean, *scanner.exits.findings)
+    if not known:
+        last = [line for line in words if line.strip()]
+        errors.append(f"exit code {code}: {last[-1][:_SAID] if last else 'no message'}")
+    errors += [line[:_SAID] for line in words if any(re2.search(t, line) for t in scanner.trouble)]
+    if not data.strip() and scanner.empty_is_clean and known:
+        return Outcome(Read((), None, ()), tuple(errors))
+    try:
+        said = read(scanner.name, scanner.reports[:1], data, lines, losses=False, root=root)
+    except RecordError as error:
+        return Outcome(None, (*errors, *([str(error)] if known else [])), data)
+    return Outcome(said, (*errors, *said.errors, *_lies(scanner, code, len(said.findings))), data)
+
+
+def _lies(scanner: Scanner, code: int, found: int) -> Iterator[str]:
+    """Yield what an exit code says against the report."""
+    exits = scanner.exits
+    if found and code in exits.clean and code not in exits.findings and not exits.lies:
+        yield f"exit code {code} means clean, the report holds {found} findings"
+    if not found and code in exits.findings and code not in exits.clean:
+        yield f"exit code {code} means findings, the report holds none"
+
+
+def _shares(scanner: Scanner, files: Sequence[str]) -> Iterator[list[str]]:
+    """Part the files so that each share fits in one command; a program that takes none runs once."""
+    if not any("{files}" in word for word in scanner.command):
+        yield list(files)
+        return
+    share: list[str] = []
+    size = 0
+    for name in files:
+        if share and size > _ARGUMENTS:
+            yield share
+            share, size = [], 0
+        share.append(name)
+        size += len(name.encode()) + 3
+    if share:
+        yield share
+
+
+def _execute(folder: Path, scanner: Scanner, files: Sequence[str]) -> _Ended:
+    """Run the program once.
+
+    Raises ServiceError if it is not there, cannot be run or does not end.
+    """
+    lacking = missing(scanner)
+    program = find(scanner.command[0])
+    if lacking or program is None:
+        raise ServiceError(f"{lacking or scanner.command[0]} is not installed", fix=scanner.install)
+    with tempfile.TemporaryDirectory(prefix="lemnis-scan-") as kept:
+        report, output = Path(kept) / "report", Path(kept) / "output"
+        words = [w for one in scanner.command[1:] for w in _words(one, files, scanner.rules, report)]
+        with output.open("wb") as out:
+            try:
+                done = subprocess.run(
+                    [program, *words], cwd=folder, stdout=out, stderr=subprocess.PIPE,
+                    timeout=scanner.timeout_s, check=False, env=environment(scanner.environment),
+                    stdin=subprocess.DEVNULL,
+                )  # fmt: skip
+            except subprocess.TimeoutExpired as error:
+                raise ServiceError(f"not finished after {scanner.timeout_s} s") from error
+            except OSError as error:
+                raise ServiceError(f"cannot be run: {error.strerror}") from error
+        written = report if any("{report}" in one for one in scanner.command) else output
+        size = written.stat().st_size if written.is_file() else 0
+        if size > MAX_REPORT:
+            raise ServiceError(f"report of {size:,} bytes is too large")
+        data = written.read_bytes() if size else b""
+    return _Ended(done.returncode, data, done.stderr.decode(errors="replace"))
+
+
+def _words(word: str, files: Sequence[str], rules: Sequence[str], report: Path) -> list[str]:
+    """Fill in one word of a command; a file's name is never taken for an option."""
+    if "{files}" in word:
+        return [word.replace("{files}", f"./{name}") for name in files]
+    if "{rules}" in word:
+        return [word.replace("{rules}", name) for name in rules]
+    return [word.replace("{report}", str(report))]
+
+
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Return what a scanner needs of our environment, and no secrets that may be in it."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ} | dict(more)
+
+
+def source(path: Path) -> list[str]:
+    """Return a file's lines as compilers and scanners count them; none if there is no such file.
+
+    Not by ``splitlines``: it ends lines at form feeds and the like, where a change could put other code.
+    """
+    return path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
