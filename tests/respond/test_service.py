@@ -11,6 +11,8 @@ from lemnis.app import respond, respond_services
 from lemnis.app.respond_service import Responder
 from lemnis.app.respond_webhooks import application
 from lemnis.contracts.errors import RefusedError
+from lemnis.contracts.handling import Timer
+from lemnis.incidents import handling
 from lemnis.respond import records
 
 MINUTE = 60_000
@@ -243,3 +245,26 @@ def test_what_becomes_protected_while_it_serves_is_not_touched(place, monkeypatc
         respond.answer(place.workspace, run.id, "ask", "yes", actor="ana", reason="go")
         settle(responder)
     assert (state(place, run.id), place.vendor.changes) == ("done with failures", ["on b"])
+
+
+def test_a_timer_that_ran_out_begins_a_playbook_once_each_time(place):
+    head = "triggers: [{by: sla, if: \"trigger.state == 'breached' && trigger.timer == 'acknowledge'\"}]\n"
+    place.playbook(STEPS, head=head)
+    place.settings(ROLES + "playbooks: {start: [book]}\n")
+    incident = place.incident("in-0000000000000001", ["host:x"])
+    with Responder(place.workspace) as responder:
+        settle(responder)
+        for make, name, due in [
+            (handling.nearing, "acknowledge", 5), (handling.breached, "contain", 6),
+            (handling.breached, "acknowledge", 7), (handling.breached, "acknowledge", 9),
+        ]:  # fmt: skip
+            timer = Timer(name, due, None, "breached", -1, 0)
+            place.journal().append(make(incident, timer, "high"))
+        settle(responder)
+    with Responder(place.workspace) as responder:  # nothing anew
+        settle(responder)
+    notes = list(place.journal().entries(kind="playbook.triggered"))
+    assert [one.key.rpartition("in-0000000000000001")[2] for one in notes] == [
+        ":acknowledge:breached:7", ":acknowledge:breached:9",
+    ]  # fmt: skip
+    assert {one.payload["by"] for one in notes} == {"sla"}

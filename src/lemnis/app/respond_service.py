@@ -88,7 +88,7 @@ class Responder:
         self._mark = self.workspace.state / _MARK
         self._triggers = int(self._mark.read_text(encoding="ascii")) if self._mark.exists() else head
         if self._armed:
-            for kind in ("incident.opened", "alert"):
+            for kind in respond_triggers.KINDS:
                 for entry in journal.entries(kind=kind, after=self._triggers):
                     if entry.seq <= head:
                         self._trigger(entry)
@@ -164,7 +164,7 @@ class Responder:
 
     def _trigger(self, entry: Entry) -> None:
         by = {one.trigger.by for one in self._armed}
-        if not by & {"alert", "incident"}:
+        if not by & {"alert", "incident", "sla"}:
             return
         try:
             found = respond_triggers.of_entry(self.room, entry)

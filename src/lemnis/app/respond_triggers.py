@@ -21,6 +21,7 @@ from lemnis.contracts.errors import LemnisError
 from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.incidents import entries as writing
+from lemnis.incidents import handling
 from lemnis.respond import approval, expressions, records
 from lemnis.respond.answers import dig
 from lemnis.respond.facts import Facts
@@ -30,6 +31,9 @@ from lemnis.respond.template import fill_text
 LOG = logging.getLogger("lemnis.respond")
 TRIGGERED = "playbook.triggered"
 FACTS = "@facts"
+_TIMERS = {handling.BREACHED: "breached", handling.NEAR: "near"}
+KINDS = (writing.OPENED, writing.ALERT, *_TIMERS)
+"""Kinds of entries that may begin playbooks."""
 _MINUTE = 60_000
 _CATCH_UP = 24 * 60 * _MINUTE
 
@@ -53,10 +57,13 @@ def of_entry(made: Room, entry: Entry) -> tuple[str, Facts] | None:
     """Return what an entry of the journal may begin playbooks by, and what is known then."""
     if entry.kind == writing.OPENED:
         return "incident", respond.facts(made.workspace, entry.subject)
+    if entry.kind in _TIMERS:
+        said: dict[str, Json] = {"state": _TIMERS[entry.kind], **entry.payload}
+        return "sla", respond.facts(made.workspace, entry.subject, said)
     if entry.kind == writing.ALERT:
         alert = writing.read_alert(entry)
         facts = Facts(alert.id, alert.title, alert.severity, tuple(sorted(alert.entities)), (alert.id,))
-        said: dict[str, Json] = {"rule": alert.rule_id, "title": alert.title, "source": alert.source}
+        said = {"rule": alert.rule_id, "title": alert.title, "source": alert.source}
         return "alert", kept(facts, said)
     return None
 
@@ -127,7 +134,7 @@ def begin(made: Room, one: Armed, facts: Facts) -> Planned | None:
 
     What goes wrong while planning is told and noted: it is not tried again for the same subject.
     """
-    key = f"{TRIGGERED}:{one.name}:{facts.incident_id}"
+    key = f"{TRIGGERED}:{one.name}:{facts.incident_id}{_of_timer(one, facts)}"
     if made.journal.get(key) is not None:
         return None
     planned: Planned | None = None
@@ -141,6 +148,13 @@ def begin(made: Room, one: Armed, facts: Facts) -> Planned | None:
     payload = {"playbook": one.name, "by": one.trigger.by, "plan": digest}
     made.journal.append(NewEntry(TRIGGERED, facts.incident_id, key, payload, "lemnis", said))
     return planned
+
+
+def _of_timer(one: Armed, facts: Facts) -> str:
+    """Return what tells the timers of an incident apart: each begins a playbook once, each time it is due."""
+    if one.trigger.by != "sla":
+        return ""
+    return "".join(f":{facts.trigger[name]}" for name in ("timer", "state", "due"))
 
 
 def _ask(made: Room, planned: Planned) -> str:

@@ -111,7 +111,7 @@ class Serving:
 
     async def run(self) -> None:
         """Serve until ``stop``; raises ServiceError if no transport can begin."""
-        from lemnis.app import respond_service, searches_schedule
+        from lemnis.app import incidents_sla, respond_service, searches_schedule
 
         processes.open_many()
         self.observing = Observing(self)
@@ -124,6 +124,7 @@ class Serving:
         keeping = asyncio.create_task(self.keeping.run(self._stop))
         searching = asyncio.create_task(searches_schedule.keep(self.workspace, self._stop))
         responding = asyncio.create_task(respond_service.keep(self.workspace, self._stop))
+        timing = asyncio.create_task(incidents_sla.keep(self.workspace, self._stop))
         try:
             await running.run(self.transports, intake, self._stop, self._tell)
         except ServiceError:  # nothing came, and what waited is worked on at the next start
@@ -137,7 +138,7 @@ class Serving:
                 one.stop()
             await asyncio.gather(*workers, return_exceptions=True)
             self.settler.stop()  # it settles what the workers did last
-            others = (settler, observing, admin, keeping, searching, responding)
+            others = (settler, observing, admin, keeping, searching, responding, timing)
             await asyncio.gather(*others, return_exceptions=True)
             self._tell("stopped", waiting=sum(one.deliveries for one in self.waiting()))
             self.inbox.close()

@@ -165,8 +165,9 @@ class Weighed:
 class Timer:
     """One promise about time: ``name`` (acknowledge, contain, resolve), when it is due, when it was kept.
 
-    ``state`` is ``running``, ``paused``, ``breached`` (due and not done), ``met`` or ``missed`` (done late).
-    ``left`` is the time that remains, or remained, in ms; negative if it was too late.
+    ``state`` is ``running``, ``near`` (little time is left), ``paused``, ``breached`` (due and not done),
+    ``met`` or ``missed`` (done late). ``left`` is the time that remains, or remained, in ms; negative if it
+    was too late. ``near`` is from when on little time is left.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Timer:
     state: str
     left: int
     paused: int
+    near: int = 0
 
 
 @dataclass(frozen=True, slots=True)

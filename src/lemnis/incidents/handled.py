@@ -113,6 +113,10 @@ def _breached(one: _Building, _entry: Entry, payload: Mapping[str, Any]) -> None
     one.told.add(f"{payload['timer']}:{payload['due']}")
 
 
+def _near(one: _Building, _entry: Entry, payload: Mapping[str, Any]) -> None:
+    one.told.add(f"near:{payload['timer']}:{payload['due']}")
+
+
 def _moved(one: _Building, entry: Entry, payload: Mapping[str, Any]) -> None:
     """Follow a change of status: holds begin and end, phases go on."""
     status = IncidentStatus(payload["status"])
@@ -166,7 +170,7 @@ def _task(one: _Building, entry: Entry, payload: Mapping[str, Any]) -> None:
 _FOLDS: Mapping[str, Callable[[_Building, Entry, Mapping[str, Any]], None]] = {
     lifecycle.STATUS: _moved, shared.CONTAINED: _contained, kinds.PHASE: _phase, kinds.SEVERITY: _decided,
     kinds.PRIORITY: _decided, kinds.ROLE: _role, kinds.TASK: _task, kinds.LINK: _link,
-    kinds.BREACHED: _breached,
+    kinds.BREACHED: _breached, kinds.NEAR: _near,
 }  # fmt: skip
 
 

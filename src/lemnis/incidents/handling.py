@@ -20,9 +20,10 @@ ROLE = "incident.role"
 TASK = "incident.task"
 LINK = "incident.link"
 BREACHED = "incident.breached"
+NEAR = "incident.sla_near"
 KINDS = (
     lifecycle.STATUS, lifecycle.MERGED, shared.CONTAINED,
-    PHASE, SEVERITY, PRIORITY, ROLE, TASK, LINK, BREACHED,
+    PHASE, SEVERITY, PRIORITY, ROLE, TASK, LINK, BREACHED, NEAR,
 )  # fmt: skip
 """The kinds that a handling is folded from."""
 LINK_KINDS = ("ticket", "pull_request", "commit", "document", "chat", "other")
@@ -140,6 +141,14 @@ def breached(incident: str, timer: Timer, priority_name: str) -> NewEntry:
     key = f"{BREACHED}:{incident}:{timer.name}:{timer.due}"
     reason = f"not {_DONE[timer.name]} in time for priority {priority_name}"
     return NewEntry(BREACHED, incident, key, payload, reason=reason)
+
+
+def nearing(incident: str, timer: Timer, priority_name: str) -> NewEntry:
+    """Write down that little of a timer's time is left; once for each time at which it is due."""
+    payload: dict[str, Json] = {"timer": timer.name, "due": timer.due, "priority": priority_name}
+    key = f"{NEAR}:{incident}:{timer.name}:{timer.due}"
+    reason = f"soon to be {_DONE[timer.name]} for priority {priority_name}"
+    return NewEntry(NEAR, incident, key, payload, reason=reason)
 
 
 _DONE: Mapping[str, str] = {"acknowledge": "acknowledged", "contain": "contained", "resolve": "resolved"}

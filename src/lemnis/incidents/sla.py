@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lemnis.content.schemas.handling import Handling as Policy
@@ -27,11 +28,12 @@ def timers(
     spans: Mapping[Any, Within] = policy.sla
     within = spans[priority.name.lower()]
     first = [at for at in (handling.contained, handling.resolved) if at is not None]
-    return (
-        _timer("acknowledge", incident.opened, within.acknowledge, handling.acknowledged, now),
-        _timer("contain", incident.opened, within.contain, min(first, default=None), now, handling.holds),
-        _timer("resolve", incident.opened, within.resolve, handling.resolved, now, handling.holds),
-    )
+    done = (handling.acknowledged, min(first, default=None), handling.resolved)
+    found = []
+    for name, end in zip(NAMES, done, strict=True):
+        holds = handling.holds if name != "acknowledge" else ()
+        found.append(_timer(name, incident.opened, getattr(within, name), end, now, holds))
+    return tuple(_nearing(one, incident.opened, policy.near_percent, now) for one in found)
 
 
 def next_of(timers: Iterable[Timer]) -> Timer | None:
@@ -43,6 +45,17 @@ def next_of(timers: Iterable[Timer]) -> Timer | None:
 def breached(timers: Iterable[Timer]) -> list[Timer]:
     """Return the timers that ran out while nobody has done what they wait for."""
     return [one for one in timers if one.state == "breached"]
+
+
+def near(timers: Iterable[Timer]) -> list[Timer]:
+    """Return the timers that run and have little time left."""
+    return [one for one in timers if one.state == "near"]
+
+
+def _nearing(one: Timer, start: int, percent: int, now: int) -> Timer:
+    """Say from when on less than ``percent`` of a timer's span is left, and whether that is now."""
+    at = one.due - (one.due - one.paused - start) * percent // 100
+    return replace(one, near=at, state="near" if one.state == "running" and now >= at else one.state)
 
 
 def _timer(  # noqa: PLR0917 - a row of the table above

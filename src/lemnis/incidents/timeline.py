@@ -25,6 +25,7 @@ _KINDS = {
     shared.FINISHED: "run", shared.INTENT: "intent", shared.RESULT: "action",
     handling.PHASE: "phase", handling.SEVERITY: "severity", handling.PRIORITY: "priority",
     handling.ROLE: "role", handling.TASK: "task", handling.LINK: "link", handling.BREACHED: "breach",
+    handling.NEAR: "near",
     "evidence.custody": "custody", "attestation": "attestation", "decision": "gate", "incident.case": "case",
     "lesson.proposed": "lesson", "lesson.proved": "lesson", "lesson.merged": "lesson",
 }  # fmt: skip

@@ -14,6 +14,7 @@
     sla:                             # from detection on; time on hold does not count
       critical: {acknowledge: 15m, contain: 4h, resolve: 3d}
       ...
+    near_percent: 25                 # with less of a timer's time left it is told as near
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ class Handling(Model):
     severity: SeverityPolicy = SeverityPolicy()
     priority: PriorityPolicy
     sla: dict[PriorityName, Within]
+    near_percent: Annotated[int, pydantic.Field(ge=1, le=90)] = 25
+    """With less than this part of its time left a timer is near."""
 
     @pydantic.field_validator("sla")
     @classmethod

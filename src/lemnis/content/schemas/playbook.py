@@ -252,10 +252,11 @@ class Trigger(Model):
 
     ``if`` is CEL over what a condition knows (no steps); ``cron`` has five fields, in UTC. ``entities`` of a
     webhook are ``kind:{place}``, where a place is keys of the JSON that came, joined by dots. ``given`` are
-    inputs as ``--set`` gives them.
+    inputs as ``--set`` gives them. ``sla`` is a timer of an incident that ran out or is near: ``trigger`` has
+    ``timer``, ``state`` (``breached``, ``near``), ``priority`` and ``due`` (ms).
     """
 
-    by: Literal["alert", "incident", "finding", "schedule", "webhook", "hand"]
+    by: Literal["alert", "incident", "finding", "sla", "schedule", "webhook", "hand"]
     condition: Cel | None = pydantic.Field(default=None, alias="if")
     cron: str = ""
     entities: tuple[str, ...] = ()

@@ -35,7 +35,8 @@ _KIND = {
     "note": "white", "owner": "cyan", "evidence": "green", "action": "bold green", "deploy": "blue",
     "contained": "bold green", "plan": "cyan", "approval": "bold cyan", "run": "green", "intent": "dim",
     "event": "white", "phase": "cyan", "severity": "cyan", "priority": "cyan", "role": "cyan",
-    "task": "white", "link": "white", "breach": "bold red", "custody": "green", "case": "magenta",
+    "task": "white", "link": "white", "breach": "bold red", "near": "yellow",
+    "custody": "green", "case": "magenta",
     "commit": "blue", "scan": "blue", "attestation": "blue", "gate": "blue", "lesson": "bold blue",
 }  # fmt: skip
 _ENTITIES_SHOWN = 15

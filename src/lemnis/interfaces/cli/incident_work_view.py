@@ -23,13 +23,12 @@ _PRIORITY = {
     Priority.CRITICAL: "bold white on red",
 }  # fmt: skip
 _TIMER = {
-    "running": "cyan", "paused": "yellow", "breached": "bold white on red", "met": "green", "missed": "red",
+    "running": "cyan", "near": "bold yellow", "paused": "yellow",
+    "breached": "bold white on red", "met": "green", "missed": "red",
 }  # fmt: skip
 _TASK = {
     TaskState.OPEN: "yellow", TaskState.DOING: "cyan", TaskState.DONE: "green", TaskState.DROPPED: "dim",
 }  # fmt: skip
-_HURRY = 4
-"""Less than this part of the whole span is left: time to hurry."""
 
 
 def priority(level: Priority) -> Text:
@@ -69,6 +68,16 @@ def breach_line(one: Standing, timer: Timer) -> Text:
             Text(one.incident.title), Text(f"owner {one.incident.owner or 'nobody'}", "dim"),
         ]
     )  # fmt: skip
+
+
+def due_table(found: Iterable[tuple[Standing, Timer]]) -> RenderableType:
+    """Render what is due next, of which incident, whose it is."""
+    table = _plain("due", "incident", "priority", "title", "owner", "by")
+    for one, timer in found:
+        owner = Text(one.incident.owner or "nobody", "dim")
+        what = (left(timer), Text(one.incident.id, "bold"), priority(one.weighed.priority))
+        table.add_row(*what, Text(one.incident.title), owner, Text(to_iso(timer.due), "dim"))
+    return table
 
 
 def timers_table(timers: Iterable[Timer]) -> RenderableType:

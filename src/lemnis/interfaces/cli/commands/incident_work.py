@@ -217,28 +217,39 @@ def set_task(
     )  # fmt: skip
 
 
-def sla(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """Write down which timers ran out, each once; exit 1 if any did since the last time.
+def sla(
+    due: Annotated[bool, typer.Option("--due", help="Show what is due next; nothing is written.")] = False,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write down which timers ran out or are near, each once; exit 1 if one ran out since the last time.
 
-    For a scheduler, to tell whoever is on call; with --json one object a breach.
+    For a scheduler, to tell whoever is on call; `lemnis serve` does it by itself. With --json one object a
+    timer; its `state` is `breached` or `near`. With --due the timers of all open incidents, the next first.
 
-    Example: lemnis incident sla
+    Example: lemnis incident sla --due
     """
     from lemnis import app
-    from lemnis.app import incidents_handling
+    from lemnis.app import incidents_sla
     from lemnis.incidents.export import timer as document
-    from lemnis.interfaces.cli.incident_work_view import breach_line
+    from lemnis.interfaces.cli.incident_work_view import breach_line, due_table
 
-    found = incidents_handling.tell_breaches(app.open_workspace(workspace))
-    for one, timer in found:
-        if json:
-            emit({"id": one.incident.id, "owner": one.incident.owner, **document(timer)})
-        else:
+    opened = app.open_workspace(workspace)
+    waiting = incidents_sla.waiting(opened)
+    found = waiting if due else incidents_sla.tell(opened, waiting)
+    if json:
+        for one, timer in found:
+            who = {"id": one.incident.id, "title": one.incident.title, "owner": one.incident.owner}
+            emit({**who, "priority": one.weighed.priority.name.lower(), **document(timer)})
+    elif due and found:
+        console.print(due_table(found))
+    else:
+        for one, timer in found:
             console.print(breach_line(one, timer))
-    if found:
+        if not found:
+            console.print("nothing is due" if due else "nothing ran out since the last time")
+    if not due and any(timer.state == "breached" for _, timer in found):
         raise typer.Exit(1)
-    if not json:
-        console.print("nothing ran out since the last time")
 
 
 def _tell(one: Standing, *, json: bool) -> None:
