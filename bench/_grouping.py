@@ -19,12 +19,13 @@ import orjson
 
 from bench._measure import module
 from lemnis import app
-from lemnis.app import grouping, watch
+from lemnis.app import grouping
 from lemnis.app.bench import Figure
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
 from lemnis.contracts.ids import stable_id
 from lemnis.incidents import entries
+from lemnis.incidents.view import views
 
 INCIDENTS, ALERTS, SECONDS = 200, 50, 2.0
 MANY, STEP = 60_000, 6_000
@@ -114,7 +115,7 @@ def _incidents(workspace: app.Workspace, grouped: grouping.Grouped) -> dict[str,
     journal.write_all([entries.alert_entry(last)])
     more, _ = _timed(grouped)
     nothing, _ = _timed(grouped)
-    found = [one for one in watch.views(journal).values() if not one.merged_into]
+    found = [one for one in views(journal).values() if not one.merged_into]
     return {
         "alerts": sum(len(one.alert_ids) for one in found), "incidents": len(found), "cpu": cpu,
         "wall": wall, "more": more, "nothing": nothing,

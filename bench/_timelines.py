@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from lemnis import app
-from lemnis.app import incidents, incidents_handling, watch
+from lemnis.app import incidents, incidents_handling
 from lemnis.app.bench import Figure
 from lemnis.app.incidents_timeline import Timeline, opened
 from lemnis.contracts.alerts import Alert, Entity, IncidentChange, Severity
@@ -23,6 +23,7 @@ from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.incidents import Incident
 from lemnis.contracts.journal import NewEntry
 from lemnis.incidents import entries as writing
+from lemnis.incidents.view import views
 
 ENTRIES, INCIDENTS, ASKED, PAGE = 100_000, 10_000, 60, 100
 PAGED_MS, LISTED_S = 100.0, 10.0
@@ -67,9 +68,9 @@ def many(count: int = INCIDENTS) -> list[Figure]:
             found = tuple(_alert(3 * number + n, f"host:h{number}") for n in range(3))
             written += writing.change_entries(_change(f"in-{number:016x}", found), None, "sha256:bench")
         _write(workspace, written)
-        known = list(watch.views(journal).values())
+        known = list(views(journal).values())
         took = _timed(lambda: incidents_handling.chosen(incidents_handling.standings(workspace, known)))
-        whole = _timed(lambda: list(watch.views(journal).values())) + took
+        whole = _timed(lambda: list(views(journal).values())) + took
         prefix = f"in-{count // 2:016x}"[:-1]
         one = _timed(lambda: journal.subjects([writing.OPENED], beginning=prefix)) * 1000
     return [

@@ -94,7 +94,7 @@ def test_the_lake_has_the_alert_and_what_it_became(workspace):
     rows = lake.query(sql).to_pylist()
     assert {row["id"]: row["n"] for row in rows} == {one.id: one.count for one in told(workspace).values()}
     assert {row["rows"] for row in rows} == {2}
-    assert incidents.loose(workspace, incidents.incidents(workspace)) == len(rows) - sum(
+    assert incidents.loose(workspace) == len(rows) - sum(
         group.count for one in incidents.incidents(workspace) for group in one.groups
     )
 

@@ -5,7 +5,7 @@ import pytest
 from lived import ADMIN, ATTACKER, DAY, LOGIN, NOW, SCANNER, START
 
 from lemnis import app
-from lemnis.app import content, exceptions, rules_lint, watch
+from lemnis.app import content, exceptions, grouping_file, rules_lint
 from lemnis.app.detection import detection
 from lemnis.app.exceptions_report import days_left, report
 from lemnis.app.replay import replay
@@ -157,4 +157,4 @@ def test_it_lies_over_rules_that_other_filters_narrow(workspace):
     over = exceptions.over(loaded, found)
     assert over.rules[0] == loaded.rules[0]
     assert (over.count, len(over.rules), over.meant) == (1, 2, {0: (1,)})
-    assert watch.load_grouping(app.library(workspace))
+    assert grouping_file.load_grouping(app.library(workspace))

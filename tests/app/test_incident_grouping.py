@@ -5,7 +5,7 @@ import pytest
 from watched import DETECTION, batch
 
 from lemnis import app
-from lemnis.app import grouping, incidents, watch
+from lemnis.app import grouping_file, incidents, watch
 from lemnis.contracts.alerts import IncidentStatus, Verdict
 from lemnis.interfaces.cli import run
 
@@ -47,7 +47,7 @@ def there(workspace):
 
 def anew(workspace):
     """What a grouping from the journal alone gives."""
-    (workspace.state / "cache" / grouping.FILE).unlink()
+    (workspace.state / "cache" / grouping_file.FILE).unlink()
     return there(workspace)
 
 

@@ -3,6 +3,7 @@
 # ruff: noqa: F401, F811 - fixtures that are imported
 
 import orjson
+import pytest
 from watched import DETECTION, MINUTE, batch
 from worked import HOUR, ask, at, clock, lines
 
@@ -106,6 +107,28 @@ def test_exports_for_others_are_valid(at, ask):
     assert found.source == SOURCE
 
 
+def test_what_a_person_decided_on_is_published(at, ask):
+    name = lines(ask("incident", "list", "--json"))[-1]["id"]
+    ask("incident", "severity", name, "low", "--reason", "a test machine")
+    ask("incident", "priority", name, "critical", "--reason", "the customer waits")
+    ask("incident", "list")  # what is new in the journal is published
+    sql = (
+        "SELECT severity, severity_id, priority, priority_id FROM incident_finding"
+        f" WHERE metadata.correlation_uid = '{name}' ORDER BY metadata.logged_time, time"
+    )
+    *_, last = lines(ask("sql", sql, "--json"))
+    assert last == {"severity": "Low", "severity_id": 2, "priority": "Critical", "priority_id": 4}
+
+
+def test_nothing_is_loaded_to_group_where_everything_is(at, ask, monkeypatch):
+    ask("incident", "list")
+    monkeypatch.setattr(watch, "settle", lambda *_, **__: pytest.fail("it was settled"))
+    assert len(lines(ask("incident", "list", "--json"))) == 2
+    app.journal(at).append(NewEntry("note.of.someone", "x", "y", {}))
+    with pytest.raises(pytest.fail.Exception, match="it was settled"):
+        ask("incident", "list")
+
+
 def test_a_timeline_is_paged_filtered_and_kept_up_to_date(at, ask):
     name = lines(ask("incident", "list", "--json"))[0]["id"]
     whole = lines(ask("incident", "timeline", name, "--every", "--json"))
@@ -203,7 +226,9 @@ def test_an_incident_that_comes_although_its_lesson_was_merged_is_told(at, ask, 
     watching = watch.Watch(at, detecting=DETECTION)
     watching.watch([batch((9, 600, "high", "192.0.2.77"))])
     watching.finish()
-    *_, told = lines(ask("incident", "metrics", "--json"))
+    (told,) = lines(ask("incident", "metrics", "--json"))
     (repeat,) = told["repeats"]
+    rows = lines(ask("incident", "metrics", "--by", "detection", "--json"))
+    assert {row["title"]: len(row["repeats"]) for row in rows} == {"A break-in": 1, "A knock": 0}
     assert (repeat["lesson"], repeat["same"]) == ("2026-abc", "rule")
     assert f"{repeat['incident']} came although lesson 2026-abc was closed" in ask("incident", "metrics").out

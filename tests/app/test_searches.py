@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 
 from lemnis import app
-from lemnis.app import content, searches, searches_schedule, watch
+from lemnis.app import content, searches, searches_schedule
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import ContentError, InputError, NotFoundError, UsageError
 from lemnis.contracts.events import EventBatch
 from lemnis.incidents import entries as writing
+from lemnis.incidents.view import views
 from lemnis.interfaces.cli import run
 from lemnis.store.query import Handle
 
@@ -142,7 +143,7 @@ def test_what_fires(workspace, text, fires):
 def test_alerts_become_incidents(workspace):
     put(workspace, SCHEDULED.replace("level: high", "level: critical"))
     searches_schedule.run_due(workspace)
-    (incident,) = watch.views(app.journal(workspace)).values()
+    (incident,) = views(app.journal(workspace)).values()
     assert incident.groups[0].alerts[0][0] == alerts(workspace)[0].id
 
 
@@ -185,7 +186,7 @@ def test_killed_between_query_and_alert_or_behind_it_there_is_one_alert(workspac
     searches_schedule.run_due(workspace)
     searches_schedule.run_due(workspace)
     assert len(alerts(workspace)) == 1
-    assert len(watch.views(app.journal(workspace))) == 1
+    assert len(views(app.journal(workspace))) == 1
 
 
 @pytest.mark.parametrize(("text", "line", "column", "what"), [

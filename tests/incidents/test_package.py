@@ -20,7 +20,7 @@ from lemnis.graph.attestation import write_public
 from lemnis.incidents import custody, entries, merkle, package, verifier
 from lemnis.incidents.custody import Act
 from lemnis.store.database import open_engine
-from lemnis.store.journal import _HASHED, GENESIS, SqlJournal, _hash
+from lemnis.store.journal import GENESIS, SqlJournal, _hash
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 EVIDENCE = b"the mail of the attacker\n"
@@ -240,7 +240,7 @@ def test_every_entry_is_shown_to_be_in_the_tree_and_no_other(values):
 @given(st.tuples(*[st.integers(1, 2**53)] * 2, *[st.text()] * 6, st.just(GENESIS)))
 def test_the_stand_alone_hash_is_the_journals(row):
     try:
-        wanted = _hash(dict(zip(_HASHED, row, strict=True)))
+        wanted = _hash(row)
     except TypeError:  # half a character: no entry can have it
         return
     assert verifier.entry_hash(row) == wanted

@@ -71,4 +71,4 @@ def test_what_comes_after_its_lesson_was_closed_came_again():
         ("in-4", "cause", "CWE-78"),
     ]
     (row,) = rows(known, "", found)
-    assert row.repeats == 2
+    assert (row.repeats, row.again) == (tuple(found), 2)

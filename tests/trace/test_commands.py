@@ -40,7 +40,7 @@ def test_the_story_by_its_commands(lemnis):
     assert merged["state"] == "merged"
     assert lemnis("lesson", "list", "--json")[0]["state"] == "merged"
     *_, told = lemnis("incident", "metrics", "--json")
-    assert told["repeats"] == 0
+    assert told["repeats"] == []
 
 
 def test_people_see_what_matters(lemnis):

@@ -11,20 +11,20 @@ import gc
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lemnis import app
+from lemnis.app.grouping_brief import FACTS, Briefly, lifecycle
+from lemnis.app.grouping_file import LOCK, SETTLED, load_grouping, open_groups, place
 from lemnis.app.publish import Publishing
-from lemnis.content import yaml
 from lemnis.content.library import Library
-from lemnis.content.schemas.grouping import Grouping
 from lemnis.contracts.alerts import Alert, Entity, IncidentChange, IncidentStatus, Verdict
 from lemnis.contracts.errors import NotFoundError
-from lemnis.contracts.ids import Json, canonical, digest
+from lemnis.contracts.ids import Json
 from lemnis.contracts.incidents import Incident
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.correlate.decisions import Decisions
@@ -33,19 +33,13 @@ from lemnis.incidents import entries as writing
 from lemnis.incidents import parting, summary
 from lemnis.incidents.view import fold
 from lemnis.store import durable
-from lemnis.store.groups import Groups
 
 if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
 
-LOCK = "correlate.lock"
-FILE = "grouping.db"
-_GROUPING = "default"
 _AT_ONCE = 10_000
 _TOLD = (writing.OPENED, writing.JOINED, writing.MERGED, writing.SPLIT)
-_LIFECYCLE = tuple(kind for kind in writing.KINDS if kind != writing.JOINED)
 _WRITTEN_AT_ONCE = 5_000
-_FACTS = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +66,9 @@ class Grouped:
         """Open what was grouped before by the same content; raises ContentError with its place."""
         self._workspace, self._journal, self._library = workspace, journal, library
         self.grouping = load_grouping(library)
-        manifest = library.get("correlations", _GROUPING).manifest.read_text("utf-8")
-        by = digest(canonical(manifest))
-        self._groups = Groups(workspace.state / "cache" / FILE, by)
+        self._groups = open_groups(workspace, library)
         self._fold = Fold(self.grouping, self._groups, self._alerts)
+        self._briefly = Briefly(workspace, library, journal, self._groups)
         self._settled: tuple[int, str] | None = None
 
     def close(self) -> None:
@@ -93,12 +86,18 @@ class Grouped:
         with durable.exclusive(self._workspace.state / LOCK), uncollected():
             risks = {str(name): weight for name, weight in self.grouping.risk.severity.items()}
             publishing = Publishing(self._workspace, self._journal, risks)
-            changes = self._settle(publishing)
-            publishing.finish(self._little)
-        self._settled = head
+            changes, written = self._settle(publishing)
+            publishing.finish(self._briefly)
+            now = self._journal.head()
+            alone = now[0] == head[0] + written  # what others wrote meanwhile may have been overlooked
+            self._settled = now if alone else head
+            if alone and self._groups.note(SETTLED) != place(now):
+                with self._groups.writing():
+                    self._groups.keep(SETTLED, place(now))
         return changes
 
-    def _settle(self, publishing: Publishing) -> int:
+    def _settle(self, publishing: Publishing) -> tuple[int, int]:
+        """Group what is new; return how many changes that is, and how many entries were written of them."""
         groups, journal = self._groups, self._journal
         with groups.writing():
             last = self._last()
@@ -107,7 +106,7 @@ class Grouped:
             told = list(islice(self._told(), 1))
             new = next(journal.entries(kind=writing.ALERT, after=last or 0), None)
             if new is None and not told:
-                return 0
+                return 0, 0
             self._fold.begin()
             parted = self._take_splits()
             self._take_alerts(last or 0, publishing)
@@ -115,10 +114,10 @@ class Grouped:
             for entry in self._told():
                 self._take_told(entry, parted)
             self._fold.save()
-            own, changes = self._write_all(self._fold.changes())
+            own, changes, written = self._write_all(self._fold.changes())
             groups.keep("told", str(head))
             groups.keep("own", orjson.dumps(own).decode())
-        return changes
+        return changes, written
 
     def _last(self) -> int | None:
         """Return the number of the last alert that was grouped; None if it is not in this journal."""
@@ -136,10 +135,10 @@ class Grouped:
 
         def read() -> Iterator[Alert]:
             for entry in entries:
-                alert = writing.read_alert(entry, whole=entry.seq > publishing.after)
+                alert = writing.read_alert(entry, whole=False)
                 publishing.add(entry, alert)
                 last[:] = entry.key, entry.hash
-                yield replace(alert, event={})
+                yield alert
 
         new = read()
         while some := list(islice(new, _AT_ONCE)):
@@ -192,7 +191,7 @@ class Grouped:
         """Sum up an incident from which alerts were taken, from what the journal says until then."""
         one = whole(self._journal, split.subject, up_to=split.seq)
         rows = dict(self._groups.parts(split.subject))
-        facts = orjson.loads(rows.get(_FACTS, b"{}"))
+        facts = orjson.loads(rows.get(FACTS, b"{}"))
         self._groups.drop_parts(split.subject)
         if one is not None:
             self._sum_up(split.subject, map(summary.group, one.groups), (), facts)
@@ -212,20 +211,23 @@ class Grouped:
             raise NotFoundError(f"no incident {incident}", fix="`lemnis incident list` shows them")
         return anchor.time, anchor.alert
 
-    def _write_all(self, changes: Iterable[IncidentChange]) -> tuple[list[str], int]:
-        """Write changes down, many in a transaction; return the keys of the entries, and how many changes."""
+    def _write_all(self, changes: Iterable[IncidentChange]) -> tuple[list[str], int, int]:
+        """Write changes down, many in a transaction.
+
+        Returns the keys of the entries, how many changes there were, and how many entries were new.
+        """
         own: list[str] = []
         waiting: list[NewEntry] = []
-        count = alerts = 0
+        count = alerts = written = 0
         for change in changes:
             waiting += self._entries(change)
             count, alerts = count + 1, alerts + len(change.alerts) + 1
             if alerts >= _WRITTEN_AT_ONCE:
-                self._journal.write_all(waiting)
+                written += sum(self._journal.write_all(waiting))
                 own += [entry.key for entry in waiting if entry.kind in _TOLD]
                 waiting, alerts = [], 0
-        self._journal.write_all(waiting)
-        return own + [entry.key for entry in waiting if entry.kind in _TOLD], count
+        written += sum(self._journal.write_all(waiting))
+        return own + [entry.key for entry in waiting if entry.kind in _TOLD], count, written
 
     def _entries(self, change: IncidentChange) -> list[NewEntry]:
         """Return what is written of a change, and sum it up."""
@@ -245,11 +247,11 @@ class Grouped:
         if not parts:
             return None
         status, verdict, changed = IncidentStatus.NEW, Verdict.UNKNOWN, 0
-        for entry in self._lifecycle(incident):
+        for entry in lifecycle(self._journal, incident):
             if entry.kind == writing.STATUS:
                 status, verdict = writing.status_of(entry)
                 changed += 1
-        rules = frozenset(summary.load(data)["rule_id"] for name, data in parts if name != _FACTS)
+        rules = frozenset(summary.load(data)["rule_id"] for name, data in parts if name != FACTS)
         return _Standing(status, verdict, changed, rules)
 
     def _sum_up(
@@ -264,25 +266,10 @@ class Grouped:
         rows = [
             (incident, name, summary.dump(part)) for name, part in parts.items() if before.get(name) != part
         ]
-        self._groups.put_parts([*rows, (incident, _FACTS, orjson.dumps(facts))])
+        self._groups.put_parts([*rows, (incident, FACTS, orjson.dumps(facts))])
 
     def _parts(self, incident: str) -> summary.Parts:
-        return {name: summary.load(data) for name, data in self._groups.parts(incident) if name != _FACTS}
-
-    def _little(self, incident: str) -> Incident | None:
-        """Return an incident in little: its groups have only the first and the last of their alerts."""
-        rows = dict(self._groups.parts(incident))
-        facts = orjson.loads(rows.pop(_FACTS, b"{}"))
-        parts = {name: summary.load(data) for name, data in rows.items()}
-        return summary.incident(incident, parts, facts, list(self._lifecycle(incident))) if parts else None
-
-    def _lifecycle(self, incident: str) -> Iterator[Entry]:
-        """Yield an incident's entries but those of its alerts; before, those of what it goes on from."""
-        own = self._journal.about(incident, _LIFECYCLE)
-        for entry in own:
-            if entry.kind == writing.MERGED and entry.payload.get("continues") and "from" in entry.payload:
-                yield from self._lifecycle(str(entry.payload["from"]))
-        yield from own
+        return {name: summary.load(data) for name, data in self._groups.parts(incident) if name != FACTS}
 
     def _alerts(self, ids: Sequence[str]) -> Iterator[Alert]:
         """Read alerts back, without their events."""
@@ -303,11 +290,6 @@ def whole(journal: SqlJournal, incident: str, *, up_to: int | None = None) -> In
                     seen.add(other)
                     todo.append(other)
     return fold(found[seq] for seq in sorted(found)).get(incident)
-
-
-def load_grouping(library: Library) -> Grouping:
-    """Read how alerts are grouped; raises ContentError with file, line and column."""
-    return yaml.load(library.get("correlations", _GROUPING).manifest, Grouping)
 
 
 @contextmanager

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lemnis import app
-from lemnis.app import watch
+from lemnis.app import grouping_file
 from lemnis.contracts.alerts import Alert, IncidentStatus, Verdict
 from lemnis.contracts.errors import NotFoundError, RefusedError
 from lemnis.contracts.ids import canonical
 from lemnis.contracts.incidents import Incident, Metrics, TimelineItem
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.incidents import entries as writing
-from lemnis.incidents import export as exporting
-from lemnis.incidents import findings
 from lemnis.incidents.metrics import measure
-from lemnis.incidents.view import fold
+from lemnis.incidents.view import fold, views
 
 if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
@@ -28,8 +25,8 @@ def incidents(workspace: app.Workspace) -> list[Incident]:
     What an ingest that was killed left is correlated first.
     """
     journal = app.journal(workspace)
-    watch.settle(workspace, journal=journal)
-    return list(watch.views(journal).values())
+    _settle(workspace, journal)
+    return list(views(journal).values())
 
 
 def get(workspace: app.Workspace, incident: str) -> Incident:
@@ -38,7 +35,7 @@ def get(workspace: app.Workspace, incident: str) -> Incident:
     Raises NotFoundError.
     """
     journal = app.journal(workspace)
-    watch.settle(workspace, journal=journal)
+    _settle(workspace, journal)
     if incident.startswith("al-"):
         found = incident_of(workspace, alert(workspace, incident).id)
         if found is None:
@@ -49,17 +46,9 @@ def get(workspace: app.Workspace, incident: str) -> Incident:
     return by_id(journal, incident)
 
 
-def loose(workspace: app.Workspace, known: Sequence[Incident]) -> int:
+def loose(workspace: app.Workspace) -> int:
     """Return how many alerts are in no incident, because what they are tied to does not weigh enough."""
-    lake = app.events(workspace)
-    if "detection_finding" not in lake.schemas():
-        return 0
-    sql = (
-        "SELECT count(DISTINCT finding_info.uid) AS n FROM detection_finding"
-        " WHERE metadata.log_name = 'lemnis'"
-    )
-    inside = sum(group.count for one in known if not one.merged_into for group in one.groups)
-    return max(0, int(lake.query(sql).column("n")[0].as_py()) - inside)
+    return grouping_file.loose(workspace, app.library(workspace))
 
 
 def alert(workspace: app.Workspace, alert_id: str) -> Alert:
@@ -92,7 +81,7 @@ def firsts(workspace: app.Workspace, incident: Incident) -> dict[str, Alert]:
 def incident_of(workspace: app.Workspace, alert_id: str) -> Incident | None:
     """Return the incident that an alert is in, if it is in one."""
     journal = app.journal(workspace)
-    watch.settle(workspace, journal=journal)
+    _settle(workspace, journal)
     for name in journal.subjects(writing.KINDS, mentioning=f'"{alert_id}"'):
         one = by_id(journal, name)
         while one.merged_into:
@@ -177,10 +166,13 @@ def add_evidence(workspace: app.Workspace, incident: str, data: bytes, title: st
 def export(workspace: app.Workspace, incident: str, form: str, *, tlp: str = "amber") -> str:
     """Return an incident whole, as ``json``, ``markdown``, ``ocsf`` or ``stix`` (marked with ``tlp``)."""
     from lemnis.app.incidents_handling import standing
+    from lemnis.incidents import export as exporting
 
     one = get(workspace, incident)
     stands = standing(workspace, one)
     if form == "ocsf":
+        from lemnis.incidents import findings
+
         last = app.journal(workspace).last([one.id])
         return canonical(findings.incident_finding(one, last, stands.weighed)).decode()
     if form == "stix":
@@ -198,6 +190,15 @@ def export(workspace: app.Workspace, incident: str, form: str, *, tlp: str = "am
         "timeline": [exporting.item(item) for item in items],
     }  # fmt: skip
     return canonical(whole).decode()
+
+
+def _settle(workspace: app.Workspace, journal: SqlJournal) -> None:
+    """Correlate what an ingest that was killed left; where that is nothing, nothing is loaded for it."""
+    library = app.library(workspace)
+    if not grouping_file.settled(workspace, library, journal):
+        from lemnis.app import watch
+
+        watch.settle(workspace, library=library, journal=journal)
 
 
 def by_id(journal: SqlJournal, incident: str) -> Incident:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import heapq
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app import incidents
-from lemnis.app.grouping import load_grouping
-from lemnis.app.incidents_timeline import instant
+from lemnis.app.grouping_file import load_grouping
+from lemnis.app.instants import instant
 from lemnis.content import yaml
-from lemnis.content.library import Library
+from lemnis.content.library import REFERENCE, Library
 from lemnis.content.schemas.grouping import Risk
 from lemnis.content.schemas.handling import Handling as Policy
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
@@ -36,8 +36,11 @@ from lemnis.incidents import handling as writing
 from lemnis.incidents import sla
 from lemnis.incidents.handled import NOTHING, handled
 from lemnis.incidents.priority import weigh
+from lemnis.store.database import filled
 
 if TYPE_CHECKING:
+    from lemnis.app.assets import Known
+    from lemnis.app.enriching import Enriching
     from lemnis.enrich import Tables
     from lemnis.store.journal import SqlJournal
 
@@ -78,17 +81,29 @@ class Desk:
     def __init__(self, workspace: app.Workspace, *, library: Library | None = None) -> None:
         """Read the policy; raises ContentError with file, line and column."""
         self._workspace = workspace
-        library = library or Library.open(workspace.content)
+        self._library = library = library or Library.open(workspace.content)
         self.policy = yaml.load(library.get("handling", POLICY).manifest, Policy)
         self._risk: Risk = load_grouping(library).risk
+        self._enriching: Enriching | None = None
         self._counts = min(self.policy.priority.risk, default=sys.maxsize)
+
+    def refresh(self) -> None:
+        """Look again what is known of assets."""
+        self.__dict__.pop("_tables", None)
+
+    def weigh(self, incident: Incident, handling: Handling = NOTHING) -> Weighed:
+        """Return how severe and urgent an incident is."""
+        return self._weigh(incident, handling, tuple(self.assets(incident)))
+
+    def _weigh(self, incident: Incident, handling: Handling, assets: Sequence[Asset]) -> Weighed:
+        counts = incident.risk >= self._counts  # no entity's risk is above the whole incident's
+        risk = riskiest(incident, self._risk) if counts else ("", incident.risk)
+        return weigh(incident, handling, assets, risk, self.policy)
 
     def stand(self, incident: Incident, handling: Handling = NOTHING) -> Standing:
         """Return how an incident stands now."""
         assets = tuple(self.assets(incident))
-        counts = incident.risk >= self._counts  # no entity's risk is above the whole incident's
-        risk = riskiest(incident, self._risk) if counts else ("", incident.risk)
-        weighed = weigh(incident, handling, assets, risk, self.policy)
+        weighed = self._weigh(incident, handling, assets)
         now = self._workspace.clock.now()
         timers = sla.timers(incident, handling, weighed.priority, self.policy, now)
         return Standing(incident, handling, weighed, timers, assets)
@@ -110,9 +125,27 @@ class Desk:
 
     @cached_property
     def _tables(self) -> Tables | None:
-        from lemnis.app.enriching import Enriching
+        if not knows_assets(self._workspace, self._library):
+            return None
+        if self._enriching is None:
+            from lemnis.app.enriching import Enriching
 
-        return Enriching(self._workspace).tables()
+            self._enriching = Enriching(self._workspace)
+        return self._enriching.tables()
+
+
+def knows_assets(workspace: app.Workspace, library: Library) -> bool:
+    """Say whether anything is known of assets: what reads it is loaded only then."""
+    return any(library.items(kind) for kind in REFERENCE) or filled(app.engine(workspace), "reference")
+
+
+def known_entities(workspace: app.Workspace, incident: Incident) -> Mapping[Entity, Known]:
+    """Return what was known of an incident's entities when it began."""
+    if not knows_assets(workspace, app.library(workspace)):
+        return {}
+    from lemnis.app import assets
+
+    return assets.of_entities(workspace, incident.entities, incident.first_event)
 
 
 def riskiest(incident: Incident, risk: Risk) -> tuple[str, int]:

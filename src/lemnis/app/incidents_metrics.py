@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lemnis import app
 from lemnis.app import incidents
 from lemnis.app.incidents_handling import Desk, handlings
-from lemnis.app.incidents_timeline import instant
+from lemnis.app.instants import instant
 from lemnis.contracts.incidents import Incident
 from lemnis.incidents.handled import NOTHING
 from lemnis.incidents.statistics import Lesson, Measured, Repeat, Row, measured, repeated, rows

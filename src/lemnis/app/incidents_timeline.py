@@ -14,7 +14,6 @@ from lemnis import app
 from lemnis.app import incidents, incidents_context
 from lemnis.app.context import deployments
 from lemnis.contracts.alerts import Alert
-from lemnis.contracts.clock import from_iso
 from lemnis.contracts.incidents import Incident, TimelineItem
 from lemnis.contracts.journal import Entry
 from lemnis.incidents import entries as kinds
@@ -206,16 +205,6 @@ def opened(workspace: app.Workspace, incident: Incident) -> Iterator[Timeline]:
         yield Timeline(workspace, incident, kept)
     finally:
         kept.close()
-
-
-def instant(text: str) -> int:
-    """Read a time as people give it; raises UsageError."""
-    from lemnis.contracts.errors import UsageError
-
-    try:
-        return from_iso(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no time", fix="write 2026-03-01 or 2026-03-01T12:00:00Z") from error
 
 
 def _placed(entry: Entry) -> Placed:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lemnis import app
-from lemnis.app import noise, noise_filter, settings, watch
+from lemnis.app import noise, noise_filter, settings
 from lemnis.app.detection import detection
 from lemnis.app.exceptions_report import Progress, quiet
 from lemnis.app.noise import Noise
@@ -15,6 +15,7 @@ from lemnis.content.library import Library
 from lemnis.contracts.errors import LemnisError, RefusedError
 from lemnis.detect.rules import load_rules
 from lemnis.incidents import entries
+from lemnis.incidents.view import views
 
 _SHOWN_REAL = 100_000
 
@@ -62,7 +63,7 @@ def report(
     detecting = detection(library, cache=cache)
     loaded = load_rules([item.manifest for item in library.items("detections").values()], cache=cache)
     found = noise.measure(lake, detecting, loaded.rules, start=start, progress=progress)
-    incidents = list(watch.views(app.journal(workspace)).values())
+    incidents = list(views(app.journal(workspace)).values())
     for name, counts in noise.verdicts(incidents).items():
         if name in found:
             found[name].verdicts = counts
@@ -79,7 +80,7 @@ def report(
 def _real(workspace: app.Workspace) -> frozenset[str]:
     """Return the events of alerts in incidents that were judged real, or that nobody has judged yet."""
     journal = app.journal(workspace)
-    judged = [one for one in watch.views(journal).values() if one.verdict in noise.PROTECTED or one.open]
+    judged = [one for one in views(journal).values() if one.verdict in noise.PROTECTED or one.open]
     alerts = [alert for one in judged for alert in one.alert_ids][:_SHOWN_REAL]
     known = (journal.get(alert) for alert in alerts)
     return frozenset(

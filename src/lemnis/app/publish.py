@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.contracts.events import Cursor
+from lemnis.contracts.handling import Weighed
 from lemnis.contracts.ids import Json
 from lemnis.contracts.incidents import Incident
 from lemnis.incidents import entries as kinds
-from lemnis.incidents import findings
+from lemnis.incidents import findings, handling
 
 if TYPE_CHECKING:
     from lemnis.contracts.alerts import Alert
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _ORIGIN = "journal"
 _ROWS = 5000
+_TOLD = (*kinds.KINDS, handling.SEVERITY, handling.PRIORITY)
+Views = Callable[[Sequence[str]], Iterable[tuple[Incident, Weighed]]]
+"""Gives incidents, named by their ids, as they stand, each with what it weighs."""
 
 
 class Publishing:
@@ -39,30 +43,31 @@ class Publishing:
         self.published = 0
 
     def add(self, entry: Entry, alert: Alert) -> None:
-        """Publish an alert, unless it was before: one finding."""
+        """Publish an alert of an entry, which has its event, unless it was before: one finding."""
         if entry.seq <= self._seen:
             return
         self._seen = entry.seq
-        self._rows.append(findings.alert_finding(alert, entry.at, risks=self._risks))
+        told = findings.alert_finding(alert, entry.at, risks=self._risks, event=kinds.event_of(entry))
+        self._rows.append(told)
         if len(self._rows) >= _ROWS:
             self.published += self._lake.append(findings.batches(self._rows)).accepted
             self._rows = []
 
-    def finish(self, view: Callable[[str], Incident | None]) -> int:
+    def finish(self, views: Views) -> int:
         """Publish the rest; return how many findings there were in all.
 
-        An alert that was repeated is one more finding, as it stands; an incident that changed is one as
-        ``view`` returns it.
+        An alert that was repeated is one more finding, as it stands; an incident that changed, or on whose
+        severity or priority someone decided, is one as ``views`` gives it.
         """
         journal, last = self._journal, self._seen
         streams = [journal.entries(kind=kinds.ALERT, after=self._seen)]
-        streams += [journal.entries(kind=kind, after=self.after) for kind in (kinds.REPEATED, *kinds.KINDS)]
+        streams += [journal.entries(kind=kind, after=self.after) for kind in (kinds.REPEATED, *_TOLD)]
         changed: dict[str, Entry] = {}
         repeated: dict[str, Entry] = {}
         for entry in heapq.merge(*streams, key=lambda entry: entry.seq):
             last = max(last, entry.seq)
             if entry.kind == kinds.ALERT:
-                self.add(entry, kinds.read_alert(entry))
+                self.add(entry, kinds.read_alert(entry, whole=False))
             elif entry.kind == kinds.REPEATED:
                 repeated[entry.subject] = entry
             else:
@@ -73,10 +78,9 @@ class Publishing:
             if told is not None:
                 finding = findings.alert_finding(told, entry.at, risks=self._risks, repeated=entry.seq)
                 rows.append(finding)
-        for subject, entry in changed.items():
-            incident = view(subject)
-            if incident is not None:
-                rows.append(findings.incident_finding(replace(incident, updated=entry.at), entry.seq))
+        for incident, weighed in views(list(changed)) if changed else ():
+            entry = changed[incident.id]
+            rows.append(findings.incident_finding(replace(incident, updated=entry.at), entry.seq, weighed))
         if last > self.after:
             cursor = Cursor(findings.SOURCE, _ORIGIN, _ORIGIN, last)
             self.published += self._lake.append(findings.batches(rows), cursor=cursor).accepted

@@ -6,7 +6,6 @@ the same alerts, which the journal keeps once; correlation looks at what the jou
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -16,14 +15,13 @@ import pyarrow as pa
 from lemnis import app
 from lemnis.app.correlation import LOG, Running, joined
 from lemnis.app.detection import Detection, detection
-from lemnis.app.grouping import LOCK, Grouped, load_grouping, uncollected
+from lemnis.app.grouping import Grouped, uncollected
+from lemnis.app.grouping_file import LOCK, load_grouping
 from lemnis.app.reloading import Reloading
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.events import EventBatch
-from lemnis.contracts.incidents import Incident
 from lemnis.incidents import entries as writing
-from lemnis.incidents.view import fold
 from lemnis.store import durable
 
 if TYPE_CHECKING:
@@ -167,9 +165,3 @@ def settle(
         return own.settle()
     finally:
         own.close()
-
-
-def views(journal: SqlJournal) -> dict[str, Incident]:
-    """Return every incident as it stands, in the order in which they were opened."""
-    streams = [journal.entries(kind=kind) for kind in writing.KINDS]
-    return fold(heapq.merge(*streams, key=lambda entry: entry.seq))

@@ -55,6 +55,10 @@ class Entity:
         """Render as ``kind:value``."""
         return f"{self.kind}:{self.value}"
 
+    def __hash__(self) -> int:
+        """Hash the value: a kind more makes it dearer, and hardly ever says more."""
+        return hash(self.value)
+
     @classmethod
     def parse(cls, text: str) -> Entity:
         """Read ``kind:value``; raises ValueError for an unknown kind."""

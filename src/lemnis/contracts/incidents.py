@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lemnis.contracts.alerts import Entity, IncidentStatus, Severity, Verdict
@@ -41,6 +41,17 @@ class AlertGroup:
     def last(self) -> int:
         """Return the latest event time."""
         return self.alerts[-1][1]
+
+
+def _one_of_rule(some: Sequence[AlertGroup]) -> AlertGroup:
+    """Return one group for several of a rule."""
+    return replace(
+        some[0],
+        severity=max(group.severity for group in some),
+        entities=tuple(sorted({entity for group in some for entity in group.entities})),
+        alerts=tuple(sorted((a for group in some for a in group.alerts), key=lambda a: (a[1], a[0]))),
+        total=sum(group.count for group in some),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +120,7 @@ class Incident:
         rules: dict[str, list[AlertGroup]] = {}
         for group in self.groups:
             rules.setdefault(group.rule_id, []).append(group)
-        merged = [
-            replace(
-                some[0],
-                severity=max(group.severity for group in some),
-                entities=tuple(sorted({entity for group in some for entity in group.entities})),
-                alerts=tuple(sorted((a for group in some for a in group.alerts), key=lambda a: (a[1], a[0]))),
-                total=sum(group.count for group in some),
-            )
-            for some in rules.values()
-        ]
+        merged = [some[0] if len(some) == 1 else _one_of_rule(some) for some in rules.values()]
         return tuple(sorted(merged, key=lambda group: (group.first, group.rule_id)))
 
     @property

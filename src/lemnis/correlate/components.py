@@ -22,6 +22,7 @@ class State(Protocol):
     def number(self, alert: str) -> int | None: ...  # noqa: D102 - told there
     def parent(self, no: int) -> int: ...  # noqa: D102 - told there
     def alert(self, no: int) -> tuple[str, int, str, bytes]: ...  # noqa: D102 - told there
+    def alerts(self, numbers: Sequence[int]) -> Iterable[tuple[int, str, int, str, bytes]]: ...  # noqa: D102 - told there
     def add_alerts(self, rows: Iterable[tuple[int, str, int, str, int, bytes]]) -> None: ...  # noqa: D102 - told there
     def hang(self, rows: Iterable[tuple[int, int]]) -> None: ...  # noqa: D102 - told there
     def explain(self, rows: Iterable[tuple[bytes, int]]) -> None: ...  # noqa: D102 - told there
@@ -34,6 +35,7 @@ class State(Protocol):
     def move_loose(self, root: int, to: int) -> None: ...  # noqa: D102 - told there
     def tell_loose(self, root: int, no: int) -> bool: ...  # noqa: D102 - told there
     def drop_loose(self, root: int) -> None: ...  # noqa: D102 - told there
+    def filed(self, keys: Sequence[bytes]) -> set[bytes]: ...  # noqa: D102 - told there
     def islands(self, key: bytes, low: int, high: int) -> list[Row]: ...  # noqa: D102 - told there
     def pieces(self, key: bytes, low: int, high: int, longest: int) -> list[Row]: ...  # noqa: D102 - told there
     def drop_islands(self, rows: Iterable[tuple[bytes, int, int]]) -> None: ...  # noqa: D102 - told there
@@ -140,6 +142,8 @@ class Forest:
     def root(self, number: int) -> int:
         """Return the alert that stands for the component of one."""
         parent = self._parent
+        if parent.get(number) == number:
+            return number
         path = []
         while (above := self._above(number)) != number:
             path.append(number)

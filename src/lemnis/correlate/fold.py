@@ -69,6 +69,7 @@ class Fold:
         self._tracks: dict[bytes, Track] = {}
         self._reasons: dict[int, list[_Reason]] = {}
         self._recent: dict[str, Alert] = {}
+        self._named: dict[int, tuple[str, int, str]] = {}
         self._told: dict[int, Alert] = {}
         self._touched: set[int] = set()
 
@@ -127,9 +128,10 @@ class Fold:
     def _work_out(self, entities: Sequence[Entity], severity: Severity) -> _Sets:
         """Return the sets of entities under which alerts like this are filed, with their keys."""
         found = []
-        for tied in self._ties.of(tuple(self._kind(entity) for entity in entities), severity):
-            shared = tuple(str(entities[place]) for place in tied.places)
-            text = "\0".join((str(tied.window), str(tied.one), *sorted(shared)))
+        names = [str(entity) for entity in entities]
+        for tied in self._ties.of(tuple(map(self._kind, entities)), severity):
+            shared = tuple([names[place] for place in tied.places])
+            text = "\0".join((f"{tied.window}\0{tied.one}", *sorted(shared)))
             key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
             found.append((tied, key, shared))
         return tuple(found)
@@ -150,12 +152,16 @@ class Fold:
             time, known = one.alert.time, spans.get(one.key)
             low, high = (time, time) if known is None else (min(known[0], time), max(known[1], time))
             spans[one.key] = low, high, one.tied.window, one.tied.one
-        for key, (low, high, window, mixed) in spans.items():
-            rows = self._state.islands(key, low - window, high + window)
+        weak = {key: _weak(key) for key, (_, _, _, mixed) in spans.items() if mixed}
+        there = self._state.filed([*spans, *weak.values()])
+        for key, (low, high, window, _) in spans.items():
+            rows = self._state.islands(key, low - window, high + window) if key in there else ()
             self._tracks[key] = Track.of(rows)
-            if mixed:
-                pieces = self._state.pieces(_weak(key), low - 2 * window, high + window, window)
-                self._tracks[_weak(key)] = Track.of(pieces)
+        for key, other in weak.items():
+            low, high, window, _ = spans[key]
+            there_too = other in there
+            pieces = self._state.pieces(other, low - 2 * window, high + window, window) if there_too else ()
+            self._tracks[other] = Track.of(pieces)
 
     def _file(self, one: _Filing) -> None:
         """File an alert, and tie it to what is there."""
@@ -320,7 +326,7 @@ class Fold:
 
     def _reread(self, numbers: Sequence[int]) -> list[tuple[int, Alert]]:
         """Read alerts back, by event time."""
-        names = {self._state.alert(number)[0]: number for number in numbers}
+        names = {name: number for number, name, _, _, _ in self._state.alerts(numbers)}
         there = [(names[alert.id], alert) for alert in self._read(list(names))]
         return sorted(there, key=lambda pair: (pair[1].time, pair[1].id))
 
@@ -357,7 +363,7 @@ class Fold:
         for root in sorted(roots, key=lambda root: forest.of(root).anchor):
             yield from self._change(root, forest.of(root))
         forest.save(forest.next)
-        self._recent = {}
+        self._recent, self._named = {}, {}
 
     def _change(self, root: int, one: Component) -> Iterator[IncidentChange]:
         name = one.anchor.name
@@ -390,7 +396,8 @@ class Fold:
 
     def _tell(self, numbers: Sequence[int]) -> tuple[tuple[Alert, ...], dict[str, tuple[str, ...]]]:
         """Return alerts by event time, and why each is in; of what is the same again, that it is."""
-        kept = {row[0]: reasons_of(row[3]) for row in map(self._state.alert, numbers)}
+        kept = {row[1]: reasons_of(row[4]) for row in self._state.alerts(numbers)}
+        self._name({other for reasons in kept.values() for _, other in reasons})
         missing = [alert for alert in kept if alert not in self._recent]
         there = [self._recent[alert] for alert in kept if alert in self._recent]
         alerts = tuple(sorted([*there, *self._read(missing)], key=lambda alert: (alert.time, alert.id)))
@@ -402,6 +409,13 @@ class Fold:
             reasons[alert.id] = text or ("the first; what follows is tied to it",)
         return alerts, reasons
 
+    def _name(self, numbers: Iterable[int]) -> None:
+        """Have ready what names alerts that are told of."""
+        if len(self._named) > _RECENT:
+            self._named.clear()
+        rows = self._state.alerts([number for number in numbers if number not in self._named])
+        self._named.update((number, (name, time, title)) for number, name, time, title, _ in rows)
+
     def _texts(self, alert: Alert, reasons: Sequence[_Reason]) -> tuple[str, ...]:
         """Tell an alert's reasons, what it shares with one other alert in one."""
         both: dict[int, set[str]] = {}
@@ -411,7 +425,7 @@ class Fold:
 
     def _text(self, alert: Alert, shared: set[str], other: int) -> str:
         what = " and ".join(f"{e.kind.value} {e.value}" for e in alert.entities if str(e) in shared)
-        name, time, title, _ = self._state.alert(other)
+        name, time, title = self._named[other]
         apart = alert.time - time
         when = f"{span(apart)} after" if apart >= 0 else f"{span(-apart)} before"
         return f"shares {what} with {name} ({title}), {when} it"

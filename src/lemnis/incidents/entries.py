@@ -142,12 +142,17 @@ def read_alert(entry: Entry, *, whole: bool = True) -> Alert:
         time=_int(p["time"]), source=str(p["source"]), event_uids=_texts(p["event_uids"]),
         entities=tuple(map(parse_entity, _texts(p["entities"]))),
         content_digest=str(p["content_digest"]), tags=_texts(p["tags"]),
-        event=_object(p["event"]) if whole else {},
+        event=event_of(entry) if whole else {},
         revision=_int(p.get("revision", 0)), withdrawn=bool(p.get("withdrawn")),
         count=_int(p.get("count", 1)), first=_int(p.get("first", 0)), last=_int(p.get("last", 0)),
         rule_digest=str(p.get("rule_digest", "")), matched=_matched(p.get("matched", ())),
         confidence=str(p.get("confidence", "")), window=_int(p.get("window", 0)),
     )  # fmt: skip
+
+
+def event_of(entry: Entry) -> Mapping[str, Json]:
+    """Return the event that an alert's entry has."""
+    return _object(entry.payload["event"])
 
 
 class Stands(Protocol):
@@ -315,11 +320,15 @@ def _int(value: Json) -> int:
 
 
 def _matched(value: Json) -> tuple[MatchedField, ...]:
+    if not value:
+        return ()
     found = () if isinstance(value, str) or not isinstance(value, Sequence) else value
     return tuple(MatchedField(*_texts(one)) for one in found)
 
 
 def _texts(value: Json) -> tuple[str, ...]:
+    if type(value) is list:
+        return tuple(map(str, value))
     return () if isinstance(value, str) or not isinstance(value, Sequence) else tuple(map(str, value))
 
 

@@ -60,7 +60,12 @@ class Row:
     open: int
     times: Mapping[str, tuple[int, Mapping[int, int]]]
     verdicts: Mapping[str, Share]
-    repeats: int
+    repeats: tuple[Repeat, ...] = ()
+
+    @property
+    def again(self) -> int:
+        """Return how many of its incidents came although a lesson was closed."""
+        return len({one.incident for one in self.repeats})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +114,7 @@ def rows(found: Iterable[Measured], by: str, repeats: Sequence[Repeat] = ()) -> 
         for name, title in _KEYS[by](one):
             groups.setdefault(name, []).append(one)
             titles.setdefault(name, title)
-    again: dict[str, set[str]] = {}
-    for repeat in repeats:
-        again.setdefault(repeat.incident, set()).add(repeat.lesson)
-    made = [_row(name, titles[name], some, again) for name, some in groups.items()]
+    made = [_row(name, titles[name], some, repeats) for name, some in groups.items()]
     return sorted(made, key=lambda row: (-row.incidents, row.name))
 
 
@@ -162,16 +164,19 @@ def document(row: Row) -> dict[str, Json]:
             name: {"count": one.count, "of": one.of, "share": one.share, "low": one.low, "high": one.high}
             for name, one in row.verdicts.items()
         },
-        "repeats": row.repeats,
+        "repeats": [
+            {"incident": one.incident, "lesson": one.lesson, "same": one.same, "what": one.what}
+            for one in row.repeats
+        ],
     }  # fmt: skip
 
 
-def _row(name: str, title: str, some: Sequence[Measured], again: Mapping[str, set[str]]) -> Row:
+def _row(name: str, title: str, some: Sequence[Measured], repeats: Sequence[Repeat]) -> Row:
     times = {}
     for kind in TIMES:
         values = [value for one in some if (value := one.times[kind]) is not None]
         times[kind] = (len(values), percentiles(values))
-    judged = [one.incident.verdict for one in some]
+    judged, mine = [one.incident.verdict for one in some], {one.incident.id for one in some}
     counts = {
         "true": sum(one in _TRUE for one in judged),
         "false": sum(one in _FALSE for one in judged),
@@ -181,7 +186,7 @@ def _row(name: str, title: str, some: Sequence[Measured], again: Mapping[str, se
     return Row(
         name, title, len(some), sum(one.incident.open for one in some), times,
         {kind: share(count, total) for kind, count in counts.items()},
-        len({one.incident.id for one in some if one.incident.id in again}),
+        tuple(repeat for repeat in repeats if repeat.incident in mine),
     )  # fmt: skip
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lemnis.contracts.alerts import IncidentStatus, Severity, Verdict
 from lemnis.contracts.incidents import AlertGroup, EvidenceReference, Incident, Note, StatusChange
-from lemnis.contracts.journal import Entry
+from lemnis.contracts.journal import Entry, Journal
 from lemnis.incidents import entries as kinds
 
 _Key = tuple[str, tuple[str, ...], int]
+_SEVERITIES = tuple(Severity)
 
 
 @dataclass(slots=True)
@@ -59,6 +61,12 @@ def fold(entries: Iterable[Entry]) -> dict[str, Incident]:
             one.updated = entry.at
             _apply(one, entry, building)
     return {incident: _finish(incident, one) for incident, one in building.items() if one.groups}
+
+
+def views(journal: Journal) -> dict[str, Incident]:
+    """Return every incident as it stands, in the order in which they were opened."""
+    streams = [journal.entries(kind=kind) for kind in kinds.KINDS]
+    return fold(heapq.merge(*streams, key=lambda entry: entry.seq))
 
 
 def _apply(one: _Building, entry: Entry, building: Mapping[str, _Building]) -> None:
@@ -172,14 +180,20 @@ def _group(group: _Group) -> AlertGroup:
     return AlertGroup(
         rule_id=facts["rule_id"],
         title=facts["title"],
-        severity=Severity(facts["severity"]),
+        severity=_SEVERITIES[facts["severity"]],
         source=facts["source"],
         tags=tuple(facts["tags"]),
         entities=tuple(map(kinds.parse_entity, facts["entities"])),
-        alerts=tuple(sorted(group.alerts.items(), key=lambda pair: (pair[1], pair[0]))),
+        alerts=tuple(
+            sorted(group.alerts.items(), key=_by_time) if len(group.alerts) > 1 else group.alerts.items()
+        ),
         reasons=tuple(facts["reasons"]),
         total=group.total,
     )
+
+
+def _by_time(alert: tuple[str, int]) -> tuple[int, str]:
+    return alert[1], alert[0]
 
 
 def _title(groups: tuple[AlertGroup, ...]) -> str:

@@ -52,12 +52,18 @@ _OBSERVABLES: Mapping[EntityKind, tuple[int, str]] = MappingProxyType(
 
 
 def alert_finding(
-    alert: Alert, recorded: int, *, risks: Mapping[str, int] = _RISKS, repeated: int = 0
+    alert: Alert,
+    recorded: int,
+    *,
+    risks: Mapping[str, int] = _RISKS,
+    repeated: int = 0,
+    event: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """Return an alert as a Detection Finding; ``recorded`` is when it was written down.
 
-    ``risks`` says what a severity weighs. A revision, or an alert that was ``repeated`` (the number of the
-    journal's entry that says so), is an update with an id of its own; ``finding_info.uid`` stays the alert's.
+    ``risks`` says what a severity weighs; ``event`` is the alert's, where the alert was read without. A
+    revision, or an alert that was ``repeated`` (the number of the journal's entry that says so), is an update
+    with an id of its own; ``finding_info.uid`` stays the alert's.
     """
     activity = CLOSE if alert.withdrawn else UPDATE if alert.revision or repeated else CREATE
     uid = alert.id
@@ -91,7 +97,7 @@ def alert_finding(
             "data_sources": [alert.source],
         },
         "observables": observables(alert.entities),
-        "evidences": _evidences(alert),
+        "evidences": _evidences(alert, alert.event if event is None else event),
     }
     if alert.matched:
         found["unmapped"] = canonical({"matched": [one._asdict() for one in alert.matched]}).decode()
@@ -160,9 +166,9 @@ def _observable(entity: Entity) -> Mapping[str, Json]:
     return {"name": name, "type_id": kind, "type": caption, "value": entity.value}
 
 
-def _evidences(alert: Alert) -> list[Json]:
+def _evidences(alert: Alert, event: Mapping[str, Json]) -> list[Json]:
     """Return the event that fired, as the lake has it but for its raw record, which the lake keeps once."""
-    if not alert.event or not alert.event_uids:
+    if not event or not alert.event_uids:
         return []
-    told = {name: value for name, value in alert.event.items() if name != "raw_data"}
+    told = {name: value for name, value in event.items() if name != "raw_data"}
     return [{"uid": alert.event_uids[0], "name": alert.source, "data": canonical(told).decode()}]

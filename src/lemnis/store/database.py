@@ -94,6 +94,12 @@ def _sqlite_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+def filled(engine: sa.Engine, table: str) -> bool:
+    """Say whether a table has a row."""
+    with engine.connect() as connection:
+        return connection.execute(sa.select(1).select_from(sa.table(table)).limit(1)).first() is not None
+
+
 def revisions() -> list[str]:
     """Return the revisions that this version ships, in the order in which they apply."""
     folder = files("lemnis.store.migrations").joinpath("versions")

@@ -71,6 +71,11 @@ class Groups:
             raise
         self._db.execute("COMMIT")
 
+    @property
+    def current(self) -> bool:
+        """Say whether the file is of this stamp, and not of another that is cleared when it is written."""
+        return _stamp(self._db) == self._stamp
+
     # -- notes ---------------------------------------------------------------------------------------------
 
     def note(self, name: str) -> str:
@@ -114,6 +119,16 @@ class Groups:
         ).fetchone()
         return found
 
+    def alerts(self, numbers: Sequence[int]) -> Iterator[tuple[int, str, int, str, bytes]]:
+        """Yield number, id, time, title and reasons of alerts, in any order."""
+        for start in range(0, len(numbers), _ASKED):
+            some = numbers[start : start + _ASKED]
+            marks = ", ".join("?" * len(some))
+            yield from self._db.execute(
+                f"SELECT no, id, time, title, reasons FROM alert WHERE no IN ({marks})",  # noqa: S608 - marks
+                some,
+            ).fetchall()
+
     def add_alerts(self, rows: Iterable[tuple[int, str, int, str, int, bytes]]) -> None:
         """Write alerts down: number, id, time, title, parent, reasons."""
         self._db.executemany("INSERT INTO alert VALUES (?, ?, ?, ?, ?, ?)", rows)
@@ -155,6 +170,10 @@ class Groups:
         rows = self._db.execute("SELECT no FROM loose WHERE root = ? ORDER BY no", (root,))
         return [int(no) for (no,) in rows]
 
+    def loose_count(self) -> int:
+        """Return how many alerts are in no incident."""
+        return int(self._db.execute("SELECT count(*) FROM loose").fetchone()[0])
+
     def add_loose(self, rows: Iterable[tuple[int, int]]) -> None:
         """Write down that alerts are in no incident yet: (root, number)."""
         self._db.executemany("INSERT OR IGNORE INTO loose VALUES (?, ?)", rows)
@@ -173,6 +192,20 @@ class Groups:
         self._db.execute("DELETE FROM loose WHERE root = ?", (root,))
 
     # -- islands -------------------------------------------------------------------------------------------
+
+    def filed(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return which of these keys have islands."""
+        found: set[bytes] = set()
+        for start in range(0, len(keys), _ASKED):
+            some = keys[start : start + _ASKED]
+            marks = ", ".join("(?)" for _ in some)
+            rows = self._db.execute(
+                f"WITH asked(key) AS (VALUES {marks}) SELECT key FROM asked"  # noqa: S608 - marks
+                " WHERE EXISTS (SELECT 1 FROM island WHERE island.key = asked.key)",
+                some,
+            )
+            found.update(bytes(key) for (key,) in rows)
+        return found
 
     def islands(self, key: bytes, low: int, high: int) -> list[Row]:
         """Return the islands of a key that reach into a span, ascending; none of them overlap."""

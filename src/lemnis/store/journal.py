@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from operator import itemgetter
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
@@ -19,7 +20,8 @@ GENESIS = "sha256:" + "0" * 64
 _PAGE = 1000
 _KEYS = 500
 _HASHES = 50_000
-_Row = Mapping[str, object] | sa.RowMapping
+_Row = Sequence[Any]
+"""An entry as it is kept: its columns in their order, the payload as text."""
 
 _JOURNAL = sa.table(
     "journal",
@@ -27,7 +29,7 @@ _JOURNAL = sa.table(
     *(sa.column(n, sa.Text()) for n in ("kind", "subject", "key", "actor", "reason")),
     *(sa.column(n, sa.Text()) for n in ("payload", "previous", "hash")),
 )
-_HASHED = tuple(column.name for column in _JOURNAL.columns if column.name != "hash")
+_COLUMNS = tuple(column.name for column in _JOURNAL.columns)
 
 
 class SqlJournal:
@@ -65,7 +67,7 @@ class SqlJournal:
             return rows, results
         with writing(self._engine) as connection:
             rows += _rows_by_key(connection, [entry.key for entry in entries])
-            known = {str(row["key"]): place for place, row in enumerate(rows)}
+            known = {str(row[4]): place for place, row in enumerate(rows)}
             there = len(rows)
             seq, previous = _head(connection)
             for entry, text in zip(entries, texts, strict=True):
@@ -73,17 +75,17 @@ class SqlJournal:
                     results.append((known[entry.key], False))
                     continue
                 seq += 1
-                row: dict[str, object] = {
-                    "seq": seq, "at": self._clock.now(), "kind": entry.kind, "subject": entry.subject,
-                    "key": entry.key, "actor": entry.actor, "reason": entry.reason, "payload": text,
-                    "previous": previous,
-                }  # fmt: skip
-                row["hash"] = previous = _hash(row)
+                row = (
+                    seq, self._clock.now(), entry.kind, entry.subject, entry.key, entry.actor, entry.reason,
+                    text, previous,
+                )  # fmt: skip
+                previous = _hash(row)
                 known[entry.key] = len(rows)
                 results.append((len(rows), True))
-                rows.append(row)
+                rows.append((*row, previous))
             if len(rows) > there:
-                connection.execute(sa.insert(_JOURNAL), cast("list[dict[str, object]]", rows[there:]))
+                new = [dict(zip(_COLUMNS, row, strict=True)) for row in rows[there:]]
+                connection.execute(sa.insert(_JOURNAL), new)
         return rows, results
 
     def entries(
@@ -100,11 +102,11 @@ class SqlJournal:
             query = query.where(_JOURNAL.c.subject == subject)
         while True:
             with self._engine.connect() as connection:
-                page = connection.execute(query.where(_JOURNAL.c.seq > after)).mappings().all()
-            yield from (_entry(row) for row in page)
+                page = connection.execute(query.where(_JOURNAL.c.seq > after)).all()
+            yield from map(_entry, page)
             if len(page) < _PAGE:
                 return
-            after = int(page[-1]["seq"])
+            after = int(page[-1][0])
 
     def subjects(self, kinds: Sequence[str], *, beginning: str = "", mentioning: str = "") -> list[str]:
         """Return what entries of these kinds are about, each once, in the order in which it first came up.
@@ -181,18 +183,25 @@ class SqlJournal:
         )
         while True:
             with self._engine.connect() as connection:
-                page = connection.execute(query.where(_JOURNAL.c.seq > after)).mappings().all()
-            yield from (_entry(row) for row in page)
+                page = connection.execute(query.where(_JOURNAL.c.seq > after)).all()
+            yield from map(_entry, page)
             if len(page) < _PAGE:
                 return
-            after = int(page[-1]["seq"])
+            after = int(page[-1][0])
 
     def about(self, subject: str, kinds: Sequence[str]) -> list[Entry]:
         """Return the entries of some kinds about one subject, in order."""
-        query = sa.select(_JOURNAL).where(_JOURNAL.c.subject == subject, _JOURNAL.c.kind.in_(kinds))
+        return self.about_all([subject], kinds)
+
+    def about_all(self, subjects: Sequence[str], kinds: Sequence[str]) -> list[Entry]:
+        """Return the entries of some kinds about several subjects, in order."""
+        rows: list[sa.Row[Any]] = []
         with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(_JOURNAL.c.seq)).mappings().all()
-        return [_entry(row) for row in rows]
+            for start in range(0, len(subjects), _KEYS):
+                some = subjects[start : start + _KEYS]
+                query = sa.select(_JOURNAL).where(_JOURNAL.c.subject.in_(some), _JOURNAL.c.kind.in_(kinds))
+                rows += connection.execute(query.order_by(_JOURNAL.c.seq))
+        return [_entry(row) for row in (rows if len(subjects) <= _KEYS else sorted(rows, key=itemgetter(0)))]
 
     def get_all(self, keys: Sequence[str]) -> Iterator[Entry]:
         """Yield the entries that have one of these keys, in any order."""
@@ -216,7 +225,7 @@ class SqlJournal:
         query = sa.select(_JOURNAL).order_by(_JOURNAL.c.seq).limit(_PAGE)
         while True:
             with self._engine.connect() as connection:
-                page = connection.execute(query.where(_JOURNAL.c.seq > length)).mappings().all()
+                page = connection.execute(query.where(_JOURNAL.c.seq > length)).all()
             for row in page:
                 length += 1
                 fault = _fault(row, length, previous)
@@ -226,7 +235,7 @@ class SqlJournal:
                         at=Location("journal", record=length),
                         fix="entries before it hold; restore the rest from a copy",
                     )
-                previous = str(row["hash"])
+                previous = str(row[-1])
                 anchored = anchored or previous == anchor
             if len(page) < _PAGE:
                 break
@@ -258,34 +267,39 @@ def _payload(entry: NewEntry) -> str:
 
 
 def _hash(row: _Row) -> str:
-    """Hash every field but the hash itself."""
-    return digest(canonical([row[name] for name in _HASHED]))
+    """Hash every field of a row; it has none for the hash itself."""
+    return digest(canonical(list(row)))
 
 
 def _fault(row: _Row, seq: int, previous: str) -> str:
     """Say what is wrong with the entry that should have this number and predecessor; empty if nothing."""
-    if row["seq"] != seq:
+    *hashed, own = row
+    if hashed[0] != seq:
         return f"entry {seq} is missing"
-    if row["previous"] != previous:
+    if hashed[-1] != previous:
         return f"entry {seq} does not follow the entry before it"
     try:
-        computed = _hash(row)
+        computed = _hash(hashed)
     except (TypeError, ValueError) as error:
         return f"entry {seq} was altered ({error})"
-    return "" if row["hash"] == computed else f"entry {seq} was altered (its hash does not match)"
+    return "" if own == computed else f"entry {seq} was altered (its hash does not match)"
 
 
-def _entry(row: _Row) -> Entry:
-    """Make an entry of a row; raises IntegrityError if its payload is no JSON object any more."""
+def _entry(row: Sequence[Any]) -> Entry:
+    """Make an entry of a row, whose columns come as an entry has them.
+
+    Raises IntegrityError if its payload is no JSON object any more.
+    """
+    seq, at, kind, subject, key, actor, reason, text, previous, own = row
     try:
-        payload: Mapping[str, Json] = orjson.loads(str(row["payload"]))
+        payload: Mapping[str, Json] = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise IntegrityError(
             "the journal is broken: this entry's payload was altered",
-            at=Location("journal", record=int(str(row["seq"]))),
+            at=Location("journal", record=int(seq)),
             fix="run `lemnis journal verify`",
         ) from error
-    return Entry(**{**row, "payload": payload})
+    return Entry(seq, at, kind, subject, key, actor, reason, payload, previous, own)
 
 
 def _head(connection: sa.Connection) -> tuple[int, str]:
@@ -296,11 +310,11 @@ def _head(connection: sa.Connection) -> tuple[int, str]:
 
 def _by_key(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Entry]:
     """Return the entries that have one of these keys."""
-    return {str(row["key"]): _entry(row) for row in _rows_by_key(connection, keys)}
+    return {str(row[4]): _entry(row) for row in _rows_by_key(connection, keys)}
 
 
 def _rows_by_key(connection: sa.Connection, keys: Sequence[str]) -> Iterator[_Row]:
     """Yield the rows that have one of these keys."""
     for start in range(0, len(keys), _KEYS):
         query = sa.select(_JOURNAL).where(_JOURNAL.c.key.in_(keys[start : start + _KEYS]))
-        yield from connection.execute(query).mappings()
+        yield from connection.execute(query)

@@ -41,6 +41,16 @@ def build() -> typer.Typer:
     return app
 
 
+def asked(app: typer.Typer, arguments: list[str]) -> typer.Typer:
+    """Leave only the command or group that a command line begins with, if it does: the others take time."""
+    first = arguments[0] if arguments else ""
+    groups = [one for one in app.registered_groups if one.name == first]
+    commands = [one for one in app.registered_commands if one.name == first]
+    if groups or commands:
+        app.registered_groups, app.registered_commands = groups, commands
+    return app
+
+
 def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,  # noqa: FBT002
     log_level: Annotated[
@@ -59,7 +69,7 @@ def root(
 def run(arguments: list[str]) -> int:
     """Run one command line in this process and return its exit code; errors are printed, not raised."""
     gc.set_threshold(*_SELDOM)
-    command = typer.main.get_command(build())
+    command = typer.main.get_command(asked(build(), arguments))
     try:
         command.main(args=arguments, prog_name="lemnis")
     except SystemExit as stop:

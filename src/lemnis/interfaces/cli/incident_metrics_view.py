@@ -34,7 +34,7 @@ def metrics_table(rows: Sequence[Row], repeats: Sequence[Repeat], by: str) -> Re
         verdicts.add_column(name, overflow="fold")
     for row in rows:
         shares = [_share(row.verdicts[name]) for name in ("true", "false", "benign")]
-        again = Text(str(row.repeats), "bold red" if row.repeats else "dim")
+        again = Text(str(row.again), "bold red" if row.again else "dim")
         verdicts.add_row(Text(row.title), *shares, str(row.open), again)
     return Group(times, verdicts, *_repeats(repeats))
 

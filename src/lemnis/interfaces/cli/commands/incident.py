@@ -70,7 +70,7 @@ def list_(
         for one in shown:
             emit(standing(one.incident, one.handling, one.weighed, one.timers))
         return
-    loose = incidents.loose(opened, found)
+    loose = incidents.loose(opened)
     console.print(incident_table(shown, hidden=len(found) - len(shown), loose=loose))
 
 
@@ -80,14 +80,14 @@ def show(incident: IncidentArgument, json: JsonOption = False, workspace: Worksp
     Example: lemnis incident show in-0123456789abcdef
     """
     from lemnis import app
-    from lemnis.app import assets, incidents, incidents_handling
+    from lemnis.app import incidents, incidents_handling
     from lemnis.incidents.export import document, handling
     from lemnis.interfaces.cli.incident_view import incident_panels
 
     opened = app.open_workspace(workspace)
     one = incidents.get(opened, incident)
     metrics = incidents.metrics(opened, one)
-    known = assets.of_entities(opened, one.entities, one.first_event)
+    known = incidents_handling.known_entities(opened, one)
     stands = incidents_handling.standing(opened, one)
     if json:
         told = [{"kind": e.kind.value, "value": e.value, **found.document()} for e, found in known.items()]
@@ -146,6 +146,7 @@ def timeline(
     """
     from lemnis import app
     from lemnis.app import incidents, incidents_timeline
+    from lemnis.app.instants import instant
     from lemnis.contracts.errors import UsageError
     from lemnis.incidents.export import item
     from lemnis.interfaces.cli.incident_view import timeline_table
@@ -154,7 +155,7 @@ def timeline(
     one = incidents.get(opened, incident)
     with incidents_timeline.opened(opened, one) as found:
         shown = found.page(
-            limit=page, after=after, since=incidents_timeline.instant(since) if since else None,
+            limit=page, after=after, since=instant(since) if since else None,
             kinds=kind or (), whole=every, newest=newest,
         )  # fmt: skip
         there = found.kinds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
@@ -29,7 +28,7 @@ def metrics(
 ) -> None:
     """Show times to detect, acknowledge, contain and recover by percentiles, verdicts, and what came again.
 
-    With --json one object a row; those that came again are told in one more, by `repeats`.
+    With --json one object a row; its `repeats` name the incidents that came although a lesson was closed.
 
     Example: lemnis incident metrics --by detection --since 90d
     """
@@ -44,7 +43,5 @@ def metrics(
     if json:
         for row in rows:
             emit(document(row))
-        if repeats:
-            emit({"repeats": [asdict(one) for one in repeats]})
         return
     console.print(metrics_table(rows, repeats, by or "all"))

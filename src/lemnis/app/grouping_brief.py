@@ -1,0 +1,78 @@
+"""Incidents in brief, as they are published: what grouping keeps of them, and how they are worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import orjson
+
+from lemnis import app
+from lemnis.app.incidents_handling import Desk
+from lemnis.contracts.handling import Weighed
+from lemnis.contracts.incidents import Incident
+from lemnis.contracts.journal import Entry
+from lemnis.incidents import entries as writing
+from lemnis.incidents import handling as working
+from lemnis.incidents import summary
+from lemnis.incidents.handled import NOTHING, handled
+
+if TYPE_CHECKING:
+    from lemnis.content.library import Library
+    from lemnis.store.groups import Groups
+    from lemnis.store.journal import SqlJournal
+
+FACTS = b""
+"""The name of the part of an incident that has the facts of its last change."""
+_LIFECYCLE = tuple(kind for kind in writing.KINDS if kind != writing.JOINED)
+_KINDS = tuple({*_LIFECYCLE, *working.KINDS})
+
+
+class Briefly:
+    """Incidents in brief: their groups have only the first and the last of their alerts."""
+
+    def __init__(
+        self, workspace: app.Workspace, library: Library, journal: SqlJournal, groups: Groups
+    ) -> None:
+        """``groups`` are where their parts are kept."""
+        self._workspace, self._library = workspace, library
+        self._journal, self._groups = journal, groups
+        self._desk: Desk | None = None
+
+    def __call__(self, names: Sequence[str]) -> Iterator[tuple[Incident, Weighed]]:
+        """Yield incidents as they stand, each with what it weighs; what is none is passed over."""
+        entries: dict[str, list[Entry]] = {}
+        for entry in self._journal.about_all(names, _KINDS):
+            entries.setdefault(entry.subject, []).append(entry)
+        if not entries:
+            return
+        if self._desk is None:
+            self._desk = Desk(self._workspace, library=self._library)
+        self._desk.refresh()
+        for name in names:
+            own = list(_with_former(self._journal, entries.get(name, ())))
+            one = self._incident(name, own)
+            if one is not None:
+                worked = handled(own).get(name, NOTHING)
+                yield one, self._desk.weigh(one, worked)
+
+    def _incident(self, name: str, entries: Sequence[Entry]) -> Incident | None:
+        rows = dict(self._groups.parts(name))
+        facts = orjson.loads(rows.pop(FACTS, b"{}"))
+        parts = {name: summary.load(data) for name, data in rows.items()}
+        told = [entry for entry in entries if entry.kind in _LIFECYCLE]
+        return summary.incident(name, parts, facts, told) if parts else None
+
+
+def lifecycle(journal: SqlJournal, incident: str) -> Iterator[Entry]:
+    """Yield an incident's entries but those of its alerts; before, those of what it goes on from."""
+    return _with_former(journal, journal.about(incident, _LIFECYCLE), _LIFECYCLE)
+
+
+def _with_former(journal: SqlJournal, own: Sequence[Entry], kinds: Sequence[str] = _KINDS) -> Iterator[Entry]:
+    """Yield entries of an incident; before them, those of the one that it goes on from."""
+    for entry in own:
+        payload: Mapping[str, object] = entry.payload
+        if entry.kind == writing.MERGED and payload.get("continues") and "from" in payload:
+            yield from _with_former(journal, journal.about(str(payload["from"]), kinds), kinds)
+    yield from own
