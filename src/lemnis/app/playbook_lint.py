@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lemnis import app
-from lemnis.app import respond_services, settings
+from lemnis.app import respond_notices, respond_services, settings
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.action import Action
@@ -54,7 +54,24 @@ def lint(
         item = library.get("playbooks", name)
         if name in parsed:
             found += [Problem(name, one) for one in _playbook(item, parsed, known, workspace)]
+    if workspace is not None:
+        found += [Problem("notify", one) for one in _notify(workspace, known)]
     return found
+
+
+def _notify(workspace: app.Workspace, known: Mapping[str, Action]) -> Iterator[ContentError]:
+    """Yield what is wrong with the action by which people are told that they are waited for."""
+    notify = settings.load(workspace).playbooks.notify
+    if notify is None:
+        return
+    locate = yaml.locator(workspace.root / app.SETTINGS)
+    for one in linting.lint("notify", respond_notices.playbook(notify), known, {}):
+        path = one.path[2:]  # what leads to the step
+        yield ContentError(one.what, at=locate(("playbooks", "notify", *path)))
+    if notify.action in known and known[notify.action].effect == "read":
+        yield ContentError(
+            f"{notify.action} tells nobody: it reads", at=locate(("playbooks", "notify", "action"))
+        )
 
 
 def _playbook(

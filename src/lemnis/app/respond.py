@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from time import sleep
 from typing import TYPE_CHECKING, TypeVar
 
 from lemnis import app
 from lemnis.app import respond_services as serving
+from lemnis.app import settings
 from lemnis.app.respond_services import Room, room
 from lemnis.content import yaml
 from lemnis.content.library import Library
@@ -133,6 +135,24 @@ def approve(workspace: app.Workspace, digest: str, *, actor: str, reason: str) -
     planned, _ = records.find_plan(journal, digest)
     roles = serving.roles(workspace, actor)
     return approval.approve(journal, workspace.clock, planned, actor=actor, reason=reason, roles=roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """How far a plan's approval is, and who by the settings may give what is missing."""
+
+    standing: approval.Standing
+    people: tuple[str, ...]
+
+
+def lacking(workspace: app.Workspace, digest: str) -> Lacking:
+    """Return how many approvals a plan lacks, of which roles, and which people have those."""
+    journal = app.journal(workspace)
+    planned, _ = records.find_plan(journal, digest)
+    found = approval.standing(journal, workspace.clock, planned)
+    known = settings.load(workspace).roles
+    people = {name for role in found.roles for name in known.get(role, ())} - set(found.given)
+    return Lacking(found, tuple(sorted(people)))
 
 
 def request(workspace: app.Workspace, digest: str, *, actor: str = "lemnis") -> Run:

@@ -15,14 +15,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from lemnis import app
-from lemnis.app import respond, respond_services, respond_triggers, settings
+from lemnis.app import respond, respond_notices, respond_services, respond_triggers, settings
 from lemnis.app.respond_triggers import Armed
 from lemnis.content.library import Library
 from lemnis.contracts import kinds
 from lemnis.contracts.errors import LemnisError, RefusedError
 from lemnis.contracts.journal import Entry
 from lemnis.respond import approval, records
-from lemnis.respond.desk import KINDS, Desk, Ending, Request, escalated_entry, expired_entry
+from lemnis.respond import notices as telling
+from lemnis.respond.desk import KINDS, Desk, Ending, Request, expired_entry
 from lemnis.respond.engine import Engine
 from lemnis.respond.records import Run
 from lemnis.store import durable
@@ -43,6 +44,7 @@ class Responder:
         self.workspace = workspace
         self.read = settings.load(workspace).playbooks
         self.desk = Desk()
+        self.notices = telling.Notices()
         self.began = workspace.clock.now()
         self._stack = ExitStack()
         self._busy: dict[str, str] = {}
@@ -82,8 +84,11 @@ class Responder:
         """Read what waits, by kind, and from where on the journal is to be looked at for triggers."""
         journal = self.room.journal
         head = journal.head()[0]
-        found = [one for kind in KINDS for one in journal.entries(kind=kind) if one.seq <= head]
-        self.desk.read(sorted(found, key=lambda one: one.seq))
+        wanted = sorted({*KINDS, *telling.KINDS})
+        found = [one for kind in wanted for one in journal.entries(kind=kind) if one.seq <= head]
+        found.sort(key=lambda one: one.seq)
+        self.desk.read(found)
+        self.notices.read(found)
         self.desk.seq = head
         self._mark = self.workspace.state / _MARK
         self._triggers = int(self._mark.read_text(encoding="ascii")) if self._mark.exists() else head
@@ -103,6 +108,7 @@ class Responder:
         """Take up what is new in the journal."""
         new = list(self.room.journal.entries(after=self.desk.seq))
         self.desk.read(new)
+        self.notices.read(new)
         return new
 
     def step(self) -> None:
@@ -115,6 +121,7 @@ class Responder:
         now = self.workspace.clock.now()
         due = {name for name, at in list(self._wait.items()) if at <= now}
         self._tick(now)
+        self._tell(now)
         self._requests(now, due)
         for ending in self.desk.ended(now):
             if self._later.get(ending.key, 0) <= now:
@@ -123,10 +130,18 @@ class Responder:
             if not self._submit(run, partial(self._go_on, run)):
                 self.desk.woken.add(run)
 
+    def _tell(self, now: int) -> None:
+        """Tell people of what waits for them, where the settings say how."""
+        notify = self.read.notify
+        for one in self.notices.due(now) if notify is not None else ():
+            name = f"{one.moment} {one.waits.of}"
+            if notify is not None and self._later.get(name, 0) <= now:
+                self._submit(name, partial(respond_notices.send, self.room, notify, one))
+
     def _requests(self, now: int, due: set[str]) -> None:
         """Begin, escalate and end what waits for approval."""
-        for one in self.desk.to_escalate(now):
-            self.room.journal.append(escalated_entry(one))
+        for waits in self.notices.to_escalate(now):
+            self.room.journal.append(telling.escalated_entry(waits))
         for one in self.desk.overdue(now):
             if self._later.get(one.run, 0) <= now:
                 self._timed_out(one)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lemnis.content.schemas.playbook import Approval as Terms
 from lemnis.contracts import kinds
 from lemnis.contracts.clock import Clock, to_iso
 from lemnis.contracts.errors import RefusedError, UsageError
@@ -52,11 +53,10 @@ def approve(
             f"the plan has a refused action: {first.step}: {first.refused}{more}",
             fix="settle what is refused and plan again",
         )
-    terms = planned.terms
-    may = {terms.role, terms.escalate.role if terms.escalate else ""} - {""}
-    if terms.role and not may & roles:
+    terms, may = planned.terms, _roles(planned.terms)
+    if may and not roles & set(may):
         raise RefusedError(
-            f"{actor} is no {' or '.join(sorted(may))}: only they may approve this plan",
+            f"{actor} is no {' or '.join(may)}: only they may approve this plan",
             fix="`roles:` in lemnis.yaml says who is what",
         )
     digest = planned.plan.digest
@@ -93,6 +93,33 @@ def fresh(journal: Journal, planned: Planned) -> list[Approval]:
     return found[last:]
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a plan's approval is: who has given theirs, of how many, and whose may be given still."""
+
+    given: tuple[str, ...]
+    quorum: int
+    roles: tuple[str, ...]
+
+    @property
+    def missing(self) -> int:
+        """How many people have to approve it still."""
+        return max(0, self.quorum - len(self.given))
+
+
+def standing(journal: Journal, clock: Clock, planned: Planned) -> Standing:
+    """Return how far the approval of a plan's next run is; what has expired does not count."""
+    valid = [one.actor for one in fresh(journal, planned) if clock.now() <= one.expires]
+    return Standing(tuple(dict.fromkeys(valid)), planned.terms.quorum, _roles(planned.terms))
+
+
+def _roles(terms: Terms) -> tuple[str, ...]:
+    """Return whose approval counts; empty if anyone's does."""
+    if not terms.role:
+        return ()
+    return tuple(sorted({terms.role, *((terms.escalate.role,) if terms.escalate else ())}))
+
+
 def granted(journal: Journal, clock: Clock, planned: Planned) -> Approval | None:
     """Return the approval that completes the quorum, None if the plan needs none.
 
@@ -113,7 +140,9 @@ def granted(journal: Journal, clock: Clock, planned: Planned) -> Approval | None
             fix="look at the plan again and approve it anew",
         )
     what = f"is approved by {len(people)} of {quorum} people" if people else "is not approved"
-    raise RefusedError(f"the plan {what}", fix=f"`lemnis playbook approve {short} --reason …`")
+    whose = f" of {' or '.join(_roles(planned.terms))}" if planned.terms.role else ""
+    more = f": {quorum - len(people)} more{whose}" if people else f": by {quorum}{whose}" if whose else ""
+    raise RefusedError(f"the plan {what}{more}", fix=f"`lemnis playbook approve {short} --reason …`")
 
 
 def run_id(planned: Planned, approved: str) -> str:

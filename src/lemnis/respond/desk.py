@@ -15,20 +15,17 @@ from lemnis.contracts import kinds
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.respond import records, waiting
 
-ESCALATED, EXPIRED = "playbook.escalated", "playbook.expired"
+EXPIRED = "playbook.expired"
 _MINUTE = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A run that waits for approval: by whom, when others are asked too, and until when."""
+    """A run that waits for approval, and until when."""
 
     run: str
     plan: str
     incident_id: str
-    role: str
-    escalate_role: str
-    escalate_at: int
     until: int
     on_timeout: str
 
@@ -50,7 +47,6 @@ class Desk:
     requests: dict[str, Request] = field(default_factory=dict)
     plans: dict[str, str] = field(default_factory=dict)
     endings: dict[str, Ending] = field(default_factory=dict)
-    escalated: set[str] = field(default_factory=set)
     woken: set[str] = field(default_factory=set)
     approved: set[str] = field(default_factory=set)
     approvals: set[str] = field(default_factory=set)
@@ -75,14 +71,6 @@ class Desk:
         plans, self.approved = self.approved, set()
         return [one for one in self.requests.values() if one.plan in plans]
 
-    def to_escalate(self, now: int) -> list[Request]:
-        """Return the requests that others are to be asked for now."""
-        return [
-            one
-            for one in self.requests.values()
-            if one.escalate_at and one.escalate_at <= now and one.run not in self.escalated
-        ]
-
     def overdue(self, now: int) -> list[Request]:
         """Return the requests that nobody has approved in time."""
         return [one for one in self.requests.values() if one.until <= now]
@@ -91,22 +79,6 @@ class Desk:
         """Return the effects whose time is over, of runs that have ended."""
         over = (one for one in self.endings.values() if one.at <= now and one.run in self.finished)
         return sorted(over, key=lambda one: (one.at, one.key))
-
-    def next(self) -> int | None:
-        """Return when the next timer is due, None if there is none."""
-        times = [one.at for one in self.endings.values()]
-        for one in self.requests.values():
-            times.append(one.until)
-            if one.escalate_at and one.run not in self.escalated:
-                times.append(one.escalate_at)
-        return min(times, default=None)
-
-
-def escalated_entry(one: Request) -> NewEntry:
-    """Write down that others are asked too."""
-    reason = f"nobody has approved it yet: {one.escalate_role} is asked"
-    payload = {"run": one.run, "plan": one.plan, "role": one.escalate_role}
-    return NewEntry(ESCALATED, one.incident_id, f"{ESCALATED}:{one.run}", payload, "lemnis", reason)
 
 
 def expired_entry(one: Ending, outcome: str) -> NewEntry:
@@ -117,12 +89,8 @@ def expired_entry(one: Ending, outcome: str) -> NewEntry:
 
 
 def _requested(desk: Desk, entry: Entry, p: Mapping[str, Any]) -> None:
-    escalate = p["escalate"] or {}
-    after = int(escalate.get("after_min", 0)) * _MINUTE
-    desk.requests[p["run"]] = Request(
-        p["run"], p["plan"], entry.subject, p["role"], escalate.get("role", ""),
-        entry.at + after if after else 0, entry.at + int(p["timeout_min"]) * _MINUTE, p["on_timeout"],
-    )  # fmt: skip
+    until = entry.at + int(p["timeout_min"]) * _MINUTE
+    desk.requests[p["run"]] = Request(p["run"], p["plan"], entry.subject, until, p["on_timeout"])
     if p["plan"] in desk.approvals or not p["writes"]:
         desk.approved.add(p["plan"])
 
@@ -152,11 +120,6 @@ def _wakes(desk: Desk, entry: Entry, p: Mapping[str, Any]) -> None:
     desk.woken.add(p["run"])
 
 
-def _escalated(desk: Desk, entry: Entry, p: Mapping[str, Any]) -> None:
-    del entry
-    desk.escalated.add(p["run"])
-
-
 def _result(desk: Desk, entry: Entry, p: Mapping[str, Any]) -> None:
     ttl = int(p.get("ttl_min", 0))
     if ttl and p["ours"] and p["outcome"] in {"done", "already"}:
@@ -171,7 +134,7 @@ def _expired(desk: Desk, entry: Entry, p: Mapping[str, Any]) -> None:
 _TAKES = {
     records.REQUESTED: _requested, kinds.STARTED: _started, kinds.FINISHED: _ended,
     kinds.APPROVED: _approved, kinds.RESULT: _result, waiting.ANSWERED: _wakes, waiting.CANCELLED: _wakes,
-    ESCALATED: _escalated, EXPIRED: _expired,
+    EXPIRED: _expired,
 }  # fmt: skip
 KINDS = tuple(_TAKES)
 """Kinds of entries that the desk takes up."""

@@ -135,12 +135,24 @@ class Webhooks(Model):
     token_env: Variable = pydantic.Field(min_length=1)
 
 
+class Notify(Model):
+    """The action by which people are told that they are waited for, or were; places as ``{text}``."""
+
+    action: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_-]*\.[a-z][a-z0-9_]*$")
+    inputs: dict[str, Any] = pydantic.Field(default_factory=dict, alias="with")
+
+
 class Automation(Model):
-    """Playbooks that `serve` begins by itself when their triggers say so, and how many runs go on at once."""
+    """Playbooks that `serve` begins by itself when their triggers say so, and how many runs go on at once.
+
+    ``notify`` tells people of approvals and questions that wait for them; its inputs may use ``{text}``,
+    ``{role}``, ``{moment}`` (``escalated``, ``near``, ``over``), ``{run}`` and ``{incident.id}``.
+    """
 
     start: tuple[Name, ...] = ()
     workers: int = pydantic.Field(default=8, ge=1, le=64)
     webhooks: Webhooks | None = None
+    notify: Notify | None = None
 
 
 class SourceRepository(Model):

@@ -158,17 +158,30 @@ def approve(
 ) -> None:
     """Approve exactly this plan, for a while; exit 1 if something in it is refused.
 
+    It says how many approvals are missing still, of which roles, and who has those.
+
     Example: lemnis playbook approve 3f9a5b0c1d2e --reason "customer data at risk"
     """
     from lemnis import app
     from lemnis.app import respond
 
-    granted = respond.approve(app.open_workspace(workspace), digest, actor=actor_name(actor), reason=reason)
+    opened = app.open_workspace(workspace)
+    granted = respond.approve(opened, digest, actor=actor_name(actor), reason=reason)
+    lacking = respond.lacking(opened, digest)
+    found = lacking.standing
     if json:
         emit({"approval": granted.key, "actor": granted.actor, "reason": granted.reason,
-              "at": granted.at, "expires": granted.expires})  # fmt: skip
-    else:
-        console.print(f"approved by {escape(granted.actor)}; it may be begun until {to_iso(granted.expires)}")
+              "at": granted.at, "expires": granted.expires, "given": found.given, "quorum": found.quorum,
+              "missing": found.missing, "roles": found.roles, "people": lacking.people})  # fmt: skip
+        return
+    console.print(f"approved by {escape(granted.actor)}; it may be begun until {to_iso(granted.expires)}")
+    if found.missing:
+        whose = f" of {' or '.join(found.roles)}" if found.roles else ""
+        who = f": {', '.join(lacking.people)}" if lacking.people else ""
+        if found.roles and not lacking.people:
+            who = ", and nobody else has that role: `roles:` in lemnis.yaml"
+        said = f"{len(found.given)} of {found.quorum} have; {found.missing} more{whose} must{who}"
+        console.print(escape(said))
 
 
 def run(
