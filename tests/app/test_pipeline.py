@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from lemnis import app
-from lemnis.app import attest, pipeline, policies
+from lemnis.app import attest, gates, policies
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import ContentError, NotFoundError, UsageError
 from lemnis.contracts.findings import Effect
@@ -39,10 +39,10 @@ def decisions(workspace):
 
 def test_the_gate_refuses_what_a_commit_brings_in_and_nothing_else(workspace, repository):
     commits = repository.commits()
-    said = [pipeline.gate(workspace, "build", repository, c.id).effect.value for c in commits]
+    said = [gates.code(workspace, "build", repository, c.id).effect.value for c in commits]
     assert said == ["allow", "allow", "deny", "allow", "allow"]
     assert decisions(workspace) == [(f"commit:{c.id}", s) for c, s in zip(commits, said, strict=True)]
-    made = pipeline.gate(workspace, "build", repository, commits[2].id)
+    made = gates.code(workspace, "build", repository, commits[2].id)
     assert [(r.policy, r.where) for r in made.reasons] == [("new_findings_below_medium", "x.py:5")]
     assert "B602" in made.reasons[0].message
     assert made.content_digest == app.library(workspace).digest
@@ -52,7 +52,7 @@ def test_the_gate_refuses_what_a_commit_brings_in_and_nothing_else(workspace, re
 def test_another_base_is_compared_with(workspace, repository):
     commits = repository.commits()
     assert (
-        pipeline.gate(workspace, "build", repository, commits[3].id, base=commits[0].id).effect is Effect.DENY
+        gates.code(workspace, "build", repository, commits[3].id, base=commits[0].id).effect is Effect.DENY
     )
 
 
@@ -60,15 +60,15 @@ def test_a_first_commit_is_all_new(workspace, tmp_path):
     made = Repository.create(tmp_path / "new")
     (made.path / "x.py").write_text(HIGH)
     made.commit_all("first", author="A <a@example.org>", at=AT)
-    assert pipeline.gate(workspace, "build", made, "HEAD").effect is Effect.DENY
+    assert gates.code(workspace, "build", made, "HEAD").effect is Effect.DENY
 
 
 def test_a_history_is_judged_like_its_commits_and_nothing_is_written_down(workspace, repository):
     commits = repository.commits()
-    judged = pipeline.gate_history(workspace, repository, commits, app.library(workspace))
+    judged = gates.history(workspace, repository, commits, app.library(workspace))
     assert [judged[c.id].effect.value for c in commits] == ["allow", "allow", "deny", "allow", "allow"]
     assert decisions(workspace) == []
-    part = pipeline.gate_history(workspace, repository, commits[3:4], app.library(workspace))
+    part = gates.history(workspace, repository, commits[3:4], app.library(workspace))
     assert part[commits[3].id].effect is Effect.ALLOW
 
 
@@ -77,7 +77,7 @@ def test_a_missing_scanner_is_unknown_and_says_so(workspace, repository, capsys)
     own.mkdir(parents=True)
     text = app.library(None).get("scanners", "bandit").manifest.read_text()
     (own / "scanner.yaml").write_text(text.replace("command: [bandit,", "command: [no-such-scanner,"))
-    made = pipeline.gate(workspace, "build", repository, "HEAD")
+    made = gates.code(workspace, "build", repository, "HEAD")
     assert made.effect is Effect.UNKNOWN
     assert "no-such-scanner is not installed" in made.reasons[0].message
     arguments = ["gate", "build", "--repo", str(repository.path), "-w", str(workspace.root), "--json"]
@@ -89,7 +89,7 @@ def test_a_tree_that_no_scanner_reads_warns(workspace, tmp_path):
     made = Repository.create(tmp_path / "go")
     (made.path / "main.go").write_text("package main\n")
     made.commit_all("go", author="A <a@example.org>", at=AT)
-    decision = pipeline.gate(workspace, "build", made, "HEAD")
+    decision = gates.code(workspace, "build", made, "HEAD")
     assert decision.effect is Effect.ALLOW
     assert [reason.policy for reason in decision.reasons] == ["scan_complete"]
 
@@ -103,10 +103,10 @@ def test_an_exception_lets_one_finding_pass_until_it_expires(workspace, reposito
     )
     (folder / "x.yaml").write_text(text)
     commit = repository.commits()[2].id
-    made = pipeline.gate(workspace, "build", repository, commit)
+    made = gates.code(workspace, "build", repository, commit)
     assert (made.effect, made.exceptions) == (Effect.ALLOW, ("x",))
     workspace.clock.advance(30 * 86_400_000)
-    made = pipeline.gate(workspace, "build", repository, commit)
+    made = gates.code(workspace, "build", repository, commit)
     assert made.effect is Effect.DENY
     assert "x on 2026-02-10" in made.reasons[0].message
     assert [said for _, said in decisions(workspace)] == ["allow", "deny"]
@@ -160,9 +160,9 @@ def test_wrong_use(workspace, repository, tmp_path, capsys):
         assert run([*arguments, *where]) in {1, 2}, arguments
         assert "Traceback" not in capsys.readouterr().err
     with pytest.raises(NotFoundError):
-        pipeline.gate(workspace, "build", repository, "nope")
+        gates.code(workspace, "build", repository, "nope")
     with pytest.raises(UsageError):
-        pipeline.gate(workspace, "deploy", repository, "HEAD")
+        gates.code(workspace, "deploy", repository, "HEAD")
 
 
 # -- images ------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def signed(workspace, repository, key, commit, **changes):
 
 
 def deploy(workspace):
-    made = pipeline.gate_image(workspace, IMAGE)
+    made = gates.image(workspace, "deploy", IMAGE)
     return made.effect.value, " ".join(reason.message for reason in made.reasons)
 
 
@@ -197,10 +197,10 @@ def test_an_image_passes_if_attested_by_a_trusted_builder_from_a_commit_that_pas
     assert "no attestation of this image" in deploy(workspace)[1]
     signed(workspace, repository, key, good)
     assert "did not pass the build gate: none" in deploy(workspace)[1]
-    pipeline.gate(workspace, "build", repository, good)
+    gates.code(workspace, "build", repository, good)
     assert deploy(workspace) == ("allow", "")
     signed(workspace, repository, key, bad)
-    pipeline.gate(workspace, "build", repository, bad)
+    gates.code(workspace, "build", repository, bad)
     effect, why = deploy(workspace)
     assert effect == "deny"
     assert "did not pass the build gate: deny" in why
@@ -210,7 +210,7 @@ def test_an_image_from_elsewhere_is_refused(workspace, repository, key):
     signed(workspace, repository, key, "", claimed="c" * 40)
     assert "no commit of the repository" in deploy(workspace)[1]
     signed(workspace, repository, key, repository.resolve("HEAD"), builder="https://evil.example")
-    assert pipeline.gate_image(workspace, "sha256:" + "cd" * 32).effect is Effect.DENY
+    assert gates.image(workspace, "deploy", "sha256:" + "cd" * 32).effect is Effect.DENY
 
 
 def test_attestations_are_verified_check_by_check(workspace, repository, key, tmp_path, capsys):
@@ -331,12 +331,12 @@ def test_a_change_with_names_that_are_no_text_is_judged(workspace, tmp_path):
         with open(bytes(made.path) + b"/" + name, "wb") as file:  # noqa: PTH123 - a name of bytes
             file.write(b"x")
     made.commit_all("odd", author="A <a@example.org>", at=AT)
-    decision = pipeline.gate(workspace, "build", made, "HEAD")
+    decision = gates.code(workspace, "build", made, "HEAD")
     assert decision.effect is Effect.DENY
     with open(bytes(made.path) + b"/caf\xe9.py", "wb") as file:  # noqa: PTH123
         file.write(SAFE.encode())
     made.commit_all("odder", author="A <a@example.org>", at=AT)
-    assert pipeline.gate(workspace, "build", made, "HEAD").effect in {Effect.UNKNOWN, Effect.ALLOW}
+    assert gates.code(workspace, "build", made, "HEAD").effect in {Effect.UNKNOWN, Effect.ALLOW}
 
 
 def test_a_path_cannot_write_the_decision(workspace, tmp_path):
@@ -344,7 +344,7 @@ def test_a_path_cannot_write_the_decision(workspace, tmp_path):
     name = 'x"}]],"expressions":[[]],"y":[[{"a":"q.py'
     (made.path / name).write_text(HIGH)
     made.commit_all("evil", author="A <a@example.org>", at=AT)
-    decision = pipeline.gate(workspace, "build", made, "HEAD")
+    decision = gates.code(workspace, "build", made, "HEAD")
     assert decision.effect is Effect.DENY
     assert decision.reasons[0].where == f"{name}:5"
 
@@ -355,14 +355,14 @@ def test_a_change_cannot_hide_from_the_gate(workspace, tmp_path):
     (made.path / ".gitattributes").write_text("x.py export-ignore\n")
     (made.path / ".bandit").write_text("[bandit]\nskips: B602\n")
     made.commit_all("hidden", author="A <a@example.org>", at=AT)
-    assert pipeline.gate(workspace, "build", made, "HEAD").effect is Effect.DENY
+    assert gates.code(workspace, "build", made, "HEAD").effect is Effect.DENY
 
 
 def test_a_base_that_already_holds_the_commit_compares_nothing(workspace, repository, capsys):
     commits = repository.commits()
     for base in (commits[2], commits[3]):
         with pytest.raises(UsageError, match="already holds"):
-            pipeline.gate(workspace, "build", repository, commits[2].id, base=base.id)
+            gates.code(workspace, "build", repository, commits[2].id, base=base.id)
     command = ["gate", "build", "--repo", str(repository.path), "--commit", "HEAD", "--base", "HEAD"]
     assert run([*command, "--workspace", str(workspace.root)]) == 2
     assert decisions(workspace) == []
@@ -384,7 +384,7 @@ def test_a_name_of_several_lines_cannot_say_what_the_gate_decided(workspace, tmp
 def test_findings_are_readable_in_a_narrow_terminal(workspace, repository, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     at = ["-w", str(workspace.root)]
-    pipeline.gate(workspace, "build", repository, repository.commits()[2].id)
+    gates.code(workspace, "build", repository, repository.commits()[2].id)
     assert run(["findings", "list", *at]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 20

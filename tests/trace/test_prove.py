@@ -6,7 +6,7 @@ from telemetry import Logs, read_in, the_incident
 from world import AT
 
 from lemnis import app
-from lemnis.app import lessons, pipeline, shelf
+from lemnis.app import gates, lessons, shelf
 from lemnis.app.proof import document, prove
 from lemnis.app.trace import trace
 from lemnis.contracts.errors import RefusedError
@@ -36,7 +36,7 @@ def test_a_lesson_is_proven_merged_and_closed(proposed):
     assert lessons.merge(world.workspace, written.id, actor="ana") == head
     assert (world.workspace.content / "lessons" / written.id / "lesson.yaml").is_file()
     decided = {
-        name: pipeline.gate(world.workspace, "build", world.shop, commit).effect
+        name: gates.code(world.workspace, "build", world.shop, commit).effect
         for name, commit in world.commits.items()
     }
     assert decided == {**dict.fromkeys(world.commits, Effect.ALLOW), "hole": Effect.DENY}

@@ -165,6 +165,14 @@ def of_image(workspace: app.Workspace, image: str) -> Provenance:
     return Provenance(known, problem="; ".join(why) + hint)
 
 
+def statements(workspace: app.Workspace, image: str) -> dict[str, tuple[str, str]]:
+    """Return how each kind of statement about an image stands: its state and, if it does not hold, why."""
+    found = of_image(workspace, image)
+    if found.build is not None:
+        return {"provenance": ("verified", "")}
+    return {"provenance": ("invalid" if found.known else "missing", found.problem)}
+
+
 def _checks(failed: str, why: str) -> list[Checked]:
     place = CHECKS.index(failed)
     return [

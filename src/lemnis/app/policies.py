@@ -34,6 +34,8 @@ def load_one(item: Item) -> Policy:
             stages=manifest.stages,
             warns=manifest.effect == "warn",
             controls=manifest.controls,
+            severity=manifest.severity,
+            grants="" if manifest.exceptions == "none" else manifest.exceptions,
         )
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lemnis import app
 from lemnis.app import attack as attacks
-from lemnis.app import lessons, pipeline, sampling, settings, shelf
+from lemnis.app import gates, lessons, pipeline, sampling, settings, shelf
 from lemnis.app.lessons import PROVED, History
 from lemnis.app.replay import replay
 from lemnis.app.rules_test import cases as read_cases
@@ -101,7 +101,7 @@ class _Hearing:
         repository = settings.repository(self.workspace, lesson.cause.repository)
         decisions: Mapping[str, Decision] = {}
         try:
-            decisions = pipeline.gate_history(self.workspace, repository, self.past.commits, library)
+            decisions = gates.history(self.workspace, repository, self.past.commits, library)
         except ContentError as error:
             wrong.append(str(error))
         found = Content(

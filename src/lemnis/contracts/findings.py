@@ -149,7 +149,11 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason of a decision: which policy said so, about what, and how to mend it."""
+    """One reason of a decision: which policy said so, about what, and how to mend it.
+
+    ``finding`` is the fingerprint of what it is about, ``severity`` the policy's, ``grants`` who can grant an
+    exception: empty where none is granted.
+    """
 
     policy: str
     effect: Effect
@@ -157,6 +161,9 @@ class Reason:
     controls: tuple[str, ...] = ()
     where: str = ""
     fix: str = ""
+    finding: str = ""
+    severity: str = ""
+    grants: str = ""
 
 
 @dataclass(frozen=True, slots=True)

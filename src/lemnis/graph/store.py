@@ -87,6 +87,24 @@ class Graph:
             found = connection.execute(query.order_by(EDGES.c.strength.desc(), EDGES.c.id))
             return [_edge(row) for row in found]
 
+    def related(self, relation: str) -> list[Edge]:
+        """Return all edges of a relation, strongest first."""
+        query = sa.select(EDGES).where(EDGES.c.relation == relation)
+        with self._engine.connect() as connection:
+            found = connection.execute(query.order_by(EDGES.c.strength.desc(), EDGES.c.id))
+            return [_edge(row) for row in found]
+
+    def alerts_behind(self, entity: Entity) -> frozenset[str]:
+        """Return the alerts from which walks have led to an entity: the way back along ``WALK``."""
+        here = {entity}
+        for relation, kind in reversed(WALK):
+            if any(one.kind is kind for one in here):
+                edges = [edge for edge in self.edges_to(here) if edge.relation == relation]
+                here = {edge.source for edge in edges}
+                if relation == WALK[0][0]:
+                    return frozenset(str(e.evidence["alert"]) for e in edges if e.evidence.get("alert"))
+        return frozenset()
+
     def count(self, kind: EntityKind) -> int:
         """Count the entities of a kind that edges leave or lead to."""
         begins = f"{kind}:%"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Any
 
 from lemnis.contracts.clock import from_iso
@@ -18,11 +19,16 @@ from lemnis.policy.tokens import Source
 from lemnis.policy.values import inward
 
 _DAY = 86_400_000
+SCAN = "scan"
+"""What says that a scanner did not look: not a policy in a file, yet an exception can be from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy that was checked: its Rego, where it decides, and whether it refuses or only warns."""
+    """One policy that was checked: its Rego, where it decides, and whether it refuses or only warns.
+
+    ``grants`` says who can grant an exception from it.
+    """
 
     name: str
     text: str
@@ -30,21 +36,35 @@ class Policy:
     stages: tuple[str, ...]
     warns: bool = False
     controls: tuple[str, ...] = ()
+    severity: str = "medium"
+    grants: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Exempt:
-    """An approved deviation: which policy, about what, until when (the end of the day ``expires``)."""
+    """An approved deviation: which policy, about what, at which stages, until when (the end of a day).
+
+    ``void`` says why it no longer counts although it has not expired. One from the policy ``scan`` waives a
+    scanner that did not look: ``where`` names the tool.
+    """
 
     name: str
     policy: str
     where: str
     fingerprint: str
     expires: str
+    stages: tuple[str, ...] = ()
+    void: str = ""
 
     def over(self, now: int) -> bool:
         """Say whether it has expired."""
         return now >= from_iso(self.expires) + _DAY
+
+    def ended(self, now: int) -> str:
+        """Say why it does not count any more; empty if it does."""
+        if self.over(now):
+            return f"exception expired: {self.name} on {self.expires}"
+        return f"exception void: {self.name}, {self.void}" if self.void else ""
 
 
 def checked(policy: Policy) -> Policy:
@@ -74,19 +94,18 @@ def decide(
     asked = [policy for policy in policies if stage in policy.stages]
     if not asked:
         raise UsageError(f"no policy decides at stage {stage!r}", fix=f"stages: {', '.join(STAGES)}")
-    reasons = list(_health(document))
+    given, places = inward(document), _places(document)
+    said = chain(_health(document), *(_reasons(policy, given, places, steps) for policy in asked))
+    reasons: list[Reason] = []
     used: list[str] = []
-    given = inward(document)
-    for policy in asked:
-        for reason in _reasons(policy, given, steps):
-            fitting = [one for one in exceptions if _fits(one, reason, document)]
-            if reason.effect is Effect.DENY and (valid := [one for one in fitting if not one.over(now)]):
-                used.append(valid[0].name)
-                continue
-            past = ", ".join(f"{one.name} on {one.expires}" for one in fitting if one.over(now))
-            reasons.append(
-                replace(reason, message=f"{reason.message} (exception expired: {past})") if past else reason
-            )
+    for reason in said:
+        fitting = [one for one in exceptions if _fits(one, reason, stage)]
+        valid = [one.name for one in fitting if not one.ended(now)]
+        if valid and (reason.effect is Effect.DENY or reason.policy == SCAN):
+            used.append(valid[0])
+            continue
+        past = "; ".join(filter(None, (one.ended(now) for one in fitting)))
+        reasons.append(replace(reason, message=f"{reason.message} ({past})") if past else reason)
     found = {reason.effect for reason in reasons}
     effect = next((one for one in (Effect.DENY, Effect.UNKNOWN) if one in found), Effect.ALLOW)
     return Decision(effect, tuple(reasons), tuple(dict.fromkeys(used)), content_digest)
@@ -99,15 +118,19 @@ def _health(document: Mapping[str, Any]) -> Iterator[Reason]:
             errors = health["errors"]
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             yield Reason(
-                "scan", Effect.UNKNOWN,
+                SCAN, Effect.UNKNOWN,
                 f"{health['tool']} did not look: {errors[0] if errors else 'no reason given'}{more}",
-                fix="make the scan complete; what was not looked at is not clean",
+                where=health["tool"], fix="make the scan complete; what was not looked at is not clean",
+                grants="whoever may waive a scan",
             )  # fmt: skip
 
 
-def _reasons(policy: Policy, document: Any, steps: int) -> Iterator[Reason]:
+def _reasons(policy: Policy, document: Any, places: Mapping[str, str], steps: int) -> Iterator[Reason]:
     """Ask one policy."""
-    unknown = Reason(policy.name, Effect.UNKNOWN, "", policy.controls, policy.file, "mend the policy")
+    unknown = Reason(
+        policy.name, Effect.UNKNOWN, "", policy.controls, policy.file, "mend the policy",
+        severity=policy.severity,
+    )  # fmt: skip
     try:
         said = program((policy.text,), (policy.file,)).ask(
             f"lemnis.{policy.name}", "deny", document, steps=steps
@@ -121,29 +144,43 @@ def _reasons(policy: Policy, document: Any, steps: int) -> Iterator[Reason]:
     effect = Effect.ALLOW if policy.warns else Effect.DENY
     made = []
     for reason in said:
-        message, where, fix = _words(reason)
-        if not message:
+        words = _words(reason)
+        if not words.get("message"):
             yield replace(unknown, message=f"no reason with a message: {str(reason)[:200]}")
         else:
-            made.append(Reason(policy.name, effect, message, policy.controls, where, fix))
+            about = words.get("finding") or places.get(words.get("where", ""), "")
+            made.append(
+                Reason(
+                    policy.name, effect, words["message"], policy.controls, words.get("where", ""),
+                    words.get("fix", ""), about, policy.severity, policy.grants,
+                )
+            )  # fmt: skip
     yield from sorted(made, key=lambda one: (one.where, one.message))
 
 
-def _words(reason: Any) -> tuple[str, str, str]:
-    """Return a reason's message, place and fix; an empty message if it is no reason."""
+def _words(reason: Any) -> dict[str, str]:
+    """Return a reason's message, place, fix and finding; nothing if it is no reason."""
     if not isinstance(reason, dict):
-        return "", "", ""
-    message, where, fix = (reason.get(key, "") for key in ("message", "where", "fix"))
-    return (message, where, fix) if all(isinstance(x, str) for x in (message, where, fix)) else ("", "", "")
+        return {}
+    words = {key: reason[key] for key in ("message", "where", "fix", "finding") if key in reason}
+    return words if all(isinstance(word, str) for word in words.values()) else {}
 
 
-def _fits(one: Exempt, reason: Reason, document: Mapping[str, Any]) -> bool:
+def _places(document: Any) -> dict[str, str]:
+    """Return the fingerprint of the one finding at each place; nothing for a place with several."""
+    places: dict[str, str] = {}
+    for finding in document.get("findings", ()):
+        where = finding.get("where") or f"{finding.get('path')}:{finding.get('line')}"
+        places[where] = "" if where in places else str(finding.get("fingerprint", ""))
+    return places
+
+
+def _fits(one: Exempt, reason: Reason, stage: str) -> bool:
     """Say whether an exception is about a reason."""
     if one.policy != reason.policy or not (one.where or one.fingerprint):
         return False
+    if one.stages and stage not in one.stages:
+        return False
     if one.where and not fnmatchcase(reason.where, one.where):
         return False
-    return not one.fingerprint or any(
-        f["fingerprint"] == one.fingerprint and f"{f['path']}:{f['line']}" == reason.where
-        for f in document.get("findings", ())
-    )
+    return not one.fingerprint or one.fingerprint == reason.finding

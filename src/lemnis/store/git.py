@@ -64,9 +64,13 @@ class Repository:
         return repository
 
     def run(
-        self, *arguments: str, data: bytes | None = None, extra: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        data: bytes | None = None,
+        extra: Mapping[str, str] | None = None,
+        fine: Sequence[int] = (),
     ) -> bytes:
-        """Run git here and return its output.
+        """Run git here and return its output; exit codes in ``fine`` are no errors.
 
         Raises NotFoundError where this is no repository, InputError with git's own words when it refuses,
         ServiceError when git is missing or takes more than a minute.
@@ -87,7 +91,7 @@ class Repository:
             raise ServiceError("git is not installed", fix="install git") from error
         except subprocess.TimeoutExpired as error:
             raise ServiceError(f"git {arguments[0]} took over {_TIMEOUT} s") from error
-        if done.returncode:
+        if done.returncode and done.returncode not in fine:
             words = done.stderr.decode(errors="replace").strip().splitlines()
             raise InputError(
                 f"git {arguments[0]}: {words[-1] if words else f'exit {done.returncode}'}",
@@ -116,6 +120,30 @@ class Repository:
         """Say whether ``commit`` is ``revision`` or one of those that it builds on."""
         wanted, base = self.resolve(commit), self.resolve(revision)
         return not self.run("rev-list", "--max-count=1", wanted, f"^{base}").strip()
+
+    def merge_base(self, one: str, other: str) -> str:
+        """Return the commit at which two histories parted; empty if they have nothing in common."""
+        ends = (self.resolve(one), self.resolve(other))
+        return self.run("merge-base", "--all", *ends, fine=(1,)).decode().partition("\n")[0]
+
+    def between(self, span: str) -> list[Commit]:
+        """Return the commits of ``A..B``, or those that one revision reaches, oldest first."""
+        first, dots, last = span.partition("..")
+        found = self.commits(last.lstrip(".") or "HEAD") if dots else self.commits(span)
+        before = {commit.id for commit in self.commits(first)} if dots and first else frozenset()
+        return [commit for commit in found if commit.id not in before]
+
+    def staged(self) -> Commit:
+        """Return what is staged as a commit on top of HEAD that no branch leads to.
+
+        The same staged files on the same HEAD are the same commit.
+        """
+        tree = self.run("write-tree").decode().strip()
+        parents = [self.resolve("HEAD")] if self.branches() else []
+        who = _identity("staged <>", 0)
+        ends = [part for parent in parents for part in ("-p", parent)]
+        made = self.run("commit-tree", tree, *ends, data=b"staged", extra=who).decode().strip()
+        return Commit(made, tree, tuple(parents), "staged", "", 0, "staged")
 
     def branches(self) -> list[str]:
         """Return the names of the branches."""

@@ -115,6 +115,7 @@ class Asset(Record):
     environment: Text = ""
     data_classes: Texts = ()
     services: Texts = ()
+    internet_facing: bool | None = None
 
 
 class Identity(Record):
