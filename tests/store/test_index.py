@@ -163,7 +163,7 @@ values = st.lists(st.one_of(st.none(), words), min_size=1, max_size=12)
 def test_no_row_that_matches_is_ever_passed_over(tmp_path_factory, rows, data):
     folder = tmp_path_factory.mktemp("index")
     table = pa.table({"cmd_line": pa.array(rows, pa.string()), "raw_data": pa.array(rows, pa.string())})
-    pq.write_table(table, folder / "x.parquet", row_group_size=3, **layout.options(table.schema, final=True))
+    pq.write_table(table, folder / "x.parquet", row_group_size=3, **layout.options(table, final=True))
     index.build(folder / "x.parquet", folder / "x.grams")
     lowered = DATABASE.execute(
         "SELECT lower(cmd_line) FROM read_parquet(?)", [str(folder / "x.parquet")]

@@ -65,6 +65,28 @@ def test_columns_are_encoded_by_what_is_in_them():
     assert {group.column(n).compression for n in range(group.num_columns)} == {"ZSTD"}
 
 
+def test_texts_that_turn_out_to_occur_once_have_no_dictionary(monkeypatch):
+    monkeypatch.setattr(layout, "_SAMPLE", 100)
+    table = made([(n, f"h{n}" if n % 10 else "h", None, []) for n in range(200)])
+    encodings = layout.options(table, final=True)["column_encoding"]
+    assert encodings["device.hostname"] == "DELTA_LENGTH_BYTE_ARRAY"
+    assert "process.args.list.element.name" not in encodings
+    assert "device.hostname" not in layout.options(table, final=False)["column_encoding"]
+    assert "device.hostname" not in layout.options(table.slice(0, 40), final=True)["column_encoding"], (
+        "too few"
+    )
+    few = made([(n, f"h{n % 50}", None, []) for n in range(200)])
+    assert "device.hostname" not in layout.options(few, final=True)["column_encoding"]
+
+
+@given(st.integers(1, 10**6))
+def test_row_groups_of_a_table_are_even(rows):
+    size = layout.row_group_size(rows)
+    groups = -(-rows // size)
+    assert size <= 1.5 * layout.ROW_GROUP
+    assert rows - size * (groups - 1) > size - groups
+
+
 def test_row_groups_follow_each_other_in_time(tmp_path, monkeypatch):
     monkeypatch.setattr(compaction, "_WINDOW_ROWS", 100)
     store = lake(tmp_path)

@@ -290,9 +290,9 @@ def write_rows(file: Any, parts: Iterable[pa.Table], *, final: bool = False) -> 
     rows = 0
     parts = iter(parts)
     first = next(parts)
-    with pq.ParquetWriter(file, first.schema, **layout.options(first.schema, final=final)) as writer:
+    with pq.ParquetWriter(file, first.schema, **layout.options(first, final=final)) as writer:
         for part in chain([first], parts):
-            writer.write_table(part, row_group_size=layout.ROW_GROUP)
+            writer.write_table(part, row_group_size=layout.row_group_size(part.num_rows))
             rows += part.num_rows
     return rows
 
