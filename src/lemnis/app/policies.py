@@ -9,7 +9,7 @@ from lemnis.content.library import Item, Library
 from lemnis.content.schemas.exemption import Exemption
 from lemnis.content.schemas.policy import Policy as Manifest
 from lemnis.contracts.errors import ContentError, Location
-from lemnis.policy.decide import Exempt, Policy, checked
+from lemnis.policy.decide import SCAN, Exempt, Policy, checked
 from lemnis.policy.testing import Case, run_tests
 
 
@@ -46,12 +46,13 @@ def exceptions(library: Library) -> tuple[Exempt, ...]:
     found = []
     for item in library.items("exceptions").values():
         one = yaml.load(item.manifest, Exemption)
-        if one.policy not in known:
+        if one.policy not in known and one.policy != SCAN:
             raise ContentError(
                 f"policy: there is no policy {one.policy!r}", at=Location(str(item.manifest)),
                 fix=f"one of {', '.join(sorted(known))}",
             )  # fmt: skip
-        found.append(Exempt(item.name, one.policy, one.where, one.fingerprint, one.expires.isoformat()))
+        expires = one.expires.isoformat()
+        found.append(Exempt(item.name, one.policy, one.where, one.fingerprint, expires, one.stages))
     return tuple(found)
 
 
