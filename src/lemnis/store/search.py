@@ -19,7 +19,7 @@ from lemnis.store import query
 from lemnis.store.columns import leaf
 from lemnis.store.lakes import Readable, Snapshot
 from lemnis.store.query import CancelledError, GoneError, Handle, Relation
-from lemnis.store.searching import instants, joining, pipes, series, windows
+from lemnis.store.searching import instants, joining, nested, pipes, series, windows
 from lemnis.store.searching.base import Base, Column, Scope
 from lemnis.store.searching.fields import Classes, quote
 from lemnis.store.searching.needles import clauses
@@ -164,12 +164,11 @@ class Search:
     def found(self) -> Iterator[list[Found]]:
         """Yield the events of a query that finds events, newest first unless it sorts them."""
         for hits, columns, tables in self._events():
-            events: dict[tuple[str, str], Mapping[str, Any]] = {}
-            for name, table in tables:
-                filled = [name for name, one in zip(table.column_names, table.columns, strict=True)
-                          if one.null_count < table.num_rows]  # fmt: skip
-                rows = table.select(filled).to_pylist()
-                events |= {(name, row["metadata"]["uid"]): without_empty(row) for row in rows}
+            events = {
+                (name, event["metadata"]["uid"]): event
+                for name, table in tables
+                for event in nested.events(table)
+            }
             yield [
                 Found(
                     h["n"],
@@ -419,14 +418,6 @@ def instant(text: str, now: int) -> int:
 def check(text: str) -> Query:
     """Read a query; raises InputError that points to its column."""
     return pipes.parse(text)
-
-
-def without_empty(value: Any) -> Any:
-    """Return nested data without the attributes that are null."""
-    if isinstance(value, dict):
-        kept = {key: without_empty(item) for key, item in value.items() if item is not None}
-        return {key: item for key, item in kept.items() if item != {}}
-    return [without_empty(item) for item in value] if isinstance(value, list) else value
 
 
 def _streams(stages: Sequence[Stage]) -> bool:

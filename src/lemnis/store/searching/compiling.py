@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from lemnis.contracts.errors import InputError
 from lemnis.store.searching import terms
@@ -85,7 +86,7 @@ class Compiler:
     classes: Classes
     now: int
     used: set[int] = field(default_factory=set)
-    failed: dict[int, InputError] = field(default_factory=dict)
+    failed: dict[int, InputError | Callable[[], InputError]] = field(default_factory=dict)
 
     def test(self, name: str, node: Node | None) -> Test:
         """Return a boolean SQL expression for a class, and the values for its ``?``."""
@@ -95,7 +96,10 @@ class Compiler:
         """Raise the error of the first term that no class could use."""
         unused = sorted(column for column in self.failed if column not in self.used)
         if unused:
-            raise self.failed[unused[0]]
+            failed = self.failed[unused[0]]
+            raise (
+                failed if isinstance(failed, InputError) else failed()
+            )  # to find what was meant takes a while
 
     def terms(self, name: str, some: Sequence[Term]) -> Test:
         """Compile terms of one field; false where this class lacks the field."""
@@ -115,7 +119,7 @@ class Compiler:
         if tests or not term.field:
             self.used |= columns
         elif term.column not in self.failed:
-            self.failed[term.column] = self.classes.unknown(term.field, term.column)
+            self.failed[term.column] = partial(self.classes.unknown, term.field, term.column)
         if not tests:
             return "false", []
         return " OR ".join(f"({test})" if len(tests) > 1 else test for test, _ in tests), [
