@@ -81,13 +81,22 @@ def init(root: Path, *, name: str = "", clock: Clock | None = None) -> Workspace
     root = root.resolve()
     (root / "content").mkdir(exist_ok=True)
     (root / STATE).mkdir(mode=0o700, exist_ok=True)
-    (root / ".gitignore").write_text(f"/{STATE}/\n", encoding="utf-8")
+    _ignore_state(root / ".gitignore")
     settings.write_text(yaml.safe_dump({"name": name or root.name}), encoding="utf-8")
     workspace = Workspace(root, clock or default_clock())
     if not (root / ".git").exists():
         repository = Repository.create(root)
         repository.commit_all("Begin the workspace", author=AUTHOR, at=workspace.clock.now())
     return workspace
+
+
+def _ignore_state(path: Path) -> None:
+    """Keep state out of git; what else a repository ignores stays."""
+    line = f"/{STATE}/"
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if line not in before.splitlines():
+        between = "" if not before or before.endswith("\n") else "\n"
+        path.write_text(f"{before}{between}{line}\n", encoding="utf-8")
 
 
 def open_workspace(root: Path | None = None, *, clock: Clock | None = None) -> Workspace:
