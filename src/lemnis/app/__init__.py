@@ -38,6 +38,7 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType(
         "LEMNIS_WORKSPACE": "The workspace of a command without --workspace; else the one around the folder.",
         "LEMNIS_DATABASE_URL": "A PostgreSQL address for journal and graph; else SQLite in the workspace.",
         "LEMNIS_ACTOR": "Who decides, in commands that change an incident; else the account's name.",
+        "LEMNIS_FEEDS": "A folder of advisories and the like for many workspaces; else in each one's state.",
         "LEMNIS_BENCH_DATA": "Where `lemnis bench` finds data sets; else shared/data beside the checkout.",
         "LEMNIS_BENCH_SCALE": "The part of its events that `lemnis bench` takes, such as 0.01; else all.",
         "LEMNIS_PEERS": "Binaries or checkouts of peers that `lemnis bench` also runs, separated as in PATH.",

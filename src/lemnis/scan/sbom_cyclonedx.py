@@ -53,7 +53,7 @@ def of_json(document: dict[str, Any], file: str = "") -> Sbom:
     return Sbom(
         format=f"CycloneDX {version}",
         components=tuple(components),
-        edges={ref: tuple(dict.fromkeys(to)) for ref, to in edges.items()},
+        edges={ref: tuple(dict.fromkeys(to)) for ref, to in edges.items() if to},
         root=whole,
         serial=text(document.get("serialNumber")),
         statements=tuple(statements(document, known, file)),
