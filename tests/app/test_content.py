@@ -6,7 +6,7 @@ from lemnis.content.library import KINDS, REFERENCE, Library
 WRONG = {
     "scanners": "scanner.yaml", "policies": "policy.yaml", "threats": "threat.yaml", "lessons": "lesson.yaml",
     "correlations": "grouping.yaml", "sources": "source.yaml", "detections": "rule.yml",
-    "playbooks": "playbook.yaml",
+    "playbooks": "playbook.yaml", "checks": "check.yaml",
 }  # fmt: skip
 
 

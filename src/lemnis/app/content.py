@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from lemnis.app import policies, searches
+from lemnis.app import checks, policies, searches
 from lemnis.content import reference, schemas, yaml
 from lemnis.content.library import KINDS, REFERENCE, Item, Library
 from lemnis.content.schemas import Model
@@ -30,7 +30,7 @@ def loaders() -> dict[str, Loader]:
         model = getattr(loaded, "MODEL", getattr(loaded, module.name.title(), None))
         if kind in KINDS and isinstance(model, type) and issubclass(model, Model):
             found[kind] = _by_model(model)
-    return found | {"policies": policies.load_one, "searches": searches.read}
+    return found | {"checks": checks.load_one, "policies": policies.load_one, "searches": searches.read}
 
 
 def lint(library: Library, kind: str) -> Iterator[ContentError]:

@@ -31,6 +31,8 @@ MANIFESTS: Mapping[str, str] = MappingProxyType(
         "pulls": "pull.yaml",
         "searches": "search.yaml",
         "scanners": "scanner.yaml",
+        "readers": "reader.yaml",
+        "checks": "check.yaml",
         "threats": "threat.yaml",
         "lessons": "lesson.yaml",
         "rule_exceptions": "filter.yml",

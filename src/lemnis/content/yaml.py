@@ -7,7 +7,9 @@ than a person would write.
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +42,72 @@ def parse(text: str, file: str = "") -> Any:
 def parse_all(text: str, file: str = "") -> list[Any]:
     """Read the YAML documents of a text, without empty ones; raises as ``parse`` does."""
     return [_construct(node, file) for node in _composed(text, file, several=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A document of a file that is not ours: its value, the places in it, and what is not plain YAML.
+
+    Keys are text as written (``on`` stays ``on``); ``odd`` are the ways to values with a tag of their own
+    (``!reference``), in whose place ``None`` stands.
+    """
+
+    value: Any
+    lines: dict[tuple[str | int, ...], tuple[int, int]]
+    odd: tuple[tuple[str | int, ...], ...] = ()
+
+
+def marked(text: str, file: str = "") -> tuple[list[Marked], ContentError | None]:
+    """Read the documents of a text up to the first that cannot be read; return them and what is wrong.
+
+    Lines and columns count from 1; an entry of an object stands where its key does. Raises nothing.
+    """
+    found: list[Marked] = []
+    try:
+        _limit(text, file)
+        with _told(file):
+            for node in yaml.compose_all(text, Loader=_Loader):
+                if node is not None:
+                    _bound(node, file)
+                    found.append(_marked(node))
+    except ContentError as error:
+        return found, error
+    return found, None
+
+
+def _marked(root: yaml.Node) -> Marked:
+    lines: dict[tuple[str | int, ...], tuple[int, int]] = {}
+    odd: list[tuple[str | int, ...]] = []
+    loader = _Loader("")
+
+    def walk(node: yaml.Node, way: tuple[str | int, ...], mark: yaml.Mark) -> Any:
+        lines[way] = (mark.line + 1, mark.column + 1)
+        if not node.tag.startswith("tag:yaml.org,2002:"):
+            odd.append(way)
+            return None
+        if isinstance(node, yaml.MappingNode):
+            found: dict[str, Any] = {}
+            own = [(key, value) for key, value in node.value if key.tag != "tag:yaml.org,2002:merge"]
+            for key, value in node.value:
+                if key.tag == "tag:yaml.org,2002:merge":
+                    merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                    own += [pair for one in merged if isinstance(one, yaml.MappingNode) for pair in one.value]
+            for key, value in own:
+                name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+                if name not in found:
+                    found[name] = walk(value, (*way, name), key.start_mark)
+            return found
+        if isinstance(node, yaml.SequenceNode):
+            return [walk(item, (*way, number), item.start_mark) for number, item in enumerate(node.value)]
+        try:
+            return loader.construct_object(node)
+        except (yaml.YAMLError, ValueError, TypeError):
+            return node.value
+
+    try:
+        return Marked(walk(root, (), root.start_mark), lines, tuple(odd))
+    finally:
+        loader.dispose()
 
 
 def load(source: Path | str, model: type[Model], *, file: str = "") -> Model:
@@ -98,13 +166,27 @@ def _compose(text: str, file: str) -> yaml.Node | None:
 
 def _composed(text: str, file: str, *, several: bool) -> list[yaml.Node]:
     """Parse the documents of a text to node trees, bounded in size and depth."""
-    if len(text) > MAX_BYTES:
-        raise ContentError(f"larger than {MAX_BYTES:,} bytes", at=Location(file), fix="split it")
-    try:
+    _limit(text, file)
+    with _told(file):
         found = (
             list(yaml.compose_all(text, Loader=_Loader)) if several else [yaml.compose(text, Loader=_Loader)]
         )
-        nodes: list[yaml.Node] = [node for node in found if node is not None]
+    nodes: list[yaml.Node] = [node for node in found if node is not None]
+    for node in nodes:
+        _bound(node, file)
+    return nodes
+
+
+def _limit(text: str, file: str) -> None:
+    if len(text) > MAX_BYTES:
+        raise ContentError(f"larger than {MAX_BYTES:,} bytes", at=Location(file), fix="split it")
+
+
+@contextmanager
+def _told(file: str) -> Iterator[None]:
+    """Say where the parser found what is wrong."""
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
@@ -115,9 +197,6 @@ def _composed(text: str, file: str, *, several: bool) -> list[yaml.Node]:
         ) from error
     except RecursionError as error:
         raise ContentError("nested too deeply", at=Location(file)) from error
-    for node in nodes:
-        _bound(node, file)
-    return nodes
 
 
 def _bound(root: yaml.Node, file: str) -> None:

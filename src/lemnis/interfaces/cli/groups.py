@@ -8,6 +8,7 @@ HELP = {
     "assets": "What is known of machines, people and networks, as of a time.",
     "attest": "Build provenance: sign, record, verify.",
     "case": "Cases: the work file over one or more incidents.",
+    "checks": "What is judged of manifests, images, workflows and plans.",
     "content": "What decides: rules, policies, playbooks and the rest, as files.",
     "findings": "What scanners found.",
     "incident": "Incidents: alerts under one response.",

@@ -1,0 +1,8 @@
+resource "aws_cloudfront_distribution" "a" {
+  default_cache_behavior {
+    viewer_protocol_policy = "allow-all"
+  }
+  ordered_cache_behavior {
+    viewer_protocol_policy = "allow-all"
+  }
+}

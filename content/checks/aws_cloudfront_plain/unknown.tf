@@ -1,0 +1,5 @@
+resource "aws_cloudfront_distribution" "a" {
+  default_cache_behavior {
+    viewer_protocol_policy = var.policy
+  }
+}

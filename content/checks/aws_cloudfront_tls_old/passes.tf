@@ -1,0 +1,5 @@
+resource "aws_cloudfront_distribution" "a" {
+  viewer_certificate {
+    minimum_protocol_version = "TLSv1.2_2021"
+  }
+}

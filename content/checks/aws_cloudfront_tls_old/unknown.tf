@@ -1,0 +1,5 @@
+resource "aws_cloudfront_distribution" "a" {
+  viewer_certificate {
+    minimum_protocol_version = var.tls
+  }
+}

@@ -1,0 +1,5 @@
+resource "aws_dynamodb_table" "a" {
+  point_in_time_recovery {
+    enabled = true
+  }
+}

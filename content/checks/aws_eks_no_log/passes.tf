@@ -1,0 +1,3 @@
+resource "aws_eks_cluster" "a" {
+  enabled_cluster_log_types = ["api", "audit"]
+}

@@ -1,0 +1,5 @@
+resource "aws_eks_cluster" "a" {
+  encryption_config {
+    resources = ["secrets"]
+  }
+}

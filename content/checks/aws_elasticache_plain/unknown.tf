@@ -1,0 +1,3 @@
+resource "aws_elasticache_replication_group" "a" {
+  transit_encryption_enabled = var.setting
+}

@@ -1,0 +1,5 @@
+resource "aws_elasticsearch_domain" "a" {
+  encrypt_at_rest {
+    enabled = true
+  }
+}

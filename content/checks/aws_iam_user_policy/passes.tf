@@ -1,0 +1,3 @@
+resource "aws_iam_user_policy" "a" {
+  name = "a"
+}

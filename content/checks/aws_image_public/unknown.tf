@@ -1,0 +1,3 @@
+resource "aws_ami_launch_permission" "a" {
+  group = var.group
+}

@@ -1,0 +1,5 @@
+resource "aws_instance" "a" {
+  root_block_device {
+    encrypted = var.encrypted
+  }
+}

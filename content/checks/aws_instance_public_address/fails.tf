@@ -1,0 +1,3 @@
+resource "aws_instance" "a" {
+  associate_public_ip_address = true
+}

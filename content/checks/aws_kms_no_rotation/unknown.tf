@@ -1,0 +1,3 @@
+resource "aws_kms_key" "a" {
+  enable_key_rotation = var.setting
+}

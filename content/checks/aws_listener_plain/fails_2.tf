@@ -1,0 +1,3 @@
+resource "aws_lb_listener" "b" {
+  protocol = "HTTP"
+}

@@ -1,0 +1,6 @@
+resource "aws_lb_listener" "a" {
+  protocol = var.protocol
+  default_action {
+    type = "forward"
+  }
+}

@@ -1,0 +1,3 @@
+resource "aws_cloudwatch_log_group" "a" {
+  kms_key_id = aws_kms_key.k.arn
+}

@@ -1,0 +1,3 @@
+resource "aws_mq_broker" "a" {
+  publicly_accessible = false
+}

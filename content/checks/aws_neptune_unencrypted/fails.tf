@@ -1,0 +1,3 @@
+resource "aws_neptune_cluster" "a" {
+  storage_encrypted = false
+}

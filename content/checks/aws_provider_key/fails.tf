@@ -1,0 +1,4 @@
+provider "aws" {
+  access_key = "AKIAIOSFODNN7EXAMPLE"
+  secret_key = "x"
+}

@@ -1,0 +1,3 @@
+resource "aws_rds_cluster_instance" "a" {
+  publicly_accessible = true
+}

@@ -1,0 +1,3 @@
+resource "aws_redshift_cluster" "a" {
+  publicly_accessible = var.open
+}

@@ -1,0 +1,5 @@
+resource "aws_s3_bucket" "a" {
+  logging {
+    target_bucket = "logs"
+  }
+}

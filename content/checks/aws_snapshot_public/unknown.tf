@@ -1,0 +1,3 @@
+resource "aws_db_snapshot" "a" {
+  shared_accounts = var.accounts
+}

@@ -1,0 +1,3 @@
+resource "aws_subnet" "a" {
+  map_public_ip_on_launch = var.setting
+}

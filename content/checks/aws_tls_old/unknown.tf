@@ -1,0 +1,4 @@
+resource "aws_lb_listener" "a" {
+  protocol = "HTTPS"
+  ssl_policy = var.policy
+}

@@ -1,0 +1,3 @@
+resource "aws_cloudtrail" "a" {
+  is_multi_region_trail = false
+}

@@ -1,0 +1,3 @@
+resource "aws_instance" "a" {
+  user_data = var.script
+}

@@ -1,0 +1,3 @@
+resource "aws_workspaces_workspace" "a" {
+  user_volume_encryption_enabled = true
+}

@@ -1,0 +1,3 @@
+resource "azurerm_storage_container" "a" {
+  container_access_type = "blob"
+}

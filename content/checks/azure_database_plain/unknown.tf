@@ -1,0 +1,3 @@
+resource "azurerm_postgresql_server" "a" {
+  ssl_enforcement_enabled = var.tls
+}

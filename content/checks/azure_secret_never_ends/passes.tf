@@ -1,0 +1,3 @@
+resource "azurerm_key_vault_secret" "a" {
+  expiration_date = "2027-06-30T00:00:00Z"
+}

@@ -1,0 +1,3 @@
+resource "azurerm_mssql_server" "a" {
+  public_network_access_enabled = var.open
+}

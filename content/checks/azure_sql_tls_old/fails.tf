@@ -1,0 +1,3 @@
+resource "azurerm_mssql_server" "a" {
+  minimum_tls_version = "1.0"
+}

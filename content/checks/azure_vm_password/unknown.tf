@@ -1,0 +1,3 @@
+resource "azurerm_linux_virtual_machine" "a" {
+  disable_password_authentication = var.keys
+}

@@ -1,0 +1,8 @@
+resource "aws_security_group" "a" {
+  egress {
+    from_port = 443
+    to_port = 443
+    protocol = "tcp"
+    cidr_blocks = ["0.0.0.0/0"]
+  }
+}

@@ -1,0 +1,8 @@
+resource "aws_security_group" "a" {
+  ingress {
+    from_port = 443
+    to_port = 443
+    protocol = "tcp"
+    cidr_blocks = var.sources
+  }
+}

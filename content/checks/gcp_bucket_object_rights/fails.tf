@@ -1,0 +1,3 @@
+resource "google_storage_bucket" "a" {
+  uniform_bucket_level_access = false
+}

@@ -1,0 +1,5 @@
+resource "google_compute_instance" "a" {
+  service_account {
+    scopes = ["cloud-platform"]
+  }
+}

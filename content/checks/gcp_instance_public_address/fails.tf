@@ -1,0 +1,7 @@
+resource "google_compute_instance" "a" {
+  network_interface {
+    network = "a"
+    access_config {
+    }
+  }
+}

@@ -1,0 +1,5 @@
+resource "google_compute_instance" "a" {
+  network_interface {
+    network = "a"
+  }
+}

@@ -1,0 +1,3 @@
+resource "google_compute_instance" "a" {
+  can_ip_forward = var.router
+}

@@ -1,0 +1,3 @@
+resource "google_storage_bucket_iam_member" "a" {
+  member = "group:team@example.org"
+}

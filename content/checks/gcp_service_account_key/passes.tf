@@ -1,0 +1,3 @@
+resource "google_service_account_key" "a" {
+  public_key_data = "x"
+}

@@ -1,0 +1,6 @@
+resource "google_compute_instance" "a" {
+  shielded_instance_config {
+    enable_vtpm = false
+    enable_integrity_monitoring = false
+  }
+}

@@ -1,0 +1,5 @@
+resource "aws_iam_policy" "a" {
+  policy = jsonencode({
+    Statement = [{ Effect = "Allow", Action = "s3:GetObject", Resource = "arn:aws:s3:::a/*" }]
+  })
+}

@@ -1,0 +1,17 @@
+# Role changes what the cluster admits.
+package lemnis.kubernetes_role_writes_webhooks
+
+import rego.v1
+
+resources := ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"]
+
+verbs := ["create", "update", "patch", "delete", "*"]
+
+fail contains {"resource": i, "path": ["rules", n, "verbs"], "message": sprintf("%s on %s", [verb, kind])} if {
+    some i, one in input.resources
+    some n, rule in one.rules
+    some kind in rule.resources
+    kind in resources
+    some verb in rule.verbs
+    verb in verbs
+}

@@ -1,0 +1,200 @@
+"""The scanner of Lemnis itself: configuration becomes resources, and the checks of the content judge them."""
+
+from __future__ import annotations
+
+import posixpath
+import stat
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from lemnis.contracts.alerts import Severity
+from lemnis.contracts.errors import RecordError
+from lemnis.contracts.findings import Finding, Health, Kind, Place, ScanHealth
+from lemnis.contracts.ids import canonical, stable_id
+from lemnis.contracts.resources import Judged, Resource, Verdict
+from lemnis.policy.checks import Check, judge
+from lemnis.policy.engine import Engine
+from lemnis.scan import resources
+from lemnis.scan.readers import Read
+from lemnis.scan.readers.kubernetes import namespaces
+
+FILES: Final = "lemnis"
+MODULES: Final = "lemnis_modules"
+UNJUDGED: Final = "not_judged"
+_FORMAT = "1"
+_MAX_BYTES = 20_000_000
+_NAMED = 12
+_UNJUDGED_TITLE = "not known before it is applied: this was not judged"
+_UNJUDGED_FIX = "scan what is applied: terraform show -json PLAN, helm template, kustomize build"
+
+
+class FileChecks:
+    """Asks the checks of what stands in one file alone: manifests, Dockerfiles, workflows, plans."""
+
+    name = FILES
+    per_file = True
+
+    def __init__(self, checks: Sequence[Check], version: str) -> None:
+        """``version`` is Lemnis's."""
+        self.checks = checks
+        self.version = version
+
+    @property
+    def definition(self) -> str:
+        """What its answers depend on."""
+        return rules(self.checks)
+
+    def fits(self, path: str) -> bool:
+        """Say whether it reads a file."""
+        return resources.fits(path)
+
+    def scan(self, folder: Path, files: Sequence[str]) -> tuple[Sequence[Finding], ScanHealth]:
+        """Judge the files one by one."""
+        return _scan(self, (_read(folder, path) for path in files), self.checks, len(files))
+
+
+class ModuleChecks:
+    """Asks the checks of what several files say together: Terraform modules, namespaces of a cluster."""
+
+    name = MODULES
+    per_file = False
+
+    def __init__(self, checks: Sequence[Check], version: str) -> None:
+        """``version`` is Lemnis's."""
+        self.checks = checks
+        self.version = version
+
+    @property
+    def definition(self) -> str:
+        """What its answers depend on."""
+        return rules(self.checks)
+
+    def fits(self, path: str) -> bool:
+        """Say whether it reads a file."""
+        return path.endswith((resources.MODULE, ".yaml", ".yml"))
+
+    def scan(self, folder: Path, files: Sequence[str]) -> tuple[Sequence[Finding], ScanHealth]:
+        """Judge the files of each folder together, and the namespaces of all."""
+        return _scan(self, _modules(folder, files), self.checks, len(files))
+
+
+def rules(checks: Iterable[Check]) -> str:
+    """Return a digest of the checks."""
+    said = [
+        [one.name, one.text, one.kinds, int(one.severity), one.title, one.fix, one.controls] for one in checks
+    ]
+    return stable_id("checks", _FORMAT, canonical(said).decode())
+
+
+def _modules(folder: Path, files: Sequence[str]) -> Iterator[Read]:
+    by_folder: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    pods: list[Resource] = []
+    for path in files:
+        try:
+            text = _text(folder, path)
+        except RecordError as error:
+            yield Read((), (str(error),))
+            continue
+        if path.endswith(resources.MODULE):
+            by_folder[posixpath.dirname(path)].append((path, text))
+        elif "apiVersion" in text:
+            pods += resources.read(path, text).resources
+    for _, found in sorted(by_folder.items()):
+        yield resources.read_module(found)
+    yield Read(tuple(namespaces(pods)))
+
+
+def _read(folder: Path, path: str) -> Read:
+    try:
+        return resources.read(path, _text(folder, path))
+    except RecordError as error:
+        return Read((), (str(error),))
+
+
+def _text(folder: Path, path: str) -> str:
+    """Return a file's text; raises RecordError for what is no regular file, too large, or not readable."""
+    try:
+        status = (folder / path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise RecordError(f"{path}: no regular file")
+        if status.st_size > _MAX_BYTES:
+            raise RecordError(f"{path}: larger than {_MAX_BYTES:,} bytes")
+        return (folder / path).read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _scan(
+    scanner: FileChecks | ModuleChecks, reads: Iterable[Read], checks: Sequence[Check], count: int
+) -> tuple[Sequence[Finding], ScanHealth]:
+    began = time.monotonic()
+    found: list[Resource] = []
+    errors: list[str] = []
+    left: list[tuple[Place, str]] = []
+    for one in reads:
+        found += one.resources
+        errors += one.errors
+        left += one.left
+    with Engine() as engine:
+        judged = judge(checks, found, engine)
+    findings = [*findings_of(scanner.name, judged, checks), *(_left(scanner.name, *one) for one in left)]
+    health = ScanHealth(
+        tool=scanner.name, version=scanner.version, state=Health.UNKNOWN if errors else Health.OK,
+        files=count, errors=tuple(errors), duration_ms=round((time.monotonic() - began) * 1000),
+        rules=scanner.definition,
+    )  # fmt: skip
+    return findings, health
+
+
+def findings_of(tool: str, judged: Iterable[Judged], checks: Iterable[Check]) -> Iterator[Finding]:
+    """Yield a finding for each fail, and one for each file with what could not be judged in it."""
+    known = {check.name: check for check in checks}
+    hidden: dict[str, list[Judged]] = defaultdict(list)
+    told: set[tuple[str, Place, str]] = set()
+    for one in judged:
+        place = one.place
+        if one.verdict is Verdict.UNKNOWN:
+            hidden[place.path].append(one)
+        key = (one.check, place, f"{one.resource.name}: {one.message}")
+        if one.verdict is Verdict.FAIL and key not in told:
+            told.add(key)
+            yield _finding(tool, known[one.check], one, place)
+    for path, several in sorted(hidden.items()):
+        yield _unjudged(tool, path, several)
+
+
+def _finding(tool: str, check: Check, one: Judged, place: Place) -> Finding:
+    message = check.why if one.message == check.title else one.message
+    return Finding(
+        fingerprint="", tool=tool, rule_id=check.name, title=check.title, severity=check.severity,
+        path=place.path, line=place.line, end_line=place.line, column=place.column, cwes=check.cwes,
+        message=f"{one.resource.name}: {message}",
+        confidence="high", kind=Kind.IMAGE if check.kinds[0].startswith("image") else Kind.CONFIG,
+        resource=one.resource.name, fix=check.fix, controls=check.controls,
+    )  # fmt: skip
+
+
+def _left(tool: str, place: Place, why: str) -> Finding:
+    return Finding(
+        fingerprint="", tool=tool, rule_id=UNJUDGED, severity=Severity.INFORMATIONAL, path=place.path,
+        title=_UNJUDGED_TITLE, line=place.line, end_line=place.line, kind=Kind.CONFIG, confidence="high",
+        message=f"not looked at: {why}", fix=_UNJUDGED_FIX,
+    )  # fmt: skip
+
+
+def _unjudged(tool: str, path: str, several: Sequence[Judged]) -> Finding:
+    """Say in one finding what in a file could not be judged, and by which checks."""
+    names = sorted({one.check for one in several})
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    first = several[0]
+    return Finding(
+        fingerprint="", tool=tool, rule_id=UNJUDGED, severity=Severity.INFORMATIONAL, path=path,
+        title=_UNJUDGED_TITLE,
+        line=first.place.line, end_line=first.place.line, kind=Kind.CONFIG, confidence="high",
+        message=f"{len(names)} checks could not look ({first.resource.name}: {first.message}): "
+        f"{', '.join(names[:_NAMED])}{more}",
+        fix=_UNJUDGED_FIX,
+    )  # fmt: skip

@@ -1,0 +1,74 @@
+"""Finds the resources in files: which reader reads which file. Pure; what cannot be read is told."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from lemnis.contracts.findings import Place
+from lemnis.contracts.resources import Resource
+from lemnis.scan.readers import Read, dockerfile, github, gitlab, kubernetes, listed, mapping, terraform
+
+_DOCKERFILE = re.compile(r"^(?:(?:Docker|Container)file(?:\..*)?|.*\.(?:[Dd]ockerfile|[Cc]ontainerfile))$")
+_NOT_ONE = re.compile(r"\.(?:md|txt|py|js|sh|dockerignore|ya?ml|json|tf)$")
+_JSON = re.compile(r'"(?:format_version|apiVersion)"\s*:')
+MODULE = ".tf"
+"""Files that are read with all others like them in their folder."""
+
+
+def fits(path: str) -> bool:
+    """Say whether a file may hold resources that it holds alone."""
+    name = posixpath.basename(path)
+    return name.endswith((".yml", ".yaml", ".json")) or (
+        bool(_DOCKERFILE.match(name)) and not _NOT_ONE.search(name)
+    )
+
+
+def read(path: str, text: str) -> Read:
+    """Read a file that ``fits``; none of its resources are an answer too."""
+    name = posixpath.basename(path)
+    if name.endswith(".json"):
+        return _json(path, text) if _JSON.search(text) else Read()
+    if not name.endswith((".yml", ".yaml")):
+        return dockerfile.read(text, path)
+    if gitlab.is_one(path):
+        return gitlab.read(text, path)
+    if re.search(r"(?m)^[\"']?(?:jobs|runs)[\"']?\s*:", text):
+        return github.read(text, path)
+    if "apiVersion" in text:
+        return kubernetes.read(text, path)
+    return Read()
+
+
+def read_module(files: Sequence[tuple[str, str]]) -> Read:
+    """Read the ``.tf`` files of one folder, (path, text) each."""
+    return terraform.read(files)
+
+
+def read_stated(path: str, text: str) -> Read:
+    """Read resources that are written down as such: a JSON list of ``{kind, name, data, unknown}``."""
+    try:
+        said = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return Read((), (f"{path}: not JSON: {error}",))
+    found = []
+    for one in listed(said):
+        whole = mapping(one)
+        ways = tuple(tuple(way) for way in listed(whole.get("unknown")))
+        kind, name = str(whole.get("kind", "")), str(whole.get("name", ""))
+        found.append(Resource(kind, name, Place(path, 1, 1), mapping(whole.get("data")), ways))
+    return Read(tuple(found))
+
+
+def _json(path: str, text: str) -> Read:
+    try:
+        document: Any = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return Read((), (f"{path}: not JSON: {error}",))
+    if terraform.is_plan(document):
+        return terraform.read_plan(document, path)
+    return Read(tuple(kubernetes.objects(document, path, {(): (1, 1)})))
