@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,13 @@ from lemnis.contracts.errors import InputError, IntegrityError, Location, UsageE
 from lemnis.contracts.journal import NewEntry
 
 if TYPE_CHECKING:
-    from lemnis.graph.attestation import Build
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from lemnis.contracts.ids import Json
+    from lemnis.graph.attestation import Build, Trusted
 
 ATTESTATION = "attestation"
-CHECKS = ("envelope", "signature", "type", "subject", "builder", "source")
+CHECKS = ("envelope", "signature", "type", "subject", "builder", "source", "parameters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ def sign(
     repository: str,
     commit: str,
     invocation: str = "",
+    parameters: Mapping[str, str] | None = None,
 ) -> tuple[bytes, str]:
     """Sign an image's provenance and keep it; return the envelope and its digest in the vault.
 
@@ -92,13 +97,9 @@ def sign(
     statement = attestation.build_statement(
         subject=repository, subject_digest=image, builder=builder, invocation=invocation,
         repository=repository, commit=commit,
-        started=now, finished=now,
+        started=now, finished=now, parameters=parameters,
     )  # fmt: skip
-    try:
-        pem = key.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", at=Location(str(key))) from error
-    envelope = attestation.sign(statement, attestation.read_private(pem, str(key)))
+    envelope = attestation.sign(statement, _private(key))
     return envelope, keep(workspace, envelope, str(key))[0]
 
 
@@ -139,6 +140,7 @@ def verify(workspace: app.Workspace, envelope: bytes, image: str, file: str = ""
     said = {
         "envelope": "DSSE, in-toto", "signature": f"key {build.keyid[7:19]}", "type": "SLSA provenance v1",
         "subject": image, "builder": build.builder, "source": f"{build.repository} at {build.commit}",
+        "parameters": "as they should be",
     }  # fmt: skip
     return [Checked(name, ok=True, detail=said[name]) for name in CHECKS]
 
@@ -146,6 +148,7 @@ def verify(workspace: app.Workspace, envelope: bytes, image: str, file: str = ""
 def of_image(workspace: app.Workspace, image: str) -> Provenance:
     """Return the build of an image by the newest attestation that holds, or why there is none."""
     from lemnis.graph import attestation
+    from lemnis.graph.statements import TYPES
 
     trusted = settings.trusted(workspace)
     entries = list(app.journal(workspace).entries(kind=ATTESTATION, subject=f"image:{image}"))
@@ -154,23 +157,93 @@ def of_image(workspace: app.Workspace, image: str) -> Provenance:
     for name in known:
         try:
             data = app.vault(workspace).get(name)
+            if _type(data) in TYPES.values():
+                continue
             build = attestation.verify(data, trusted, subject_digest=image, file=name)
         except (InputError, IntegrityError) as error:
             why.append(error.what)
         else:
             return Provenance(known, build, name)
-    if not known:
+    if not known or (not why and trusted):
         return Provenance(known, problem="no attestation of this image is in the journal")
     hint = "" if trusted else " (the settings name no trusted builder)"
     return Provenance(known, problem="; ".join(why) + hint)
 
 
+def state(
+    workspace: app.Workspace,
+    kind: str,
+    *,
+    image: str,
+    key: Path,
+    predicate: Mapping[str, Json],
+    name: str = "",
+) -> tuple[bytes, str]:
+    """Sign a statement of a kind about an image and keep it; return the envelope and its digest.
+
+    Raises InputError for a key that is none, UsageError for a digest that is none.
+    """
+    from lemnis.graph import attestation, statements
+
+    _digest(image)
+    made = statements.statement(kind, subject=name, subject_digest=image, predicate=predicate)
+    envelope = attestation.sign(made, _private(key))
+    return envelope, keep(workspace, envelope, str(key))[0]
+
+
 def statements(workspace: app.Workspace, image: str) -> dict[str, tuple[str, str]]:
-    """Return how each kind of statement about an image stands: its state and, if it does not hold, why."""
+    """Return how each kind of statement about an image stands: its state and, if it does not hold, why.
+
+    Of several of a kind the newest that a trusted key signed counts. One that tells of failed tests or an
+    incomplete scan is verified in vain: it counts as invalid.
+    """
+    from lemnis.graph.statements import TYPES
+
     found = of_image(workspace, image)
-    if found.build is not None:
-        return {"provenance": ("verified", "")}
-    return {"provenance": ("invalid" if found.known else "missing", found.problem)}
+    said = {"provenance": ("verified", "") if found.build else ("missing", "")}
+    kept = [(name, app.vault(workspace).get(name)) for name in found.known]
+    if found.build is None and any(_type(data) not in TYPES.values() for _, data in kept):
+        said["provenance"] = ("invalid", found.problem)
+    trusted = settings.trusted(workspace)
+    for kind, uri in TYPES.items():
+        said[kind] = _stands(kind, [one for one in kept if _type(one[1]) == uri], trusted, image)
+    return said
+
+
+def _stands(
+    kind: str, kept: Sequence[tuple[str, bytes]], trusted: list[Trusted], image: str
+) -> tuple[str, str]:
+    """Say how the statements of one kind, the newest first, stand together."""
+    from lemnis.graph import statements
+
+    why = []
+    for name, data in kept:
+        try:
+            told = statements.verify(data, trusted, subject_digest=image, kind=kind, file=name)
+        except (InputError, IntegrityError) as error:
+            why.append(error.what)
+            continue
+        return ("invalid", told.problem) if told.problem else ("verified", "")
+    return ("invalid", "; ".join(why)) if why else ("missing", "")
+
+
+def _type(data: bytes) -> str:
+    from lemnis.graph import attestation
+
+    try:
+        return attestation.predicate_type(data)
+    except InputError:
+        return ""
+
+
+def _private(key: Path) -> Ed25519PrivateKey:
+    from lemnis.graph import attestation
+
+    try:
+        pem = key.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", at=Location(str(key))) from error
+    return attestation.read_private(pem, str(key))
 
 
 def _checks(failed: str, why: str) -> list[Checked]:

@@ -42,7 +42,8 @@ def trusted(workspace: app.Workspace, settings: Settings | None = None) -> list[
                     at=place, fix="a PEM file in the workspace, or the PEM text itself",
                 ) from error  # fmt: skip
         try:
-            found.append(Trusted(builder.id, read_public(pem)))
+            key = read_public(pem)
+            found.append(Trusted(builder.id, key, builder.repositories, builder.parameters))
         except InputError as error:
             raise ContentError(f"builders.{number}.key: {error.what}", at=place) from error
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -29,10 +29,16 @@ MAX_BYTES = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """A key that is trusted to speak for a builder."""
+    """A key that is trusted to speak for a builder.
+
+    ``repositories`` are those that it may build from (any, if none is named); ``parameters`` are what it must
+    have been asked for: then no other parameter beside the source may be there.
+    """
 
     builder: str
     key: Ed25519PublicKey
+    repositories: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def keyid(self) -> str:
@@ -65,8 +71,12 @@ def build_statement(
     commit: str,
     started: int,
     finished: int,
+    parameters: Mapping[str, str] | None = None,
 ) -> dict[str, Json]:
-    """Return the Statement of a build; instants in ms, the digest as ``sha256:…``."""
+    """Return the Statement of a build; instants in ms, the digest as ``sha256:…``.
+
+    ``parameters`` are what the build was asked for beside its source.
+    """
     algorithm, _, value = subject_digest.partition(":")
     return {
         "_type": STATEMENT,
@@ -75,7 +85,9 @@ def build_statement(
         "predicate": {
             "buildDefinition": {
                 "buildType": "https://lemnis.invalid/build/oci-layer/v1",
-                "externalParameters": {"source": {"repository": repository, "ref": commit}},
+                "externalParameters": {
+                    **(parameters or {}), "source": {"repository": repository, "ref": commit},
+                },
                 "internalParameters": {},
                 "resolvedDependencies": [{"uri": f"git+{repository}", "digest": {"gitCommit": commit}}],
             },
@@ -107,34 +119,33 @@ def verify(data: bytes, trusted: list[Trusted], *, subject_digest: str, file: st
     """Verify an envelope for one artefact and return what it says of the build.
 
     Checks, in this order: that it is an envelope, a signature by a trusted key, that the payload is a
-    provenance statement, the subject's digest, the builder whose key it is, and that source and resolved
-    dependency name the same commit. Raises InputError when it is no envelope, IntegrityError naming the
-    check that failed.
+    provenance statement, the subject's digest, the builder whose key it is, that source and resolved
+    dependency name the same commit, of a repository that the builder may build from, and that it was asked
+    for what it should be. Raises InputError when it is no envelope, IntegrityError naming the check that
+    failed.
     """
     where = Location(file)
-    payload, signatures = _open(data, where)
-    key = next((t for t in trusted for s in signatures if _signed(t.key, payload, s)), None)
-    if key is None:
-        raise IntegrityError("signature: no trusted key signed these bytes", at=where)
-    statement = _json(payload, "payload", where)
+    statement, key, subject = opened(
+        data, trusted, subject_digest=subject_digest, kinds=(PROVENANCE,), file=file
+    )
     predicate = _at(statement, "predicate")
-    if statement.get("_type") != STATEMENT or statement.get("predicateType") != PROVENANCE:
-        raise IntegrityError(f"type: {statement.get('predicateType')!r} is no SLSA provenance v1", at=where)
-    algorithm, _, value = subject_digest.partition(":")
-    about = _objects(statement, "subject")
-    subject = next((s for s in about if _at(s, "digest").get(algorithm) == value), None)
-    if subject is None or not value:
-        raise IntegrityError(f"subject: not about {subject_digest}", at=where)
     details, definition = _at(predicate, "runDetails"), _at(predicate, "buildDefinition")
     builder = _at(details, "builder").get("id")
     if builder != key.builder:
         raise IntegrityError(f"builder: {builder!r} is not whom the key speaks for ({key.builder})", at=where)
-    source = _at(_at(definition, "externalParameters"), "source")
+    asked = _at(definition, "externalParameters")
+    source = _at(asked, "source")
     commits = [
         _at(found, "digest").get("gitCommit") for found in _objects(definition, "resolvedDependencies")
     ]
     if not source.get("ref") or source["ref"] not in commits:
         raise IntegrityError("source: no resolved dependency is the commit that was asked for", at=where)
+    if key.repositories and source.get("repository") not in key.repositories:
+        raise IntegrityError(
+            f"source: {source.get('repository')!r} is none that {key.builder} may build from", at=where
+        )
+    if key.parameters and (other := _other(asked, key.parameters)):
+        raise IntegrityError(f"parameters: {other}", at=where)
     metadata = _at(details, "metadata")
     return Build(
         subject=str(subject.get("name", "")),
@@ -147,6 +158,52 @@ def verify(data: bytes, trusted: list[Trusted], *, subject_digest: str, file: st
         finished=str(metadata.get("finishedOn", "")),
         keyid=key.keyid,
     )
+
+
+def opened(
+    data: bytes,
+    trusted: list[Trusted],
+    *,
+    subject_digest: str,
+    kinds: tuple[str, ...] = (),
+    file: str = "",
+) -> tuple[dict[str, Any], Trusted, dict[str, Any]]:
+    """Verify an envelope's signature and subject; return its statement, the key, and the subject.
+
+    ``kinds`` are the predicate types that are taken (any, if none is named). Raises InputError when it is no
+    envelope, IntegrityError naming the check that failed: signature, type or subject.
+    """
+    where = Location(file)
+    payload, signatures = _open(data, where)
+    key = next((t for t in trusted for s in signatures if _signed(t.key, payload, s)), None)
+    if key is None:
+        raise IntegrityError("signature: no trusted key signed these bytes", at=where)
+    statement = _json(payload, "payload", where)
+    kind = statement.get("predicateType")
+    if statement.get("_type") != STATEMENT or (kinds and kind not in kinds):
+        wanted = "SLSA provenance v1" if kinds == (PROVENANCE,) else "in-toto Statement v1"
+        raise IntegrityError(f"type: {kind!r} is no {wanted}", at=where)
+    algorithm, _, value = subject_digest.partition(":")
+    about = _objects(statement, "subject")
+    subject = next((s for s in about if _at(s, "digest").get(algorithm) == value), None)
+    if subject is None or not value:
+        raise IntegrityError(f"subject: not about {subject_digest}", at=where)
+    return statement, key, subject
+
+
+def _other(asked: Mapping[str, Any], wanted: Mapping[str, str]) -> str:
+    """Say in what a build was asked for something else than it should; empty if it was not."""
+    for name, value in wanted.items():
+        if asked.get(name) != value:
+            return f"{name} is {asked.get(name)!r}, not {value!r}"
+    more = sorted(set(asked) - set(wanted) - {"source"})
+    return f"{', '.join(more)} was asked for besides" if more else ""
+
+
+def predicate_type(data: bytes, file: str = "") -> str:
+    """Return the predicate type that an envelope names, without verifying anything: for look-up only."""
+    payload, _ = _open(data, Location(file))
+    return str(_json(payload, "payload", Location(file)).get("predicateType", ""))
 
 
 def subjects(data: bytes, file: str = "") -> list[str]:

@@ -48,10 +48,16 @@ Target = Annotated[str, pydantic.Field(pattern=r"^(https?|smtps?|host)://[^\s/]+
 
 
 class Builder(Model):
-    """A builder whose attestations are believed: its id as provenance names it, and its public key."""
+    """A builder whose attestations are believed: its id as provenance names it, and its public key.
+
+    With ``repositories`` it may build from those alone; with ``parameters`` it must have been asked for just
+    these, beside the source.
+    """
 
     id: str = pydantic.Field(min_length=1)
     key: str = pydantic.Field(min_length=1)
+    repositories: tuple[str, ...] = ()
+    parameters: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
 class OAuth(Model):

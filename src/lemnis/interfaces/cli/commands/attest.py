@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from lemnis.contracts.errors import InputError, Location
+from lemnis.contracts.errors import InputError, Location, UsageError
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit
 
+if TYPE_CHECKING:
+    from lemnis.app import Workspace
+    from lemnis.contracts.ids import Json
+
+KeyOption = Annotated[Path, typer.Option(metavar="FILE", help="The builder's private key.")]
+NameOption = Annotated[str, typer.Option(help="The image's name in the statement.")]
+OutOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the envelope there.")]
 ImageOption = Annotated[str, typer.Option(metavar="DIGEST", help="The image: sha256: and 64 hex digits.")]
 
 
@@ -21,6 +29,10 @@ def register(app: typer.Typer) -> None:
     attest = group(app, "attest")
     attest.command("keygen")(keygen)
     attest.command("sign")(sign)
+    attest.command("sbom")(sbom)
+    attest.command("scan")(scan)
+    attest.command("tests")(result_of_tests)
+    attest.command("gate")(gate)
     attest.command("import")(import_)
     attest.command("verify")(verify)
 
@@ -50,6 +62,10 @@ def sign(
     commit: Annotated[str, typer.Option(metavar="REV", help="The commit it was built from.")] = "HEAD",
     repository: Annotated[str, typer.Option(help="The repository's name in the provenance.")] = "",
     invocation: Annotated[str, typer.Option(help="The build run's id.")] = "",
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", metavar="NAME=VALUE", help="What the build was asked for; repeatable."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the envelope there.")] = None,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
@@ -65,15 +81,133 @@ def sign(
     source = pipeline.open_repository(repo)
     resolved = source.resolve(commit)
     name = repository or pipeline.repository_name(opened, source)
+    asked = dict(_pair(one) for one in parameters or ())
     envelope, digest = attest.sign(
-        opened, image=image, key=key, builder=builder, repository=name, commit=resolved, invocation=invocation
-    )
+        opened, image=image, key=key, builder=builder, repository=name, commit=resolved,
+        invocation=invocation, parameters=asked,
+    )  # fmt: skip
     if out is not None:
         out.write_bytes(envelope)
     if json:
         emit({"digest": digest, "image": image, "commit": resolved, "repository": name, "builder": builder})
     else:
         console.print(f"signed: {image} was built from {name} at {resolved}; kept as {digest}")
+
+
+def sbom(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CycloneDX JSON: what the image holds.")],
+    image: ImageOption,
+    key: KeyOption,
+    name: NameOption = "",
+    out: OutOption = None,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Attest an image's bill of materials.
+
+    Example: lemnis attest sbom bom.json --image sha256:… --key builder
+    """
+    from lemnis import app
+    from lemnis.app import attest_statements
+
+    _state(
+        app.open_workspace(workspace), "sbom", attest_statements.sbom(file), image, key, name, out, json=json
+    )
+
+
+def scan(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="What is scanned: the sources, or the image.")],
+    image: ImageOption,
+    key: KeyOption,
+    name: NameOption = "",
+    out: OutOption = None,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Scan, and attest which scanners looked at how much, with what rules and data, and how much they found.
+
+    Example: lemnis attest scan . --image sha256:… --key builder
+    """
+    from lemnis import app
+    from lemnis.app import attest_statements
+
+    opened = app.open_workspace(workspace)
+    _state(opened, "scan", attest_statements.scan(opened, path), image, key, name, out, json=json)
+
+
+def result_of_tests(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="JUnit reports.")],
+    image: ImageOption,
+    key: KeyOption,
+    name: NameOption = "",
+    out: OutOption = None,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Attest the results of tests: which passed and which failed.
+
+    Example: lemnis attest tests junit.xml --image sha256:… --key builder
+    """
+    from lemnis import app
+    from lemnis.app import attest_statements
+
+    _state(
+        app.open_workspace(workspace),
+        "tests",
+        attest_statements.tests(files),
+        image,
+        key,
+        name,
+        out,
+        json=json,
+    )
+
+
+def gate(
+    image: ImageOption,
+    key: KeyOption,
+    stage: Annotated[str, typer.Option(help="The stage whose decision is attested.")] = "build",
+    commit: Annotated[str, typer.Option(metavar="REV", help="The commit it was about.")] = "HEAD",
+    repo: Annotated[Path, typer.Option(metavar="DIR", help="Its repository.")] = Path(),
+    verifier: Annotated[str, typer.Option(help="Who decided, as a URI.")] = "urn:lemnis:gate",
+    name: NameOption = "",
+    out: OutOption = None,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Attest what a gate decided about the commit that an image was built from (a SLSA verification summary).
+
+    Example: lemnis attest gate --image sha256:… --key builder --stage build --commit HEAD
+    """
+    from lemnis import app
+    from lemnis.app import attest_statements, pipeline
+
+    opened = app.open_workspace(workspace)
+    subject = f"commit:{pipeline.open_repository(repo).resolve(commit)}"
+    predicate = attest_statements.gate(opened, stage, subject, verifier=verifier)
+    _state(opened, "gate", predicate, image, key, name, out, json=json)
+
+
+def _state(
+    opened: Workspace,
+    kind: str,
+    predicate: Mapping[str, Json],
+    image: str,
+    key: Path,
+    name: str,
+    out: Path | None,
+    *,
+    json: bool,
+) -> None:
+    from lemnis.app import attest
+
+    envelope, digest = attest.state(opened, kind, image=image, key=key, predicate=predicate, name=name)
+    if out is not None:
+        out.write_bytes(envelope)
+    if json:
+        emit({"digest": digest, "image": image, "kind": kind})
+    else:
+        console.print(f"attested: {kind} of {image}; kept as {digest}")
 
 
 def import_(
@@ -120,6 +254,13 @@ def verify(
             console.print(f"{marks[check.ok]} {check.name}: {escape(words)}")
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign_, value = text.partition("=")
+    if not name or not sign_ or name == "source":
+        raise UsageError(f"{text!r} is no parameter", fix="--parameter NAME=VALUE")
+    return name, value
 
 
 def _read(file: Path) -> bytes:
