@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("lemnis.settling")
 FLUSH_S = 30.0
 FLUSH_ROWS = 150_000
-"""So long, or until so many rows wait, events stay in the spool; a flush takes about 7 kB of memory a row."""
+"""So long, or until so many rows wait, events stay in the spool."""
 _WAIT_S = (0.5, 30.0)
 _POLL_S = 0.1
 _LOCK = "settling.lock"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from lemnis.contracts.errors import IntegrityError, Location
 from lemnis.store import delta, durable, spots
+from lemnis.store.columns import conform
 from lemnis.store.delta import DataFile
 from lemnis.store.lakes import TableSet
 from lemnis.store.layout import arrange
@@ -28,8 +30,12 @@ from lemnis.store.spots import Spot
 COMPACT = "compact"
 FILE_ROWS = 2_000_000
 _WINDOW_BYTES = 96 << 20
+"""So many bytes of rows, as Arrow holds them, are sorted at once; arranged, they are there twice."""
 _WINDOW_ROWS = 262_144
 _TIMES_ROWS = 1 << 20
+_SLICES = 1 << 20
+_SAMPLED = 1_000
+_PIECE_ROWS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,52 +195,97 @@ def _day(tables: TableSet, day: Day, rows: int) -> Compacted | None:
 def merged(table: delta.Table, files: Sequence[DataFile]) -> Iterator[pa.Table]:
     """Yield the rows of a day's files, in the order in which they are kept, in tables of bounded size.
 
-    They are read by spans of ``time`` that have about as many rows each; files that are sorted by it are
-    read in a span for the rows of that span only.
+    They are read by spans of ``time`` that have about as many rows each; of files that are sorted by it, only
+    the rows of that span are unpacked.
     """
     for low, high in spans(table, files):
-        part = table.read([f for f in files if f.first < high and f.last >= low], start=low, end=high)
-        if part.num_rows:
-            yield arrange(part)
+        some = [file for file in files if file.first < high and file.last >= low]
+        parts = [part for file in some for part in _pieces(table, file, low, high)]
+        if parts:
+            whole = pa.concat_tables(parts)
+            del parts
+            whole = arrange(whole)
+            yield whole
+            del whole  # while the next one is read, this one is not held
 
 
 def spans(table: delta.Table, files: Sequence[DataFile]) -> Iterator[tuple[int, int]]:
     """Yield [low, high) of ``time`` (ms) that part the rows of files into tables of bounded size."""
     rows = sum(file.rows for file in files)
-    whole = sum(_unpacked(table.absolute(file)) for file in files)
-    step = max(1, min(_WINDOW_ROWS, _WINDOW_BYTES * rows // max(1, whole)))
+    whole = sum(file.rows * _unpacked(table.absolute(file)) for file in files)
+    step = max(1, min(_WINDOW_ROWS, _WINDOW_BYTES * rows // max(1, round(whole))))
     if rows <= step:
         yield -delta.FAR, delta.FAR
         return
-    times = np.sort(np.concatenate([_times(table.absolute(file)) for file in files]))
-    bounds = np.unique(times[step::step])
-    yield from zip([-delta.FAR, *bounds.tolist()], [*bounds.tolist(), delta.FAR], strict=True)
+    first = min(int(part.min()) for file in files for part in _times(table, file))
+    last = max(int(part.max()) for file in files for part in _times(table, file))
+    bounds = [-delta.FAR, *_bounds(table, files, (first, last + 1), step), delta.FAR]
+    yield from pairwise(bounds)
 
 
-def _unpacked(path: Spot) -> int:
-    with spots.parquet(path) as file:
-        meta = file.metadata
-    return sum(meta.row_group(number).total_byte_size for number in range(meta.num_row_groups))
+def _bounds(table: delta.Table, files: Sequence[DataFile], span: tuple[int, int], step: int) -> Iterator[int]:
+    """Yield times, ascending, that part what lies in a span into pieces of about ``step`` rows.
+
+    Rows are counted by slices of the span; one with too many rows is parted in its turn, up to the
+    millisecond. So it takes the same memory whatever there is in a day.
+    """
+    low, high = span
+    width = -(-(high - low) // _SLICES)
+    counts = np.zeros(-(-(high - low) // width), dtype=np.int64)
+    for file in files:
+        if file.first < high and file.last >= low:
+            for times in _times(table, file):
+                counts += np.bincount(
+                    (times[(times >= low) & (times < high)] - low) // width, minlength=len(counts)
+                )
+    taken = 0
+    for place in np.flatnonzero(counts).tolist():
+        count, begins = int(counts[place]), low + place * width
+        if taken and taken + count > step:
+            yield begins
+            taken = 0
+        if count > step and width > 1:
+            yield from _bounds(table, files, (begins, min(begins + width, high)), step)
+        taken += count
 
 
-def _times(path: Spot) -> np.ndarray[Any, np.dtype[np.int64]]:
-    file = spots.parquet(path)
-    parts = [
-        batch.column(0).to_numpy() for batch in file.iter_batches(batch_size=_TIMES_ROWS, columns=["time"])
-    ]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+def _pieces(table: delta.Table, file: DataFile, low: int, high: int) -> Iterator[pa.Table]:
+    """Yield a file's rows in [low, high), in the table's schema; never is more than one piece unpacked.
+
+    Only row groups that have such rows are read, as far as the file says which times they have.
+    """
+    schema, source = table.schema, spots.parquet(table.absolute(file))
+    ranges = delta.time_ranges(source.metadata)
+    groups = [number for number, (first, last) in enumerate(ranges) if first < high and last >= low]
+    for batch in source.iter_batches(batch_size=_PIECE_ROWS, row_groups=groups):
+        times = batch.column(batch.schema.get_field_index("time")).to_numpy()
+        inside = (times >= low) & (times < high)
+        if inside.any():
+            part = pa.Table.from_batches([batch if inside.all() else batch.filter(pa.array(inside))])
+            yield conform(part, schema)
+
+
+def _unpacked(path: Spot) -> float:
+    """Return how many bytes a row of a file takes as Arrow holds it, by its first rows."""
+    batch = next(spots.parquet(path).iter_batches(batch_size=_SAMPLED), None)
+    return batch.nbytes / batch.num_rows if batch is not None and batch.num_rows else 0.0
+
+
+def _times(table: delta.Table, file: DataFile) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
+    batches = spots.parquet(table.absolute(file)).iter_batches(batch_size=_TIMES_ROWS, columns=["time"])
+    return (batch.column(0).to_numpy() for batch in batches)
 
 
 def _by_rows(parts: Iterable[pa.Table], rows: int) -> Iterator[Iterator[pa.Table]]:
     """Group a stream of tables, each group to be used up in its turn; one ends when it has ``rows`` rows."""
     stream = iter(parts)
 
-    def group(part: pa.Table | None) -> Iterator[pa.Table]:
+    def group(part: list[pa.Table]) -> Iterator[pa.Table]:
         left = rows
-        while part is not None:
-            yield part
-            left -= part.num_rows
-            part = next(stream, None) if left > 0 else None
+        while part:
+            left -= part[0].num_rows
+            yield part.pop()  # while the next one is made, this one is not held
+            part = list(islice(stream, 1 if left > 0 else 0))
 
-    for first in stream:
+    while first := list(islice(stream, 1)):
         yield group(first)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import chain, pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -265,14 +265,11 @@ class Table:
     def _described(self, path: Spot, *, changed: bool) -> AddAction:
         """Return what the log has to say of a file that is written, from the file's own account of it."""
         meta, about = spots.parquet(path).metadata, path.stat()
-        place = next(n for n in range(meta.num_columns) if meta.schema.column(n).path == "time")
-        groups: list[Any] = [
-            meta.row_group(number).column(place).statistics for number in range(meta.num_row_groups)
-        ]
+        ranges = time_ranges(meta)
         stats = {
             "numRecords": meta.num_rows,
-            "minValues": {"time": min(one.min for one in groups)},
-            "maxValues": {"time": max(one.max for one in groups)},
+            "minValues": {"time": min(first for first, _ in ranges)},
+            "maxValues": {"time": max(last for _, last in ranges)},
             "nullCount": {"time": 0},
         }
         day = path.parent.name.removeprefix(f"{DAY}=")
@@ -282,18 +279,26 @@ class Table:
         )  # fmt: skip
 
 
+def time_ranges(meta: pq.FileMetaData) -> list[tuple[int, int]]:
+    """Return the first and last ``time`` (ms) of each row group; beyond any where a file does not say."""
+    place = next(n for n in range(meta.num_columns) if meta.schema.column(n).path == "time")
+    told: list[Any] = [meta.row_group(n).column(place).statistics for n in range(meta.num_row_groups)]
+    return [(one.min, one.max) if one is not None and one.has_min_max else (-FAR, FAR) for one in told]
+
+
 def write_rows(file: Any, parts: Iterable[pa.Table], *, final: bool = False) -> int:
     """Write sorted tables of one schema, at least one, as one Parquet file; return how many rows.
 
     ``final`` says that it is to stay, and worth some effort (``store.layout``).
     """
     rows = 0
-    parts = iter(parts)
-    first = next(parts)
-    with pq.ParquetWriter(file, first.schema, **layout.options(first, final=final)) as writer:
-        for part in chain([first], parts):
-            writer.write_table(part, row_group_size=layout.row_group_size(part.num_rows))
-            rows += part.num_rows
+    stream = iter(parts)
+    ready = [next(stream)]
+    with pq.ParquetWriter(file, ready[0].schema, **layout.options(ready[0], final=final)) as writer:
+        while ready:
+            writer.write_table(ready[0], row_group_size=layout.row_group_size(ready[0].num_rows))
+            rows += ready.pop().num_rows  # while the next one is made, it is not held
+            ready += islice(stream, 1)
     return rows
 
 

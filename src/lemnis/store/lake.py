@@ -24,7 +24,7 @@ from lemnis.contracts.clock import Clock
 from lemnis.contracts.errors import InputError, IntegrityError, Location
 from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
 from lemnis.contracts.watching import HOUR, History, Pulse
-from lemnis.store import compaction, deadletters, delta, deltalog, pulse, query, rows, sweeping
+from lemnis.store import compaction, deadletters, delta, deltalog, memory, pulse, query, rows, sweeping
 from lemnis.store.columns import Keys, conform, merge_schemas, uid_keys
 from lemnis.store.deadletters import DeadCount, DeadGroup, DeadLetter, Keep
 from lemnis.store.index import Clauses, Index, Progress
@@ -34,7 +34,8 @@ from lemnis.store.spool import Backlog, Reader, Spool, Writer
 from lemnis.store.tables import Tables
 
 _SEGMENT_ROWS = 50_000
-_FLUSH_ROWS = 500_000
+_FLUSH_BYTES = 96 << 20
+"""So many bytes of rows, as Arrow holds them, are flushed at once; sorted, they are there twice."""
 _PAGE_BYTES = 32_000_000
 _NO_KEYS = np.empty(0, dtype=np.int64)
 
@@ -151,6 +152,7 @@ class Lake:
                 names, last = spool.names(), spool.last()
             moved = sum(self._flush(name, last) for name in names)
             self._spool.fold()
+        memory.release()
         now = self._clock.now()
         with self._spool.writing() as spool:
             spool.count(pulse.Counting(now))
@@ -357,8 +359,8 @@ class Lake:
                 for segment in spool.segments(name, after=0, up_to=last):
                     parts.append(conform(segment.table, schema))
                     first, latest = first or segment.id, segment.id
-                    taken += segment.table.num_rows
-                    if taken >= _FLUSH_ROWS:
+                    taken += parts[-1].nbytes
+                    if taken >= _FLUSH_BYTES:
                         break
             if not parts:
                 return moved
