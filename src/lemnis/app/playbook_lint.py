@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.action import Action
 from lemnis.content.schemas.playbook import Playbook
-from lemnis.contracts.errors import ContentError
+from lemnis.contracts.errors import ContentError, Location
 from lemnis.respond import lint as linting
 from lemnis.respond import secrets
 from lemnis.respond.guards import leaves
+
+_BLOCK = re.compile(r"[|>][-+0-9]*\s*(#.*)?$")
+"""How a line ends that begins a block of text in YAML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ def lint(
     for name in names or library.items("playbooks"):
         item = library.get("playbooks", name)
         if name in parsed:
-            found += [Problem(name, one) for one in _playbook(item, parsed, known, workspace)]
+            policies = respond_services.Policies(library)
+            found += [Problem(name, one) for one in _playbook(item, parsed, known, workspace, policies)]
     if workspace is not None:
         found += [Problem("notify", one) for one in _notify(workspace, known)]
     return found
@@ -75,13 +80,17 @@ def _notify(workspace: app.Workspace, known: Mapping[str, Action]) -> Iterator[C
 
 
 def _playbook(
-    item: Item, parsed: Mapping[str, Playbook], known: Mapping[str, Action], workspace: app.Workspace | None
+    item: Item,
+    parsed: Mapping[str, Playbook],
+    known: Mapping[str, Action],
+    workspace: app.Workspace | None,
+    policies: Mapping[str, str],
 ) -> Iterator[ContentError]:
     playbook = parsed[item.name]
     locate = yaml.locator(item.manifest)
     functions = frozenset(respond_services.functions())
-    for one in linting.lint(item.name, playbook, known, parsed, functions):
-        yield ContentError(one.what, at=locate(one.path))
+    for one in linting.lint(item.name, playbook, known, parsed, functions, policies=policies):
+        yield ContentError(one.what, at=_at(item.manifest, locate(one.path), one.line))
     for number, trigger in enumerate(playbook.triggers):
         if trigger.cron and not _cron(trigger.cron):
             yield ContentError(f"{trigger.cron!r} is no schedule", at=locate(("triggers", number, "cron")))
@@ -93,6 +102,16 @@ def _playbook(
                 yield ContentError(
                     f"nobody is {role}", at=locate(path), fix=f"`roles: {{{role}: [NAME]}}` in lemnis.yaml"
                 )
+
+
+def _at(manifest: Path, start: Location, line: int) -> Location:
+    """Return where a line of a text in a file is; the text of a block begins on the line after its sign."""
+    if not line or start.line is None:
+        return start
+    first = yaml.read_text(manifest).splitlines()[start.line - 1]
+    if not _BLOCK.search(first):
+        return start
+    return Location(start.file, start.line + line)
 
 
 def _roles(playbook: Playbook) -> Iterator[tuple[linting.Path, str]]:

@@ -161,7 +161,7 @@ class _Bench:
             item.name, yaml.load(item.manifest, Playbook), facts, self.actions, self.connections.reach,
             content_digest=self.library.digest, guards=self.guards, sleep=self.pause, given=self.case.given,
             playbooks=respond.Loaded(self.library, "playbooks", Playbook),
-            functions=respond_services.functions(),
+            functions=respond_services.functions(), policies=respond_services.Policies(self.library),
         )  # fmt: skip
         self.taken |= set(planned.taken)
         return planned

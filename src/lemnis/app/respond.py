@@ -103,7 +103,7 @@ def plan_for(
         playbook, parsed, about, Loaded(library, "actions", Action), made.reach,
         content_digest=library.digest,
         guards=made.guards, sleep=sleep, given=given, functions=serving.functions(),
-        playbooks=Loaded(library, "playbooks", Playbook),
+        playbooks=Loaded(library, "playbooks", Playbook), policies=serving.Policies(library),
     )  # fmt: skip
 
 

@@ -172,7 +172,7 @@ class Responder:
         for one in self._armed:
             if one.name == name and one.trigger.by == "webhook":
                 facts = respond_triggers.of_webhook(one, body, self.workspace.clock.now())
-                if respond_triggers.wants(one, "webhook", facts):
+                if respond_triggers.wants(one, "webhook", facts, self.room.policies):
                     planned = respond_triggers.begin(self.room, one, facts)
                     found += [planned.plan.digest] if planned else []
         return found
@@ -189,7 +189,7 @@ class Responder:
         if found is not None:
             kind, facts = found
             for one in self._armed:
-                if respond_triggers.wants(one, kind, facts):
+                if respond_triggers.wants(one, kind, facts, self.room.policies):
                     respond_triggers.begin(self.room, one, facts)
 
     def _tick(self, now: int) -> None:
@@ -211,7 +211,7 @@ class Responder:
         for key in sorted(set(rows) - (known if known is not None else set(rows))):
             facts = respond_triggers.of_finding(rows[key])
             for one in self._armed:
-                if respond_triggers.wants(one, "finding", facts):
+                if respond_triggers.wants(one, "finding", facts, self.room.policies):
                     respond_triggers.begin(self.room, one, facts)
 
     # -- runs ----------------------------------------------------------------------------------------------

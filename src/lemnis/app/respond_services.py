@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from lemnis import app
 from lemnis.app import settings
 from lemnis.app.connections import Connections
+from lemnis.app.policies import load_one
 from lemnis.content import yaml
 from lemnis.content.library import PROTECTED, Library
 from lemnis.content.schemas.protected import Protected
 from lemnis.contracts.alerts import Alert, EntityKind
 from lemnis.contracts.clock import SystemClock
-from lemnis.contracts.errors import ContentError, ServiceError
+from lemnis.contracts.errors import ContentError, Location, ServiceError
 from lemnis.contracts.ids import canonical
 from lemnis.contracts.response import PlannedAction
 from lemnis.incidents import entries as writing
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 FUNCTIONS = "lemnis.playbook_steps"
 """The entry points of Python steps: ``NAME = "package.module:function"``."""
+STAGE = "playbook"
+"""The stage at which a policy decides that a condition names."""
 _STRIPES = 256
 _FRESH_S, _COUNTED_S = 2.0, 60.0
 _LOCKS = 0x1E3416 << 20
@@ -59,6 +62,11 @@ class Room:
     def reach(self) -> Reach:
         """Reaches connections within their limits, for what is read while planning."""
         return within(self.limits, self.connections.reach)[0]
+
+    @property
+    def policies(self) -> Mapping[str, str]:
+        """The text of the policies that conditions may name, each checked when it is first asked for."""
+        return Policies(self.shelf.library())
 
     def services(self, *, actor: str, told: Told | None = None) -> Services:
         """Return what one run needs."""
@@ -218,6 +226,36 @@ class Gate:
     ) -> None:
         """Let the next one."""
         self._held.close()
+
+
+class Policies(Mapping[str, str]):
+    """Policies of a library that decide at the stage ``playbook``, as text; reading one checks it."""
+
+    def __init__(self, library: Library) -> None:
+        self._items = library.items("policies")
+
+    def __getitem__(self, name: str) -> str:
+        """Return a policy's text; raises KeyError, ContentError for one that is wrong or decides elsewhere."""
+        item = self._items[name]
+        one = load_one(item)
+        if STAGE not in one.stages:
+            raise ContentError(
+                f"the policy {name} does not decide about playbooks", at=Location(str(item.manifest)),
+                fix=f"`stages: [{STAGE}]`",
+            )  # fmt: skip
+        return one.text
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of all policies."""
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        """Return how many policies there are."""
+        return len(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is such a policy; it is not read."""
+        return name in self._items
 
 
 class _Functions(Mapping[str, Function]):

@@ -22,7 +22,7 @@ from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.incidents import entries as writing
 from lemnis.incidents import handling
-from lemnis.respond import approval, expressions, records
+from lemnis.respond import approval, deciding, records
 from lemnis.respond.answers import dig
 from lemnis.respond.facts import Facts
 from lemnis.respond.records import Planned
@@ -109,7 +109,7 @@ def read_facts(subject: str, own: Mapping[str, Any], trigger: Mapping[str, Json]
     return Facts(subject, own["title"], severity, entities, tuple(own["alert_ids"]), trigger)
 
 
-def wants(one: Armed, by: str, facts: Facts) -> bool:
+def wants(one: Armed, by: str, facts: Facts, policies: Mapping[str, str]) -> bool:
     """Say whether a playbook begins by this; a condition that has no value is told, and is no."""
     if one.trigger.by != by:
         return False
@@ -123,7 +123,7 @@ def wants(one: Armed, by: str, facts: Facts) -> bool:
         "entities": entities, "trigger": {key: v for key, v in facts.trigger.items() if key != FACTS},
     }  # fmt: skip
     try:
-        return expressions.holds(one.trigger.condition, values)
+        return deciding.holds(one.trigger.condition, values, policies)
     except LemnisError as error:
         LOG.warning("playbook %s does not begin by %s: %s", one.name, facts.incident_id, error)
         return False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from lemnis.contracts.alerts import Severity
+from lemnis.contracts.alerts import EntityKind, Severity
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.findings import Finding, Kind, ScanReport, Vulnerability
 from lemnis.contracts.ids import Json
@@ -60,6 +60,11 @@ _STATEMENTS: Shape = {kind: {"state": PROOFS, "problem": None} for kind in STATE
 _ALERT: Shape = {
     "id": None, "rule_id": None, "title": None, "severity": SEVERITIES, "severity_id": None, "time": None,
 }  # fmt: skip
+_PLAYBOOK: Shape = {
+    "stage": ("playbook",), "severity": None, "incident": {"id": None, "title": None},
+    "entities": {kind.value: [None] for kind in EntityKind}, "trigger": None, "turn": None, "inputs": None,
+    "steps": None,
+}  # fmt: skip
 _IMAGE: Shape = {"digest": None, "name": None}
 
 
@@ -86,6 +91,7 @@ DOCUMENTS: Mapping[str, Shape] = MappingProxyType(
         "release": _built("release"),
         "deploy": _built("deploy"),
         "runtime": {**_built("runtime"), "workload": None, "alerts": [_ALERT]},
+        "playbook": _PLAYBOOK,
     }
 )
 STAGES = tuple(DOCUMENTS)

@@ -21,6 +21,7 @@ from lemnis.respond.facts import Chosen, Facts, Value
 from lemnis.respond.guards import Guards, leaves
 from lemnis.respond.probing import probe
 from lemnis.respond.records import CONNECTION
+from lemnis.respond.rego import Question
 from lemnis.respond.template import fill, fill_text, render
 
 MOST = 1000
@@ -36,7 +37,8 @@ class Building:
     """A plan being made, with all that its actions are made from.
 
     ``expressions`` are the conditions that are left for the run, each with its scope's prefix; ``scopes`` are
-    those of called playbooks.
+    those of called playbooks. ``rego`` are the questions that stand in expressions by their names,
+    ``policies`` the texts of those that conditions may name.
     """
 
     facts: Facts
@@ -46,6 +48,7 @@ class Building:
     sleep: Callable[[float], None]
     playbooks: Mapping[str, Playbook] = field(default_factory=dict)
     functions: Mapping[str, Function] = field(default_factory=dict)
+    policies: Mapping[str, str] = field(default_factory=dict)
     acts: list[PlannedAction] = field(default_factory=list)
     carry_on: set[str] = field(default_factory=set)
     targets: dict[str, set[str]] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class Building:
     expressions: list[tuple[str, str]] = field(default_factory=list)
     scopes: dict[str, Scope] = field(default_factory=dict)
     taken: list[tuple[str, str]] = field(default_factory=list)
+    rego: dict[str, Question] = field(default_factory=dict)
 
     def add(self, one: PlannedAction) -> int | None:
         """Add an action; return its place, None if the very same is done before it in any case."""

@@ -140,10 +140,14 @@ def _command(writing: _Writing, step: Step) -> dict[str, Any]:
 
 
 def _text(condition: Condition | None) -> str:
-    """Return a condition as text: CEL, or the form of ours."""
+    """Return a condition as text: CEL, Rego, or the form of ours."""
     if condition is None:
         return ""
-    return condition.cel or str(condition.model_dump(mode="json", by_alias=True, exclude_unset=True))
+    return (
+        condition.cel
+        or condition.rego
+        or str(condition.model_dump(mode="json", by_alias=True, exclude_unset=True))
+    )
 
 
 def _inner(writing: _Writing, step: Step, joins: Any, after: str | None, path: str) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lemnis.content.schemas.action import PLACE, Action
 from lemnis.content.schemas.playbook import RESERVED, Condition, Playbook, Step
-from lemnis.respond import expressions
+from lemnis.contracts.errors import InputError
+from lemnis.respond import deciding, expressions, rego
 from lemnis.respond.expressions import ExpressionError
 
 Path = tuple[str | int, ...]
@@ -17,10 +18,11 @@ _CONTEXT = frozenset({"incident.id"})
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What is wrong, and the keys that lead there in the file."""
+    """What is wrong, and the keys that lead there in the file; ``line`` is one of the text that is there."""
 
     path: Path
     what: str
+    line: int = 0
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class _Lint:
     actions: Mapping[str, Action]
     playbooks: Mapping[str, Playbook]
     functions: frozenset[str]
+    policies: Mapping[str, str]
     reads: dict[str, Step] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
 
@@ -39,13 +42,15 @@ def lint(
     actions: Mapping[str, Action],
     playbooks: Mapping[str, Playbook],
     functions: frozenset[str] = frozenset(),
+    *,
+    policies: Mapping[str, str] | None = None,
 ) -> Iterator[Wrong]:
     """Yield what is wrong: what is named and is not there, inputs that do not fit, conditions, cycles."""
-    looking = _Lint(playbook, actions, playbooks, functions)
+    looking = _Lint(playbook, actions, playbooks, functions, policies or {})
     looking.names = {*RESERVED, *playbook.inputs}
     yield from _steps(looking, playbook.steps, ("steps",))
     yield from _cycles(name, playbook, playbooks)
-    yield from _triggers(playbook)
+    yield from _triggers(looking)
     if playbook.approval.on_timeout == "run":
         final = [
             step.id
@@ -79,7 +84,8 @@ def _steps(looking: _Lint, found: Sequence[Step], path: Path) -> Iterator[Wrong]
         here = (*path, number)
         if step.loop is not None:  # its condition may ask for what is done in it
             looking.names |= {inner.id for inner in step.walk()}
-        yield from (Wrong((*here, *one.path), f"step {step.id}: {one.what}") for one in _one(looking, step))
+        for one in _one(looking, step):
+            yield Wrong((*here, *one.path), f"step {step.id}: {one.what}", one.line)
         for block, inner in step.blocks().items():
             yield from _steps(looking, inner, (*here, *_block(block)))
         looking.names.add(step.id)
@@ -137,8 +143,30 @@ def _called(looking: _Lint, step: Step) -> Iterator[Wrong]:
 
 
 def _condition(looking: _Lint, key: str, condition: Condition | None) -> Iterator[Wrong]:
-    for text in condition.expressions() if condition else ():
-        yield from _expression(looking, (key,), text, gives=expressions.BOOL)
+    for path, part in condition.places((key,)) if condition else ():
+        if part.cel is not None:
+            yield from _expression(looking, path, part.cel, gives=expressions.BOOL)
+        shape = rego.shape(looking.playbook, looking.names, looking.actions)
+        yield from _question(part, path, looking.policies, looking.playbook.inputs, shape)
+
+
+def _question(
+    part: Condition,
+    path: Path,
+    policies: Mapping[str, str],
+    inputs: Collection[str],
+    shape: Mapping[str, Any],
+) -> Iterator[Wrong]:
+    """Yield what is wrong with a condition in Rego, if it is one."""
+    if part.rego is None and part.policy is None:
+        return
+    key = "rego" if part.rego is not None else "policy"
+    try:
+        rego.check(deciding.asked(part, policies, inputs), shape)
+    except InputError as error:
+        line = error.at.line or 0 if error.at is not None else 0
+        said = f"{error.what} ({error.fix})" if error.fix else error.what
+        yield Wrong((*path, key), said if key == "rego" else f"policy {part.policy}: {said}", line)
 
 
 def _expression(looking: _Lint, path: Path, text: str, *, gives: str) -> Iterator[Wrong]:
@@ -148,14 +176,18 @@ def _expression(looking: _Lint, path: Path, text: str, *, gives: str) -> Iterato
         yield Wrong(path, error.what)
 
 
-def _triggers(playbook: Playbook) -> Iterator[Wrong]:
-    for number, trigger in enumerate(playbook.triggers):
-        if trigger.condition is not None:
-            try:
-                expressions.check(trigger.condition, {"severity", "incident", "entities", "trigger"})
-            except ExpressionError as error:
-                yield Wrong(("triggers", number, "if"), error.what)
-        unknown = sorted(set(trigger.given) - set(playbook.inputs))
+def _triggers(looking: _Lint) -> Iterator[Wrong]:
+    shape = rego.shape(None, (), {})
+    for number, trigger in enumerate(looking.playbook.triggers):
+        here: Path = ("triggers", number, "if")
+        for path, part in trigger.condition.places(here) if trigger.condition else ():
+            if part.cel is not None:
+                try:
+                    expressions.check(part.cel, {"severity", "incident", "entities", "trigger"})
+                except ExpressionError as error:
+                    yield Wrong(path, error.what)
+            yield from _question(part, path, looking.policies, (), shape)
+        unknown = sorted(set(trigger.given) - set(looking.playbook.inputs))
         yield from (Wrong(("triggers", number, "given", name), f"no input {name}") for name in unknown)
 
 

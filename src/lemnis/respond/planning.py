@@ -52,13 +52,14 @@ def plan(
     given: Mapping[str, Sequence[str]] | None = None,
     playbooks: Mapping[str, Playbook] | None = None,
     functions: Mapping[str, Function] | None = None,
+    policies: Mapping[str, str] | None = None,
 ) -> Planned:
     """Plan a playbook for an incident: targets are read, nothing is changed.
 
     What cannot or must not be done is in the plan, as an action with ``refused``. Raises InputError for
     inputs that do not fit or an action that there is not.
     """
-    making = Building(facts, actions, reach, guards, sleep, playbooks or {}, functions or {})
+    making = Building(facts, actions, reach, guards, sleep, playbooks or {}, functions or {}, policies or {})
     scope = _scope(playbook, facts, given or {}, within=(name,))
     program = _steps(making, scope, playbook.steps)
     names = {one.action for one in making.acts if one.action in actions}
@@ -67,7 +68,10 @@ def plan(
     return Planned(
         plan=Plan(
             name, facts.incident_id, tuple(making.acts), records.made_of(parts, definitions), program,
-            {**terms(playbook), "known": _needed(making, scope), "many": sorted(_many(making, scope))},
+            {
+                **terms(playbook), "known": _needed(making, scope), "many": sorted(_many(making, scope)),
+                **({"rego": {name: one.json() for name, one in making.rego.items()}} if making.rego else {}),
+            },
         ),
         definitions=definitions,
         carry_on=frozenset(making.carry_on),
@@ -124,9 +128,10 @@ def _needed(making: Building, scope: Scope) -> dict[str, Json]:
     for prefix, text in making.expressions:
         values = making.scopes[prefix].known if prefix else scope.known
         words = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text))
+        wanted = set(values) if words & set(making.rego) else words  # Rego may compute what it asks for
         kept = found.setdefault(prefix, {})
         if isinstance(kept, dict):
-            kept |= {name: value for name, value in values.items() if name in words}
+            kept |= {name: value for name, value in values.items() if name in wanted}
     return found
 
 
@@ -215,7 +220,7 @@ def _parallel(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
 def _if(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
     if step.condition is None:
         return
-    decided = deciding.decide(step.condition, scope, making.facts)
+    decided = deciding.decide(step.condition, scope, making)
     if isinstance(decided, bool):
         making.taken.append((scope.prefix + step.id, _TRUE if decided else "else"))
         _skip(scope, step.otherwise if decided else step.then)
@@ -251,14 +256,14 @@ def _while(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
     try:
         for turn in range(1, step.max_turns + 1):
             scope.turn = turn
-            decided = deciding.decide(step.loop, scope, making.facts)
+            decided = deciding.decide(step.loop, scope, making)
             if decided is False:
                 break
             left = decided if isinstance(decided, str) else _TRUE
             turns.append(_branch(making, scope, step.do))
         else:
             scope.turn = step.max_turns + 1
-            left = left if deciding.decide(step.loop, scope, making.facts) is not False else ""
+            left = left if deciding.decide(step.loop, scope, making) is not False else ""
     finally:
         scope.turn = outer
     if not turns:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lemnis.contracts.response import Act, Choice, EffectClass, End, Loop, Node, PlannedAction, Together
-from lemnis.respond import expressions, records
+from lemnis.respond import expressions, records, rego
 from lemnis.respond.effects import Outcome
 from lemnis.respond.expressions import ExpressionError
 from lemnis.respond.records import Planned
@@ -43,6 +43,7 @@ class Walk:
     sleep: Callable[[float], None]
     done: Callable[[PlannedAction], bool]
     taken: list[tuple[str, str]] = field(default_factory=list)
+    _questions: Mapping[str, rego.Question] = field(default_factory=dict)
     _values: dict[str, Any] = field(default_factory=dict)
     _turns: dict[str, int] = field(default_factory=dict)
     _last: int = 0
@@ -50,6 +51,8 @@ class Walk:
 
     def __post_init__(self) -> None:
         """Begin with every step of the run not done."""
+        asked: Any = self.planned.plan.terms.get("rego", {})
+        self._questions = {name: rego.read(one) for name, one in asked.items()}
         many = set(self.planned.plan.terms.get("many", ()))  # type: ignore[arg-type]
         for one in self.planned.plan.actions:
             if one.late or one.effect is not EffectClass.READ or one.action == records.COLLECT:
@@ -117,7 +120,7 @@ class Walk:
 
     def _choose(self, node: Choice, turn: int) -> None:
         try:
-            found = expressions.chosen(node.expression, self._scope(node.step, turn))
+            found = expressions.chosen(node.expression, self._seen(node.expression, node.step, turn))
         except ExpressionError as error:
             raise EndError("stopped", f"{node.step}: {error.what}") from error
         self.taken.append((node.step, found if found in node.cases else "else"))
@@ -136,7 +139,7 @@ class Walk:
 
     def _goes_on(self, node: Loop, turn: int) -> bool:
         try:
-            return expressions.holds(node.expression, self._scope(node.step, turn))
+            return expressions.holds(node.expression, self._seen(node.expression, node.step, turn))
         except ExpressionError as error:
             raise EndError("stopped", f"{node.step}: {error.what}") from error
 
@@ -152,6 +155,13 @@ class Walk:
 
     def _end(self, node: End) -> None:
         raise EndError("done" if node.outcome == "done" else "failed", node.step)
+
+    def _seen(self, expression: str, step: str, turn: int) -> Mapping[str, Any]:
+        """Return what an expression sees: what there is in its scope, and what its questions in Rego say."""
+        values, asked = self._scope(step, turn), self._questions
+        names = [name for name in rego.NAME.findall(expression) if name in asked]
+        said = {name: rego.holds(asked[name], values) for name in names}
+        return {**values, **said}
 
     def _scope(self, step: str, turn: int) -> Mapping[str, Any]:
         """Return what a condition of a step sees: its own playbook's values."""

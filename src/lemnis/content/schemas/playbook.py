@@ -36,6 +36,11 @@ A condition is the form below, or a text in CEL (https://cel.dev). CEL knows:
 * each earlier step: a map with ``outcome`` (``done``, ``already``, ``failed``, ``refused``, ``skipped``; of
   ``ask`` ``yes`` or ``no``), ``error`` and its outputs; under a ``for_each`` a list of them, with ``item``.
 
+A condition in Rego is ``{rego: BODY}``, the body of a rule over ``input``, or ``{policy: NAME}``, a policy of
+the content that decides at the stage ``playbook`` and denies nothing. ``input`` has what CEL knows:
+``severity``, ``incident``, ``entities`` (every kind), ``trigger``, ``turn``, ``inputs.NAME`` and
+``steps.NAME``. Builtins that the policy engine lacks, and names that there are not, are refused by lint.
+
 An error in a condition is a failed step. YAML reads ``on``, ``yes`` and ``no`` as true and false: quote them.
 
 CACAO 2.0: see ``lemnis.respond.cacao``; what CACAO has no word for goes into ``step_extensions``.
@@ -57,8 +62,10 @@ StepId = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 PlaybookName = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_]{0,80}$")]
 Role = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Cel = Annotated[str, pydantic.Field(min_length=1, max_length=1000)]
+Rego = Annotated[str, pydantic.Field(min_length=1, max_length=10_000)]
 Level = Literal["informational", "low", "medium", "high", "critical"]
-RESERVED = frozenset({"incident", "severity", "entities", "trigger", "turn"})
+FIXED = ("incident", "severity", "entities", "trigger", "turn")
+RESERVED = frozenset(FIXED)
 """Names that conditions have already: no input and no step is called so."""
 _WEEK_MIN = 7 * 24 * 60
 _KINDS = (
@@ -94,11 +101,13 @@ class Select(Model):
 
 
 class Condition(Model):
-    """Exactly one of these."""
+    """Exactly one of these. ``rego`` is the body of a rule, ``policy`` the name of one of the content."""
 
     has: InputName | None = None
     severity_at_least: Level | None = None
     cel: Cel | None = None
+    rego: Rego | None = None
+    policy: PlaybookName | None = None
     all: tuple[Condition, ...] | None = None
     any: tuple[Condition, ...] | None = None
     no: Condition | None = pydantic.Field(default=None, alias="not")
@@ -111,22 +120,25 @@ class Condition(Model):
     @pydantic.model_validator(mode="after")
     def _one(self) -> Self:
         if len(self.model_fields_set) != 1:
-            raise ValueError("a condition is one of has, severity_at_least, cel, all, any, not")
+            raise ValueError("a condition is one of has, severity_at_least, cel, rego, policy, all, any, not")
         return self
+
+    def places(self, at: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Condition]]:
+        """Yield this condition and all within it, each with the keys that lead to it from ``at``."""
+        yield at, self
+        for name, parts in (("all", self.all or ()), ("any", self.any or ())):
+            for number, part in enumerate(parts):
+                yield from part.places((*at, name, number))
+        if self.no is not None:
+            yield from self.no.places((*at, "not"))
 
     def parts(self) -> Iterator[Condition]:
         """Yield this condition and all within it."""
-        yield self
-        for part in (*(self.all or ()), *(self.any or ()), *((self.no,) if self.no else ())):
-            yield from part.parts()
+        yield from (part for _, part in self.places())
 
     def inputs(self) -> Iterator[str]:
         """Yield the inputs that are asked for by ``has``."""
         yield from (part.has for part in self.parts() if part.has is not None)
-
-    def expressions(self) -> Iterator[str]:
-        """Yield the CEL expressions in it."""
-        yield from (part.cel for part in self.parts() if part.cel is not None)
 
 
 class Evidence(Model):
@@ -250,14 +262,14 @@ class Approval(Model):
 class Trigger(Model):
     """What begins a playbook by itself, in ``lemnis serve``, where lemnis.yaml turns it on.
 
-    ``if`` is CEL over what a condition knows (no steps); ``cron`` has five fields, in UTC. ``entities`` of a
+    ``if`` is a condition (no inputs, no steps); ``cron`` has five fields, in UTC. ``entities`` of a
     webhook are ``kind:{place}``, where a place is keys of the JSON that came, joined by dots. ``given`` are
     inputs as ``--set`` gives them. ``sla`` is a timer of an incident that ran out or is near: ``trigger`` has
     ``timer``, ``state`` (``breached``, ``near``), ``priority`` and ``due`` (ms).
     """
 
     by: Literal["alert", "incident", "finding", "sla", "schedule", "webhook", "hand"]
-    condition: Cel | None = pydantic.Field(default=None, alias="if")
+    condition: Condition | None = pydantic.Field(default=None, alias="if")
     cron: str = ""
     entities: tuple[str, ...] = ()
     given: dict[InputName, tuple[str, ...]] = pydantic.Field(default_factory=dict)
@@ -268,6 +280,8 @@ class Trigger(Model):
             raise ValueError("a schedule has a `cron`, and nothing else has")
         if self.cron and len(self.cron.split()) != len(("minute", "hour", "day", "month", "weekday")):
             raise ValueError("`cron` has five fields: minute, hour, day of month, month, day of week")
+        if self.condition is not None and next(self.condition.inputs(), None) is not None:
+            raise ValueError("`has` asks for an input, and what begins a playbook has none yet")
         if self.entities and self.by != "webhook":
             raise ValueError("`entities` belong to a webhook: what else begins a playbook has its own")
         return self
