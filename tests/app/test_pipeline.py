@@ -5,6 +5,7 @@ import pytest
 
 from lemnis import app
 from lemnis.app import attest, gates, policies
+from lemnis.content.library import Library
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import ContentError, NotFoundError, UsageError
 from lemnis.contracts.findings import Effect
@@ -84,6 +85,10 @@ def test_a_missing_scanner_is_unknown_and_says_so(workspace, repository, capsys)
 
 
 def test_a_tree_that_no_scanner_reads_warns(workspace, tmp_path):
+    own = workspace.content / "scanners" / "betterleaks"
+    own.mkdir(parents=True)
+    builtin = Library.open().get("scanners", "betterleaks").manifest.read_text()
+    (own / "scanner.yaml").write_text(builtin.replace("part: always", "part: asked"))
     made = Repository.create(tmp_path / "go")
     (made.path / "main.go").write_text("package main\n")
     made.commit_all("go", author="A <a@example.org>", at=AT)
@@ -280,7 +285,7 @@ def test_scan_writes_sarif_and_fills_the_lake(workspace, repository, tmp_path, c
     where = ["-w", str(workspace.root)]
     assert run(["scan", str(repository.path), "--sarif", str(sarif), "--json", *where]) == 1
     document = orjson.loads(capsys.readouterr().out)
-    assert {finding["rule_id"] for finding in document["findings"]} == {"B404", "B602"}
+    assert {finding["rule_id"] for finding in document["findings"]} == {"B404", "B602", "S602"}
     assert document["health"][0]["state"] == "ok"
     assert orjson.loads(sarif.read_bytes())["version"] == "2.1.0"
     assert run(["scan", str(repository.path), *where]) == 1
@@ -301,10 +306,9 @@ def test_scan_of_what_nobody_reads_is_not_clean(workspace, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clean").mkdir()
     (tmp_path / "clean" / "a.py").write_text(SAFE)
-    (tmp_path / "text").mkdir()
-    (tmp_path / "text" / "a.txt").write_text("x")
+    (tmp_path / "empty").mkdir()
     assert run(["scan", "clean"]) == 0
-    assert run(["scan", "text"]) == 3
+    assert run(["scan", "empty"]) == 3
     assert run(["scan", "nowhere"]) == 2
 
 

@@ -108,7 +108,10 @@ def test_sarif_holds_what_was_found_and_whether_it_looked(folder, bandit):
     assert log["invocations"][0]["executionSuccessful"]
     worst = next(result for result in log["results"] if result["level"] == "error")
     assert log["tool"]["driver"]["rules"][worst["ruleIndex"]]["id"] == worst["ruleId"] == "B602"
-    assert worst["locations"][0]["physicalLocation"]["region"] == {"startLine": 5, "endLine": 5}
+    assert worst["locations"][0]["physicalLocation"]["region"] == {
+        "startLine": 5, "endLine": 5, "startColumn": 5, "endColumn": 59,
+        "snippet": {"text": SHELL.splitlines()[4]},
+    }  # fmt: skip
     assert worst["partialFingerprints"]["lemnis/v1"].startswith("fp-")
     assert worst["taxa"][0]["id"] == "78"
 

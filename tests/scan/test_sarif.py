@@ -1,17 +1,29 @@
 """SARIF as section 3 of the standard has it, and real scanners' reports read."""
 
 import json
+import os
 import re
 import tarfile
 from pathlib import Path
 
+import jsonschema
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lemnis.contracts.alerts import Severity
-from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
+from lemnis.contracts.findings import (
+    Edit,
+    Finding,
+    Health,
+    Kind,
+    Place,
+    ScanHealth,
+    ScanReport,
+    Suppression,
+    Vulnerability,
+)
 from lemnis.scan.sarif import write
 
 TEXT = st.text(max_size=20)
@@ -20,7 +32,17 @@ FINDINGS = st.lists(
         Finding, fingerprint=TEXT, tool=st.sampled_from(["a", "b"]), rule_id=TEXT.filter(bool), title=TEXT,
         severity=st.sampled_from(Severity), path=TEXT.filter(bool), line=st.integers(0, 9),
         end_line=st.integers(0, 9), cwes=st.lists(st.integers(1, 2000), max_size=3).map(tuple),
-        message=TEXT, help_uri=st.sampled_from(["", "https://example.org/x"]),
+        message=TEXT, help_uri=st.sampled_from(["", "https://example.org/x y"]), kind=st.sampled_from(Kind),
+        column=st.integers(0, 9), end_column=st.integers(0, 9), resource=TEXT, fix=TEXT, snippet=TEXT,
+        confidence=st.sampled_from(["", "high", "sure"]), controls=st.lists(TEXT, max_size=2).map(tuple),
+        flow=st.lists(st.builds(Place, TEXT, st.integers(0, 9), st.integers(0, 9), TEXT), max_size=2).map(tuple),
+        edits=st.lists(
+            st.builds(Edit, TEXT, *[st.integers(0, 9)] * 4, TEXT), max_size=2
+        ).map(tuple),
+        vulnerability=st.none() | st.builds(Vulnerability, st.just(("CVE-1",)), TEXT),
+        suppression=st.none() | st.builds(
+            Suppression, st.sampled_from(["in_source", "external"]), TEXT, st.sampled_from(["accepted", "odd"])
+        ),
     ),
     max_size=8,
 )  # fmt: skip
@@ -51,11 +73,42 @@ def complain_of_result(result, rules, known):
         yield "level"
     if not result["message"]["text"]:
         yield "message"
-    regions = [place["physicalLocation"].get("region") for place in result["locations"]]
-    if any(region and not 1 <= region["startLine"] <= region["endLine"] for region in regions):
-        yield "region"
+    yield from complain_of_regions(result)
     if not {taxon["id"] for taxon in result.get("taxa", ())} <= known:
         yield "taxa"
+
+
+def complain_of_regions(result):
+    regions = [place.get("physicalLocation", {}).get("region") for place in result["locations"]]
+    fixes = [change for fix in result.get("fixes", ()) for change in fix["artifactChanges"]]
+    regions += [one["deletedRegion"] for change in fixes for one in change["replacements"]]
+    for region in filter(None, regions):
+        columns = region.get("startColumn", 1), region.get("endColumn", 10**6)
+        if not 1 <= region["startLine"] <= region["endLine"] or min(columns) < 1:
+            yield "region"
+        if region["startLine"] == region["endLine"] and columns[0] > columns[1]:
+            yield "columns"
+    for flow in result.get("codeFlows", ()):
+        if not all(thread["locations"] for thread in flow["threadFlows"]):
+            yield "flow"
+    for suppression in result.get("suppressions", ()):
+        if suppression["kind"] not in {"inSource", "external"}:
+            yield "suppression"
+
+
+SCHEMA = os.environ.get("LEMNIS_SARIF_SCHEMA", "")
+
+
+@pytest.mark.skipif(not SCHEMA, reason="LEMNIS_SARIF_SCHEMA does not name OASIS's sarif-schema-2.1.0.json")
+@given(FINDINGS)
+def test_any_scan_is_valid_by_the_schema(findings):
+    jsonschema.validate(json.loads(json.dumps(write(report(findings)))), json.loads(Path(SCHEMA).read_text()))
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_secret_is_never_shown(kind):
+    made = Finding("fp-1", "a", "R", "t", Severity.LOW, "a.py", 1, 1, snippet="hunter2", kind=kind)
+    assert ("hunter2" in json.dumps(write(report([made])))) == (kind is not Kind.SECRET)
 
 
 @given(FINDINGS)
@@ -119,12 +172,25 @@ def test_no_property_is_of_our_own_making():
     if len(known) < 100:
         pytest.skip("the shared data holds too few SARIF logs to compare with")
     finding = Finding(
-        "fp-1", "a", "R1", "title", Severity.HIGH, "a.py", 1, 2, (78,), message="m", help_uri="https://e.org"
-    )
+        "fp-1", "a", "R1", "title", Severity.HIGH, "a.py", 1, 2, (78,), message="m", help_uri="https://e.org",
+        snippet="x", column=1, end_column=2, resource="r", fix="mend", flow=(Place("a.py", 1, 1, "m"),),
+        edits=(Edit("a.py", 1, 1, 1, 2, "y"),), suppression=Suppression("in_source", "why"),
+    )  # fmt: skip
     ours = set(shape(write(report([finding], Health.UNKNOWN, ["e"]))))
     free = {
         ".runs[].results[].partialFingerprints.lemnis/v1",  # a key that the standard leaves to tools
         ".runs[].invocations[].toolExecutionNotifications[].level",  # section 3.58.6; nobody there uses it
+        ".runs[].originalUriBaseIds.%SRCROOT%",  # section 3.14.14, with 3.4.6
+        ".runs[].originalUriBaseIds.%SRCROOT%.description",
+        ".runs[].originalUriBaseIds.%SRCROOT%.description.text",
+        ".runs[].tool.driver.supportedTaxonomies[].index",  # section 3.54.4
+        ".runs[].tool.driver.rules[].relationships[].target.toolComponent.index",
+        ".runs[].results[].locations[].logicalLocations[].kind",  # section 3.33.7
     }
-    rules = ".runs[].tool.driver.rules[].properties."
-    assert {p for p in ours - known - free if not p.startswith(rules)} == set()
+    bags = (
+        ".runs[].tool.driver.rules[].properties",
+        ".runs[].invocations[].properties",
+        ".runs[].results[].fixes[]",  # section 3.55: no log there has any with our parts
+        ".runs[].results[].suppressions[].justification",  # section 3.35.6
+    )
+    assert {p for p in ours - known - free if not p.startswith(bags)} == set()

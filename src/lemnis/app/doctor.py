@@ -16,12 +16,16 @@ from lemnis.contracts.errors import LemnisError, NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at: whether it is well, what was found, and what to do if not."""
+    """One thing that was looked at: whether it is well, what was found, and what to do if not.
+
+    ``absent`` says that it is not there, and need not be.
+    """
 
     name: str
     ok: bool
     found: str
     fix: str = ""
+    absent: bool = False
 
 
 def examine(root: Path | None) -> list[Check]:
@@ -42,12 +46,16 @@ def _machine() -> Iterator[Check]:
 
 
 def _scanners() -> Iterator[Check]:
+    """Look for each scanner; one that takes part only where it is present may be missing."""
     from lemnis.app.scans import scanners
-    from lemnis.scan.programs import version
+    from lemnis.scan.programs import missing, version
 
     for scanner in scanners(app.library(None)):
-        found = version(scanner)
-        yield Check(f"scanner {scanner.name}", bool(found), found or "missing", scanner.install)
+        found = "" if missing(scanner) else version(scanner)
+        absent = not found and scanner.part != "always"
+        told = "not installed, optional" if absent else "missing"
+        name = f"scanner {scanner.name}"
+        yield Check(name, bool(found) or absent, found or told, scanner.install, absent=absent)
 
 
 def _workspace(workspace: app.Workspace) -> Iterator[Check]:

@@ -7,7 +7,6 @@ from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import NotFoundError, UsageError
 from lemnis.contracts.ids import Json
 
-_TABLE = "application_security_posture_finding"
 _TIMEOUT = 60.0
 _ALL = 1_000_000
 _LEVELS = tuple(level.name.lower() for level in Severity)
@@ -34,13 +33,15 @@ def shown(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
 
 def _rows(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
     """Read the lake; with a fingerprint only that finding."""
-    from lemnis.scan.posture import SOURCE, row
+    from lemnis.scan.posture import PROVIDER, SOURCE, TABLES, row
 
     lake = app.events(workspace)
-    if _TABLE not in lake.schemas():
-        return []
-    ours = f"metadata.log_name = '{SOURCE}'"
-    query = f'SELECT * FROM "{_TABLE}" WHERE {ours} ORDER BY time DESC, metadata.uid'  # noqa: S608 - own names
-    table = lake.query(query, limit=_ALL, timeout=_TIMEOUT)
-    rows = [row(event) for event in table.to_pylist()]
-    return [one for one in rows if not fingerprint or one["id"] == fingerprint]
+    rows: list[dict[str, Json]] = []
+    for name in (name for name in TABLES if name in lake.schemas()):
+        ours = f"metadata.log_name = '{SOURCE}' AND metadata.log_provider = '{PROVIDER}'"
+        which = " AND finding_info.uid = ?" if fingerprint else ""
+        query = f'SELECT * FROM "{name}" WHERE {ours}{which}'  # noqa: S608 - own names
+        given = [fingerprint] if fingerprint else []
+        table = lake.query(query, limit=_ALL, timeout=_TIMEOUT, parameters=given)
+        rows += [row(event) for event in table.to_pylist()]
+    return sorted(rows, key=lambda one: (-int(str(one["time"])), str(one["id"]), str(one["resource"])))

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.content import yaml
-from lemnis.content.library import Library
+from lemnis.content.library import Item, Library
 from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts import scanning
+from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.findings import Health, ScanReport
 from lemnis.store import durable
 from lemnis.store.git import Commit, Repository
+
+if TYPE_CHECKING:
+    from lemnis.scan.runner import Progress, Scan
 
 
 class Kept(MutableMapping[str, bytes]):
@@ -46,11 +51,31 @@ class Kept(MutableMapping[str, bytes]):
         """Return how many are kept."""
         return sum(1 for _ in self)
 
+    def trim(self, most: int) -> None:
+        """Forget what was kept longest ago, until no more than ``most`` are left."""
+        oldest = sorted(self._folder.glob("*"), key=lambda path: path.stat().st_mtime_ns)
+        for path in oldest[: max(len(oldest) - most, 0)]:
+            path.unlink(missing_ok=True)
 
+
+_MOST_KEPT = 2000
 Maker = Callable[[Library, app.Workspace | None], Iterable[scanning.Scanner]]
 """Makes scanners from the content and the workspace, if there is one."""
 
-OWN: tuple[Maker, ...] = ()
+
+def _checks(library: Library, workspace: app.Workspace | None) -> Iterable[scanning.Scanner]:
+    from lemnis.app import checks
+
+    return checks.scanners(library, workspace)
+
+
+def _vulnerabilities(library: Library, workspace: app.Workspace | None) -> Iterable[scanning.Scanner]:
+    from lemnis.app import vulnerabilities
+
+    return vulnerabilities.scanners(library, workspace)
+
+
+OWN: tuple[Maker, ...] = (_checks, _vulnerabilities)
 """The scanners that are Python: a function here for each group of them, which loads its room when called."""
 GROUP = "lemnis.scanners"
 """Entry points of other packages that are such functions."""
@@ -63,17 +88,61 @@ def own(library: Library, workspace: app.Workspace | None) -> list[scanning.Scan
 
 
 def scanners(library: Library) -> list[Scanner]:
-    """Return a library's scanners; raises ContentError for the first that cannot be read."""
-    return [yaml.load(item.manifest, Scanner) for item in library.items("scanners").values()]
+    """Return a library's scanners; raises ContentError for the first that cannot be read.
+
+    The rules that one names are files in its own folder: what is there of them, by their whole paths.
+    """
+    return [_scanner(item) for item in library.items("scanners").values()]
+
+
+def _scanner(item: Item) -> Scanner:
+    made = yaml.load(item.manifest, Scanner)
+    found = sorted(
+        str(path) for pattern in made.rules for path in item.folder.glob(pattern) if path.is_file()
+    )
+    return made.model_copy(update={"rules": tuple(found)}) if made.rules else made
+
+
+def scan(
+    path: Path,
+    library: Library,
+    workspace: app.Workspace | None = None,
+    *,
+    asked: Sequence[str] = (),
+    progress: Progress = lambda _name, _health: None,
+) -> Scan:
+    """Scan a folder or a file as it lies there; with a workspace, what was found goes into its lake.
+
+    Only the scanners named in ``asked`` run, if any is. Raises NotFoundError if there is nothing there or no
+    such scanner.
+    """
+    from lemnis.app import pipeline
+    from lemnis.app.hunt import cache_folder
+    from lemnis.scan.runner import scan as run
+
+    programs, pythons = scanners(library), own(library, workspace)
+    known = sorted([*(one.name for one in programs), *(one.name for one in pythons)])
+    for name in asked:
+        if name not in known:
+            raise NotFoundError(f"no scanner {name!r}", fix=f"there are: {', '.join(known)}")
+    kept = Kept(cache_folder() / "scans" if workspace is None else workspace.state / "cache" / "scanned")
+    done = run(path, programs, pythons, kept=kept, asked=asked, progress=progress)
+    kept.trim(_MOST_KEPT)
+    if workspace is not None:
+        pipeline.into_lake(workspace, done.report, resource=str(path.resolve()), revision="work tree")
+    return done
 
 
 def reports(
     workspace: app.Workspace, repository: Repository, commits: Sequence[Commit]
 ) -> Mapping[str, ScanReport]:
-    """Scan the whole tree of each commit with the workspace's scanners."""
+    """Scan the whole tree of each commit with those of the workspace's scanners that always take part.
+
+    What happens to be installed beside them must not change what a gate decided or a proof showed.
+    """
     from lemnis.scan.history import history
 
-    chosen = scanners(app.library(workspace))
+    chosen = [one for one in scanners(app.library(workspace)) if one.part == "always"]
     return history(repository, commits, chosen, Kept(workspace.state / "cache" / "scans"))
 
 

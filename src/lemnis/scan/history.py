@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import posixpath
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +19,14 @@ import orjson
 import pydantic
 
 from lemnis.content.schemas.scanner import Scanner
+from lemnis.contracts import scanning
 from lemnis.contracts.findings import Health, ScanHealth, ScanReport
 from lemnis.contracts.ids import canonical, stable_id
 from lemnis.scan.fingerprint import fingerprints
 from lemnis.scan.inventory import fits
 from lemnis.scan.places import relative
 from lemnis.scan.programs import source, version
-from lemnis.scan.runner import run
+from lemnis.scan.runner import Scan, scan
 from lemnis.store.git import Commit, Repository
 
 _FORMAT = "4"
@@ -41,6 +43,7 @@ def history(
     commits: Sequence[Commit],
     scanners: Sequence[Scanner],
     cache: MutableMapping[str, bytes] | None = None,
+    own: Sequence[scanning.Scanner] = (),
 ) -> Mapping[str, ScanReport]:
     """Return the scan of each commit's whole tree, by commit id.
 
@@ -52,11 +55,12 @@ def history(
     tools = canonical(
         [[scanner.model_dump(mode="json", by_alias=True), version(scanner)] for scanner in scanners]
     ).decode()
+    tools += canonical([[one.name, one.definition] for one in own]).decode()
     trees = {commit.tree: commit.id for commit in commits}
     keys = {tree: stable_id("scan", _FORMAT, tree, tools) for tree in trees}
     loaded = {tree: _load(kept[key]) for tree, key in keys.items() if key in kept}
     reports = {tree: report for tree, report in loaded.items() if report is not None}
-    fresh = _scan(repository, {tree: trees[tree] for tree in trees if tree not in reports}, scanners)
+    fresh = _scan(repository, {tree: trees[tree] for tree in trees if tree not in reports}, scanners, own)
     for tree, report in fresh.items():
         if all(health.state is Health.OK for health in report.health):
             kept[keys[tree]] = orjson.dumps(asdict(report))
@@ -65,7 +69,10 @@ def history(
 
 
 def _scan(
-    repository: Repository, trees: Mapping[str, str], scanners: Sequence[Scanner]
+    repository: Repository,
+    trees: Mapping[str, str],
+    scanners: Sequence[Scanner],
+    own: Sequence[scanning.Scanner],
 ) -> dict[str, ScanReport]:
     """Lay out the trees (tree id to a commit that has it) in one folder and scan it in one go."""
     if not trees:
@@ -77,8 +84,13 @@ def _scan(
             tree: (*_lay_out(repository, commit, root / tree), *_unseen(repository, commit, patterns))
             for tree, commit in trees.items()
         }
-        whole = run(root, scanners)
-        return {tree: _part(whole, root, tree, trees, unseen[tree]) for tree in trees}
+        whole = scan(root, scanners, own)
+        fit = {one.name: partial(_fits, one, whole) for one in scanners} | {one.name: one.fits for one in own}
+        return {tree: _part(whole, root, tree, trees=trees, unseen=unseen[tree], fit=fit) for tree in trees}
+
+
+def _fits(scanner: Scanner, whole: Scan, path: str) -> bool:
+    return fits(path, scanner.files, whole.inventory.files.get(path))
 
 
 def _lay_out(repository: Repository, commit: str, folder: Path) -> Iterator[str]:
@@ -116,16 +128,27 @@ def _unseen(repository: Repository, commit: str, patterns: Sequence[str]) -> Ite
 
 
 def _part(
-    whole: ScanReport, root: Path, tree: str, trees: Collection[str], unseen: Sequence[str]
+    whole: Scan,
+    root: Path,
+    tree: str,
+    *,
+    trees: Collection[str],
+    unseen: Sequence[str],
+    fit: Mapping[str, Callable[[str], bool]],
 ) -> ScanReport:
-    """Cut one tree's share out of the scan of all of them."""
+    """Cut one tree's share out of the scan of all of them: a tool that reads nothing of it has no health."""
     prefix = f"{tree}/"
-    own = (f for f in whole.findings if f.path.startswith(prefix))
+    own = (f for f in whole.report.findings if f.path.startswith(prefix))
     found = fingerprints(
         (replace(f, path=f.path.removeprefix(prefix)) for f in own), lambda path: source(root / tree / path)
     )
     others = [f"{other}/" for other in trees if other != tree]
-    health = tuple(_health(one, prefix, others, unseen) for one in whole.health)
+    files = [path for path in (*whole.inventory.files, *whole.inventory.odd) if path.startswith(prefix)]
+    health = tuple(
+        _health(one, prefix, others, unseen)
+        for one in whole.report.health
+        if any(fit[one.tool](path) for path in files)
+    )
     if unseen and not health:
         health = (ScanHealth("lemnis", "", Health.UNKNOWN, 0, tuple(unseen), 0),)
     return ScanReport(tuple(found), health)

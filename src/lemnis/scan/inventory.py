@@ -18,7 +18,19 @@ from typing import Final
 
 from lemnis.contracts.errors import Location, NotFoundError
 
-_SKIPPED: Final = frozenset({".git", ".venv", "node_modules", "__pycache__", ".hg", ".svn"})
+_SKIPPED: Final = frozenset(
+    {
+        ".git",
+        ".venv",
+        "node_modules",
+        "__pycache__",
+        ".hg",
+        ".svn",
+        ".ruff_cache",
+        ".mypy_cache",
+        ".pytest_cache",
+    }
+)
 _HEAD: Final = 65_536
 LANGUAGES: Final[Mapping[str, str]] = MappingProxyType(
     {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -60,7 +60,9 @@ class Known:
             return
         by_file: dict[str, list[dict[str, object]]] = {name: [] for name in digests}
         for one in findings:
-            by_file[one.path if one.path in by_file else next(iter(by_file))].append(asdict(one))
+            by_file[one.path if one.path in by_file else next(iter(by_file))].append(
+                asdict(replace(one, snippet=""))  # the file has it, and it may be what another tool hides
+            )
         files = {name: (digests[name], found) for name, found in by_file.items()}
         self._kept[self._key] = orjson.dumps({"files": files, "health": asdict(health)})
 

@@ -20,11 +20,11 @@ from lemnis.scan.programs import Outcome, source
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a scanner found and how it went, with the bill of materials if it makes one."""
+    """What a scanner found and how it went, with the bills of materials that it makes."""
 
     findings: tuple[Finding, ...]
     health: ScanHealth
-    sbom: bytes = b""
+    sboms: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Look:
 
 
 def at(
-    look: Look,
     folder: Path,
+    look: Look,
     files: Sequence[str],
     unseen: Sequence[str],
     *,
@@ -74,12 +74,14 @@ def at(
         done.health, files=looked, errors=errors, state=Health.UNKNOWN if errors else done.health.state,
         duration_ms=round((time.monotonic() - began) * 1000),
     )  # fmt: skip
-    return Looked(findings, health, done.sbom)
+    return Looked(findings, health, done.sboms)
 
 
-def program(folder: Path, scanner: Scanner, unseen: Sequence[str]) -> Look:
+def program(
+    folder: Path, scanner: Scanner, unseen: Sequence[str], kept: MutableMapping[str, bytes] | None
+) -> Look:
     """Return a program, ready to look. What depends on data of its own, or makes an SBOM, is not kept."""
-    rules = programs.rules_digest(scanner)
+    rules, said = programs.rules_digest(scanner, kept), programs.version(scanner, kept)
     keeps = scanner.makes == "findings" and not scanner.reports[0].data_until
 
     def look(files: Sequence[str]) -> Looked:
@@ -89,7 +91,7 @@ def program(folder: Path, scanner: Scanner, unseen: Sequence[str]) -> Look:
         until = next((one.data_until for one in reads if one.data_until), "")
         health = ScanHealth(
             tool=scanner.name,
-            version=programs.version(scanner),
+            version=said,
             state=Health.UNKNOWN if errors else Health.OK,
             files=looked,
             errors=tuple(errors),
@@ -97,8 +99,8 @@ def program(folder: Path, scanner: Scanner, unseen: Sequence[str]) -> Look:
             rules=rules,
             data_until=from_iso(until) if until else None,
         )
-        sbom = outcomes[0].report if outcomes and scanner.makes == "sbom" else b""
-        return Looked(tuple(f for one in reads for f in one.findings), health, sbom)
+        made = [one.report for one in outcomes if one.read is not None and scanner.makes == "sbom"]
+        return Looked(tuple(f for one in reads for f in one.findings), health, tuple(made))
 
     return Look(scanner.name, rules if keeps else "", scanner.per_file, look)
 

@@ -1,96 +1,211 @@
-"""Scanner findings as OCSF Application Security Posture Findings, for the lake and for others. Pure."""
+"""Scanner findings as OCSF 1.8 events, for the lake and for others. Pure.
+
+A weakness in code and a secret are Application Security Posture Findings (2007), a published vulnerability in
+a package or an image is a Vulnerability Finding (2002), and a configuration that breaks a check is a
+Compliance Finding (2003).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import orjson
 import pyarrow as pa
+from packageurl import PackageURL
 
 from lemnis.contracts.alerts import FindingStatus
 from lemnis.contracts.events import EventBatch
-from lemnis.contracts.findings import Finding, ScanReport
+from lemnis.contracts.findings import Finding, Kind, ScanReport
 from lemnis.contracts.ids import Json, canonical, stable_id
 from lemnis.ocsf import schema
+from lemnis.ocsf.findings import CREATE, base
 
-CLASS = 2007
+VULNERABILITY, COMPLIANCE, POSTURE = 2002, 2003, 2007
+CLASSES: Final[Mapping[Kind, int]] = {
+    Kind.CODE: POSTURE, Kind.SECRET: POSTURE, Kind.DEPENDENCY: VULNERABILITY, Kind.IMAGE: VULNERABILITY,
+    Kind.CONFIG: COMPLIANCE,
+}  # fmt: skip
+TABLES: Final = tuple(schema.event_class(uid).name for uid in (POSTURE, VULNERABILITY, COMPLIANCE))
 SOURCE = "lemnis"
-_CREATE, _RULE, _REGULAR_FILE = 1, 1, 1
+PROVIDER = "scan"
+"""In ``metadata.log_provider``: which of our own findings come from scans."""
+_RULE, _REGULAR_FILE, _FAIL = 1, 1, 3
+_TYPES: Final[Mapping[Kind, str]] = {
+    Kind.CODE: "Static Analysis", Kind.SECRET: "Secret", Kind.DEPENDENCY: "Software Composition",
+    Kind.IMAGE: "Container Image", Kind.CONFIG: "Configuration",
+}  # fmt: skip
 
 
-def batch(report: ScanReport, *, resource: str, revision: str, now: int) -> EventBatch:
-    """Return a scan's findings as events; ``resource`` is the repository or folder, ``revision`` its state.
+def batches(report: ScanReport, *, resource: str, revision: str, now: int) -> list[EventBatch]:
+    """Return a scan's findings as events, one batch a class that has any.
 
-    The same finding in the same state is the same event, however often it is found.
+    ``resource`` is the repository or folder, ``revision`` its state. The same finding in the same state is
+    the same event, however often it is found.
     """
     versions = {health.tool: health.version for health in report.health}
-    rows = [
-        posture(f, version=versions.get(f.tool, ""), resource=resource, revision=revision, now=now)
-        for f in report.findings
+    rows: dict[int, list[dict[str, Json]]] = {}
+    for one in report.findings:
+        made = event(one, version=versions.get(one.tool, ""), resource=resource, revision=revision, now=now)
+        rows.setdefault(class_of(one), []).append(made)
+    return [
+        EventBatch(uid, SOURCE, PROVIDER, pa.Table.from_pylist(many, schema=schema.arrow_schema(uid)))
+        for uid, many in sorted(rows.items())
     ]
-    return EventBatch(CLASS, SOURCE, "scan", pa.Table.from_pylist(rows, schema=schema.arrow_schema(CLASS)))
 
 
-def posture(finding: Finding, *, version: str, resource: str, revision: str, now: int) -> dict[str, Json]:
+def class_of(finding: Finding) -> int:
+    """Return the class of a finding: what tells no vulnerability of a package is about code."""
+    uid = CLASSES[finding.kind]
+    return uid if uid != VULNERABILITY or finding.vulnerability is not None else POSTURE
+
+
+def event(finding: Finding, *, version: str, resource: str, revision: str, now: int) -> dict[str, Json]:
     """Return one finding as an OCSF event.
 
-    A weakness in code is a vulnerability with its CWE there; a finding without one has its place in
-    ``unmapped`` only, where every finding has it.
+    Its place and what the class has no attribute for are in ``unmapped``, where every finding has them.
     """
-    kind = schema.event_class(CLASS)
-    code: dict[str, Json] = {
-        "file": {"name": finding.path.rpartition("/")[2], "path": finding.path, "type_id": _REGULAR_FILE},
-        "start_line": finding.line,
-        "end_line": finding.end_line,
-    }
-    weakness: dict[str, Json] = {
-        "title": finding.title,
-        "desc": finding.message,
-        "severity": finding.severity.name.title(),
-        "affected_code": [code],
-        "references": [finding.help_uri] if finding.help_uri else [],
-    }
+    uid = class_of(finding)
+    suppressed = finding.suppression is not None
+    status = FindingStatus.SUPPRESSED if suppressed else FindingStatus.NEW
+    where = _where(finding)
     return {
-        "class_uid": CLASS, "class_name": kind.caption,
-        "category_uid": kind.category_uid, "category_name": kind.category,
-        "activity_id": _CREATE, "activity_name": "Create",
-        "type_uid": CLASS * 100 + _CREATE, "type_name": f"{kind.caption}: Create",
-        "severity_id": int(finding.severity), "severity": finding.severity.name.title(),
-        "status_id": int(FindingStatus.NEW), "status": FindingStatus.NEW.name.title(),
+        **base(uid, CREATE, finding.severity),
+        "status_id": int(status), "status": status.name.title(),
         "time": now,
-        "message": f"{finding.path}:{finding.line}: {finding.title}",
+        "message": f"{where}: {finding.title}" if where else finding.title,
         "confidence": finding.confidence,
+        "comment": finding.suppression.reason if finding.suppression is not None else None,
         "metadata": {
             "uid": stable_id("ev", "posture", resource, revision, finding.fingerprint),
-            "version": schema.version(), "log_name": SOURCE, "logged_time": now, "correlation_uid": resource,
-            "labels": [f"revision:{revision}", *(f"cwe:{cwe}" for cwe in finding.cwes)],
+            "version": schema.version(), "log_name": SOURCE, "log_provider": PROVIDER, "logged_time": now,
+            "correlation_uid": resource,
+            "labels": [
+                f"revision:{revision}", f"kind:{finding.kind.value}", *(f"cwe:{cwe}" for cwe in finding.cwes),
+            ],
             "product": {"name": finding.tool, "uid": finding.tool, "version": version},
         },
         "finding_info": {
             "uid": finding.fingerprint, "title": finding.title, "desc": finding.message, "created_time": now,
             "analytic": {"uid": finding.rule_id, "name": finding.title, "type_id": _RULE, "type": "Rule"},
-            "types": ["Static Analysis"], "data_sources": [finding.tool],
+            "types": [_TYPES[finding.kind]], "data_sources": [finding.tool],
         },
-        "resources": [{"uid": resource, "name": resource, "type": "Source Code", "version": revision}],
-        "vulnerabilities": [weakness | {"cwe": {"uid": f"CWE-{cwe}"}} for cwe in finding.cwes],
-        "unmapped": canonical({"path": finding.path, "line": finding.line}).decode(),
+        "resources": _resources(finding, resource, revision),
+        **_of_class(uid, finding),
+        "unmapped": canonical(_place(finding)).decode(),
     }  # fmt: skip
 
 
+def _where(finding: Finding) -> str:
+    if not finding.path:
+        return finding.resource
+    return f"{finding.path}:{finding.line}" if finding.line else finding.path
+
+
+def _place(finding: Finding) -> dict[str, Json]:
+    """Return what lists show and no attribute holds; what is empty is left out."""
+    place: dict[str, Json] = {"path": finding.path, "line": finding.line}
+    known = finding.vulnerability
+    more: dict[str, Json] = {
+        "column": finding.column, "resource": finding.resource, "fix": finding.fix,
+        "kind": finding.kind.value,
+    }  # fmt: skip
+    if known is not None:
+        more |= {
+            "ids": list(known.ids), "purl": known.purl, "epss": known.epss, "exploited": known.exploited,
+            "decision": known.decision, "vex": known.vex, "fixed_in": list(known.fixed_in),
+        }  # fmt: skip
+    return place | {name: value for name, value in more.items() if value not in (None, "", 0, [])}
+
+
+def _resources(finding: Finding, resource: str, revision: str) -> list[Json]:
+    found: list[Json] = [{"uid": resource, "name": resource, "type": "Source Code", "version": revision}]
+    if finding.resource:
+        found.append({"uid": finding.resource, "name": finding.resource})
+    return found
+
+
+def _of_class(uid: int, finding: Finding) -> dict[str, Json]:
+    """Return the attributes that only a finding of this class has."""
+    fix: Json = {"desc": finding.fix, "references": _references(finding)} if finding.fix else None
+    if uid == COMPLIANCE:
+        made: dict[str, Json] = {
+            "control": finding.rule_id, "requirements": list(finding.controls), "status_id": _FAIL,
+            "status": "Fail", "status_detail": finding.message,
+        }  # fmt: skip
+        return {"compliance": made, "remediation": fix}
+    if uid == VULNERABILITY:
+        return {"vulnerabilities": [_package(finding, fix)]}
+    weaknesses: list[Json] = [_weakness(finding) | {"cwe": {"uid": f"CWE-{cwe}"}} for cwe in finding.cwes]
+    return {"vulnerabilities": weaknesses, "remediation": fix}
+
+
+def _weakness(finding: Finding) -> dict[str, Json]:
+    file: dict[str, Json] = {
+        "name": finding.path.rpartition("/")[2], "path": finding.path, "type_id": _REGULAR_FILE,
+    }  # fmt: skip
+    code: dict[str, Json] = {"file": file, "start_line": finding.line, "end_line": finding.end_line}
+    return {
+        "title": finding.title,
+        "desc": finding.message,
+        "severity": finding.severity.name.title(),
+        "affected_code": [code] if finding.path else [],
+        "references": _references(finding),
+    }
+
+
+def _package(finding: Finding, fix: Json) -> dict[str, Json]:
+    """Return a published vulnerability; one that has no CVE is named by the id that it has."""
+    known = finding.vulnerability
+    if known is None:
+        return _weakness(finding)
+    names = (*(one for one in known.ids if one.startswith("CVE-")), *known.ids, finding.rule_id)
+    score: list[Json] = []
+    if known.score is not None:
+        version = known.vector.removeprefix("CVSS:").partition("/")[0] if "CVSS:" in known.vector else "3.1"
+        score = [{"base_score": known.score, "version": version, "vector_string": known.vector or None}]
+    return {
+        **_weakness(finding), "affected_code": [],
+        "cve": {"uid": names[0], "cvss": score},
+        "affected_packages": [_affected(known.purl, known.fixed_in, finding.path)] if known.purl else [],
+        "is_fix_available": bool(known.fixed_in), "remediation": fix,
+    }  # fmt: skip
+
+
+def _affected(purl: str, fixed_in: Sequence[str], path: str) -> dict[str, Json]:
+    try:
+        parts = PackageURL.from_string(purl)
+        name = f"{parts.namespace}/{parts.name}" if parts.namespace else parts.name
+        version, manager = parts.version or "", parts.type
+    except ValueError:
+        name, version, manager = purl, "", None
+    return {
+        "name": name, "version": version, "purl": purl, "path": path or None, "package_manager": manager,
+        "fixed_in_version": ", ".join(fixed_in) or None,
+    }  # fmt: skip
+
+
+def _references(finding: Finding) -> list[Json]:
+    return [finding.help_uri] if finding.help_uri else []
+
+
 def row(event: Mapping[str, Any]) -> dict[str, Json]:
-    """Return what a posture event of the lake says, flat, for lists."""
+    """Return what an event of the lake says, flat, for lists."""
     info, place = event["finding_info"], orjson.loads(event["unmapped"])
-    weaknesses = [(one["cwe"] or {}).get("uid") for one in event["vulnerabilities"] or ()]
+    cwes = [one[4:] for one in event["metadata"]["labels"] or () if one.startswith("cwe:")]
     return {
         "id": info["uid"],
         "tool": event["metadata"]["product"]["name"],
         "rule_id": info["analytic"]["uid"],
         "title": info["title"],
         "severity": str(event["severity"]).lower(),
+        "kind": place.get("kind", Kind.CODE.value),
         "path": place["path"],
         "line": place["line"],
-        "cwe": weaknesses[0] if weaknesses else None,
+        "cwe": f"CWE-{cwes[0]}" if cwes else None,
+        "about": place.get("purl") or place.get("resource"),
+        "fix": place.get("fix"),
+        "suppressed": event["status_id"] == int(FindingStatus.SUPPRESSED),
         "resource": event["resources"][0]["uid"],
         "revision": event["resources"][0]["version"],
         "time": event["time"],

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ import re2
 
 from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts.errors import RecordError, ServiceError
-from lemnis.contracts.ids import canonical, digest
+from lemnis.contracts.ids import canonical, digest, stable_id
 from lemnis.scan.decoding import MAX_REPORT
 from lemnis.scan.fingerprint import Source
 from lemnis.scan.reading import Read, read
@@ -48,10 +48,22 @@ class _Ended:
     words: str
 
 
-def version(scanner: Scanner) -> str:
-    """Return the program's version, or an empty text if it is not there or does not say."""
+def version(scanner: Scanner, kept: MutableMapping[str, bytes] | None = None) -> str:
+    """Return the program's version, or an empty text if it is not there or does not say.
+
+    ``kept`` remembers it for as long as the program's file is the same: asking takes some half a second.
+    """
     program = find(scanner.version[0])
-    return _version(program, scanner.version[1:]) if program else ""
+    if program is None:
+        return ""
+    file = Path(program).stat()
+    key = stable_id("version", program, str(file.st_mtime_ns), str(file.st_size), *scanner.version[1:])
+    if kept is None or key not in kept:
+        found = _version(program, scanner.version[1:])
+        if kept is None or not found:
+            return found
+        kept[key] = found.encode()
+    return kept[key].decode()
 
 
 @lru_cache(maxsize=64)
@@ -73,16 +85,20 @@ def find(program: str) -> str | None:
     return str(beside) if os.access(beside, os.X_OK) else shutil.which(program)
 
 
-def missing(scanner: Scanner) -> str:
+def missing(scanner: Scanner, kept: MutableMapping[str, bytes] | None = None) -> str:
     """Return the program that a scanner lacks; empty if it has all."""
     wanted = (scanner.command[0], *scanner.needs)
-    return next((name for name in wanted if find(name) is None), "")
+    lacking = next((name for name in wanted if find(name) is None), "")
+    if not lacking and scanner.known_by and not re2.search(scanner.known_by, version(scanner, kept)):
+        return scanner.command[0]
+    return lacking
 
 
-def rules_digest(scanner: Scanner) -> str:
+def rules_digest(scanner: Scanner, kept: MutableMapping[str, bytes] | None = None) -> str:
     """Return a digest of what a program goes by: how it is run, its version, and the rules it is given."""
-    files = [[name, digest(Path(name).read_bytes())] for name in scanner.rules]
-    return digest(canonical([scanner.model_dump(mode="json", by_alias=True), version(scanner), files]))
+    files = [[Path(name).name, digest(Path(name).read_bytes())] for name in scanner.rules]
+    definition = scanner.model_dump(mode="json", by_alias=True, exclude={"rules"})
+    return digest(canonical([definition, version(scanner, kept), files]))
 
 
 def run(folder: Path, scanner: Scanner, files: Sequence[str]) -> Iterator[Outcome]:
@@ -112,7 +128,11 @@ def _outcome(scanner: Scanner, ended: _Ended, lines: Source, root: str) -> Outco
         said = read(scanner.name, scanner.reports[:1], data, lines, losses=False, root=root)
     except RecordError as error:
         return Outcome(None, (*errors, *([str(error)] if known else [])), data)
-    return Outcome(said, (*errors, *said.errors, *_lies(scanner, code, len(said.findings))), data)
+    errors += said.errors
+    if scanner.makes == "sbom":  # what it names are components, not files
+        errors += [] if said.examined else ["the bill of materials names no component"]
+        said = replace(said, examined=None)
+    return Outcome(said, (*errors, *_lies(scanner, code, len(said.findings))), data)
 
 
 def _lies(scanner: Scanner, code: int, found: int) -> Iterator[str]:
@@ -132,7 +152,7 @@ def _shares(scanner: Scanner, files: Sequence[str]) -> Iterator[list[str]]:
     share: list[str] = []
     size = 0
     for name in files:
-        if share and size > _ARGUMENTS:
+        if share and (size > _ARGUMENTS or scanner.single):
             yield share
             share, size = [], 0
         share.append(name)
@@ -164,7 +184,8 @@ def _execute(folder: Path, scanner: Scanner, files: Sequence[str]) -> _Ended:
                 raise ServiceError(f"not finished after {scanner.timeout_s} s") from error
             except OSError as error:
                 raise ServiceError(f"cannot be run: {error.strerror}") from error
-        written = report if any("{report}" in one for one in scanner.command) else output
+        own = any("{report}" in one for one in scanner.command)
+        written = Path(scanner.written.replace("{report}", str(report))) if own else output
         size = written.stat().st_size if written.is_file() else 0
         if size > MAX_REPORT:
             raise ServiceError(f"report of {size:,} bytes is too large")

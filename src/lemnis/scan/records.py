@@ -150,7 +150,8 @@ def paths_of(record: Record) -> Iterator[str]:
     """Yield every path that a record's fields read, from the record."""
     for name in _VALUES:
         yield from _paths(getattr(record, name))
-    yield from (*record.cwes, *record.controls, *(one.path for one in record.when))
+    yield from (path for one in record.cwes for path in _paths(one))
+    yield from (*record.controls, *(one.path for one in record.when))
     if record.vulnerability is not None:
         yield from record.vulnerability.ids
         for name in ("purl", "fixed_in", "score", "vector", "epss", "exploited"):

@@ -9,21 +9,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
 from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts import scanning
-from lemnis.contracts.findings import ScanHealth, ScanReport
+from lemnis.contracts.findings import Finding, Kind, ScanHealth, ScanReport
 from lemnis.contracts.ids import digest
 from lemnis.scan import looking, programs
+from lemnis.scan.fingerprint import Source
 from lemnis.scan.inventory import Inventory, take
 from lemnis.scan.looking import Look, Looked
-from lemnis.scan.programs import version
+from lemnis.scan.programs import source, version
 
 __all__ = ["Scan", "run", "scan", "version"]
 
+_SHOWN, _LONGEST = 5, 1000
+"""Lines of code that a finding shows, and characters."""
 Progress = Callable[[str, ScanHealth | None], None]
 """Is told when a tool begins (None) and when it is done."""
 
@@ -35,15 +38,17 @@ class Scan:
     report: ScanReport
     inventory: Inventory
     absent: tuple[Scanner, ...] = ()
-    sboms: dict[str, bytes] = field(default_factory=dict)
+    sboms: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One scanner's work."""
+    """One scanner's work: its files, and what it should read and cannot."""
 
     name: str
-    work: Callable[[], Looked]
+    look: Callable[[], Look]
+    files: Sequence[str]
+    unseen: Sequence[str]
 
 
 def run(folder: Path, scanners: Sequence[Scanner], own: Sequence[scanning.Scanner] = ()) -> ScanReport:
@@ -72,26 +77,28 @@ def scan(
     jobs: list[_Job] = []
     absent: list[Scanner] = []
 
-    def add(look: Look, files: Sequence[str], unseen: Sequence[str]) -> None:
-        if files or unseen:
-            work = partial(looking.at, look, folder, files, unseen, kept=kept, digests=digests)
-            jobs.append(_Job(look.name, work))
-
     for one in (one for one in scanners if _takes_part(one, asked)):
         files, unseen = found.fitting(one.files), tuple(found.unseen(one.files))
-        if one.part == "present" and not asked and (programs.missing(one) or not _has_rules(one)):
-            absent += [one] if files else []
+        if not files and not unseen:
+            continue
+        if one.part == "present" and not asked and (programs.missing(one, kept) or not _has_rules(one)):
+            absent.append(one)
         else:
-            add(looking.program(folder, one, unseen), files, unseen)
+            make = partial(looking.program, folder, one, unseen, kept)
+            jobs.append(_Job(one.name, make, files, unseen))
     for each in (each for each in own if not asked or each.name in asked):
         files = [name for name in found.files if each.fits(name)]
-        add(looking.python(folder, each), files, tuple(_odd(found, each)))
-    done = _together(jobs, progress)
+        unseen = tuple(_odd(found, each))
+        if files or unseen:
+            jobs.append(_Job(each.name, partial(looking.python, folder, each), files, unseen))
+    at = partial(looking.at, folder, kept=kept, digests=digests)
+    done = _together(jobs, lambda job: at(job.look(), job.files, job.unseen), progress)
+    lines = cache(lambda name: source(folder / name))
     findings = sorted(
-        (f for one in done for f in one.findings),
+        _with_code([f for one in done for f in one.findings], lines),
         key=lambda f: (f.path, f.line, f.tool, f.rule_id, f.fingerprint),
     )
-    sboms = {one.health.tool: one.sbom for one in done if one.sbom}
+    sboms = {one.health.tool: one.sboms for one in done if one.sboms}
     report = ScanReport(tuple(findings), tuple(one.health for one in done))
     return Scan(report, found, tuple(absent), sboms)
 
@@ -112,12 +119,27 @@ def _has_rules(scanner: Scanner) -> bool:
     return bool(scanner.rules) or not any("{rules}" in word for word in scanner.command)
 
 
-def _together(jobs: Sequence[_Job], progress: Progress) -> list[Looked]:
+def _together(jobs: Sequence[_Job], do: Callable[[_Job], Looked], progress: Progress) -> list[Looked]:
     def work(job: _Job) -> Looked:
         progress(job.name, None)
-        done = job.work()
+        done = do(job)
         progress(job.name, done.health)
         return done
 
     with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
         return list(pool.map(work, jobs))
+
+
+def _with_code(findings: Sequence[Finding], lines: Source) -> Iterator[Finding]:
+    """Show the lines of each finding, but none that holds a secret, whichever tool says so."""
+    secret = {
+        (one.path, line)
+        for one in findings
+        if one.kind is Kind.SECRET
+        for line in range(one.line, one.end_line + 1)
+    }
+    for one in findings:
+        last = min(one.end_line, one.line + _SHOWN - 1)
+        hidden = any((one.path, line) in secret for line in range(one.line, one.end_line + 1))
+        code = lines(one.path)[one.line - 1 : last] if one.path and one.line and not hidden else ()
+        yield replace(one, snippet="\n".join(code)[:_LONGEST])

@@ -177,10 +177,14 @@ def decimal(value: Value) -> Callable[[Spot], float | None]:
     return lambda spot: float(hit[0]) if (hit := _NUMBER.search(get(spot))) else None
 
 
-def cwes(paths: tuple[str, ...]) -> Callable[[Spot], tuple[int, ...]]:
+def cwes(paths: tuple[Value, ...]) -> Callable[[Spot], tuple[int, ...]]:
     """Compile weaknesses: ``CWE-79: …``, ``79`` and lists of such."""
-    get = many(paths)
-    return lambda spot: tuple(dict.fromkeys(n for one in get(spot) for n in cwe_numbers(one)))
+    gets = [many((one,)) if isinstance(one, str) else _listed(text(one)) for one in paths]
+    return lambda spot: tuple(dict.fromkeys(n for get in gets for one in get(spot) for n in cwe_numbers(one)))
+
+
+def _listed(get: Text) -> Callable[[Spot], list[str]]:
+    return lambda spot: [get(spot)]
 
 
 def cwe_numbers(words: str) -> list[int]:

@@ -128,7 +128,7 @@ class Record(Model):
     end_column: Value = ""
     line_offset: int = 0
     column_offset: int = 0
-    cwes: tuple[str, ...] = ()
+    cwes: tuple[Value, ...] = ()
     snippet: Value = ""
     confidence: Value = ""
     help_uri: Value = ""

@@ -26,7 +26,10 @@ def doctor(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
         for check in checks:
             emit(asdict(check))
     else:
-        rows = (("✓" if c.ok else "✗", c.name, c.found, "" if c.ok else c.fix) for c in checks)
+        rows = (
+            ("–" if c.absent else "✓" if c.ok else "✗", c.name, c.found, "" if c.ok and not c.absent else c.fix)
+            for c in checks
+        )
         show_table("doctor", ("", "what", "found", "what to do"), rows)
     if not all(check.ok for check in checks):
         raise typer.Exit(3)

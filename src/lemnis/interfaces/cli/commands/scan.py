@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from lemnis.contracts.findings import ScanReport
+from lemnis.contracts.clock import to_iso
+from lemnis.contracts.findings import Finding, ScanHealth, ScanReport
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import (
     JsonOption,
@@ -23,6 +27,8 @@ from lemnis.interfaces.cli.output import (
 
 _UNKNOWN = 3
 _FOUND = 1
+_BROKEN = 2
+_MOST_TOLD = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -31,44 +37,89 @@ def register(app: typer.Typer) -> None:
     findings = group(app, "findings")
     findings.command("list")(list_)
     findings.command("show")(show)
+    findings.command("import")(import_)
 
 
 def scan(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder to scan.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder or file to scan.")],
     sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write SARIF 2.1.0 there.")] = None,
+    sbom: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write the bills of materials that tools make.")
+    ] = None,
+    tool: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Run this scanner alone; may be repeated.")
+    ] = None,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Scan a folder; exit 1 with findings, 3 if there are none but not all could be looked at.
 
-    With a workspace (given or around) the findings go into its lake. With --json one document:
-    `{"findings", "health"}`.
+    Scanners run for what lies there, side by side, over what changed since the last scan. With a workspace
+    (given or around) the findings go into its lake. With --json one document: `{"findings", "health",
+    "inventory", "absent"}`.
 
     Example: lemnis scan . --sarif lemnis.sarif
     """
     from lemnis import app
-    from lemnis.app import pipeline
+    from lemnis.app import scans
     from lemnis.scan import sarif as writer
 
     opened = app.around(workspace)
-    with messages.status("scanning"):
-        report = pipeline.scan(path, app.library(opened), opened)
+    with _progress() as progress:
+        done = scans.scan(path, app.library(opened), opened, asked=tool or (), progress=progress)
+    report = done.report
     if sarif is not None:
         sarif.write_bytes(orjson.dumps(writer.write(report), option=orjson.OPT_INDENT_2))
+    if sbom is not None:
+        _write_sboms(sbom, done.sboms)
+    absent = {one.name: one.install for one in done.absent}
     if json:
         findings = [{**asdict(f), "severity": f.severity.name.lower()} for f in report.findings]
-        emit({"findings": findings, "health": [asdict(health) for health in report.health]})
+        health = [asdict(health) for health in report.health]
+        emit(
+            {
+                "findings": findings,
+                "health": health,
+                "inventory": dict(done.inventory.kinds()),
+                "absent": absent,
+            }
+        )
     else:
-        _show(report)
+        _show(report, done.inventory.kinds(), absent)
     troubles = [f"{health.tool}: {error}" for health in report.health for error in health.errors]
     if not report.health:
         troubles.append("no scanner reads any file here: nothing was looked at")
     for trouble in troubles:
         warn(trouble)
-    if report.findings:
+    if any(one.suppression is None for one in report.findings):
         raise typer.Exit(_FOUND)
     if troubles:
         raise typer.Exit(_UNKNOWN)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, ScanHealth | None], None]]:
+    """Show each tool while it runs, and how long it took; nothing where there is no terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(name: str, health: ScanHealth | None) -> None:
+            if health is None:
+                tasks[name] = bar.add_task(name, total=1)
+            else:
+                bar.update(tasks[name], completed=1, description=f"{name}: {health.state.value}")
+
+        yield tell
+
+
+def _write_sboms(folder: Path, sboms: Mapping[str, Sequence[bytes]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for tool, documents in sboms.items():
+        for number, document in enumerate(documents, 1):
+            (
+                folder / (f"{tool}-{number}.cdx.json" if len(documents) > 1 else f"{tool}.cdx.json")
+            ).write_bytes(document)
 
 
 def list_(
@@ -93,7 +144,7 @@ def list_(
         (
             one["id"],
             one["severity"],
-            f"{one['path']}:{one['line']}",
+            f"{one['path']}:{one['line']}" if one["path"] else str(one["about"]),
             f"{one['tool']}:{one['rule_id']} {one['title']}",
         )
         for one in found
@@ -120,15 +171,81 @@ def show(
             show_table(finding, ("field", "value"), one.items())
 
 
-def _show(report: ScanReport) -> None:
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The report of a scanner.")],
+    tool: Annotated[
+        str, typer.Option(metavar="TOOL", help="Whose report it is, a format (sarif, ocsf …) or auto.")
+    ] = "auto",
+    resource: Annotated[
+        str, typer.Option(metavar="NAME", help="What was scanned: a repository, an image; default the file.")
+    ] = "",
+    revision: Annotated[str, typer.Option(help="Its state: a commit, a digest.")] = "imported",
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The scanned folder, so that fingerprints follow the code."),
+    ] = None,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Import a scanner's report into the lake; what of it cannot be read or has no place here is told.
+
+    With --json the last line is `{"findings", "lost_fields", …}`: how many findings, and by its path in the
+    report each field that has no place in a finding, with how often it held something. Exit 2 if a part of
+    the report is broken; the good parts are imported nevertheless.
+
+    Example: lemnis findings import --tool trivy report.json
+    """
+    from lemnis import app
+    from lemnis.app import findings_import
+
+    opened = app.around(workspace)
+    with messages.status("reading the report"):
+        done = findings_import.bring_in(
+            file, tool, app.library(opened), opened, resource=resource, revision=revision, root=root
+        )
+    for error in done.read.errors[:_MOST_TOLD]:
+        warn(error)
+    if len(done.read.errors) > _MOST_TOLD:
+        warn(f"and {len(done.read.errors) - _MOST_TOLD} more parts that cannot be read")
+    if json:
+        emit(
+            {
+                "tool": done.tool,
+                "findings": len(done.read.findings),
+                "new": done.new,
+                "errors": len(done.read.errors),
+                "lost_fields": dict(done.read.lost),
+            }
+        )
+    else:
+        count, new = len(done.read.findings), "" if done.new is None else f", {done.new} new in the lake"
+        show_table(f"{count} findings of {done.tool}{new}; lost", ("field", "times"), done.read.lost.items())
+    if done.read.errors:
+        raise typer.Exit(_BROKEN)
+
+
+def _show(report: ScanReport, inventory: Mapping[str, int], absent: Mapping[str, str]) -> None:
     """Print a scan for people."""
+    there = ", ".join(f"{count} {kind}" for kind, count in inventory.items())
+    console.print(f"here: {there or 'nothing that is known'}")
     rows = (
-        (f.severity.name.lower(), f"{f.path}:{f.line}", f"{f.tool}:{f.rule_id}", _weakness(f.cwes), f.title)
+        (f.severity.name.lower(), _where(f), f"{f.tool}:{f.rule_id}", _weakness(f.cwes), f.title)
         for f in report.findings
     )
     show_table(f"{len(report.findings)} findings", ("severity", "where", "rule", "weakness", "what"), rows)
-    for health in report.health:
-        console.print(f"{health.tool} {health.version}: {health.state.value}, {health.files} files")
+    for one in report.health:
+        age = f", data of {to_iso(one.data_until)[:10]}" if one.data_until is not None else ""
+        console.print(
+            f"{one.tool} {one.version}: {one.state.value}, {one.files} files, {one.duration_ms} ms{age}"
+        )
+    if absent:
+        console.print(f"not installed: {', '.join(absent)} (`lemnis doctor` says how to get them)")
+
+
+def _where(finding: Finding) -> str:
+    if not finding.path:
+        return finding.resource or (finding.vulnerability.purl if finding.vulnerability else "")
+    return f"{finding.path}:{finding.line}" if finding.line else finding.path
 
 
 def _weakness(cwes: tuple[int, ...]) -> str:

@@ -1,0 +1,134 @@
+"""Imports reports: of scanners that Lemnis drives, of those it only reads, and of standard formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.content import yaml
+from lemnis.content.library import Library
+from lemnis.content.schemas.reader import Reader, Report
+from lemnis.contracts.errors import InputError, Location, NotFoundError, RecordError
+from lemnis.contracts.findings import Health, ScanHealth, ScanReport
+from lemnis.contracts.ids import digest
+
+if TYPE_CHECKING:
+    from lemnis.scan.reading import Read
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An imported report: whose it is, what it says, and how much of it is new (None: no lake)."""
+
+    tool: str
+    read: Read
+    new: int | None
+
+
+def layouts(library: Library) -> Mapping[str, tuple[Report, ...]]:
+    """Return the layouts of reports by tool; raises ContentError for the first that cannot be read."""
+    from lemnis.app.scans import scanners
+
+    found = {one.name: one.reports for one in scanners(library)}
+    for item in library.items("readers").values():
+        reader = yaml.load(item.manifest, Reader)
+        for name in (reader.name, *reader.aliases):
+            found[name] = (*reader.reports, *found.get(name, ()))
+    return found
+
+
+def bring_in(
+    file: Path,
+    tool: str,
+    library: Library,
+    workspace: app.Workspace | None,
+    *,
+    resource: str = "",
+    revision: str = "imported",
+    root: Path | None = None,
+) -> Import:
+    """Import a report; with a workspace into its lake, where a second import of the same changes nothing.
+
+    Raises NotFoundError for no such file or tool, RecordError for what is no report of the tool, InputError
+    if ``auto`` finds nobody whose report it is.
+    """
+    from lemnis.app import pipeline
+    from lemnis.scan.decoding import MAX_REPORT
+    from lemnis.scan.programs import source
+    from lemnis.scan.reading import read
+
+    if not file.is_file():
+        raise NotFoundError("no such file", at=Location(str(file)))
+    if file.stat().st_size > MAX_REPORT:
+        raise RecordError(
+            f"a report of {file.stat().st_size:,} bytes is more than {MAX_REPORT:,}", at=Location(str(file)),
+            fix="let the tool write several reports, or filter it",
+        )  # fmt: skip
+    data = file.read_bytes()
+    known = layouts(library)
+    name = recognise(data, known, str(file)) if tool == AUTO else tool.replace("-", "_").lower()
+    if name not in known:
+        raise NotFoundError(f"no reader for {tool!r}", fix=f"auto, or one of {', '.join(sorted(known))}")
+    lines = cache(lambda path: source(root / path) if root is not None else [])
+    try:
+        found = read(name, known[name], data, lines, root=str(root.resolve()) if root else "")
+    except RecordError as error:
+        raise RecordError(error.what, at=Location(str(file)), fix=error.fix or _FIX) from error
+    if workspace is None:
+        return Import(name, found, None)
+    health = ScanHealth(
+        name, found.version, Health.UNKNOWN if found.errors else Health.OK, 0, found.errors, 0,
+        rules=digest(data),
+    )  # fmt: skip
+    report = ScanReport(found.findings, (health,))
+    new = pipeline.into_lake(workspace, report, resource=resource or file.name, revision=revision)
+    return Import(name, found, new)
+
+
+_FIX = "name the tool with --tool, or let `--tool auto` find it"
+
+
+def recognise(data: bytes, known: Mapping[str, tuple[Report, ...]], file: str) -> str:
+    """Return whose report this is: of those whose parts it has, the one that asks for most.
+
+    Raises InputError if it is nobody's, or if two ask for as much.
+    """
+    scored = sorted(_candidates(data, known, file), reverse=True)
+    if not scored:
+        raise InputError("nobody's report is known to look like this", at=Location(file), fix=_FIX)
+    best = [name for score, name in scored if score == scored[0][0]]
+    if len(best) > 1:
+        raise InputError(f"it may be a report of {' or '.join(sorted(best))}", at=Location(file), fix=_FIX)
+    return best[0]
+
+
+def _candidates(data: bytes, known: Mapping[str, tuple[Report, ...]], file: str) -> Iterator[tuple[int, str]]:
+    """Yield the tools whose parts a report has, with how many parts they ask for."""
+    from lemnis.scan.decoding import decode
+    from lemnis.scan.paths import walk
+
+    documents: dict[tuple[str, str], object] = {}
+    for name, reports in known.items():
+        asked = [0]
+        for report in reports:
+            key = (report.format, report.delimiter)
+            if key not in documents:
+                try:
+                    documents[key] = decode(report, data, file).document
+                except RecordError:
+                    documents[key] = None
+            found = [
+                sum(part.count(".") + 1 for part in way)
+                for way in report.fits
+                if documents[key] is not None
+                and all(next(walk(documents[key], part), None) is not None for part in way)
+            ]
+            asked += found
+        if max(asked):
+            yield max(asked), name
