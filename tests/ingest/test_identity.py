@@ -23,14 +23,14 @@ def texts(*values):
 def test_a_natural_name_gives_the_uid(pairs):
     columns = [texts(*(one for one, _ in pairs)), texts(*(two for _, two in pairs))]
     numbers = pa.array(range(len(pairs)), pa.int64())
-    found = uids("acme", columns, "key", numbers, texts(*("raw" for _ in pairs)))
+    found = uids("acme", columns, "key", numbers, lambda: texts(*("raw" for _ in pairs)))
     assert found.to_pylist() == [stable_id("ev", "acme", *pair) for pair in pairs]
 
 
 def test_without_one_origin_position_and_bytes_do():
-    found = uids("acme", [texts("a", None)], "key", pa.array([7, 8], pa.int64()), texts("x", "y"))
+    found = uids("acme", [texts("a", None)], "key", pa.array([7, 8], pa.int64()), lambda: texts("x", "y"))
     assert found.to_pylist() == [stable_id("ev", "acme", "a"), stable_id("ev", "acme", "key", "8", "y")]
-    found = uids("acme", [], "key", pa.array([7], pa.int64()), texts("x"))
+    found = uids("acme", [], "key", pa.array([7], pa.int64()), lambda: texts("x"))
     assert found.to_pylist() == [stable_id("ev", "acme", "key", "7", "x")]
 
 

@@ -124,7 +124,7 @@ def record_uids(batch: RawBatch, source: LoadedSource, key: str) -> list[str]:
     """Return the uid of each raw record, as the mapping gives it."""
     columns = RawColumns(batch.fields)
     named_by = natural(columns, source.file.identity)
-    found: list[str] = uids(batch.source, named_by, key, batch.positions, batch.records).to_pylist()
+    found: list[str] = uids(batch.source, named_by, key, batch.positions, lambda: batch.records).to_pylist()
     return found
 
 

@@ -8,7 +8,7 @@ record of other sources, is named by its origin, its position there and its byte
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +54,12 @@ def uids(
     named_by: Sequence[Column | None],
     origin_key: str | Joined,
     positions: Column,
-    records: Column,
+    records: Callable[[], Column],
 ) -> Column:
-    """Return an ``ev-…`` uid for each row; ``named_by`` are the identity fields (None: no row has it)."""
+    """Return an ``ev-…`` uid for each row; ``named_by`` are the identity fields (None: no row has it).
+
+    ``records`` is asked where they do not name all rows.
+    """
     count = len(positions)
     if not count:
         return pa.array([], TEXT)
@@ -70,7 +73,7 @@ def uids(
             keys, positions = origin_key.placed(positions)
         else:
             keys = pa.repeat(pa.scalar(origin_key, TEXT), count)
-        placed = [keys, positions.cast(TEXT), records]
+        placed = [keys, positions.cast(TEXT), records()]
     if ready(count):
         return _compiled(source, count, [(np.flatnonzero(named), whole), (np.flatnonzero(~named), placed)])
     framed = _framed(whole) if named.any() else pa.nulls(count, _BINARY)

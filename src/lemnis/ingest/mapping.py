@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from lemnis.content.schemas.source import LoadedSource
+from lemnis.contracts.compiled import ready
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import EventBatch, Mapped, RawBatch, Reject
 from lemnis.ingest.identity import Joined, natural, uids
 from lemnis.ingest.mapping_batch import Batch, Part
-from lemnis.ingest.mapping_columns import TEXT, Column, RawColumns, Rows, flat, groups, take
+from lemnis.ingest.mapping_columns import TEXT, Chosen, Column, RawColumns, Rows, flat, groups, take
 from lemnis.ingest.mapping_conditions import fields, holds
-from lemnis.ingest.mapping_events import Events
+from lemnis.ingest.mapping_events import Events, Reasons
 from lemnis.ingest.mapping_lineage import Origin, origins
 from lemnis.ingest.mapping_lines import Context
 from lemnis.ingest.mapping_plan import plans, together
+
+if TYPE_CHECKING:
+    from lemnis.ingest.cells_plan import Layout
 
 _REMEMBERED = 10_000
 """Of so many combinations of what conditions look at, it is remembered which entry fits them."""
@@ -41,7 +45,9 @@ class Mapper:
         self._conditions = [entry.when for entry in source.mapping.events]
         self._fields = list(dict.fromkeys(name for one in self._conditions for name in fields(one)))
         self._absent = frozenset(str(value) for value in source.mapping.common.absent)
+        self._numbered = numbers
         self._known: dict[str, int] = {}
+        self._layout: Layout | None = None
 
     def map(self, batch: RawBatch, *, origin_key: str | Joined = "", now: int = 0) -> Mapped:
         """Map a batch: its events class by class, in order of the mapping's entries.
@@ -60,20 +66,52 @@ class Mapper:
         raw = columns if whole else columns.take(order)
         rows = Batch(raw, Context(self._absent, now), parts)
         records, positions = _records(batch.records), flat(batch.positions)
-        if not whole:
-            records, positions = take(records, order), take(positions, order)
+        chosen = Chosen(records, order, whole=whole)
         named_by = natural(raw, self._source.file.identity)
-        events = Events(
-            self._source, rows, records, uids(batch.source, named_by, origin_key, positions, records)
+        named = uids(
+            batch.source, named_by, origin_key, positions if whole else take(positions, order), chosen.taken
         )
+        built = list(self._groups(parts))
         batches = []
-        for some in self._groups(parts):
-            table, reasons = events.build(some)
+        for some, (table, reasons) in zip(
+            built, self._events(batch, rows, built, chosen, named), strict=True
+        ):
             rejects += [_reject(batch, int(order[row]), reason) for row, reason in sorted(reasons.items())]
             if table is not None:
                 batches.append(EventBatch(some[0].plan.kind.uid, batch.source, batch.origin, table))
         rejects.sort(key=lambda reject: reject.at.record or 0)
         return Mapped(tuple(batches), tuple(rejects))
+
+    def _events(
+        self, batch: RawBatch, rows: Batch, some: Sequence[Sequence[Part]], chosen: Chosen, named: Column
+    ) -> Iterator[tuple[pa.Table | None, Reasons]]:
+        """Yield the events of groups of parts, and why rows are none."""
+        made = (
+            self._cells(batch, rows, some, chosen, named) if ready(len(batch), batch.records.nbytes) else None
+        )
+        if made is None:
+            events = Events(self._source, rows, chosen.taken(), named)
+            made = map(events.build, some)
+        yield from made
+
+    def _cells(
+        self, batch: RawBatch, rows: Batch, some: Sequence[Sequence[Part]], chosen: Chosen, named: Column
+    ) -> Iterator[tuple[pa.Table | None, Reasons]] | None:
+        """Return the same by compiled passes; None where these do not know some of the entries."""
+        from lemnis.ingest import cells, cells_plan  # noqa: PLC0415 - Numba loads when needed
+
+        if self._layout is None:
+            self._layout = cells_plan.layout(self._source, self._plans, self._numbered)
+        groups = self._layout.groups
+        known = [
+            (group, parts)
+            for parts in some
+            if (group := groups[self._together[parts[0].plan.name]]) is not None
+        ]
+        if len(known) < len(some):
+            return None
+        fields = cells.Fields.of(batch.fields)
+        return cells.Cells(self._layout, rows, known, fields, chosen, named).tables()
 
     def explain(self, path: str) -> tuple[Origin, ...]:
         """Say for an OCSF path where each entry takes its value from: raw fields and the mapping's line."""

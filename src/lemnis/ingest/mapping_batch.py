@@ -186,7 +186,7 @@ class Batch:
             return None
         rest = there(column)
         for part, given in keeping:
-            rest[part.start : part.end] &= ~self._same(part, name, given, column)
+            rest[part.start : part.end] &= ~self.same(part, name, given, column)
         return rest if rest.any() else None
 
     def _all_kept(self, column: Column, keeping: Sequence[tuple[Part, Given | None]]) -> bool:
@@ -200,7 +200,7 @@ class Batch:
                 done = part.end
         return not left
 
-    def _same(self, part: Part, name: str, given: Given | None, column: Column) -> Mask:
+    def same(self, part: Part, name: str, given: Given | None, column: Column) -> Mask:
         """Say for a part's rows whether what was made of a raw field is still the same text."""
         key: tuple[str, Given | Times] = (name, part.plan.moment if given is None else given)
         span = self._spans[key[1]]

@@ -6,7 +6,7 @@ file's name is the end of its path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,14 +32,7 @@ class _Node:
 
 def table(class_name: str, columns: Mapping[str, Column], count: int) -> pa.Table:
     """Build the table of a class out of columns by path."""
-    root = _Node()
-    for path, column in columns.items():
-        node = root
-        for step in steps(class_name, path):
-            node = node.attributes.setdefault(step.attribute.name, _Node())
-            if step.element is not None:
-                node = node.elements.setdefault(step.element, _Node())
-        node.column = column
+    root = _tree(class_name, columns)
     shape = event_class(class_name).shape
     arrays, fields = [], []
     for name, attribute in shape.attributes.items():
@@ -49,6 +42,34 @@ def table(class_name: str, columns: Mapping[str, Column], count: int) -> pa.Tabl
             arrays.append(made)
             fields.append(pa.field(name, made.type))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def names(attribute: Attribute) -> Iterable[str]:
+    """Return what the attributes of an attribute's object are called, in the order of the standard."""
+    return shape_of(attribute.object).attributes
+
+
+def part(class_name: str, path: Sequence[str], columns: Mapping[str, Column], count: int) -> Column | None:
+    """Build what a class has at a path of attributes out of columns by path; None where that is nothing."""
+    node, attribute = _tree(class_name, columns), None
+    for step in steps(class_name, ".".join(path)):
+        attribute, below = step.attribute, node.attributes.get(step.attribute.name)
+        if below is None:
+            return None
+        node = below
+    return None if attribute is None else _made(node, attribute, count)
+
+
+def _tree(class_name: str, columns: Mapping[str, Column]) -> _Node:
+    root = _Node()
+    for path, column in columns.items():
+        node = root
+        for step in steps(class_name, path):
+            node = node.attributes.setdefault(step.attribute.name, _Node())
+            if step.element is not None:
+                node = node.elements.setdefault(step.element, _Node())
+        node.column = column
+    return root
 
 
 def _made(node: _Node, attribute: Attribute, count: int) -> Column | None:

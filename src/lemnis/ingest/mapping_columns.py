@@ -217,6 +217,22 @@ def take(column: Column, rows: Rows) -> Column:
     return texts(out, ends, valid, held)
 
 
+@dataclass(slots=True)
+class Chosen:
+    """Records as they came, and the order in which they are wanted; ``whole`` if that is the same."""
+
+    records: Column
+    order: Rows
+    whole: bool
+    _taken: Column | None = None
+
+    def taken(self) -> Column:
+        """Return them in that order."""
+        if self._taken is None:
+            self._taken = self.records if self.whole else take(self.records, self.order)
+        return self._taken
+
+
 def either(one: Column, other: Column) -> Column:
     """Return the first of two columns of one type, no lists, where it has a value, else the second."""
     count = len(one)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lemnis.content.schemas.source import Line, LoadedSource
+from lemnis.content.schemas.source import LoadedSource
 from lemnis.ingest import mapping_build, mapping_unmapped
 from lemnis.ingest.mapping_batch import Batch, Part, joined
 from lemnis.ingest.mapping_columns import TEXT, Column, Mask, pc
 from lemnis.ingest.mapping_lines import constant
-from lemnis.ingest.mapping_plan import ORIGINAL_TIME
+from lemnis.ingest.mapping_plan import ORIGINAL_TIME, Given
 from lemnis.ocsf.schema import version
 from lemnis.ocsf.validation import problems
 
@@ -112,7 +112,7 @@ class _Made:
         self.columns["time"] = found
         for part, one in zip(self.parts, moments, strict=True):
             if one.found.null_count:
-                self._timeless(part, one.found, one.texts)
+                timeless(part, one.found, one.texts, self.reasons)
         own = {path for part in self.parts for path in _OWN & part.given.keys()}
         original = [
             one.first if (said := self._said(part, ORIGINAL_TIME)) is None else said
@@ -125,12 +125,8 @@ class _Made:
                 self.columns[path] = column
         for part in self.parts:
             for path, given in part.given.items():
-                held = self.batch.held(given)
-                for rows, line in () if held is None else held.bad(part):
-                    self._unfit(rows, path, line, given.kind)
-            held = self.batch.held(part.plan.doing)
-            for rows, line in () if held is None else held.bad(part):
-                self._unfit(rows, "activity_id", line, INT64)
+                unfit(self.batch, part, path, given, self.reasons)
+            unfit(self.batch, part, "activity_id", part.plan.doing, self.reasons)
 
     def classify(self) -> None:
         """Fill in what OCSF says of the class, the activity, the severity and the event as such."""
@@ -185,21 +181,26 @@ class _Made:
 
         return self.joined(TEXT, give)
 
-    def _timeless(self, part: Part, found: Column, texts: Column) -> None:
-        rows = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))
-        wanted = ", ".join(dict.fromkeys(name for line in part.plan.time for name in line.source))
-        for row, text in zip(rows.tolist(), texts.take(pa.array(rows, INT64)).to_pylist(), strict=True):
-            said = f"no time: none of {wanted} is there" if text is None else f"no time: {_shorten(text)}"
-            self.reasons.setdefault(part.start + row, said)
 
-    def _unfit(self, rows: Sequence[int], path: str, line: Line, kind: pa.DataType) -> None:
-        """Note against rows that a line could not convert what they have."""
-        given = [self.batch.raw.get(name) for name in line.source]
-        wanted = line.as_ if line.as_ != "string" else str(kind)
+def timeless(part: Part, found: Column, texts: Column, reasons: Reasons) -> None:
+    """Note against rows of a part that they have no time."""
+    rows = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))
+    wanted = ", ".join(dict.fromkeys(name for line in part.plan.time for name in line.source))
+    for row, text in zip(rows.tolist(), texts.take(pa.array(rows, INT64)).to_pylist(), strict=True):
+        said = f"no time: none of {wanted} is there" if text is None else f"no time: {_shorten(text)}"
+        reasons.setdefault(part.start + row, said)
+
+
+def unfit(batch: Batch, part: Part, path: str, given: Given, reasons: Reasons) -> None:
+    """Note against rows of a part that lines could not convert what they have."""
+    held = batch.held(given)
+    for rows, line in () if held is None else held.bad(part):
+        columns = [batch.raw.get(name) for name in line.source]
+        wanted = line.as_ if line.as_ != "string" else str(given.kind)
         for row in rows:
-            texts = [column[row].as_py() for column in given if column is not None]
+            texts = [column[row].as_py() for column in columns if column is not None]
             text = next((text for text in texts if text is not None), "")
-            self.reasons.setdefault(row, f"{path}: {_shorten(text)} is no {wanted}")
+            reasons.setdefault(row, f"{path}: {_shorten(text)} is no {wanted}")
 
 
 def _named(numbers: Any, names: Mapping[int, str]) -> Column:

@@ -5,7 +5,7 @@ Values are texts or lists of texts, so it is written by columns; texts with cont
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def _compiled(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column |
     """Write them row by row in one pass, again with more room from where that ended."""
     from lemnis.ingest import objects_kernel as kernel  # noqa: PLC0415 - Numba loads when needed
 
-    texts = [_list(one) if pa.types.is_list(one.type) else one for one, _ in fields.values()]
+    texts = [listed(one) if pa.types.is_list(one.type) else one for one, _ in fields.values()]
     quoted = np.array([not pa.types.is_list(one.type) for one, _ in fields.values()])
     keys = [np.frombuffer(orjson.dumps(name), np.uint8) for name in fields]
     rows = [np.ascontiguousarray(mask) for _, mask in fields.values()]
@@ -42,19 +42,34 @@ def _compiled(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column |
     named = sum(int(mask.sum()) * (len(key) + _AROUND) for mask, key in zip(rows, keys, strict=True))
     data, places = (np.array([one[part] for one in laid], np.int64) for part in (0, 1))
     key_at, rows_at = (np.array([one.ctypes.data for one in some], np.int64) for some in (keys, rows))
+    found = written(
+        lambda row, used, ends, out: kernel.write(
+            data, places, rows_at, quoted, key_at, sizes, row, used, ends, out
+        ),
+        count,
+        taken + named,
+    )
+    return _joined(fields, count) if found is None else found
+
+
+def written(write_on: Callable[..., tuple[int, int]], count: int, expected: int) -> Column | None:
+    """Return the objects that a pass writes, with more room where it needs more; None if they are too large.
+
+    ``write_on`` is given a row and a byte to go on from, where each object ends, and what is written to.
+    """
     ends, row, used = np.zeros(count, np.int64), 0, 0
-    out = room(taken + named + _SPARE)
+    out = room(expected + _SPARE)
     while True:
-        row, used = kernel.write(data, places, rows_at, quoted, key_at, sizes, row, used, ends, out)
+        row, used = write_on(row, used, ends, out)
         if row == count:
             break
         if len(out) > _MOST:
-            return _joined(fields, count)
+            return None
         more = room(2 * len(out))
         more[:used] = out[:used]
         out = more
     if used > _MOST:
-        return _joined(fields, count)
+        return None
     starts = np.concatenate(([0], ends)).astype(np.int32)
     bits = pa.py_buffer(np.packbits(np.diff(starts) > 0, bitorder="little").data)
     return pa.StringArray.from_buffers(count, pa.py_buffer(starts.data), pa.py_buffer(out.data), bits)
@@ -64,7 +79,7 @@ def _joined(fields: Mapping[str, tuple[Column, Mask]], count: int) -> Column | N
     """Write them by Arrow's functions."""
     pieces = []
     for name, (column, rows) in fields.items():
-        quoted = _list(column) if pa.types.is_list(column.type) else _quoted(column)
+        quoted = listed(column) if pa.types.is_list(column.type) else _quoted(column)
         piece = pc.binary_join_element_wise(orjson.dumps(name).decode(), quoted, ":")
         pieces.append(piece if rows.all() else pc.if_else(pa.array(rows), piece, pa.scalar(None, TEXT)))
     if not pieces:
@@ -86,7 +101,8 @@ def _quoted(texts: Any) -> Any:
     return quoted
 
 
-def _list(lists: Any) -> Any:
+def listed(lists: Any) -> Any:
+    """Write lists as JSON, by columns."""
     inner = _quoted(lists.flatten().fill_null(""))
     counts = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
     offsets = pa.array(np.concatenate(([0], np.cumsum(counts))).astype(np.int32))

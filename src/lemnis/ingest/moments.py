@@ -45,7 +45,7 @@ def moments(batch: RawBatch, source: LoadedSource, *, now: int) -> Moments:
     for column in named_by:
         if column is not None:
             complete &= column.is_valid().to_numpy(zero_copy_only=False)
-    named: Any = uids(batch.source, named_by, "", flat(batch.positions), flat(batch.records))
+    named: Any = uids(batch.source, named_by, "", flat(batch.positions), lambda: flat(batch.records))
     return Moments(found, known, pc.if_else(pa.array(complete), named, pa.scalar(None, TEXT)))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -84,7 +85,17 @@ class Stream:
     @property
     def once(self) -> bool:
         """Whether it can be read only once: the standard input, a pipe."""
-        return str(self.path) == STDIN or (self.path.exists() and not self.path.is_file())
+        if str(self.path) == STDIN:
+            return True
+        mode = self._mode()
+        return mode is not None and not stat.S_ISREG(mode)
+
+    def _mode(self) -> int | None:
+        """Return what kind of file it is; None if it cannot be had."""
+        try:
+            return self.path.stat().st_mode
+        except (OSError, ValueError):
+            return None
 
     @property
     def plain(self) -> bool:
@@ -94,9 +105,10 @@ class Stream:
     @property
     def coding(self) -> str | None:
         """What a regular, uncompressed file is written in (see ``encodings``); None for any other."""
-        if self.once or not self.path.is_file():
+        mode = None if str(self.path) == STDIN else self._mode()
+        if mode is None or not stat.S_ISREG(mode):
             return None
-        with self.path.open("rb") as file:
+        with self.path.open("rb", buffering=0) as file:
             start = file.read(encodings.LOOK)
         return None if start.startswith((_GZIP, _ZSTD)) else self.encoding or encodings.coding(start)
 
@@ -106,21 +118,23 @@ class Stream:
             if self.once:
                 seen = io.BufferedReader(io.BytesIO(self._open().peek(size)))
                 return next(_decompressed(seen, size, self.encoding), b"")[:size]
-            return next(self.blocks(size=size), b"")[:size]
+            return next(self._read(self.path.open("rb"), size), b"")[:size]
         except (OSError, BrokenStreamError):
             return b""
 
     def blocks(self, *, size: int = BLOCK) -> Iterator[bytes]:
         """Yield the bytes in pieces of at most ``size``; raises BrokenStreamError when they cannot be had."""
         try:
-            file = self._open()
-            try:
-                yield from _decompressed(file, size, self.encoding)
-            finally:
-                if str(self.path) != STDIN:
-                    file.close()
+            yield from self._read(self._open(), size)
         except OSError as error:
             raise BrokenStreamError(f"cannot be read: {error.strerror or error}") from error
+
+    def _read(self, file: io.BufferedReader[Any], size: int) -> Iterator[bytes]:
+        try:
+            yield from _decompressed(file, size, self.encoding)
+        finally:
+            if str(self.path) != STDIN:
+                file.close()
 
     def _open(self) -> io.BufferedReader[Any]:
         if not self.once:

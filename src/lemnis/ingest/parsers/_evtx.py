@@ -7,6 +7,7 @@ chunks than the header counts) is found here by looking at the file's own counts
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tempfile
 from collections.abc import Iterator
@@ -42,9 +43,10 @@ def records(stream: Stream) -> Iterator[str | ValueError]:
 def blocks(stream: Stream) -> Iterator[list[str | ValueError]]:
     """Yield the records some at a time."""
     with _file(stream) as path:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
             header = file.read(_HEADER)
+            sound = _evtx_apart.sums_hold(file)
         if not header.startswith(MAGIC):
             yield [ValueError("not a Windows event log: it does not begin with ElfFile")]
             return
@@ -55,7 +57,7 @@ def blocks(stream: Stream) -> Iterator[list[str | ValueError]]:
         source: str | io.BytesIO = str(path)
         if cut:  # the library leaves a chunk that is not whole unread: what is missing reads as zeros
             source = io.BytesIO(path.read_bytes() + bytes(_CHUNK - cut))
-        if _evtx_apart.sound(path):
+        if sound:
             yield from _read(source, path)
         else:
             yield from ([one] for one in _evtx_apart.read(path))

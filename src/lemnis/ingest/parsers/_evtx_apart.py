@@ -34,15 +34,21 @@ _ENDLESS = 10_000
 
 def sound(path: Path) -> bool:
     """Say whether the checksums of every chunk hold; what is no chunk is not looked at."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         file.seek(HEADER)
-        while chunk := file.read(CHUNK):
-            if chunk.startswith(MAGIC) and not _sound(chunk):
-                return False
+        return sums_hold(file)
+
+
+def sums_hold(file: io.RawIOBase) -> bool:
+    """Say the same of a file that is read from where its chunks begin."""
+    room = memoryview(bytearray(CHUNK))
+    while size := file.readinto(room):
+        if room[: len(MAGIC)] == MAGIC and not _sound(room[:size]):
+            return False
     return True
 
 
-def _sound(chunk: bytes) -> bool:
+def _sound(chunk: memoryview) -> bool:
     """Check a chunk's sums: of its header (bytes 0 to 119, 128 to 511), of its records to its free space."""
     if len(chunk) < CHUNK:
         return False
@@ -50,7 +56,7 @@ def _sound(chunk: bytes) -> bool:
     if not _FIRST_RECORD <= free <= CHUNK:
         return False
     header = zlib.crc32(chunk[_REST:_FIRST_RECORD], zlib.crc32(chunk[:_SUMMED]))
-    records = zlib.crc32(memoryview(chunk)[_FIRST_RECORD:free])
+    records = zlib.crc32(chunk[_FIRST_RECORD:free])
     return (header, records) == (
         _CHECKSUM.unpack_from(chunk, _HEADER_SUM_AT)[0], _CHECKSUM.unpack_from(chunk, _RECORDS_SUM_AT)[0],
     )  # fmt: skip

@@ -76,9 +76,10 @@ def _of_xml(some: Texts, options: Options) -> Parsed:
 
 def texts(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Texts]:
     """Yield the same as texts of JSON, before anything looks into them."""
-    if stream.head(len(MAGIC)).startswith(MAGIC):
+    head = stream.head(_LOOK)
+    if head.startswith(MAGIC):
         return jsonl.batched(stream.name, _evtx.blocks(stream), start)
-    if _events_xml.fits(stream.head(_LOOK)):
+    if _events_xml.fits(head):
         return map(_events_xml.as_json, jsonl.listed(stream.name, _events_xml.records(stream), start))
     return jsonl.texts(stream, options, start, whole=whole)
 
