@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lemnis import app
-from lemnis.app import attest, gate_facts, pipeline, policies, scans, settings
+from lemnis.app import attest, gate_facts, pipeline, policies, scans, settings, threats
 from lemnis.contracts.errors import InputError, NotFoundError, UsageError
 from lemnis.contracts.findings import Decision, Finding, Reason, ScanReport
 from lemnis.contracts.ids import Json, canonical, digest, stable_id
@@ -88,7 +88,7 @@ def editor(workspace: app.Workspace, folder: Path, repository: Repository | None
         repository=name, commit="", base=base, author="", email="", subject="", at=workspace.clock.now(),
         files=[("M", path) for path in sorted({finding.path for finding in report.findings})],
     )  # fmt: skip
-    document = code_document("editor", change, report, known, gate_facts.facts(workspace, name))
+    document = code_document("editor", change, report, known, facts=gate_facts.facts(workspace, name))
     return _decided(workspace, "editor", document, repository, report.findings)
 
 
@@ -176,7 +176,8 @@ def document_of(
         repository=name, commit=commit.id, base=base, author=commit.author, email=commit.email,
         subject=commit.subject, at=commit.at, files=files,
     )  # fmt: skip
-    return code_document(stage, change, report, known, facts)
+    added = threats.change(repository, commit.id, base).document()
+    return code_document(stage, change, report, known, facts=facts, threats=added)
 
 
 def _bases(stage: str, repository: Repository, commit: Commit, base: str) -> list[Commit]:

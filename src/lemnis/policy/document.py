@@ -52,6 +52,13 @@ _FACTS: Shape = {
     "criticality": ("low", "medium", "high", "critical", "unknown"),
     "internet_facing": KNOWN, "personal_data": KNOWN, "data_classes": [None],
 }  # fmt: skip
+_THREATS: Shape = {
+    "model": None, "followed": None,
+    "added": [{
+        "kind": ("entry_point", "data_store", "trust_boundary", "personal_data"),
+        "path": None, "line": None, "where": None, "text": None,
+    }],
+}  # fmt: skip
 _ATTESTATION: Shape = {
     "verified": None, "problem": None, "builder": None, "commit": None, "repository": None,
     "invocation": None, "commit_known": None, "build_gate": ("allow", "deny", "unknown", "none"),
@@ -72,6 +79,7 @@ def _code(stage: str) -> Shape:
     """What is known where a change is judged."""
     return {
         "stage": (stage,), "change": _CHANGE, "findings": [_FINDING], "health": [_HEALTH], "facts": _FACTS,
+        "threats": _THREATS,
     }  # fmt: skip
 
 
@@ -120,14 +128,20 @@ def code_document(
     change: Mapping[str, Json],
     report: ScanReport,
     known: Collection[str],
+    *,
     facts: Facts | None = None,
+    threats: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
-    """Return the document of a stage that judges a change; findings not in ``known`` are new."""
+    """Return the document of a stage that judges a change; findings not in ``known`` are new.
+
+    ``threats`` says what the change adds to the attack surface, and whether the threat model follows.
+    """
     return {
         "stage": stage,
         "change": dict(change),
         **_scanned(report, known),
         "facts": facts_document(facts or Facts()),
+        "threats": dict(threats) if threats is not None else {"model": "", "followed": False, "added": []},
     }
 
 

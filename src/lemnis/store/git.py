@@ -7,6 +7,7 @@ Repositories are data from elsewhere: nothing in them is executed, and names are
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,9 @@ _SAFE = (
 _LAST = 253_402_300_799
 """The last second that a date can name: a commit's author writes any number."""
 _TIMEOUT = 60
+_HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
+_NOTHING = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""The tree without a file, which every repository knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,16 @@ class Repository:
         parts = out.decode(errors="surrogateescape").split("\0")[:-1]
         return list(zip(parts[::2], parts[1::2], strict=True))
 
+    def added(self, base: str, revision: str) -> list[tuple[str, int, str]]:
+        """Return (path, line, text) of each line that ``revision`` adds to ``base`` (empty: to nothing)."""
+        commit = self.resolve(revision)
+        ends = [self.resolve(base), commit] if base else [_NOTHING, commit]
+        out = self.run(
+            "diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames",
+            "--src-prefix=a/", "--dst-prefix=b/", *ends,
+        )  # fmt: skip
+        return list(_added(out.decode(errors="replace")))
+
     def files(self, revision: str) -> dict[str, str]:
         """Return the regular files of a commit: path to blob id. Links and submodules are left out."""
         out = self.run("ls-tree", "-r", "-z", "--full-tree", self.resolve(revision))
@@ -266,6 +280,27 @@ class Repository:
         """Merge a branch into the one that is checked out; return the new head. Raises InputError."""
         self.run("merge", "--quiet", "--no-edit", f"refs/heads/{branch}", extra=_identity(author, at))
         return self.resolve("HEAD")
+
+
+def _added(diff: str) -> Iterator[tuple[str, int, str]]:
+    """Yield the added lines of a diff without context."""
+    path, line, left = "", 0, 0
+    for text in diff.split("\n"):
+        if left and text.startswith("+"):
+            yield path, line, text[1:]
+            line, left = line + 1, left - 1
+        elif text.startswith("+++ "):
+            path = _unquoted(text[4:].rstrip("\t")).removeprefix("b/")
+        elif match := _HUNK.match(text):
+            line, left = int(match[1]), int(match[2] or 1)
+
+
+def _unquoted(name: str) -> str:
+    """Return a path as it is: git quotes one with control characters, quotes or backslashes."""
+    if not name.startswith('"'):
+        return name
+    plain = name[1:-1].encode().decode("unicode_escape")  # UTF-8's bytes are letters of Latin-1 here
+    return plain.encode("latin-1", errors="replace").decode(errors="replace")
 
 
 def _entries(listing: bytes) -> Iterator[tuple[str, str, str]]:

@@ -21,6 +21,8 @@ HELP = {
     "rules": "Detections as code.",
     "searches": "Saved searches that run on a schedule.",
     "sources": "Log sources: mappings, tests, health.",
+    "threats": "The threat model beside the code: what can go wrong, and what a change adds.",
+    "vulnerabilities": "What is known to be vulnerable, and why.",
     "worker": "The processes of a cluster: gateways, workers, the correlator.",
 }
 

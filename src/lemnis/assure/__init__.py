@@ -1,0 +1,1 @@
+"""Stage: controls, threat models and risk, kept beside the code they are about."""
