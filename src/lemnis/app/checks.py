@@ -13,6 +13,7 @@ from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.check import Check as Manifest
 from lemnis.contracts.alerts import Severity
+from lemnis.contracts.clock import SystemClock
 from lemnis.contracts.errors import ContentError, Location
 from lemnis.contracts.resources import UNKNOWN, Judged, Resource, Steps, Verdict
 from lemnis.contracts.scanning import Scanner
@@ -64,14 +65,14 @@ def load_one(item: Item) -> Check:
     )  # fmt: skip
 
 
-def scanners(library: Library, _: Workspace | None) -> list[Scanner]:
+def scanners(library: Library, workspace: Workspace | None) -> list[Scanner]:
     """Return the scanners that ask the checks of a library."""
-    from lemnis.scan.checks import FileChecks, ModuleChecks
+    from lemnis.scan.checks import FileChecks, ImageChecks, ModuleChecks
 
-    checks = load(library)
-    return (
-        [FileChecks(checks, lemnis.__version__), ModuleChecks(checks, lemnis.__version__)] if checks else []
-    )
+    checks, version = load(library), lemnis.__version__
+    now = (SystemClock() if workspace is None else workspace.clock).now()
+    made = (FileChecks(checks, version), ModuleChecks(checks, version), ImageChecks(checks, version, now))
+    return list(made) if checks else []
 
 
 def try_all(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:

@@ -18,15 +18,19 @@ from lemnis.contracts.resources import Judged, Resource, Verdict
 from lemnis.policy.checks import Check, judge
 from lemnis.policy.engine import Engine
 from lemnis.scan import resources
+from lemnis.scan.images import inspect
 from lemnis.scan.readers import Read
 from lemnis.scan.readers.kubernetes import namespaces
 
 FILES: Final = "lemnis"
 MODULES: Final = "lemnis_modules"
+IMAGES: Final = "lemnis_images"
 UNJUDGED: Final = "not_judged"
 _FORMAT = "1"
 _MAX_BYTES = 20_000_000
 _NAMED = 12
+_LAYOUT = "oci-layout"
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".oci")
 _UNJUDGED_TITLE = "not known before it is applied: this was not judged"
 _UNJUDGED_FIX = "scan what is applied: terraform show -json PLAN, helm template, kustomize build"
 
@@ -81,6 +85,34 @@ class ModuleChecks:
         return _scan(self, _modules(folder, files), self.checks, len(files))
 
 
+class ImageChecks:
+    """Asks the checks of images: tars and layout folders among the files."""
+
+    name = IMAGES
+    per_file = True
+    definition = ""
+    """Images are looked at anew each time: to tell whether a large one changed is to read it."""
+
+    def __init__(self, checks: Sequence[Check], version: str, now: int) -> None:
+        """``version`` is Lemnis's; ``now`` (ms) is when an image's age is counted to."""
+        self.checks = checks
+        self.version = version
+        self.now = now
+
+    def fits(self, path: str) -> bool:
+        """Say whether a file may be an image, or the mark of a layout's folder."""
+        return path.endswith(_ARCHIVES) or posixpath.basename(path) == _LAYOUT
+
+    def scan(self, folder: Path, files: Sequence[str]) -> tuple[Sequence[Finding], ScanHealth]:
+        """Judge the images; an archive that is none is left to others."""
+        return _scan(self, (self._read(folder, path) for path in files), self.checks, len(files))
+
+    def _read(self, folder: Path, path: str) -> Read:
+        where = posixpath.dirname(path) if posixpath.basename(path) == _LAYOUT else path
+        found = inspect(folder / where, where or ".", self.now)
+        return Read(found.resources, found.errors)
+
+
 def rules(checks: Iterable[Check]) -> str:
     """Return a digest of the checks."""
     said = [
@@ -128,7 +160,10 @@ def _text(folder: Path, path: str) -> str:
 
 
 def _scan(
-    scanner: FileChecks | ModuleChecks, reads: Iterable[Read], checks: Sequence[Check], count: int
+    scanner: FileChecks | ModuleChecks | ImageChecks,
+    reads: Iterable[Read],
+    checks: Sequence[Check],
+    count: int,
 ) -> tuple[Sequence[Finding], ScanHealth]:
     began = time.monotonic()
     found: list[Resource] = []
@@ -144,19 +179,22 @@ def _scan(
     health = ScanHealth(
         tool=scanner.name, version=scanner.version, state=Health.UNKNOWN if errors else Health.OK,
         files=count, errors=tuple(errors), duration_ms=round((time.monotonic() - began) * 1000),
-        rules=scanner.definition,
+        rules=rules(checks),
     )  # fmt: skip
     return findings, health
 
 
 def findings_of(tool: str, judged: Iterable[Judged], checks: Iterable[Check]) -> Iterator[Finding]:
-    """Yield a finding for each fail, and one for each file with what could not be judged in it."""
+    """Yield a finding for each fail, and one for each file with what could not be judged in it.
+
+    Of what could not be judged only checks of medium severity and above are told: it would drown the rest.
+    """
     known = {check.name: check for check in checks}
     hidden: dict[str, list[Judged]] = defaultdict(list)
     told: set[tuple[str, Place, str]] = set()
     for one in judged:
         place = one.place
-        if one.verdict is Verdict.UNKNOWN:
+        if one.verdict is Verdict.UNKNOWN and known[one.check].severity >= Severity.MEDIUM:
             hidden[place.path].append(one)
         key = (one.check, place, f"{one.resource.name}: {one.message}")
         if one.verdict is Verdict.FAIL and key not in told:
