@@ -87,12 +87,18 @@ class Pulled:
 
 def folder(workspace: app.Workspace | None) -> Path:
     """Return where feeds lie; raises UsageError where neither a workspace nor LEMNIS_FEEDS says so."""
+    found = place(workspace)
+    if found is None:
+        raise UsageError("no workspace here to keep data in", fix=f"`lemnis init DIR`, or set {VARIABLE}")
+    return found
+
+
+def place(workspace: app.Workspace | None) -> Path | None:
+    """Return where feeds lie; None where nothing says so."""
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named)
-    if workspace is None:
-        raise UsageError("no workspace here to keep data in", fix=f"`lemnis init DIR`, or set {VARIABLE}")
-    return workspace.state / "feeds"
+    return workspace.state / "feeds" if workspace else None
 
 
 def known(root: Path) -> list[Feed]:

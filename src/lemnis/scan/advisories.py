@@ -12,6 +12,7 @@ from lemnis.contracts.errors import Location, RecordError
 from lemnis.scan.sbom import objects, text
 from lemnis.scan.sbom_locks_python import canonical
 
+_CASELESS: Final = frozenset({"NuGet", "Packagist", "GitHub Actions", "npm", "Hex", "Pub", "Bitnami"})
 _EVENTS: Final = ("introduced", "fixed", "last_affected", "limit")
 _RANGES: Final = ("SEMVER", "ECOSYSTEM", "GIT")
 _BOUND = re.compile(r"\s*(<=?)\s*(\S+)\s*")
@@ -56,10 +57,10 @@ class Advisory:
 
 
 def name_in(ecosystem: str, name: str) -> str:
-    """Return a package's name as its ecosystem compares it."""
+    """Return a package's name as its ecosystem compares it, or as package URLs write it."""
     if ecosystem == "PyPI":
         return canonical(name)
-    return name.lower() if ecosystem in {"NuGet", "Packagist", "GitHub Actions"} else name
+    return name.lower() if ecosystem in _CASELESS else name
 
 
 def read(document: Any, file: str = "") -> Advisory:

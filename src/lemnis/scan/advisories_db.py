@@ -113,8 +113,8 @@ def build(path: Path, records: Iterable[Advisory]) -> Built:
         connection.execute("VACUUM")
     finally:
         connection.close()
-    newest = max((one.modified for one in kept.values()), default=None)
-    return Built(len(kept), withdrawn, repeated, len(counts), newest)
+    last = max((one.modified for one in kept.values()), default=None)
+    return Built(len(kept), withdrawn, repeated, len(counts), last)
 
 
 def _told(one: Advisory) -> list[object]:

@@ -18,6 +18,7 @@ from lemnis.scan.advisories_db import Advisories, Known
 from lemnis.scan.ecosystems import Package, kind, matchable, package
 from lemnis.scan.sbom import Component
 
+_CODE: Final = frozenset({"library", "framework"})
 _RANK: Final = {"fixed": 0, "introduced": 1, "last_affected": 2}
 
 
@@ -73,7 +74,7 @@ def match(components: Iterable[Component], advisories: Advisories) -> Outcome:
     for one in components:
         found = package(one.purl)
         if found is None or found.ecosystem not in covered:
-            if found is not None or matchable(one.purl) or not one.purl:
+            if found is not None or (matchable(one.purl) if one.purl else one.kind in _CODE):
                 made.uncovered[found.ecosystem if found else kind(one.purl)] += 1
         elif found.version:
             wanted.append((one, found))
@@ -174,7 +175,7 @@ Span = tuple[str, Any, str, Any, bool]
 @lru_cache(maxsize=200_000)
 def intervals(order: str, events: tuple[Event, ...]) -> tuple[tuple[Span, ...], tuple[Any, ...]]:
     """Return the intervals that events stand for, and the keys of limits; raises ValueError."""
-    keyed = [
+    keyed: list[tuple[Any, str, str]] = [
         (None if version == "0" and event == "introduced" else versions.key(order, version), event, version)
         for event, version in events
         if event != "limit"
