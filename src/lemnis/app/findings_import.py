@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lemnis import app
 from lemnis.content import yaml
 from lemnis.content.library import Library
-from lemnis.content.schemas.reader import Reader, Report
+from lemnis.content.schemas.reader import Format, Reader, Report
 from lemnis.contracts.errors import InputError, Location, NotFoundError, RecordError
 from lemnis.contracts.findings import Health, ScanHealth, ScanReport
 from lemnis.contracts.ids import digest
@@ -31,16 +31,33 @@ class Import:
     new: int | None
 
 
-def layouts(library: Library) -> Mapping[str, tuple[Report, ...]]:
+def layouts(library: Library, *, aliases: bool = True) -> dict[str, tuple[Report, ...]]:
     """Return the layouts of reports by tool; raises ContentError for the first that cannot be read."""
     from lemnis.app.scans import scanners
 
     found = {one.name: one.reports for one in scanners(library)}
     for item in library.items("readers").values():
         reader = yaml.load(item.manifest, Reader)
-        for name in (reader.name, *reader.aliases):
+        for name in (reader.name, *(reader.aliases if aliases else ())):
             found[name] = (*reader.reports, *found.get(name, ()))
     return found
+
+
+def with_standards(reports: tuple[Report, ...]) -> tuple[Report, ...]:
+    """Add the standard formats to a tool's own layouts: most tools write one of them too."""
+    kind = next((record.kind for one in reports for record in one.records), reports[0].kind)
+    have = {one.format for one in reports}
+    return (
+        *reports,
+        *(Report(format=form, fits=fits, kind=kind) for form, fits in _STANDARDS if form not in have),
+    )
+
+
+_STANDARDS: tuple[tuple[Format, tuple[tuple[str, ...], ...]], ...] = (
+    ("sarif", (("runs", "version"),)),
+    ("cyclonedx", (("bomFormat",),)),
+    ("ocsf", (("[].class_uid", "[].finding_info"),)),
+)
 
 
 def bring_in(
@@ -72,12 +89,14 @@ def bring_in(
         )  # fmt: skip
     data = file.read_bytes()
     known = layouts(library)
-    name = recognise(data, known, str(file)) if tool == AUTO else tool.replace("-", "_").lower()
+    name = tool.replace("-", "_").lower()
+    if tool == AUTO:
+        name = recognise(data, layouts(library, aliases=False), str(file))
     if name not in known:
         raise NotFoundError(f"no reader for {tool!r}", fix=f"auto, or one of {', '.join(sorted(known))}")
     lines = cache(lambda path: source(root / path) if root is not None else [])
     try:
-        found = read(name, known[name], data, lines, root=str(root.resolve()) if root else "")
+        found = read(name, with_standards(known[name]), data, lines, root=str(root.resolve()) if root else "")
     except RecordError as error:
         raise RecordError(error.what, at=Location(str(file)), fix=error.fix or _FIX) from error
     if workspace is None:
@@ -97,38 +116,38 @@ _FIX = "name the tool with --tool, or let `--tool auto` find it"
 def recognise(data: bytes, known: Mapping[str, tuple[Report, ...]], file: str) -> str:
     """Return whose report this is: of those whose parts it has, the one that asks for most.
 
-    Raises InputError if it is nobody's, or if two ask for as much.
+    Raises InputError if it is nobody's, or if two of different layouts ask for as much.
     """
     scored = sorted(_candidates(data, known, file), reverse=True)
     if not scored:
         raise InputError("nobody's report is known to look like this", at=Location(file), fix=_FIX)
-    best = [name for score, name in scored if score == scored[0][0]]
-    if len(best) > 1:
+    best = [name for *score, name in scored if score == list(scored[0][:-1])]
+    if any(known[name] != known[best[0]] for name in best):
         raise InputError(f"it may be a report of {' or '.join(sorted(best))}", at=Location(file), fix=_FIX)
     return best[0]
 
 
-def _candidates(data: bytes, known: Mapping[str, tuple[Report, ...]], file: str) -> Iterator[tuple[int, str]]:
-    """Yield the tools whose parts a report has, with how many parts they ask for."""
+def _candidates(
+    data: bytes, known: Mapping[str, tuple[Report, ...]], file: str
+) -> Iterator[tuple[int, int, str]]:
+    """Yield the tools whose parts a report has: how many parts a layout asks for, its rank, negative."""
     from lemnis.scan.decoding import decode
-    from lemnis.scan.paths import walk
+    from lemnis.scan.paths import there
 
     documents: dict[tuple[str, str], object] = {}
     for name, reports in known.items():
-        asked = [0]
-        for report in reports:
+        asked = [(0, 0)]
+        for rank, report in enumerate(reports):
             key = (report.format, report.delimiter)
             if key not in documents:
                 try:
                     documents[key] = decode(report, data, file).document
                 except RecordError:
                     documents[key] = None
-            found = [
-                sum(part.count(".") + 1 for part in way)
+            asked += [
+                (sum(part.count(".") + 1 for part in way), -rank)
                 for way in report.fits
-                if documents[key] is not None
-                and all(next(walk(documents[key], part), None) is not None for part in way)
+                if documents[key] is not None and all(there(documents[key], part) for part in way)
             ]
-            asked += found
-        if max(asked):
-            yield max(asked), name
+        if max(asked)[0]:
+            yield *max(asked), name

@@ -57,7 +57,9 @@ def _json(data: bytes, _report: Report, name: str) -> Decoded:
         raise RecordError(f"the report is no JSON: {error.msg}", at=at) from error
 
 
-def _json_lines(data: bytes, _report: Report, name: str) -> Decoded:
+def _json_lines(data: bytes, report: Report, name: str) -> Decoded:
+    if data.lstrip()[:1] == b"[":  # the whole in one list
+        return _json(data, report, name)
     several = _several(data) if data.lstrip()[:2] in {b"{\n", b"{\r"} else []
     if several:  # one document a line, but pretty
         return Decoded(several)
@@ -72,8 +74,6 @@ def _json_lines(data: bytes, _report: Report, name: str) -> Decoded:
             errors.append(f"{Location(name, number)}: no JSON: {error.msg}")
     if errors and not rows:
         raise RecordError("no line of the report is JSON", at=Location(name, 1))
-    if len(rows) == 1 and isinstance(rows[0], list):  # the whole in one list
-        rows = rows[0]
     return Decoded(rows, tuple(errors))
 
 

@@ -9,6 +9,8 @@ from typing import Any, Final
 DEEPEST: Final = 64
 """Objects within objects are told as one field from here on."""
 _ANY: Final = "*"
+_END: Final = "\0"
+"""Marks where a path ends: all that lies below is read."""
 Tree = dict[str, Any]
 
 
@@ -19,6 +21,7 @@ def tree(paths: Iterable[tuple[str, ...]]) -> Tree:
         node = top
         for step in path:
             node = node.setdefault(step, {})
+        node[_END] = True
     return top
 
 
@@ -36,7 +39,7 @@ def _look(value: Any, nodes: list[Tree], path: str, found: Counter[str], depth: 
     """Descend with the branches of the tree that are still open: by name, and by ``*``."""
     if value is None or value in ("", [], {}):
         return
-    if nodes and not all(nodes):  # a branch that ends here is read whole
+    if any(_END in node for node in nodes):
         return
     if not isinstance(value, dict | list) or depth >= DEEPEST:
         found[path or "."] += 1
@@ -46,6 +49,6 @@ def _look(value: Any, nodes: list[Tree], path: str, found: Counter[str], depth: 
             below += [node[_ANY] for node in nodes if _ANY in node]
             _look(item, below, f"{path}.{name}" if path else str(name), found, depth + 1)
     else:
-        below = [node.get(_ANY, node) for node in nodes]
+        below = [*nodes, *(node[_ANY] for node in nodes if _ANY in node)]  # a list may stand for its item
         for item in value:
             _look(item, below, f"{path}[]", found, depth + 1)

@@ -73,6 +73,16 @@ def _items(value: Any, *, keys: bool) -> Iterable[tuple[str | int, Any]]:
     return enumerate(value if isinstance(value, list) else [] if value is None else [value])
 
 
+def there(root: Any, path: str) -> bool:
+    """Say whether a path leads somewhere, even to nothing: a key with null is there."""
+    head, _, last = path.rpartition(".")
+    if last.endswith(("[]", "{}")) or last.lstrip("-").isdigit():
+        return next(walk(root, path), None) is not None
+    values = (spot.value for spot in walk(root, head))
+    objects = (value[0] if isinstance(value, list) and value else value for value in values)
+    return any(isinstance(one, dict) and last in one for one in objects)
+
+
 def getter(path: str) -> Getter:
     """Compile a field's path."""
     ups = len(path) - len(path.lstrip("^"))

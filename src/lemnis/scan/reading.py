@@ -16,7 +16,7 @@ from lemnis.scan import formats
 from lemnis.scan.decoding import decode
 from lemnis.scan.fingerprint import Source, fingerprints
 from lemnis.scan.losses import lost, tree
-from lemnis.scan.paths import absolute, dig, walk
+from lemnis.scan.paths import absolute, dig, there, walk
 from lemnis.scan.places import relative, within
 from lemnis.scan.records import Maker, compile_record, paths_of
 from lemnis.scan.values import texts, when
@@ -80,11 +80,9 @@ def read(
 
 def recognised(report: Report, document: Any) -> bool:
     """Say whether a report has the parts that its layout is known by; one without such parts always has."""
-    if document == [] and report.format != "csv":
-        return all(path.startswith("[]") for way in report.fits for path in way)
-    return not report.fits or any(
-        all(next(walk(document, path), None) is not None for path in way) for way in report.fits
-    )
+    if document in ([], None) and report.format != "csv":
+        return any(path.startswith("[]") for way in report.fits for path in way)
+    return not report.fits or any(all(there(document, path) for path in way) for way in report.fits)
 
 
 def _read(name: str, report: Report, document: Any, *, losses: bool) -> Read:

@@ -234,12 +234,15 @@ def when(made: When) -> Callable[[Spot], bool]:
     """Compile a condition on a record."""
     get = getter(made.path)
     wanted = {plain(one).lower() for one in made.values}
+    starts = made.starts.lower()
     refused = {plain(one).lower() for one in made.not_values}
 
     def holds(spot: Spot) -> bool:
         value = get(spot)
         if wanted:
             return plain(value).lower() in wanted
+        if starts:
+            return plain(value).lower().startswith(starts)
         if refused:
             return plain(value).lower() not in refused
         return bool(value) == made.there

@@ -34,7 +34,7 @@ class Field(Model):
     default: str = ""
 
 
-Value = str | tuple[str, ...] | Field
+Value = str | Field | tuple[str | Field, ...]
 """A path, the first of several that leads somewhere, or a Field."""
 
 
@@ -49,11 +49,12 @@ class Grade(Model):
 
 
 class When(Model):
-    """Which records count: those whose value is one of ``values``, or that have any, or that have none."""
+    """Which records count: whose value is one of some, is none of some, begins so, or is there at all."""
 
     path: str
     values: tuple[str | bool | int, ...] = pydantic.Field(default=(), alias="is")
     not_values: tuple[str | bool | int, ...] = pydantic.Field(default=(), alias="not")
+    starts: str = ""
     there: bool = True
 
 
