@@ -78,7 +78,8 @@ class Finding:
     ``fingerprint`` is ours (rule family, path, normalised code context), because scanners' own are not
     usable; ``cwes`` are numbers; ``path`` is relative to the repository; ``line`` and ``column`` count from
     1, 0 if none; ``resource`` names what is not a file: an image digest, a cluster object, a cloud resource;
-    ``fix`` says in words how to mend it and ``edits`` do it; ``flow`` are the places that data passes.
+    ``fix`` says in words how to mend it and ``edits`` do it; ``flow`` are the places that data passes;
+    ``context`` is a digest of the code itself, which stays when its file is moved.
     """
 
     fingerprint: str
@@ -104,6 +105,7 @@ class Finding:
     flow: tuple[Place, ...] = ()
     vulnerability: Vulnerability | None = None
     suppression: Suppression | None = None
+    context: str = ""
 
 
 class Health(StrEnum):

@@ -27,7 +27,8 @@ def fingerprints(findings: Iterable[Finding], source: Source) -> Iterator[Findin
         about = (_unversioned(finding.resource), *_package(finding))
         whole = (*key, *about) if any(about) else key
         seen[whole] += 1
-        yield replace(finding, fingerprint=stable_id("fp", *whole, str(seen[whole])))
+        context = stable_id("fc", *key[::2]) if key[2] else ""
+        yield replace(finding, fingerprint=stable_id("fp", *whole, str(seen[whole])), context=context)
 
 
 def _code(lines: Sequence[str], first: int, last: int) -> str:
