@@ -61,7 +61,7 @@ from lemnis.app import (
 from lemnis.content import library as content
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import ServiceError
-from lemnis.store import compaction, delta, durable, known
+from lemnis.store import compaction, delta, durable, known, sweeping
 from lemnis.store import deadletters as dead
 from lemnis.store.inbox import Inbox
 from lemnis.store.journal import SqlJournal
@@ -90,6 +90,8 @@ PLACES: tuple[tuple[Any, str, str], ...] = (
     (delta.Table, "append", "lake commit"),
     (delta.Table, "_commit", "lake log entry"),
     (compaction.Rewriting, "stage", "compaction"),
+    (compaction.Rewriting, "commit", "compaction, put in place"),
+    (sweeping, "sweep", "sweep"),
     (delta, "recover", "recovery"),
     (durable, "sync", "sync"),
     (SqlJournal, "write_all", "journal"),
@@ -115,13 +117,19 @@ AIMS = {
         "known uids, a run in place of others", "correlation", "correlation checkpoint", "incidents",
         "journal", "sync",
     ),
-    "keeper": ("compaction", "sync", "lake log entry"),
+    "keeper": ("compaction", "compaction, put in place", "sync", "lake log entry", "sweep"),
     "files": (
         "cursor", "spool append", "dead letters", "replay of dead letters", "compaction", "lake commit",
         "recovery",
     ),
 }  # fmt: skip
 """The parts in which a process of a kind may be told to kill itself."""
+SOUGHT = (
+    ("keeper", "compaction"), ("keeper", "compaction, put in place"), ("keeper", "sweep"),
+    ("settler", "correlation checkpoint"), ("settler", "lake log entry"), ("settler", "known uids, a run"),
+    ("settler", "spool, after a flush"), ("settler", "incidents"), ("worker-0", "spool segment"),
+)  # fmt: skip
+"""What a process is in for moments only: whenever it begins in a round, it is told to kill itself there."""
 SERVED = {
     "lemnis-settler": "settler",
     "lemnis-keeping": "keeper",
@@ -174,6 +182,11 @@ class Place:
         if path.exists():
             self._aim, self._left = orjson.loads(path.read_bytes())
             path.unlink()
+
+    @property
+    def aimed(self) -> bool:
+        """Whether an aim is left for the next process of this name."""
+        return (self._root / "run" / f"{self._name}.aim").exists()
 
     def aim(self, label: str, steps: int) -> None:
         """Have the next process of this name kill itself at a step, counted in the part ``label`` if any."""

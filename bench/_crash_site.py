@@ -63,7 +63,7 @@ logsource: {product: crash}
 detection: {s: {said|contains: '7 '}, condition: s}
 level: medium
 """
-SETTINGS = {"admin": {"on": False}, "workers": 2, "lake": {"look_s": 1.5, "compact_files": 3}}
+SETTINGS = {"admin": {"on": False}, "workers": 2, "lake": {"look_s": 0.3, "compact_files": 2}}
 
 
 @dataclass(slots=True)
@@ -75,9 +75,9 @@ class Site:
     @classmethod
     def make(cls, root: Path, port: int = 0) -> Site:
         """Make the workspace, with one source and its rules; what ships is left out, to begin sooner."""
-        builtin = root / "builtin" / "correlations"
-        builtin.mkdir(parents=True)
-        (builtin / "default").symlink_to(content.builtin_root() / "correlations" / "default")
+        for kind in ("correlations", "handling"):
+            (root / "builtin" / kind).mkdir(parents=True)
+            (root / "builtin" / kind / "default").symlink_to(content.builtin_root() / kind / "default")
         site = cls(root)
         folder = root / "workspace" / "content" / "sources" / SOURCE
         folder.mkdir(parents=True)

@@ -8,6 +8,9 @@ or cannot be written, for a time. After every round all that was acknowledged mu
 journal's chain whole; at the end everything is as in a workspace that nothing happened to, alerts and
 incidents by their ids.
 
+A campaign may be run in parts, each with a seed of its own: ``--ledger FILE --seconds 100 --seed N``, and at
+the end ``--ledger FILE --sum``. Each part is compared at its end.
+
 The moments follow from a seed. Faults need a file system of their own, which takes the right to mount one;
 else they are left out, and told so. What a power cut takes that was not synced is no part of it: the system's
 memory outlives a kill.
@@ -32,7 +35,7 @@ from typing import Any
 
 import orjson
 
-from bench import _crash
+from bench import _crash, _crash_ledger
 from bench._crash_site import Site
 from bench._crash_troop import NAMES, Disk, Troop, free_port
 from lemnis.app.bench import Figure
@@ -41,6 +44,7 @@ KILLS = 300
 _LINES, _DELIVERIES = 40, 100
 _FAULTY = 0.4
 _AIMED = 0.7
+_SEEKING = 0.8
 _PATIENCE_S = 120.0
 _BUSY_S = 1.0
 _BEGIN_S = 20.0
@@ -100,6 +104,7 @@ class Campaign:
         (root / "calm" / "workspace" / ".lemnis").mkdir()
         self._troop, self._calm_troop = Troop(root / "killed", port), Troop(root / "calm", port)
         self._fault = ""
+        self._sought = ("", "")
         self._running: dict[str, Any] = {}
         self._began = 0.0
         self._due: dict[str, float] = {}
@@ -147,6 +152,7 @@ class Campaign:
             if rng.random() < _AIMED:
                 label = rng.choice(["", *_crash.AIMS[name.partition("-")[0]]])
                 self._troop.places[name].aim(label, rng.randrange(1, 4 if label else 40))
+        self._sought = rng.choice(_crash.SOUGHT) if rng.random() < _SEEKING else ("", "")
         span = rng.uniform(*_SPAN_S)
         self._fault = "" if self._disk.why_not or rng.random() > _FAULTY else rng.choice(_crash.FAULTS[1:])
         acts = self._acts(span)
@@ -160,7 +166,7 @@ class Campaign:
         rng = self._rng
         acts: list[tuple[float, Callable[[], object]]] = [
             (rng.uniform(0, span), partial(self._kill, rng.choice(TARGETS)))
-            for _ in range(rng.randrange(2, 7))
+            for _ in range(rng.randrange(3, 9))
         ]
         if self._fault:
             self.report.faults[self._fault] += 1
@@ -202,6 +208,9 @@ class Campaign:
 
     def _keep(self) -> None:
         """Begin again what was killed or ended, a moment later, as whoever runs a service does."""
+        name, label = self._sought
+        if name and not self._troop.places[name].aimed:
+            self._troop.places[name].aim(label, self._rng.randrange(1, 4))
         for name, process in self._running.items():
             if process.exitcode is None:
                 self._due.pop(name, None)
@@ -334,29 +343,52 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=math.inf, help="begin no round after so long")
     parser.add_argument("--keep", type=Path, help="a new folder for all that it makes")
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
+    parser.add_argument("--ledger", type=Path, help="a file that gets a line for this part of a campaign")
+    parser.add_argument("--sum", action="store_true", help="run nothing, sum up the parts in the ledger")
     given = parser.parse_args()
+    if given.sum:
+        if given.ledger is None or not given.ledger.is_file():
+            parser.error("--sum needs --ledger with the file of the parts")
+        return _told(_crash_ledger.figures(given.ledger), as_json=given.json)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was mounted is taken away
+    if given.ledger is not None:
+        _crash_ledger.note(given.ledger, _crash_ledger.BEGUN, given.seed, {})
     report = campaign(
         kills=given.kills, seed=given.seed, seconds=given.seconds, progress=True, keep=given.keep
     )
     found = figures(report)
+    differ = {name: _difference(report.last[name], report.calm[name]) for name in report.differs}
+    about = {
+        "faults": report.faults, "told": report.told, "rounds": report.rounds,
+        "begun again": report.begun_again, "seconds": round(report.seconds),
+        "without_faults": report.without_faults, "differs": differ,
+        "alerts": len(report.last["alerts"]), "chain": report.last["chain"],
+        "incidents": len(report.last["groups"]), "events": report.last["events"],
+        "lost": sorted(report.lost), "doubled": sorted(report.doubled),
+    }  # fmt: skip
+    if given.ledger is not None:
+        records = sum(report.last[name] for name in ("events", "letters", "waiting"))
+        more = {"kills": report.kills, "unforeseen": report.unforeseen, "records": records}
+        _crash_ledger.note(given.ledger, _crash_ledger.ENDED, given.seed, about | more)
     if given.json:
-        differ = {name: _difference(report.last[name], report.calm[name]) for name in report.differs}
-        print(orjson.dumps({
-            "kills": {name: report.by(n) for n, name in enumerate(("target", "place", "fault", "by"))},
-            "faults": report.faults, "told": report.told, "rounds": report.rounds,
-            "begun again": report.begun_again, "seconds": round(report.seconds),
-            "without_faults": report.without_faults, "differs": differ,
-            "alerts": len(report.last["alerts"]), "chain": report.last["chain"],
-            "incidents": len(report.last["groups"]), "events": report.last["events"],
-            "lost": sorted(report.lost), "doubled": sorted(report.doubled),
-            "figures": {one.name: one.value for one in found},
-        }, option=orjson.OPT_INDENT_2).decode())  # fmt: skip
+        kills = {name: report.by(n) for n, name in enumerate(("target", "place", "fault", "by"))}
+        values = {one.name: one.value for one in found}
+        told = {"kills": kills, **about, "figures": values}
+        print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
+        return 0 if all(one.met for one in found) else 1
+    code = _told(found, as_json=False)
+    for name, count in report.by(1).items():
+        print(f"  killed in {name:38} {count}")
+    return code
+
+
+def _told(found: list[Figure], *, as_json: bool) -> int:
+    """Print figures; return the exit code."""
+    if as_json:
+        print(orjson.dumps({one.name: one.value for one in found}, option=orjson.OPT_INDENT_2).decode())
     else:
         for one in found:
-            print(f"{one.name:24} {one.value:>8g} {one.unit}{'' if one.met else '   MISSED'}")
-        for name, count in report.by(1).items():
-            print(f"  killed in {name:38} {count}")
+            print(f"{one.name:42} {one.value:>8g} {one.unit}{'' if one.met else '   MISSED'}")
     return 0 if all(one.met for one in found) else 1
 
 

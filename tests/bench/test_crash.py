@@ -79,3 +79,26 @@ def test_a_kill_is_told_by_what_it_hit_and_a_process_may_be_told_to_end_itself(t
     assert ended == [(place.pid, crash.signal.SIGKILL)]
     told = orjson.loads((tmp_path / "run" / "kills").read_bytes())
     assert told == ["worker-0", "sync", "disk full", "itself"]
+
+
+def test_parts_of_a_campaign_are_summed_up_and_one_that_was_cut_off_does_not_count(tmp_path):
+    ledger, path = bench.load("_crash_ledger"), tmp_path / "ledger"
+    whole = {
+        "kills": [["keeper", "compaction", "no fault", "itself"], ["settler", "flush", "disk full", "the campaign"]],
+        "rounds": 3, "unforeseen": 0, "records": 900, "alerts": 80, "incidents": 5, "faults": {"disk full": 1},
+        "lost": [], "doubled": [], "differs": {},
+    }  # fmt: skip
+    for seed, found in ((1, whole), (2, None), (3, whole | {"lost": ["n 7"], "differs": {"alerts": []}})):
+        ledger.note(path, ledger.BEGUN, seed, {})
+        if found is not None:
+            ledger.note(path, ledger.ENDED, seed, found)
+    told = {one.name: one for one in ledger.figures(path)}
+    counts = {name: one.value for name, one in told.items()}
+    assert (counts["parts"], counts["parts cut off"], counts["kills"]) == (2, 1, 4)
+    assert (counts["kills of keeper"], counts["kills in compaction"], counts["kills under disk full"]) == (
+        2,
+        2,
+        2,
+    )
+    assert (counts["records"], counts["disk full"], counts["rounds"]) == (1800, 2, 6)
+    assert {name for name, one in told.items() if not one.met} == {"lost", "differing"}
