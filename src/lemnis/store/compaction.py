@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lemnis.contracts.errors import IntegrityError, Location
-from lemnis.store import delta, durable, spots
+from lemnis.store import delta, durable, memory, spots
 from lemnis.store.columns import conform
 from lemnis.store.delta import DataFile
 from lemnis.store.lakes import TableSet
@@ -155,8 +155,8 @@ def compact(
     """Rewrite days of at least ``min_files`` small files as few, sorted ones; return what was done.
 
     A new file holds about ``rows`` rows. At most ``most`` days are done, oldest first. What is replaced
-    stays on the disk for readers, until it is swept (``store.sweeping``). Takes the memory of some 100,000
-    rows, whatever there is in a day.
+    stays on the disk for readers, until it is swept (``store.sweeping``). Takes a few times the memory of
+    ``_WINDOW_BYTES``, whatever there is in a day.
     """
     done: list[Compacted] = []
     with tables.keeping():
@@ -183,6 +183,7 @@ def _day(tables: TableSet, day: Day, rows: int) -> Compacted | None:
             at=Location(str(table.folder)), fix="`lemnis lake check --deep` names the file",
         )  # fmt: skip
     placed = rewriting.commit(day.files)
+    memory.release()
     if placed is None:
         return None
     new, _ = placed
