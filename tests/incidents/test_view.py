@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 from incident_log import SHOP, START, Log, alert, change
 
-from lemnis.contracts.alerts import IncidentStatus, Severity, Verdict
+from lemnis.contracts.alerts import Entity, IncidentStatus, Severity, Verdict
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import RefusedError, UsageError
+from lemnis.contracts.incidents import TOLD
 from lemnis.incidents import entries
 from lemnis.incidents import timeline as telling
 from lemnis.incidents.export import document, item, markdown
@@ -177,3 +178,43 @@ def test_a_report_sends_nothing_unseen_to_a_terminal(log):
     text = markdown(log.view(), measure(log.view()), [])
     assert "a\\\\x1b\\[31mb\\\\x07 \\\\u202ec" in text
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
+
+
+def test_alerts_with_one_fingerprint_are_told_once_whatever_they_differ_in(log):
+    process = Entity.parse("process:17")
+    log.apply(
+        change(
+            "in-1",
+            *(
+                replace(alert(number, minute, rule="f", entities=about), fingerprint=mark)
+                for number, minute, about, mark in [
+                    (4, 10, SHOP, "fp-1"),
+                    (5, 30, (*SHOP, process), "fp-1"),
+                    (6, 20, SHOP, "fp-2"),
+                ]
+            ),
+        )
+    )
+    one = log.view()
+    mine = [group for group in one.by_fingerprint if group.rule_id == "f"]
+    assert [(group.fingerprint, group.count) for group in mine] == [("fp-1", 2), ("fp-2", 1)]
+    assert (mine[0].first, mine[0].last) == (START + 10 * 60_000, START + 30 * 60_000)
+    assert set(mine[0].entities) == {*SHOP, process}
+    assert sum(len(group.alerts) for group in one.groups) == 6
+    told = [group for group in document(one, measure(one, None))["fingerprints"] if group["rule_id"] == "f"]
+    assert [(group["fingerprint"], group["count"]) for group in told] == [("fp-1", 2), ("fp-2", 1)]
+    assert sum(group.count for group in one.briefly) == 6
+    brief = [item.detail for item in telling.brief(one, {}) if item.detail["rule_id"] == "f"]
+    assert [(detail["fingerprint"], detail["count"]) for detail in brief] == [
+        ("fp-1", 2),
+        ("fp-2", 1),
+        ("fp-1", 1),
+    ]
+
+
+def test_an_incident_with_too_many_fingerprints_is_told_by_rule(log):
+    many = (replace(alert(n, rule="f"), fingerprint=f"fp-{n}") for n in range(10, 10 + TOLD))
+    log.apply(change("in-1", *many))
+    one = log.view()
+    assert len(one.by_fingerprint) == TOLD + 2
+    assert [group.rule_id for group in one.briefly] == [group.rule_id for group in one.by_rule]

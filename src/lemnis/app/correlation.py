@@ -21,7 +21,7 @@ from lemnis.contracts.alerts import Alert, Entity, Severity
 from lemnis.contracts.correlations import SIGNALS, Correlation, join
 from lemnis.contracts.detection import Frame, Match
 from lemnis.contracts.events import EventBatch
-from lemnis.contracts.ids import Json, canonical
+from lemnis.contracts.ids import Json, canonical, stable_id
 from lemnis.contracts.journal import Entry
 from lemnis.correlate import checkpoint
 from lemnis.correlate.incremental import UNBOUNDED, Before, Correlator, Limits, Told, facts
@@ -283,6 +283,7 @@ def alert(
         first=told.first,
         last=told.last,
         rule_digest=one.digest,
+        fingerprint=stable_id("fp", one.key, join(told.group)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from lemnis.app import exceptions
 from lemnis.app.correlation import Correlating
-from lemnis.app.exceptions import Excepting
+from lemnis.app.exceptions import Aside, Excepting
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.detection import Frame, Match
@@ -21,7 +21,7 @@ from lemnis.contracts.events import EventBatch
 from lemnis.detect.alerts import Alerts, Matched, Values
 
 if TYPE_CHECKING:
-    from lemnis.detect.facts import Setting
+    from lemnis.detect.facts import Print, Setting
     from lemnis.detect.matched import Matching, Told
     from lemnis.detect.rules import Rule
 
@@ -56,39 +56,74 @@ class Detection:
         """Yield the alerts of a batch, by event time."""
         yield from self.look(batch)[0]
 
-    def look(self, batch: EventBatch) -> tuple[Iterator[Alert], pa.Table | None]:
-        """Return the alerts of a batch, by event time, and the signals that correlations need of it."""
-        found, signals = self.found(batch)
+    def look(
+        self, batch: EventBatch, aside: list[Aside] | None = None
+    ) -> tuple[Iterator[Alert], pa.Table | None]:
+        """Return the alerts of a batch, by event time, and the signals that correlations need of it.
+
+        What exceptions hold back is added to ``aside``, but for rules that only correlations draw on.
+        """
+        held: list[Aside] | None = None if aside is None else []
+        found, signals = self.found(batch, held)
+        if aside is not None and held:
+            silent = self.correlating.silent if self.correlating else frozenset[int]()
+            aside += [one for one in held if one.rule not in silent]
         if self.correlating is not None:
             found = [(frame, self.correlating.loud(some)) for frame, some in found]
-        matches = [match for _, some in found for match in some]
-        return self.alerts.of(batch, matches, self.rules, *self._told(found)), signals
+        return self._alerts(batch, found), signals
 
-    def found(self, batch: EventBatch) -> tuple[list[tuple[Frame, list[Match]]], pa.Table | None]:
+    def found(
+        self, batch: EventBatch, aside: list[Aside] | None = None
+    ) -> tuple[list[tuple[Frame, list[Match]]], pa.Table | None]:
         """Return what the rules match and no exception holds back, by frame, and signals as ``look`` does.
 
-        Rules that only correlations draw on are among them, though they give no alerts of their own.
+        Rules that only correlations draw on are among them, though they give no alerts of their own. What
+        exceptions hold back is added to ``aside``.
         """
         found = [(frame, self.matcher.match(frame)) for frame in self.frames(batch)]
         if self.excepting is not None:
-            kept = self.excepting.kept((match for _, some in found for match in some), times(batch))
+            every = (match for _, some in found for match in some)
+            kept = self.excepting.kept(every, times(batch), aside)
             found = [(frame, _within(some, kept)) for frame, some in found]
         return found, None if self.correlating is None else self.correlating.signals(batch, found)
 
-    def _told(self, found: Sequence[tuple[Frame, Sequence[Match]]]) -> tuple[Told, Values]:
-        """Return the fields in which rules matched, and the values by which their alerts fold."""
+    def _alerts(
+        self, batch: EventBatch, found: Sequence[tuple[Frame, Sequence[Match]]], *, alone: bool = False
+    ) -> Iterator[Alert]:
+        matches = [match for _, some in found for match in some]
+        told, values, prints = self._told(found)
+        return self.alerts.of(batch, matches, self.rules, told, values, prints=prints, alone=alone)
+
+    def _told(self, found: Sequence[tuple[Frame, Sequence[Match]]]) -> tuple[Told, Values, Values]:
+        """Return the fields in which rules matched, the values by which alerts fold, those of prints."""
         from lemnis.detect.matched import values as values_of
 
         told: Told = {}
         values: dict[tuple[int, int], tuple[str, ...]] = {}
+        prints: dict[tuple[int, int], tuple[str, ...]] = {}
         for frame, matches in found:
             if self.matching is not None:
                 told |= self.matching.of(frame, matches)
             for match in matches:
-                folds = self.alerts.facts(match.rule).suppression
-                if folds is not None and folds.by:
-                    values |= values_of(frame, match, folds.by)
-        return told, values
+                facts = self.alerts.facts(match.rule)
+                if facts.suppression is not None and facts.suppression.by:
+                    values |= values_of(frame, match, facts.suppression.by)
+                if facts.fingerprint.by:
+                    prints |= values_of(frame, match, facts.fingerprint.by)
+        return told, values, prints
+
+    def suppressed(self, batch: EventBatch, wanted: Mapping[int, Collection[int]]) -> Iterator[Alert]:
+        """Yield the alerts that exceptions held back, of some rows by their rules: each stands alone."""
+        rows = sorted({row for some in wanted.values() for row in some})
+        part = replace(batch, table=batch.table.take(pa.array(rows)))
+        places = {row: place for place, row in enumerate(rows)}
+        mine = {rule: frozenset(places[row] for row in some) for rule, some in wanted.items()}
+        found = []
+        for frame in self.frames(part):
+            every = self.matcher.match(frame)
+            narrowed = (Match(m.rule, [r for r in m.rows if r in mine.get(m.rule, ())]) for m in every)
+            found.append((frame, [match for match in narrowed if match.rows]))
+        return self._alerts(part, found, alone=True)
 
     def all_matches(self, batch: EventBatch) -> list[Match]:
         """Return what the matcher finds in a batch, what exceptions take away included."""
@@ -137,7 +172,7 @@ def detection(
     found, wrong = exceptions.load(library)
     excepting = exceptions.over(loaded, found) if found else None
     sources = Sources.load(library)
-    settings, amiss = _suppressions(library)
+    settings, prints, amiss = _repeats(library)
 
     def frames(batch: EventBatch) -> Iterable[Frame]:
         source = sources.by_name.get(batch.source)
@@ -147,7 +182,7 @@ def detection(
         frames,
         Matcher(*((excepting.rules, excepting.atoms) if excepting else (loaded.rules, loaded.atoms))),
         loaded.rules,
-        Alerts(library.digest, entities, FactsOf(loaded.rules, loaded.atoms, settings)),
+        Alerts(library.digest, entities, FactsOf(loaded.rules, loaded.atoms, settings, prints)),
         (*loaded.problems, *sources.problems, *wrong, *amiss),
         excepting,
         Matching(loaded.rules, loaded.atoms),
@@ -155,17 +190,24 @@ def detection(
     )
 
 
-def _suppressions(library: Library) -> tuple[list[Setting], list[ContentError]]:
-    """Return how alerts fold by the content's setting, and what is wrong with that."""
+def _repeats(library: Library) -> tuple[list[Setting], list[Print], list[ContentError]]:
+    """Return how alerts fold by the content's setting, what makes them the same, and what is wrong."""
     from lemnis.content import yaml
     from lemnis.content.schemas.grouping import Grouping
+    from lemnis.detect.facts import EVERY
+    from lemnis.detect.fingerprint import Fingerprint
     from lemnis.detect.suppress import Suppression
 
     item = library.items("correlations").get("default")
     if item is None:
-        return [], []
+        return [], [], []
     try:
         grouping = yaml.load(item.manifest, Grouping)
     except ContentError as error:
-        return [], [error]
-    return [(one.rules, Suppression(one.window, one.by)) for one in grouping.suppress], []
+        return [], [], [error]
+    settings: list[Setting] = [(one.rules, Suppression(one.window, one.by)) for one in grouping.suppress]
+    prints: list[Print] = []
+    if grouping.fingerprint is not None:
+        prints = [(one.rules, Fingerprint(one.by)) for one in grouping.fingerprint.rules]
+        prints.append(((EVERY,), Fingerprint((), frozenset(grouping.fingerprint.entities))))
+    return settings, prints, []

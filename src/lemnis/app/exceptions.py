@@ -63,6 +63,14 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """The rows of a rule's match that exceptions hold back, by the names of those."""
+
+    rule: int
+    by: Mapping[str, frozenset[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Excepting:
     """Exceptions laid over a set of rules.
 
@@ -76,18 +84,35 @@ class Excepting:
     meant: Mapping[int, tuple[int, ...]]
     over: Mapping[int, Compiled]
 
-    def kept(self, matches: Iterable[Match], times: npt.NDArray[Any]) -> list[Match]:
-        """Return the matches of the set's own rules that no exception holds back; ``times`` is a row's."""
+    def kept(
+        self, matches: Iterable[Match], times: npt.NDArray[Any], aside: list[Aside] | None = None
+    ) -> list[Match]:
+        """Return the matches of the set's own rules that no exception holds back; ``times`` is a row's.
+
+        What one holds back is added to ``aside``.
+        """
         found = list(matches)
         away = self._away(found, times)
         kept = []
         for match in found:
             if match.rule < self.count:
-                gone = {row for one in self.meant.get(match.rule, ()) for row in away.get(one, ())}
+                mine = {
+                    self.over[one].name: away[one] for one in self.meant.get(match.rule, ()) if one in away
+                }
+                gone = frozenset[int]().union(*mine.values())
                 rows = [row for row in match.rows if row not in gone] if gone else match.rows
                 if rows:
                     kept.append(Match(match.rule, rows))
+                if aside is not None and len(rows) < len(match.rows):
+                    by = {
+                        name: some for name, every in mine.items() if (some := every.intersection(match.rows))
+                    }
+                    aside.append(Aside(match.rule, by))
         return kept
+
+    def keep(self, name: str) -> int:
+        """Return how many alerts that an exception holds back are kept a day."""
+        return next((one.file.terms.keep for one in self.over.values() if one.name == name), 0)
 
     def held(self, matches: Iterable[Match], times: npt.NDArray[Any]) -> Iterator[Held]:
         """Yield what each exception holds back."""

@@ -7,10 +7,8 @@ is taken over, whoever wrote it.
 
 from __future__ import annotations
 
-import gc
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from lemnis import app
 from lemnis.app.grouping_brief import FACTS, Briefly, lifecycle
 from lemnis.app.grouping_file import LOCK, SETTLED, load_grouping, open_groups, place
 from lemnis.app.publish import Publishing
+from lemnis.app.resting import uncollected
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert, Entity, IncidentChange, IncidentStatus, Verdict
 from lemnis.contracts.errors import NotFoundError
@@ -290,15 +289,3 @@ def whole(journal: SqlJournal, incident: str, *, up_to: int | None = None) -> In
                     seen.add(other)
                     todo.append(other)
     return fold(found[seq] for seq in sorted(found)).get(incident)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Let the garbage collector rest: nothing of 100,000 alerts is garbage; looking took half the time."""
-    resting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if resting:
-            gc.enable()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app import grouping_file
+from lemnis.app.resting import uncollected
 from lemnis.contracts.alerts import Alert, IncidentStatus, Verdict
 from lemnis.contracts.errors import NotFoundError, RefusedError
 from lemnis.contracts.ids import canonical
@@ -26,7 +27,8 @@ def incidents(workspace: app.Workspace) -> list[Incident]:
     """
     journal = app.journal(workspace)
     _settle(workspace, journal)
-    return list(views(journal).values())
+    with uncollected():
+        return list(views(journal).values())
 
 
 def get(workspace: app.Workspace, incident: str) -> Incident:
@@ -53,7 +55,12 @@ def loose(workspace: app.Workspace) -> int:
 
 def alert(workspace: app.Workspace, alert_id: str) -> Alert:
     """Return an alert as it stands, with every event that was folded into it; raises NotFoundError."""
-    found = writing.tell(app.journal(workspace).entries(subject=alert_id))
+    entries = list(app.journal(workspace).entries(subject=alert_id))
+    found = writing.tell(entries)
+    if found is None and entries and entries[0].kind == writing.SUPPRESSED:
+        names = ", ".join(writing.exceptions_of(entries[0]))
+        fix = f'`lemnis incident suppressed reopen --alert {alert_id} --reason "…"` makes it an alert'
+        raise NotFoundError(f"{alert_id} is suppressed by {names}", fix=fix)
     if found is None:
         raise NotFoundError(f"no alert {alert_id}", fix="`lemnis incident show ID` lists them")
     return found
@@ -72,9 +79,9 @@ def alerts_of(workspace: app.Workspace, subject: str) -> list[Alert]:
 
 
 def firsts(workspace: app.Workspace, incident: Incident) -> dict[str, Alert]:
-    """Return the first alert of each rule in an incident, as it stands, by its id."""
+    """Return the first of an incident's alerts that repeat one another, as they stand, by their ids."""
     journal = app.journal(workspace)
-    told = (writing.tell(journal.entries(subject=group.alerts[0][0])) for group in incident.by_rule)
+    told = (writing.tell(journal.entries(subject=group.alerts[0][0])) for group in incident.briefly)
     return {one.id: one for one in told if one is not None}
 
 

@@ -14,6 +14,7 @@ from lemnis import app
 from lemnis.app import incidents
 from lemnis.app.grouping_file import load_grouping
 from lemnis.app.instants import instant
+from lemnis.app.resting import uncollected
 from lemnis.content import yaml
 from lemnis.content.library import REFERENCE, Library
 from lemnis.content.schemas.grouping import Risk
@@ -195,7 +196,8 @@ def standings(workspace: app.Workspace, known: Iterable[Incident]) -> list[Stand
     """Return how incidents stand; the journal's entries about handling are read once for all."""
     journal, desk = app.journal(workspace), Desk(workspace)
     all_of_them = handlings(journal)
-    return [desk.stand(one, all_of_them.get(one.id, NOTHING)) for one in known]
+    with uncollected():
+        return [desk.stand(one, all_of_them.get(one.id, NOTHING)) for one in known]
 
 
 def chosen(

@@ -135,7 +135,7 @@ class Timeline:
             self._events(alerts)
             folding |= {one.id for one, _ in alerts if one.window}
             self._kept.add_alerts(name, some)
-        firsts = self._journal.of_keys([group.alerts[0][0] for group in self._incident.by_rule])
+        firsts = self._journal.of_keys([group.alerts[0][0] for group in self._incident.briefly])
         known = {key: (kinds.read_alert(entry, whole=False), entry.at) for key, entry in firsts.items()}
         self._kept.drop(name, BRIEF, ["alert"])
         rows = telling.brief(self._incident, known)

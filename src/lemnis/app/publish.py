@@ -47,8 +47,13 @@ class Publishing:
         if entry.seq <= self._seen:
             return
         self._seen = entry.seq
-        told = findings.alert_finding(alert, entry.at, risks=self._risks, event=kinds.event_of(entry))
-        self._rows.append(told)
+        self._add(entry, alert)
+
+    def _add(self, entry: Entry, alert: Alert, exceptions: Sequence[str] = ()) -> None:
+        event = kinds.event_of(entry)
+        self._rows.append(
+            findings.alert_finding(alert, entry.at, risks=self._risks, event=event, exceptions=exceptions)
+        )
         if len(self._rows) >= _ROWS:
             self.published += self._lake.append(findings.batches(self._rows)).accepted
             self._rows = []
@@ -61,13 +66,16 @@ class Publishing:
         """
         journal, last = self._journal, self._seen
         streams = [journal.entries(kind=kinds.ALERT, after=self._seen)]
-        streams += [journal.entries(kind=kind, after=self.after) for kind in (kinds.REPEATED, *_TOLD)]
+        others = (kinds.REPEATED, kinds.SUPPRESSED, *_TOLD)
+        streams += [journal.entries(kind=kind, after=self.after) for kind in others]
         changed: dict[str, Entry] = {}
         repeated: dict[str, Entry] = {}
         for entry in heapq.merge(*streams, key=lambda entry: entry.seq):
             last = max(last, entry.seq)
             if entry.kind == kinds.ALERT:
                 self.add(entry, kinds.read_alert(entry, whole=False))
+            elif entry.kind == kinds.SUPPRESSED:
+                self._add(entry, kinds.read_alert(entry, whole=False), kinds.exceptions_of(entry))
             elif entry.kind == kinds.REPEATED:
                 repeated[entry.subject] = entry
             else:

@@ -76,7 +76,7 @@ def write_alert(alert: Alert) -> bytes:
             alert.id, alert.rule_id, alert.title, int(alert.severity), alert.time, alert.source,
             alert.event_uids, [str(one) for one in alert.entities], alert.content_digest, alert.tags, event,
             alert.revision, alert.withdrawn, alert.count, alert.first, alert.last, alert.rule_digest,
-            [[*one] for one in alert.matched], alert.confidence, alert.window,
+            [[*one] for one in alert.matched], alert.confidence, alert.window, alert.fingerprint,
         ]
     )  # fmt: skip
 
@@ -86,10 +86,11 @@ def read_alert(body: bytes) -> Alert:
     (
         id_, rule_id, title, severity, time, source, uids, entities, digest, tags, event, revision, withdrawn,
         count, first, last, rule_digest, matched, confidence, window,
+        *more,  # what was written before alerts had fingerprints has none
     ) = cast("Sequence[Any]", orjson.loads(body))  # fmt: skip
     return Alert(
         id_, rule_id, title, Severity(severity), time, source, tuple(uids),
         tuple(map(parse_entity, entities)), digest, tuple(tags), cast("Mapping[str, Any]", event), revision,
         withdrawn, count, first, last, rule_digest, tuple(MatchedField(*one) for one in matched), confidence,
-        window,
+        window, *more,
     )  # fmt: skip

@@ -290,6 +290,7 @@ def _alert(  # noqa: PLR0917 - what an alert is made of
         event_uids=uids, entities=tuple(sorted(about)), content_digest=library.digest, tags=schedule.tags,
         event=told, count=count if isinstance(count, int) and count > 0 else max(1, len(uids)),
         first=int(first), last=int(last), rule_digest=digest(canonical(saved.search.model_dump())),
+        fingerprint=stable_id("fp", key, canonical(dict(group)).decode()),
     )  # fmt: skip
 
 

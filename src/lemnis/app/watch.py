@@ -15,9 +15,12 @@ import pyarrow as pa
 from lemnis import app
 from lemnis.app.correlation import LOG, Running, joined
 from lemnis.app.detection import Detection, detection
-from lemnis.app.grouping import Grouped, uncollected
+from lemnis.app.exceptions import Aside
+from lemnis.app.grouping import Grouped
 from lemnis.app.grouping_file import LOCK, load_grouping
 from lemnis.app.reloading import Reloading
+from lemnis.app.resting import uncollected
+from lemnis.app.suppressing import Suppressing
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.events import EventBatch
@@ -49,6 +52,7 @@ class Watch:
         self.alerts = 0
         self.changes = 0
         self._grouped = Grouped(workspace, self.library, self.journal)
+        self._suppressing = Suppressing(workspace, self.journal)
         self._reloading: Reloading[Detection] | None = None
         self._given = detecting is not None
         self._running: Running | None = None
@@ -81,12 +85,15 @@ class Watch:
         with uncollected():
             while some := list(islice(found, _WRITTEN_AT_ONCE)):
                 self.alerts += self._write(some)
+        self._suppressing.write()
         return joined(signals)
 
     def _look(self, batches: Sequence[EventBatch], signals: list[pa.Table | None]) -> Iterator[Alert]:
         """Yield the alerts of all batches, to be written together; add what they signal to ``signals``."""
         for batch in batches:
-            found, new = self.detection.look(batch)
+            aside: list[Aside] = []
+            found, new = self.detection.look(batch, aside)
+            self._suppressing.take(self.detection, batch, aside)
             signals.append(new)
             yield from found
 

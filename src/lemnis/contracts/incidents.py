@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lemnis.contracts.alerts import Entity, IncidentStatus, Severity, Verdict
@@ -14,7 +14,8 @@ class AlertGroup:
     """Alerts of one rule about the same entities in one incident: told once, and counted.
 
     ``alerts`` are their ids and event times, earliest first; ``reasons`` say why they are in the incident.
-    Where only the first and the last of many are named, ``total`` says how many there are.
+    Where only the first and the last of many are named, ``total`` says how many there are. ``fingerprint``
+    says which groups are the same for the content, though they differ in what does not count.
     """
 
     rule_id: str
@@ -26,6 +27,7 @@ class AlertGroup:
     alerts: tuple[tuple[str, int], ...]
     reasons: tuple[str, ...]
     total: int = 0
+    fingerprint: str = ""
 
     @property
     def count(self) -> int:
@@ -43,7 +45,20 @@ class AlertGroup:
         return self.alerts[-1][1]
 
 
-def _one_of_rule(some: Sequence[AlertGroup]) -> AlertGroup:
+TOLD = 200
+"""So many groups of alerts are told by their fingerprints; of more, one is told a rule."""
+
+
+def _told_once(groups: Iterable[AlertGroup], key: Callable[[AlertGroup], Hashable]) -> tuple[AlertGroup, ...]:
+    """Return one group for all that have a key in common, by their first alerts."""
+    found: dict[Hashable, list[AlertGroup]] = {}
+    for group in groups:
+        found.setdefault(key(group), []).append(group)
+    merged = [some[0] if len(some) == 1 else _one_of(some) for some in found.values()]
+    return tuple(sorted(merged, key=lambda group: (group.first, group.rule_id, group.fingerprint)))
+
+
+def _one_of(some: Sequence[AlertGroup]) -> AlertGroup:
     """Return one group for several of a rule."""
     return replace(
         some[0],
@@ -51,6 +66,7 @@ def _one_of_rule(some: Sequence[AlertGroup]) -> AlertGroup:
         entities=tuple(sorted({entity for group in some for entity in group.entities})),
         alerts=tuple(sorted((a for group in some for a in group.alerts), key=lambda a: (a[1], a[0]))),
         total=sum(group.count for group in some),
+        fingerprint=some[0].fingerprint if len({group.fingerprint for group in some}) == 1 else "",
     )
 
 
@@ -117,11 +133,18 @@ class Incident:
     @property
     def by_rule(self) -> tuple[AlertGroup, ...]:
         """Return one group a rule, with all its entities and the reasons of the first alert: for people."""
-        rules: dict[str, list[AlertGroup]] = {}
-        for group in self.groups:
-            rules.setdefault(group.rule_id, []).append(group)
-        merged = [some[0] if len(some) == 1 else _one_of_rule(some) for some in rules.values()]
-        return tuple(sorted(merged, key=lambda group: (group.first, group.rule_id)))
+        return _told_once(self.groups, lambda group: group.rule_id)
+
+    @property
+    def by_fingerprint(self) -> tuple[AlertGroup, ...]:
+        """Return one group for alerts of a rule with one fingerprint, or without about the same entities."""
+        return _told_once(self.groups, lambda group: (group.rule_id, group.fingerprint or group.entities))
+
+    @property
+    def briefly(self) -> tuple[AlertGroup, ...]:
+        """Return its alerts as they are told to people: by fingerprint, or by rule if there are too many."""
+        told = self.by_fingerprint
+        return told if len(told) <= TOLD else self.by_rule
 
     @property
     def alert_ids(self) -> tuple[str, ...]:

@@ -179,6 +179,12 @@ class Forest:
         self._dropped.add(b)
         return a
 
+    def tie(self, one: int, other: int) -> None:
+        """Make the components of two alerts one; those that hang under the same are so already."""
+        above = self._parent.get(one)
+        if above is None or above != self._parent.get(other):
+            self.unite(one, other)
+
     def parent(self, number: int) -> int:
         """Return under which alert a new one hangs."""
         return self._parent[number]

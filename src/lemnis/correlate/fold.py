@@ -119,7 +119,7 @@ class Fold:
         if tying is not None:  # two such alerts are tied, and what ties one of them ties the other
             twin = self._twins.setdefault((like, alert.time), number)
             if twin != number:
-                self._forest.unite(number, twin)
+                self._forest.tie(number, twin)
                 self._because(number, tying[2], twin)
                 return
         for tied, key, shared in sets:
@@ -172,11 +172,11 @@ class Fold:
             return
         joined, other = track.put(window, time, one.number)
         for number in joined:
-            self._forest.unite(one.number, number)
+            self._forest.tie(one.number, number)
         self._because(one.number, one.shared, other)
         if one.tied.one:
             for piece in self._tracks[_weak(one.key)].pieces(window, time):
-                self._forest.unite(one.number, piece.last)
+                self._forest.tie(one.number, piece.last)
                 self._because(piece.first, one.shared, one.number)
                 self._because(piece.last, one.shared, one.number)
 
@@ -185,7 +185,7 @@ class Fold:
         time, window = one.alert.time, one.tied.window
         for island in serious.near(window, time):
             other = island.nearest(time)
-            self._forest.unite(one.number, other)
+            self._forest.tie(one.number, other)
             self._because(one.number, one.shared, other)
         forest = self._forest
 

@@ -14,6 +14,7 @@ from lemnis.contracts.alerts import Alert, Entity, Severity, Written
 from lemnis.contracts.detection import Match
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.ids import Json, canonical, stable_id
+from lemnis.detect.fingerprint import BY_ENTITIES, Fingerprint
 from lemnis.detect.matched import Told
 from lemnis.detect.suppress import Suppression, fold
 
@@ -69,9 +70,20 @@ class Facts:
 
     digest: str = ""
     suppression: Suppression | None = None
+    fingerprint: Fingerprint = BY_ENTITIES
     confidence: str = ""
     ambiguous: bool = False
     """Whether another rule has its id, or it has none: then what it asks is part of its alerts' ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is told of a batch's matches, by row and rule, and whether each alert stands alone."""
+
+    matched: Told
+    values: Values
+    prints: Values
+    alone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +104,30 @@ class Alerts:
         rules: Sequence[Matched],
         told: Told | None = None,
         values: Values | None = None,
+        *,
+        prints: Values | None = None,
+        alone: bool = False,
     ) -> Iterator[Alert]:
         """Yield an alert for each row of each match, by event time; pure. ``rules`` are the matcher's.
 
-        ``told`` are the fields that matched, ``values`` those by which alerts fold, both by row and rule.
-        Alerts that fold come as one, at the place of their earliest event.
+        ``told`` are the fields that matched, ``values`` those by which alerts fold, ``prints`` those of their
+        fingerprints, all by row and rule. Alerts that fold come as one, at the place of their earliest event;
+        none does if each shall stand ``alone``.
         """
         pairs = sorted({(row, match.rule) for match in matches for row in match.rows})
         if not pairs:
             return
-        made = self._made(batch, pairs, rules, told or {}, values or {})
-        yield from fold(made) if any(self.facts(rule).suppression for _, rule in pairs) else made
+        some = _Told(told or {}, values or {}, prints or {}, alone=alone)
+        made = self._made(batch, pairs, rules, some)
+        folds = not alone and any(self.facts(rule).suppression for _, rule in pairs)
+        yield from fold(made) if folds else made
 
     def _made(
         self,
         batch: EventBatch,
         pairs: Sequence[tuple[int, int]],
         rules: Sequence[Matched],
-        told: Told,
-        values: Values,
+        told: _Told,
     ) -> Iterator[Alert]:
         """Yield an alert for each row of each rule."""
         rows = sorted({row for row, _ in pairs})
@@ -123,19 +140,20 @@ class Alerts:
             facts = self.facts(place)
             name = rule.id or rule.title  # Sigma does not demand an id
             key = f"{name} {facts.digest}" if facts.ambiguous else name
-            window, folds = 0, facts.suppression
+            window, folds = 0, None if told.alone else facts.suppression
             if folds is None:
                 known = stable_id("al", key, uid)
             else:
                 window = folds.window
-                by = values.get((row, place), ()) if folds.by else tuple(map(str, about[row]))
+                by = told.values.get((row, place), ()) if folds.by else tuple(map(str, about[row]))
                 known = folds.id(key, time, by)
             yield Alert(
                 known, name, rule.title, LEVELS.get(rule.level or "", Severity.UNKNOWN), time, batch.source,
                 (uid,), about[row], self.content_digest, tuple(rule.tags), shown[row],
-                rule_digest=facts.digest, matched=told.get((row, place), ()),
+                rule_digest=facts.digest, matched=told.matched.get((row, place), ()),
                 confidence=facts.confidence, window=window,
                 first=time if window else 0, last=time if window else 0,
+                fingerprint=facts.fingerprint.of(key, told.prints.get((row, place), ()), about[row]),
             )  # fmt: skip
 
 

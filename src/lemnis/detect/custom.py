@@ -17,7 +17,9 @@ from lemnis.detect.suppress import Suppression
 
 OWN = "x-lemnis-"
 SUPPRESS, CONFIDENCE = "x-lemnis-suppress", "x-lemnis-confidence"
+FINGERPRINT = "x-lemnis-fingerprint"
 MAX_WINDOW = 30 * 86_400_000
+_KEYS = (SUPPRESS, FINGERPRINT, CONFIDENCE)
 _CONFIDENCES = ("low", "medium", "high")
 _UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SPAN = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
@@ -28,10 +30,12 @@ def written(attributes: Mapping[str, object]) -> str:
     """Return a rule's own keys as JSON, empty if it has none; raises ContentError, without a place."""
     own = {str(key): value for key, value in attributes.items() if str(key).startswith(OWN)}
     for key in own:
-        if key not in {SUPPRESS, CONFIDENCE}:
-            raise ContentError(f"there is no {key!r}", fix=f"say '{SUPPRESS}' or '{CONFIDENCE}'")
+        if key not in _KEYS:
+            raise ContentError(f"there is no {key!r}", fix=f"say {', '.join(map(repr, _KEYS))}")
     if SUPPRESS in own:
         _suppression(own[SUPPRESS])
+    if FINGERPRINT in own:
+        _fields(own[FINGERPRINT], f"'{FINGERPRINT}' is a list of fields")
     if own.get(CONFIDENCE, "low") not in _CONFIDENCES:
         raise ContentError(f"{CONFIDENCE!r} is none", fix=f"say {', '.join(_CONFIDENCES)}")
     return canonical(own).decode() if own else ""
@@ -42,6 +46,13 @@ def suppression(text: str) -> Suppression | None:
     """Return how a rule with these keys says that its alerts fold."""
     value = orjson.loads(text).get(SUPPRESS) if text else None
     return None if value is None else _suppression(value)
+
+
+@lru_cache(maxsize=1024)
+def fingerprint(text: str) -> tuple[str, ...]:
+    """Return the fields by which a rule with these keys says that its alerts are the same, if it does."""
+    value = orjson.loads(text).get(FINGERPRINT) if text else None
+    return () if value is None else _fields(value, "")
 
 
 def confidence(text: str) -> str:
@@ -56,7 +67,14 @@ def _suppression(value: object) -> Suppression:
     window = int(span[1]) * _UNITS[span[2]] if span else 0
     if not 0 < window <= MAX_WINDOW:
         raise ContentError(f"'{SUPPRESS}': {value['for']!r} is no span of time up to 30d", fix=_FIX)
-    names = [by] if isinstance(by, str) else by
+    return Suppression(window, _fields(by, f"'{SUPPRESS}': `by` is a list of fields", least=0))
+
+
+def _fields(value: object, wrong: str, *, least: int = 1) -> tuple[str, ...]:
+    """Read names of fields, a list or one of them; raises ContentError, without a place."""
+    names = [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
-        raise ContentError(f"'{SUPPRESS}': `by` is a list of fields", fix=_FIX)
-    return Suppression(window, tuple(dict.fromkeys(names)))
+        raise ContentError(wrong, fix=_FIX)
+    if len(names) < least:
+        raise ContentError(wrong, fix="name at least one, such as [User, Image]")
+    return tuple(dict.fromkeys(names))

@@ -26,6 +26,8 @@ from lemnis.contracts.journal import Entry, NewEntry
 
 ALERT = "alert"
 REPEATED = "alert.repeated"
+SUPPRESSED = "alert.suppressed"
+REOPENED = "alert.reopened"
 OPENED = "incident.opened"
 JOINED = "incident.joined"
 MERGED = "incident.merged"
@@ -37,6 +39,7 @@ OWNER = "incident.owner"
 EVIDENCE = "evidence"
 KINDS = (OPENED, JOINED, MERGED, SPLIT, UNMERGED, STATUS, NOTE, OWNER, EVIDENCE)
 """The kinds that an incident is folded from."""
+_EXCEPTIONS = "exceptions"
 _ALERTS_AN_ENTRY = 1000
 _EVENTS_AN_ENTRY = 1000
 _STATED = ("revision", "withdrawn", "count", "first", "last", "rule_digest", "confidence", "window")
@@ -78,6 +81,31 @@ def alert_entry(alert: Alert) -> NewEntry:
         payload["matched"] = [[*one] for one in alert.matched]
     key = alert_key(alert.id, alert.revision)
     return NewEntry(ALERT, alert.id, key, payload, reason=alert.title)
+
+
+def suppressed_entry(alert: Alert, exceptions: Iterable[str]) -> NewEntry:
+    """Write down an alert that exceptions held back: it is no alert, and can become one."""
+    names = sorted(exceptions)
+    entry = alert_entry(alert)
+    payload: dict[str, Json] = {**entry.payload, _EXCEPTIONS: names}
+    return NewEntry(
+        SUPPRESSED, alert.id, f"{SUPPRESSED}:{alert.id}", payload, reason=f"held back by {', '.join(names)}"
+    )
+
+
+def exceptions_of(entry: Entry) -> tuple[str, ...]:
+    """Return the exceptions that held an alert back, of its entry."""
+    return _texts(entry.payload[_EXCEPTIONS])
+
+
+def reopened_entries(entry: Entry, *, actor: str, reason: str) -> list[NewEntry]:
+    """Write down that a suppressed alert (its ``entry``) is one: as it would have been without exceptions."""
+    payload = {name: value for name, value in entry.payload.items() if name != _EXCEPTIONS}
+    told: dict[str, Json] = {"exceptions": list(exceptions_of(entry))}
+    return [
+        NewEntry(REOPENED, entry.subject, f"{REOPENED}:{entry.subject}", told, actor, reason),
+        NewEntry(ALERT, entry.subject, entry.subject, payload, reason=str(entry.payload["title"])),
+    ]
 
 
 def alert_key(alert: str, revision: int = 0) -> str:
@@ -147,6 +175,7 @@ def read_alert(entry: Entry, *, whole: bool = True) -> Alert:
         count=_int(p.get("count", 1)), first=_int(p.get("first", 0)), last=_int(p.get("last", 0)),
         rule_digest=str(p.get("rule_digest", "")), matched=_matched(p.get("matched", ())),
         confidence=str(p.get("confidence", "")), window=_int(p.get("window", 0)),
+        fingerprint=str(p.get("fingerprint", "")),
     )  # fmt: skip
 
 
@@ -307,10 +336,13 @@ def _ids(group: Json) -> list[str]:
 
 
 def _summary(alert: Alert) -> dict[str, Json]:
-    return {
+    found: dict[str, Json] = {
         "rule_id": alert.rule_id, "title": alert.title, "severity": int(alert.severity),
         "source": alert.source, "tags": list(alert.tags), "entities": [str(e) for e in alert.entities],
     }  # fmt: skip
+    if alert.fingerprint:
+        found["fingerprint"] = alert.fingerprint
+    return found
 
 
 def _int(value: Json) -> int:

@@ -108,6 +108,7 @@ def document(incident: Incident, metrics: Metrics) -> dict[str, Json]:
         "content_digest": incident.content_digest,
         "alert_ids": list(incident.alert_ids),
         "groups": [_group(group) for group in incident.groups],
+        "fingerprints": [_told_once(group) for group in incident.by_fingerprint],
         "entities": [
             {"entity": str(entity), "kind": entity.kind.value, "value": entity.value, "alerts": count}
             for entity, count in incident.entities.items()
@@ -132,7 +133,8 @@ def alert(one: Alert) -> dict[str, Json]:
     return {
         "id": one.id, "rule_id": one.rule_id, "title": one.title, "severity": one.severity.name.lower(),
         "time": to_iso(one.time), "count": one.count, "first": to_iso(one.began), "last": to_iso(one.ended),
-        "window": one.window, "source": one.source, "entities": [str(entity) for entity in one.entities],
+        "window": one.window, "fingerprint": one.fingerprint or None, "source": one.source,
+        "entities": [str(entity) for entity in one.entities],
         "matched": [matched._asdict() for matched in one.matched], "event_uids": list(one.event_uids),
         "tags": list(one.tags), "confidence": one.confidence or None, "revision": one.revision,
         "withdrawn": one.withdrawn, "rule_digest": one.rule_digest or None,
@@ -188,7 +190,7 @@ def markdown(
             ("severity", "rule", "times", "first", "why it is in"),
             [
                 (g.severity.name.lower(), g.title, g.count, to_iso(g.first), "; ".join(g.reasons))
-                for g in incident.by_rule
+                for g in incident.briefly
             ],
         ),
         "## Entities",
@@ -266,8 +268,17 @@ def time_rows(metrics: Metrics) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _told_once(group: AlertGroup) -> dict[str, Json]:
+    return {
+        "fingerprint": group.fingerprint or None, "rule_id": group.rule_id, "title": group.title,
+        "severity": group.severity.name.lower(), "count": group.count, "first": to_iso(group.first),
+        "last": to_iso(group.last), "entities": [str(entity) for entity in group.entities],
+    }  # fmt: skip
+
+
 def _group(group: AlertGroup) -> dict[str, Json]:
     return {
+        "fingerprint": group.fingerprint or None,
         "rule_id": group.rule_id,
         "title": group.title,
         "severity": group.severity.name.lower(),

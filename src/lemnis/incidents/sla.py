@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from lemnis.content.schemas.handling import Handling as Policy
@@ -32,8 +31,9 @@ def timers(
     found = []
     for name, end in zip(NAMES, done, strict=True):
         holds = handling.holds if name != "acknowledge" else ()
-        found.append(_timer(name, incident.opened, getattr(within, name), end, now, holds))
-    return tuple(_nearing(one, incident.opened, policy.near_percent, now) for one in found)
+        span: int = getattr(within, name)
+        found.append(_timer(name, (incident.opened, span, policy.near_percent), end, now, holds))
+    return tuple(found)
 
 
 def next_of(timers: Iterable[Timer]) -> Timer | None:
@@ -52,24 +52,20 @@ def near(timers: Iterable[Timer]) -> list[Timer]:
     return [one for one in timers if one.state == "near"]
 
 
-def _nearing(one: Timer, start: int, percent: int, now: int) -> Timer:
-    """Say from when on less than ``percent`` of a timer's span is left, and whether that is now."""
-    at = one.due - (one.due - one.paused - start) * percent // 100
-    return replace(one, near=at, state="near" if one.state == "running" and now >= at else one.state)
-
-
-def _timer(  # noqa: PLR0917 - a row of the table above
-    name: str, start: int, span: int, done: int | None, now: int, holds: Sequence[Hold] = ()
+def _timer(
+    name: str, terms: tuple[int, int, int], done: int | None, now: int, holds: Sequence[Hold] = ()
 ) -> Timer:
+    """Return a timer by its terms: its start, its span, and how many percent of that are near the end."""
+    start, span, percent = terms
     end = now if done is None else done
     paused = sum(max(0, min(end, one.end or end) - max(start, one.start)) for one in holds)
     standing = done is None and any(one.end is None for one in holds)
     due = start + span + paused
-    left = due - end
+    left, near = due - end, due - span * percent // 100
     if done is not None:
         state = "met" if left >= 0 else "missed"
     elif left < 0:
         state = "breached"
     else:
-        state = "paused" if standing else "running"
-    return Timer(name, due, done, state, left, paused)
+        state = "paused" if standing else "near" if now >= near else "running"
+    return Timer(name, due, done, state, left, paused, near)

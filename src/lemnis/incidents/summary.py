@@ -25,10 +25,10 @@ def add(parts: Parts, groups: Iterable[Mapping[str, Any]]) -> set[bytes]:
     """Add groups of alerts, as entries have them; return the names of the parts that changed."""
     changed = set()
     for group in groups:
-        name = canonical([group["rule_id"], group["entities"], group["severity"]])
+        name = _name(group)
         if name not in parts and len(parts) >= PARTS:
             name = canonical([group["rule_id"]])
-            group = {**group, "entities": []}  # noqa: PLW2901 - it is told by its rule
+            group = _by_rule(group)  # noqa: PLW2901 - it is told by its rule
         alerts = sorted(group["alerts"], key=_by_time)
         parts[name] = (
             _both(parts[name], group, alerts) if name in parts else _part(group, alerts, len(alerts))
@@ -40,10 +40,10 @@ def add(parts: Parts, groups: Iterable[Mapping[str, Any]]) -> set[bytes]:
 def merge(parts: Parts, others: Iterable[Mapping[str, Any]]) -> None:
     """Add the parts of another incident."""
     for other in others:
-        name = canonical([other["rule_id"], other["entities"], other["severity"]])
+        name = _name(other)
         if not other["entities"] or (name not in parts and len(parts) >= PARTS):
             name = canonical([other["rule_id"]])
-            other = {**other, "entities": []}  # noqa: PLW2901 - it is told by its rule
+            other = _by_rule(other)  # noqa: PLW2901 - it is told by its rule
         parts[name] = (
             _both(parts[name], other, other["alerts"], other["total"]) if name in parts else dict(other)
         )
@@ -55,6 +55,7 @@ def group(one: AlertGroup) -> dict[str, Any]:
         "rule_id": one.rule_id, "title": one.title, "severity": int(one.severity), "source": one.source,
         "tags": list(one.tags), "entities": [str(entity) for entity in one.entities],
         "reasons": list(one.reasons), "alerts": [[*alert] for alert in one.alerts],
+        **({"fingerprint": one.fingerprint} if one.fingerprint else {}),
     }  # fmt: skip
 
 
@@ -77,6 +78,16 @@ def incident(name: str, parts: Parts, facts: Mapping[str, Json], entries: Iterab
     first, *others = entries
     opened = replace(first, payload={**facts, "groups": list(parts.values())})
     return fold([opened, *others])[name]
+
+
+def _name(group: Mapping[str, Any]) -> bytes:
+    """Return what names the part of a group of alerts."""
+    named = [group["rule_id"], group["entities"], group["severity"]]
+    return canonical([*named, group["fingerprint"]] if group.get("fingerprint") else named)
+
+
+def _by_rule(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "fingerprint"} | {"entities": []}
 
 
 def _part(group: Mapping[str, Any], alerts: list[Any], total: int) -> dict[str, Any]:

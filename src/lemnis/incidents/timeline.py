@@ -39,12 +39,13 @@ _LONGEST = 400
 
 
 def brief(incident: Incident, alerts: Mapping[str, tuple[Alert, int]]) -> list[TimelineItem]:
-    """Return an incident's alerts for people: of each rule the first, how many there are, and the last.
+    """Return an incident's alerts for people: of those that repeat the first, how many there are, the last.
 
-    ``alerts`` has the first alert of each rule with when it was recorded.
+    ``alerts`` has the first ones with when they were recorded.
     """
-    items = [_alerts(group, alerts.get(group.alerts[0][0])) for group in incident.by_rule]
-    return items + [item for group in incident.by_rule if (item := _last(group)) is not None]
+    told = incident.briefly
+    items = [_alerts(group, alerts.get(group.alerts[0][0])) for group in told]
+    return items + [item for group in told if (item := _last(group)) is not None]
 
 
 def each(alert: Alert, recorded: int) -> TimelineItem:
@@ -53,7 +54,8 @@ def each(alert: Alert, recorded: int) -> TimelineItem:
         time=alert.time, recorded=recorded, kind="alert", title=alert.title, reference=alert.id,
         severity=alert.severity,
         detail={
-            "rule_id": alert.rule_id, "source": alert.source, "count": alert.count, "last": alert.ended,
+            "rule_id": alert.rule_id, "source": alert.source, "fingerprint": alert.fingerprint,
+            "count": alert.count, "last": alert.ended,
             "events": list(alert.event_uids[:_ENTITIES]),
             "entities": [str(entity) for entity in alert.entities[:_ENTITIES]],
         },
@@ -107,6 +109,7 @@ def _alerts(group: AlertGroup, known: tuple[Alert, int] | None) -> TimelineItem:
         detail={
             "rule_id": group.rule_id,
             "source": group.source,
+            "fingerprint": group.fingerprint,
             "count": group.count,
             "last": group.last,
             "events": list(alert.event_uids[:_ENTITIES]) if alert else [],
@@ -122,7 +125,8 @@ def _last(group: AlertGroup) -> TimelineItem | None:
         return None
     return TimelineItem(
         time=group.last, recorded=group.last, kind="alert", title=f"{group.title} (last of {group.count})",
-        reference=group.alerts[-1][0], severity=group.severity, detail={"rule_id": group.rule_id, "count": 1},
+        reference=group.alerts[-1][0], severity=group.severity,
+        detail={"rule_id": group.rule_id, "fingerprint": group.fingerprint, "count": 1},
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from lemnis.contracts.incidents import AlertGroup, EvidenceReference, Incident, 
 from lemnis.contracts.journal import Entry, Journal
 from lemnis.incidents import entries as kinds
 
-_Key = tuple[str, tuple[str, ...], int]
+_Key = tuple[str, tuple[str, ...], int, str]
 _SEVERITIES = tuple(Severity)
 
 
@@ -113,7 +113,7 @@ def _regroup(
 
 def _gather(one: _Building, payload: Mapping[str, Any]) -> None:
     for facts in payload["groups"]:
-        key = (facts["rule_id"], tuple(facts["entities"]), facts["severity"])
+        key = facts["rule_id"], tuple(facts["entities"]), facts["severity"], facts.get("fingerprint", "")
         group = one.groups.setdefault(key, _Group(facts))
         group.alerts |= dict(facts["alerts"])
         group.total += facts.get("total", 0)
@@ -189,6 +189,7 @@ def _group(group: _Group) -> AlertGroup:
         ),
         reasons=tuple(facts["reasons"]),
         total=group.total,
+        fingerprint=facts.get("fingerprint", ""),
     )
 
 

@@ -58,18 +58,26 @@ def alert_finding(
     risks: Mapping[str, int] = _RISKS,
     repeated: int = 0,
     event: Mapping[str, Json] | None = None,
+    exceptions: Sequence[str] = (),
 ) -> dict[str, Json]:
     """Return an alert as a Detection Finding; ``recorded`` is when it was written down.
 
     ``risks`` says what a severity weighs; ``event`` is the alert's, where the alert was read without. A
     revision, or an alert that was ``repeated`` (the number of the journal's entry that says so), is an update
     with an id of its own; ``finding_info.uid`` stays the alert's.
+    One that ``exceptions`` held back is suppressed, and no alert.
     """
     activity = CLOSE if alert.withdrawn else UPDATE if alert.revision or repeated else CREATE
     uid = alert.id
     if activity != CREATE:
         uid = stable_id("ev", alert.id, str(alert.revision), str(repeated))
     status = FindingStatus.RESOLVED if alert.withdrawn else FindingStatus.NEW
+    labels = [f"content:{alert.content_digest}", f"source:{alert.source}"]
+    if alert.fingerprint:
+        labels.append(f"fingerprint:{alert.fingerprint}")
+    if exceptions:
+        uid, status = stable_id("ev", alert.id, "suppressed"), FindingStatus.SUPPRESSED
+        labels += [f"exception:{name}" for name in exceptions]
     found: dict[str, Json] = {
         **base(DETECTION, activity, alert.severity),
         "time": alert.time,
@@ -77,12 +85,12 @@ def alert_finding(
         "end_time": alert.ended,
         "count": alert.count,
         "message": alert.title,
-        "is_alert": True,
+        "is_alert": not exceptions,
         "risk_score": risks.get(alert.severity.name.lower(), 0),
         "status_id": int(status),
         "status": status.name.title(),
         "metadata": {
-            **metadata(uid, recorded, [f"content:{alert.content_digest}", f"source:{alert.source}"]),
+            **metadata(uid, recorded, labels),
             "correlation_uid": alert.id,
         },
         "finding_info": {
@@ -103,6 +111,8 @@ def alert_finding(
         found["unmapped"] = canonical({"matched": [one._asdict() for one in alert.matched]}).decode()
     if alert.confidence:
         found["confidence_id"], found["confidence"] = _CONFIDENCES[alert.confidence]
+    if exceptions:
+        found["status_detail"] = f"held back by the exception {', '.join(exceptions)}"
     if alert.withdrawn:
         found["comment"] = "withdrawn: later events say that it does not hold"
     return found

@@ -88,6 +88,20 @@ class Suppress(Model):
     window: Span = pydantic.Field(alias="for")
 
 
+class Same(Model):
+    """Alerts of these rules (ids or titles) are the same with the same values in the fields ``by``."""
+
+    rules: tuple[str, ...] = pydantic.Field(min_length=1)
+    by: tuple[str, ...] = pydantic.Field(min_length=1)
+
+
+class Fingerprints(Model):
+    """What makes alerts of a rule the same: fields, where it is named; else entities of these kinds."""
+
+    entities: tuple[EntityKind, ...] = pydantic.Field(min_length=1)
+    rules: tuple[Same, ...] = ()
+
+
 class Grouping(Model):
     """How alerts become incidents."""
 
@@ -97,3 +111,4 @@ class Grouping(Model):
     common: tuple[Common, ...] = ()
     risk: Risk
     suppress: tuple[Suppress, ...] = ()
+    fingerprint: Fingerprints | None = None

@@ -13,6 +13,7 @@
       expires: 2026-12-31                # the last day, UTC
       reason: weekly scan of our own, agreed with operations
       ticket: OPS-114                    # may be left out
+      keep: 1000                         # alerts held back that are kept a day; this many unless it says so
 
 All but ``x-lemnis`` is Sigma, which lets other tools read the file as the filter that it is.
 """
@@ -39,6 +40,7 @@ class Terms(Model):
     expires: date
     reason: str = pydantic.Field(min_length=10)
     ticket: str = ""
+    keep: int = pydantic.Field(default=1000, ge=0, le=100_000)
 
     @pydantic.field_validator("expires", mode="before")
     @classmethod

@@ -101,12 +101,13 @@ def incident_panels(
 ) -> Iterator[RenderableType]:
     """Render an incident: head, what is due, alerts with their reasons, entities, times, notes, evidence.
 
-    ``firsts`` are the first alerts of its rules, by their ids; ``known`` is what is known of entities.
+    ``firsts`` are the first of alerts that repeat one another, by their ids; ``known`` is what is known of
+    entities.
     """
     incident = stands.incident
     yield _head(stands)
     yield from work_panels(stands, now)
-    yield _alerts(incident.by_rule, firsts)
+    yield _alerts(incident.briefly, firsts)
     yield _entities(incident, known)
     yield _times(metrics)
     if incident.notes:
@@ -178,11 +179,12 @@ def _alerts(groups: Sequence[AlertGroup], firsts: Mapping[str, Alert]) -> Render
     for one in groups:
         first = firsts.get(one.alerts[0][0])
         what = Text(one.title).append(f"\n{one.alerts[0][0]}  {one.source}", "dim")
+        if one.fingerprint:
+            what.append(f"\n{one.fingerprint}", "dim")
         if first is not None:
             what.append(_matched(first))
-        table.add_row(
-            to_iso(one.first), severity(one.severity), what, f"{one.count:,}", Text("\n".join(one.reasons))
-        )
+        when = to_iso(one.first) if one.first == one.last else f"{to_iso(one.first)}\nto {to_iso(one.last)}"
+        table.add_row(when, severity(one.severity), what, f"{one.count:,}", Text("\n".join(one.reasons)))
     return table
 
 
