@@ -17,15 +17,17 @@ import pyarrow as pa
 
 from lemnis.ingest import cells_kernel as kernel
 from lemnis.ingest import laid, mapping_build, mapping_unmapped, objects_kernel
-from lemnis.ingest.cells_plan import BESIDE, Group, Layout, Node, Numbers, Ready
+from lemnis.ingest.cells_outline import BITS, ENDS, LETTERS, WORDS, Outline, outlined
+from lemnis.ingest.cells_plan import Group, Layout, Numbers, Ready
 from lemnis.ingest.mapping_batch import Batch, Part
 from lemnis.ingest.mapping_columns import Chosen, Column, Laid, flat, offsets, text, there
 from lemnis.ingest.mapping_events import Reasons, timeless, unfit
 from lemnis.ingest.mapping_plan import ORIGINAL_TIME
-from lemnis.ingest.mapping_values import FINGERPRINTS
-from lemnis.ocsf.validation import problems
+from lemnis.ocsf.validation import enumerated, problems
 
 _AROUND = 8
+_REMEMBERED = 256
+"""So many outlines of a group's tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +321,7 @@ class Cells:
         )
         for number, plan in enumerate(plans):
             message = body.slice(int(starts[number]), plan.size)
-            table = pa.Table.from_batches([pa.ipc.read_record_batch(message, plan.schema)])
+            table = pa.Table.from_batches([pa.ipc.read_record_batch(message, plan.outline.schema)])
             yield self._checked(number, table, plan)
 
     def _checked(self, number: int, table: pa.Table, plan: _Table) -> tuple[pa.Table | None, Reasons]:
@@ -346,17 +348,15 @@ def _at(column: Column) -> tuple[Numbers, npt.NDArray[np.int32]]:
 
 @dataclass(slots=True)
 class _Table:
-    """A table to be: its schema, its nodes and buffers, and where in a message each is to lie."""
+    """A table to be: what its class has in these rows, its nodes and buffers, and where each is to lie."""
 
     rows: int
-    schema: pa.Schema
+    outline: Outline
     doubtful: bool
     nodes: Numbers
     buffers: Numbers
-    places: Numbers
-    """Of each node: its slot (-1: a column of Arrow's), kind, and the first of its buffers."""
-    beside: list[tuple[int, Any]]
-    """Buffers of Arrow's to copy, by the number that they have here."""
+    copied: list[tuple[int, Any]]
+    """Buffers of Arrow's, by the number that they have here."""
     size: int
 
     @classmethod
@@ -364,39 +364,61 @@ class _Table:
         cls, group: Group, rows: int, has: Numbers, takes: Numbers, beside: Mapping[int, Column]
     ) -> _Table:
         """Plan a group's table: of its places those where some row has something."""
-        maker = _Planned(rows, has.tolist(), takes.tolist(), beside)
-        fields = [made for name in group.kind.shape.attributes if (made := maker.add(group.root.get(name)))]
-        nodes = np.array(maker.nodes, np.int64).reshape(-1, 2)
-        sizes = np.array(maker.buffers, np.int64)
+        whole = {slot: _alone(column) for slot, column in beside.items()}
+        outline = _outline(group, has, whole)
+        nodes = np.empty((len(outline.nodes), 2), np.int64)
+        nodes[:, 0], nodes[:, 1] = rows, rows - has[outline.nodes]
+        held, asked = has[outline.whose], outline.what
+        sizes = np.select(
+            [asked == BITS, asked == ENDS, asked == LETTERS, asked == WORDS],
+            [np.where(held == rows, 0, (rows + 7) // 8), 4 * (rows + 1), takes[outline.whose], 8 * rows],
+        )
+        copied: list[tuple[int, Any]] = []
+        for slot, node, first in outline.beside:
+            own = np.array(list(_sizes(whole[slot])), np.int64)
+            nodes[node : node + len(own)] = own
+            for number, buffer in enumerate(whole[slot].buffers(), first):
+                sizes[number] = 0 if buffer is None else buffer.size
+                if sizes[number]:
+                    copied.append((number, buffer))
         room = -(-sizes // laid.ALIGN) * laid.ALIGN
-        places = np.cumsum(room) - room
-        ahead = laid.size(len(nodes), len(sizes))
-        return cls(
-            rows, pa.schema(fields), _doubtful(group, rows, maker.has) or maker.doubtful, nodes,
-            np.stack([places, sizes], axis=1), np.array(maker.places, np.int64).reshape(-1, 3), maker.copied,
-            ahead + int(room.sum()),
-        )  # fmt: skip
+        buffers = np.stack([np.cumsum(room) - room, sizes], axis=1)
+        doubtful = _doubtful(group, rows, has.tolist()) or not all(
+            enumerated(group.at(slot).attribute, column) for slot, column in whole.items()
+        )
+        size = laid.size(len(nodes), len(sizes)) + int(room.sum())
+        return cls(rows, outline, doubtful, nodes, buffers, copied, size)
 
     def lay(self, out: npt.NDArray[np.uint8], start: int, base: int) -> Numbers:
         """Write what is known already of a message that begins at ``start``; return what is to be laid."""
-        head = laid.head(
-            self.rows, self.nodes, self.buffers, self.size - laid.size(len(self.nodes), len(self.buffers))
-        )
-        out[start : start + len(head)] = np.frombuffer(head, np.uint8)
-        places = self.buffers[:, 0] + (start + len(head))
-        for number, buffer in self.beside:
+        ahead = laid.size(len(self.nodes), len(self.buffers))
+        head = laid.head(self.rows, self.nodes, self.buffers, self.size - ahead)
+        out[start : start + ahead] = np.frombuffer(head, np.uint8)
+        places = self.buffers[:, 0] + (start + ahead)
+        for number, buffer in self.copied:
             out[places[number] : places[number] + buffer.size] = np.frombuffer(buffer, np.uint8)
-        slots, kinds, first = self.places.T
-        columns = np.zeros((len(slots), kernel.COLUMN), np.int64)
+        slots, kinds, first = self.outline.laid.T
+        columns = np.empty((len(slots), kernel.COLUMN), np.int64)
         columns[:, kernel.CELL] = slots * self.rows + base
         columns[:, kernel.COUNT], columns[:, kernel.KIND] = self.rows, kinds
         columns[:, kernel.BITS] = np.where(self.buffers[first, 1] > 0, places[first], 0)
         last = len(places) - 1
-        second = np.where(kinds == kernel.OBJECTS, 0, places[np.minimum(first + 1, last)])
+        second = places[np.minimum(first + 1, last)]
         columns[:, kernel.ENDS] = second
-        third = places[np.minimum(first + 2, last)]
-        columns[:, kernel.DATA] = np.where(kinds == kernel.TEXTS, third, second)
+        columns[:, kernel.DATA] = np.where(kinds == kernel.TEXTS, places[np.minimum(first + 2, last)], second)
         return columns
+
+
+def _outline(group: Group, has: Numbers, beside: Mapping[int, Column]) -> Outline:
+    """Return what a table consists of, remembered by which places have something."""
+    key = ((has > 0).tobytes(), *((slot, column.type) for slot, column in beside.items()))
+    found = group.outlines.get(key)
+    if found is None:
+        if len(group.outlines) >= _REMEMBERED:
+            group.outlines.clear()
+        kinds = {slot: column.type for slot, column in beside.items()}
+        found = group.outlines[key] = outlined(group, has > 0, kinds)
+    return found
 
 
 def _doubtful(group: Group, rows: int, has: Sequence[int]) -> bool:
@@ -405,67 +427,22 @@ def _doubtful(group: Group, rows: int, has: Sequence[int]) -> bool:
     full = {name: has[node.slot] for name, node in group.root.items() if has[node.slot]}
     one_of = [full[name] for name in shape.just_one if name in full]
     return (
-        any(one.required and full.get(name, 0) < rows for name, one in shape.attributes.items())
+        any(full.get(name, 0) < rows for name in group.required)
         or (bool(shape.at_least_one) and all(full.get(name, 0) < rows for name in shape.at_least_one))
         or (bool(shape.just_one) and one_of != [rows])
     )
 
 
-class _Planned:
-    """Gathers the places of a table, depth first."""
+def _alone(column: Column) -> Column:
+    """Return a column without what lies before and behind it."""
+    return pa.concat_arrays([column.slice(0, 0), column])
 
-    def __init__(self, rows: int, has: list[int], takes: list[int], beside: Mapping[int, Column]) -> None:
-        self.rows, self.has, self.takes, self.beside = rows, has, takes, beside
-        self.nodes: list[tuple[int, int]] = []
-        self.buffers: list[int] = []
-        self.places: list[tuple[int, int, int]] = []
-        self.copied: list[tuple[int, Any]] = []
-        self.doubtful = False
-        self._bits = (rows + 7) // 8
 
-    def add(self, node: Node | None) -> Any:
-        """Add a node with what is in it, and return its field; None where no row has anything there."""
-        if node is None or (node.kind != kernel.SINGLES and not self.has[node.slot]):
-            return None
-        if node.kind == BESIDE:
-            return self._copy(node, self.beside[node.slot])
-        held, rows = self.has[node.slot], self.rows
-        if node.kind == kernel.SINGLES:
-            held = rows
-        self.nodes.append((rows, rows - held))
-        self.places.append((node.slot, node.kind, len(self.buffers)))
-        self.buffers.append(0 if held == rows else self._bits)
-        kind: Any
-        if node.kind == kernel.TEXTS:
-            self.buffers += (4 * (rows + 1), self.takes[node.slot])
-            kind = pa.string()
-        elif node.kind == kernel.NUMBERS:
-            self.buffers.append(8 * rows)
-            kind = pa.int64()
-        elif node.kind == kernel.SINGLES:
-            self.buffers += (4 * (rows + 1), 0)  # where each list begins; bits of the objects in them
-            self.nodes.append((rows, 0))
-            inner = [made for child in node.below.values() if (made := self.add(child))]
-            kind = pa.list_(pa.struct(inner))
-        else:
-            names = mapping_build.names(node.attribute)
-            kind = pa.struct([made for name in names if (made := self.add(node.below.get(name)))])
-        return pa.field(node.attribute.name, kind)
-
-    def _copy(self, node: Node, column: Any) -> Any:
-        whole: Any = pa.concat_arrays([column.slice(0, 0), column])  # without what lies before and behind it
-        self.doubtful |= bool(node.attribute.object) and not whole.type.equals(FINGERPRINTS)
-        self._nodes(whole)
-        for buffer in whole.buffers():
-            if buffer is not None and buffer.size:
-                self.copied.append((len(self.buffers), buffer))
-            self.buffers.append(0 if buffer is None else buffer.size)
-        return pa.field(node.attribute.name, whole.type)
-
-    def _nodes(self, array: Any) -> None:
-        self.nodes.append((len(array), array.null_count))
-        if pa.types.is_list(array.type):
-            self._nodes(array.values)
-        elif pa.types.is_struct(array.type):
-            for number in range(array.type.num_fields):
-                self._nodes(array.field(number))
+def _sizes(array: Any) -> Iterator[tuple[int, int]]:
+    """Yield the length and the count of nulls of an array and of those in it."""
+    yield len(array), array.null_count
+    if pa.types.is_list(array.type):
+        yield from _sizes(array.values)
+    elif pa.types.is_struct(array.type):
+        for number in range(array.type.num_fields):
+            yield from _sizes(array.field(number))

@@ -18,14 +18,13 @@ import pyarrow as pa
 
 from lemnis.content.schemas.source import Line, LoadedSource
 from lemnis.ingest import cells_kernel as kernel
+from lemnis.ingest.cells_outline import BESIDE, Outline
 from lemnis.ingest.mapping_build import OTHER
 from lemnis.ingest.mapping_conditions import spell
 from lemnis.ingest.mapping_plan import FILLED, ORIGINAL_TIME, SEVERITIES, EntryPlan, Given
 from lemnis.ocsf.schema import Attribute, EventClass, Step, shape_of, steps, type_of, version
 
 Numbers = npt.NDArray[np.int64]
-BESIDE = 4
-"""The kind of a place whose column is made by Arrow; the others are those of the kernel."""
 _ENTRIES = ("metadata", "transformation_info_list")
 _OURS = FILLED | {"time", "raw_data", "unmapped"}
 _STEPS = 64
@@ -117,6 +116,13 @@ class Group:
     follows: Numbers
     """Rows as the kernel wants them, by slots instead of cells."""
     entries: Mapping[str, Ready]
+    required: frozenset[str]
+    """What the class itself requires."""
+    outlines: dict[Any, Outline] = field(default_factory=dict)
+
+    def at(self, slot: int) -> Node:
+        """Return the node whose cells a slot has."""
+        return next(node for node in _all(self.root.values()) if node.slot == slot)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -297,7 +303,9 @@ class _Grouped:
         entries = {plan.name: self._ready(plan, constants) for plan in self.plans}
         beside = {path: (node, tuple(paths)) for path, (node, paths) in self.beside.items()}
         follows = np.array(self.follows, np.int64).reshape(-1, 4)
-        return Group(self.kind, self.root, self.slots, self.count, beside, follows, entries)
+        attributes = self.kind.shape.attributes.items()
+        required = frozenset(name for name, one in attributes if one.required)
+        return Group(self.kind, self.root, self.slots, self.count, beside, follows, entries, required)
 
     def _constants(self) -> list[tuple[int, int, int, int]]:
         """Return the jobs of what the interpreter says of every event; and make room for the rest of it."""

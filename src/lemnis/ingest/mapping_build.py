@@ -6,7 +6,7 @@ file's name is the end of its path.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,11 +42,6 @@ def table(class_name: str, columns: Mapping[str, Column], count: int) -> pa.Tabl
             arrays.append(made)
             fields.append(pa.field(name, made.type))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def names(attribute: Attribute) -> Iterable[str]:
-    """Return what the attributes of an attribute's object are called, in the order of the standard."""
-    return shape_of(attribute.object).attributes
 
 
 def part(class_name: str, path: Sequence[str], columns: Mapping[str, Column], count: int) -> Column | None:

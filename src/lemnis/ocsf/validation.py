@@ -45,6 +45,22 @@ def problems(table: pa.Table, key: str | int, *, nested: bool = True) -> dict[in
     return found
 
 
+def enumerated(attribute: Attribute, column: Any) -> bool:
+    """Say whether all numbers of an attribute, and of those in it, are in their enumerations."""
+    inner = column.flatten() if attribute.many else column
+    if attribute.enum:
+        known = pc.is_in(inner, value_set=pa.array(list(attribute.enum), inner.type))
+        if bool((_there(inner) & ~known.to_numpy(zero_copy_only=False)).any()):
+            return False
+    if not attribute.object:
+        return True
+    attributes = shape_of(attribute.object).attributes
+    return all(
+        one.name in attributes and enumerated(attributes[one.name], inner.field(number))
+        for number, one in enumerate(inner.type)
+    )
+
+
 def misfits(table: pa.Table, key: str | int) -> list[str]:
     """Return the attributes of a table whose type is not the standard's, with both types; those inside too.
 
