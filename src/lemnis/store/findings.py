@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -50,7 +51,9 @@ SCANS = sa.Table(
 _FINDING: Final = pydantic.TypeAdapter(Finding)
 _SOME = 500
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-_BATCH = 10_000
+_BATCH = 5_000
+_STAYS: Final = frozenset({"resource", "first_seen", "first_revision", "fixed_at", "fixed_in"})
+"""What a finding keeps when its file is moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ class Findings:
         *,
         now: int,
         revision: str = "",
-        placed: Iterable[Placed] = (),
+        placed: Sequence[Placed] = (),
         regrouped: Mapping[str, tuple[str, str]] = _NOTHING,
         back: Sequence[str] = (),
         gone: Sequence[str] = (),
@@ -130,17 +133,16 @@ class Findings:
         ``regrouped`` gives fingerprints another problem and reason; ``back`` are there again and ``gone`` no
         longer; ``looked`` gives for each tool the digest of what it looked at, and how much it found.
         """
-        rows = [_row(resource, one, now, revision) for one in placed]
-        moved = [row for row in rows if row["before"]]
-        fresh = [{k: v for k, v in row.items() if k != "before"} for row in rows if not row["before"]]
+        fresh = (one for one in placed if not one.before)
+        moved = [one for one in placed if one.before]
         mine = TABLE.c.resource == resource
         with writing(self._engine) as connection:
-            for start in range(0, len(fresh), _BATCH):
-                connection.execute(sa.insert(TABLE), fresh[start : start + _BATCH])
-            for row in moved:
-                stays = {"resource", "first_seen", "first_revision", "fixed_at", "fixed_in", "before"}
-                told = {k: v for k, v in row.items() if k not in stays}
-                where = sa.and_(mine, TABLE.c.fingerprint == row["before"])
+            while some := [_row(resource, one, now, revision) for one in islice(fresh, _BATCH)]:
+                connection.execute(sa.insert(TABLE), some)
+            for one in moved:
+                row = _row(resource, one, now, revision)
+                told = {name: value for name, value in row.items() if name not in _STAYS}
+                where = sa.and_(mine, TABLE.c.fingerprint == one.before)
                 connection.execute(sa.update(TABLE).where(where).values(told))
             for name, (problem, because) in regrouped.items():
                 where = sa.and_(mine, TABLE.c.fingerprint == name)
@@ -204,7 +206,7 @@ def _row(resource: str, placed: Placed, now: int, revision: str) -> dict[str, An
         "because": placed.because, "tool": one.tool, "rule_id": one.rule_id, "severity": int(one.severity),
         "kind": one.kind.value, "path": one.path, "line": one.line, "title": one.title,
         "context": one.context, "data": orjson.dumps(one), "first_seen": now, "first_revision": revision,
-        "fixed_at": None, "fixed_in": None, "before": placed.before,
+        "fixed_at": None, "fixed_in": None,
     }  # fmt: skip
 
 
