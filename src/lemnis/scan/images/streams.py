@@ -27,8 +27,26 @@ _MAX_HEADER: Final = 1 << 20
 """Bytes of one extended header: it is held in memory."""
 _DAMAGED: Final = (tarfile.TarError, EOFError, ValueError, OverflowError, OSError, RecursionError)
 _CHUNK: Final = 1 << 18
+_GZIP_FORMAT: Final = 31
+"""What zlib calls a gzip file with the largest window."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _EXTENDED: Final = frozenset({tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, b"L", b"K"})
+
+
+class _Counted:
+    """A source with its first bytes put back; counts what is read of it."""
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self.head = source.read(4)
+        self._first = self.head
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        first, self._first = self._first, b""
+        data = first or self._source.read(size)
+        self.count += len(data)
+        return data
 
 
 class Bounded(io.RawIOBase):
@@ -36,16 +54,17 @@ class Bounded(io.RawIOBase):
 
     def __init__(self, source: IO[bytes], *, most: int = MAX_BYTES) -> None:
         """``most`` bounds the bytes that come out."""
-        self._source = source
+        self._counted = _Counted(source)
         self._most = most
-        self._in = self._out = 0
-        self._pending = b""
-        self._whole = False
-        head = source.read(4)
-        self._in += len(head)
-        self._first = head
-        self._zlib: Any = zlib.decompressobj(31) if head.startswith(_GZIP) else None
-        self._zstd: Any = zstandard.ZstdDecompressor().decompressobj() if head.startswith(_ZSTD) else None
+        self._out = 0
+        self._held = memoryview(b"")
+        self._zlib: Any = None
+        self._reader: Any = self._counted
+        if self._counted.head.startswith(_GZIP):
+            self._zlib = zlib.decompressobj(_GZIP_FORMAT)
+        elif self._counted.head.startswith(_ZSTD):
+            whole = cast("IO[bytes]", self._counted)
+            self._reader = zstandard.ZstdDecompressor().stream_reader(whole, read_across_frames=True)
 
     def readable(self) -> bool:
         """Say that it can be read."""
@@ -53,58 +72,41 @@ class Bounded(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to ``size`` bytes, fewer only at the end."""
-        wanted = self._most if size < 0 else size
-        parts: list[bytes] = []
-        while wanted > 0 and (self._pending or self._fill()):
-            parts.append(self._pending[:wanted])
-            self._pending = self._pending[wanted:]
+        wanted = self._most + 1 if size < 0 else size
+        parts: list[memoryview] = []
+        while wanted > 0 and (self._held or self._fill()):
+            parts.append(self._held[:wanted])
+            self._held = self._held[wanted:]
             wanted -= len(parts[-1])
         return b"".join(parts)
 
     def _fill(self) -> bool:
-        while not self._pending and not self._whole:
-            self._pending = self._more()
-            self._out += len(self._pending)
-            if self._out > self._most:
-                raise RecordError(f"larger than {self._most:,} bytes")
-            if self._out > _LARGE and self._out > self._in * MAX_RATIO:
-                raise RecordError(f"more than {MAX_RATIO} times larger than it is compressed: a bomb")
-        return bool(self._pending)
-
-    def _more(self) -> bytes:
-        if self._zlib is not None and (held := self._zlib.unconsumed_tail):
-            return cast("bytes", self._zlib.decompress(held, _CHUNK))
-        data, self._first = self._first, b""
-        if not data:
-            try:
-                data = self._source.read(_CHUNK if self._zstd is None else 1 << 14)
-            except _DAMAGED as error:
-                raise RecordError(f"cannot be read: {error}") from error
-            self._in += len(data)
-        if not data:
-            self._whole = True
-            return b""
         try:
-            return self._decompressed(data)
-        except (zlib.error, zstandard.ZstdError) as error:
-            raise RecordError(f"cannot be decompressed: {error}") from error
+            data = self._reader.read(_CHUNK) if self._zlib is None else self._inflated()
+        except (zlib.error, zstandard.ZstdError, *_DAMAGED) as error:
+            raise RecordError(f"cannot be read: {error}") from error
+        self._held = memoryview(data)
+        self._out += len(data)
+        if self._out > self._most:
+            raise RecordError(f"larger than {self._most:,} bytes")
+        if self._out > _LARGE and self._out > self._counted.count * MAX_RATIO:
+            raise RecordError(f"more than {MAX_RATIO} times larger than it is compressed: a bomb")
+        return bool(data)
 
-    def _decompressed(self, data: bytes) -> bytes:
-        if self._zlib is not None:
-            if self._zlib.eof:  # gzip files may follow each other
-                if not data.startswith(_GZIP):
+    def _inflated(self) -> bytes:
+        """Return some bytes of a gzip stream, or of those that follow it; none at the end."""
+        while True:
+            if self._zlib.eof:
+                rest = self._zlib.unused_data or self._counted.read(_CHUNK)
+                if not rest.startswith(_GZIP):
                     return b""
-                self._zlib = zlib.decompressobj(31)
-            found = self._zlib.decompress(data, _CHUNK)
-            rest = self._zlib.unused_data
-            if self._zlib.eof and rest:
-                self._first = bytes(rest)
-            return cast("bytes", found)
-        if self._zstd is not None:
-            if self._zstd.eof:
-                self._zstd = zstandard.ZstdDecompressor().decompressobj()
-            return cast("bytes", self._zstd.decompress(data))
-        return data
+                self._zlib = zlib.decompressobj(_GZIP_FORMAT)
+            else:
+                rest = self._zlib.unconsumed_tail or self._counted.read(_CHUNK)
+                if not rest:
+                    return b""
+            if found := self._zlib.decompress(rest, _CHUNK):
+                return cast("bytes", found)
 
 
 class _Member(tarfile.TarInfo):
