@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from lemnis.ingest.streams import Stream
 SMALL = 4_000_000
 """A file of more bytes is read by itself."""
 _BYTES, _FILES = 24_000_000, 256
+_TEXTS = 1024
+"""So many records are made a column at a time."""
 
 
 def grouped(files: Iterable[Path]) -> Iterator[list[Path]]:
@@ -48,8 +51,11 @@ def grouped(files: Iterable[Path]) -> Iterator[list[Path]]:
 
 def joinable(stream: Stream, source: LoadedSource) -> bool:
     """Say whether a stream can be read together with others of its source."""
-    magic = getattr(parsers.get(source.file.parser), "MAGIC", None)
-    return magic is not None and not stream.once and stream.head(len(magic)).startswith(magic)
+    parser = parsers.get(source.file.parser)
+    magic = getattr(parser, "MAGIC", None)
+    if magic is None or not hasattr(parser, "blocks"):
+        return False
+    return stream.begins(magic) or (not stream.once and stream.head(len(magic)).startswith(magic))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +106,33 @@ class Gathered:
 def gather(opened: Sequence[Opened], source: LoadedSource) -> Gathered:
     """Read streams to their ends; raises what the parser raises where one cannot be read."""
     parser: Any = parsers.get(source.file.parser)
-    options = source.file.options
-    texts, numbers, pieces, before, ahead, done = [], [], [], [], [], 0
+    pieces, before, texts, numbers, done = [], [], [], [], 0
+    some: list[str] = []
     for one in opened:
+        found = list(chain.from_iterable(parser.blocks(one.stream)))[one.start.position :]
+        last = one.start.position + len(found)
+        own = np.arange(done + 1, done + 1 + len(found), dtype=np.int64)
         rejects: list[Reject] = []
-        last, read = one.start, False
+        for place, fault in enumerate(found):
+            if isinstance(fault, ValueError):
+                at = Location(one.stream.name, record=one.start.position + 1 + place)
+                rejects.append(Reject(at, str(fault), origin_key=one.key))
+        if rejects:
+            own = own[[isinstance(record, str) for record in found]]
+            found = [record for record in found if isinstance(record, str)]
+        some += found
+        numbers.append(own)
         before.append(done)
-        ahead.append(last.position)
-        for some in parser.texts(one.stream, options, last, whole=True):
-            texts.append(some.texts)
-            numbers.append(some.numbers - one.start.position + done)
-            rejects += (replace(reject, origin_key=one.key) for reject in some.rejects)
-            last, read = Start(some.position, some.offset), True
-        done += last.position - one.start.position
-        pieces.append(Piece(one.stream, one.key, last.position, last.offset, tuple(rejects), read))
-    whole: Any = pa.concat_arrays(texts) if texts else pa.array([], pa.string())
+        done += last - one.start.position
+        pieces.append(Piece(one.stream, one.key, last, 0, tuple(rejects), last > one.start.position))
+        if len(some) >= _TEXTS:
+            texts.append(pa.array(some, pa.string()))
+            some = []
+    texts.append(pa.array(some, pa.string()))
+    whole: Any = pa.concat_arrays(texts) if len(texts) > 1 else texts[0]
     numbered = np.concatenate(numbers) if numbers else np.empty(0, np.int64)
-    parsed = parser.fielded(Texts(opened[0].stream.name, whole, numbered, (), done, 0), options)
-    keys = [one.key for one in opened]
+    parsed = parser.fielded(Texts(opened[0].stream.name, whole, numbered, (), done, 0), source.file.options)
+    keys, ahead = [one.key for one in opened], [one.start.position for one in opened]
     return Gathered(
         parsed, tuple(pieces), Joined(keys, np.array(before, np.int64), np.array(ahead, np.int64))
     )

@@ -112,6 +112,17 @@ class Stream:
             start = file.read(encodings.LOOK)
         return None if start.startswith((_GZIP, _ZSTD)) else self.encoding or encodings.coding(start)
 
+    def begins(self, magic: bytes) -> bool:
+        """Say whether it is a regular file whose own bytes begin so: not a packed one."""
+        mode = None if str(self.path) == STDIN else self._mode()
+        if mode is None or not stat.S_ISREG(mode):
+            return False
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                return file.read(len(magic)) == magic
+        except OSError:
+            return False
+
     def head(self, size: int = 65_536) -> bytes:
         """Return the first bytes, decompressed, without taking them from the stream; none if unreadable."""
         try:
@@ -161,6 +172,10 @@ class Head(Stream):
     @property
     def plain(self) -> bool:
         """Whether others can read it by its path: never."""
+        return False
+
+    def begins(self, magic: bytes) -> bool:  # noqa: ARG002 - as of a file
+        """Say whether it is a file that begins so: it is none."""
         return False
 
     def blocks(self, *, size: int = BLOCK) -> Iterator[bytes]:
@@ -271,6 +286,10 @@ class Bytes(Stream):
     @property
     def plain(self) -> bool:
         """Whether others can read it by its path: no."""
+        return False
+
+    def begins(self, magic: bytes) -> bool:  # noqa: ARG002 - as of a file
+        """Say whether it is a file that begins so: it is none."""
         return False
 
     def head(self, size: int = 65_536) -> bytes:

@@ -116,7 +116,7 @@ def _is_unused(reason: str, path: Path) -> bool:
 @contextmanager
 def _file(stream: Stream) -> Iterator[Path]:
     """Have the stream's bytes as a file: its own, or a temporary one that it is unpacked into."""
-    if stream.plain:
+    if stream.begins(MAGIC):
         yield stream.path
         return
     with tempfile.NamedTemporaryFile(prefix="lemnis-", suffix=".evtx") as file:

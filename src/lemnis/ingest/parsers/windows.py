@@ -76,12 +76,17 @@ def _of_xml(some: Texts, options: Options) -> Parsed:
 
 def texts(stream: Stream, options: Options, start: Start, *, whole: bool) -> Iterator[Texts]:
     """Yield the same as texts of JSON, before anything looks into them."""
-    head = stream.head(_LOOK)
+    head = MAGIC if stream.begins(MAGIC) else stream.head(_LOOK)
     if head.startswith(MAGIC):
         return jsonl.batched(stream.name, _evtx.blocks(stream), start)
     if _events_xml.fits(head):
         return map(_events_xml.as_json, jsonl.listed(stream.name, _events_xml.records(stream), start))
     return jsonl.texts(stream, options, start, whole=whole)
+
+
+def blocks(stream: Stream) -> Iterator[list[str | ValueError]]:
+    """Yield the records of an event log file some at a time, as texts of JSON, or why one cannot be had."""
+    return _evtx.blocks(stream)
 
 
 def fits(head: bytes) -> bool:
