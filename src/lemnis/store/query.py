@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ import pyarrow.dataset as ds
 from lemnis.contracts.errors import IntegrityError, Location, UsageError
 from lemnis.store import spots
 from lemnis.store.columns import conform, merge_schemas
+from lemnis.store.databases import SETTINGS, Database, lock
 from lemnis.store.spots import Spot
 
 EVENTS = "events"
@@ -42,20 +43,12 @@ _COMMON: list[tuple[str, pa.DataType]] = [
 COMMON = pa.schema(_COMMON)
 """The columns that every class has, of which the view ``events`` is made; ``metadata`` has those of any."""
 _DAY = "CAST(epoch_ms(time) AS DATE)"
-_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "python_enable_replacements": False,
-    "temp_directory": "",
-    "preserve_insertion_order": False,
-}
 _GROWS = re.compile(
     r"\b(repeat|[lr]pad|(list|array)_resize|range|generate_series|printf|format|bar|query)\b", re.IGNORECASE
 )
 _UNFOLDED = "SET disabled_optimizers = 'expression_rewriter,statistics_propagation'"
 """Functions that make much of little are not worked out while a statement is planned: neither time nor memory
 are bounded then."""
-_LOCKS = ("SET enable_external_access = false", "SET lock_configuration = true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +76,13 @@ class Relation:
     files: Sequence[Spot | Piece]
     spooled: pa.Table | ds.Dataset
     placed: bool = False
+
+    def narrowed(self, sql: str) -> Relation:
+        """Return it with the columns that a text names: to bind the others takes as long as a small query."""
+        names = [name for name in self.schema.names if name in sql]
+        schema = pa.schema([self.schema.field(name) for name in names])
+        spooled = self.spooled.select(names) if isinstance(self.spooled, pa.Table) else self.spooled
+        return replace(self, schema=schema, spooled=spooled)
 
 
 def needed(sql: str, names: Sequence[str]) -> set[str]:
@@ -179,38 +179,7 @@ def anew(ask: Callable[[], Answer]) -> Answer:
 @cache
 def _reader() -> duckdb.DuckDBPyConnection:
     """Return what reads statements, and runs none."""
-    return duckdb.connect(config=_SETTINGS)
-
-
-class Database:
-    """A database in memory that can read some files of the lake, and nothing else.
-
-    Opening one takes longer than a small query: what asks several queries of the same files keeps it, and
-    with it what it learned of the files. Each query has views and a connection of its own, in any thread.
-    """
-
-    def __init__(self, files: Iterable[Spot], memory: str) -> None:
-        """Nothing is opened before it is used; ``memory`` is for all queries together."""
-        self._files, self._memory = set(files), memory
-        self._lock = threading.Lock()
-        self._base: duckdb.DuckDBPyConnection | None = None
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a connection."""
-        with self._lock:
-            if self._base is None:
-                self._base = duckdb.connect(config={**_SETTINGS, "memory_limit": self._memory})
-                self._base.execute("SET parquet_metadata_cache = true")
-                spots.attach(self._base, self._files)
-                _locked(self._base, self._files)
-            return self._base.cursor()
-
-    def close(self) -> None:
-        """Let it go; it is opened again if it is used again."""
-        with self._lock:
-            if self._base is not None:
-                self._base.close()
-                self._base = None
+    return duckdb.connect(config=SETTINGS)
 
 
 @contextmanager
@@ -223,21 +192,14 @@ def _opened(
             _views(connection, relations, sql, kind="TEMP VIEW")
             yield connection
         return
-    with closing(duckdb.connect(config={**_SETTINGS, "memory_limit": memory})) as connection:
+    with closing(duckdb.connect(config={**SETTINGS, "memory_limit": memory})) as connection:
         files = {_path(file) for relation in relations.values() for file in relation.files}
         spots.attach(connection, files)
         _views(connection, relations, sql)
         if _GROWS.search(sql):
             connection.execute(_UNFOLDED)
-        _locked(connection, files)
+        lock(connection, files)
         yield connection
-
-
-def _locked(connection: duckdb.DuckDBPyConnection, files: Collection[Spot]) -> None:
-    """Let a database read these files and nothing else, for good."""
-    connection.execute("SET allowed_paths = ?", [[str(file) for file in files]])
-    for lock in _LOCKS:
-        connection.execute(lock)
 
 
 def _views(

@@ -9,16 +9,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lemnis.contracts.errors import InputError, UsageError
-from lemnis.store import query
-from lemnis.store.columns import leaf
+from lemnis.store import footers, query
+from lemnis.store.columns import conform, leaf
+from lemnis.store.databases import Database
 from lemnis.store.lakes import Readable, Snapshot
-from lemnis.store.query import CancelledError, GoneError, Handle, Relation
+from lemnis.store.query import CancelledError, GoneError, Handle, Piece, Relation
 from lemnis.store.searching import instants, joining, nested, pipes, series, windows
 from lemnis.store.searching.base import Base, Column, Scope
 from lemnis.store.searching.fields import Classes, quote
@@ -131,7 +133,7 @@ class Search:
         high = None if self.end is None else self.end + margin
         self._wide = (low, high)
         self._tables = self._looked_up()
-        self._database = query.Database(self._tables.files(), self.limits.memory)
+        self._database = self._opened()
         self._streams = _streams(self._stages)
         self.finds_events = _events(self._stages)
         self.headings = _headings(self._compiled(scope, self.start, self.end, None).visible)
@@ -145,13 +147,20 @@ class Search:
         start, end = self._wide
         return windows.Tables(self._snapshots, start=start, end=end, index=index, clauses=asked)
 
+    def _opened(self) -> Database:
+        """Return a database that can read the tables: of a bucket, only the files that are needed."""
+        root = self._lake.tables.root
+        return Database(
+            root / "tables" if isinstance(root, Path) else self._tables.files(), self.limits.memory
+        )
+
     def _renewed(self) -> None:
         """Take the tables as they are now, because files of theirs went."""
         now = _events_of(self._lake)
         self._snapshots = {name: now.get(name, before) for name, before in self._snapshots.items()}
         self._tables = self._looked_up()
         self._database.close()
-        self._database = query.Database(self._tables.files(), self.limits.memory)
+        self._database = self._opened()
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
@@ -185,7 +194,8 @@ class Search:
         """Yield the events of a query that finds events as tables of their classes, newest first in each."""
         for _, _, tables in self._events():
             for name, table in tables:
-                yield name, table.sort_by([("time", "descending")])
+                whole = conform(table, self._classes.schemas[name])
+                yield name, whole.sort_by([("time", "descending")])
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield the rows of a query that makes rows, with the columns that ``headings`` names."""
@@ -323,7 +333,8 @@ class Search:
         """Run one SELECT of a pipeline."""
         names = pipeline.scope.present if not self._streams else pipeline.base.wanted
         start, end = (pipeline.base.start, pipeline.base.end) if self._streams else self._wide
-        relations = self._tables.relations(names, start, end, placed=pipeline.scope.placed)
+        found = self._tables.relations(names, start, end, placed=pipeline.scope.placed)
+        relations = {name: one.narrowed(test[0]) for name, one in found.items()}
         relations |= {name: Relation(table.schema, [], table) for name, table in pipeline.held.items()}
         return self._asked(relations, *test, limit)
 
@@ -359,11 +370,14 @@ class Search:
         files = self._tables.placed(name, places)
         if files is None or sum(one.rows for one in files) > _NEAR * hits.num_rows + _FIRST:
             return None
-        spooled: Any = there.spooled
-        return Relation(there.schema, files, _of_uids(spooled, hits.column("u")))
+        spooled = _of_uids(there.spooled, hits.column("u"))
+        schema = there.schema if spooled.num_rows else _filled(there.schema, files)
+        return Relation(
+            schema, files, spooled.select(schema.names) if spooled.num_rows else schema.empty_table()
+        )
 
     def _fetched(self, hits: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-        """Yield the events of hits as the lake holds them, class by class."""
+        """Yield the events of hits class by class, perhaps without columns that none of them has."""
         names: list[Any] = hits.column("n").to_pylist()
         for name in sorted(set(names)):
             mine = hits.filter(pc.equal(hits.column("n"), pa.scalar(name)))
@@ -438,10 +452,22 @@ def _events(stages: Sequence[Stage]) -> bool:
     return all(isinstance(stage, Where | Eval | Head | Dedup | Sort) for stage in stages)
 
 
-def _of_uids(table: pa.Table, uids: Any) -> pa.Table:
+def _filled(schema: pa.Schema, pieces: Sequence[Piece]) -> pa.Schema:
+    """Return what of a schema any of these rows may have."""
+    rows = [(one.path, one.ranges) for one in pieces if isinstance(one.path, Path)]
+    if len(rows) < len(pieces):
+        return schema  # in a bucket: a footer more to fetch
+    try:
+        return footers.filled(schema, rows)
+    except OSError:  # it is told by who reads the file
+        return schema
+
+
+def _of_uids(table: Any, uids: Any) -> pa.Table:
     """Return the rows of a table with these uids."""
     column: Any = leaf(table, "metadata.uid")
-    return table.filter(pc.is_in(column, uids.combine_chunks()))
+    found: pa.Table = table.filter(pc.is_in(column, uids.combine_chunks()))
+    return found
 
 
 def _events_of(lake: Readable) -> dict[str, Snapshot]:
