@@ -64,6 +64,19 @@ def _workspace(workspace: app.Workspace) -> Iterator[Check]:
     yield _try("journal", lambda: _journal(workspace), "restore the journal from a backup")
     yield _try("lake", lambda: _lake(workspace), "restore the lake from a backup")
     yield _try("content", lambda: _content(workspace), "run `lemnis content lint`")
+    yield from _feeds(workspace)
+
+
+def _feeds(workspace: app.Workspace) -> Iterator[Check]:
+    """Look at the data on vulnerabilities: they may be missing, but not damaged, and not old."""
+    from lemnis.app import feeds
+
+    now = workspace.clock.now()
+    for one in feeds.known(feeds.folder(workspace)):
+        absent = one.manifest is None and one.problem == feeds.ABSENT
+        well = absent or (one.manifest is not None and not one.old(now))
+        found = f"{feeds.ABSENT}, optional" if absent else one.told(now)
+        yield Check(f"feed {one.name}", well, found, f"lemnis content pull {one.name}", absent=absent)
 
 
 def _try(name: str, look: Callable[[], str], fix: str) -> Check:

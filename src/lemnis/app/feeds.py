@@ -36,6 +36,8 @@ from lemnis.store import durable
 
 FEEDS: Final = ("osv", "kev", "epss")
 VARIABLE: Final = "LEMNIS_FEEDS"
+ABSENT: Final = "not there"
+"""The problem of a feed that was never pulled."""
 ONLINE: Final = {
     "osv": "https://storage.googleapis.com/osv-vulnerabilities/all.zip",
     "kev": "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json",
@@ -111,7 +113,7 @@ def one(root: Path, name: str) -> Feed:
     path, envelope = root / f"{name}.db", root / f"{name}.{feeds_bundle.MANIFEST}"
     feed = Feed(name, path)
     if not path.is_file() or not envelope.is_file():
-        return replace(feed, problem="not there")
+        return replace(feed, problem=ABSENT)
     try:
         manifest = feeds_bundle.unseal(
             envelope.read_bytes(), feeds_bundle.trusted(root / "keys"), str(envelope)
@@ -295,7 +297,7 @@ def pack(root: Path, name: str, out: Path, key: Path | None = None) -> Feed:
 
     feed = one(root, name)
     if feed.manifest is None:
-        if feed.problem == "not there":
+        if feed.problem == ABSENT:
             raise NotFoundError(f"no data of {name} here", fix=f"`lemnis content pull {name} --from …`")
         raise IntegrityError(feed.problem, at=Location(str(feed.path)), fix=f"pull {name} again")
     envelope = (root / f"{name}.{feeds_bundle.MANIFEST}").read_bytes()

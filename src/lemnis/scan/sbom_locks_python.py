@@ -136,4 +136,5 @@ def of_toml(whole: str, path: str) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         at = _TOML_AT.search(str(error))
         place = Location(path, int(at[1]), int(at[2])) if at else Location(path)
-        raise RecordError(f"no TOML: {_TOML_AT.sub('', str(error)).strip(' ()')}", at=place) from error
+        words = str(error).rpartition(" (at ")[0] or str(error)
+        raise RecordError(f"no TOML: {words}", at=place) from error

@@ -70,8 +70,8 @@ def pull(
     now = _now(opened)
     with messages.status(f"reading {feed}"):
         done = feeds.pull(feeds.folder(opened), feed, source or [], now=now, key=key, until=day, older=older)
-    for error in done.errors:
-        warn(error)
+    for left_out in done.errors:
+        warn(left_out)
     if done.rejected > len(done.errors):
         warn(f"{done.rejected - len(done.errors)} more could not be read")
     if json:
