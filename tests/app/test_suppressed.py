@@ -56,6 +56,20 @@ def test_what_comes_again_is_kept_once(workspace, tmp_path):
     assert count.kept == len(before) == 28
 
 
+def test_what_was_not_written_is_not_counted_when_it_comes_again(workspace, tmp_path, monkeypatch):
+    lived.exception(workspace)
+    lived.live(workspace, tmp_path)
+    batches = [batch for batch in app.lake(workspace).scan() if batch.source != "lemnis"]
+    watching = watch.Watch(workspace)
+    with monkeypatch.context() as broken:
+        broken.setattr(watching, "_write", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            watching.watch(batches)
+    watching.watch(batches)
+    (count,) = incidents_suppressed.counts(workspace)
+    assert (count.alerts, count.kept) == (56, 28)
+
+
 def test_in_the_lake_it_is_a_suppressed_finding_with_the_exceptions_name(workspace, tmp_path):
     lived.exception(workspace)
     lived.live(workspace, tmp_path)

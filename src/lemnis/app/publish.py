@@ -66,8 +66,9 @@ class Publishing:
         """
         journal, last = self._journal, self._seen
         streams = [journal.entries(kind=kinds.ALERT, after=self._seen)]
-        others = (kinds.REPEATED, kinds.SUPPRESSED, *_TOLD)
-        streams += [journal.entries(kind=kind, after=self.after) for kind in others]
+        streams.append(journal.entries(kind=kinds.SUPPRESSED, after=self.after))
+        others = (kinds.REPEATED, *_TOLD)  # what they say is asked again, as it stands then
+        streams += [journal.entries(kind=kind, after=self.after, bare=True) for kind in others]
         changed: dict[str, Entry] = {}
         repeated: dict[str, Entry] = {}
         for entry in heapq.merge(*streams, key=lambda entry: entry.seq):
@@ -79,7 +80,7 @@ class Publishing:
             elif entry.kind == kinds.REPEATED:
                 repeated[entry.subject] = entry
             else:
-                changed[entry.subject] = replace(entry, payload={})
+                changed[entry.subject] = entry
         rows = self._rows
         for alert, entry in repeated.items():
             told = kinds.tell(one for one in journal.entries(subject=alert) if one.seq <= entry.seq)

@@ -40,6 +40,12 @@ class Suppressing:
         self._counts: Counter[Place] = Counter()
         self._entries: list[tuple[NewEntry, frozenset[Place]]] = []
 
+    def begin(self) -> None:
+        """Forget what was taken and not written: it comes again."""
+        self._counts.clear()
+        self._entries.clear()
+        self._room.clear()
+
     def take(self, detecting: Detection, batch: EventBatch, asides: Sequence[Aside]) -> None:
         """Count what was held back of a batch, and make suppressed alerts of as many as there is room for."""
         if not asides or detecting.excepting is None:
@@ -72,9 +78,7 @@ class Suppressing:
             place for (_, places), fresh in zip(self._entries, new, strict=True) if fresh for place in places
         )
         self._counted.add({place: (count, kept[place]) for place, count in self._counts.items()})
-        self._counts.clear()
-        self._entries.clear()
-        self._room.clear()
+        self.begin()
 
     @property
     def _counted(self) -> Suppressed:

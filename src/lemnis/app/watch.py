@@ -81,6 +81,7 @@ class Watch:
         if self._reloading is not None:
             self.refresh()
         signals: list[pa.Table | None] = []
+        self._suppressing.begin()
         found = self._look(batches, signals)
         with uncollected():
             while some := list(islice(found, _WRITTEN_AT_ONCE)):

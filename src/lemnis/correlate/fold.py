@@ -421,10 +421,13 @@ class Fold:
         both: dict[int, set[str]] = {}
         for shared, other in reasons:
             both.setdefault(other, set()).update(shared)
-        return tuple(self._text(alert, some, other) for other, some in both.items())
+        named = {str(entity): f"{entity.kind} {entity.value}" for entity in alert.entities}
+        return tuple(
+            self._text(alert, " and ".join(text for name, text in named.items() if name in some), other)
+            for other, some in both.items()
+        )
 
-    def _text(self, alert: Alert, shared: set[str], other: int) -> str:
-        what = " and ".join(f"{e.kind.value} {e.value}" for e in alert.entities if str(e) in shared)
+    def _text(self, alert: Alert, what: str, other: int) -> str:
         name, time, title = self._named[other]
         apart = alert.time - time
         when = f"{span(apart)} after" if apart >= 0 else f"{span(-apart)} before"

@@ -29,6 +29,7 @@ _JOURNAL = sa.table(
     *(sa.column(n, sa.Text()) for n in ("kind", "subject", "key", "actor", "reason")),
     *(sa.column(n, sa.Text()) for n in ("payload", "previous", "hash")),
 )
+_BARE = tuple(sa.literal("{}") if column.name == "payload" else column for column in _JOURNAL.columns)
 _COLUMNS = tuple(column.name for column in _JOURNAL.columns)
 
 
@@ -89,13 +90,15 @@ class SqlJournal:
         return rows, results
 
     def entries(
-        self, *, kind: str | None = None, subject: str | None = None, after: int = 0
+        self, *, kind: str | None = None, subject: str | None = None, after: int = 0, bare: bool = False
     ) -> Iterator[Entry]:
         """Yield entries in order, optionally of one kind, about one subject, after a sequence number.
 
+        ``bare``: without what their payloads say, which may be much.
+
         Read in pages, so that a slow reader holds no transaction; entries that are written meanwhile come.
         """
-        query = sa.select(_JOURNAL).order_by(_JOURNAL.c.seq).limit(_PAGE)
+        query = sa.select(*(_BARE if bare else _JOURNAL.c)).order_by(_JOURNAL.c.seq).limit(_PAGE)
         if kind is not None:
             query = query.where(_JOURNAL.c.kind == kind)
         if subject is not None:
