@@ -1,3 +1,4 @@
+import orjson
 import pytest
 
 from lemnis import app
@@ -6,6 +7,7 @@ from lemnis.contracts.alerts import Severity
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import NotFoundError, UsageError
 from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport, Vulnerability
+from lemnis.interfaces.cli import run
 from lemnis.store.git import Repository
 
 AT = 1_770_000_000_000
@@ -106,3 +108,20 @@ def test_who_brought_it_in_is_told_by_git(workspace, tmp_path):
     assert life.problem(workspace, "fp-a").chief.introduced == said
     remember(workspace, found("a"), found("z", path="none.py"))
     assert life.introduced(workspace, life.problem(workspace, "fp-z").chief, shop) == {}
+
+
+def test_people_see_problems_and_decide_at_the_command_line(workspace, capsys):
+    remember(workspace, found("a"), found("b", "ruff"), found("c", line=50))
+    at = ["-w", str(workspace.root)]
+    assert run(["findings", "problems", "--json", *at]) == 0
+    listed = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sorted(len(one["findings"]) for one in listed) == [1, 2]
+    assert run(["findings", "problem", "fp-a", "--json", *at]) == 0
+    assert orjson.loads(capsys.readouterr().out)["tools"] == ["bandit", "ruff"]
+    assert run(["findings", "part", "fp-a", "fp-b", "--reason", "no", "--as", "anna", *at]) == 0
+    assert run(["findings", "problems", "--severity", "high", *at]) == 0
+    assert "3 problems" in capsys.readouterr().out
+    assert run(["findings", "join", "fp-a", "fp-b", "--reason", "yes", *at]) == 0
+    assert run(["findings", "problem", "fp-a", *at]) == 0
+    assert run(["findings", "problem", "fd-none", *at]) == 2
+    assert run(["findings", "problems", "--severity", "dire", *at]) == 2

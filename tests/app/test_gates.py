@@ -1,12 +1,13 @@
 import io
 import json
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import orjson
 import pytest
 
 from lemnis import app
-from lemnis.app import gate_replay, gates, pipeline, scans
+from lemnis.app import gate_replay, gates, scans
 from lemnis.app.gate_facts import facts
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
 from lemnis.contracts.clock import ManualClock, from_iso
@@ -51,10 +52,11 @@ def scanner(monkeypatch):
         return {commit.id: report(dict(repository.tree(commit.id))) for commit in commits}
 
     def scan(path, _content, _workspace=None):
-        return report({p.name: p.read_bytes() for p in path.iterdir() if p.is_file()})
+        found = report({p.name: p.read_bytes() for p in path.iterdir() if p.is_file()})
+        return SimpleNamespace(report=found)
 
     monkeypatch.setattr(scans, "reports", reports)
-    monkeypatch.setattr(pipeline, "scan", scan)
+    monkeypatch.setattr(scans, "scan", scan)
 
 
 @pytest.fixture

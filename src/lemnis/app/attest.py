@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app import settings
-from lemnis.contracts.errors import InputError, IntegrityError, Location, UsageError
+from lemnis.contracts.errors import InputError, IntegrityError, Location, NotFoundError, UsageError
 from lemnis.contracts.journal import NewEntry
 
 if TYPE_CHECKING:
@@ -201,13 +201,22 @@ def statements(workspace: app.Workspace, image: str) -> dict[str, tuple[str, str
 
     found = of_image(workspace, image)
     said = {"provenance": ("verified", "") if found.build else ("missing", "")}
-    kept = [(name, app.vault(workspace).get(name)) for name in found.known]
+    kept = list(_kept(workspace, found.known))
     if found.build is None and any(_type(data) not in TYPES.values() for _, data in kept):
         said["provenance"] = ("invalid", found.problem)
     trusted = settings.trusted(workspace)
     for kind, uri in TYPES.items():
         said[kind] = _stands(kind, [one for one in kept if _type(one[1]) == uri], trusted, image)
     return said
+
+
+def _kept(workspace: app.Workspace, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield what of these the vault still has as it was; empty for what was altered or is gone."""
+    for name in names:
+        try:
+            yield name, app.vault(workspace).get(name)
+        except (IntegrityError, NotFoundError):
+            yield name, b""
 
 
 def _stands(

@@ -75,7 +75,7 @@ def bring_in(
     Raises NotFoundError for no such file or tool, RecordError for what is no report of the tool, InputError
     if ``auto`` finds nobody whose report it is.
     """
-    from lemnis.app import pipeline
+    from lemnis.app import findings_life, pipeline
     from lemnis.scan.decoding import MAX_REPORT
     from lemnis.scan.programs import source
     from lemnis.scan.reading import read
@@ -106,7 +106,9 @@ def bring_in(
         rules=digest(data),
     )  # fmt: skip
     report = ScanReport(found.findings, (health,))
-    new = pipeline.into_lake(workspace, report, resource=resource or file.name, revision=revision)
+    about = resource or file.name
+    new = pipeline.into_lake(workspace, report, resource=about, revision=revision)
+    findings_life.remember(workspace, report, resource=about, revision=revision, told=digest(data))
     return Import(name, found, new)
 
 

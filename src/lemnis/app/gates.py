@@ -77,7 +77,7 @@ def staged(workspace: app.Workspace, repository: Repository) -> Decision:
 def editor(workspace: app.Workspace, folder: Path, repository: Repository | None) -> Decision:
     """Ask the editor gate about a folder as it lies there; against HEAD where it is a repository's."""
     content = app.library(workspace)
-    report = pipeline.scan(folder, content)
+    report = scans.scan(folder, content).report
     known: set[str] = set()
     name, base = folder.resolve().name, ""
     if repository is not None and repository.branches():

@@ -1,4 +1,4 @@
-"""The pipeline: scans, and the repositories and commits that are asked about."""
+"""The pipeline: what scans found goes into the lake; repositories and commits that are asked about."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lemnis import app
-from lemnis.app import policies, scans, settings
+from lemnis.app import policies, settings
 from lemnis.content.library import Library
 from lemnis.contracts.errors import InputError, Location, NotFoundError
 from lemnis.contracts.findings import ScanReport
@@ -15,19 +15,6 @@ from lemnis.policy.testing import Case
 
 if TYPE_CHECKING:
     from lemnis.store.git import Commit, Repository
-
-
-def scan(path: Path, content: Library, workspace: app.Workspace | None = None) -> ScanReport:
-    """Scan a folder as it lies there; with a workspace, what was found goes into its lake.
-
-    Raises NotFoundError if there is no such folder.
-    """
-    from lemnis.scan import run
-
-    report = run(path, scans.scanners(content))
-    if workspace is not None:
-        into_lake(workspace, report, resource=str(path.resolve()), revision="work tree")
-    return report
 
 
 def into_lake(workspace: app.Workspace, report: ScanReport, *, resource: str, revision: str) -> int:

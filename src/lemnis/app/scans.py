@@ -116,7 +116,7 @@ def scan(
     Only the scanners named in ``asked`` run, if any is. Raises NotFoundError if there is nothing there or no
     such scanner.
     """
-    from lemnis.app import pipeline
+    from lemnis.app import findings_life, pipeline
     from lemnis.app.hunt import cache_folder
     from lemnis.scan.runner import scan as run
 
@@ -129,7 +129,10 @@ def scan(
     done = run(path, programs, pythons, kept=kept, asked=asked, progress=progress)
     kept.trim(_MOST_KEPT)
     if workspace is not None:
-        pipeline.into_lake(workspace, done.report, resource=str(path.resolve()), revision="work tree")
+        resource = str(path.resolve())
+        pipeline.into_lake(workspace, done.report, resource=resource, revision="work tree")
+        if not asked:
+            findings_life.remember(workspace, done.report, resource=resource, revision="work tree")
     return done
 
 
