@@ -7,8 +7,9 @@ from watched import DETECTION, batch
 from lemnis import app
 from lemnis.app import settling
 from lemnis.app.settling import Settling
-from lemnis.app.watch import Watch, views
+from lemnis.app.watch import Watch
 from lemnis.contracts.errors import ServiceError
+from lemnis.incidents.view import views
 
 ROWS = [(1, 0, "low", "1.1.1.1"), (2, 1, "high", "1.1.1.1"), (3, 2, "nothing", None)]
 

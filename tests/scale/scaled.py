@@ -16,8 +16,8 @@ from lemnis import app
 from lemnis.app.cluster import Setup
 from lemnis.app.cluster.lane import Batch, Work
 from lemnis.app.cluster.looking import status
-from lemnis.app.watch import views
 from lemnis.incidents import entries as writing
+from lemnis.incidents.view import views
 from lemnis.store.database import open_engine
 from lemnis.store.journal import SqlJournal
 from lemnis.store.remote_lanes import Lanes

@@ -8,7 +8,7 @@ from world import AT, CONTAINER, IMAGE
 
 from lemnis import app
 from lemnis.app import ingest
-from lemnis.app.watch import views
+from lemnis.incidents.view import views
 
 NODE = "node-1"
 ATTACKER = "198.51.100.7"
