@@ -83,7 +83,7 @@ def test_an_approval_that_is_waited_for_is_told_three_times_at_most(place):
 
 
 def test_a_question_is_told_too_and_what_was_answered_is_not(place):
-    asks = "- {id: go, ask: {text: 'go {text} on?', role: lead, timeout_min: 100, escalate: {after_min: 10, role: boss}}}\n"
+    asks = "- {id: go, ask: {text: 'go {{text}} on?', role: lead, timeout_min: 100, escalate: {after_min: 10, role: boss}}}\n"
     place.playbook(asks + STEPS)
     planned = place.plan()
     place.approve(planned)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lemnis import app
 from lemnis.app import respond_notices, respond_services, settings
+from lemnis.app.respond_triggers import never
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.action import Action
@@ -18,6 +19,8 @@ from lemnis.respond import lint as linting
 from lemnis.respond import secrets
 from lemnis.respond.guards import leaves
 
+_SOME_DAY = 1_800_000_000_000
+"""From here on a schedule has to have a moment (ms); which day it is does not matter."""
 _BLOCK = re.compile(r"[|>][-+0-9]*\s*(#.*)?$")
 """How a line ends that begins a block of text in YAML."""
 
@@ -92,8 +95,10 @@ def _playbook(
     for one in linting.lint(item.name, playbook, known, parsed, functions, policies=policies):
         yield ContentError(one.what, at=_at(item.manifest, locate(one.path), one.line))
     for number, trigger in enumerate(playbook.triggers):
-        if trigger.cron and not _cron(trigger.cron):
-            yield ContentError(f"{trigger.cron!r} is no schedule", at=locate(("triggers", number, "cron")))
+        why = never(trigger.cron, _SOME_DAY) if trigger.cron else ""
+        if why:
+            said = f"{trigger.cron!r} is no schedule: {why}"
+            yield ContentError(said, at=locate(("triggers", number, "cron")))
     yield from _clear(item.manifest)
     if workspace is not None:
         roles = settings.load(workspace).roles
@@ -125,12 +130,6 @@ def _roles(playbook: Playbook) -> Iterator[tuple[linting.Path, str]]:
             yield (*path, "ask", "role"), step.ask.role
             if step.ask.escalate is not None:
                 yield (*path, "ask", "escalate", "role"), step.ask.escalate.role
-
-
-def _cron(text: str) -> bool:
-    from croniter import croniter
-
-    return bool(croniter.is_valid(text))
 
 
 def _clear(manifest: Path) -> Iterator[ContentError]:

@@ -161,6 +161,8 @@ class Responder:
                     looked = loop.time()
             except (LemnisError, OSError) as error:
                 LOG.warning("response: %s", error)
+            except Exception:  # one playbook's fault must not end the response to everything else
+                LOG.exception("response: a defect")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), EVERY_S)
 

@@ -235,7 +235,7 @@ class Policies(Mapping[str, str]):
         self._items = library.items("policies")
 
     def __getitem__(self, name: str) -> str:
-        """Return a policy's text; raises KeyError, ContentError for one that is wrong or decides elsewhere."""
+        """Return a policy's text; raises KeyError, ContentError for a wrong one or one of other stages."""
         item = self._items[name]
         one = load_one(item)
         if STAGE not in one.stages:

@@ -7,6 +7,7 @@ request for its approval, or, if it changes nothing, a run.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,9 @@ _TIMERS = {handling.BREACHED: "breached", handling.NEAR: "near"}
 KINDS = (writing.OPENED, writing.ALERT, *_TIMERS)
 """Kinds of entries that may begin playbooks."""
 _MINUTE = 60_000
+_DEEPEST = 50
+_RANDOM = re.compile(r"(?i)(^|\s)[rh](\(|/|\s|$)")
+"""croniter takes R and H for moments that are drawn."""
 _CATCH_UP = 24 * 60 * _MINUTE
 
 
@@ -172,21 +176,41 @@ def ticks(one: Armed, after: int, until: int) -> Iterator[int]:
     """Yield the moments (ms) of a schedule in (after, until], in UTC; of what is long past only a day."""
     from datetime import UTC, datetime
 
-    from croniter import croniter
+    from croniter import CroniterBadDateError, croniter
 
     begin_at = max(after, until - _CATCH_UP)
     steps = croniter(one.trigger.cron, datetime.fromtimestamp(begin_at / 1000, UTC))
     while True:
-        at = round(steps.get_next(float) * 1000)
+        try:
+            at = round(steps.get_next(float) * 1000)
+        except CroniterBadDateError:
+            return  # there is no such day
         if at > until:
             return
         yield at
 
 
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the plain values of nested objects by their joined keys."""
+def never(cron: str, at: int) -> str:
+    """Say why a schedule begins nothing by itself; empty if there is a moment (ms) after ``at``."""
+    from datetime import UTC, datetime
+
+    from croniter import CroniterError, croniter
+
+    if _RANDOM.search(cron):
+        return "a moment that is drawn is another one each time it is asked for"
+    try:
+        croniter(cron, datetime.fromtimestamp(at / 1000, UTC)).get_next(float)
+    except (CroniterError, ValueError, KeyError, TypeError, OverflowError) as error:
+        return str(error)
+    return ""
+
+
+def _flat(value: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yield the plain values of nested objects by their joined keys; raises ValueError for one too deep."""
+    if depth > _DEEPEST:
+        raise ValueError(f"it nests deeper than {_DEEPEST}")
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key))
+            yield from _flat(item, f"{prefix}.{key}" if prefix else str(key), depth + 1)
     elif not isinstance(value, list):
         yield prefix, value

@@ -24,8 +24,8 @@ from lemnis.respond.records import CONNECTION
 from lemnis.respond.rego import Question
 from lemnis.respond.template import fill, fill_text, render
 
-MOST = 1000
-"""Actions that a plan may have."""
+MOST, MOST_STEPS = 1000, 5_000
+"""Actions that a plan may have, and steps that are looked at for it, each turn and each call by itself."""
 Function = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """A Python step: arguments to outputs, both JSON. Raises LemnisError or ValueError where it cannot."""
 _LATER = {"effect.key": "", "run.id": "(the run)", "run.started": "(when the run starts)"}
@@ -57,6 +57,16 @@ class Building:
     scopes: dict[str, Scope] = field(default_factory=dict)
     taken: list[tuple[str, str]] = field(default_factory=list)
     rego: dict[str, Question] = field(default_factory=dict)
+    looked: int = 0
+
+    def look(self) -> None:
+        """Count a step that is looked at; raises InputError when turns and calls multiply to too many."""
+        self.looked += 1
+        if self.looked > MOST_STEPS:
+            raise InputError(
+                f"the plan would have more than {MOST_STEPS:,} steps in all turns and called playbooks",
+                fix="fewer turns within turns, fewer calls",
+            )
 
     def add(self, one: PlannedAction) -> int | None:
         """Add an action; return its place, None if the very same is done before it in any case."""

@@ -16,7 +16,9 @@ import httpx
 
 from lemnis.contracts.clock import Clock, SystemClock
 from lemnis.contracts.errors import Location, RefusedError, ServiceError
+from lemnis.respond import hiding
 from lemnis.respond.answers import Answer
+from lemnis.respond.deadlines import IDENTITY, Deadlines, bounded, unpacked
 from lemnis.respond.logins import Login
 from lemnis.respond.sigv4 import sign
 from lemnis.respond.template import Rendered
@@ -40,7 +42,7 @@ def retry_after(text: str, now: int) -> float:
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - now / 1000)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError, IndexError):  # what headers may hold knows no bounds
         return 0.0
 
 
@@ -80,9 +82,8 @@ class Client:
         self._timeout = timeout
         verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(ca)) if ca else True
         plain = urlsplit(url).scheme == "http"
-        self._http = httpx.Client(
-            follow_redirects=False, trust_env=False, verify=False if plain else verify, timeout=timeout
-        )
+        self._deadlines = Deadlines()
+        self._http = bounded(self._deadlines, verify=False if plain else verify, timeout=timeout)
 
     @property
     def url(self) -> str:
@@ -111,7 +112,7 @@ class Client:
         whole = urlsplit(target)
         if (whole.scheme, whole.netloc) != (base.scheme, base.netloc):
             raise RefusedError(f"{request.line} would leave the connection {self._name}")
-        headers = {"Accept": "application/json, text/xml;q=0.9", "User-Agent": "lemnis"}
+        headers = {"Accept": "application/json, text/xml;q=0.9", "User-Agent": "lemnis", **IDENTITY}
         if request.content_type:
             headers["Content-Type"] = request.content_type
         headers |= request.headers
@@ -122,19 +123,23 @@ class Client:
         limit = min(timeout, self._timeout)
         end = time.monotonic() + limit
         try:
-            with self._http.stream(
-                request.method, target, content=request.body, headers=headers, timeout=limit
-            ) as response:
+            with (
+                self._deadlines.within(end),
+                self._http.stream(
+                    request.method, target, content=request.body, headers=headers, timeout=limit
+                ) as response,
+            ):
                 return self._read(response, limit, end)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise CallError(self._said(request, error), unsent=True, at=Location(self._url)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise CallError(self._said(request, error), at=Location(self._url)) from error
+            late = f", not finished after {limit:g} s" if time.monotonic() >= end else ""
+            raise CallError(self._said(request, error) + late, at=Location(self._url)) from error
 
     def _read(self, response: httpx.Response, limit: float, end: float) -> Answer:
         """Read an answer, all of it by ``end``: a byte now and then keeps nobody waiting for ever."""
         body = bytearray()
-        for chunk in response.iter_bytes():
+        for chunk in unpacked(response, MAX_ANSWER):
             body += chunk
             if time.monotonic() > end:
                 raise CallError(f"the answer was not finished after {limit:g} s", at=Location(self._url))
@@ -145,11 +150,10 @@ class Client:
                 f"answered with a redirect ({response.status_code}), which is not followed",
                 at=Location(self._url),
             )
-        clean = bytes(body)
-        for secret in self._login.secrets:
-            clean = clean.replace(secret.encode(), b"(secret)")
+        kind = response.headers.get("content-type", "")
+        clean = hiding.body(bytes(body), kind, hiding.forms(self._login.secrets))
         wait = retry_after(response.headers.get("retry-after", ""), self._clock.now())
-        return Answer(response.status_code, response.headers.get("content-type", ""), clean, wait)
+        return Answer(response.status_code, kind, clean, wait)
 
     def _authentication(self, request: Rendered, host: str, path: str, service: str) -> Mapping[str, str]:
         login = self._login
@@ -166,6 +170,4 @@ class Client:
 
     def _said(self, request: Rendered, error: Exception) -> str:
         text = f"{request.line}: {type(error).__name__} {error}".strip()
-        for secret in self._login.secrets:
-            text = text.replace(secret, "(secret)")
-        return text
+        return hiding.text(text, hiding.forms(self._login.secrets))

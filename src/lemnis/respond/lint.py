@@ -105,13 +105,20 @@ def _one(looking: _Lint, step: Step) -> Iterator[Wrong]:
         yield Wrong(("python",), f"no package registers a function {step.python}")
     if step.command is not None:
         yield Wrong(("command",), f"no action stands for this {step.command.type} command yet")
-    for name in sorted(set(_places(step.inputs))):
-        problem = _unknown(looking, name, step)
-        if problem:
-            yield Wrong(("with", _holder(step, name)), problem)
+    yield from _texts(looking, step)
     reads = step.action in looking.actions and looking.actions[str(step.action)].effect == "read"
     if (reads or step.python is not None) and step.at == "plan":
         looking.reads[step.id] = step
+
+
+def _texts(looking: _Lint, step: Step) -> Iterator[Wrong]:
+    """Yield the places of a step's texts that nothing fills."""
+    asks = step.ask.text if step.ask is not None and step.cacao is None else ""
+    for where, texts in ((("ask", "text"), asks), (("with",), step.inputs)):
+        for name in sorted(set(_places(texts))):
+            problem = _unknown(looking, name, step)
+            if problem:
+                yield Wrong(where if asks else (*where, _holder(step, name)), problem)
 
 
 def _holder(step: Step, name: str) -> str:
@@ -193,26 +200,35 @@ def _triggers(looking: _Lint) -> Iterator[Wrong]:
 
 def _cycles(name: str, playbook: Playbook, playbooks: Mapping[str, Playbook]) -> Iterator[Wrong]:
     """Yield the steps by which a playbook comes to call itself."""
+    calls = {one: [step.playbook for step in book.walk() if step.playbook] for one, book in playbooks.items()}
     for path, step in steps(playbook):
         if step.playbook is None:
             continue
-        chain = _chain(str(step.playbook), (name,), playbooks)
+        chain = _chain(str(step.playbook), name, calls)
         if chain:
             yield Wrong(
                 (*path, "playbook"), f"step {step.id}: playbooks that call each other: {' → '.join(chain)}"
             )
 
 
-def _chain(name: str, within: tuple[str, ...], playbooks: Mapping[str, Playbook]) -> tuple[str, ...]:
-    if name in within:
-        return (*within, name)
-    called = playbooks.get(name)
-    for step in called.walk() if called else ():
-        if step.playbook is not None:
-            found = _chain(step.playbook, (*within, name), playbooks)
-            if found:
-                return found
-    return ()
+def _chain(first: str, name: str, calls: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return a way from a playbook over its call of ``first`` to one that is on it; each is seen once."""
+    way: list[str] = [name]
+    over: set[str] = set()
+
+    def follow(one: str) -> bool:
+        if one in way:
+            way.append(one)
+            return True
+        if one in over or len(way) > len(calls) + 1:
+            return False
+        way.append(one)
+        if any(follow(called) for called in calls.get(one, ())):
+            return True
+        over.add(way.pop())
+        return False
+
+    return tuple(way) if follow(first) else ()
 
 
 def _unknown(looking: _Lint, name: str, step: Step) -> str:

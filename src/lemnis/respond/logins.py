@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,9 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from lemnis.contracts.clock import Clock, from_iso
 from lemnis.contracts.errors import ServiceError, UsageError
+from lemnis.respond.deadlines import IDENTITY, Deadlines, bounded, unpacked
 from lemnis.respond.sigv4 import Keys
 
-_SECRET = 8
+_SECRET, _DIGITS = 8, 9
+_LONGEST = 100_000
+"""Bytes of an answer with a token."""
 _HOUR_S = 3600
 _EARLY_MS = 60_000
 _OK = frozenset({200, 201})
@@ -118,7 +122,11 @@ class ClientCredentials:
             said = _ask(self.url, self.timeout, form=form | ({"scope": self.scope} if self.scope else {}))
             self._token = _text(said, "access_token", self.url)
             seconds = str(said.get("expires_in", _HOUR_S))  # some write the number as a text
-            held = int(seconds) if seconds.isascii() and seconds.isdigit() else _HOUR_S
+            held = (
+                int(seconds)
+                if seconds.isascii() and seconds.isdigit() and len(seconds) <= _DIGITS
+                else _HOUR_S
+            )
             self._ends = self.clock.now() + held * 1000
         return self._token
 
@@ -181,11 +189,20 @@ def _ask(
     url: str, timeout: float, *, form: Mapping[str, str] | None = None, bearer: str = ""
 ) -> Mapping[str, object]:
     """Ask a token endpoint; its answer may hold secrets and is never shown."""
-    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
+    headers = {"Accept": "application/json", **IDENTITY}
+    headers |= {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    deadlines, content = Deadlines(), bytearray()
     try:
-        with httpx.Client(trust_env=False, follow_redirects=False, timeout=timeout) as client:
-            answer = client.post(url, data=form, headers=headers)
-        said = orjson.loads(answer.content)
+        with (
+            deadlines.within(time.monotonic() + timeout),
+            bounded(deadlines, timeout=timeout) as client,
+            client.stream("POST", url, data=form, headers=headers) as answer,
+        ):
+            for chunk in unpacked(answer, _LONGEST):
+                content += chunk
+                if len(content) > _LONGEST:
+                    raise ServiceError(f"no token from {url}: the answer is too long", fix=_FIX)
+        said = orjson.loads(bytes(content))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServiceError(f"no token from {url}: {type(error).__name__}", fix=_FIX) from error
     except orjson.JSONDecodeError as error:

@@ -149,6 +149,7 @@ def _steps(making: Building, scope: Scope, steps: Sequence[Step]) -> tuple[Node,
 
 def _step(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
     """Plan a step; yield what of it is left to be done."""
+    making.look()
     if step.on_failure == "continue":
         making.carry_on.add(scope.prefix + step.id)
     try:
@@ -365,9 +366,18 @@ def _evidence(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
 
 
 def _ask(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
-    if step.ask is not None:
-        scope.later[step.id] = False
-        yield from _do(making, _own(scope, step, records.ASK, step.ask.model_dump(mode="json"), late=True))
+    if step.ask is None:
+        return
+    scope.later[step.id] = False
+    asked = step.ask.model_dump(mode="json")
+    one = _own(scope, step, records.ASK, asked, late=True)
+    if step.cacao is None:  # an imported text is no template
+        try:
+            text = building.filled(scope, making, replace_with(step, {"text": step.ask.text}), None)["text"]
+            one = replace(one, arguments={**asked, "text": str(text)})
+        except InputError as error:
+            one = replace(one, refused=error.what)
+    yield from _do(making, one)
 
 
 def _end(making: Building, scope: Scope, step: Step) -> Iterator[Node]:
