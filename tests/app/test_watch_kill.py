@@ -1,5 +1,6 @@
 """SIGKILL at random moments of watching, appending and correlating: no alert lost or twice, the same incidents."""
 
+import gc
 import multiprocessing
 import random
 import sys
@@ -10,6 +11,7 @@ import pytest
 from lemnis import app
 from lemnis.app import incidents, watch
 from lemnis.contracts.clock import ManualClock
+from lemnis.testing import cluster
 
 KILLS = 25
 BATCHES = 120
@@ -61,30 +63,65 @@ def outcome(workspace):
     return set(alerts), {frozenset(one.alert_ids) for one in found}
 
 
-@pytest.mark.slow
-def test_a_killed_watch_ends_with_the_alerts_and_incidents_of_one_that_was_not(tmp_path):
-    from watched import DETECTION, START, batch  # noqa: PLC0415 - as above
+def calm(workspace):
+    """Do the same without being killed."""
+    from watched import DETECTION, batch  # noqa: PLC0415 - as above
 
-    calm = app.init(tmp_path / "calm", clock=ManualClock(START))
-    watching = watch.Watch(calm, detecting=DETECTION)
+    watching = watch.Watch(workspace, detecting=DETECTION)
     for number in range(BATCHES):
         watching.watch([batch(*rows(number))])
     watching.finish()
+    return outcome(workspace)
 
-    killed = app.init(tmp_path / "killed", clock=ManualClock(START))
+
+def killed(workspace, folder, longest):
+    """Do it in processes that are killed until enough were; return how many."""
     moments = random.Random(7)  # noqa: S311 - moments, not secrets
-    done, kills = tmp_path / "done", 0
+    done, kills = folder / "done", 0
     while not done.exists():
         ready = SPAWN.Event()
-        child = SPAWN.Process(target=work, args=(killed.root, done, ready))
+        child = SPAWN.Process(target=work, args=(workspace.root, done, ready))
         child.start()
         assert ready.wait(60)
-        child.join(moments.uniform(0, 0.12) if kills < KILLS else None)
+        child.join(moments.uniform(0, longest) if kills < KILLS else None)
         if child.is_alive():
             child.kill()
             kills += 1
         child.join()
         assert child.exitcode in {0, -9}
-    assert kills >= KILLS
-    assert outcome(killed) == outcome(calm)
-    app.journal(killed).verify()
+    return kills
+
+
+def made(folder):
+    from watched import START  # noqa: PLC0415 - as above
+
+    return app.init(folder, clock=ManualClock(START))
+
+
+@pytest.mark.slow
+def test_a_killed_watch_ends_with_the_alerts_and_incidents_of_one_that_was_not(tmp_path):
+    wanted = calm(made(tmp_path / "calm"))
+    one = made(tmp_path / "killed")
+    assert killed(one, tmp_path, 0.12) >= KILLS
+    assert outcome(one) == wanted
+    app.journal(one).verify()
+
+
+# The journal's engines live as long as the process and are not disposed of; psycopg says so when they go.
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_killed_watch_on_postgresql_ends_with_the_same(tmp_path, monkeypatch):
+    if reason := cluster.missing_postgres():
+        pytest.skip(reason)
+    wanted = calm(made(tmp_path / "calm"))
+    with cluster.postgres() as server:
+        monkeypatch.setenv("LEMNIS_DATABASE_URL", server.url)
+        one = made(tmp_path / "killed")
+        assert killed(one, tmp_path, 0.3) >= KILLS
+        assert outcome(one) == wanted
+        app.journal(one).verify()
+        (one.state / "cache/grouping.db").unlink()  # lost: made anew from the journal
+        assert outcome(app.open_workspace(one.root, clock=one.clock)) == wanted
+        assert not (one.state / "journal.db").exists()
+        gc.collect()
