@@ -20,7 +20,7 @@ from lemnis.ingest import laid, mapping_build, mapping_unmapped, objects_kernel
 from lemnis.ingest.cells_outline import BITS, ENDS, LETTERS, WORDS, Outline, outlined
 from lemnis.ingest.cells_plan import Group, Layout, Numbers, Ready
 from lemnis.ingest.mapping_batch import Batch, Part
-from lemnis.ingest.mapping_columns import Chosen, Column, Laid, flat, offsets, text, there
+from lemnis.ingest.mapping_columns import Chosen, Column, Laid, flat, offsets, scratch, text, there
 from lemnis.ingest.mapping_events import Reasons, timeless, unfit
 from lemnis.ingest.mapping_plan import ORIGINAL_TIME
 from lemnis.ocsf.validation import enumerated, problems
@@ -77,9 +77,12 @@ class Cells:
         counts = [parts[-1].end - parts[0].start for _, parts in groups]
         sizes = [group.count * count for (group, _), count in zip(groups, counts, strict=True)]
         self._counts, self._bases = counts, np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-        self.values = np.empty(int(self._bases[-1]), np.int64)
-        self.sizes = np.full(int(self._bases[-1]), -1, np.int32)
-        self.rest = np.zeros((len(order), -(-max(1, len(fields.names)) // 8) * 8), np.uint8)
+        cells, width = int(self._bases[-1]), -(-max(1, len(fields.names)) // 8) * 8
+        self.values: Numbers = scratch("values", cells, np.int64)
+        self.sizes: npt.NDArray[np.int32] = scratch("sizes", cells, np.int32)
+        self.rest: npt.NDArray[np.uint8] = scratch("rest", len(order) * width, np.uint8)
+        self.rest = self.rest.reshape(len(order), width)
+        self.sizes[:], self.rest[:] = -1, 0
         self.reasons: list[Reasons] = [{} for _ in groups]
         self._beside: list[dict[int, Column]] = [{} for _ in groups]
         self._resolve()

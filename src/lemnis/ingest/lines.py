@@ -77,6 +77,7 @@ class _Cutter:
         self._held: list[bytes] = []
         self._size = 0
         self._overlong = 0
+        self._room = memoryview(b"")
 
     def feed(self, block: bytes) -> Iterator[Lines]:
         if self._overlong:
@@ -116,15 +117,27 @@ class _Cutter:
                 break
             rest.insert(0, self._held.pop())
         if self._held:
-            yield from self._split(b"".join(self._held))
+            yield from self._split(self._joined())
         size = sum(map(len, rest))
         self._held, self._size = [piece for piece in rest if piece], size
         if size > MAX_RECORD_BYTES:
             self._held, self._size, self._overlong = [], 0, size
 
-    def _split(self, data: bytes) -> Iterator[Lines]:
+    def _joined(self) -> memoryview:
+        """Return what is held in one piece, in room that is used again."""
+        if len(self._held) == 1:
+            return memoryview(self._held[0])
+        size, place = sum(map(len, self._held)), 0
+        if len(self._room) < size:
+            self._room = memoryview(bytearray(size))
+        for piece in self._held:
+            self._room[place : place + len(piece)] = piece
+            place += len(piece)
+        return self._room[:size]
+
+    def _split(self, data: memoryview) -> Iterator[Lines]:
         """Cut bytes that end with a line's end, or with the stream's."""
-        if self.offset == 0 and data.startswith(BOM):
+        if self.offset == 0 and data[: len(BOM)] == BOM:
             data, self.offset = data[len(BOM) :], len(BOM)
         breaks = _breaks(np.frombuffer(data, np.uint8))
         if not len(breaks) or breaks[-1] != len(data) - 1:
@@ -136,7 +149,7 @@ class _Cutter:
             yield self._batch(data[start:end], some - start)
             start = end
 
-    def _batch(self, data: bytes, breaks: _Offsets) -> Lines:
+    def _batch(self, data: memoryview, breaks: _Offsets) -> Lines:
         """Make the batch of the lines that end at ``breaks``."""
         raw = np.frombuffer(data, np.uint8)
         returns = (breaks > 0) & (raw[breaks - 1] == _RETURN)
@@ -167,7 +180,7 @@ def _breaks(raw: npt.NDArray[np.uint8]) -> _Offsets:
     return found[:count]
 
 
-def _gathered(data: bytes, starts: _Offsets, ends: _Offsets) -> Any:
+def _gathered(data: memoryview, starts: _Offsets, ends: _Offsets) -> Any:
     """Return lines without what ends them."""
     if not ready():
         return b"".join(data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import local
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -201,6 +202,17 @@ def room(size: int) -> npt.NDArray[np.uint8]:
     """Return bytes to write to, of Arrow's memory, which is used again; NumPy's is fresh from the system."""
     lent: npt.NDArray[np.uint8] = np.frombuffer(memoryview(pa.allocate_buffer(max(1, size))), np.uint8)
     return lent[:size]
+
+
+_SCRATCH = local()
+
+
+def scratch(name: str, count: int, kind: Any) -> Any:
+    """Return room for so many numbers, of this thread and used again: for what a batch leaves nothing of."""
+    held: dict[str, npt.NDArray[Any]] = _SCRATCH.__dict__
+    if name not in held or len(held[name]) < count:
+        held[name] = np.empty(count + count // 4, kind)
+    return held[name][:count]
 
 
 def take(column: Column, rows: Rows) -> Column:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lemnis.ingest.coded import ROOM
 from lemnis.ingest.flatten import Columns, Flat, TooWideError, as_lists, flatten, listed, too_wide
-from lemnis.ingest.mapping_columns import make_lists, room, there
+from lemnis.ingest.mapping_columns import make_lists, room, scratch, there
 from lemnis.ingest.mapping_columns import offsets as text_offsets
 
 _PATHS = 1 << 14
@@ -73,7 +73,8 @@ class _Scanned:
         self._kernel, self._raw = kernel, raw
         self.count = len(offsets) - 1
         self.odd = np.zeros(self.count, np.bool_)
-        self._tape = np.empty((5, len(raw) // _LEAST + self.count), np.int32)
+        most = len(raw) // _LEAST + self.count
+        self._tape: npt.NDArray[np.int32] = scratch("tape", 5 * most, np.int32).reshape(5, most)
         counts = np.zeros(8, np.int64)
         counts[kernel.PATHS] = 1  # the root is a path
         self._parents, self._places = np.zeros(_PATHS, np.int32), np.zeros(_PATHS, np.int64)
