@@ -101,6 +101,12 @@ def test_a_cycle_has_shortest_ways():
     assert sbom.chains(alone) == {"a": ("a",), "b": ("a", "b")}
 
 
+def test_a_long_chain_costs_no_more_than_its_end():
+    edges = {str(n): (str(n + 1),) for n in range(50_000)}
+    made = sbom.chains(sbom.Sbom("x", (), edges), {"49999"})
+    assert (len(made["49999"]), made["49999"][-2:]) == (sbom.MAX_DEPTH, ("49998", "49999"))
+
+
 def test_a_broken_component_leaves_the_others():
     document = cyclic()
     document["components"][1] = {"version": 3}

@@ -1,6 +1,7 @@
 """Lock files in the forms that their tools write, and what is said of what they do not pin."""
 
 import contextlib
+import time
 
 import pytest
 from hypothesis import given
@@ -165,3 +166,23 @@ def test_hostile_bytes_never_crash(path, data):
     junk = data.draw(st.text(max_size=20))
     with contextlib.suppress(RecordError):
         sbom_locks.read((text[:at] + junk + text[at + len(junk) :]).encode("utf-8", "replace"), path)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("yarn.lock", '"' + "@a:" * 200_000),
+        ("requirements.txt", "#" * 200_000 + "\nx " + "#" * 200_000),
+        ("requirements.txt", "a" + "[" * 100_000),
+        ("go.mod", "require " + "v" * 200_000 + " v " * 1000),
+        ("Gemfile.lock", "GEM\n    " + "(" * 200_000),
+        ("gradle.lockfile", "a:" * 100_000),
+        ("pom.xml", "<project><properties><a>" + "${b}" * 50_000 + "</a><b>" + "${a}" * 50_000 + "</b></properties>"
+         "<dependencies><dependency><groupId>g</groupId><artifactId>x</artifactId><version>${a}</version></dependency>"
+         "</dependencies></project>"),
+    ],
+)  # fmt: skip
+def test_text_that_is_made_to_take_long_does_not(path, text):
+    began = time.process_time()
+    sbom_locks.read(text.encode(), path)
+    assert time.process_time() - began < 2

@@ -183,7 +183,7 @@ def chains(many: Iterable[sbom.Sbom], found: Iterable[Match]) -> dict[tuple[str,
         places = {(one.path, one.ref) for one in part.components} & wanted
         if not places or not part.edges:
             continue
-        ways = sbom.chains(part)
+        ways = sbom.chains(part, {ref for _, ref in places})
         root = part.root.ref if part.root else None
         for place in places:
             way = ways.get(place[1], ())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -64,21 +64,30 @@ class Sbom:
         return replace(self, components=own)
 
 
-def chains(sbom: Sbom) -> Mapping[str, tuple[str, ...]]:
-    """Return for each reference that the root depends on the shortest way to it, from the root to itself.
+def chains(sbom: Sbom, wanted: Collection[str] | None = None) -> Mapping[str, tuple[str, ...]]:
+    """Return for references (all, if none are named) the shortest way from the root to them.
 
-    Without a root, or if nothing hangs on it, the ways begin at what nobody depends on.
+    Without a root, or if nothing hangs on it, ways begin at what nobody depends on. Of a way of more than
+    ``MAX_DEPTH`` steps the last ones are told; what nothing leads to has none.
     """
     begin = [sbom.root.ref] if sbom.root and sbom.edges.get(sbom.root.ref) else _tops(sbom)
-    found: dict[str, tuple[str, ...]] = {ref: (ref,) for ref in begin}
+    before: dict[str, str | None] = dict.fromkeys(begin)
     waiting = deque(begin)
     while waiting:
         ref = waiting.popleft()
         for after in sbom.edges.get(ref, ()):
-            if after not in found:
-                found[after] = (*found[ref], after)
+            if after not in before:
+                before[after] = ref
                 waiting.append(after)
-    return found
+    return {ref: _way(before, ref) for ref in (before if wanted is None else wanted) if ref in before}
+
+
+def _way(before: Mapping[str, str | None], ref: str) -> tuple[str, ...]:
+    made, now = [ref], before[ref]
+    while now is not None and len(made) < MAX_DEPTH:
+        made.append(now)
+        now = before[now]
+    return tuple(reversed(made))
 
 
 def _tops(sbom: Sbom) -> list[str]:

@@ -11,6 +11,8 @@ from lemnis.contracts.errors import ContentError, RecordError
 from lemnis.scan.sbom import MAX_DEPTH, Component, Sbom, made_purl, of_json, text
 from lemnis.scan.sbom_locks_python import json_lines
 
+_LONGEST = 4000
+"""Characters of a line of Yarn's lock that is looked at: its patterns must not take for ever."""
 _YARN_KEY = re.compile(r'^"?((?:@[^@/"]+/)?[^@/"]+)@[^:]*.*:$')
 _YARN_VERSION = re.compile(r'^\s{2}"?version"?:?\s+"?([^"\s]+)"?$')
 _YARN_NEED = re.compile(r'^\s{4}"?((?:@[^@/":]+/)?[^@/":\s]+)"?:?\s+"?[^"]*"?$')
@@ -101,6 +103,8 @@ def yarn_lock(whole: str, _path: str) -> Sbom:
     edges: dict[str, list[str]] = {}
     name, line, within, ref = "", 0, False, ""
     for number, text_ in enumerate(whole.split("\n"), 1):
+        if len(text_) > _LONGEST:
+            continue
         key = _YARN_KEY.match(text_)
         if key:
             name, line, ref = key[1], number, ""

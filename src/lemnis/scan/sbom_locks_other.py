@@ -18,7 +18,7 @@ _GEM_PLATFORM = re.compile(r"-(?:x86|x64|arm|aarch|java|mswin|mingw|universal).*
 _CARGO_PACKAGE = re.compile(r"^\[\[package\]\]", re.MULTILINE)
 _PROPERTY = re.compile(r"\$\{([^}]+)\}")
 _GRADLE = re.compile(r"^([^\s#:=]+):([^\s:=]+):([^\s:=]+)=(.*)$")
-_ROUNDS = 10
+_ROUNDS, _LONGEST = 10, 1000
 
 
 def _go(name: str, version: str, line: int, scope: str = "") -> Component:
@@ -181,8 +181,8 @@ def _filled(value: str, properties: dict[str, str]) -> str:
     for _ in range(_ROUNDS):
         if "${" not in value:
             return value
-        value = _PROPERTY.sub(lambda found: properties.get(found[1], ""), value)
-        if not value or len(value) > 1000:  # noqa: PLR2004 - no version is that long
+        value = _PROPERTY.sub(lambda found: properties.get(found[1], "")[:_LONGEST], value)
+        if not value or len(value) > _LONGEST:
             return ""
     return ""
 

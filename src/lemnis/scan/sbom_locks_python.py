@@ -13,8 +13,8 @@ from lemnis.scan.sbom import Component, Sbom, made_purl, objects, of_json, text
 
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(.*)")
 _EXACT = re.compile(r"={2,3}\s*([^\s,;*]+)\s*(?:,.*)?")
+_DIRECT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*@\s*\S")
 _OPTION = re.compile(r"(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)")
-_EGG = re.compile(r"#(?:.*&)?egg=([A-Za-z0-9._-]+)")
 _TOML_AT = re.compile(r"at line (\d+), column (\d+)")
 _PACKAGE = re.compile(r"^\[\[packages?\]\]", re.MULTILINE)
 _OWN = ("editable", "virtual", "directory", "path")
@@ -49,9 +49,10 @@ def requirements(whole: str, path: str) -> Sbom:
             continue
         if words.startswith("-") and not words.startswith(("-e", "--editable")):
             continue
-        egg, direct = _EGG.search(line), re.match(r"([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*@\s*\S", words)
-        if egg or direct:
-            found.append(component((egg or direct)[1], "", line=number))  # type: ignore[index]
+        direct = _DIRECT.match(words)
+        name = _egg(line) or (direct[1] if direct else "")
+        if name:
+            found.append(component(name, "", line=number))
             continue
         parts = _NAME.fullmatch(words)
         if parts is None or "/" in words.partition("=")[0] or "://" in words:
@@ -59,6 +60,14 @@ def requirements(whole: str, path: str) -> Sbom:
         exact = _EXACT.fullmatch(parts[2].strip().strip("()"))
         found.append(component(parts[1], exact[1] if exact else "", line=number))
     return Sbom("requirements.txt", tuple(found), errors=tuple(errors))
+
+
+def _egg(line: str) -> str:
+    """Return the project that an address says it is of (``#egg=``); empty if it says none."""
+    parts = line.partition("#")[2].split("&")
+    said = next((part[4:] for part in parts if part.startswith("egg=")), "")
+    found = _NAME.match(said)
+    return found[1] if found else ""
 
 
 def _joined(whole: str) -> Iterator[tuple[int, str]]:
