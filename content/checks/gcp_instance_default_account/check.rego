@@ -5,10 +5,14 @@ import rego.v1
 
 wide := ["cloud-platform", "https://www.googleapis.com/auth/cloud-platform"]
 
-fail contains {"resource": i, "path": ["service_account", n, "scopes"], "message": "the default account, for the whole platform"} if {
+default_account(email) if email == ""
+
+default_account(email) if endswith(email, "-compute@developer.gserviceaccount.com")
+
+fail contains {"resource": i, "path": ["service_account", n], "message": "the default account, for the whole platform"} if {
     some i, one in input.resources
     some n, account in one.service_account
-    not account.email
+    default_account(object.get(account, "email", ""))
     some scope in account.scopes
     scope in wide
 }

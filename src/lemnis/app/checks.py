@@ -124,12 +124,15 @@ def _wrong(name: str, judged: Sequence[Judged]) -> str:
 
 def _hidden(check: Check, passing: Sequence[Resource], engine: Engine) -> Iterator[str]:
     """A resource that passes must not fail for one value of it being unknown: it could still pass."""
-    for resource in passing:
-        for way in _ways(resource.data):
-            if check.looks.touch(way):
-                less = replace(resource, data=_without(resource.data, way), unknown=(way,))
-                if any(one.verdict is Verdict.FAIL for one in judge([check], [less], engine)):
-                    yield f"{PASSES}: fails although {'.'.join(map(str, way))} is unknown"
+    less = [
+        replace(resource, name=".".join(map(str, way)), data=_without(resource.data, way), unknown=(way,))
+        for resource in passing
+        for way in _ways(resource.data)
+        if check.looks.touch(way)
+    ]
+    for one in judge([check], less, engine):
+        if one.verdict is Verdict.FAIL:
+            yield f"{PASSES}: fails although {one.resource.name} is unknown"
     yield ""
 
 

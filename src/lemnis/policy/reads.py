@@ -34,8 +34,8 @@ class Reads:
 
     def touch(self, steps: Steps) -> bool:
         """Say whether what is looked at has to do with the value at ``steps``."""
-        if self.whole or not steps:
-            return True
+        if self.whole or not steps or not self.below:
+            return True  # with nothing below, how much there is was asked for
         return any(
             node.touch(steps[1:])
             for node in (self.below.get(steps[0]), self.below.get(ANY))

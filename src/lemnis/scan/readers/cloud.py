@@ -109,7 +109,7 @@ _AZURE_PORTS = ("destination_port_range", "destination_port_ranges")
 def _aws(one: Resource, direction: str, rule: Mapping[str, Any], way: Steps) -> Resource:
     protocol = str(rule.get("protocol", rule.get("ip_protocol", "")))
     low, high = rule.get("from_port"), rule.get("to_port")
-    ports: list[tuple[Any, Any]] = [(_port(low), _port(high))] if low is not None else []
+    ports: list[tuple[Any, Any]] = [(_port(low), _port(high))] if low is not None else [_ALL]
     if protocol in {"-1", "all"}:
         protocol, ports = "all", [_ALL]
     elif low == 0 and high == 0:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _PATH = re.compile(r"[A-Za-z_][\w-]*(?:\s*\.\s*[\w*-]+|\s*\[\s*(?:'[^']*'|\d+|\*)\s*\])*")
+_NAMED = re.compile(r"\[\s*'([\w-]+)'\s*\]")
 _TEXT = re.compile(r"'(?:[^']|'')*'")
 _OUTSIDE = re.compile(
     r"github\.head_ref$"
@@ -51,7 +52,7 @@ def found_in(text: str) -> Iterator[tuple[str, str]]:
 
 def decided_by(expression: str) -> str:
     """Say who decides on an expression's value (see ``found_in``)."""
-    bare = _TEXT.sub("''", expression)
+    bare = _TEXT.sub("''", _NAMED.sub(r".\1", expression))
     ways = [re.sub(r"\s+", "", way) for way in _PATH.findall(bare)]
     ways = [re.sub(r"\[(?:'([^']*)'|(\d+|\*))\]", r".\1\2", way) for way in ways]
     ways = [way for way in ways if way.lower() not in _CALLS and way not in {"true", "false", "null"}]

@@ -33,6 +33,7 @@ _HEAD_BY_HAND = re.compile(
 _CODE = {
     "actions/github-script": ("script",), "azure/powershell": ("inlinescript",),
     "azure/cli": ("inlinescript",), "appleboy/ssh-action": ("script",), "addnab/docker-run-action": ("run",),
+    "amadevus/pwsh-script": ("script",), "mikefarah/yq": ("cmd",),
 }  # fmt: skip
 """Inputs of actions that are run as code."""
 _CACHES: Mapping[str, str] = {
@@ -42,6 +43,7 @@ _CACHES: Mapping[str, str] = {
     "astral-sh/setup-uv": "enable-cache:auto", "actions/setup-node": "cache", "actions/setup-python": "cache",
     "actions/setup-java": "cache", "ruby/setup-ruby": "bundler-cache", "actions/setup-dotnet": "cache",
     "docker/setup-buildx-action": "cache-binary:true", "pnpm/action-setup": "cache",
+    "pyo3/maturin-action": "sccache", "ramsey/composer-install": "",
 }  # fmt: skip
 """Actions that restore a cache, and the input that says so (``:`` what it is by default)."""
 _PUBLISHES = re.compile(
@@ -65,6 +67,8 @@ def read(text: str, path: str) -> Read:
     value, lines = plain(documents[0].value), documents[0].lines
     if not isinstance(value, dict):
         return Read()
+    if "on" in documents[0].value:
+        value["on"] = _events(documents[0].value["on"])  # an event without more has no value, and counts
     if isinstance(value.get("jobs"), dict) and "on" in value:
         return Read(tuple(_workflow(value, path, lines)))
     if mapping(value.get("runs")).get("using") == "composite":
@@ -74,16 +78,8 @@ def read(text: str, path: str) -> Read:
     return Read()
 
 
-def is_one(value: Any) -> bool:
-    """Say whether a document is a workflow or a composite action."""
-    whole = mapping(value)
-    return (isinstance(whole.get("jobs"), dict) and "on" in whole) or mapping(whole.get("runs")).get(
-        "using"
-    ) == "composite"
-
-
 def _workflow(value: dict[str, Any], path: str, lines: Lines) -> Iterator[Resource]:
-    events = _events(value.get("on"))
+    events: dict[str, Any] = value["on"]
     names = sorted(events)
     push = mapping(events.get("push"))
     jobs = {str(name): job for name, job in value["jobs"].items() if isinstance(job, dict)}
@@ -125,7 +121,8 @@ def _job(name: str, job: dict[str, Any], path: str, lines: Lines, shared: Mappin
         **shared, "labels": labels, "self_hosted": "self-hosted" in labels or "group" in mapping(runs_on),
         "own_permissions": "permissions" in job,
         "secrets": "inherit" if job.get("secrets") == "inherit" else "some" if job.get("secrets") else "none",
-        "environment": bool(job.get("environment")), "env": _variables(job.get("env")),
+        "deploys": bool(job.get("environment")), "env": _variables(job.get("env")),
+        "environment": {str(k): str(v) for k, v in mapping(job.get("env")).items()},
         "condition": str(job.get("if", "")), "images": [],
     }  # fmt: skip
     data["bot_condition"] = _bot(data["condition"])
@@ -229,7 +226,7 @@ def _all_texts(value: Any) -> Iterator[str]:
 
 def _events(on: Any) -> dict[str, Any]:
     if isinstance(on, dict):
-        return {str(name): mapping(config) for name, config in on.items()}
+        return {str(name): plain(mapping(config)) for name, config in on.items()}
     return {name: {} for name in texts(on)}
 
 

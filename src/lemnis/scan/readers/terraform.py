@@ -148,7 +148,7 @@ class _Values:
             self.lines[at] = (block.line, block.column)
             if block.type == "dynamic":
                 items.append(UNKNOWN)
-                self.unknown += [at, (*way, kind)]
+                self.unknown.append(at)
                 continue
             items.append(self.body(block.body, at))
         return data
