@@ -306,23 +306,6 @@ def due(text: str, now: int) -> int:
     return now + int(ahead[1]) * _UNITS[ahead[2]] if ahead else instant(text)
 
 
-def tell_breaches(workspace: app.Workspace) -> list[tuple[Standing, Timer]]:
-    """Write down which timers ran out, each once; return those that are new. Idempotent."""
-    journal = app.journal(workspace)
-    found = [
-        (one, timer)
-        for one in standings(workspace, incidents.incidents(workspace))
-        if one.incident.open and not one.incident.merged_into
-        for timer in sla.breached(one.timers)
-        if f"{timer.name}:{timer.due}" not in one.handling.told
-    ]
-    entries = [
-        writing.breached(one.incident.id, timer, one.weighed.priority.name.lower()) for one, timer in found
-    ]
-    written = journal.write_all(entries)
-    return [pair for pair, new in zip(found, written, strict=True) if new]
-
-
 def _open(workspace: app.Workspace, incident: str) -> tuple[SqlJournal, Incident]:
     """Return the journal and the incident; raises RefusedError for one that was merged into another."""
     one = incidents.get(workspace, incident)
