@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import orjson
 
 from lemnis import app
+from lemnis.app import scans
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.reader import Format, Reader, Report
 from lemnis.contracts.errors import InputError, Location, NotFoundError, RecordError
 from lemnis.contracts.findings import Health, ScanHealth, ScanReport
-from lemnis.contracts.ids import digest
-
-if TYPE_CHECKING:
-    from lemnis.scan.reading import Read
+from lemnis.contracts.ids import digest, stable_id
 
 AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An imported report: whose it is, what it says, and how much of it is new (None: no lake)."""
+    """An imported report: whose it is, how many findings it has, how many of them are new (None: no lake).
+
+    ``errors`` are its parts that cannot be read, ``lost`` by path what has no place in a finding.
+    """
 
     tool: str
-    read: Read
+    findings: int
+    errors: tuple[str, ...]
+    lost: Mapping[str, int]
     new: int | None
 
 
@@ -76,6 +80,7 @@ def bring_in(
     if ``auto`` finds nobody whose report it is.
     """
     from lemnis.app import findings_life, pipeline
+    from lemnis.scan import posture
     from lemnis.scan.decoding import MAX_REPORT
     from lemnis.scan.programs import source
     from lemnis.scan.reading import read
@@ -94,24 +99,57 @@ def bring_in(
         name = recognise(data, layouts(library, aliases=False), str(file))
     if name not in known:
         raise NotFoundError(f"no reader for {tool!r}", fix=f"auto, or one of {', '.join(sorted(known))}")
+    about = resource or file.name
+    key = stable_id("import", digest(data), name, about, revision, library.digest, str(root))
+    before = _before(workspace, key) if workspace is not None else None
+    if before is not None:
+        return before
     lines = cache(lambda path: source(root / path) if root is not None else [])
     try:
         found = read(name, with_standards(known[name]), data, lines, root=str(root.resolve()) if root else "")
     except RecordError as error:
         raise RecordError(error.what, at=Location(str(file)), fix=error.fix or _FIX) from error
     if workspace is None:
-        return Import(name, found, None)
+        return Import(name, len(found.findings), found.errors, found.lost, None)
     health = ScanHealth(
         name, found.version, Health.UNKNOWN if found.errors else Health.OK, 0, found.errors, 0,
         rules=digest(data),
     )  # fmt: skip
     report = ScanReport(found.findings, (health,))
-    about = resource or file.name
     new = pipeline.into_lake(workspace, report, resource=about, revision=revision)
     findings_life.remember(workspace, report, resource=about, revision=revision, told=digest(data))
-    return Import(name, found, new)
+    done = Import(name, len(found.findings), found.errors, found.lost, new)
+    _keep(workspace, key, done, [posture.uid(one, about, revision) for one in found.findings])
+    return done
 
 
+def _keep(workspace: app.Workspace, key: str, done: Import, uids: Sequence[str]) -> None:
+    """Remember an import, and some of the events by which it can be seen that the lake still has it."""
+    some = [*dict.fromkeys(uids[:: max(len(uids) // _SAMPLED, 1)])]
+    scans.kept(workspace, "imports")[key] = orjson.dumps({**asdict(done), "uids": some})
+
+
+def _before(workspace: app.Workspace, key: str) -> Import | None:
+    """Return what a former import of the same told, if the lake still holds what it brought in."""
+    from lemnis.scan.posture import TABLES
+
+    kept = scans.kept(workspace, "imports")
+    if key not in kept:
+        return None
+    said = orjson.loads(kept[key])
+    uids, lake = said["uids"], app.events(workspace)
+    there = 0
+    for table in (one for one in TABLES if one in lake.schemas()):
+        query = (
+            f'SELECT count(DISTINCT metadata.uid) AS n FROM "{table}" WHERE list_contains(?, metadata.uid)'  # noqa: S608 - own names
+        )
+        there += lake.query(query, parameters=[uids]).to_pylist()[0]["n"]
+    if there < len(uids):
+        return None
+    return Import(said["tool"], said["findings"], tuple(said["errors"]), said["lost"], 0)
+
+
+_SAMPLED = 20
 _FIX = "name the tool with --tool, or let `--tool auto` find it"
 
 

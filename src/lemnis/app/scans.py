@@ -59,6 +59,13 @@ class Kept(MutableMapping[str, bytes]):
 
 
 _MOST_KEPT = 2000
+
+
+def kept(workspace: app.Workspace, name: str) -> Kept:
+    """Return a cache of the workspace."""
+    return Kept(workspace.state / "cache" / name)
+
+
 Maker = Callable[[Library, app.Workspace | None], Iterable[scanning.Scanner]]
 """Makes scanners from the content and the workspace, if there is one."""
 

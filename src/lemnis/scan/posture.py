@@ -54,6 +54,11 @@ def batches(report: ScanReport, *, resource: str, revision: str, now: int) -> li
     ]
 
 
+def uid(finding: Finding, resource: str, revision: str) -> str:
+    """Return the id of a finding's event: it follows from what was found, where, and in which state."""
+    return stable_id("ev", "posture", resource, revision, finding.fingerprint)
+
+
 def class_of(finding: Finding) -> int:
     """Return the class of a finding: what tells no vulnerability of a package is about code."""
     uid = CLASSES[finding.kind]
@@ -65,19 +70,19 @@ def event(finding: Finding, *, version: str, resource: str, revision: str, now: 
 
     Its place and what the class has no attribute for are in ``unmapped``, where every finding has them.
     """
-    uid = class_of(finding)
+    number = class_of(finding)
     suppressed = finding.suppression is not None
     status = FindingStatus.SUPPRESSED if suppressed else FindingStatus.NEW
     where = _where(finding)
     return {
-        **base(uid, CREATE, finding.severity),
+        **base(number, CREATE, finding.severity),
         "status_id": int(status), "status": status.name.title(),
         "time": now,
         "message": f"{where}: {finding.title}" if where else finding.title,
         "confidence": finding.confidence,
         "comment": finding.suppression.reason if finding.suppression is not None else None,
         "metadata": {
-            "uid": stable_id("ev", "posture", resource, revision, finding.fingerprint),
+            "uid": uid(finding, resource, revision),
             "version": schema.version(), "log_name": SOURCE, "log_provider": PROVIDER, "logged_time": now,
             "correlation_uid": resource,
             "labels": [
@@ -91,7 +96,7 @@ def event(finding: Finding, *, version: str, resource: str, revision: str, now: 
             "types": [_TYPES[finding.kind]], "data_sources": [finding.tool],
         },
         "resources": _resources(finding, resource, revision),
-        **_of_class(uid, finding),
+        **_of_class(number, finding),
         "unmapped": canonical(_place(finding)).decode(),
     }  # fmt: skip
 

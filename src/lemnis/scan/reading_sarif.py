@@ -82,10 +82,11 @@ def read(
             errors.append(f"run {index + 1}: no object")
             continue
         errors += _notifications(run)
+        reader = _Run(run, tool, Kind(kind))
         results = run.get("results")
         for number, result in enumerate(results if isinstance(results, list) else [], 1):
             try:
-                made = _Run(run, tool, Kind(kind)).finding(result)
+                made = reader.finding(result)
             except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
                 errors.append(f"run {index + 1}, result {number}: {error}")
             else:
@@ -110,10 +111,12 @@ class _Run:
     """One run: its results refer to its rules, files and words."""
 
     def __init__(self, run: Object, tool: str, kind: Kind) -> None:
-        self._run, self._kind = run, kind
+        self._kind = kind
         driver = _object(_object(run.get("tool")).get("driver"))
         self.tool = tool if tool != "sarif" else str(driver.get("name") or tool)
         self._rules = _objects(driver.get("rules"))
+        self._by_id = {str(rule.get("id")): rule for rule in reversed(self._rules)}
+        self._artifacts = _objects(run.get("artifacts"))
         self._extensions = _objects(_object(run.get("tool")).get("extensions"))
 
     def finding(self, result: Any) -> Finding | None:
@@ -170,8 +173,7 @@ class _Run:
             rules = _objects(self._extensions[component].get("rules"))
         if isinstance(index, int) and 0 <= index < len(rules):
             return rules[index]
-        wanted = result.get("ruleId")
-        return next((rule for rule in rules if rule.get("id") == wanted), {}) if wanted else {}
+        return self._by_id.get(str(result.get("ruleId")), {})
 
     def _message(self, result: Object, rule: Object) -> str:
         message = _object(result.get("message"))
@@ -198,9 +200,8 @@ class _Run:
     def _path(self, artifact: Object) -> tuple[str, str]:
         uri = artifact.get("uri")
         index = artifact.get("index")
-        known = _objects(self._run.get("artifacts"))
-        if not uri and isinstance(index, int) and 0 <= index < len(known):
-            uri = _object(known[index].get("location")).get("uri")
+        if not uri and isinstance(index, int) and 0 <= index < len(self._artifacts):
+            uri = _object(self._artifacts[index].get("location")).get("uri")
         return within(values.unquoted(str(uri or "")))
 
     def _flow(self, result: Object) -> Iterator[Place]:

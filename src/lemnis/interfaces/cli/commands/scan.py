@@ -203,24 +203,24 @@ def import_(
         done = findings_import.bring_in(
             file, tool, app.library(opened), opened, resource=resource, revision=revision, root=root
         )
-    for error in done.read.errors[:_MOST_TOLD]:
+    for error in done.errors[:_MOST_TOLD]:
         warn(error)
-    if len(done.read.errors) > _MOST_TOLD:
-        warn(f"and {len(done.read.errors) - _MOST_TOLD} more parts that cannot be read")
+    if len(done.errors) > _MOST_TOLD:
+        warn(f"and {len(done.errors) - _MOST_TOLD} more parts that cannot be read")
     if json:
         emit(
             {
                 "tool": done.tool,
-                "findings": len(done.read.findings),
+                "findings": done.findings,
                 "new": done.new,
-                "errors": len(done.read.errors),
-                "lost_fields": dict(done.read.lost),
+                "errors": len(done.errors),
+                "lost_fields": dict(done.lost),
             }
         )
     else:
-        count, new = len(done.read.findings), "" if done.new is None else f", {done.new} new in the lake"
-        show_table(f"{count} findings of {done.tool}{new}; lost", ("field", "times"), done.read.lost.items())
-    if done.read.errors:
+        count, new = done.findings, "" if done.new is None else f", {done.new} new in the lake"
+        show_table(f"{count} findings of {done.tool}{new}; lost", ("field", "times"), done.lost.items())
+    if done.errors:
         raise typer.Exit(_BROKEN)
 
 
