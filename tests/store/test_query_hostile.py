@@ -148,3 +148,22 @@ def test_a_statement_that_could_not_be_ended_while_it_is_planned_is_refused(stor
         with pytest.raises(UsageError, match="longer than 65,536"):
             store.query(sql)
     assert time.monotonic() - begun < 2
+
+
+@pytest.mark.parametrize("sql", [
+    "SELECT lpad('x', 1000000000, 'y')", "SELECT length(rpad(message, 2000000000, 'y')) FROM events", "SELECT 'x'.LPAD(1000000000, 'y')",
+    "SELECT list_transform([2000000000], lambda w: rpad('x', w, 'y'))", "SELECT system.main.lpad('x', 1000000000, 'y')",
+    'SELECT "system"."main".rpad(\'x\', 1000000000, \'y\')', "SELECT * FROM query('SELECT sys' || 'tem.main.l' || 'pad(1, 1000000000, 2)')",
+    "SELECT * FROM \"query\" /* ( */ ('SELECT 1')", "SELECT 'é', E'\\'', System . main.lpad('x', 1000000000, 'y'), ''",
+])  # fmt: skip
+def test_a_value_as_large_as_the_machine_is_refused_before_it_is_made(store, sql):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UsageError, match=r"more than 1,000,000 characters|cannot be called"):
+        store.query(sql, timeout=1.5)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+def test_texts_are_padded_as_ever(store):
+    sql = "SELECT lpad(message, 12, '.') AS l, rpad(message, 4, 'x') AS r, lpad(NULL, 3, 'y') AS n FROM events WHERE message = 'message 7'"
+    assert store.query(sql).to_pylist() == [{"l": "...message 7", "r": "mess", "n": None}]
+    assert store.query("SELECT 'query (a)' AS query -- system.main").to_pylist() == [{"query": "query (a)"}]

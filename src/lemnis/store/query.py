@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import pairwise
 from typing import TypeVar
 
 import duckdb
@@ -46,6 +47,15 @@ _DAY = "CAST(epoch_ms(time) AS DATE)"
 _GROWS = re.compile(
     r"\b(repeat|[lr]pad|(list|array)_resize|range|generate_series|printf|format|bar|query)\b", re.IGNORECASE
 )
+_MOST_WIDE = 1_000_000
+_PADS = tuple(
+    f"CREATE MACRO {name}(string, width, filling) AS system.main.{name}(string, CASE WHEN width > "
+    f"{_MOST_WIDE} THEN error('{name} to more than {_MOST_WIDE:,} characters') ELSE width END, filling)"
+    for name in ("lpad", "rpad")
+)
+"""One value of theirs can be as large as a machine, and sees neither time nor handle while it is made."""
+_AROUND = frozenset({("query", "("), ("query_table", "("), ("system", "."), ("pg_catalog", ".")})
+"""Ways around them: SQL that is made of text, and the functions that they stand for."""
 _UNFOLDED = "SET disabled_optimizers = 'expression_rewriter,statistics_propagation'"
 """Functions that make much of little are not worked out while a statement is planned: neither time nor memory
 are bounded then."""
@@ -198,6 +208,8 @@ def _opened(
         _views(connection, relations, sql)
         if _GROWS.search(sql):
             connection.execute(_UNFOLDED)
+            for pad in _PADS:
+                connection.execute(pad)
         lock(connection, files)
         yield connection
 
@@ -302,7 +314,25 @@ def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
         raise _refused(error) from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise UsageError("only one SELECT can be run", at=Location("<sql>"), fix="the lake is read-only")
+    words = _words(sql)
+    if any(pair in _AROUND for pair in pairwise(words)):
+        raise UsageError(
+            "functions of the system's catalogue, and queries made of text, cannot be called",
+            at=Location("<sql>"), fix="name the function alone, or write the query out",
+        )  # fmt: skip
     return str(statements[0].query)
+
+
+def _words(sql: str) -> list[str]:
+    """Return the words and signs of a statement, in small letters, without its texts and comments."""
+    tokens, raw = duckdb.tokenize(sql), sql.encode()
+    bounds = [*(place for place, _ in tokens), len(raw)]
+    left_out = {duckdb.token_type.string_const, duckdb.token_type.comment}
+    return [
+        raw[low:high].decode(errors="replace").strip().strip('"').lower()
+        for (low, high), (_, kind) in zip(pairwise(bounds), tokens, strict=True)
+        if kind not in left_out
+    ]
 
 
 def _events(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, Relation]) -> str:
