@@ -3,7 +3,7 @@ package lemnis.kubernetes_role_reads_secrets
 
 import rego.v1
 
-resources := ["secrets"]
+resources := ["secrets", "*"]
 
 verbs := ["get", "list", "watch", "*"]
 
