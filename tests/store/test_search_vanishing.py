@@ -89,6 +89,33 @@ def test_rows_that_are_counted_are_counted_once(store, monkeypatch):
     assert table.to_pylist() == [{"count": 1000}]
 
 
+def scanned(store, happens, after=1):
+    """Scan, and let something happen after some batches."""
+    messages = []
+    for number, batch_of in enumerate(store.scan()):
+        if number == after:
+            happens()
+        messages += batch_of.table.column("message").to_pylist()
+    return messages
+
+
+def test_a_scan_goes_on_in_its_order_with_what_took_the_place_of_files(store):
+    assert scanned(store, lambda: rewrite(store)) == [f"message {n}" for n in range(1000)]
+
+
+def test_a_scan_does_not_yield_what_retention_took_meanwhile(store):
+    found = scanned(store, lambda: let_go(store, 4))
+    assert found == [f"message {n}" for n in [*range(200), *range(600, 1000)]]
+
+
+def test_a_scan_names_a_file_that_is_lost(store):
+    file = max(store.root.rglob("day=*/*.parquet"))
+    file.unlink()
+    with pytest.raises(GoneError) as told:
+        scanned(store, lambda: None)
+    assert told.value.at.file == str(file)
+
+
 def test_a_file_that_is_missing_for_good_is_an_error_that_names_it(store):
     file = next(store.root.rglob("*.parquet"))
     file.unlink()

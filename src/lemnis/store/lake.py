@@ -234,15 +234,18 @@ class Lake:
 
         It goes through the days (busy ones by hour), in each through classes and sources; a batch is of one
         class and one source, sorted by (time, uid), of at most 65,536 rows. Neither order nor batches depend
-        on when and how the rows were written, flushed or compacted.
+        on when and how the rows were written, flushed or compacted. Raises GoneError for a file that is lost.
         """
+        yield from in_order(partial(self._by_class, class_uid), start, end, source)
+
+    def _by_class(self, class_uid: int | None) -> dict[int, Snapshot]:
+        """Return the tables of events as they are now, or one of them, by class."""
         with self._spool.reading() as spool:
-            snapshots = {
+            return {
                 rows.table_class(name): self._snapshot(spool, name)
                 for name in spool.names()
                 if class_uid in (None, rows.table_class(name))
             }
-        yield from in_order(snapshots, start, end, source)
 
     def snapshots(self) -> dict[str, Snapshot]:
         """Return every table of events as it is at this moment, for queries that must see the same."""

@@ -6,10 +6,11 @@ retention and all the rest of the store's and the app's functions take either.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -192,16 +193,29 @@ class Readable(Protocol):
 
 
 def in_order(
-    snapshots: Mapping[int, Snapshot], start: int | None, end: int | None, source: str | None
+    looked_up: Callable[[], Mapping[int, Snapshot]], start: int | None, end: int | None, source: str | None
 ) -> Iterator[EventBatch]:
     """Yield the events of snapshots, by class: days after days (busy ones by hour), classes, sources, time.
 
     A batch is of one class and one source, of at most 65,536 rows; neither order nor batches depend on how
-    the rows lie in files.
+    the rows lie in files. Where files go meanwhile, because compaction or retention removed them, it goes on
+    with the tables as they are then; raises GoneError for one that is missing in these, too.
     """
-    for low, high in _windows(snapshots.values(), start, end):
-        for number, snap in sorted(snapshots.items(), key=lambda item: item[0]):
-            table = _read(snap, low, high)
+    snapshots = dict(looked_up())
+
+    def read(number: int, low: int, high: int) -> pa.Table:
+        try:
+            return _read(snapshots[number], low, high)
+        except OSError as error:
+            gone = _gone(snapshots[number], low, high)
+            if gone is None:
+                raise
+            snapshots.update(looked_up())
+            raise query.GoneError(gone) from error
+
+    for low, high in _windows(list(snapshots.values()), start, end):
+        for number in sorted(snapshots):
+            table = query.anew(partial(read, number, low, high))
             for name, some in by_source(table):
                 if source not in (None, name):
                     continue
@@ -240,6 +254,13 @@ def _read(snap: Snapshot, low: int, high: int) -> pa.Table:
         files = snap.table.files(start=low, end=high)
         parts.append(conform(snap.table.read(files, start=low, end=high), snap.schema))
     return pa.concat_tables(parts)
+
+
+def _gone(snap: Snapshot, low: int, high: int) -> Spot | None:
+    """Return a file of a snapshot that has rows in [low, high) and is not there any more."""
+    files = snap.table.files(start=low, end=high) if snap.table else []
+    paths = [snap.table.absolute(file) for file in files] if snap.table else []
+    return next((path for path in paths if not path.exists()), None)
 
 
 def _windows(snapshots: Iterable[Snapshot], start: int | None, end: int | None) -> Iterator[tuple[int, int]]:

@@ -174,8 +174,11 @@ class RemoteLake:
         source: str | None = None,
     ) -> Iterator[EventBatch]:  # fmt: skip
         """Yield the events with ``time`` in [start, end), as ``Lake.scan`` does, which see."""
-        snapshots = {rows.table_class(name): snap for name, snap in self.snapshots().items()}
-        chosen = {uid: snap for uid, snap in snapshots.items() if class_uid in (None, uid)}
+
+        def chosen() -> dict[int, Snapshot]:
+            found = {rows.table_class(name): snap for name, snap in self.snapshots().items()}
+            return {uid: snap for uid, snap in found.items() if class_uid in (None, uid)}
+
         with failing(self._bucket):
             yield from in_order(chosen, start, end, source)
 
