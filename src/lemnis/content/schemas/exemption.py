@@ -27,11 +27,11 @@ from lemnis.content.schemas import Model
 from lemnis.content.schemas.policy import Stage
 
 
-class Exemption(Model):
-    """One exception. ``where`` is a pattern for the reason's place (``app/*.py:*``).
+class Request(Model):
+    """An exception that somebody asks for: ``requests/NAME.yaml``, as an editor writes it.
 
-    ``assets`` are what it puts at risk: names of services, or entities such as ``host:web-1``. Once an alert
-    touches one of them after ``approved``, the exception is void.
+    ``where`` is a pattern for the reason's place (``app/*.py:*``). ``assets`` are what it puts at risk: names
+    of services, or entities such as ``host:web-1``.
     """
 
     policy: str = pydantic.Field(min_length=1)
@@ -39,17 +39,26 @@ class Exemption(Model):
     fingerprint: str = pydantic.Field(default="", pattern=r"^(fp-[0-9a-f]{16})?$")
     reason: str = pydantic.Field(min_length=10)
     owner: str = pydantic.Field(min_length=1)
-    approved_by: str = pydantic.Field(min_length=1)
     expires: date
-    approved: date | None = None
     stages: tuple[Stage, ...] = ()
     assets: tuple[Annotated[str, pydantic.Field(min_length=1, max_length=300)], ...] = ()
     compensating_control: str = ""
 
     @pydantic.model_validator(mode="after")
-    def _holds(self) -> Self:
+    def _is_about_something(self) -> Self:
         if not (self.where or self.fingerprint):
             raise ValueError("where or fingerprint must say what it is about")
+        return self
+
+
+class Exemption(Request):
+    """One exception that is approved. Once an alert touches its assets after ``approved``, it is void."""
+
+    approved_by: str = pydantic.Field(min_length=1)
+    approved: date | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _holds(self) -> Self:
         if self.assets and self.approved is None:
             raise ValueError("approved must say from when on alerts about its assets count")
         if self.owner.strip().lower() == self.approved_by.strip().lower():

@@ -105,7 +105,12 @@ def problem(
 
 
 def part(
-    one: Finding, other: Finding, reason: Reason, actor: ActorOption = "", workspace: WorkspaceOption = None
+    one: Finding,
+    other: Finding,
+    reason: Reason,
+    actor: ActorOption = "",
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
 ) -> None:
     """Part two findings that were taken for one problem; it holds from then on.
 
@@ -115,11 +120,16 @@ def part(
     from lemnis.app import findings_life
 
     findings_life.part(app.open_workspace(workspace), one, other, actor=actor_name(actor), reason=reason)
-    console.print("parted")
+    _said("parted", one, other, json=json)
 
 
 def join(
-    one: Finding, other: Finding, reason: Reason, actor: ActorOption = "", workspace: WorkspaceOption = None
+    one: Finding,
+    other: Finding,
+    reason: Reason,
+    actor: ActorOption = "",
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
 ) -> None:
     """Put two findings together as one problem; it holds from then on.
 
@@ -129,7 +139,14 @@ def join(
     from lemnis.app import findings_life
 
     findings_life.join(app.open_workspace(workspace), one, other, actor=actor_name(actor), reason=reason)
-    console.print("put together")
+    _said("joined", one, other, json=json)
+
+
+def _said(word: str, one: str, other: str, *, json: bool) -> None:
+    if json:
+        emit({word: [one, other]})
+    else:
+        console.print(f"{word}: {one} and {other}")
 
 
 def _words(value: object) -> str:

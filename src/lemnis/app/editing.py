@@ -1,0 +1,245 @@
+"""What an editor is told of a file while it is written: findings, why they matter, how to mend them.
+
+As somebody types, the scanners that answer at once look at the text that is not saved yet, in a folder of its
+own; what takes longer looks at the file when it is saved. The rules are those of the build: by the same
+content digest the editor says what the gate will say.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import orjson
+import yaml as pyyaml
+
+from lemnis import app
+from lemnis.app.editing_secrets import secrets
+from lemnis.contracts.clock import to_iso
+from lemnis.contracts.errors import LemnisError, Location, UsageError
+from lemnis.contracts.findings import Decision, Finding, Kind, ScanReport
+from lemnis.contracts.ids import Json, stable_id
+from lemnis.policy.decide import decide
+from lemnis.policy.document import change_document, code_document
+
+if TYPE_CHECKING:
+    from lemnis.content.library import Library
+    from lemnis.content.schemas.scanner import Scanner
+    from lemnis.contracts import scanning
+    from lemnis.policy.decide import Policy
+    from lemnis.store.git import Repository
+
+REQUESTS = "requests"
+EVENTS = Path("editor") / "events.jsonl"
+MAX_TEXT = 2_000_000
+MAX_EVENTS = 10_000_000
+_CWE = "https://cwe.mitre.org/data/definitions/{}.html"
+
+
+@dataclass(slots=True)
+class Desk:
+    """One folder that is open in an editor. Without a workspace the content that ships decides."""
+
+    root: Path
+    workspace: app.Workspace | None
+    library: Library
+    policies: Sequence[Policy]
+    quick: Sequence[Scanner]
+    own: Sequence[scanning.Scanner]
+    identity: Callable[[], str]
+    editor: str = "editor"
+    _told: set[str] = field(default_factory=set)
+
+    @classmethod
+    def open(cls, root: Path, workspace: app.Workspace | None, *, identity: Callable[[], str]) -> Desk:
+        """Open a folder; raises ContentError for content that does not hold."""
+        from lemnis.app import policies, scans
+
+        library = app.library(workspace)
+        quick = [one for one in scans.scanners(library) if one.editor]
+        own = [*(one for one in scans.own(library, workspace) if one.per_file), *secrets()]
+        return cls(root.resolve(), workspace, library, policies.load(library), quick, own, identity)
+
+    def relative(self, path: Path) -> str:
+        """Return a file's path in the folder; raises UsageError for one outside."""
+        try:
+            return path.resolve().relative_to(self.root).as_posix()
+        except ValueError as error:
+            raise UsageError("not in the folder that is open", at=Location(str(path))) from error
+
+    def typed(self, path: str, text: str) -> list[Finding]:
+        """Return what the quick scanners find in a text that is not saved yet, as the file at ``path``."""
+        from lemnis.scan.runner import scan
+
+        if len(text) > MAX_TEXT:
+            return []
+        asked = [*(one.name for one in self.quick), *(one.name for one in self.own)]
+        with tempfile.TemporaryDirectory(prefix="lemnis-typed-") as name:
+            file = Path(name) / PurePosixPath(path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8", errors="surrogatepass")
+            done = scan(Path(name), self.quick, self.own, asked=asked)
+        return [one for one in done.report.findings if one.path == path]
+
+    def saved(self, path: str) -> list[Finding]:
+        """Return what all scanners find in a file as it lies there."""
+        from lemnis.app import scans
+
+        kept = self.root / PurePosixPath(path)
+        if not kept.is_file():
+            return []
+        done = scans.scan(kept, self.library)
+        return [replace(one, path=path) for one in done.report.findings]
+
+    def decision(self, findings: Sequence[Finding], now: int) -> Decision:
+        """Return what the editor's gate says of findings, all of which count as new."""
+        change = change_document(
+            repository=self.root.name, commit="", base="", author="", email="", subject="", at=now, files=[],
+        )  # fmt: skip
+        document = code_document("editor", change, ScanReport(tuple(findings), ()), ())
+        return decide(self.policies, document, "editor", now=now, content_digest=self.library.digest)
+
+    def why(self, finding: Finding, decision: Decision) -> str:
+        """Return in Markdown why a finding matters: what it is, what refuses it, since which incident."""
+        lines = [f"**{_plain(finding.title)}** ({finding.severity.name.lower()})"]
+        if finding.message and finding.message != finding.title:
+            lines.append(_plain(finding.message[:800]))
+        if finding.cwes:
+            lines.append(" ".join(f"[CWE-{n}]({_CWE.format(n)})" for n in finding.cwes))
+        for reason in decision.reasons:
+            if reason.finding == finding.fingerprint:
+                controls = f" ({_plain(', '.join(reason.controls))})" if reason.controls else ""
+                lines.append(f"Refused by `{reason.policy}`{controls}: {_plain(reason.message)}")
+                lines += self._lesson(reason.policy)
+        if finding.fix:
+            lines.append(f"Fix: {_plain(finding.fix)}")
+        if owner := self.owner(finding.path):
+            lines.append(f"Owner: {_plain(owner)}")
+        if finding.help_uri.startswith("https://"):
+            lines.append(f"<{finding.help_uri}>")
+        return "\n\n".join(lines)
+
+    def _lesson(self, policy: str) -> Iterator[str]:
+        """Yield the incident that a policy was learnt from."""
+        from lemnis.content import yaml
+        from lemnis.content.schemas.lesson import Lesson
+
+        for item in self.library.items("lessons").values():
+            lesson = yaml.load(item.manifest, Lesson)
+            if lesson.gate == policy:
+                yield f"Learnt from incident `{lesson.incident}` (lesson {item.name})"
+
+    def owner(self, path: str) -> str:
+        """Return whom CODEOWNERS names for a file; empty if nobody."""
+        from lemnis.graph.codeowners import PLACES, owners
+
+        for place in PLACES:
+            file = self.root / place
+            if file.is_file():
+                return ", ".join(owners(file.read_text(encoding="utf-8", errors="replace"), path).owners)
+        return ""
+
+    def request(self, finding: Finding, policy: str, *, reason: str, days: int, now: int) -> Path:
+        """Ask for an exception: write it down for somebody else to approve; return the file.
+
+        Raises UsageError without a workspace, for a reason that says nothing, and for more than a year.
+        """
+        if self.workspace is None:
+            raise UsageError("an exception needs a workspace", fix="lemnis init . --hook")
+        if len(reason.strip()) < 10:  # noqa: PLR2004 - as exceptions ask
+            raise UsageError("say why, in ten characters or more")
+        if not 1 <= days <= 366:  # noqa: PLR2004 - a year
+            raise UsageError("an exception ends within a year", fix="give days from 1 to 366")
+        folder = self.workspace.root / REQUESTS
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{policy}-{finding.fingerprint}.yaml"
+        last = timedelta(days=days)
+        document = {
+            "policy": policy, "fingerprint": finding.fingerprint, "where": "", "reason": reason.strip(),
+            "owner": self.identity(), "expires": to_iso(now + int(last.total_seconds() * 1000))[:10],
+            "stages": ["editor", "commit", "pull_request", "build"],
+        }  # fmt: skip
+        path.write_text(pyyaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        return path
+
+    # what people do is a source
+
+    def tell(self, event: str, finding: Finding, *, now: int, **facts: Json) -> None:
+        """Write down that a secret was typed, a fix taken, an exception asked for; once a finding and event.
+
+        Nothing of the text goes with it. Without a workspace nothing is written.
+        """
+        name = stable_id("ee", event, finding.fingerprint)
+        if self.workspace is None or name in self._told:
+            return
+        self._told.add(name)
+        path = self.workspace.state / EVENTS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and path.stat().st_size > MAX_EVENTS:
+            path.replace(path.with_name("events.1.jsonl"))
+        said = {
+            "time": to_iso(now), "id": stable_id("ee", event, finding.fingerprint, str(now)), "event": event,
+            "editor": {"name": self.editor}, "user": {"name": self.identity()},
+            "workspace": {"path": str(self.root)}, "file": {"path": finding.path},
+            "rule": f"{finding.tool}:{finding.rule_id}", "message": finding.title, **facts,
+        }  # fmt: skip
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(handle, "ab") as file:
+            file.write(orjson.dumps(said) + b"\n")
+
+    def seen(self, findings: Sequence[Finding], now: int) -> None:
+        """Write down the secrets among findings."""
+        for one in findings:
+            if one.kind is Kind.SECRET:
+                self.tell("secret.typed", one, now=now)
+
+
+def approve(workspace: app.Workspace, request: Path, *, actor: str) -> Path:
+    """Approve an exception that was asked for: it goes to the content, to be reviewed and committed.
+
+    Raises UsageError where the one who asked approves, InputError and ContentError for what is no request.
+    """
+    from lemnis.content import yaml
+    from lemnis.content.schemas.exemption import Exemption, Request
+
+    asked = yaml.load(request, Request)
+    if asked.owner.strip().lower() == actor.strip().lower():
+        raise UsageError("who asks does not approve", fix="let somebody else do it")
+    folder = workspace.content / "exceptions"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / request.name
+    if path.exists():
+        raise UsageError("there is an exception of this name", at=Location(str(path)))
+    told = {
+        **asked.model_dump(mode="json", exclude_defaults=True), "approved_by": actor,
+        "approved": to_iso(workspace.clock.now())[:10],
+    }  # fmt: skip
+    Exemption.model_validate(told)
+    path.write_text(pyyaml.safe_dump(told, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    request.unlink()
+    return path
+
+
+def person(repository: Repository | None) -> str:
+    """Return who writes: the e-mail of git, else the account."""
+    if repository is not None:
+        try:
+            return repository.run("config", "--local", "user.email").decode().strip()
+        except LemnisError:
+            pass
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _plain(text: str) -> str:
+    """Return a text that says nothing in Markdown."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{sign}" if sign in "\\`*_[]<>#!|" else sign for sign in flat)
