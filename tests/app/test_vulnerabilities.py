@@ -203,6 +203,16 @@ def test_list_and_explain(folder, data, monkeypatch, capsys):
     assert run(["vulnerabilities", "explain", "demo"]) == 2
 
 
+def test_nothing_found_is_not_nothing_there(folder, data, monkeypatch, capsys):
+    monkeypatch.setenv("LEMNIS_FEEDS", str(data))
+    (folder / "requirements.txt").write_text("other==1.0\n")
+    assert run(["vulnerabilities", "list", str(folder)]) == 0
+    assert "no vulnerability is known" in capsys.readouterr().out
+    (folder / "yarn.lock").write_text('a@1:\n  version "1.0.0"\n')
+    assert run(["vulnerabilities", "list", str(folder)]) == 3
+    assert "unknown" in capsys.readouterr().out
+
+
 def test_sbom_is_written(folder, monkeypatch, capsys):
     assert run(["sbom", str(folder), "-o", str(folder / "bom.cdx.json"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["components"] == 2

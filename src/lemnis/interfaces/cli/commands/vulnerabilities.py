@@ -50,6 +50,8 @@ def list_(
     if json:
         for one in found:
             emit(explaining.document(one))
+    elif not found:
+        console.print("unknown: not all could be looked at" if problems else "no vulnerability is known")
     else:
         rows = (
             (
