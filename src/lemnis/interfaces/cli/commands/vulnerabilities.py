@@ -46,7 +46,7 @@ def list_(
     from lemnis.app import vulnerabilities_explain as explaining
 
     with messages.status("looking up"):
-        found, problems, _ = explaining.listed(app.around(workspace), path)
+        found, problems, until = explaining.listed(app.around(workspace), path)
     if json:
         for one in found:
             emit(explaining.document(one))
@@ -66,12 +66,22 @@ def list_(
         )
         columns = ("id", "package", "fixed in", "do", "exploited", "where")
         show_table(f"{len(found)} vulnerabilities", columns, rows)
+    if not json:
+        console.print(_aged(until))
     for problem in problems:
         warn(problem)
     if any(one.statement is None or not one.statement.suppresses for one in found):
         raise typer.Exit(_FOUND)
     if problems:
         raise typer.Exit(_UNKNOWN)
+
+
+def _aged(until: int | None) -> str:
+    from lemnis.contracts.clock import to_iso
+
+    return (
+        f"by advisories as of {to_iso(until)[:10]}" if until is not None else "by no advisories of known age"
+    )
 
 
 def _exploited(one: Assessed) -> str:
@@ -116,9 +126,7 @@ def explain(
         if found.passed:
             rows = ((one.id, "undecided" if one.undecided else "no", one.why) for one in found.passed)
             show_table(f"{len(found.passed)} other advisories", ("id", "about it", "why"), rows)
-        console.print(
-            f"by advisories as of {until[:10]}" if until else "the age of the advisories is unknown"
-        )
+        console.print(_aged(found.until))
     for problem in found.problems:
         warn(problem)
     if found.assessed:
