@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -10,8 +11,11 @@ from lemnis.app import checks
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import ContentError
-from lemnis.contracts.findings import Health
+from lemnis.contracts.findings import Health, Place
+from lemnis.contracts.resources import Resource
 from lemnis.interfaces.cli import build
+from lemnis.policy.checks import judge
+from lemnis.policy.engine import Engine
 from lemnis.scan.checks import FileChecks, ImageChecks, ModuleChecks
 
 LIBRARY = Library.open()
@@ -131,6 +135,27 @@ def test_an_archive_that_is_no_image_is_left_alone(folder):
     assert [scanner.fits(path) for path in ("a.tar", "x/oci-layout", "a.zip")] == [True, True, False]
     found, health = scanner.scan(folder, ["a.tar"])
     assert (list(found), health.state) == ([], Health.OK)
+
+
+def test_a_pipe_named_like_an_image_is_told(folder):
+    os.mkfifo(folder / "a.tar")
+    _, health = ImageChecks(CHECKS, "1", 0).scan(folder, ["a.tar"])
+    assert health.errors == ("a.tar: no regular file",)
+
+
+def test_a_thousand_resources_and_sixty_checks_take_seconds():
+    known = [one for one in CHECKS if "kubernetes.container" in one.kinds]
+    found = [
+        Resource("kubernetes.container", f"c{n}", Place("a.yaml", n + 1, 1), {
+            "image": f"app{n}:1", "image_parts": {"name": f"app{n}", "tag": "1", "digest": ""}, "effective": {"runAsUser": n},
+            "securityContext": {"privileged": n % 3 == 0}, "added": [f"X{n % 30}"], "dropped": [], "secrets": [],
+        }) for n in range(1000)
+    ]  # fmt: skip
+    began = time.process_time()
+    with Engine() as engine:
+        judged = judge((known * 60)[:60], found, engine)
+    assert len(judged) >= 60_000
+    assert time.process_time() - began < 3
 
 
 def test_the_commands(overlay):

@@ -109,6 +109,8 @@ class ImageChecks:
 
     def _read(self, folder: Path, path: str) -> Read:
         where = posixpath.dirname(path) if posixpath.basename(path) == _LAYOUT else path
+        if not (folder / where).is_dir() and not (folder / where).is_file():
+            return Read((), (f"{path}: no regular file",))
         found = inspect(folder / where, where or ".", self.now)
         return Read(found.resources, found.errors)
 
