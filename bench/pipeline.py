@@ -1,8 +1,8 @@
 """`lemnis bench pipeline`: imports and scans with what they cost beside the tools, gates, the editor.
 
 Lanes: `import` (100,000 findings in reports of five tools, put together; the same again), `overhead` (a scan
-of a repository of 1,000 files against the programs that it runs; the same again), `gate` (a decision over 1,000
-findings and 50 policies), `editor` (a changed file). LEMNIS_BENCH_SCALE makes `import` smaller, for a look.
+of a repository of 1,000 files against the programs that it runs; the same again), `gate` (a decision over
+1,000 findings and 50 policies), `editor` (a changed file). LEMNIS_BENCH_SCALE makes `import` smaller.
 """
 
 from __future__ import annotations
