@@ -1,6 +1,8 @@
 """Vulnerabilities of a folder: by lock files and bills of materials, with what could not be looked at."""
 
+import io
 import json
+import tarfile
 
 import orjson
 import pytest
@@ -160,6 +162,30 @@ def test_a_bill_of_materials_in_the_folder(folder, data):
     assert said["PYSEC-2"].suppression.kind == "in_source"
 
 
+def tarred(files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for path, content in files.items():
+            one = tarfile.TarInfo(path)
+            one.size = len(content)
+            tar.addfile(one, io.BytesIO(content))
+    return out.getvalue()
+
+
+def test_packages_of_an_image(folder, data):
+    (folder / "requirements.txt").unlink()
+    place = "usr/lib/python3/dist-packages/demo-1.2.dist-info/METADATA"
+    layer = tarred({place: b"Metadata-Version: 2.1\nName: demo\nVersion: 1.2\n\n"})
+    manifest = [{"Config": "config.json", "RepoTags": ["web:1"], "Layers": ["0/layer.tar"]}]
+    files = {"manifest.json": orjson.dumps(manifest), "config.json": b'{"config": {}}', "0/layer.tar": layer}
+    (folder / "web.tar").write_bytes(tarred(files))
+    (folder / "other.tar").write_bytes(tarred({"a.txt": b"no image"}))
+    found, health = look(folder, data)
+    assert {one.rule_id for one in found} == {"CVE-2024-0001", "PYSEC-2"}
+    assert {one.path for one in found} == {f"web.tar:/{place}"}
+    assert (health.state, health.files) == (Health.OK, 1)
+
+
 def test_hostile_files_are_errors_of_their_own(folder, data):
     (folder / "bom.json").write_bytes(
         b'{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": ' + b"[" * 5000
@@ -176,7 +202,7 @@ def test_scan_takes_part(folder, data, monkeypatch, capsys):
     assert run(["scan", ".", "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert "CVE-2024-0001" in {one["rule_id"] for one in said["findings"]}
-    assert "lemnis-vulnerabilities" in {one["tool"] for one in said["health"]}
+    assert "lemnis_vulnerabilities" in {one["tool"] for one in said["health"]}
 
 
 def test_list_and_explain(folder, data, monkeypatch, capsys):

@@ -29,6 +29,8 @@ SBOMS: Final = (
     "*.sbom.json", "*.spdx", "*.spdx.json", "*-cyclonedx.json", "*-spdx.json",
 )  # fmt: skip
 VEXES: Final = ("*.vex.json", "*.openvex.json", "vex.json", "openvex.json", "*.csaf.json", "csaf.json")
+IMAGES: Final = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".oci")
+_LAYOUT: Final = "oci-layout"
 _SHOWN: Final = 3
 _IMPACT: Final = {"low": "low", "medium": "medium", "high": "high", "critical": "very high"}
 
@@ -56,8 +58,10 @@ class Result:
 
 
 def fits(path: str) -> bool:
-    """Say whether a file is a lock file, a bill of materials or VEX, by its name."""
+    """Say whether a file is a lock file, a bill of materials, VEX, or may be an image, by its name."""
     name = posixpath.basename(path)
+    if _may_be_image(path):
+        return True
     return sbom_locks.reader(path) is not None or any(fnmatchcase(name, one) for one in (*SBOMS, *VEXES))
 
 
@@ -74,6 +78,12 @@ def read(folder: Path, files: Sequence[str]) -> Parts:
             looked += 1  # it lists more than is built; the module file beside it says what is
             continue
         try:
+            if _may_be_image(path):
+                image, wrong = _image(folder, path)
+                sboms += [image] if image else []
+                errors += wrong
+                looked += image is not None
+                continue
             made, said, told = _read_one(folder / path, path, texts)
         except LemnisError as error:
             errors.append(str(error))
@@ -83,6 +93,19 @@ def read(folder: Path, files: Sequence[str]) -> Parts:
         statements += said
         errors += told
     return Parts(tuple(sboms), tuple(statements), texts, tuple(errors), looked)
+
+
+def _may_be_image(path: str) -> bool:
+    return path.endswith(IMAGES) or posixpath.basename(path) == _LAYOUT
+
+
+def _image(folder: Path, path: str) -> tuple[sbom.Sbom | None, tuple[str, ...]]:
+    """Return the packages of an image's layout or tar; nothing of an archive that is no image."""
+    from lemnis.scan.images import inspect
+
+    where = posixpath.dirname(path) if posixpath.basename(path) == _LAYOUT else path
+    found = inspect(folder / where, where or ".", 0)
+    return (sbom.Sbom("image", found.components), found.errors) if found.image else (None, ())
 
 
 def _read_one(

@@ -16,7 +16,7 @@ from lemnis.scan.exploitation import Exploited, Likely
 from lemnis.scan.matching import Match
 from lemnis.scan.vex_statements import Statement, applying
 
-TOOL: Final = "lemnis-vulnerabilities"
+TOOL: Final = "lemnis_vulnerabilities"
 _LABELS: Final = {
     "critical": Severity.CRITICAL, "high": Severity.HIGH, "important": Severity.HIGH,
     "moderate": Severity.MEDIUM, "medium": Severity.MEDIUM, "low": Severity.LOW,
