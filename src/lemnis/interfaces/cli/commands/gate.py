@@ -68,6 +68,9 @@ def gate(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write --format there, words here.")
     ] = None,
+    comment: Annotated[
+        bool, typer.Option("--comment", help="In GitHub Actions: also as a comment on the pull request.")
+    ] = False,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -80,7 +83,7 @@ def gate(
     Example: lemnis gate pull_request --repo . --base origin/main --format markdown
     """
     from lemnis import app
-    from lemnis.app import gates
+    from lemnis.app import gate_comment, gates
 
     if form and form not in FORMATS:
         raise UsageError(f"no format {form!r}", fix=f"one of {', '.join(FORMATS)}")
@@ -105,6 +108,11 @@ def gate(
         _show(made, stage)
     if not (written and out is None):
         _for_github(made, stage, json=json)
+    if comment:
+        address = gate_comment.comment(
+            gate_comment.pull_request(os.environ), FORMATS["markdown"](made, stage)
+        )
+        messages.print(f"commented: {address}", markup=False)
     raise typer.Exit(_EXITS[made.effect.value])
 
 
