@@ -122,6 +122,26 @@ def test_terraform_of_a_folder_is_judged_together_and_a_broken_file_makes_the_sc
     assert "broken.tf:1" in health.errors[0]
 
 
+def test_a_finding_offers_the_edit_that_mends_it(folder):
+    found, _ = scanned(FileChecks(CHECKS, "1"), folder)
+    (one,) = [one for one in found if one.rule_id == "kubernetes_host_network"]
+    (edit,) = one.edits
+    lines = FILES[edit.path].split("\n")
+    text = lines[edit.line - 1]
+    assert text[: edit.column - 1] + edit.text + text[edit.end_column - 1 :] == "  hostNetwork: false"
+
+
+def test_what_is_not_read_of_infrastructure_is_told(folder):
+    (folder / "a.tf.json").write_text("{}")
+    (folder / "stack.yaml").write_text("AWSTemplateFormatVersion: '2010-09-09'\n")
+    found, health = FileChecks(CHECKS, "1").scan(folder, ["a.tf.json", "stack.yaml"])
+    assert [(one.rule_id, one.path) for one in found] == [
+        ("not_judged", "a.tf.json"),
+        ("not_judged", "stack.yaml"),
+    ]
+    assert health.state is Health.OK
+
+
 def test_pipes_large_files_and_what_is_gone_are_errors(folder):
     os.mkfifo(folder / "pipe.yaml")
     (folder / "large.yaml").write_bytes(b"#" * 20_000_001)

@@ -62,6 +62,7 @@ def load_one(item: Item) -> Check:
         name=item.name, title=said.title, kinds=said.kinds, severity=Severity[said.severity.upper()],
         why=said.why, fix=said.fix, text=text, looks=looked_at(text, item.name, where),
         cwes=said.cwe, controls=said.controls,
+        edit=(said.edit.replace, said.edit.by) if said.edit else None,
     )  # fmt: skip
 
 

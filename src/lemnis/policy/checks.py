@@ -25,7 +25,10 @@ _SHAPE: Any = {"resources": [None]}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check that was read: what it says, its Rego, and what that looks at."""
+    """One check that was read: what it says, its Rego, and what that looks at.
+
+    ``edit`` mends it: a text that stands once in the line of the finding, and what it becomes.
+    """
 
     name: str
     title: str
@@ -37,6 +40,7 @@ class Check:
     looks: Reads
     cwes: tuple[int, ...] = ()
     controls: tuple[str, ...] = ()
+    edit: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ import stat
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import RecordError
-from lemnis.contracts.findings import Finding, Health, Kind, Place, ScanHealth
+from lemnis.contracts.findings import Edit, Finding, Health, Kind, Place, ScanHealth
 from lemnis.contracts.ids import canonical, stable_id
 from lemnis.contracts.resources import Judged, Resource, Verdict
 from lemnis.policy.checks import Check, judge
@@ -57,7 +58,7 @@ class FileChecks:
 
     def scan(self, folder: Path, files: Sequence[str]) -> tuple[Sequence[Finding], ScanHealth]:
         """Judge the files one by one."""
-        return _scan(self, (_read(folder, path) for path in files), self.checks, len(files))
+        return _scan(self, (_read(folder, path) for path in files), self.checks, folder, len(files))
 
 
 class ModuleChecks:
@@ -82,7 +83,7 @@ class ModuleChecks:
 
     def scan(self, folder: Path, files: Sequence[str]) -> tuple[Sequence[Finding], ScanHealth]:
         """Judge the files of each folder together, and the namespaces of all."""
-        return _scan(self, _modules(folder, files), self.checks, len(files))
+        return _scan(self, _modules(folder, files), self.checks, folder, len(files))
 
 
 class ImageChecks:
@@ -105,7 +106,7 @@ class ImageChecks:
 
     def scan(self, folder: Path, files: Sequence[str]) -> tuple[Sequence[Finding], ScanHealth]:
         """Judge the images; an archive that is none is left to others."""
-        return _scan(self, (self._read(folder, path) for path in files), self.checks, len(files))
+        return _scan(self, (self._read(folder, path) for path in files), self.checks, folder, len(files))
 
     def _read(self, folder: Path, path: str) -> Read:
         where = posixpath.dirname(path) if posixpath.basename(path) == _LAYOUT else path
@@ -148,6 +149,14 @@ def _read(folder: Path, path: str) -> Read:
         return Read((), (str(error),))
 
 
+def _lines(folder: Path, path: str) -> list[str]:
+    """Return a file's lines; none if it has gone since it was read."""
+    try:
+        return _text(folder, path).split("\n")
+    except RecordError:
+        return []
+
+
 def _text(folder: Path, path: str) -> str:
     """Return a file's text; raises RecordError for what is no regular file, too large, or not readable."""
     try:
@@ -165,6 +174,7 @@ def _scan(
     scanner: FileChecks | ModuleChecks | ImageChecks,
     reads: Iterable[Read],
     checks: Sequence[Check],
+    folder: Path,
     count: int,
 ) -> tuple[Sequence[Finding], ScanHealth]:
     began = time.monotonic()
@@ -178,6 +188,7 @@ def _scan(
     with Engine() as engine:
         judged = judge(checks, found, engine)
     findings = [*findings_of(scanner.name, judged, checks), *(_left(scanner.name, *one) for one in left)]
+    findings = list(mended(findings, checks, folder))
     health = ScanHealth(
         tool=scanner.name, version=scanner.version, state=Health.UNKNOWN if errors else Health.OK,
         files=count, errors=tuple(errors), duration_ms=round((time.monotonic() - began) * 1000),
@@ -204,6 +215,26 @@ def findings_of(tool: str, judged: Iterable[Judged], checks: Iterable[Check]) ->
             yield _finding(tool, known[one.check], one, place)
     for path, several in sorted(hidden.items()):
         yield _unjudged(tool, path, several)
+
+
+def mended(findings: Iterable[Finding], checks: Iterable[Check], folder: Path) -> Iterator[Finding]:
+    """Yield the findings with the edits that their checks offer, where the text to change stands once."""
+    edits = {check.name: check.edit for check in checks if check.edit}
+    lines: dict[str, list[str]] = {}
+    for one in findings:
+        edit = edits.get(one.rule_id)
+        if edit is None:
+            yield one
+            continue
+        if one.path not in lines:
+            lines[one.path] = _lines(folder, one.path)
+        old, new = edit
+        text = lines[one.path][one.line - 1] if one.line <= len(lines[one.path]) else ""
+        at = text.find(old) + 1
+        if text.count(old) != 1:
+            yield one
+        else:
+            yield replace(one, edits=(Edit(one.path, one.line, at, one.line, at + len(old), new),))
 
 
 def _finding(tool: str, check: Check, one: Judged, place: Place) -> Finding:

@@ -16,6 +16,7 @@ from lemnis.scan.readers import Read, dockerfile, github, gitlab, kubernetes, li
 _DOCKERFILE = re.compile(r"^(?:(?:Docker|Container)file(?:\..*)?|.*\.(?:[Dd]ockerfile|[Cc]ontainerfile))$")
 _NOT_ONE = re.compile(r"\.(?:md|txt|py|js|sh|dockerignore|ya?ml|json|tf)$")
 _JSON = re.compile(r'"(?:format_version|apiVersion)"\s*:')
+_CLOUDFORMATION = re.compile(r"(?m)^\s*[\"']?AWSTemplateFormatVersion[\"']?\s*:")
 MODULE = ".tf"
 """Files that are read with all others like them in their folder."""
 
@@ -31,10 +32,14 @@ def fits(path: str) -> bool:
 def read(path: str, text: str) -> Read:
     """Read a file that ``fits``; none of its resources are an answer too."""
     name = posixpath.basename(path)
+    if why := _left_out(name, text):
+        return Read((), (), ((Place(path, 1, 1), why),))
     if name.endswith(".json"):
         return _json(path, text) if _JSON.search(text) else Read()
-    if not name.endswith((".yml", ".yaml")):
-        return dockerfile.read(text, path)
+    return _yaml(path, text) if name.endswith((".yml", ".yaml")) else dockerfile.read(text, path)
+
+
+def _yaml(path: str, text: str) -> Read:
     if gitlab.is_one(path):
         return gitlab.read(text, path)
     if re.search(r"(?m)^[\"']?(?:jobs|runs)[\"']?\s*:", text):
@@ -42,6 +47,13 @@ def read(path: str, text: str) -> Read:
     if "apiVersion" in text:
         return kubernetes.read(text, path)
     return Read()
+
+
+def _left_out(name: str, text: str) -> str:
+    """Say what a file is that describes infrastructure and is not read; empty for others."""
+    if name.endswith(".tf.json"):
+        return "Terraform in JSON is not read: scan its plan"
+    return "CloudFormation is not read" if _CLOUDFORMATION.search(text) else ""
 
 
 def read_module(files: Sequence[tuple[str, str]]) -> Read:

@@ -57,6 +57,13 @@ class Fail(Condition):
     message: str = ""
 
 
+class Edit(Model):
+    """What mends it: a text that stands once in the line of the finding, and what it becomes."""
+
+    replace: str = pydantic.Field(min_length=1)
+    by: str
+
+
 class Check(Model):
     """One check."""
 
@@ -68,4 +75,5 @@ class Check(Model):
     why: str = pydantic.Field(min_length=10)
     fix: str = pydantic.Field(min_length=5)
     fails: tuple[Fail, ...] = ()
+    edit: Edit | None = None
     never_unknown: str = ""
