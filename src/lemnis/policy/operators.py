@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -27,14 +28,34 @@ def field(get: Get, name: str) -> Get:
     return value
 
 
-def constant(value: Any) -> Get:
-    """Return what gives the same value always."""
-    return lambda env: value  # noqa: ARG005 - a term
+class Constant:
+    """Gives the same value always."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __call__(self, env: Env) -> Any:  # noqa: ARG002 - a term
+        """Return the value."""
+        return self.value
 
 
 def together(env: Env, values: list[Any]) -> list[Any]:  # noqa: ARG001 - a function
     """Return values as an array."""
     return values
+
+
+def field_at(place: int, name: str) -> Get:
+    """``x.name`` of a name: the way most policies look at things, in one step."""
+
+    def value(env: Env) -> Any:
+        found = env[place]
+        if type(found) is dict:
+            return found.get(name, UNDEFINED)
+        return name if isinstance(found, Set) and name in found else UNDEFINED
+
+    return value
 
 
 def at_place(place: int) -> Get:
@@ -109,7 +130,35 @@ def _compared(does: Callable[[Any, Any], bool]) -> Callable[[Get, Get], Get]:
             return does(left, right)
         return does(order(left, budget), order(right, budget))
 
-    return _binary(compare)
+    general = _binary(compare)
+
+    def make(left: Get, right: Get) -> Get:
+        if not isinstance(right, Constant) or type(right.value) is not int:
+            return general(left, right)
+        limit = right.value
+
+        def value(env: Env) -> Any:
+            found = left(env)
+            if type(found) is int:
+                return does(found, limit)
+            return UNDEFINED if found is UNDEFINED else compare(found, limit, env[0].budget)
+
+        return value
+
+    return make
+
+
+def _equals(left: Get, right: Get) -> Get:
+    """``==``; with a text that is written out, in one step."""
+    if not isinstance(right, Constant) or not isinstance(right.value, str):
+        return _binary(equal)(left, right)
+    wanted = right.value
+
+    def value(env: Env) -> Any:
+        found = left(env)
+        return UNDEFINED if found is UNDEFINED else found == wanted
+
+    return value
 
 
 def _in(item: Any, whole: Any, budget: Budget) -> Any:
@@ -118,7 +167,12 @@ def _in(item: Any, whole: Any, budget: Budget) -> Any:
     if not isinstance(whole, list | dict):
         return False
     budget.spend(len(whole) >> 3)
-    return any(equal(item, one, budget) for one in (whole if isinstance(whole, list) else whole.values()))
+    values = whole if isinstance(whole, list) else whole.values()
+    if type(item) is str:
+        return item in values
+    if type(item) is int:
+        return item in values and any(item == one and one is not True and one is not False for one in values)
+    return any(equal(item, one, budget) for one in values)
 
 
 def _arithmetic(sign: str, does: Callable[[Any, Any], Any]) -> Callable[[Get, Get], Get]:
@@ -175,13 +229,13 @@ def _remainder(left: Any, right: Any) -> Any:
 
 BINARY: Mapping[str, Callable[[Get, Get], Get]] = MappingProxyType(
     {
-        "==": _binary(equal),
-        "=": _binary(equal),
+        "==": _equals,
+        "=": _equals,
         "!=": _binary(lambda left, right, budget: not equal(left, right, budget)),
-        "<": _compared(lambda left, right: left < right),
-        "<=": _compared(lambda left, right: left <= right),
-        ">": _compared(lambda left, right: left > right),
-        ">=": _compared(lambda left, right: left >= right),
+        "<": _compared(operator.lt),
+        "<=": _compared(operator.le),
+        ">": _compared(operator.gt),
+        ">=": _compared(operator.ge),
         "in": _binary(_in),
         "+": _arithmetic("+", lambda left, right: left + right),
         "-": _binary(_minus),

@@ -238,6 +238,8 @@ class Maker:
 
     def some(self, literal: Literal, scope: Scope, after: Step) -> Step:
         """``some x in xs``, ``some k, x in xs``."""
+        if isinstance(only := literal.declared[0], Ref) and len(literal.declared) == 1 and only.name in scope:
+            return self.some_of(literal, scope[only.name], scope, after)
         names, over = self.over(literal, scope)
 
         def step(env: Env) -> bool:
@@ -245,6 +247,25 @@ class Maker:
             for one in _pairs(over(env)):
                 spend(1)
                 if names(env, one) and after(env):
+                    return True
+            return False
+
+        return step
+
+    def some_of(self, literal: Literal, place: int, scope: Scope, after: Step) -> Step:
+        """``some x in xs``."""
+        if literal.over is None:
+            self.fail("`some` without `in`", literal.span[0])
+        over = self.term(literal.over, scope)
+
+        def step(env: Env) -> bool:
+            values = over(env)
+            if not isinstance(values, list | dict | Set):
+                return False
+            env[0].budget.spend(len(values))
+            for value in values.values() if isinstance(values, dict) else values:
+                env[place] = value
+                if after(env):
                     return True
             return False
 
@@ -318,7 +339,7 @@ class Maker:
     def term(self, term: Term, scope: Scope) -> Get:
         """Return what gives a term's value, or ``UNDEFINED``; its ``[_]`` become loops around the literal."""
         if isinstance(term, Scalar):
-            return operators.constant(term.value)
+            return operators.Constant(term.value)
         if isinstance(term, Ref):
             return self.ref(term, scope)
         if isinstance(term, Call):
@@ -334,6 +355,8 @@ class Maker:
         path = term.path
         if term.name in scope:
             place = scope[term.name]
+            if path and isinstance(path[0], str):
+                return self.along(operators.field_at(place, path[0]), path[1:], scope)
             start: Get = lambda env: env[place]  # noqa: E731
         elif term.name == "input":
             start = lambda env: env[0].document  # noqa: E731
