@@ -71,6 +71,10 @@ _CONTENT: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
             r"|^[\"'{\s]*kind[\"']?\s*:.*?^\s*[\"']?apiVersion[\"']?\s*:",
             re.MULTILINE | re.DOTALL,
         ),
+        "workflow": re.compile(
+            r"\A(?=.*^[\"']?on[\"']?\s*:)(?=.*^jobs\s*:)|\A(?=.*^runs\s*:\s*$)(?=.*^\s+using\s*:)",
+            re.MULTILINE | re.DOTALL,
+        ),
         "terraform_plan": re.compile(r"^\s*\{(?=.*\"terraform_version\")(?=.*\"planned_values\")", re.DOTALL),
     }
 )
@@ -162,7 +166,8 @@ def _one(path: str, pattern: str, kinds: frozenset[str] | None) -> bool:
     if kinds is not None:
         return not kinds.isdisjoint(wanted)
     by_name = kinds_of(path)
-    return not by_name.isdisjoint(wanted) or (wanted[0] in _CONTENT and path.endswith(_READ))
+    told = by_name & frozenset(NAMES)
+    return not by_name.isdisjoint(wanted) or (not told and wanted[0] in _CONTENT and path.endswith(_READ))
 
 
 def _named(path: str, patterns: Sequence[str]) -> bool:

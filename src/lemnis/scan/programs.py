@@ -28,6 +28,7 @@ _VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
 _ARGUMENTS: Final = 100_000
 """Bytes of file names in one command; more files are more runs."""
 _SAID: Final = 300
+_MANY: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,11 @@ def rules_digest(scanner: Scanner, kept: MutableMapping[str, bytes] | None = Non
 def run(folder: Path, scanner: Scanner, files: Sequence[str]) -> Iterator[Outcome]:
     """Run a program over files of a folder, in as many runs as its arguments need."""
     lines = cache(lambda path: source(folder / path))
+    if scanner.many and len(files) > _MANY:
+        wide = scanner.model_copy(update={"command": scanner.many, "many": ()})
+        wanted = frozenset(files)
+        yield from (_within(one, wanted) for one in run(folder, wide, files))
+        return
     for some in _shares(scanner, files):
         try:
             ended = _execute(folder, scanner, some)
@@ -113,14 +119,23 @@ def run(folder: Path, scanner: Scanner, files: Sequence[str]) -> Iterator[Outcom
         yield _outcome(scanner, ended, lines, root=str(folder.resolve()))
 
 
+def _within(outcome: Outcome, files: frozenset[str]) -> Outcome:
+    """Leave out what was found in other files than those that were asked about."""
+    if outcome.read is None:
+        return outcome
+    found = tuple(one for one in outcome.read.findings if one.path in files)
+    return replace(outcome, read=replace(outcome.read, findings=found))
+
+
 def _outcome(scanner: Scanner, ended: _Ended, lines: Source, root: str) -> Outcome:
     """Read what a run left behind; what it says well counts even if it failed."""
     code, data, words = ended.code, ended.data, ended.words.splitlines()
     errors = []
     known = code in (*scanner.exits.clean, *scanner.exits.findings)
     if not known:
-        last = [line for line in words if line.strip()]
-        errors.append(f"exit code {code}: {last[-1][:_SAID] if last else 'no message'}")
+        told = [line for line in words if line.strip()]
+        worst = next((line for line in told if "error" in line.lower()), told[-1] if told else "no message")
+        errors.append(f"exit code {code}: {worst[:_SAID]}")
     errors += [line[:_SAID] for line in words if any(re2.search(t, line) for t in scanner.trouble)]
     if not data.strip() and scanner.empty_is_clean and known:
         return Outcome(Read((), None, ()), tuple(errors))

@@ -31,8 +31,9 @@ class Scanner(Model):
     the files, each an argument of its own, ``{report}`` for a file that it writes its report to, and
     ``{rules}`` for each file of ``rules``. ``part`` says when it takes part: ``always`` (if it is missing,
     the scan is unknown), when it is ``present``, or only when it is ``asked`` for by name. ``per_file`` says
-    that what it finds in a file depends on that file alone, ``editor`` that it answers at once, so that it
-    looks at every change in an editor, ``single`` that it takes one file a run, and
+    that what it finds in a file depends on that file alone, ``many`` the command for more than ten files if
+    naming each costs it much (of what it finds, only what is in the files counts), ``editor`` that it answers
+    at once, so that it looks at every change in an editor, ``single`` that it takes one file a run, and
     ``written`` where it puts its report if not quite at ``{report}``. ``trouble`` are expressions of lines on
     its standard error that mean that it did not look, whatever its exit code; ``known_by`` what its version
     must fit, where another program has the same name.
@@ -51,6 +52,7 @@ class Scanner(Model):
     timeout_s: int = pydantic.Field(default=300, gt=0, le=3600)
     part: Literal["always", "present", "asked"] = "present"
     per_file: bool = False
+    many: tuple[str, ...] = ()
     editor: bool = False
     single: bool = False
     written: str = "{report}"
