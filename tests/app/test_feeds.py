@@ -112,7 +112,7 @@ def test_older_data_do_not_replace_newer_ones_by_chance(root, source, tmp_path):
 
 
 def test_probabilities_without_a_date_are_of_unknown_age_unless_told(root, tmp_path):
-    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(b"CVE-2024-0001;0.5;0.9\n"))
+    (tmp_path / "e.csv.gz").write_bytes(gzip.compress(b"CVE-2024-0001;0.5;0.9\n", mtime=0))
     done = feeds.pull(root, "epss", [str(tmp_path / "e.csv.gz")], now=NOW)
     assert (done.feed.told(NOW), done.feed.old(NOW)) == ("1 entries, of unknown age", True)
     told = feeds.pull(root, "epss", [str(tmp_path / "e.csv.gz")], now=NOW, until=NOW - DAY)
@@ -126,7 +126,7 @@ def test_probabilities_without_a_date_are_of_unknown_age_unless_told(root, tmp_p
         ("osv", "x.json", b"[]", "nothing of osv"),
         ("osv", "x.json", b"{}", "no OSV record"),
         ("kev", "x.json", b"{}", "lists no vulnerabilities"),
-        ("epss", "x.csv.gz", gzip.compress(b"CVE-2024-0001,1,1\n")[:-9], "ends too early"),
+        ("epss", "x.csv.gz", gzip.compress(b"CVE-2024-0001,1,1\n", mtime=0)[:-9], "ends too early"),
     ],
 )
 def test_what_holds_nothing_is_refused(tmp_path, feed, name, data, words):
@@ -142,7 +142,7 @@ def test_a_bomb_is_bounded(root, tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("A.json", osv("A"))
         archive.writestr("bomb.json", b" " * 1_000_000)
-    (tmp_path / "bomb.json").write_bytes(gzip.compress(b" " * 1_000_000))
+    (tmp_path / "bomb.json").write_bytes(gzip.compress(b" " * 1_000_000, mtime=0))
     done = feeds.pull(root, "osv", [str(tmp_path / "bomb.zip"), str(tmp_path / "bomb.json")], now=NOW)
     assert [one.what for one in done.errors] == ["more than 5,000 bytes unpacked"] * 2
     monkeypatch.setattr(feeds_sources, "MAX_WHOLE", 100)
