@@ -47,7 +47,7 @@ class Statement:
 
 
 def applying(
-    statements: Iterable[Statement],
+    statements: Collection[Statement],
     ids: Collection[str],
     *,
     purl: str,
@@ -58,6 +58,8 @@ def applying(
 
     ``refs`` are the component's names in its document, ``subject`` what names the whole that it is part of.
     """
+    if not statements:
+        return None
     wanted = {one.upper() for one in ids}
     found = [
         one
