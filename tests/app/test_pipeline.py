@@ -294,9 +294,10 @@ def test_scan_writes_sarif_and_fills_the_lake(workspace, repository, tmp_path, c
     listed = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {(f["rule_id"], f["path"], f["severity"], f["cwe"]) for f in listed} == {
         ("B404", "x.py", "low", "CWE-78"), ("B602", "x.py", "high", "CWE-78"),
+        ("S602", "x.py", "high", "CWE-78"),
     }  # fmt: skip
     assert run(["findings", "list", "--severity", "high", "--json", *where]) == 0
-    [high] = map(orjson.loads, capsys.readouterr().out.splitlines())
+    high, _ = map(orjson.loads, capsys.readouterr().out.splitlines())
     assert run(["findings", "show", high["id"], *where]) == 0
     assert run(["findings", "show", "fp-none", *where]) == 2
     assert run(["findings", "list", "--severity", "dire", *where]) == 2

@@ -171,6 +171,12 @@ def test_an_option_is_no_file_name(folder, recorded):
     assert runs() == ["./--exit-zero.py ./a.py ./b.py ./c.py"]
 
 
+def test_a_name_of_several_lines_is_a_name(folder, recorded):
+    scanner, _ = recorded
+    (folder / "x\ny.py").write_text("x\n")
+    assert "x\ny.py" in {f.path for f in scan(folder, [scanner]).report.findings}
+
+
 def test_no_secret_of_the_environment_reaches_a_scanner(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     assert "AWS_SECRET_ACCESS_KEY" not in environment({})

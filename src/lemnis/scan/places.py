@@ -27,7 +27,7 @@ def within(path: str) -> tuple[str, str]:
         return "", ""
     if path.startswith("file:"):
         path = "/" + unquote(path.removeprefix("file:")).lstrip("/")
-    if "\0" in path or "\n" in path or (_SCHEME.match(path) and not _DRIVE.match(path.replace("\\", "/"))):
+    if "\0" in path or (_SCHEME.match(path) and not _DRIVE.match(path.replace("\\", "/"))):
         return "", path
     clean = _DRIVE.sub("", path.replace("\\", "/")).lstrip("/")
     found = relative(clean) if clean else ""
