@@ -11,7 +11,7 @@ from lemnis.app import gate_replay, gates, scans
 from lemnis.app.gate_facts import facts
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
 from lemnis.contracts.clock import ManualClock, from_iso
-from lemnis.contracts.errors import UsageError
+from lemnis.contracts.errors import ContentError, UsageError
 from lemnis.contracts.findings import Effect, Finding, Health, Kind, ScanHealth, ScanReport, Vulnerability
 from lemnis.contracts.ids import stable_id
 from lemnis.contracts.provenance import Edge, Strength
@@ -280,3 +280,31 @@ def test_a_job_of_github_gets_annotations_and_a_summary(workspace, shop, monkeyp
     assert run(["gate", "replay", "HEAD", *at, "--json"]) == 0
     assert orjson.loads(capsys.readouterr().out.splitlines()[-1])["changes"] == 1
     assert run(["gate", "commit", *at, "--format", "pdf"]) == 2
+
+
+def test_what_is_known_of_packages_and_the_checks_named_take_part(workspace, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    made = Repository.create(tmp_path / "real")
+    (made.path / "Dockerfile").write_text("FROM scratch\nUSER root\nADD https://x.example/a.sh /a.sh\n")
+    (made.path / "requirements.txt").write_text("shopkit==1.0\n")
+    made.commit_all("c", author="A <a@example.org>", at=AT)
+    head = made.commits()
+    monkeypatch.setattr(scans, "scanners", lambda _library: [])
+    assert scans.reports(workspace, made, head)[head[0].id].findings == ()
+    (workspace.root / "lemnis.yaml").write_text("name: w\ngates: {scanners: [lemnis]}\n")
+    found = scans.reports(workspace, made, head)[head[0].id].findings
+    assert {one.tool for one in found} == {"lemnis"}
+    osv = {
+        "id": "PYSEC-1", "aliases": ["CVE-2026-1"], "modified": "2026-03-01T00:00:00Z",
+        "affected": [{"package": {"ecosystem": "PyPI", "name": "shopkit"},
+                      "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.0"}]}]}],
+    }  # fmt: skip
+    (tmp_path / "osv.json").write_bytes(orjson.dumps(osv))
+    assert (
+        run(["content", "pull", "osv", "--from", str(tmp_path / "osv.json"), "-w", str(workspace.root)]) == 0
+    )
+    tools = {one.tool for one in scans.reports(workspace, made, head)[head[0].id].findings}
+    assert tools == {"lemnis", "lemnis_vulnerabilities"}
+    (workspace.root / "lemnis.yaml").write_text("name: w\ngates: {scanners: [lemnsi]}\n")
+    with pytest.raises(ContentError, match="lemnsi"):
+        scans.reports(workspace, made, head)

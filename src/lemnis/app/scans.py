@@ -12,7 +12,7 @@ from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts import scanning
-from lemnis.contracts.errors import NotFoundError
+from lemnis.contracts.errors import ContentError, Location, NotFoundError
 from lemnis.contracts.findings import Health, ScanReport
 from lemnis.store import durable
 from lemnis.store.git import Commit, Repository
@@ -84,6 +84,7 @@ def _vulnerabilities(library: Library, workspace: app.Workspace | None) -> Itera
 
 OWN: tuple[Maker, ...] = (_checks, _vulnerabilities)
 """The scanners that are Python: a function here for each group of them, which loads its room when called."""
+VULNERABILITIES = "lemnis_vulnerabilities"
 GROUP = "lemnis.scanners"
 """Entry points of other packages that are such functions."""
 
@@ -146,14 +147,39 @@ def scan(
 def reports(
     workspace: app.Workspace, repository: Repository, commits: Sequence[Commit]
 ) -> Mapping[str, ScanReport]:
-    """Scan the whole tree of each commit with those of the workspace's scanners that always take part.
+    """Scan the whole tree of each commit with the scanners that always take part, and those that gates name.
 
-    What happens to be installed beside them must not change what a gate decided or a proof showed.
+    What happens to be installed beside them must not change what a gate decided or a proof showed. Known
+    vulnerabilities take part once their data are there. Raises ContentError for a scanner there is not.
     """
+    from lemnis.app import feeds, settings
     from lemnis.scan.history import history
 
-    chosen = [one for one in scanners(app.library(workspace)) if one.part == "always"]
-    return history(repository, commits, chosen, Kept(workspace.state / "cache" / "scans"))
+    library = app.library(workspace)
+    programs, pythons = scanners(library), own(library, workspace)
+    wanted = set(settings.load(workspace).gates.scanners)
+    there = {one.name for one in programs} | {one.name for one in pythons}
+    if missing := sorted(wanted - there):
+        raise ContentError(
+            f"gates.scanners: no scanner {missing[0]!r}", at=Location(str(workspace.root / app.SETTINGS)),
+            fix="`lemnis content list scanners` shows the programs; ours are lemnis and lemnis_modules",
+        )  # fmt: skip
+    if any(one.problem != feeds.ABSENT for one in feeds.known(feeds.folder(workspace))):
+        wanted.add(VULNERABILITIES)
+    chosen = [one for one in programs if one.part == "always" or one.name in wanted]
+    beside = [one for one in pythons if one.name in wanted]
+    steady = [one for one in beside if one.definition]
+    kept = Kept(workspace.state / "cache" / "scans")
+    found = history(repository, commits, chosen, kept, steady)
+    changing = [one for one in beside if not one.definition]
+    if not changing:
+        return found
+    more = history(repository, commits, (), None, changing)
+    return {name: _both(report, more[name]) for name, report in found.items()}
+
+
+def _both(one: ScanReport, other: ScanReport) -> ScanReport:
+    return ScanReport((*one.findings, *other.findings), (*one.health, *other.health))
 
 
 def trouble(report: ScanReport) -> str:

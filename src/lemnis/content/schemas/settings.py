@@ -183,6 +183,16 @@ class Waiting(Model):
     megabytes: float = pydantic.Field(default=2048, ge=16, le=10_000_000)
 
 
+class Gates(Model):
+    """What gates go by: ``scanners`` take part beside those that always do, by the names in content.
+
+    So ``lemnis`` and ``lemnis_modules`` (the checks of manifests, pipelines and Terraform), or a program that
+    every machine that asks a gate has. Known vulnerabilities count once their data are there.
+    """
+
+    scanners: tuple[Name, ...] = ()
+
+
 class Enrichment(Model):
     """What is learnt from events, to be added to others: ``names`` of addresses, from DNS and DHCP."""
 
@@ -247,6 +257,7 @@ class Settings(Model):
     lake: Keeping = Keeping()
     search: Searching = Searching()
     enrichment: Enrichment = Enrichment()
+    gates: Gates = Gates()
     roles: dict[Name, tuple[str, ...]] = pydantic.Field(default_factory=dict)
     playbooks: Automation = Automation()
     workers: int | None = pydantic.Field(default=None, ge=1, le=64)
