@@ -69,6 +69,12 @@ def test_what_is_no_report_is_refused(data):
         said(data)
 
 
+def test_what_is_nested_without_end_is_read_or_told():
+    deep = b"[" * 900 + b"]" * 900  # deeper than our own encoder goes
+    data = report(result(issue_text="DEEP"), result()).replace(b'"DEEP"', deep)
+    assert len(said(data).findings) == 2
+
+
 VALUES = st.recursive(
     st.none() | st.integers(-(2**53), 2**53) | st.text(st.characters(codec="utf-8")),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),

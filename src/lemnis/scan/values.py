@@ -17,6 +17,7 @@ from lemnis.contracts.alerts import Severity
 from lemnis.scan.paths import Spot, getter
 
 Text = Callable[[Spot], str]
+_DEEP: Final = 64
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _CWE = re.compile(r"CWE[-_ :]*(\d+)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -61,16 +62,16 @@ TYPES: Final[Mapping[str, str]] = MappingProxyType(
 """What tools call ecosystems, by the type of their package URLs."""
 
 
-def texts(value: Any) -> list[str]:
-    """Return every text and number in a value, however lists nest it; objects and truths are none."""
+def texts(value: Any, depth: int = 0) -> list[str]:
+    """Return every text and number in a value, within up to 64 lists; objects and truths are none."""
     if value is None or isinstance(value, bool):
         return []
     if isinstance(value, str):
         return [value] if value else []
     if isinstance(value, int | float):
         return [str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)]
-    if isinstance(value, list):
-        return [text for item in value for text in texts(item)]
+    if isinstance(value, list) and depth < _DEEP:
+        return [text for item in value for text in texts(item, depth + 1)]
     return []
 
 

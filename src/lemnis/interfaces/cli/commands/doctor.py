@@ -27,7 +27,12 @@ def doctor(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
             emit(asdict(check))
     else:
         rows = (
-            ("–" if c.absent else "✓" if c.ok else "✗", c.name, c.found, "" if c.ok and not c.absent else c.fix)
+            (
+                "·" if c.absent else "✓" if c.ok else "✗",
+                c.name,
+                c.found,
+                "" if c.ok and not c.absent else c.fix,
+            )
             for c in checks
         )
         show_table("doctor", ("", "what", "found", "what to do"), rows)
