@@ -137,8 +137,8 @@ class Findings:
         moved = [one for one in placed if one.before]
         mine = TABLE.c.resource == resource
         with writing(self._engine) as connection:
-            while some := [_row(resource, one, now, revision) for one in islice(fresh, _BATCH)]:
-                connection.execute(sa.insert(TABLE), some)
+            while rows := [_row(resource, one, now, revision) for one in islice(fresh, _BATCH)]:
+                connection.execute(sa.insert(TABLE), rows)
             for one in moved:
                 row = _row(resource, one, now, revision)
                 told = {name: value for name, value in row.items() if name not in _STAYS}
