@@ -285,7 +285,7 @@ def _process(pid: int) -> dict[str, object]:
 def _program(pid: int) -> str:
     """Return the file that a process runs; empty where the agent may not see it, or the kernel has none."""
     try:
-        return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+        return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")  # noqa: PTH115 - as the rest here
     except OSError:
         return ""
 
