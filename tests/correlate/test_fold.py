@@ -340,6 +340,7 @@ def components(some):
     return {frozenset(members) for members in group.values()}
 
 
+@pytest.mark.slow
 def test_thirty_thousand_different_alerts_take_seconds():
     rng = random.Random(1)  # noqa: S311 - not secrets
     some = []

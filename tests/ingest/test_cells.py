@@ -9,7 +9,10 @@ from lemnis.contracts import compiled
 from lemnis.ingest import mapping
 from lemnis.ingest.mapping import Mapper
 
-pytestmark = pytest.mark.skipif(not compiled.available(), reason="needs Numba, the extra `fast`")
+pytestmark = [
+    pytest.mark.skipif(not compiled.available(), reason="needs Numba, the extra `fast`"),
+    pytest.mark.slow,
+]
 
 
 @pytest.mark.parametrize("name", SOURCES.by_name)

@@ -262,6 +262,7 @@ def test_a_mail_server_that_drips_is_given_up_in_time():
         thread.join(5)
 
 
+@pytest.mark.slow
 def test_what_hurts_refuses_the_plan_and_leaves_nothing_behind(tmp_path, monkeypatch):
     """Nothing is planned on such an answer, and nothing breaks off; once the vendor is well, all goes on."""
     body = bomb("gzip")

@@ -63,6 +63,7 @@ def test_it_is_refused_with_its_place(place, steps, said):
     assert said in found
 
 
+@pytest.mark.slow
 def test_turns_within_turns_are_counted(place):
     place.playbook(f"- {{id: a, if: 'true', then: {nested(6)}}}")
     began = time.process_time()
@@ -71,6 +72,7 @@ def test_turns_within_turns_are_counted(place):
     assert time.process_time() - began < 20
 
 
+@pytest.mark.slow
 def test_calls_of_calls_are_counted_and_linted_quickly(place):
     for level in range(25):
         inner = f"c{level + 1}" if level < 24 else ""
