@@ -75,6 +75,7 @@ def test_hunt_stream_and_replay_tell_the_same_episodes(tmp_path, logins):
     assert {alert.entities for alert in again if "correlation" in alert.event} != {()}
 
 
+@pytest.mark.slow
 def test_several_processes_find_what_one_finds(tmp_path, logins, monkeypatch):
     (tmp_path / "rules.yml").write_text(RULES)
     (tmp_path / "e.jsonl").write_text("".join(logins))
@@ -144,6 +145,7 @@ def work(folder, file, ready, limit):
     (folder / "done").write_text("")
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_alerts_of_one_that_was_not(tmp_path, logins, monkeypatch):
     files = []
     for number in range(30):  # each is acknowledged by itself

@@ -186,6 +186,7 @@ def test_a_cut_archive_ends_with_its_reason(tmp_path, rules, monkeypatch):
     assert any("ends too early" in str(one[2]) for one in mine)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("jobs", "piece"), [(2, 20_000), (3, 8_000), (2, 1_000)])
 def test_what_is_found_does_not_depend_on_jobs_and_pieces(jobs, piece, tmp_path, rules, monkeypatch):
     source = random.Random(7)  # noqa: S311 - made-up events

@@ -155,6 +155,7 @@ def event_logs(packed, count):
         return [archive.extractfile(one).read() for one in found[:count]]
 
 
+@pytest.mark.slow
 def test_small_event_logs_read_together_are_there_once_whatever_step_is_killed(tmp_path):
     packed = bench.load("_data").folder() / "windows" / "sigma-regression" / "sigma-regression.tar.zst"
     if not packed.is_file():

@@ -127,6 +127,7 @@ def test_what_is_answered_is_queryable_and_survives_a_kill(workspace):
     assert app.lake(workspace).backlog().rows == 0
 
 
+@pytest.mark.slow
 def test_a_worker_or_a_settler_that_dies_is_begun_again_and_health_says_so(workspace):
     served = Served(workspace, "--no-detect")
     try:

@@ -41,6 +41,7 @@ def workspace(tmp_path, monkeypatch):
     return made
 
 
+@pytest.mark.slow
 def test_tasks_give_what_one_process_gives(workspace, tmp_path, monkeypatch):
     lake = app.lake(workspace)
     question = Rules.of(app.library(workspace), lake.schemas(), cache=workspace.state / "cache")

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from simulated import ENVIRONMENT, PLAYBOOK, world
 
 from lemnis.app import respond
@@ -66,6 +67,7 @@ def killed(child, timeout):
     return child.returncode == -9
 
 
+@pytest.mark.slow
 def test_a_killed_run_does_everything_once(tmp_path):
     moments = random.Random(3)  # noqa: S311 - moments, not secrets
     trap, kills, number = Trap(moments), 0, 0

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from deltalake import DeltaTable
 from lakes import DAY, PROCESS, batch, lake, numbers
 
@@ -44,6 +45,7 @@ def killed(folder, steps, acknowledged):
     compact(store.tables, min_files=2, rows=100)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_is_as_before_or_as_after(tmp_path):
     folder, done = tmp_path / "lake", tmp_path / "done"
     store = lake(folder)
