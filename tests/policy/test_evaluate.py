@@ -3,7 +3,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import ERROR, Reference
+from other_rego import ERROR, Reference
 
 from lemnis.contracts.errors import ContentError
 from lemnis.policy.check import builtins
