@@ -71,8 +71,7 @@ def test_a_file_that_cannot_be_written_is_told_with_its_place(tmp_path, target, 
 
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    monkeypatch.setattr("lemnis.interfaces.cli.build", lambda: _Command(fails))
-    monkeypatch.setattr("typer.main.get_command", lambda command: command)
+    monkeypatch.setattr("typer.main.get_command", lambda _: _Command(fails))
     assert run([]) == 2
     printed = capsys.readouterr().err
     assert str(tmp_path / target) in printed.replace("\n", "")
