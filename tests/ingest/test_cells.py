@@ -16,7 +16,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("name", SOURCES.by_name)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(data=st.data())
 def test_both_ways_make_the_same_events(name, data):
     batch = data.draw(batches(name))
