@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import os
 import random
 import sys
 from pathlib import Path
@@ -33,8 +34,10 @@ def rows(number):
     ]
 
 
-def work(folder, progress, ready):
+def work(folder, progress, ready, database):
     """Do as ingest does: watch, append with the cursor, go on where the lake says; correlate now and then."""
+    if database:  # the server that forks may be older than the setting
+        os.environ["LEMNIS_DATABASE_URL"] = database
     sys.path.insert(0, str(Path(__file__).parent))
     from watched import DETECTION, START, batch  # noqa: PLC0415 - beside this file
 
@@ -78,9 +81,10 @@ def killed(workspace, folder, longest):
     """Do it in processes that are killed until enough were; return how many."""
     moments = random.Random(7)  # noqa: S311 - moments, not secrets
     done, kills = folder / "done", 0
+    database = os.environ.get("LEMNIS_DATABASE_URL", "")
     while not done.exists():
         ready = SPAWN.Event()
-        child = SPAWN.Process(target=work, args=(workspace.root, done, ready))
+        child = SPAWN.Process(target=work, args=(workspace.root, done, ready, database))
         child.start()
         assert ready.wait(60)
         child.join(moments.uniform(0, longest) if kills < KILLS else None)
