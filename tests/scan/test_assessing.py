@@ -1,7 +1,5 @@
 """What a match means, and the finding that says so."""
 
-import contextlib
-
 import pytest
 from advised import component, database, record
 from hypothesis import given
@@ -158,5 +156,11 @@ def test_the_catalogue_and_the_probabilities_in_each_form(tmp_path):
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data):
     for read in (exploitation.kev, exploitation.epss):
-        with contextlib.suppress(RecordError):
-            read(data, "x", [])
+        errors = []
+        try:
+            found, _ = read(data, "x", errors)
+        except RecordError as error:
+            errors.append(error)
+            found = []
+        assert all(one.cve.startswith("CVE-") for one in found)
+        assert all(error.at is not None for error in errors)

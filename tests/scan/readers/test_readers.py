@@ -421,8 +421,8 @@ JSON = st.recursive(
 @given(JSON)
 def test_no_document_makes_a_reader_raise(value):
     text = orjson.dumps(value).decode()
-    resources.read("a.json", text)
-    for path in ("a.yaml", ".gitlab-ci.yml", ".github/workflows/a.yml"):
-        resources.read(path, text)
+    for path in ("a.json", "a.yaml", ".gitlab-ci.yml", ".github/workflows/a.yml"):
+        found = resources.read(path, text)
+        assert all(one.kind and one.name is not None for one in found.resources)
     terraform.read_plan(value, "p")
     list(kubernetes.objects(value, "x", {}))
