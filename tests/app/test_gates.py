@@ -280,6 +280,8 @@ def test_a_job_of_github_gets_annotations_and_a_summary(workspace, shop, monkeyp
     assert run(["gate", "replay", "HEAD", *at, "--json"]) == 0
     assert orjson.loads(capsys.readouterr().out.splitlines()[-1])["changes"] == 1
     assert run(["gate", "commit", *at, "--format", "pdf"]) == 2
+    assert run(["gate", "nonsense", *at]) == 2
+    assert "pull_request" in capsys.readouterr().err
 
 
 def test_what_is_known_of_packages_and_the_checks_named_take_part(workspace, tmp_path, monkeypatch):

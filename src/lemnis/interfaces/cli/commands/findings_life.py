@@ -61,12 +61,13 @@ def problems(
         (
             str(one["id"]), str(one["severity"]),
             f"{one['path']}:{one['line']}" if one["path"] else str(one["resource"]),
-            str(one["title"]), _words(one["tools"]), str(one["first_seen"])[:10],
-            str(one["fixed_at"] or "")[:10],
+            str(one["title"]), _words(one["tools"]),
+            *([str(one["first_seen"])[:10], str(one["fixed_at"] or "")[:10]] if fixed else []),
         )
         for one in told
     )  # fmt: skip
-    show_table(f"{len(told)} problems", ("id", "severity", "where", "what", "by", "since", "fixed"), rows)
+    times = ("since", "fixed") if fixed else ()
+    show_table(f"{len(told)} problems", ("id", "severity", "where", "what", "by", *times), rows)
 
 
 def problem(

@@ -119,8 +119,11 @@ def gate(
 def _ask(opened: Workspace, stage: str, repo: Path | None, commit: str, base: str, image: str) -> Decision:
     """Ask the gate of a stage."""
     from lemnis.app import gates, pipeline
-    from lemnis.policy.document import IMAGE_STAGES
+    from lemnis.policy.document import CODE_STAGES, IMAGE_STAGES
 
+    stages = (*CODE_STAGES, *IMAGE_STAGES)
+    if stage not in stages:
+        raise UsageError(f"no stage {stage!r}", fix=f"one of {', '.join(stages)}; or replay")
     if stage in IMAGE_STAGES:
         if not image:
             raise UsageError("which image?", fix="give its digest: --image sha256:…")
