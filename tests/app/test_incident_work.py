@@ -114,7 +114,7 @@ def test_what_a_person_decided_on_is_published(at, ask):
     ask("incident", "list")  # what is new in the journal is published
     sql = (
         "SELECT severity, severity_id, priority, priority_id FROM incident_finding"
-        f" WHERE metadata.correlation_uid = '{name}' ORDER BY metadata.logged_time, time"
+        f" WHERE metadata.correlation_uid = '{name}' ORDER BY metadata.sequence"
     )
     *_, last = lines(ask("sql", sql, "--json"))
     assert last == {"severity": "Low", "severity_id": 2, "priority": "Critical", "priority_id": 4}

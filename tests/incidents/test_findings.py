@@ -33,6 +33,7 @@ def test_an_incident_goes_from_create_to_close_with_an_id_a_state():
     new, closed = incident_finding(incident(), 1), incident_finding(incident(status=IncidentStatus.CLOSED), 9)
     assert (new["activity_id"], new["status_id"], new["assignee_group"]) == (1, 1, {"name": "unassigned"})
     assert (closed["activity_id"], closed["verdict_id"], closed["assignee"]) == (3, 2, {"name": "ana"})
+    assert (new["metadata"]["sequence"], closed["metadata"]["sequence"]) == (1, 9)
     assert new["metadata"]["uid"] != closed["metadata"]["uid"]
     assert new["metadata"]["correlation_uid"] == closed["metadata"]["correlation_uid"] == "in-1"
     assert orjson.loads(new["finding_info_list"][0]["desc"]) == {"count": 2, "reasons": ["because"]}

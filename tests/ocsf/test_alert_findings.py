@@ -85,12 +85,13 @@ def test_a_finding_tells_rule_technique_evidence_and_what_matched():
 
 def test_what_changes_an_alert_is_an_update_with_an_id_of_its_own():
     first, again = alert_finding(ALERT, 1), alert_finding(replace(ALERT, revision=1), 2)
-    repeated, more = alert_finding(ALERT, 1, repeated=8), alert_finding(ALERT, 1, repeated=9)
+    repeated, more = (alert_finding(ALERT, 1, sequence=seq, repeated=True) for seq in (8, 9))
     gone = alert_finding(replace(ALERT, revision=2, withdrawn=True), 3)
     every = (first, again, repeated, more, gone)
     assert [one["activity_name"] for one in every] == ["Create", "Update", "Update", "Update", "Close"]
     assert len({one["metadata"]["uid"] for one in every}) == 5
     assert {one["finding_info"]["uid"] for one in every} == {"al-1"}
+    assert [one["metadata"].get("sequence") for one in every] == [None, None, 8, 9, None]
     assert (gone["status"], gone["status_id"], first["status_id"]) == ("Resolved", 4, 1)
 
 

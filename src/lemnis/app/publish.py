@@ -52,7 +52,9 @@ class Publishing:
     def _add(self, entry: Entry, alert: Alert, exceptions: Sequence[str] = ()) -> None:
         event = kinds.event_of(entry)
         self._rows.append(
-            findings.alert_finding(alert, entry.at, risks=self._risks, event=event, exceptions=exceptions)
+            findings.alert_finding(
+                alert, entry.at, risks=self._risks, sequence=entry.seq, event=event, exceptions=exceptions
+            )
         )
         if len(self._rows) >= _ROWS:
             self.published += self._lake.append(findings.batches(self._rows)).accepted
@@ -85,7 +87,9 @@ class Publishing:
         for alert, entry in repeated.items():
             told = kinds.tell(one for one in journal.entries(subject=alert) if one.seq <= entry.seq)
             if told is not None:
-                finding = findings.alert_finding(told, entry.at, risks=self._risks, repeated=entry.seq)
+                finding = findings.alert_finding(
+                    told, entry.at, risks=self._risks, sequence=entry.seq, repeated=True
+                )
                 rows.append(finding)
         for incident, weighed in views(list(changed)) if changed else ():
             entry = changed[incident.id]

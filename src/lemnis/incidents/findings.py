@@ -23,6 +23,7 @@ alert_finding = ours.alert_finding
 def incident_finding(incident: Incident, seq: int, weighed: Weighed | None = None) -> dict[str, Json]:
     """Return an incident as it stands after journal entry ``seq`` as an Incident Finding.
 
+    Two states of one instant are told apart by ``metadata.sequence``, which is ``seq``.
     ``weighed`` says how severe and urgent it is; without, it is as severe as its worst alert.
     """
     activity = ours.UPDATE
@@ -45,7 +46,7 @@ def incident_finding(incident: Incident, seq: int, weighed: Weighed | None = Non
         "verdict_id": int(incident.verdict),
         "verdict": incident.verdict.name.replace("_", " ").title(),
         "metadata": {
-            **ours.metadata(uid, incident.updated, [f"content:{incident.content_digest}"]),
+            **ours.metadata(uid, incident.updated, [f"content:{incident.content_digest}"], seq),
             "correlation_uid": incident.id,
         },
         "attacks": ours.attacks(tags),

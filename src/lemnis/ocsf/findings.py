@@ -56,21 +56,22 @@ def alert_finding(
     recorded: int,
     *,
     risks: Mapping[str, int] = _RISKS,
-    repeated: int = 0,
+    sequence: int = 0,
+    repeated: bool = False,
     event: Mapping[str, Json] | None = None,
     exceptions: Sequence[str] = (),
 ) -> dict[str, Json]:
     """Return an alert as a Detection Finding; ``recorded`` is when it was written down.
 
-    ``risks`` says what a severity weighs; ``event`` is the alert's, where the alert was read without. A
-    revision, or an alert that was ``repeated`` (the number of the journal's entry that says so), is an update
-    with an id of its own; ``finding_info.uid`` stays the alert's.
+    ``sequence`` is the number of the journal's entry that says so, if one does; ``risks`` says what a
+    severity weighs; ``event`` is the alert's, where the alert was read without. A revision, or an alert that
+    was ``repeated``, is an update with an id of its own; ``finding_info.uid`` stays the alert's.
     One that ``exceptions`` held back is suppressed, and no alert.
     """
     activity = CLOSE if alert.withdrawn else UPDATE if alert.revision or repeated else CREATE
     uid = alert.id
     if activity != CREATE:
-        uid = stable_id("ev", alert.id, str(alert.revision), str(repeated))
+        uid = stable_id("ev", alert.id, str(alert.revision), str(sequence if repeated else 0))
     status = FindingStatus.RESOLVED if alert.withdrawn else FindingStatus.NEW
     labels = [f"content:{alert.content_digest}", f"source:{alert.source}"]
     if alert.fingerprint:
@@ -90,7 +91,7 @@ def alert_finding(
         "status_id": int(status),
         "status": status.name.title(),
         "metadata": {
-            **metadata(uid, recorded, labels),
+            **metadata(uid, recorded, labels, sequence),
             "correlation_uid": alert.id,
         },
         "finding_info": {
@@ -130,12 +131,17 @@ def base(class_uid: int, activity: int, severity: Severity) -> Mapping[str, Json
     }  # fmt: skip
 
 
-def metadata(uid: str, at: int, labels: Sequence[str]) -> dict[str, Json]:
-    """Return a finding's metadata; it was written down at ``at``."""
-    return {
+def metadata(uid: str, at: int, labels: Sequence[str], sequence: int = 0) -> dict[str, Json]:
+    """Return a finding's metadata; it was written down at ``at``.
+
+    ``sequence`` is the number of the journal's entry that it comes from: of two of one instant, the later has
+    the larger one.
+    """
+    made: dict[str, Json] = {
         "uid": uid, "version": schema.version(), "log_name": SOURCE, "logged_time": at, "labels": labels,
         "product": {"name": "Lemnis", "vendor_name": "Lemnis", "uid": SOURCE},
     }  # fmt: skip
+    return {**made, "sequence": sequence} if sequence else made
 
 
 def analytic(rule: str, title: str, digest: str = "") -> dict[str, Json]:

@@ -31,7 +31,7 @@ def finding(entry: Entry, *, closed: bool) -> dict[str, Json]:
         "status_id": int(status),
         "status": status.name.title(),
         "metadata": {
-            **ours.metadata(uid, entry.at, ["watch", f"source:{source}"]),
+            **ours.metadata(uid, entry.at, ["watch", f"source:{source}"], entry.seq),
             "correlation_uid": entry.subject,
         },
         "finding_info": {

@@ -21,11 +21,13 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 
 from lemnis.contracts.errors import ServiceError
+from lemnis.store import durable
 
 VERSION = "playbooks-2"
 """Names the shape of the workflow below: runs are only taken up by a version that has the same shape."""
 GOES_ON = "goes on"
 _POLL_SECONDS = 0.05
+_BUSY_SECONDS = 30
 _LIVING = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
 
@@ -146,7 +148,9 @@ def _sqlite(url: str) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _set(connection: Any, _record: Any) -> None:
         connection.isolation_level = "IMMEDIATE"
-        for pragma in ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL"):
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+        durable.write_ahead(connection, _BUSY_SECONDS)
+        for pragma in ("foreign_keys=ON", "synchronous=NORMAL"):
             connection.execute(f"PRAGMA {pragma}")
 
     return engine

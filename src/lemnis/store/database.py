@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lemnis.contracts.errors import Location, ServiceError, UsageError
+from lemnis.store import durable
 
 WRITE = "lemnis_write"
 _BUSY_SECONDS = 60
@@ -83,8 +84,9 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 def _sqlite_connect(connection: sqlite3.Connection, _record: Any) -> None:
     """Set up one SQLite connection; transactions are begun by us, not by the driver."""
     connection.isolation_level = None
-    for pragma in (f"busy_timeout={_BUSY_SECONDS * 1000}", "journal_mode=WAL", "synchronous=FULL",
-                   "foreign_keys=ON", "trusted_schema=OFF"):  # fmt: skip
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}").close()
+    durable.write_ahead(connection, _BUSY_SECONDS)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +74,31 @@ def write(path: Path, data: bytes) -> None:
     make_folder(path.parent)
     with replacing(path) as file:
         file.write(data)
+
+
+def write_ahead(database: sqlite3.Connection, seconds: float) -> None:
+    """Give a SQLite file a write-ahead log, unless it has one; wait so many seconds for who holds the file.
+
+    A reader becomes a writer for this. SQLite calls no busy handler there, so that of several who make a file
+    at once all but one are told that it is locked. Raises sqlite3.OperationalError when time is out.
+    """
+    until, wait = time.monotonic() + seconds, 0.001
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= until:
+                raise
+        else:
+            return
+        time.sleep(wait)
+        wait = min(2 * wait, 0.05)
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Say whether others held what was asked for, rather than that something is wrong with the file."""
+    code: int = getattr(error, "sqlite_errorcode", 0)  # those that Python raises have none
+    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 @contextmanager

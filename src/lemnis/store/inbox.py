@@ -270,8 +270,9 @@ class Inbox:
         db: sqlite3.Connection | None = getattr(self._own, "db", None)
         if db is None:
             db = sqlite3.connect(self.path, isolation_level=None, timeout=_BUSY_SECONDS)
-            for pragma in (f"page_size={_PAGE}", "journal_mode=WAL", "synchronous=FULL"):
-                db.execute(f"PRAGMA {pragma}")
+            db.execute(f"PRAGMA page_size={_PAGE}")  # before the file has pages
+            durable.write_ahead(db, _BUSY_SECONDS)
+            db.execute("PRAGMA synchronous=FULL")
             self._own.db = db
         return db
 

@@ -115,8 +115,8 @@ class Spool:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(self.path, isolation_level=None, timeout=_BUSY_SECONDS)) as db:
-                for pragma in ("journal_mode=WAL", "synchronous=FULL", "mmap_size=1073741824",
-                               "temp_store=MEMORY"):  # fmt: skip
+                durable.write_ahead(db, _BUSY_SECONDS)
+                for pragma in ("synchronous=FULL", "mmap_size=1073741824", "temp_store=MEMORY"):
                     db.execute(f"PRAGMA {pragma}")
                 yield db
         except sqlite3.Error as error:

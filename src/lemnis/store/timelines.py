@@ -26,6 +26,7 @@ from lemnis.store import durable
 BOTH, BRIEF, WHOLE = 0, 1, 2
 """Which reading an entry is in: the brief one, where repeats are told once, the whole one, or both."""
 _VERSION = 1
+_BUSY_SECONDS = 60
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (incident TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (incident TEXT, alert TEXT, PRIMARY KEY (incident, alert)) WITHOUT ROWID;
@@ -64,14 +65,16 @@ class Timelines:
         """Open the file at ``path``, or make it; one of another version is begun anew."""
         durable.make_folder(path.parent)
         path.touch(mode=0o600)
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=60)
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
         try:
             self._begin()
-        except sqlite3.DatabaseError:  # half a file: what it held is in the journal
+        except sqlite3.DatabaseError as error:
             self._connection.close()
-            path.unlink()
+            if durable.is_busy(error):
+                raise
+            path.unlink()  # half a file: what it held is in the journal
             path.touch(mode=0o600)
-            self._connection = sqlite3.connect(path, isolation_level=None, timeout=60)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
             self._begin()
 
     def _begin(self) -> None:
@@ -79,7 +82,8 @@ class Timelines:
         if version not in {0, _VERSION}:
             for name in ("state", "alerts", "counts", "items"):
                 self._connection.execute(f"DROP TABLE IF EXISTS {name}")
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"user_version={_VERSION}"):
+        durable.write_ahead(self._connection, _BUSY_SECONDS)
+        for pragma in ("synchronous=NORMAL", f"user_version={_VERSION}"):
             self._connection.execute(f"PRAGMA {pragma}").close()
         self._connection.executescript(_SCHEMA)
 
