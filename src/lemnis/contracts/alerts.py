@@ -23,7 +23,11 @@ class Severity(IntEnum):
 
 
 class EntityKind(StrEnum):
-    """The kinds of entity that alerts share and the graph connects."""
+    """The kinds of entity that alerts share and the graph connects.
+
+    An identity's kind says what it is where that is known: ``user`` (a human's account), ``service_account``,
+    ``principal`` (of a cloud), ``credential`` (a key); else it is an ``identity``.
+    """
 
     USER = "user"
     HOST = "host"
@@ -42,6 +46,31 @@ class EntityKind(StrEnum):
     CREDENTIAL = "credential"
     REPOSITORY = "repository"
     DOMAIN = "domain"
+    PERSON = "person"
+    TEAM = "team"
+    IDENTITY = "identity"
+    SERVICE_ACCOUNT = "service_account"
+    ROLE = "role"
+    PULL_REQUEST = "pull_request"
+    WORKFLOW_RUN = "workflow_run"
+    ARTIFACT = "artifact"
+    PACKAGE = "package"
+    MODULE = "module"
+    PATTERN = "pattern"
+    VULNERABILITY = "vulnerability"
+    FINDING = "finding"
+    IAC_RESOURCE = "iac_resource"
+    CLOUD_RESOURCE = "cloud_resource"
+    CLUSTER_OBJECT = "cluster_object"
+    ENDPOINT = "endpoint"
+    DATA_SET = "data_set"
+    THREAT = "threat"
+    CONTROL = "control"
+    DETECTION = "detection"
+    POLICY = "policy"
+    ALERT = "alert"
+    INCIDENT = "incident"
+    LESSON = "lesson"
 
     __hash__ = str.__hash__  # an enumeration's own is ten times slower
 

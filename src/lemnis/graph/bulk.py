@@ -1,0 +1,232 @@
+"""Nodes and edges into the graph's tables, many at a time.
+
+Entities, words and evidence are looked up and numbered in one question a batch; both databases take columns:
+SQLite a statement with many rows and lists as JSON, PostgreSQL arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from lemnis.contracts.alerts import Entity
+from lemnis.contracts.ids import canonical, digest
+from lemnis.contracts.provenance import Edge, Node
+from lemnis.graph.tables import begins, ends, number_of
+
+LONGEST = 1000
+"""So many bytes of a name are kept: an index of PostgreSQL takes no more than 2,700."""
+Key = tuple[str, str]
+"""An entity's kind and its value as it is kept."""
+
+_EDGE = ("source", "relation", "target", "method", "valid_from", "valid_to", "strength", "evidence")
+_ARRAYS = {"text": "text", "data": "text", "value": "text"}
+_CHANGED = """
+ ON CONFLICT (source, relation, target, method, valid_from) DO UPDATE
+ SET valid_to = excluded.valid_to, strength = excluded.strength, evidence = excluded.evidence
+ WHERE graph_edge.valid_to <> excluded.valid_to OR graph_edge.strength <> excluded.strength
+ OR graph_edge.evidence <> excluded.evidence"""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """How many edges and nodes with properties were given, and how many entities were new."""
+
+    edges: int = 0
+    nodes: int = 0
+    new: int = 0
+
+    def __add__(self, other: Loaded) -> Loaded:
+        """Add up."""
+        return Loaded(self.edges + other.edges, self.nodes + other.nodes, self.new + other.new)
+
+
+def key(entity: Entity) -> Key:
+    """Return what an entity is kept by: what no database takes is written out, what is too long is cut."""
+    value = entity.value
+    if not value.isascii() or len(value) > LONGEST or "\0" in value:
+        value = value.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+        raw = value.encode()
+        if len(raw) > LONGEST:
+            value = f"{raw[: LONGEST - 80].decode(errors='ignore')}…{digest(raw)}"
+    return str(entity.kind), value
+
+
+def among(connection: sa.Connection, of: str, columns: str, rest: str) -> sa.TextClause:
+    """Return a question about a table joined with ``given`` (see ``listed``), which comes first."""
+    return sa.text(f"SELECT {columns} FROM {listed(connection, of)} CROSS JOIN {rest}")  # noqa: S608 - our own
+
+
+def listed(connection: sa.Connection, of: str) -> str:
+    """Return SQL of a table ``given``, whose column ``value`` has the numbers or texts of ``:given``."""
+    if connection.dialect.name == "postgresql":
+        return f"unnest(CAST(:given AS {of}[])) AS given(value)"
+    return "json_each(:given) AS given"
+
+
+def given(connection: sa.Connection, values: Sequence[int] | Sequence[str]) -> dict[str, Any]:
+    """Return the parameter of ``listed``."""
+    return {
+        "given": list(values) if connection.dialect.name == "postgresql" else orjson.dumps(values).decode()
+    }
+
+
+class Writer:
+    """Writes within one transaction that excludes other writers."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        rows = connection.execute(sa.text("SELECT text, id FROM graph_word"))
+        self.words: dict[str, int] = {text: number for text, number in rows}  # noqa: C416 - rows are no pairs to mypy
+
+    def write(self, nodes: Sequence[Node], edges: Sequence[Edge]) -> Loaded:
+        """Write nodes and edges; what says the same from the same instant by the same method is replaced."""
+        word = self._number_words(nodes, edges)
+        pairs = [(key(edge.source), key(edge.target)) for edge in edges]
+        known = dict.fromkeys(one for pair in pairs for one in pair)
+        known.update(dict.fromkeys(key(node.entity) for node in nodes))
+        numbers, new = self._number_nodes(list(known))
+        proofs = self._number_evidence(edges)
+        rows = {}
+        for edge, (source, target), proof in zip(edges, pairs, proofs, strict=True):
+            row = (
+                numbers[source], word[edge.relation], numbers[target], word[edge.method],
+                begins(edge.valid_from), ends(edge.valid_to), int(edge.strength), proof,
+            )  # fmt: skip
+            rows[row[:5]] = row
+        self._insert("graph_edge", _EDGE, sorted(rows.values()), _CHANGED)
+        self._describe([(numbers[key(node.entity)], node) for node in nodes if node.properties])
+        return Loaded(len(edges), len(nodes), new)
+
+    def numbers(self, keys: Iterable[Key]) -> dict[Key, int]:
+        """Return the numbers of the entities that are known."""
+        return numbers(self._connection, self.words, keys)
+
+    def _number_words(self, nodes: Iterable[Node], edges: Iterable[Edge]) -> dict[str, int]:
+        texts = dict.fromkeys(str(node.entity.kind) for node in nodes)
+        for edge in edges:
+            texts[edge.source.kind.value] = texts[edge.target.kind.value] = None
+            texts[edge.relation] = texts[edge.method] = None
+        fresh = [text for text in texts if text not in self.words]
+        first = max(self.words.values(), default=0) + 1
+        made = {text: first + place for place, text in enumerate(fresh)}
+        self._insert("graph_word", ("id", "text"), [(number, text) for text, number in made.items()])
+        self.words |= made
+        return self.words
+
+    def _number_nodes(self, keys: Sequence[Key]) -> tuple[dict[Key, int], int]:
+        found = self.numbers(keys)
+        fresh = [one for one in keys if one not in found]
+        if fresh:
+            first = (self._scalar("SELECT max(id) FROM graph_node") or 0) + 1
+            rows = [(first + place, self.words[kind], value) for place, (kind, value) in enumerate(fresh)]
+            self._insert("graph_node", ("id", "kind", "value"), rows)
+            found.update(zip(fresh, range(first, first + len(fresh)), strict=True))
+        return found, len(fresh)
+
+    def _number_evidence(self, edges: Sequence[Edge]) -> list[int]:
+        """Return for each edge the number of its evidence; what is new is written."""
+        same: dict[int, bytes] = {}  # edges of one source of data share one object
+        texts = []
+        for edge in edges:
+            told = same.get(id(edge.evidence))
+            if told is None:
+                told = same[id(edge.evidence)] = _text(edge)
+            texts.append(told)
+        hashes = {text: number_of(text) for text in dict.fromkeys(texts)}
+        connection = self._connection
+        rows = connection.execute(
+            among(connection, "bigint", "e.data, e.id", "graph_evidence e WHERE e.hash = given.value"),
+            given(connection, sorted(hashes.values())),
+        )  # fmt: skip
+        found = {data.encode(): number for data, number in rows}
+        fresh = [text for text in hashes if text not in found]
+        if fresh:
+            first = (self._scalar("SELECT max(id) FROM graph_evidence") or 0) + 1
+            made = [(first + place, hashes[text], text.decode()) for place, text in enumerate(fresh)]
+            self._insert("graph_evidence", ("id", "hash", "data"), made)
+            found.update(zip(fresh, range(first, first + len(fresh)), strict=True))
+        return [found[text] for text in texts]
+
+    def _describe(self, nodes: Sequence[tuple[int, Node]]) -> None:
+        """Lay properties over those that are known; None takes one away."""
+        if not nodes:
+            return
+        connection = self._connection
+        rows = connection.execute(
+            among(
+                connection, "bigint", "n.id, n.data",
+                "graph_node n WHERE n.id = given.value AND n.data IS NOT NULL",
+            ),
+            given(connection, sorted({number for number, _ in nodes})),
+        )  # fmt: skip
+        known = {number: orjson.loads(data) for number, data in rows}
+        for number, node in nodes:
+            merged = {**known.get(number, {}), **orjson.loads(_canonical(dict(node.properties)))}
+            known[number] = {name: value for name, value in merged.items() if value is not None}
+        connection.execute(
+            sa.text("UPDATE graph_node SET data = :data WHERE id = :id"),
+            [{"id": number, "data": canonical(data).decode() if data else None}
+             for number, data in known.items()],
+        )  # fmt: skip
+
+    def _insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], more: str = ""
+    ) -> None:
+        if not rows:
+            return
+        names = ", ".join(columns)
+        if self._connection.dialect.name == "postgresql":
+            arrays = ", ".join(f"CAST(:{one} AS {_ARRAYS.get(one, 'bigint')}[])" for one in columns)
+            values = {one: list(column) for one, column in zip(columns, zip(*rows, strict=True), strict=True)}
+            # WHERE true: an ON CONFLICT after a SELECT without it could be read as of a join
+            text = f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) WHERE true{more}"  # noqa: S608 - our own names
+            self._connection.execute(sa.text(text), values)
+            return
+        marks = ", ".join("?" for _ in columns)
+        text = f"INSERT INTO {table} ({names}) VALUES ({marks}){more}"  # noqa: S608 - our own names
+        self._connection.exec_driver_sql(text, list(rows))
+
+    def _scalar(self, text: str) -> int | None:
+        found: int | None = self._connection.execute(sa.text(text)).scalar()
+        return found
+
+
+def numbers(connection: sa.Connection, words: Mapping[str, int], keys: Iterable[Key]) -> dict[Key, int]:
+    """Return the numbers of the entities that are known."""
+    by_kind: dict[str, list[str]] = {}
+    for kind, value in keys:
+        by_kind.setdefault(kind, []).append(value)
+    text = among(
+        connection, "text", "n.value, n.id", "graph_node n WHERE n.kind = :kind AND n.value = given.value"
+    )
+    found = {}
+    for kind, values in by_kind.items():
+        if kind in words:
+            rows = connection.execute(text, {"kind": words[kind], **given(connection, sorted(values))})
+            found.update({(kind, value): number for value, number in rows})
+    return found
+
+
+def _text(edge: Edge) -> bytes:
+    return _canonical(dict(edge.evidence))
+
+
+def _canonical(value: object) -> bytes:
+    """Serialise; half a character, as names of files that are no UTF-8 have, is written out."""
+    try:
+        return canonical(value)
+    except TypeError:
+        return canonical(_clean(value))
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_clean(name): _clean(one) for name, one in value.items()}
+    return [_clean(one) for one in value] if isinstance(value, list | tuple) else value
