@@ -10,6 +10,7 @@ There is no list of items anywhere: what lies there is what there is.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -61,12 +62,38 @@ class Item:
 
     def files(self) -> Iterator[Path]:
         """Yield the item's files, sorted."""
-        yield from [self.manifest] if self.kind in _FILES else _files(self.folder)
+        yield from [self.manifest] if self.kind in _FILES else sorted(map(Path, self._below()[0]))
 
     def links(self) -> Iterator[Path]:
         """Yield what is a link among the item's files, sorted."""
-        own = [self.manifest] if self.kind in _FILES else sorted(self.folder.rglob("*"))
-        yield from (path for path in own if path.is_symlink())
+        yield from sorted(map(Path, self._below()[1]))
+
+    def read(self) -> Iterator[tuple[str, bytes]]:
+        """Yield each file: its path below the folder, its bytes; raises ContentError if one is a link."""
+        files, links = self._below()
+        if links:
+            raise _linked(Path(min(links)))
+        start = len(str(self.folder)) + 1
+        for path in files:
+            with open(path, "rb") as file:  # noqa: PTH123 - there are thousands
+                yield path[start:].replace(os.sep, "/"), file.read()
+
+    def _below(self) -> tuple[list[str], list[str]]:
+        """Return its regular files and its links, which are not followed: nothing outside is taken in."""
+        if self.kind in _FILES:
+            path = str(self.manifest)
+            return ([], [path]) if self.manifest.is_symlink() else ([path], [])
+        files, links, folders = [], [], [str(self.folder)]
+        for folder in folders:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        links.append(entry.path)
+                    elif entry.is_dir():
+                        folders.append(entry.path)
+                    elif entry.is_file():
+                        files.append(entry.path)
+        return files, links
 
 
 @dataclass(frozen=True)
@@ -128,14 +155,11 @@ class Library:
 
         Raises ContentError where an item holds a link: what decides could change, and the digest would not.
         """
-        for item in (item for items in self._items.values() for item in items.values()):
-            for path in item.links():
-                raise _linked(path)
         return tree_digest(
-            (f"{kind}/{name}/{path.relative_to(item.folder).as_posix()}", path.read_bytes())
+            (f"{kind}/{name}/{path}", data)
             for kind, items in self._items.items()
             for name, item in items.items()
-            for path in item.files()
+            for path, data in item.read()
         )
 
     @property
@@ -170,10 +194,3 @@ def _linked(path: Path) -> ContentError:
         "a link, which the digest of the content does not cover", at=Location(str(path)),
         fix="put the file itself here",
     )  # fmt: skip
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield regular files below a folder, sorted; links are left out, so nothing outside is taken in."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            yield path
