@@ -10,7 +10,7 @@ from typing import ClassVar
 import orjson
 import pytest
 
-from lemnis.app import attest, feeds, feeds_sources
+from lemnis.app import attest, feeds, feeds_download, feeds_sources
 from lemnis.contracts.errors import (
     InputError,
     IntegrityError,
@@ -152,9 +152,12 @@ def test_a_bomb_is_bounded(root, tmp_path, monkeypatch):
 
 class Served(http.server.BaseHTTPRequestHandler):
     answers: ClassVar = {}
+    asked: ClassVar = []
 
     def do_GET(self):
-        status, headers, body = self.answers.get(self.path, (404, {}, b""))
+        self.asked.append({name.lower(): value for name, value in self.headers.items()})
+        answer = self.answers.get(self.path, (404, {}, b""))
+        status, headers, body = answer(self.asked) if callable(answer) else answer
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -167,6 +170,7 @@ class Served(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
+    Served.asked = []
     Served.answers = {
         "/kev.json": (
             200,
@@ -213,9 +217,81 @@ def test_what_is_no_address_to_fetch(root, url):
 
 
 def test_an_answer_without_end_is_cut_off(root, server, monkeypatch):
-    monkeypatch.setattr(feeds_sources, "MAX_DOWNLOAD", 10)
+    monkeypatch.setattr(feeds_download, "MAX_DOWNLOAD", 10)
     with pytest.raises(ServiceError, match="more than 10 bytes"):
         feeds.pull(root, "kev", [f"{server}/kev.json"], now=NOW)
+
+
+KEV = b'{"vulnerabilities": [{"cveID": "CVE-2024-0001", "dateAdded": "2024-01-01"}]}'
+
+
+@pytest.mark.parametrize(
+    ("state", "asks"), [({"ETag": '"v1"'}, "if-none-match"), ({"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}, "if-modified-since")]
+)  # fmt: skip
+def test_what_is_here_already_is_not_fetched_again(root, server, tmp_path, state, asks):
+    def answer(asked):
+        return (304, {}, b"") if asks in asked[-1] else (200, state, KEV)
+
+    Served.answers["/kev"] = answer
+    first = feeds.pull(root, "kev", [f"{server}/kev"], now=NOW)
+    again = feeds.pull(root, "kev", [f"{server}/kev"], now=NOW + DAY)
+    assert (first.unchanged, again.unchanged, again.feed) == (False, True, first.feed)
+    assert Served.asked[-1][asks] in state.values()
+    feeds.pull(tmp_path / "other", "kev", [f"{server}/kev"], now=NOW)
+    assert asks not in Served.asked[-1]
+    (root / "kev.db").write_bytes(b"damaged")
+    assert feeds.pull(root, "kev", [f"{server}/kev"], now=NOW).feed.problem == ""
+    (root / "kev.source.json").write_bytes(b"damaged")
+    assert not feeds.pull(root, "kev", [f"{server}/kev"], now=NOW).unchanged
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_breaks_off_is_resumed_and_never_mixed_with_another_state(root, server, changed):
+    def answer(asked):
+        whole = {"ETag": '"v1"', "Content-Length": str(len(KEV))}
+        if "range" not in asked[-1]:
+            return 200, whole, KEV[:30]
+        assert (asked[-1]["range"], asked[-1]["if-range"]) == ("bytes=30-", '"v1"')
+        if changed:
+            return 200, {"ETag": '"v2"'}, KEV.replace(b"0001", b"0002")
+        return 206, {"ETag": '"v1"', "Content-Range": f"bytes 30-{len(KEV) - 1}/{len(KEV)}"}, KEV[30:]
+
+    Served.answers["/kev"] = answer
+    done = feeds.pull(root, "kev", [f"{server}/kev"], now=NOW)
+    assert (done.feed.manifest.entries, len(Served.asked)) == ({"kev": 1}, 2)
+
+
+def test_a_part_that_is_not_the_one_asked_for_is_refused(root, server):
+    def answer(asked):
+        if "range" not in asked[-1]:
+            return 200, {"ETag": '"v1"', "Content-Length": str(len(KEV))}, KEV[:30]
+        return 206, {"ETag": '"v1"', "Content-Range": f"bytes 10-{len(KEV) - 1}/{len(KEV)}"}, KEV[10:]
+
+    Served.answers["/kev"] = answer
+    with pytest.raises(ServiceError, match="answered 206"):
+        feeds.pull(root, "kev", [f"{server}/kev"], now=NOW)
+    assert not (root / "kev.db").exists()
+
+
+def test_what_breaks_off_and_has_no_state_is_not_pieced_together(root, server):
+    Served.answers["/kev"] = (200, {"Content-Length": "999"}, KEV)
+    with pytest.raises(ServiceError, match="without sending complete"):
+        feeds.pull(root, "kev", [f"{server}/kev"], now=NOW)
+    assert len(Served.asked) == 1
+
+
+def test_a_server_that_drips_does_not_outlast_the_time(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(feeds_download, "SECONDS", 0.0)
+    Served.answers["/kev"] = (200, {}, KEV)
+    with pytest.raises(ServiceError, match="not done in 0 s"):
+        feeds_download.download(f"{server}/kev", tmp_path / "x")
+
+
+def test_a_zip_that_ends_too_early_says_so(root, source, tmp_path):
+    whole = (source / "npm" / "all.zip").read_bytes()
+    (tmp_path / "all.zip").write_bytes(whole[:-30])
+    with pytest.raises(InputError, match="the zip ends too early"):
+        feeds.pull(root, "osv", [str(tmp_path / "all.zip")], now=NOW)
 
 
 def test_a_feed_that_is_not_there_cannot_be_packed(root, tmp_path):

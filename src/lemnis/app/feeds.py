@@ -17,7 +17,7 @@ from typing import Final
 import orjson
 
 from lemnis import app
-from lemnis.app import feeds_bundle, feeds_sources
+from lemnis.app import feeds_bundle, feeds_download, feeds_sources
 from lemnis.app.feeds_bundle import Manifest
 from lemnis.contracts.clock import span, to_iso
 from lemnis.contracts.errors import (
@@ -80,11 +80,15 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What a pull did: the feed as it is now, and what was left out (the first of it, and how much)."""
+    """What a pull did: the feed as it is now, and what was left out (the first of it, and how much).
+
+    ``unchanged`` says that its publisher has nothing newer than what was here.
+    """
 
     feed: Feed
     errors: tuple[RecordError, ...]
     rejected: int
+    unchanged: bool = False
 
 
 def folder(workspace: app.Workspace | None) -> Path:
@@ -138,31 +142,57 @@ def pull(
     if name not in FEEDS:
         raise UsageError(f"no feed {name!r}", fix=f"one of {', '.join(FEEDS)}")
     durable.make_folder(root)
+    before, state = one(root, name), root / f"{name}.source.json"
     with tempfile.TemporaryDirectory(prefix=durable.UNFINISHED, dir=root) as scratch:
-        paths = [_fetched(source, Path(scratch), n) for n, source in enumerate(sources or [ONLINE[name]])]
+        said = tuple(sources) or (ONLINE[name],)
+        known = _known(state, said, before) if until is None and key is None else ""
+        fetched = [_fetched(source, Path(scratch), n, known) for n, source in enumerate(said)]
+        if None in fetched and before.manifest is not None:
+            return Pulled(before, (), before.manifest.rejected, unchanged=True)
+        paths = [one.path for one in fetched if one is not None]
         data = Path(scratch) / "data.db"
         errors: list[RecordError] = []
         if len(paths) == 1 and feeds_bundle.is_bundle(paths[0]):
             manifest, envelope = _bundled(root, paths[0], data, key)
             if manifest.feed != name:
-                raise InputError(f"a bundle of {manifest.feed}, not of {name}", at=Location(sources[0]))
+                raise InputError(f"a bundle of {manifest.feed}, not of {name}", at=Location(said[0]))
         else:
-            said = tuple(sources) or (ONLINE[name],)
             manifest = _made(name, paths, said, data, errors, now=now, until=until)
             envelope = feeds_bundle.seal(manifest, feeds_bundle.own_key(root / "keys"))
         _refuse_older(one(root, name), manifest, older=older)
         durable.sync(data)
         data.replace(root / f"{name}.db")
         durable.write(root / f"{name}.{feeds_bundle.MANIFEST}", envelope)
+        durable.write(state, orjson.dumps([*said, fetched[0].state if fetched[0] else "", manifest.digest]))
     return Pulled(one(root, name), tuple(errors[:_TOLD]), len(errors))
 
 
-def _fetched(source: str, scratch: Path, number: int) -> Path:
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A source as a path here, and by what its server knows this state of it again."""
+
+    path: Path
+    state: str = ""
+
+
+def _fetched(source: str, scratch: Path, number: int, known: str) -> _Fetched | None:
+    """Fetch a source, if it is an address; None if it still is in the state ``known``."""
     if "://" not in source:
-        return Path(source)
+        return _Fetched(Path(source))
     target = scratch / f"source-{number}"
-    feeds_sources.download(source, target)
-    return target
+    state = feeds_download.download(source, target, known)
+    return None if state is None else _Fetched(target, state)
+
+
+def _known(file: Path, said: Sequence[str], before: Feed) -> str:
+    """Return the state of the one address that the data here were made of; empty if they were not."""
+    if len(said) != 1 or before.manifest is None or not file.is_file():
+        return ""
+    try:
+        *sources, state, made = orjson.loads(file.read_bytes())
+    except ValueError:  # damaged: fetched as if for the first time
+        return ""
+    return str(state) if (sources, made) == (list(said), before.manifest.digest) else ""
 
 
 def _bundled(root: Path, path: Path, data: Path, key: Path | None) -> tuple[Manifest, bytes]:

@@ -75,9 +75,10 @@ def pull(
     if done.rejected > len(done.errors):
         warn(f"{done.rejected - len(done.errors)} more could not be read")
     if json:
-        emit({**_told(done.feed, now), "rejected": done.rejected})
+        emit({**_told(done.feed, now), "rejected": done.rejected, "unchanged": done.unchanged})
     else:
-        console.print(f"{feed}: {done.feed.told(now)}; {done.rejected:,} left out")
+        news = "; its publisher has nothing newer" if done.unchanged else ""
+        console.print(f"{feed}: {done.feed.told(now)}; {done.rejected:,} left out{news}")
 
 
 def pack(
