@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
@@ -23,11 +22,14 @@ from lemnis.scan.decoding import MAX_REPORT
 from lemnis.scan.fingerprint import Source
 from lemnis.scan.reading import Read, read
 
-_KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
-_VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
+_KEPT: Final = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CACHE_HOME",
+)  # fmt: skip
 _ARGUMENTS: Final = 100_000
 """Bytes of file names in one command; more files are more runs."""
 _SAID: Final = 300
+_WORDS: Final = 1_000_000
+"""Bytes that count of what a program says on standard error."""
 _MANY: Final = 10
 
 
@@ -54,13 +56,16 @@ def version(scanner: Scanner, kept: MutableMapping[str, bytes] | None = None) ->
 
     ``kept`` remembers it for as long as the program's file is the same: asking takes some half a second.
     """
-    program = find(scanner.version[0])
-    if program is None:
-        return ""
+    program = _located(scanner, scanner.version[0], kept)
+    return _said(scanner, program, kept) if program is not None else ""
+
+
+def _said(scanner: Scanner, program: str, kept: MutableMapping[str, bytes] | None) -> str:
     file = Path(program).stat()
-    key = stable_id("version", program, str(file.st_mtime_ns), str(file.st_size), *scanner.version[1:])
+    words = scanner.version[1:]
+    key = stable_id("version", program, str(file.st_mtime_ns), str(file.st_size), scanner.version_in, *words)
     if kept is None or key not in kept:
-        found = _version(program, scanner.version[1:])
+        found = _version(program, words, scanner.version_in)
         if kept is None or not found:
             return found
         kept[key] = found.encode()
@@ -68,7 +73,7 @@ def version(scanner: Scanner, kept: MutableMapping[str, bytes] | None = None) ->
 
 
 @lru_cache(maxsize=64)
-def _version(program: str, arguments: tuple[str, ...]) -> str:
+def _version(program: str, arguments: tuple[str, ...], where: str) -> str:
     try:
         done = subprocess.run(
             [program, *arguments], capture_output=True, text=True, timeout=30, check=False,
@@ -76,23 +81,36 @@ def _version(program: str, arguments: tuple[str, ...]) -> str:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    found = _VERSION.search(done.stdout + done.stderr)
-    return found.group() if found else ""
+    pattern = re2.compile(where)
+    found = pattern.search(done.stdout + done.stderr)
+    return str(found.group(1 if pattern.groups else 0)) if found else ""
 
 
 def find(program: str) -> str | None:
     """Find a program beside our own interpreter, else on PATH."""
-    beside = Path(sys.executable).parent / program
-    return str(beside) if os.access(beside, os.X_OK) else shutil.which(program)
+    return next(_places(program), None)
+
+
+def _places(program: str) -> Iterator[str]:
+    for folder in dict.fromkeys([Path(sys.executable).parent, *map(Path, os.get_exec_path())]):
+        path = folder / program
+        if path.is_file() and os.access(path, os.X_OK):
+            yield str(path)
+
+
+def _located(scanner: Scanner, program: str, kept: MutableMapping[str, bytes] | None = None) -> str | None:
+    """Find a scanner's program: of several of that name the first whose version is one of its own."""
+    for place in _places(program):
+        if not scanner.known_by or re2.search(scanner.known_by, _said(scanner, place, kept)):
+            return place
+    return None
 
 
 def missing(scanner: Scanner, kept: MutableMapping[str, bytes] | None = None) -> str:
     """Return the program that a scanner lacks; empty if it has all."""
-    wanted = (scanner.command[0], *scanner.needs)
-    lacking = next((name for name in wanted if find(name) is None), "")
-    if not lacking and scanner.known_by and not re2.search(scanner.known_by, version(scanner, kept)):
+    if _located(scanner, scanner.command[0], kept) is None:
         return scanner.command[0]
-    return lacking
+    return next((name for name in scanner.needs if find(name) is None), "")
 
 
 def rules_digest(scanner: Scanner, kept: MutableMapping[str, bytes] | None = None) -> str:
@@ -116,7 +134,7 @@ def run(folder: Path, scanner: Scanner, files: Sequence[str]) -> Iterator[Outcom
         except ServiceError as error:
             yield Outcome(None, (str(error),))
             continue
-        yield _outcome(scanner, ended, lines, root=str(folder.resolve()))
+        yield _outcome(scanner, ended, lines, folder)
 
 
 def _within(outcome: Outcome, files: frozenset[str]) -> Outcome:
@@ -127,10 +145,14 @@ def _within(outcome: Outcome, files: frozenset[str]) -> Outcome:
     return replace(outcome, read=replace(outcome.read, findings=found))
 
 
-def _outcome(scanner: Scanner, ended: _Ended, lines: Source, root: str) -> Outcome:
+def _outcome(scanner: Scanner, ended: _Ended, lines: Source, folder: Path) -> Outcome:
     """Read what a run left behind; what it says well counts even if it failed."""
     code, data, words = ended.code, ended.data, ended.words.splitlines()
-    errors = []
+    errors = [
+        f"{name} in the folder may silence it, and it takes no option against that"
+        for name in scanner.silenced_by
+        if os.path.lexists(folder / name)
+    ]
     known = code in (*scanner.exits.clean, *scanner.exits.findings)
     if not known:
         told = [line for line in words if line.strip()]
@@ -140,14 +162,14 @@ def _outcome(scanner: Scanner, ended: _Ended, lines: Source, root: str) -> Outco
     if not data.strip() and scanner.empty_is_clean and known:
         return Outcome(Read((), None, ()), tuple(errors))
     try:
-        said = read(scanner.name, scanner.reports[:1], data, lines, losses=False, root=root)
+        said = read(scanner.name, scanner.reports[:1], data, lines, losses=False, root=str(folder.resolve()))
     except RecordError as error:
         return Outcome(None, (*errors, *([str(error)] if known else [])), data)
     errors += said.errors
     if scanner.makes == "sbom":  # what it names are components, not files
         errors += [] if said.examined else ["the bill of materials names no component"]
         said = replace(said, examined=None)
-    return Outcome(said, (*errors, *_lies(scanner, code, len(said.findings))), data)
+    return Outcome(said, tuple(errors) or tuple(_lies(scanner, code, len(said.findings))), data)
 
 
 def _lies(scanner: Scanner, code: int, found: int) -> Iterator[str]:
@@ -181,31 +203,32 @@ def _execute(folder: Path, scanner: Scanner, files: Sequence[str]) -> _Ended:
 
     Raises ServiceError if it is not there, cannot be run or does not end.
     """
-    lacking = missing(scanner)
-    program = find(scanner.command[0])
+    lacking, program = missing(scanner), _located(scanner, scanner.command[0])
     if lacking or program is None:
         raise ServiceError(f"{lacking or scanner.command[0]} is not installed", fix=scanner.install)
     with tempfile.TemporaryDirectory(prefix="lemnis-scan-") as kept:
-        report, output = Path(kept) / "report", Path(kept) / "output"
+        report, output, spoken = (Path(kept) / name for name in ("report", "output", "words"))
         words = [w for one in scanner.command[1:] for w in _words(one, files, scanner.rules, report)]
-        with output.open("wb") as out:
+        with output.open("wb") as out, spoken.open("w+b") as said:
             try:
                 done = subprocess.run(
-                    [program, *words], cwd=folder, stdout=out, stderr=subprocess.PIPE,
-                    timeout=scanner.timeout_s, check=False, env=environment(scanner.environment),
-                    stdin=subprocess.DEVNULL,
+                    [program, *words], cwd=folder, stdout=out, stderr=said, stdin=subprocess.DEVNULL,
+                    env=environment(scanner.environment, scanner.passes), timeout=scanner.timeout_s,
+                    check=False,
                 )  # fmt: skip
             except subprocess.TimeoutExpired as error:
                 raise ServiceError(f"not finished after {scanner.timeout_s} s") from error
             except OSError as error:
                 raise ServiceError(f"cannot be run: {error.strerror}") from error
+            said.seek(0)
+            told = said.read(_WORDS).decode(errors="replace")
         own = any("{report}" in one for one in scanner.command)
         written = Path(scanner.written.replace("{report}", str(report))) if own else output
         size = written.stat().st_size if written.is_file() else 0
         if size > MAX_REPORT:
             raise ServiceError(f"report of {size:,} bytes is too large")
         data = written.read_bytes() if size else b""
-    return _Ended(done.returncode, data, done.stderr.decode(errors="replace"))
+    return _Ended(done.returncode, data, told)
 
 
 def _words(word: str, files: Sequence[str], rules: Sequence[str], report: Path) -> list[str]:
@@ -217,9 +240,13 @@ def _words(word: str, files: Sequence[str], rules: Sequence[str], report: Path) 
     return [word.replace("{report}", str(report))]
 
 
-def environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Return what a scanner needs of our environment, and no secrets that may be in it."""
-    return {name: os.environ[name] for name in _KEPT if name in os.environ} | dict(more)
+def environment(more: Mapping[str, str], passes: Sequence[str] = ()) -> dict[str, str]:
+    """Return what a scanner needs of our environment, and no secrets that may be in it.
+
+    ``passes`` are names of others that it gets, or how such begin, with ``*`` at the end.
+    """
+    wanted = [name for name in os.environ if name in _KEPT or any(fnmatchcase(name, one) for one in passes)]
+    return {name: os.environ[name] for name in wanted} | dict(more)
 
 
 def source(path: Path) -> list[str]:

@@ -19,6 +19,7 @@ from lemnis.scan.losses import lost, tree
 from lemnis.scan.paths import absolute, dig, there, walk
 from lemnis.scan.places import relative, within
 from lemnis.scan.records import Maker, compile_record, paths_of
+from lemnis.scan.secrecy import discreet
 from lemnis.scan.values import texts, when
 
 __all__ = ["Read", "dig", "read", "relative"]
@@ -67,10 +68,13 @@ def read(
         found = _read(name, report, decoded.document, losses=losses)
         findings = (_masked(f, report.mask) for f in found.findings) if report.mask else found.findings
         prefix = f"{root.strip('/')}/" if root else ""
+        placed = (_below(f, prefix) for f in findings) if prefix else findings
         return Read(
-            tuple(fingerprints((_below(f, prefix) for f in findings) if prefix else findings, source)),
+            tuple(fingerprints((discreet(f, source) for f in placed), source)),
             None if found.examined is None else tuple(one.removeprefix(prefix) for one in found.examined),
-            (*decoded.errors, *found.errors),
+            tuple(
+                one.replace(f"/{prefix}", "") if prefix else one for one in (*decoded.errors, *found.errors)
+            ),
             found.lost,
             found.version,
             found.data_until,
@@ -127,16 +131,22 @@ def _compiled(report: Report) -> tuple[tuple[str, Maker, tuple[Any, ...]], ...]:
 def _read_paths(report: Report) -> Any:
     """Return the tree of all that is read of a report, or is no part of a finding."""
     own = [report.version, report.data_until, *report.aside]
-    for table in (report.errors, report.examined):
-        own += [table.at] if table is not None else []
+    own += [report.examined.at] if report.examined is not None else []
+    if report.errors is not None and not report.errors.when:
+        own.append(report.errors.at)
     records = [absolute(one.at, path) for one in report.records for path in paths_of(one)]
+    if report.errors is not None and report.errors.when:  # some of what may be findings too
+        records += [absolute(report.errors.at, path) for path in report.errors.fields]
     return tree([*records, *(absolute("", path) for path in own if path)])
 
 
 def _errors(report: Report, document: Any) -> Iterator[str]:
     if report.errors is None:
         return
+    tests = tuple(map(when, report.errors.when))
     for spot in walk(document, report.errors.at):
+        if not all(test(spot) for test in tests):
+            continue
         entries = spot.value if isinstance(spot.value, list) else [spot.value]
         for entry in entries:
             parts = [", ".join(texts(dig(entry, one))) for one in report.errors.fields] or texts(entry)

@@ -156,9 +156,10 @@ class Examined(Model):
 
 
 class Errors(Model):
-    """Where the report lists what went wrong, and which of an error's fields say so."""
+    """Where the report lists what went wrong (those entries that ``when`` means), and which fields say so."""
 
     at: str
+    when: tuple[When, ...] = ()
     fields: tuple[str, ...] = ()
 
 

@@ -36,7 +36,10 @@ class Scanner(Model):
     at once, so that it looks at every change in an editor, ``single`` that it takes one file a run, and
     ``written`` where it puts its report if not quite at ``{report}``. ``trouble`` are expressions of lines on
     its standard error that mean that it did not look, whatever its exit code; ``known_by`` what its version
-    must fit, where another program has the same name.
+    must fit, where another program has the same name; ``version_in`` where it says its version (group 1, or
+    all). ``passes`` names variables of the environment that it gets (a ``*`` at the end: all that begin so):
+    it gets no others. ``silenced_by`` are files that make it leave findings out and that it cannot be told
+    to ignore: where one lies in the folder, the scan is unknown.
     """
 
     name: Name
@@ -45,9 +48,12 @@ class Scanner(Model):
     command: tuple[str, ...] = pydantic.Field(min_length=1)
     version: tuple[str, ...] = pydantic.Field(min_length=1)
     known_by: Expression = ""
+    version_in: Expression = r"\d+(?:\.\d+)+"
     needs: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     environment: dict[str, str] = pydantic.Field(default_factory=dict)
+    passes: tuple[str, ...] = ()
+    silenced_by: tuple[str, ...] = ()
     exits: Exits = Exits()
     timeout_s: int = pydantic.Field(default=300, gt=0, le=3600)
     part: Literal["always", "present", "asked"] = "present"
