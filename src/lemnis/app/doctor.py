@@ -7,11 +7,16 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.contracts.errors import LemnisError, NotFoundError
+
+if TYPE_CHECKING:
+    from lemnis.content.schemas.scanner import Scanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,27 @@ def _machine() -> Iterator[Check]:
 def _scanners() -> Iterator[Check]:
     """Look for each scanner; one that takes part only where it is present may be missing."""
     from lemnis.app.scans import scanners
-    from lemnis.scan.programs import missing, version
 
-    for scanner in scanners(app.library(None)):
-        found = "" if missing(scanner) else version(scanner)
-        absent = not found and scanner.part != "always"
-        told = "not installed, optional" if absent else "missing"
-        name = f"scanner {scanner.name}"
-        yield Check(name, bool(found) or absent, found or told, scanner.install, absent=absent)
+    with ThreadPoolExecutor() as pool:  # some take seconds to say their version
+        yield from pool.map(_scanner, scanners(app.library(None)))
+
+
+def _scanner(scanner: Scanner) -> Check:
+    from lemnis.scan.programs import has_rules, missing, version
+
+    name, needed = f"scanner {scanner.name}", scanner.part == "always"
+    lacking = missing(scanner)
+    if lacking in scanner.needs:
+        found = f"{lacking} is missing, which it needs"
+    elif lacking:
+        found = "missing" if needed else "not installed, optional"
+    else:
+        found = version(scanner) or "found, but does not say its version"
+        if has_rules(scanner):
+            return Check(name, ok=True, found=found)
+        own = f"copy {scanner.name} into scanners/ of your own content, rules into rules/ beside it"
+        return Check(name, ok=True, found=f"{found}, without rules", fix=own, absent=True)
+    return Check(name, not needed, found, scanner.install, absent=not needed)
 
 
 def _workspace(workspace: app.Workspace) -> Iterator[Check]:

@@ -113,6 +113,11 @@ def missing(scanner: Scanner, kept: MutableMapping[str, bytes] | None = None) ->
     return next((name for name in scanner.needs if find(name) is None), "")
 
 
+def has_rules(scanner: Scanner) -> bool:
+    """Say whether a scanner that goes by rules of the user's has any; the others need none."""
+    return bool(scanner.rules) or not any("{rules}" in word for word in scanner.command)
+
+
 def rules_digest(scanner: Scanner, kept: MutableMapping[str, bytes] | None = None) -> str:
     """Return a digest of what a program goes by: how it is run, its version, and the rules it is given."""
     files = [[Path(name).name, digest(Path(name).read_bytes())] for name in scanner.rules]
