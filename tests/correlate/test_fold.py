@@ -189,7 +189,7 @@ def test_what_it_holds_does_not_grow_with_alerts_about_the_same(alert, grouping,
     assert rows < 60
     assert known.state._db.execute("SELECT count(*) FROM component").fetchone()[0] == 1
     assert not known.fold._recent
-    assert not known.fold._tracks
+    assert not known.fold._files._places
 
 
 def test_what_is_the_same_again_is_said_once(alert, grouping):

@@ -10,14 +10,15 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lemnis import app
-from lemnis.app.grouping_brief import FACTS, Briefly, lifecycle
+from lemnis.app.grouping_brief import Briefly, lifecycle
 from lemnis.app.grouping_file import LOCK, SETTLED, load_grouping, open_groups, place
+from lemnis.app.grouping_parts import Parts
 from lemnis.app.publish import Publishing
 from lemnis.app.resting import uncollected
 from lemnis.content.library import Library
@@ -67,7 +68,8 @@ class Grouped:
         self.grouping = load_grouping(library)
         self._groups = open_groups(workspace, library)
         self._fold = Fold(self.grouping, self._groups, self._alerts)
-        self._briefly = Briefly(workspace, library, journal, self._groups)
+        self._parts = Parts(self._groups)
+        self._briefly = Briefly(workspace, library, journal, self._parts)
         self._settled: tuple[int, str] | None = None
 
     def close(self) -> None:
@@ -85,8 +87,10 @@ class Grouped:
         with durable.exclusive(self._workspace.state / LOCK), uncollected():
             risks = {str(name): weight for name, weight in self.grouping.risk.severity.items()}
             publishing = Publishing(self._workspace, self._journal, risks)
+            self._parts.forget()
             changes, written = self._settle(publishing)
             publishing.finish(self._briefly)
+            self._parts.forget()
             now = self._journal.head()
             alone = now[0] == head[0] + written  # what others wrote meanwhile may have been overlooked
             self._settled = now if alone else head
@@ -103,12 +107,14 @@ class Grouped:
             if last is None:  # it is of another journal
                 groups.clear()
             told = list(islice(self._told(), 1))
-            new = next(journal.entries(kind=writing.ALERT, after=last or 0), None)
-            if new is None and not told:
+            new = journal.entries(kind=writing.ALERT, after=last or 0)
+            first = next(new, None)
+            if first is None and not told:
                 return 0, 0
             self._fold.begin()
             parted = self._take_splits()
-            self._take_alerts(last or 0, publishing)
+            if first is not None:
+                self._take_alerts(chain([first], new), publishing)
             head = journal.head()[0]
             for entry in self._told():
                 self._take_told(entry, parted)
@@ -127,9 +133,8 @@ class Grouped:
         entry = self._journal.get(key)
         return entry.seq if entry and entry.hash == seen else None
 
-    def _take_alerts(self, after: int, publishing: Publishing) -> None:
+    def _take_alerts(self, entries: Iterable[Entry], publishing: Publishing) -> None:
         """Add the alerts that are new in the journal, and publish them."""
-        entries = self._journal.entries(kind=writing.ALERT, after=after)
         last: list[str] = []
 
         def read() -> Iterator[Alert]:
@@ -177,23 +182,22 @@ class Grouped:
         elif entry.kind == writing.MERGED:
             other = payload.get("from")
             if other is not None:
-                self._sum_up(entry.subject, (), [other], facts)
+                self._parts.add(entry.subject, (), [other], facts)
                 if parted.get(f"{entry.subject} {other}", 0) < entry.seq:
                     self._fold.merged(entry.subject, other)
         else:
             groups = writing.groups_of(entry)
             ids = [alert for group in groups for alert, _ in group["alerts"]]
             self._fold.told(entry.subject, [alert for alert in ids if parted.get(alert, 0) < entry.seq])
-            self._sum_up(entry.subject, groups, (), facts)
+            self._parts.add(entry.subject, groups, (), facts)
 
     def _sum_up_again(self, split: Entry) -> None:
         """Sum up an incident from which alerts were taken, from what the journal says until then."""
         one = whole(self._journal, split.subject, up_to=split.seq)
-        rows = dict(self._groups.parts(split.subject))
-        facts = orjson.loads(rows.get(FACTS, b"{}"))
-        self._groups.drop_parts(split.subject)
-        if one is not None:
-            self._sum_up(split.subject, map(summary.group, one.groups), (), facts)
+        if one is None:
+            self._parts.drop(split.subject)
+        else:
+            self._parts.replace(split.subject, map(summary.group, one.groups))
 
     def ignored(self) -> dict[str, frozenset[Entity]]:
         """Return, of alerts that people parted from others, the entities that tie them no more."""
@@ -236,39 +240,22 @@ class Grouped:
             "risk": change.risk, "because": change.because, "decisive": change.decisive,
             "content_digest": self._library.digest,
         }  # fmt: skip
-        self._sum_up(change.incident_id, groups, change.merged_from, facts)
+        self._parts.add(change.incident_id, groups, change.merged_from, facts)
         return entries
 
     def _standing(self, change: IncidentChange) -> _Standing | None:
         """Return how the incident stands that a change is about; None if it opens it."""
         incident = change.continues or change.incident_id
-        parts = self._groups.parts(incident)
-        if not parts:
+        parts, facts = self._parts.of(incident)
+        if not parts and not facts:
             return None
         status, verdict, changed = IncidentStatus.NEW, Verdict.UNKNOWN, 0
         for entry in lifecycle(self._journal, incident):
             if entry.kind == writing.STATUS:
                 status, verdict = writing.status_of(entry)
                 changed += 1
-        rules = frozenset(summary.load(data)["rule_id"] for name, data in parts if name != FACTS)
+        rules = frozenset(part["rule_id"] for part in parts.values())
         return _Standing(status, verdict, changed, rules)
-
-    def _sum_up(
-        self, incident: str, groups: Iterable[writing.Group], merged: Sequence[str], facts: dict[str, Json]
-    ) -> None:
-        """Add to what is kept of an incident in little."""
-        parts = self._parts(incident)
-        before = dict(parts)
-        for other in merged:
-            summary.merge(parts, self._parts(other).values())
-        summary.add(parts, groups)
-        rows = [
-            (incident, name, summary.dump(part)) for name, part in parts.items() if before.get(name) != part
-        ]
-        self._groups.put_parts([*rows, (incident, FACTS, orjson.dumps(facts))])
-
-    def _parts(self, incident: str) -> summary.Parts:
-        return {name: summary.load(data) for name, data in self._groups.parts(incident) if name != FACTS}
 
     def _alerts(self, ids: Sequence[str]) -> Iterator[Alert]:
         """Read alerts back, without their events."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import orjson
-
 from lemnis import app
 from lemnis.app.incidents_handling import Desk
 from lemnis.contracts.handling import Weighed
@@ -18,12 +16,10 @@ from lemnis.incidents import summary
 from lemnis.incidents.handled import NOTHING, handled
 
 if TYPE_CHECKING:
+    from lemnis.app.grouping_parts import Parts
     from lemnis.content.library import Library
-    from lemnis.store.groups import Groups
     from lemnis.store.journal import SqlJournal
 
-FACTS = b""
-"""The name of the part of an incident that has the facts of its last change."""
 _LIFECYCLE = tuple(kind for kind in writing.KINDS if kind != writing.JOINED)
 _KINDS = tuple({*_LIFECYCLE, *working.KINDS})
 
@@ -31,12 +27,10 @@ _KINDS = tuple({*_LIFECYCLE, *working.KINDS})
 class Briefly:
     """Incidents in brief: their groups have only the first and the last of their alerts."""
 
-    def __init__(
-        self, workspace: app.Workspace, library: Library, journal: SqlJournal, groups: Groups
-    ) -> None:
-        """``groups`` are where their parts are kept."""
+    def __init__(self, workspace: app.Workspace, library: Library, journal: SqlJournal, parts: Parts) -> None:
+        """``parts`` are what is kept of them."""
         self._workspace, self._library = workspace, library
-        self._journal, self._groups = journal, groups
+        self._journal, self._parts = journal, parts
         self._desk: Desk | None = None
 
     def __call__(self, names: Sequence[str]) -> Iterator[tuple[Incident, Weighed]]:
@@ -57,9 +51,7 @@ class Briefly:
                 yield one, self._desk.weigh(one, worked)
 
     def _incident(self, name: str, entries: Sequence[Entry]) -> Incident | None:
-        rows = dict(self._groups.parts(name))
-        facts = orjson.loads(rows.pop(FACTS, b"{}"))
-        parts = {name: summary.load(data) for name, data in rows.items()}
+        parts, facts = self._parts.of(name)
         told = [entry for entry in entries if entry.kind in _LIFECYCLE]
         return summary.incident(name, parts, facts, told) if parts else None
 

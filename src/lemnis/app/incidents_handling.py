@@ -19,7 +19,7 @@ from lemnis.content import yaml
 from lemnis.content.library import REFERENCE, Library
 from lemnis.content.schemas.grouping import Risk
 from lemnis.content.schemas.handling import Handling as Policy
-from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
+from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.handling import (
     Asset,
     Handling,
@@ -32,7 +32,7 @@ from lemnis.contracts.handling import (
 )
 from lemnis.contracts.incidents import AlertGroup, Incident
 from lemnis.contracts.journal import Entry, NewEntry
-from lemnis.correlate.risk import assess
+from lemnis.correlate.risk import Points
 from lemnis.incidents import handling as writing
 from lemnis.incidents import sla
 from lemnis.incidents.handled import NOTHING, handled
@@ -165,19 +165,15 @@ def riskiest(incident: Incident, risk: Risk) -> tuple[str, int]:
         if len({group.rule_id for group in groups}) > 1:
             same = tuple(map(id, groups))  # many entities are in the same alerts
             if same not in totals:
-                totals[same] = assess(map(_first, groups), risk).total
+                points = Points()
+                for group in groups:
+                    points.put(group.rule_id, int(group.severity), group.first, group.tags)
+                totals[same] = points.total(risk)
             found[entity] = totals[same]
     if not found:
         return "", incident.risk
     entity = min(found, key=lambda one: (-found[one], one))
     return str(entity), found[entity]
-
-
-def _first(group: AlertGroup) -> Alert:
-    return Alert(
-        group.alerts[0][0], group.rule_id, group.title, group.severity, group.first, group.source, (),
-        group.entities, "", group.tags,
-    )  # fmt: skip
 
 
 def handling_of(journal: SqlJournal, incident: Incident) -> Handling:

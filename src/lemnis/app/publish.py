@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lemnis import app
-from lemnis.contracts.events import Cursor
+from lemnis.contracts.events import Cursor, EventBatch
 from lemnis.contracts.handling import Weighed
 from lemnis.contracts.ids import Json
 from lemnis.contracts.incidents import Incident
 from lemnis.incidents import entries as kinds
 from lemnis.incidents import findings, handling
+from lemnis.ocsf.alert_columns import Told, alert_table
+from lemnis.ocsf.findings import DETECTION
 
 if TYPE_CHECKING:
     from lemnis.contracts.alerts import Alert
@@ -39,6 +41,7 @@ class Publishing:
         known = self._lake.cursor(findings.SOURCE, _ORIGIN)
         self.after = known.position if known else 0
         self._seen = self.after
+        self._told: list[Told] = []
         self._rows: list[dict[str, Json]] = []
         self.published = 0
 
@@ -47,18 +50,31 @@ class Publishing:
         if entry.seq <= self._seen:
             return
         self._seen = entry.seq
-        self._add(entry, alert)
+        self._told.append(Told(alert, entry.at, entry.seq, kinds.event_of(entry)))
+        self._bound()
 
-    def _add(self, entry: Entry, alert: Alert, exceptions: Sequence[str] = ()) -> None:
-        event = kinds.event_of(entry)
-        self._rows.append(
-            findings.alert_finding(
-                alert, entry.at, risks=self._risks, sequence=entry.seq, event=event, exceptions=exceptions
-            )
+    def _held_back(self, entry: Entry) -> None:
+        """Publish an alert that exceptions held back."""
+        alert, exceptions = kinds.read_alert(entry), kinds.exceptions_of(entry)
+        finding = findings.alert_finding(
+            alert, entry.at, risks=self._risks, sequence=entry.seq, exceptions=exceptions
         )
-        if len(self._rows) >= _ROWS:
-            self.published += self._lake.append(findings.batches(self._rows)).accepted
-            self._rows = []
+        self._rows.append(finding)
+        self._bound()
+
+    def _bound(self) -> None:
+        """Append what waits, if it is much."""
+        if len(self._told) + len(self._rows) >= _ROWS:
+            self._append()
+
+    def _append(self, cursor: Cursor | None = None) -> None:
+        """Append what waits, and how far that is."""
+        batches = findings.batches(self._rows)
+        if self._told:
+            table = alert_table(self._told, self._risks)
+            batches.insert(0, EventBatch(DETECTION, findings.SOURCE, _ORIGIN, table))
+        self.published += self._lake.append(batches, cursor=cursor).accepted
+        self._told, self._rows = [], []
 
     def finish(self, views: Views) -> int:
         """Publish the rest; return how many findings there were in all.
@@ -78,24 +94,22 @@ class Publishing:
             if entry.kind == kinds.ALERT:
                 self.add(entry, kinds.read_alert(entry, whole=False))
             elif entry.kind == kinds.SUPPRESSED:
-                self._add(entry, kinds.read_alert(entry, whole=False), kinds.exceptions_of(entry))
+                self._held_back(entry)
             elif entry.kind == kinds.REPEATED:
                 repeated[entry.subject] = entry
             else:
                 changed[entry.subject] = entry
-        rows = self._rows
         for alert, entry in repeated.items():
             told = kinds.tell(one for one in journal.entries(subject=alert) if one.seq <= entry.seq)
             if told is not None:
                 finding = findings.alert_finding(
                     told, entry.at, risks=self._risks, sequence=entry.seq, repeated=True
                 )
-                rows.append(finding)
+                self._rows.append(finding)
         for incident, weighed in views(list(changed)) if changed else ():
             entry = changed[incident.id]
-            rows.append(findings.incident_finding(replace(incident, updated=entry.at), entry.seq, weighed))
+            finding = findings.incident_finding(replace(incident, updated=entry.at), entry.seq, weighed)
+            self._rows.append(finding)
         if last > self.after:
-            cursor = Cursor(findings.SOURCE, _ORIGIN, _ORIGIN, last)
-            self.published += self._lake.append(findings.batches(rows), cursor=cursor).accepted
-        self._rows = []
+            self._append(Cursor(findings.SOURCE, _ORIGIN, _ORIGIN, last))
         return self.published

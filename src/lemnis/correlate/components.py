@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -71,6 +71,13 @@ class Component:
     stored: int = 0
     fresh: list[int] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, number: int, alert: Alert, anchor: Anchor) -> Component:
+        """Make one of an alert that is in no incident."""
+        made = cls(anchor, size=1, fresh=[number])
+        made.points.add(alert)
+        return made
+
     def absorb(self, other: Component) -> None:
         """Take in what another is."""
         self.anchor = min(self.anchor, other.anchor)
@@ -104,15 +111,15 @@ class Component:
 
 
 class Forest:
-    """Which alert belongs to which component: what was looked at, over what is kept."""
+    """Which alert belongs to which component: what was looked at, over what is kept.
 
-    def __init__(self, state: State) -> None:
-        """Begin with nothing looked at."""
-        self._state = state
-        self._parent: dict[int, int] = {}
-        self._hung: set[int] = set()
-        self._parts: dict[int, Component] = {}
-        self._dropped: set[int] = set()
+    A new alert is a component only when it is asked for: most join another one before.
+    """
+
+    def __init__(self, state: State, least: Callable[[Alert, Anchor | None], Anchor]) -> None:
+        """Begin with nothing looked at; ``least``: an alert's anchor, or what names a component so far."""
+        self._state, self._least = state, least
+        self._forgotten()
         self.next = 1
 
     def begin(self) -> None:
@@ -121,22 +128,18 @@ class Forest:
         self.next = self._state.last() + 1
 
     def _forgotten(self) -> None:
-        self._parent, self._parts = {}, {}
-        self._hung, self._dropped = set(), set()
+        self._parent: dict[int, int] = {}
+        self._parts: dict[int, Component] = {}
+        self._seeds: dict[int, Alert] = {}
+        self._hung: set[int] = set()
+        self._dropped: set[int] = set()
 
-    def plant(self, component: Component) -> int:
+    def plant(self, alert: Alert) -> int:
         """Add a new alert as a component of its own; return its number."""
         number = self.next
         self.next += 1
         self._parent[number] = number
-        self._parts[number] = component
-        return number
-
-    def hang_new(self, root: int) -> int:
-        """Add a new alert to a component; return its number."""
-        number = self.next
-        self.next += 1
-        self._parent[number] = root
+        self._seeds[number] = alert
         return number
 
     def root(self, number: int) -> int:
@@ -156,10 +159,15 @@ class Forest:
         """Return a component; it counts as changed from then on."""
         found = self._parts.get(root)
         if found is None:
-            data = self._state.component(root)
-            if data is None:
-                raise KeyError(root)
-            found = self._parts[root] = Component.load(data)
+            seed = self._seeds.pop(root, None)
+            if seed is not None:
+                found = Component.of(root, seed, self._least(seed, None))
+            else:
+                data = self._state.component(root)
+                if data is None:
+                    raise KeyError(root)
+                found = Component.load(data)
+            self._parts[root] = found
         return found
 
     def unite(self, one: int, other: int) -> int:
@@ -167,7 +175,18 @@ class Forest:
         a, b = self.root(one), self.root(other)
         if a == b:
             return a
-        mine, theirs = self.of(a), self.of(b)
+        if a in self._seeds:
+            a, b = b, a
+        mine = self.of(a)
+        seed = self._seeds.pop(b, None)
+        if seed is not None:
+            mine.anchor = self._least(seed, mine.anchor)
+            mine.size += 1
+            mine.points.add(seed)
+            mine.fresh.append(b)
+            self._parent[b] = a
+            return a
+        theirs = self.of(b)
         if mine.size < theirs.size:
             a, b, mine, theirs = b, a, theirs, mine
         mine.absorb(theirs)
@@ -204,15 +223,15 @@ class Forest:
     def save(self, first_new: int) -> None:
         """Write back what changed, and forget it; alerts from ``first_new`` on were not there before."""
         state = self._state
+        for root in list(self._seeds):
+            self.of(root)
         state.hang((self._parent[no], no) for no in sorted(self._hung) if no < first_new)
         state.drop_components(root for root in self._dropped if root < first_new)
-        rows = []
-        for root, one in self._parts.items():
-            state.add_loose((root, no) for no in one.fresh)
+        state.add_loose((root, no) for root, one in self._parts.items() for no in one.fresh)
+        for one in self._parts.values():
             one.stored += len(one.fresh)
             one.fresh = []
-            rows.append((root, one.dump()))
-        state.put_components(rows)
+        state.put_components((root, one.dump()) for root, one in self._parts.items())
         self._forgotten()
 
     def _above(self, number: int) -> int:

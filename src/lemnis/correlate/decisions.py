@@ -48,9 +48,14 @@ class Decisions:
         """Return the entities that tie an alert to nothing any more."""
         return self.by_alert.get(alert, _NOTHING).ignored
 
-    def anchor(self, alert: Alert) -> Anchor:
-        """Return what an alert names a component by."""
-        return self.by_alert.get(alert.id, _NOTHING).anchor or Anchor.of(alert)
+    def least(self, alert: Alert, known: Anchor | None) -> Anchor:
+        """Return what names a component of an alert and of what another anchor names."""
+        own = self.by_alert.get(alert.id, _NOTHING).anchor
+        if own is None:
+            if known is not None and known[:2] < (alert.time, alert.id):
+                return known  # a name is worked out only for what may have it
+            own = Anchor.of(alert)
+        return own if known is None else min(own, known)
 
     def of_alert(self, alert: str) -> Decided:
         """Return what was decided of an alert."""

@@ -10,39 +10,25 @@ What is held is kept outside (``State``): a look reads what its alerts touch, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import blake2b
+from dataclasses import replace
 from itertools import islice
 
 from lemnis.content.schemas.grouping import Grouping
-from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange, Severity, Split
-from lemnis.contracts.clock import span
+from lemnis.contracts.alerts import Alert, Entity, IncidentChange, Split
 from lemnis.correlate.components import Anchor, Component, Forest, State, dump_reasons, reasons_of
 from lemnis.correlate.decisions import Decided, Decisions
+from lemnis.correlate.filing import Files, Laid, Place, weak_key
 from lemnis.correlate.islands import Track
-from lemnis.correlate.ties import Tied, Ties
+from lemnis.correlate.telling import Named, Reason, texts
+from lemnis.correlate.ties import Ties
 
 MAX_REASONS = 4
 TOLD_AT_ONCE = 5000
-_ENTITIES = 100_000
 _RECENT = 20_000
 _PARTED_AT_ONCE = 10_000
+_FIRST = "the first; what follows is tied to it"
 Read = Callable[[Sequence[str]], Iterable[Alert]]
 """Reads alerts back by their ids, in any order."""
-_Reason = tuple[tuple[str, ...], int]
-_Like = tuple[int, tuple[Entity, ...]]
-_Sets = tuple[tuple[Tied, bytes, tuple[str, ...]], ...]
-
-
-@dataclass(slots=True)
-class _Filing:
-    """An alert under a set of its entities."""
-
-    number: int
-    alert: Alert
-    tied: Tied
-    key: bytes
-    shared: tuple[str, ...]
 
 
 class Fold:
@@ -51,10 +37,9 @@ class Fold:
     def __init__(self, grouping: Grouping, state: State, read: Read) -> None:
         """Go on from ``state``; ``read`` gives alerts that were added before."""
         self._grouping, self._state, self._read = grouping, state, read
-        self._ties = Ties(grouping)
-        self._caps: dict[Entity, tuple[EntityKind, int]] = {}
         self._decisions = Decisions()
-        self._forest = Forest(state)
+        self._forest = Forest(state, self._least)
+        self._files = Files(Ties(grouping), state)
         self._forget()
 
     def begin(self) -> None:
@@ -64,14 +49,15 @@ class Fold:
         self._forget()
 
     def _forget(self) -> None:
-        self._sets: dict[_Like, _Sets] = {}
-        self._twins: dict[tuple[_Like, int], int] = {}
-        self._tracks: dict[bytes, Track] = {}
-        self._reasons: dict[int, list[_Reason]] = {}
-        self._recent: dict[str, Alert] = {}
-        self._named: dict[int, tuple[str, int, str]] = {}
-        self._told: dict[int, Alert] = {}
+        self._files.forget()
+        self._reasons: dict[int, list[Reason]] = {}
+        self._recent: dict[int, tuple[Alert, list[Reason]]] = {}
+        self._named: dict[int, Named] = {}
+        self._told: set[int] = set()
         self._touched: set[int] = set()
+
+    def _least(self, alert: Alert, known: Anchor | None) -> Anchor:
+        return self._decisions.least(alert, known)
 
     # -- what comes ----------------------------------------------------------------------------------------
 
@@ -82,156 +68,97 @@ class Fold:
         some = {alert.id: alert for alert in alerts}
         for known in self._state.known(list(some)):
             del some[known]
-        for alert in sorted(some.values(), key=lambda alert: (alert.time, alert.id)):
+        for alert in sorted(some.values(), key=_by_time):
             bare = replace(alert, event={}) if alert.event else alert
-            new.append((self._plant(bare), bare))
-            if len(self._recent) < _RECENT:
-                self._recent[alert.id] = bare
+            new.append((self._forest.plant(bare), bare))
+        self._told.update(number for number, _ in new)
+        self._touched |= self._told
         self._file_all(new)
         self._save(first_new, new)
 
     def _file_all(self, alerts: Sequence[tuple[int, Alert]]) -> None:
-        """File alerts and tie them to what is there; ``_save`` follows."""
-        filings = [filing for number, alert in alerts for filing in self._filings(number, alert)]
-        self._load(filings)
-        for filing in filings:
-            self._file(filing)
+        """File alerts, which come by event time, and tie them to what is there; ``_save`` follows."""
+        todo = list(self._laid(alerts))
+        self._files.load()
+        for number, alert, laid in todo:
+            self._file(number, alert, laid)
 
-    def _plant(self, alert: Alert) -> int:
-        """Make an alert a component of its own, for now."""
-        made = Component(self._decisions.anchor(alert), size=1)
-        made.points.add(alert)
-        number = self._forest.plant(made)
-        made.fresh.append(number)
-        self._told[number] = alert
-        self._touched.add(number)
-        return number
+    def _laid(self, alerts: Iterable[tuple[int, Alert]]) -> Iterator[tuple[int, Alert, Laid]]:
+        """Yield alerts with where they lie, but for those of which one like it lies there already."""
+        for number, alert in alerts:
+            entities, ignored = alert.entities, self._decisions.ignored(alert.id)
+            if ignored:
+                entities = tuple(entity for entity in entities if entity not in ignored)
+            like = self._files.like(entities, alert.severity, alert.time)
+            if like.tying is not None:  # two such alerts are tied, and what ties one of them ties the other
+                twin = like.twins.setdefault(alert.time, number)
+                if twin != number:
+                    self._forest.tie(number, twin)
+                    self._because(number, like.tying, twin)
+                    continue
+            yield number, alert, like.places
 
-    def _filings(self, number: int, alert: Alert) -> Iterator[_Filing]:
-        """Yield the sets of its entities under which an alert is filed; none if one like it was already."""
-        ignored = self._decisions.ignored(alert.id)
-        entities = tuple(entity for entity in alert.entities if entity not in ignored)
-        like = self._ties.rank(alert.severity), entities
-        sets = self._sets.get(like)
-        if sets is None:
-            sets = self._sets[like] = self._work_out(entities, alert.severity)
-        tying = next((one for one in sets if alert.severity >= one[0].one), None)
-        if tying is not None:  # two such alerts are tied, and what ties one of them ties the other
-            twin = self._twins.setdefault((like, alert.time), number)
-            if twin != number:
-                self._forest.tie(number, twin)
-                self._because(number, tying[2], twin)
-                return
-        for tied, key, shared in sets:
-            yield _Filing(number, alert, tied, key, shared)
-
-    def _work_out(self, entities: Sequence[Entity], severity: Severity) -> _Sets:
-        """Return the sets of entities under which alerts like this are filed, with their keys."""
-        found = []
-        names = [str(entity) for entity in entities]
-        for tied in self._ties.of(tuple(map(self._kind, entities)), severity):
-            shared = tuple([names[place] for place in tied.places])
-            text = "\0".join((f"{tied.window}\0{tied.one}", *sorted(shared)))
-            key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-            found.append((tied, key, shared))
-        return tuple(found)
-
-    def _kind(self, entity: Entity) -> tuple[EntityKind, int]:
-        """Return an entity's kind, and the most that sharing it weighs."""
-        found = self._caps.get(entity)
-        if found is None:
-            if len(self._caps) >= _ENTITIES:
-                self._caps.clear()
-            found = self._caps[entity] = (entity.kind, self._ties.cap(entity))
-        return found
-
-    def _load(self, filings: Sequence[_Filing]) -> None:
-        """Read the islands that filings can touch."""
-        spans: dict[bytes, tuple[int, int, int, int]] = {}
-        for one in filings:
-            time, known = one.alert.time, spans.get(one.key)
-            low, high = (time, time) if known is None else (min(known[0], time), max(known[1], time))
-            spans[one.key] = low, high, one.tied.window, one.tied.one
-        weak = {key: _weak(key) for key, (_, _, _, mixed) in spans.items() if mixed}
-        there = self._state.filed([*spans, *weak.values()])
-        for key, (low, high, window, _) in spans.items():
-            rows = self._state.islands(key, low - window, high + window) if key in there else ()
-            self._tracks[key] = Track.of(rows)
-        for key, other in weak.items():
-            low, high, window, _ = spans[key]
-            there_too = other in there
-            pieces = self._state.pieces(other, low - 2 * window, high + window, window) if there_too else ()
-            self._tracks[other] = Track.of(pieces)
-
-    def _file(self, one: _Filing) -> None:
+    def _file(self, number: int, alert: Alert, laid: Laid) -> None:
         """File an alert, and tie it to what is there."""
-        time, window = one.alert.time, one.tied.window
-        track = self._tracks[one.key]
-        if one.tied.one and one.alert.severity < one.tied.one:
-            self._file_weak(one, track)
-            return
-        joined, other = track.put(window, time, one.number)
-        for number in joined:
-            self._forest.tie(one.number, number)
-        self._because(one.number, one.shared, other)
-        if one.tied.one:
-            for piece in self._tracks[_weak(one.key)].pieces(window, time):
-                self._forest.tie(one.number, piece.last)
-                self._because(piece.first, one.shared, one.number)
-                self._because(piece.last, one.shared, one.number)
+        forest, time = self._forest, alert.time
+        for place, shared in laid:
+            weak = place.weak
+            if weak is not None and alert.severity < place.one:
+                self._file_weak(place, weak, shared, time, number)
+                continue
+            joined, other = place.track.put(place.window, time, number)
+            for one in joined:
+                forest.tie(number, one)
+            if other is not None:
+                self._because(number, shared, other)
+            if weak is not None and weak.islands:
+                for piece in weak.pieces(place.window, time):
+                    forest.tie(number, piece.last)
+                    self._because(piece.first, shared, number)
+                    self._because(piece.last, shared, number)
 
-    def _file_weak(self, one: _Filing, serious: Track) -> None:
+    def _file_weak(self, place: Place, weak: Track, shared: tuple[str, ...], time: int, number: int) -> None:
         """Tie an alert to the serious ones near it, and not to others like it."""
-        time, window = one.alert.time, one.tied.window
-        for island in serious.near(window, time):
+        forest, window = self._forest, place.window
+        for island in place.track.near(window, time):
             other = island.nearest(time)
-            self._forest.tie(one.number, other)
-            self._because(one.number, one.shared, other)
-        forest = self._forest
+            forest.tie(number, other)
+            self._because(number, shared, other)
 
-        def same(number: int) -> bool:
-            return forest.root(number) == forest.root(one.number)
+        def same(other: int) -> bool:
+            return forest.root(other) == forest.root(number)
 
-        self._tracks[_weak(one.key)].add_piece(window, time, one.number, same)
+        weak.add_piece(window, time, number, same)
 
-    def _because(self, number: int, shared: tuple[str, ...], other: int | None) -> None:
+    def _because(self, number: int, shared: tuple[str, ...], other: int) -> None:
         """Keep a reason for an alert that is new or in no incident yet; the first few are enough."""
-        if other is None or other == number:
+        if other == number:
             return
         reasons = self._reasons.get(number)
-        if reasons is not None and len(reasons) >= MAX_REASONS:
-            return
         if reasons is None:
-            reasons = [] if number in self._told else reasons_of(self._state.alert(number)[3])
-            self._reasons[number] = reasons
+            reasons = self._reasons[number] = [] if number in self._told else self._known_reasons(number)
         if len(reasons) < MAX_REASONS and (shared, other) not in reasons:
             reasons.append((shared, other))
 
+    def _known_reasons(self, number: int) -> list[Reason]:
+        recent = self._recent.get(number)
+        return recent[1] if recent else reasons_of(self._state.alert(number)[3])
+
     def _save(self, first_new: int, new: Sequence[tuple[int, Alert]]) -> None:
         """Write back what was touched."""
-        forest, state = self._forest, self._state
-        state.add_alerts(
-            (
-                no,
-                alert.id,
-                alert.time,
-                alert.title,
-                forest.parent(no),
-                dump_reasons(self._reasons.get(no, ())),
-            )
-            for no, alert in new
-        )
-        state.explain((dump_reasons(some), no) for no, some in self._reasons.items() if no < first_new)
-        gone: list[tuple[bytes, int, int]] = []
-        put: list[tuple[bytes, int, int, int, int]] = []
-        for key, track in self._tracks.items():
-            left, changed = track.changes()
-            gone += [(key, low, first) for low, first in left]
-            put += [(key, one.low, one.first, one.high, one.last) for one in changed]
-        state.drop_islands(gone)
-        state.put_islands(put)
+        forest, state, reasons = self._forest, self._state, self._reasons
+        rows = []
+        for no, alert in new:
+            known = reasons.get(no, [])
+            rows.append((no, alert.id, alert.time, alert.title, forest.parent(no), dump_reasons(known)))
+            if len(self._recent) < _RECENT:
+                self._recent[no] = alert, known
+        state.add_alerts(rows)
+        state.explain((dump_reasons(some), no) for no, some in reasons.items() if no < first_new)
+        self._files.save()
+        self._touched = set(map(forest.root, self._touched))
         forest.save(first_new)
-        self._tracks, self._reasons, self._told, self._sets, self._twins = {}, {}, {}, {}, {}
+        self._reasons, self._told = {}, set()
 
     # -- what the journal says of incidents ----------------------------------------------------------------
 
@@ -307,12 +234,10 @@ class Fold:
         for some in batched(numbers, _PARTED_AT_ONCE):
             again = self._reread(some)
             for number, alert in again:
-                made = Component(self._decisions.anchor(alert), size=1)
-                made.points.add(alert)
-                if number in loose:
-                    made.fresh.append(number)
-                elif number not in out:
-                    made.incidents = list(was.incidents)
+                made = Component.of(number, alert, self._least(alert, None))
+                if number not in loose:
+                    made.fresh = []
+                    made.incidents = [] if number in out else list(was.incidents)
                 forest.reset(number, made)
             forest.save(forest.next)
             self._file_all(again)
@@ -337,11 +262,11 @@ class Fold:
         for some in batched(numbers, _PARTED_AT_ONCE):
             for _, alert in self._reread(some):
                 entities = tuple(e for e in alert.entities if e not in self._decisions.ignored(alert.id))
-                for tied, key, _ in self._work_out(entities, alert.severity):
+                for tied, key, _ in self._files.sets(entities, alert.severity):
                     rows = [(key, row) for row in self._state.islands(key, alert.time, alert.time)]
                     if tied.one:
-                        weak = self._state.pieces(_weak(key), alert.time, alert.time, tied.window)
-                        rows += [(_weak(key), row) for row in weak]
+                        weak = self._state.pieces(weak_key(key), alert.time, alert.time, tied.window)
+                        rows += [(weak_key(key), row) for row in weak]
                     gone |= {(k, row[0], row[2]) for k, row in rows if self._forest.root(row[3]) == root}
         self._state.drop_islands(gone)
         return numbers
@@ -396,42 +321,46 @@ class Fold:
 
     def _tell(self, numbers: Sequence[int]) -> tuple[tuple[Alert, ...], dict[str, tuple[str, ...]]]:
         """Return alerts by event time, and why each is in; of what is the same again, that it is."""
-        kept = {row[1]: reasons_of(row[4]) for row in self._state.alerts(numbers)}
-        self._name({other for reasons in kept.values() for _, other in reasons})
-        missing = [alert for alert in kept if alert not in self._recent]
-        there = [self._recent[alert] for alert in kept if alert in self._recent]
-        alerts = tuple(sorted([*there, *self._read(missing)], key=lambda alert: (alert.time, alert.id)))
+        found = self._found(numbers)
+        self._name({other for _, reasons in found.values() for _, other in reasons})
+        alerts = tuple(sorted((alert for alert, _ in found.values()), key=_by_time))
         like: dict[tuple[str, tuple[Entity, ...]], str] = {}
-        reasons: dict[str, tuple[str, ...]] = {}
+        told: dict[str, tuple[str, ...]] = {}
         for alert in alerts:
             same = like.setdefault((alert.rule_id, alert.entities), alert.id)
-            text = self._texts(alert, kept[alert.id]) if same == alert.id else (f"the same as {same}, again",)
-            reasons[alert.id] = text or ("the first; what follows is tied to it",)
-        return alerts, reasons
+            if same == alert.id:
+                told[same] = texts(alert, found[same][1], self._named) or (_FIRST,)
+            else:
+                told[alert.id] = (f"the same as {same}, again",)
+        return alerts, told
+
+    def _found(self, numbers: Sequence[int]) -> dict[str, tuple[Alert, Sequence[Reason]]]:
+        """Return alerts with their reasons, by id: what did not just come is read back."""
+        recent = self._recent
+        found: dict[str, tuple[Alert, Sequence[Reason]]] = {}
+        for number in numbers:
+            if number in recent:
+                found[recent[number][0].id] = recent[number]
+        missing = [number for number in numbers if number not in recent]
+        if missing:
+            kept = {row[1]: reasons_of(row[4]) for row in self._state.alerts(missing)}
+            found |= {alert.id: (alert, kept[alert.id]) for alert in self._read(list(kept))}
+        return found
 
     def _name(self, numbers: Iterable[int]) -> None:
         """Have ready what names alerts that are told of."""
         if len(self._named) > _RECENT:
             self._named.clear()
-        rows = self._state.alerts([number for number in numbers if number not in self._named])
-        self._named.update((number, (name, time, title)) for number, name, time, title, _ in rows)
-
-    def _texts(self, alert: Alert, reasons: Sequence[_Reason]) -> tuple[str, ...]:
-        """Tell an alert's reasons, what it shares with one other alert in one."""
-        both: dict[int, set[str]] = {}
-        for shared, other in reasons:
-            both.setdefault(other, set()).update(shared)
-        named = {str(entity): f"{entity.kind} {entity.value}" for entity in alert.entities}
-        return tuple(
-            self._text(alert, " and ".join(text for name, text in named.items() if name in some), other)
-            for other, some in both.items()
-        )
-
-    def _text(self, alert: Alert, what: str, other: int) -> str:
-        name, time, title = self._named[other]
-        apart = alert.time - time
-        when = f"{span(apart)} after" if apart >= 0 else f"{span(-apart)} before"
-        return f"shares {what} with {name} ({title}), {when} it"
+        named, recent, missing = self._named, self._recent, []
+        for number in numbers:
+            if number not in named:
+                if number in recent:
+                    alert = recent[number][0]
+                    named[number] = alert.id, alert.time, alert.title
+                else:
+                    missing.append(number)
+        rows = self._state.alerts(missing) if missing else ()
+        named.update((number, (name, time, title)) for number, name, time, title, _ in rows)
 
 
 def batched(items: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
@@ -441,6 +370,5 @@ def batched(items: Sequence[int], count: int) -> Iterator[tuple[int, ...]]:
         yield some
 
 
-def _weak(key: bytes) -> bytes:
-    """Return the key of what is not serious enough by itself, beside that of what is."""
-    return key + b"w"
+def _by_time(alert: Alert) -> tuple[int, str]:
+    return alert.time, alert.id

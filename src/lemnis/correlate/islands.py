@@ -7,12 +7,12 @@ between them, is within the window of some alert of it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 Row = tuple[int, int, int, int]
-Touched = Callable[[int, int], None]
-"""Told of an alert of an island, and of one nearest to what came."""
+_LOW = attrgetter("low")
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Track:
     """The islands of one set of entities, ascending, and which of those that are stored no longer are so."""
 
     islands: list[Island] = field(default_factory=list)
-    stored: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    stored: Mapping[tuple[int, int], tuple[int, int]] | None = None
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Track:
@@ -43,31 +43,39 @@ class Track:
             [Island(*row) for row in rows], {(low, first): (high, last) for low, high, first, last in rows}
         )
 
-    def changes(self) -> tuple[list[tuple[int, int]], list[Island]]:
+    def changes(self) -> tuple[Sequence[tuple[int, int]], Sequence[Island]]:
         """Return what is to be forgotten, and what is to be written."""
+        if not self.stored:
+            return (), self.islands
         now = {(one.low, one.first): one for one in self.islands}
         gone = [place for place in self.stored if place not in now]
         new = [one for place, one in now.items() if self.stored.get(place) != (one.high, one.last)]
         return gone, new
 
+    def _after(self, time: int) -> int:
+        """Return how many islands begin up to a time: most often all do, for alerts come by time."""
+        islands = self.islands
+        if not islands or islands[-1].low <= time:
+            return len(islands)
+        return bisect_right(islands, time, key=_LOW)
+
     def put(self, window: int, time: int, number: int) -> tuple[tuple[int, ...], int | None]:
         """File an alert among islands that are whole; return the alerts that it joins, and its neighbour."""
         islands = self.islands
-        place = bisect_right(islands, time, key=lambda island: island.low)
+        place = self._after(time)
         before = islands[place - 1] if place else None
         after = islands[place] if place < len(islands) else None
-        left = before is not None and time - before.high <= window
         right = after is not None and after.low - time <= window
-        if before is not None and left:
-            joined: tuple[int, ...] = (before.last,)
+        if before is not None and time - before.high <= window:
+            last = before.last
             other = before.nearest(time)
             if time >= before.high:
                 before.high, before.last = time, number
             if after is not None and right:
-                joined = (*joined, after.first)
                 before.high, before.last = after.high, after.last
                 del islands[place]
-            return joined, other
+                return (last, after.first), other
+            return (last,), other
         if after is not None and right:
             other = after.first
             after.low, after.first = time, number
@@ -75,21 +83,26 @@ class Track:
         islands.insert(place, Island(time, time, number, number))
         return (), None
 
-    def near(self, window: int, time: int) -> Iterator[Island]:
-        """Yield the islands that reach within the window of a moment; they do not overlap."""
-        place = bisect_right(self.islands, time + window, key=lambda island: island.low)
-        for one in reversed(self.islands[:place]):
+    def near(self, window: int, time: int) -> list[Island]:
+        """Return the islands that reach within the window of a moment, descending; they do not overlap."""
+        found = []
+        for place in range(self._after(time + window) - 1, -1, -1):
+            one = self.islands[place]
             if one.high < time - window:
-                return
-            yield one
+                break
+            found.append(one)
+        return found
 
-    def pieces(self, window: int, time: int) -> Iterator[Island]:
-        """Yield the pieces that reach within the window of a moment; each is no longer than the window."""
-        end = bisect_right(self.islands, time + window, key=lambda island: island.low)
-        begin = bisect_right(self.islands, time - 2 * window - 1, key=lambda island: island.low)
-        for one in self.islands[begin:end]:
+    def pieces(self, window: int, time: int) -> list[Island]:
+        """Return the pieces that reach within the window of a moment; each is no longer than the window."""
+        found = []
+        for place in range(self._after(time + window) - 1, -1, -1):
+            one = self.islands[place]
+            if one.low < time - 2 * window:
+                break
             if one.high >= time - window:
-                yield one
+                found.append(one)
+        return found[::-1]
 
     def add_piece(self, window: int, time: int, number: int, same: Callable[[int], bool]) -> None:
         """File an alert with a piece that is ``same`` as it and stays short enough, or by itself."""
@@ -106,4 +119,4 @@ class Track:
         self._insert(Island(time, time, number, number))
 
     def _insert(self, one: Island) -> None:
-        self.islands.insert(bisect_right(self.islands, one.low, key=lambda island: island.low), one)
+        self.islands.insert(self._after(one.low), one)

@@ -29,6 +29,13 @@ class Assessment:
     decisive: int | None
 
 
+@lru_cache(maxsize=8)
+def _weights(severity: tuple[tuple[str, int], ...]) -> tuple[int, ...]:
+    """Return what each severity counts, in their order."""
+    points = {name.upper(): value for name, value in severity}
+    return tuple(points[one.name] for one in Severity)
+
+
 @lru_cache(maxsize=4096)
 def tactics(tags: tuple[str, ...]) -> frozenset[str]:
     """Return the ATT&CK tactics among a rule's tags."""
@@ -48,13 +55,18 @@ class Points:
 
     def add(self, alert: Alert) -> None:
         """Take an alert, in any order."""
-        times = self.rules.setdefault(alert.rule_id, {})
-        severity = int(alert.severity)
-        if times.get(severity, alert.time) >= alert.time:
-            times[severity] = alert.time
-        for tactic in tactics(alert.tags):
-            if self.tactics.get(tactic, alert.time) >= alert.time:
-                self.tactics[tactic] = alert.time
+        self.put(alert.rule_id, int(alert.severity), alert.time, alert.tags)
+
+    def put(self, rule: str, severity: int, time: int, tags: tuple[str, ...]) -> None:
+        """Take an alert by what of it counts."""
+        times = self.rules.get(rule)
+        if times is None:
+            self.rules[rule] = {severity: time}
+        elif times.get(severity, time) >= time:
+            times[severity] = time
+        for tactic in tactics(tags):
+            if self.tactics.get(tactic, time) >= time:
+                self.tactics[tactic] = time
 
     def merge(self, other: Points) -> None:
         """Take what another has."""
@@ -65,13 +77,18 @@ class Points:
         for tactic, time in other.tactics.items():
             self.tactics[tactic] = min(time, self.tactics.get(tactic, time))
 
+    def total(self, risk: Risk) -> int:
+        """Return the risk alone, as ``assess`` adds it up."""
+        weights = _weights(tuple(risk.severity.items()))
+        worst = sum(max(weights[severity] for severity in times) for times in self.rules.values())
+        return worst + risk.tactic * max(0, len(self.tactics) - 1)
+
     def assess(self, risk: Risk) -> Assessment:
         """Add up, in the order of event time: it never falls when alerts are added.
 
         Each rule counts once, by the highest severity it had, and each tactic after the first.
         """
-        points = {Severity[name.upper()]: value for name, value in risk.severity.items()}
-        weights = [points[severity] for severity in Severity]
+        weights = _weights(tuple(risk.severity.items()))
         steps: list[tuple[int, str, int]] = [
             (time, rule, severity) for rule, times in self.rules.items() for severity, time in times.items()
         ]
@@ -89,7 +106,7 @@ class Points:
             if decisive is None and total >= risk.open_at:
                 decisive = time
         counts = sorted(Counter(map(Severity, worst.values())).items(), reverse=True)
-        parts = [f"{n} {severity.name.lower()} ({points[severity]} each)" for severity, n in counts]
+        parts = [f"{n} {severity.name.lower()} ({weights[severity]} each)" for severity, n in counts]
         if seen > 1:
             parts.append(f"{seen} tactics ({risk.tactic} for each after the first)")
         sign = "<" if decisive is None else ">="

@@ -56,6 +56,8 @@ class Ties:
         self._windows = sorted({within for within, _, _, _ in every})
         self._common = [_matcher(common) for common in grouping.common]
         self._shapes: dict[tuple[Shape, int], tuple[Tied, ...]] = {}
+        self._reached = [sum(level <= severity for level in self._levels) for severity in Severity]
+        self._ranks = [sum(level <= one for level in (*self._levels, *self._ones)) for one in Severity]
 
     def cap(self, entity: Entity) -> int:
         """Return the most that sharing this entity can weigh: less than enough for common ones."""
@@ -63,11 +65,11 @@ class Ties:
 
     def rank(self, severity: Severity) -> int:
         """Return how many of the severities that ties ask for this reaches: those of one rank tie alike."""
-        return sum(level <= severity for level in (*self._levels, *self._ones))
+        return self._ranks[severity]
 
     def of(self, shape: Shape, severity: Severity) -> tuple[Tied, ...]:
         """Return the minimal sets under which an alert is filed whose entities have these kinds and caps."""
-        levels = sum(level <= severity for level in self._levels)
+        levels = self._reached[severity]
         found = self._shapes.get((shape, levels))
         if found is None:
             found = self._shapes[shape, levels] = self._work_out(shape, self._levels[:levels])

@@ -69,9 +69,7 @@ def alert_finding(
     One that ``exceptions`` held back is suppressed, and no alert.
     """
     activity = CLOSE if alert.withdrawn else UPDATE if alert.revision or repeated else CREATE
-    uid = alert.id
-    if activity != CREATE:
-        uid = stable_id("ev", alert.id, str(alert.revision), str(sequence if repeated else 0))
+    uid = uid_of(alert, sequence if repeated else 0)
     status = FindingStatus.RESOLVED if alert.withdrawn else FindingStatus.NEW
     labels = [f"content:{alert.content_digest}", f"source:{alert.source}"]
     if alert.fingerprint:
@@ -106,10 +104,10 @@ def alert_finding(
             "data_sources": [alert.source],
         },
         "observables": observables(alert.entities),
-        "evidences": _evidences(alert, alert.event if event is None else event),
+        "evidences": evidences(alert, alert.event if event is None else event),
     }
     if alert.matched:
-        found["unmapped"] = canonical({"matched": [one._asdict() for one in alert.matched]}).decode()
+        found["unmapped"] = matched(alert)
     if alert.confidence:
         found["confidence_id"], found["confidence"] = _CONFIDENCES[alert.confidence]
     if exceptions:
@@ -117,6 +115,23 @@ def alert_finding(
     if alert.withdrawn:
         found["comment"] = "withdrawn: later events say that it does not hold"
     return found
+
+
+def uid_of(alert: Alert, repeated: int = 0) -> str:
+    """Return the id of an alert's finding: its own, unless that was told before.
+
+    ``repeated`` is the number of the journal's entry that says that it was repeated.
+    """
+    if alert.revision or alert.withdrawn or repeated:
+        return stable_id("ev", alert.id, str(alert.revision), str(repeated))
+    return alert.id
+
+
+def matched(alert: Alert) -> str | None:
+    """Return the fields in which an alert's rule held, as JSON; None if it does not say."""
+    if not alert.matched:
+        return None
+    return canonical({"matched": [one._asdict() for one in alert.matched]}).decode()
 
 
 @lru_cache(maxsize=256)
@@ -182,7 +197,7 @@ def _observable(entity: Entity) -> Mapping[str, Json]:
     return {"name": name, "type_id": kind, "type": caption, "value": entity.value}
 
 
-def _evidences(alert: Alert, event: Mapping[str, Json]) -> list[Json]:
+def evidences(alert: Alert, event: Mapping[str, Json]) -> list[dict[str, Json]]:
     """Return the event that fired, as the lake has it but for its raw record, which the lake keeps once."""
     if not event or not alert.event_uids:
         return []
