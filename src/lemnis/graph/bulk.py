@@ -53,7 +53,24 @@ def key(entity: Entity) -> Key:
         raw = value.encode()
         if len(raw) > LONGEST:
             value = f"{raw[: LONGEST - 80].decode(errors='ignore')}…{digest(raw)}"
-    return str(entity.kind), value
+    return entity.kind, value
+
+
+def _keys(edges: Iterable[Edge]) -> tuple[list[tuple[Key, Key]], dict[str, None]]:
+    """Return for each edge what its ends are kept by, and the relations and methods of all."""
+    same: dict[int, Key] = {}  # what tells of many edges tells of one thing by one object
+    found: list[tuple[Key, Key]] = []
+    texts: dict[str, None] = {}
+    for edge in edges:
+        pair = []
+        for end in (edge.source, edge.target):
+            known = same.get(id(end))
+            if known is None:
+                known = same[id(end)] = key(end)
+            pair.append(known)
+        found.append((pair[0], pair[1]))
+        texts[edge.relation] = texts[edge.method] = None
+    return found, texts
 
 
 def among(connection: sa.Connection, of: str, columns: str, rest: str) -> sa.TextClause:
@@ -85,14 +102,15 @@ class Writer:
 
     def write(self, nodes: Sequence[Node], edges: Sequence[Edge]) -> Loaded:
         """Write nodes and edges; what says the same from the same instant by the same method is replaced."""
-        word = self._number_words(nodes, edges)
-        pairs = [(key(edge.source), key(edge.target)) for edge in edges]
-        known = dict.fromkeys(one for pair in pairs for one in pair)
+        ends_of, texts = _keys(edges)
+        known = dict.fromkeys(one for pair in ends_of for one in pair)
         known.update(dict.fromkeys(key(node.entity) for node in nodes))
+        texts.update(dict.fromkeys(kind for kind, _ in known))
+        word = self._number_words(texts)
         numbers, new = self._number_nodes(list(known))
         proofs = self._number_evidence(edges)
         rows = {}
-        for edge, (source, target), proof in zip(edges, pairs, proofs, strict=True):
+        for edge, (source, target), proof in zip(edges, ends_of, proofs, strict=True):
             row = (
                 numbers[source], word[edge.relation], numbers[target], word[edge.method],
                 begins(edge.valid_from), ends(edge.valid_to), int(edge.strength), proof,
@@ -106,12 +124,8 @@ class Writer:
         """Return the numbers of the entities that are known."""
         return numbers(self._connection, self.words, keys)
 
-    def _number_words(self, nodes: Iterable[Node], edges: Iterable[Edge]) -> dict[str, int]:
-        texts = dict.fromkeys(str(node.entity.kind) for node in nodes)
-        for edge in edges:
-            texts[edge.source.kind.value] = texts[edge.target.kind.value] = None
-            texts[edge.relation] = texts[edge.method] = None
-        fresh = [text for text in texts if text not in self.words]
+    def _number_words(self, texts: Iterable[str]) -> dict[str, int]:
+        fresh = [str(text) for text in texts if text not in self.words]
         first = max(self.words.values(), default=0) + 1
         made = {text: first + place for place, text in enumerate(fresh)}
         self._insert("graph_word", ("id", "text"), [(number, text) for text, number in made.items()])

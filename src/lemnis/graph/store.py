@@ -159,7 +159,7 @@ class Graph:
     def nodes(self, entities: Iterable[Entity]) -> list[Node]:
         """Return those of the entities that the graph knows, with their properties."""
         with self._engine.connect() as connection:
-            known = self._numbers(connection, entities)
+            known = self.numbers(connection, entities)
             return self.named(connection, list(known.values()))
 
     def named(self, connection: sa.Connection, ids: Sequence[int]) -> list[Node]:
@@ -174,6 +174,24 @@ class Graph:
         }
         return [found[number] for number in ids]
 
+    def entities(self, connection: sa.Connection, ids: Sequence[int]) -> list[Entity]:
+        """Return the entities of these numbers, in their order."""
+        text = among(connection, "bigint", "n.id, n.kind, n.value", "graph_node n WHERE n.id = given.value")
+        rows = connection.execute(text, given(connection, ids)).all()
+        kinds = self._kinds(connection, {row.kind for row in rows})
+        found = {number: Entity(kinds[kind], value) for number, kind, value in rows}
+        return [found[number] for number in ids]
+
+    def kinds(self, connection: sa.Connection, ids: Sequence[int]) -> dict[EntityKind, int]:
+        """Count the entities of these numbers by kind, the most first."""
+        text = among(
+            connection, "bigint", "n.kind, count(*) AS n",
+            "graph_node n WHERE n.id = given.value GROUP BY n.kind ORDER BY count(*) DESC, n.kind",
+        )  # fmt: skip
+        rows = connection.execute(text, given(connection, ids)).all()
+        kinds = self._kinds(connection, {row.kind for row in rows})
+        return {kinds[kind]: count for kind, count in rows}
+
     def beginning(self, kind: EntityKind, prefix: str, limit: int) -> list[Entity]:
         """Return at most ``limit`` entities of a kind whose value begins with a text, in order."""
         with self._engine.connect() as connection:
@@ -183,6 +201,38 @@ class Graph:
                 query = query.where(NODES.c.value >= prefix, NODES.c.value < prefix + "\U0010ffff")
             found = connection.execute(query.order_by(NODES.c.value).limit(limit)).scalars()
             return [] if number is None else [Entity(kind, value) for value in found]
+
+    def containing(self, text: str, kind: EntityKind | None, limit: int) -> list[Entity]:
+        """Return some entities whose value has a text in it, in any case; it reads all names."""
+        query = sa.select(NODES.c.kind, NODES.c.value).where(NODES.c.value.icontains(text, autoescape=True))
+        with self._engine.connect() as connection:
+            if kind is not None:
+                query = query.where(NODES.c.kind.in_(self.words(connection, [kind])))
+            rows = connection.execute(query.order_by(NODES.c.id).limit(limit)).all()
+            kinds = self._kinds(connection, {row.kind for row in rows})
+            return [Entity(kinds[number], value) for number, value in rows]
+
+    def some(
+        self, entity: Entity, at: int | None, limit: int, *, back: bool
+    ) -> tuple[list[Edge], dict[str, int]]:
+        """Return at most ``limit`` edges of each relation that leave an entity, or (``back``) lead to it.
+
+        And how many more there are, by relation.
+        """
+        side = EDGES.c.target if back else EDGES.c.source
+        found: list[Edge] = []
+        more: dict[str, int] = {}
+        with self.reading() as connection:
+            for number in self.numbers(connection, [entity]).values():
+                counted = sa.select(EDGES.c.relation, sa.func.count()).where(side == number)
+                counts = connection.execute(_holding(counted, at).group_by(EDGES.c.relation)).all()
+                for relation, count in sorted((self.text(connection, one), n) for one, n in counts):
+                    of = EDGES.c.relation.in_(self.words(connection, [relation]))
+                    query = _holding(_SELECT.where(side == number, of), at)
+                    found += self._read(connection, query.order_by(*_ORDER).limit(limit))
+                    if count > limit:
+                        more[relation] = count - limit
+        return found, more
 
     def alerts_behind(self, entity: Entity) -> frozenset[str]:
         """Return the alerts from which walks have led to an entity: the way back along ``WALK``."""
@@ -218,9 +268,10 @@ class Graph:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield connection
 
-    def number(self, connection: sa.Connection, entity: Entity) -> int | None:
-        """Return an entity's number; None if the graph does not know it."""
-        return next(iter(self._numbers(connection, [entity]).values()), None)
+    def numbers(self, connection: sa.Connection, entities: Iterable[Entity]) -> dict[Key, int]:
+        """Return the numbers of those of the entities that the graph knows."""
+        keys = dict.fromkeys(map(key, entities))
+        return numbers(connection, self._map(connection, *(kind for kind, _ in keys)), keys)
 
     def words(self, connection: sa.Connection, texts: Iterable[str]) -> list[int]:
         """Return the numbers of those of the words that the graph has."""
@@ -234,6 +285,26 @@ class Graph:
             self._look(connection)
         return self._texts[number]
 
+    def between(
+        self, connection: sa.Connection, source: int, target: int, relation: int, at: int | None
+    ) -> Edge:
+        """Return the strongest edge of a relation between two entities that have one, all by number."""
+        query = _SELECT.where(
+            EDGES.c.source == source, EDGES.c.target == target, EDGES.c.relation == relation
+        )
+        return self._read(connection, _holding(query, at).order_by(*_ORDER).limit(1))[0]
+
+    def of_sources(self, connection: sa.Connection, ids: Sequence[int], at: int | None) -> list[Edge]:
+        """Return the edges that leave the entities of these numbers, by source."""
+        query = _holding(_SELECT.where(EDGES.c.source.in_(_given(connection))), at)
+        return self._read(connection, query.order_by(EDGES.c.source, *_ORDER), given(connection, ids))
+
+    def leaving(
+        self, entities: Iterable[Entity], at: int | None = None, relations: Iterable[str] | None = None
+    ) -> list[Edge]:
+        """Return the edges that leave any of these entities, strongest first."""
+        return self._edges(entities, at, relations, source=True)
+
     def _edges(
         self,
         entities: Iterable[Entity],
@@ -245,11 +316,10 @@ class Graph:
     ) -> list[Edge]:
         side = EDGES.c.source if source else EDGES.c.target
         with self._engine.connect() as connection:
-            known = list(self._numbers(connection, entities).values())
+            known = list(self.numbers(connection, entities).values())
             if not known:
                 return []
-            some = sa.text(f"SELECT given.value FROM {listed(connection, 'bigint')}")  # noqa: S608 - our own
-            one_or_some = side == known[0] if len(known) == 1 else side.in_(some.columns(sa.column("value")))
+            one_or_some = side == known[0] if len(known) == 1 else side.in_(_given(connection))
             query = _holding(_SELECT.where(one_or_some), at)
             if relations is not None:
                 query = query.where(EDGES.c.relation.in_(self.words(connection, relations)))
@@ -278,9 +348,8 @@ class Graph:
             )
         return made
 
-    def _numbers(self, connection: sa.Connection, entities: Iterable[Entity]) -> dict[Key, int]:
-        keys = dict.fromkeys(map(key, entities))
-        return numbers(connection, self._map(connection, *(kind for kind, _ in keys)), keys)
+    def _kinds(self, connection: sa.Connection, ids: Iterable[int]) -> dict[int, EntityKind]:
+        return {number: EntityKind(self.text(connection, number)) for number in ids}
 
     def _map(self, connection: sa.Connection, *texts: str) -> Mapping[str, int]:
         """Return the numbers of words, read anew where one of these is not known yet."""
@@ -292,6 +361,12 @@ class Graph:
         rows = connection.execute(sa.select(WORDS.c.text, WORDS.c.id)).all()
         self._words = {text: number for text, number in rows}  # noqa: C416 - rows are no pairs to mypy
         self._texts = {number: text for text, number in rows}
+
+
+def _given(connection: sa.Connection) -> sa.TextualSelect:
+    """Return a question for the numbers that are given."""
+    text = f"SELECT given.value FROM {listed(connection, 'bigint')}"  # noqa: S608 - our own
+    return sa.text(text).columns(sa.column("value"))
 
 
 def _holding(query: sa.Select[Any], at: int | None) -> sa.Select[Any]:

@@ -1,0 +1,131 @@
+"""What else is exposed to the same cause: the same image, package, module, role, pattern, line.
+
+Exposure goes through relations as ``RELATIONS`` says: whoever runs an image is exposed to what is in it. From
+something that is no cause itself (a workload, an incident's host), the causes are found first: what it relies
+on, of the kinds that others may share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.provenance import Exposed, Strength
+from lemnis.graph.store import Graph
+from lemnis.graph.walks import Bounds, Reached, Spread, Step, Walker
+
+SHARED = frozenset(
+    {
+        EntityKind.IMAGE, EntityKind.ARTIFACT, EntityKind.PACKAGE, EntityKind.MODULE, EntityKind.ROLE,
+        EntityKind.PATTERN, EntityKind.CREDENTIAL, EntityKind.SOURCE_LINE, EntityKind.VULNERABILITY,
+    }
+)  # fmt: skip
+"""The kinds of cause that others may share."""
+_ABOUT = ("about", "caused_by")
+_CAUSES = 25
+_RELIES = Bounds(depth=6, nodes=20_000, edges=200_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """An entity that is exposed: hops from the cause, the entity before it, and the weakest hop."""
+
+    entity: Entity
+    hops: int
+    through: Entity
+    strength: Strength
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A cause, how the entity that was asked about comes to it, and what else is exposed to it.
+
+    ``way`` is empty where the entity is the cause itself. ``affected`` is nearest first and may be cut;
+    ``counts`` has all by kind. ``more``: a bound ended the walk, so there may be others.
+    """
+
+    entity: Entity
+    way: tuple[Step, ...]
+    affected: tuple[Affected, ...]
+    counts: Mapping[EntityKind, int]
+    more: bool
+
+    @property
+    def total(self) -> int:
+        """Return how many are exposed."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What shares the causes of an entity as of an instant; ``more``: some causes were not followed."""
+
+    entity: Entity
+    at: int | None
+    causes: tuple[Cause, ...]
+    more: bool = False
+
+
+def impact(
+    graph: Graph, entity: Entity, at: int | None, *, bounds: Bounds | None = None, shown: int | None = None
+) -> Impact:
+    """Tell what else is exposed to the same cause as an entity, or to the entity, as of an instant.
+
+    ``shown`` is how many affected entities of a cause are named (None: all). Raises NotFoundError.
+    """
+    limits = bounds or Bounds()
+    with graph.reading() as connection:
+        walker = Walker(graph, connection, at)
+        start = walker.number(entity)
+        ways = (walker.relations(Exposed.TARGET), walker.relations(Exposed.SOURCE))
+        mine = walker.spread([start], on=ways[0], back=ways[1], bounds=limits)
+        causes = [_cause(walker, entity, (), mine, (start, shown))]
+        if entity.kind in SHARED:
+            return Impact(entity, at, tuple(causes))
+        first = walker.graph.words(connection, _ABOUT)
+        relied = walker.spread([start], on=[*ways[1], *first], back=ways[0], bounds=_RELIES)
+        shared = _shared(walker, relied)
+        for number, cause in shared[:_CAUSES]:
+            way = walker.chain(relied, number)
+            found = walker.spread([number], on=ways[0], back=ways[1], bounds=limits)
+            causes.append(_cause(walker, cause, way, found, (start, shown)))
+        told = tuple(cause for cause in causes if cause.total)
+        return Impact(entity, at, told, more=relied.more or len(shared) > _CAUSES)
+
+
+def _shared(walker: Walker, relied: Spread) -> list[tuple[int, Entity]]:
+    """Return the causes among what an entity relies on, nearest first.
+
+    A package is one where something is known to be wrong with it: everything shares some packages.
+    """
+    numbers = list(relied.found)[1:]
+    entities = walker.graph.entities(walker.connection, numbers)
+    known = dict(zip(numbers, entities, strict=True))
+    wrong = {
+        relied.found[number].before for number, one in known.items() if one.kind is EntityKind.VULNERABILITY
+    }
+    return [
+        (number, one)
+        for number, one in known.items()
+        if one.kind in SHARED and (one.kind is not EntityKind.PACKAGE or number in wrong)
+    ]
+
+
+def _cause(
+    walker: Walker, entity: Entity, way: Sequence[Step], spread: Spread, told: tuple[int, int | None]
+) -> Cause:
+    """Return a cause; ``told`` are who asks, and how many to name."""
+    asks, shown = told
+    reached = {number: one for number, one in spread.found.items() if one.depth and number != asks}
+    named = dict(list(reached.items())[:shown])
+    counts = walker.graph.kinds(walker.connection, list(reached))
+    return Cause(entity, tuple(way), tuple(_affected(walker, named)), counts, spread.more)
+
+
+def _affected(walker: Walker, reached: Mapping[int, Reached]) -> Iterable[Affected]:
+    through = dict.fromkeys(one.before for one in reached.values())
+    numbers = list(dict.fromkeys([*reached, *through]))
+    known = dict(zip(numbers, walker.graph.entities(walker.connection, numbers), strict=True))
+    for number, one in reached.items():
+        yield Affected(known[number], one.depth, known[one.before], Strength(one.strength))
