@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +116,17 @@ def test_no_linter_shows_the_secret_that_it_finds(tmp_path, tool, name, text, ru
     assert {one.rule_id: one.kind for one in report.findings}[rule] is Kind.SECRET
     assert "Tr0ub4dor3x" not in repr(report)
     assert not any(b"Tr0ub4dor3x" in data for data in kept.values())
+
+
+def test_a_program_that_does_not_end_takes_what_it_started_with_it(tmp_path, bandit):
+    (tmp_path / "a.py").write_text("x = 1\n")
+    note = tmp_path / "pid"
+    script = (
+        "import subprocess, sys, time; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+        f"open({str(note)!r}, 'w').write(str(child.pid)); time.sleep(60)"
+    )
+    slow = bandit.model_copy(update={"command": (PYTHON, "-c", script), "timeout_s": 1})
+    [health] = run(tmp_path, [slow]).health
+    assert health.errors == ("not finished after 1 s",)
+    status = Path(f"/proc/{note.read_text()}/stat")
+    assert not status.exists() or " Z " in status.read_text()

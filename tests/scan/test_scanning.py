@@ -226,3 +226,15 @@ def test_patterns_mean_names_paths_and_kinds(tmp_path):
     assert fits("any.yaml", ["@kubernetes"])  # only its content could tell
     assert not fits("any.py", ["@kubernetes"])
     assert found.kinds() == {"go_lock": 1, "kubernetes": 1}
+
+
+def test_what_a_program_finds_through_a_link_out_of_the_folder_is_left_out(folder, recorded, tmp_path):
+    scanner, _ = recorded
+    (tmp_path / "outside.py").write_text("secret\n")
+    (folder / "out.py").symlink_to(tmp_path / "outside.py")
+    following = scanner.model_copy(update={"command": (*scanner.command, "./out.py")})
+    report = scan(folder, [following]).report
+    assert {f.path for f in report.findings} == {"a.py", "b.py", "c.py"}
+    assert report.health[0].state is Health.UNKNOWN
+    assert "secret" not in repr(report.findings)
+    assert any("what was found there is left out" in error for error in report.health[0].errors)

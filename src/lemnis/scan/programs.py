@@ -20,6 +20,7 @@ from lemnis.contracts.errors import RecordError, ServiceError
 from lemnis.contracts.ids import canonical, digest, stable_id
 from lemnis.scan.decoding import MAX_REPORT
 from lemnis.scan.fingerprint import Source
+from lemnis.scan.processes import wait
 from lemnis.scan.reading import Read, read
 
 _KEPT: Final = (
@@ -171,10 +172,19 @@ def _outcome(scanner: Scanner, ended: _Ended, lines: Source, folder: Path) -> Ou
     except RecordError as error:
         return Outcome(None, (*errors, *([str(error)] if known else [])), data)
     errors += said.errors
+    out = sorted({one.path for one in said.findings if one.path and not _within_folder(folder, one.path)})
+    if out:
+        errors += [f"{path}: leads outside the folder, so what was found there is left out" for path in out]
+        said = replace(said, findings=tuple(one for one in said.findings if one.path not in out))
     if scanner.makes == "sbom":  # what it names are components, not files
         errors += [] if said.examined else ["the bill of materials names no component"]
         said = replace(said, examined=None)
     return Outcome(said, tuple(errors) or tuple(_lies(scanner, code, len(said.findings))), data)
+
+
+def _within_folder(folder: Path, path: str) -> bool:
+    """Say whether a path leads to what is in the folder: links may lead a tool to other files."""
+    return (folder / path).resolve().is_relative_to(folder.resolve())
 
 
 def _lies(scanner: Scanner, code: int, found: int) -> Iterator[str]:
@@ -216,15 +226,13 @@ def _execute(folder: Path, scanner: Scanner, files: Sequence[str]) -> _Ended:
         words = [w for one in scanner.command[1:] for w in _words(one, files, scanner.rules, report)]
         with output.open("wb") as out, spoken.open("w+b") as said:
             try:
-                done = subprocess.run(
+                process = subprocess.Popen(
                     [program, *words], cwd=folder, stdout=out, stderr=said, stdin=subprocess.DEVNULL,
-                    env=environment(scanner.environment, scanner.passes), timeout=scanner.timeout_s,
-                    check=False,
+                    env=environment(scanner.environment, scanner.passes),
                 )  # fmt: skip
-            except subprocess.TimeoutExpired as error:
-                raise ServiceError(f"not finished after {scanner.timeout_s} s") from error
             except OSError as error:
                 raise ServiceError(f"cannot be run: {error.strerror}") from error
+            code = wait(process, scanner.timeout_s)
             said.seek(0)
             told = said.read(_WORDS).decode(errors="replace")
         own = any("{report}" in one for one in scanner.command)
@@ -233,7 +241,7 @@ def _execute(folder: Path, scanner: Scanner, files: Sequence[str]) -> _Ended:
         if size > MAX_REPORT:
             raise ServiceError(f"report of {size:,} bytes is too large")
         data = written.read_bytes() if size else b""
-    return _Ended(done.returncode, data, told)
+    return _Ended(code, data, told)
 
 
 def _words(word: str, files: Sequence[str], rules: Sequence[str], report: Path) -> list[str]:
