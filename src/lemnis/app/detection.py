@@ -115,7 +115,7 @@ class Detection:
     def suppressed(self, batch: EventBatch, wanted: Mapping[int, Collection[int]]) -> Iterator[Alert]:
         """Yield the alerts that exceptions held back, of some rows by their rules: each stands alone."""
         rows = sorted({row for some in wanted.values() for row in some})
-        part = replace(batch, table=batch.table.take(pa.array(rows)))
+        part = EventBatch(batch.class_uid, batch.source, batch.origin, batch.table.take(pa.array(rows)))
         places = {row: place for place, row in enumerate(rows)}
         mine = {rule: frozenset(places[row] for row in some) for rule, some in wanted.items()}
         found = []

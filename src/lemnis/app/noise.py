@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -156,7 +156,8 @@ def _values(
     known = leaf(batch.table, "metadata.uid")
     if known is None:
         return
-    few = replace(batch, table=batch.table.filter(pc.is_in(known, pa.array(list(wanted), pa.string()))))
+    chosen = batch.table.filter(pc.is_in(known, pa.array(list(wanted), pa.string())))
+    few = EventBatch(batch.class_uid, batch.source, batch.origin, chosen)
     names = uids_of(few, range(len(few)))
     for frame in detecting.frames(few):
         columns = {name: column.to_pylist() for name, column in frame.columns.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -46,12 +47,17 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """Normalised events of one OCSF class from one source; ``table`` has that class's Arrow schema."""
+    """Normalised events of one OCSF class from one source; ``table`` has that class's Arrow schema.
+
+    ``left`` is what ``unmapped`` says of these very rows, by raw field, while it is at hand: whoever takes
+    other rows makes a batch without it.
+    """
 
     class_uid: int
     source: str
     origin: str
     table: pa.Table
+    left: Mapping[str, pa.Array] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         """Return the number of events."""

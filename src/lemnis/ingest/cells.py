@@ -19,9 +19,10 @@ from lemnis.ingest import cells_kernel as kernel
 from lemnis.ingest import laid, mapping_build, mapping_unmapped, objects_kernel
 from lemnis.ingest.cells_outline import BITS, ENDS, LETTERS, WORDS, Outline, outlined
 from lemnis.ingest.cells_plan import Group, Layout, Numbers, Ready
+from lemnis.ingest.left import Left
 from lemnis.ingest.mapping_batch import Batch, Part
 from lemnis.ingest.mapping_columns import Chosen, Column, Laid, flat, offsets, scratch, text, there
-from lemnis.ingest.mapping_events import Reasons, timeless, unfit
+from lemnis.ingest.mapping_events import Built, Reasons, timeless, unfit
 from lemnis.ingest.mapping_plan import ORIGINAL_TIME
 from lemnis.ocsf.validation import enumerated, problems
 
@@ -308,8 +309,8 @@ class Cells:
         self.has, self.takes = np.empty(len(bases), np.int64), np.empty(len(bases), np.int64)
         kernel.measure(bases, counts, self.sizes, self.has, self.takes)
 
-    def tables(self) -> Iterator[tuple[pa.Table | None, Reasons]]:
-        """Yield each group's events, and why rows are none; no table where none is."""
+    def tables(self) -> Iterator[Built]:
+        """Yield each group's events, and why rows are none."""
         plans, slot = [], 0
         for number, (group, _) in enumerate(self._groups):
             has, takes = self.has[slot : slot + group.count], self.takes[slot : slot + group.count]
@@ -327,17 +328,17 @@ class Cells:
             table = pa.Table.from_batches([pa.ipc.read_record_batch(message, plan.outline.schema)])
             yield self._checked(number, table, plan)
 
-    def _checked(self, number: int, table: pa.Table, plan: _Table) -> tuple[pa.Table | None, Reasons]:
+    def _checked(self, number: int, table: pa.Table, plan: _Table) -> Built:
         group, parts = self._groups[number]
-        reasons, first = self.reasons[number], parts[0].start
+        reasons, first, count = self.reasons[number], parts[0].start, self._counts[number]
         if self._odd[number] or plan.doubtful:
             for row, reason in problems(table, group.kind.name, nested=False).items():
                 reasons.setdefault(first + row, reason)
-        if not reasons:
-            return table, reasons
-        good = np.ones(self._counts[number], np.bool_)
-        good[np.array(list(reasons)) - first] = False
-        return (table.filter(pa.array(good)) if good.any() else None), reasons
+        names = self._fields.names
+        masks = np.array(self.rest[first : first + count, : len(names)].T, np.bool_)  # of scratch: a copy
+        return Built.of(
+            table, reasons, Left(self._batch.raw, dict(zip(names, masks, strict=True)), first, count)
+        )
 
 
 def _at(column: Column) -> tuple[Numbers, npt.NDArray[np.int32]]:

@@ -20,6 +20,7 @@ from lemnis.contracts.detection import Coded, Frame, Lines, Offers, uncoded
 from lemnis.contracts.events import EventBatch, RawBatch
 from lemnis.ingest import mapping_unmapped
 from lemnis.ingest.coded import CodedBatch, CodedColumns
+from lemnis.ingest.left import Taken
 from lemnis.ingest.mapping_columns import (
     TEXT,
     TEXTS,
@@ -224,11 +225,17 @@ def _line_reader(source: LoadedSource, entry: int, columns: Columns) -> PathRead
 class EventColumns:
     """Raw fields had back from events of one entry: from ``unmapped``, else from where its lines put them."""
 
-    def __init__(self, table: pa.Table, kept: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        table: pa.Table,
+        kept: Mapping[str, tuple[str, ...]],
+        left: Mapping[str, Column] | None = None,
+    ) -> None:
+        """``left`` is what ``unmapped`` says, where that is at hand."""
         self._table = table
         self._kept = kept
         self._made: dict[str, Column | None] = {}
-        self._unmapped: Mapping[str, Column] | None = None
+        self._unmapped = left
 
     @property
     def count(self) -> int:
@@ -237,7 +244,8 @@ class EventColumns:
 
     def take(self, rows: Rows) -> EventColumns:
         """Return the columns of some of the rows."""
-        return EventColumns(_taken(self._table, rows), self._kept)
+        left = None if self._unmapped is None else Taken(self._unmapped, rows)
+        return EventColumns(_taken(self._table, rows), self._kept, left)
 
     def names(self) -> Iterator[str]:
         """Yield the names of the raw fields that may be there."""
@@ -280,8 +288,8 @@ def event_frames(batch: EventBatch, source: LoadedSource) -> Iterator[Frame]:
     texts = pa.nulls(len(batch), TEXT) if records is None else flat(records)
     for name, rows in _by_entry(batch.table):
         plan = known.get(name)
-        table = batch.table if len(rows) == len(batch) else _taken(batch.table, rows)
-        columns = EventColumns(table, plan.kept if plan is not None else {})
+        columns = EventColumns(batch.table, plan.kept if plan is not None else {}, batch.left)
+        columns = columns if len(rows) == len(batch) else columns.take(rows)
         for part in parts(columns, source, by_entry=False):
             whole = len(part.rows) == columns.count
             some = columns if whole else columns.take(part.rows)

@@ -21,7 +21,7 @@ from lemnis.ingest.identity import Joined, natural, uids
 from lemnis.ingest.mapping_batch import Batch, Part
 from lemnis.ingest.mapping_columns import TEXT, Chosen, Column, RawColumns, Rows, flat, groups, take
 from lemnis.ingest.mapping_conditions import fields, holds
-from lemnis.ingest.mapping_events import Events, Reasons
+from lemnis.ingest.mapping_events import Built, Events
 from lemnis.ingest.mapping_lineage import Origin, origins
 from lemnis.ingest.mapping_lines import Context
 from lemnis.ingest.mapping_plan import plans, together
@@ -73,18 +73,18 @@ class Mapper:
         )
         built = list(self._groups(parts))
         batches = []
-        for some, (table, reasons) in zip(
-            built, self._events(batch, rows, built, chosen, named), strict=True
-        ):
-            rejects += [_reject(batch, int(order[row]), reason) for row, reason in sorted(reasons.items())]
-            if table is not None:
-                batches.append(EventBatch(some[0].plan.kind.uid, batch.source, batch.origin, table))
+        for some, made in zip(built, self._events(batch, rows, built, chosen, named), strict=True):
+            reasons = sorted(made.reasons.items())
+            rejects += [_reject(batch, int(order[row]), reason) for row, reason in reasons]
+            if made.table is not None:
+                kind = some[0].plan.kind.uid
+                batches.append(EventBatch(kind, batch.source, batch.origin, made.table, made.left))
         rejects.sort(key=lambda reject: reject.at.record or 0)
         return Mapped(tuple(batches), tuple(rejects))
 
     def _events(
         self, batch: RawBatch, rows: Batch, some: Sequence[Sequence[Part]], chosen: Chosen, named: Column
-    ) -> Iterator[tuple[pa.Table | None, Reasons]]:
+    ) -> Iterator[Built]:
         """Yield the events of groups of parts, and why rows are none."""
         made = (
             self._cells(batch, rows, some, chosen, named) if ready(len(batch), batch.records.nbytes) else None
@@ -96,7 +96,7 @@ class Mapper:
 
     def _cells(
         self, batch: RawBatch, rows: Batch, some: Sequence[Sequence[Part]], chosen: Chosen, named: Column
-    ) -> Iterator[tuple[pa.Table | None, Reasons]] | None:
+    ) -> Iterator[Built] | None:
         """Return the same by compiled passes; None where these do not know some of the entries."""
         from lemnis.ingest import cells, cells_plan  # noqa: PLC0415 - Numba loads when needed
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.ingest import mapping_build, mapping_unmapped
+from lemnis.ingest.left import Left
 from lemnis.ingest.mapping_batch import Batch, Part, joined
 from lemnis.ingest.mapping_columns import TEXT, Column, Mask, pc
 from lemnis.ingest.mapping_lines import constant
@@ -29,6 +30,24 @@ Reasons = dict[int, str]
 """The first reason against each row, by its number in the batch."""
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The events of some rows, if any is one; why rows are none; what no line kept, if all are events."""
+
+    table: pa.Table | None
+    reasons: Reasons
+    left: Left | None
+
+    @classmethod
+    def of(cls, table: pa.Table, reasons: Reasons, left: Left) -> Built:
+        """Take out of a table the rows with a reason against them."""
+        if not reasons:
+            return cls(table, reasons, left)
+        good = np.ones(left.count, dtype=bool)
+        good[np.array(list(reasons)) - left.start] = False
+        return cls(table.filter(pa.array(good)) if good.any() else None, reasons, None)
+
+
 @dataclass(slots=True)
 class Events:
     """Builds events of the parts of a batch; ``records`` and ``uids`` are those of its rows, in its order."""
@@ -38,6 +57,7 @@ class Events:
     records: Column
     uids: Column
     _unmapped: Column | None = field(init=False)
+    _left: dict[str, Mask] = field(init=False)
 
     def __post_init__(self) -> None:
         """Write what no line keeps, for all parts at once."""
@@ -50,12 +70,10 @@ class Events:
             if rest is not None:
                 left[name] = (column, rest)
         self._unmapped = mapping_unmapped.write(left, self.batch.count)
+        self._left = {name: rest for name, (_, rest) in left.items()}
 
-    def build(self, parts: Sequence[Part]) -> tuple[pa.Table | None, Reasons]:
-        """Return the events of parts of one class that lie together, and why some rows are none.
-
-        There is no table where no row is an event.
-        """
+    def build(self, parts: Sequence[Part]) -> Built:
+        """Return the events of parts of one class that lie together, and why some rows are none."""
         made = _Made(self.source, self.batch, parts)
         made.fill()
         made.classify()
@@ -70,11 +88,8 @@ class Events:
         table = mapping_build.table(name, columns, count)
         for row, reason in problems(table, name, nested=False).items():
             made.reasons.setdefault(start + row, reason)
-        if not made.reasons:
-            return table, made.reasons
-        good = np.ones(count, dtype=bool)
-        good[np.array(list(made.reasons)) - start] = False
-        return (table.filter(pa.array(good)) if good.any() else None), made.reasons
+        masks = {name: mask[start : start + count] for name, mask in self._left.items()}
+        return Built.of(table, made.reasons, Left(self.batch.raw, masks, start, count))
 
     def _raw(self, part: Part) -> Column | None:
         return self.records.slice(part.start, part.count) if part.plan.raw else None
