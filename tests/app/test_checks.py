@@ -1,5 +1,6 @@
 """The built-in checks hold, and a scan tells what they find, with lines, and what they could not judge."""
 
+import json
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from lemnis.interfaces.cli import build
 from lemnis.policy.checks import judge
 from lemnis.policy.engine import Engine
 from lemnis.scan.checks import FileChecks, ImageChecks, ModuleChecks
+from lemnis.scan.runner import scan
 
 LIBRARY = Library.open()
 CHECKS = checks.load(LIBRARY)
@@ -131,15 +133,62 @@ def test_a_finding_offers_the_edit_that_mends_it(folder):
     assert text[: edit.column - 1] + edit.text + text[edit.end_column - 1 :] == "  hostNetwork: false"
 
 
-def test_what_is_not_read_of_infrastructure_is_told(folder):
-    (folder / "a.tf.json").write_text("{}")
-    (folder / "stack.yaml").write_text("AWSTemplateFormatVersion: '2010-09-09'\n")
-    found, health = FileChecks(CHECKS, "1").scan(folder, ["a.tf.json", "stack.yaml"])
-    assert [(one.rule_id, one.path) for one in found] == [
-        ("not_judged", "a.tf.json"),
-        ("not_judged", "stack.yaml"),
+STACK = """AWSTemplateFormatVersion: '2010-09-09'
+Resources:
+  Disk:
+    Type: AWS::EC2::Volume
+    Properties: {Encrypted: false}
+"""
+
+
+def test_templates_and_terraform_in_json_are_judged(folder):
+    (folder / "a.tf.json").write_text('{"resource": {"aws_ebs_volume": {"a": {"encrypted": false}}}}')
+    (folder / "stack.yaml").write_text(STACK)
+    one, other = FileChecks(CHECKS, "1"), ModuleChecks(CHECKS, "1")
+    assert [one.fits("a.tf.json"), other.fits("a.tf.json"), other.fits("x/prod.auto.tfvars")] == [
+        False,
+        True,
+        True,
     ]
-    assert health.state is Health.OK
+    for scanner, path, line in ((one, "stack.yaml", 5), (other, "a.tf.json", 1)):
+        found, health = scanner.scan(folder, [path])
+        assert [(f.rule_id, f.path, f.line) for f in found] == [("aws_ebs_unencrypted", path, line)]
+        assert (health.state, health.unjudged) == (Health.OK, ())
+
+
+def test_health_and_exit_code_say_what_was_not_judged(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "main.tf").write_text('resource "aws_ebs_volume" "b" {\n  encrypted = var.e\n}\n')
+    runner = CliRunner()
+    said = runner.invoke(build(), ["scan", ".", "--tool", "lemnis_modules", "--json"])
+    assert said.exit_code == 3
+    (health,) = json.loads(said.stdout)["health"]
+    assert health["state"] == "ok"
+    assert [(one["check"], one["path"], one["line"], one["count"]) for one in health["unjudged"]] == [
+        ("aws_ebs_unencrypted", "main.tf", 2, 1)
+    ]
+    again = runner.invoke(build(), ["scan", ".", "--tool", "lemnis_modules"])  # kept, and told all the same
+    assert "1 values known only later and not judged" in " ".join(again.stdout.split())
+    assert again.exit_code == 3
+    (tmp_path / "main.tf").write_text('resource "aws_sns_topic" "b" {\n  kms_master_key_id = var.e\n}\n')
+    low = runner.invoke(build(), ["scan", ".", "--tool", "lemnis_modules"])
+    assert (low.exit_code, "not judged" in " ".join(low.stdout.split())) == (3, True)
+    (tmp_path / "main.tf").write_text('resource "aws_ebs_volume" "b" {\n  encrypted = true\n}\n')
+    assert runner.invoke(build(), ["scan", ".", "--tool", "lemnis_modules"]).exit_code == 0
+
+
+def test_what_is_kept_tells_of_each_file_what_was_not_judged(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(STACK.replace("false", "!ImportValue x"))
+    kept = {}
+
+    def told():
+        (health,) = scan(tmp_path, (), [FileChecks(CHECKS, "1")], kept=kept).report.health
+        return sorted(one.path for one in health.unjudged)
+
+    assert told() == told() == ["a.yaml", "b.yaml"]
+    (tmp_path / "a.yaml").write_text(STACK)
+    assert told() == ["b.yaml"]
 
 
 def test_pipes_large_files_and_what_is_gone_are_errors(folder):

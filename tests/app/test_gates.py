@@ -1,13 +1,12 @@
 import io
 import json
-from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import orjson
 import pytest
 
 from lemnis import app
-from lemnis.app import gate_replay, gates, scans
+from lemnis.app import feeds, feeds_bundle, gate_replay, gates, scans
 from lemnis.app.gate_facts import facts
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, Severity
 from lemnis.contracts.clock import ManualClock, from_iso
@@ -51,12 +50,11 @@ def scanner(monkeypatch):
     def reports(_workspace, repository, commits):
         return {commit.id: report(dict(repository.tree(commit.id))) for commit in commits}
 
-    def scan(path, _content, _workspace=None):
-        found = report({p.name: p.read_bytes() for p in path.iterdir() if p.is_file()})
-        return SimpleNamespace(report=found)
+    def gated(_workspace, path):
+        return report({p.name: p.read_bytes() for p in path.iterdir() if p.is_file()})
 
     monkeypatch.setattr(scans, "reports", reports)
-    monkeypatch.setattr(scans, "scan", scan)
+    monkeypatch.setattr(scans, "gated", gated)
 
 
 @pytest.fixture
@@ -284,7 +282,7 @@ def test_a_job_of_github_gets_annotations_and_a_summary(workspace, shop, monkeyp
     assert "pull_request" in capsys.readouterr().err
 
 
-def test_what_is_known_of_packages_and_the_checks_named_take_part(workspace, tmp_path, monkeypatch):
+def test_our_checks_and_what_is_known_of_packages_take_part_in_every_gate(workspace, tmp_path, monkeypatch):
     monkeypatch.undo()
     made = Repository.create(tmp_path / "real")
     (made.path / "Dockerfile").write_text("FROM scratch\nUSER root\nADD https://x.example/a.sh /a.sh\n")
@@ -292,10 +290,14 @@ def test_what_is_known_of_packages_and_the_checks_named_take_part(workspace, tmp
     made.commit_all("c", author="A <a@example.org>", at=AT)
     head = made.commits()
     monkeypatch.setattr(scans, "scanners", lambda _library: [])
-    assert scans.reports(workspace, made, head)[head[0].id].findings == ()
-    (workspace.root / "lemnis.yaml").write_text("name: w\ngates: {scanners: [lemnis]}\n")
     found = scans.reports(workspace, made, head)[head[0].id].findings
     assert {one.tool for one in found} == {"lemnis"}
+    assert {one.tool for one in scans.gated(workspace, made.path).findings} == {"lemnis"}
+    assert gates.editor(workspace, made.path, made).reasons == ()  # HEAD has all of it
+    (made.path / "main.tf").write_text('resource "aws_ebs_volume" "a" {\n  encrypted = false\n}\n')
+    assert policies(gates.editor(workspace, made.path, made)) == [("new_findings_below_medium", "main.tf:2")]
+    made.run("add", "main.tf")
+    assert policies(gates.staged(workspace, made)) == [("new_findings_below_medium", "main.tf:2")]
     osv = {
         "id": "PYSEC-1", "aliases": ["CVE-2026-1"], "modified": "2026-03-01T00:00:00Z",
         "affected": [{"package": {"ecosystem": "PyPI", "name": "shopkit"},
@@ -310,3 +312,63 @@ def test_what_is_known_of_packages_and_the_checks_named_take_part(workspace, tmp
     (workspace.root / "lemnis.yaml").write_text("name: w\ngates: {scanners: [lemnsi]}\n")
     with pytest.raises(ContentError, match="lemnsi"):
         scans.reports(workspace, made, head)
+
+
+WAIVED = "gates.advisories: waive"
+
+
+def locked(monkeypatch, tmp_path):
+    monkeypatch.undo()
+    monkeypatch.setattr(scans, "scanners", lambda _library: [])
+    made = Repository.create(tmp_path / "locked")
+    commit(made, "shopkit==1.0\n", "requirements.txt")
+    return made
+
+
+def test_known_vulnerabilities_nobody_can_look_for_block_or_are_waived_by_name(
+    workspace, tmp_path, monkeypatch
+):
+    made = locked(monkeypatch, tmp_path)
+    settings = (workspace.root / "lemnis.yaml").read_text()
+    assert "advisories: waive" in settings
+    said = gates.code(workspace, "build", made, "HEAD")
+    assert (said.effect, said.exceptions) == (Effect.ALLOW, (WAIVED,))
+    (workspace.root / "lemnis.yaml").write_text(settings.replace("waive", "block"))
+    said = gates.code(workspace, "build", made, "HEAD")
+    assert (said.effect, said.exceptions) == (Effect.UNKNOWN, ())
+    assert "run `lemnis content pull osv`" in said.reasons[0].message
+    exempt(workspace, policy="scan", where="lemnis_vulnerabilities")
+    said = gates.code(workspace, "build", made, "HEAD")
+    assert (said.effect, said.exceptions) == (Effect.ALLOW, ("e",))
+
+
+def test_advisories_that_are_damaged_are_not_waived(workspace, tmp_path, monkeypatch):
+    made = locked(monkeypatch, tmp_path)
+    folder = workspace.state / "feeds"
+    folder.mkdir(parents=True)
+    (folder / "osv.db").write_bytes(b"{}")
+    (folder / f"osv.{feeds_bundle.MANIFEST}").write_bytes(b"{}")
+    assert feeds.one(folder, "osv").problem not in {"", feeds.ABSENT}
+    assert gates.code(workspace, "build", made, "HEAD").effect is Effect.UNKNOWN
+
+
+def test_what_could_not_be_judged_is_told_and_a_policy_can_refuse_it(workspace, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(scans, "scanners", lambda _library: [])
+    made = Repository.create(tmp_path / "open")
+    commit(made, 'resource "aws_ebs_volume" "a" {\n  encrypted = var.e\n}\n', "main.tf")
+    said = gates.code(workspace, "build", made, "HEAD")
+    (reason,) = [one for one in said.reasons if one.policy == "configuration_judged"]
+    assert (said.effect, reason.effect, reason.where) == (Effect.ALLOW, Effect.ALLOW, "main.tf")
+    assert "aws_ebs_unencrypted" in reason.message
+    folder = workspace.content / "policies" / "all_judged"
+    folder.mkdir(parents=True)
+    (folder / "policy.yaml").write_text("id: all_judged\ntitle: t\nstages: [build]\n")
+    (folder / "policy.rego").write_text(
+        "package lemnis.all_judged\nimport rego.v1\n"
+        'deny contains {"message": one.why, "where": one.where} if {\n'
+        "    some health in input.health\n    some one in health.unjudged\n    one.severity_id >= 4\n}\n"
+    )
+    said = gates.code(workspace, "build", made, "HEAD")
+    assert said.effect is Effect.DENY
+    assert ("all_judged", "main.tf:2") in policies(said)

@@ -245,3 +245,76 @@ def test_sbom_is_written(folder, monkeypatch, capsys):
     assert vulnerabilities.read(folder, ["bom.cdx.json"]).sboms[0].format == "CycloneDX 1.6"
     (folder / "requirements.txt").write_text("")
     assert run(["sbom", str(folder)]) == 3
+
+
+def shown(capsys, workspace, fingerprint, *more):
+    assert run(["findings", "show", fingerprint, "-w", str(workspace.root), *more]) == 0
+    return capsys.readouterr().out
+
+
+def test_findings_show_what_is_known_of_a_vulnerability(folder, data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LEMNIS_FEEDS", str(data))
+    monkeypatch.setenv("COLUMNS", "300")
+    workspace = app.init(tmp_path / "w")
+    assert (
+        run(["scan", str(folder), "-w", str(workspace.root), "--tool", "lemnis_vulnerabilities", "--json"])
+        == 1
+    )
+    found = json.loads(capsys.readouterr().out)["findings"]
+    fingerprint = next(one["fingerprint"] for one in found if one["rule_id"] == "CVE-2024-0001")
+    said = json.loads(shown(capsys, workspace, fingerprint, "--json"))["vulnerability"]
+    assert said["ids"][0] == "CVE-2024-0001"
+    assert said["cvss"] == {"score": 9.8, "vector": CRITICAL, "version": "3.1"}
+    assert said["epss"] == {"score": 0.93, "percentile": 0.99}
+    assert said["kev"] == {"exploited": True, "added": "2026-05-01", "due": "2026-05-15", "ransomware": False}
+    assert said["ssvc"]["decision"] == "out-of-cycle"
+    assert said["vex"] is None
+    (workspace.root / "vex").mkdir()
+    (workspace.root / "vex" / "team.json").write_bytes(vex())
+    text = " ".join(shown(capsys, workspace, fingerprint).split())
+    for words in (
+        f"9.8 {CRITICAL}",
+        "93.00% within 30 days",
+        "since 2026-05-01",
+        "out-of-cycle",
+        "not_affected",
+    ):
+        assert words in text
+    monkeypatch.setenv("LEMNIS_FEEDS", str(tmp_path / "nothing"))
+    said = json.loads(shown(capsys, workspace, fingerprint, "--json"))["vulnerability"]
+    assert (said["now"], said["epss"], said["kev"]) == (["vex"], {"score": 0.93}, {"exploited": True})
+    assert (said["cvss"]["score"], said["ssvc"]) == (9.8, {"decision": "out-of-cycle"})
+
+
+def test_what_another_tool_found_is_told_by_the_feeds(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LEMNIS_FEEDS", str(data))
+    workspace = app.init(tmp_path / "w")
+    bom = {
+        "bomFormat": "CycloneDX", "specVersion": "1.6",
+        "components": [{"bom-ref": "d", "name": "elsewhere", "version": "1", "purl": "pkg:npm/elsewhere@1"}],
+        "vulnerabilities": [{"id": "CVE-2024-0001", "affects": [{"ref": "d"}]},
+                            {"id": "CVE-2024-0002", "affects": [{"ref": "d"}]}],
+    }  # fmt: skip
+    (tmp_path / "bom.json").write_bytes(orjson.dumps(bom))
+    at = ["-w", str(workspace.root)]
+    assert run(["findings", "import", "--tool", "cyclonedx", str(tmp_path / "bom.json"), *at]) == 0
+    capsys.readouterr()
+    assert run(["findings", "list", "--json", *at]) == 0
+    rows = {one["rule_id"]: one for one in map(json.loads, capsys.readouterr().out.splitlines())}
+    said = json.loads(shown(capsys, workspace, rows["CVE-2024-0001"]["id"], "--json"))["vulnerability"]
+    assert (said["kev"]["exploited"], said["epss"]["score"], said["cvss"], said["ssvc"]) == (
+        True,
+        0.93,
+        None,
+        None,
+    )
+    said = json.loads(shown(capsys, workspace, rows["CVE-2024-0002"]["id"], "--json"))["vulnerability"]
+    assert (said["kev"], said["epss"]) == ({"exploited": False}, None)
+
+
+def test_a_scan_without_advisories_says_in_one_line_what_to_run(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LEMNIS_FEEDS", str(tmp_path / "nothing"))
+    assert run(["scan", str(folder), "--tool", "lemnis_vulnerabilities"]) == 3
+    told = [line for line in capsys.readouterr().err.splitlines() if "lemnis_vulnerabilities" in line]
+    assert len(told) == 1
+    assert "run `lemnis content pull osv`" in told[0]

@@ -16,6 +16,7 @@ from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import UsageError
 from lemnis.contracts.findings import Finding, Kind
 from lemnis.interfaces.cli import run
+from lemnis.scan.runner import scan
 from lemnis.store.git import Repository
 
 LEMNIS = Path(sys.executable).with_name("lemnis")
@@ -164,3 +165,30 @@ def test_a_secret_is_seen_where_it_is_typed_and_told_once(shop):
     assert (event["event"], event["file"]["path"]) == ("secret.typed", "a.py")
     assert b"AKIA" not in (shop / ".lemnis/editor/events.jsonl").read_bytes()
     assert [one for one in desk.typed("a.py", "x = 1\n") if one.kind is Kind.SECRET] == []
+
+
+def test_terraform_is_judged_with_its_module_as_it_is_typed(tmp_path):
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / "variables.tf").write_text('variable "e" {\n  default = false\n}\n')
+    bucket = 'resource "aws_s3_bucket_public_access_block" "b" {\n  bucket = aws_s3_bucket.b.id\n}\n'
+    (tmp_path / "infra" / "block.tf").write_text(bucket)
+    text = 'resource "aws_ebs_volume" "a" {\n  encrypted = var.e\n}\nresource "aws_s3_bucket" "b" {}\n'
+    (tmp_path / "infra" / "main.tf").write_text(text)
+    desk = editing.Desk.open(tmp_path, None, identity=lambda: "anna")
+    typed = {one.rule_id: one for one in desk.typed("infra/main.tf", text)}
+    assert typed["aws_ebs_unencrypted"].line == 2
+    assert "aws_s3_no_public_access_block" not in typed
+    (module,) = [one for one in desk.own if one.name == "lemnis_modules"]
+    built = {one.fingerprint for one in scan(tmp_path, (), [module]).report.findings}
+    assert {one.fingerprint for one in typed.values() if one.tool == "lemnis_modules"} <= built
+
+
+def test_a_saved_file_in_a_folder_has_the_fingerprints_of_the_build(tmp_path):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "Dockerfile").write_text("FROM a\nUSER root\n")
+    desk = editing.Desk.open(tmp_path, None, identity=lambda: "anna")
+    files = [one for one in desk.own if one.name == "lemnis"]
+    built = {one.fingerprint for one in scan(tmp_path, (), files).report.findings}
+    saved = {one.fingerprint for one in desk.saved("app/Dockerfile") if one.tool == "lemnis"}
+    assert built
+    assert saved == built

@@ -7,6 +7,7 @@ fail contains {"resource": i, "path": ["statements", n], "message": sprintf("%s 
     some i, one in input.resources
     some n, statement in one.statements
     statement.effect == "Allow"
+    count(statement.principals) == 0 # a resource's own policy: "*" is that resource alone
     "*" in statement.resources
     some action in statement.actions
     endswith(action, ":*")

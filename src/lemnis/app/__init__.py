@@ -83,12 +83,20 @@ def init(root: Path, *, name: str = "", clock: Clock | None = None) -> Workspace
     (root / "content").mkdir(exist_ok=True)
     (root / STATE).mkdir(mode=0o700, exist_ok=True)
     _ignore_state(root / ".gitignore")
-    settings.write_text(yaml.safe_dump({"name": name or root.name}), encoding="utf-8")
+    settings.write_text(yaml.safe_dump({"name": name or root.name}) + _BEGINNING, encoding="utf-8")
     workspace = Workspace(root, clock or default_clock())
     if not (root / ".git").exists():
         repository = Repository.create(root)
         repository.commit_all("Begin the workspace", author=AUTHOR, at=workspace.clock.now())
     return workspace
+
+
+_BEGINNING = """\
+gates:
+  # Until advisories were pulled (lemnis content pull osv) nobody looks for known vulnerabilities:
+  # with `block` the answer of a gate is then unknown.
+  advisories: waive
+"""
 
 
 def _ignore_state(path: Path) -> None:

@@ -163,7 +163,7 @@ def _example(folder: Path, name: str) -> Read | None:
 def _read(path: str, text: str) -> Read:
     if path.endswith(_STATED):
         return resources.read_stated(path, text)
-    if path.endswith(resources.MODULE):
+    if resources.in_module(path):
         return resources.read_module([(path, text)])
     read = resources.read(path, text)
     return replace(read, resources=(*read.resources, *namespaces(read.resources)))

@@ -1,8 +1,8 @@
 """What an editor is told of a file while it is written: findings, why they matter, how to mend them.
 
 As somebody types, the scanners that answer at once look at the text that is not saved yet, in a folder of its
-own; what takes longer looks at the file when it is saved. The rules are those of the build: by the same
-content digest the editor says what the gate will say.
+own, with the other files of its Terraform module; what takes longer looks at the file when it is saved. The
+rules are those of the build: by the same content digest the editor says what the gate will say.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import getpass
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ REQUESTS = "requests"
 EVENTS = Path("editor") / "events.jsonl"
 MAX_TEXT = 2_000_000
 MAX_EVENTS = 10_000_000
+_MODULES = "lemnis_modules"
 _CWE = "https://cwe.mitre.org/data/definitions/{}.html"
 
 
@@ -50,11 +51,12 @@ class Desk:
     workspace: app.Workspace | None
     library: Library
     policies: Sequence[Policy]
-    quick: Sequence[Scanner]
+    programs: Sequence[Scanner]
     own: Sequence[scanning.Scanner]
     identity: Callable[[], str]
     editor: str = "editor"
     _told: set[str] = field(default_factory=set)
+    _secrets: Sequence[scanning.Scanner] = field(default_factory=lambda: tuple(secrets()))
 
     @classmethod
     def open(cls, root: Path, workspace: app.Workspace | None, *, identity: Callable[[], str]) -> Desk:
@@ -62,9 +64,8 @@ class Desk:
         from lemnis.app import policies, scans
 
         library = app.library(workspace)
-        quick = [one for one in scans.scanners(library) if one.editor]
-        own = [*(one for one in scans.own(library, workspace) if one.per_file), *secrets()]
-        return cls(root.resolve(), workspace, library, policies.load(library), quick, own, identity)
+        programs, own = scans.scanners(library), scans.own(library, workspace)
+        return cls(root.resolve(), workspace, library, policies.load(library), programs, own, identity)
 
     def relative(self, path: Path) -> str:
         """Return a file's path in the folder; raises UsageError for one outside."""
@@ -75,27 +76,70 @@ class Desk:
 
     def typed(self, path: str, text: str) -> list[Finding]:
         """Return what the quick scanners find in a text that is not saved yet, as the file at ``path``."""
-        from lemnis.scan.runner import scan
+        from lemnis.scan import resources
 
         if len(text) > MAX_TEXT:
             return []
-        asked = [*(one.name for one in self.quick), *(one.name for one in self.own)]
+        quick = [one for one in self.programs if one.editor]
+        found = self._typed(path, {path: text}, quick, [*self._alone(), *self._secrets])
+        if resources.in_module(path):
+            together = [one for one in self.own if one.name == _MODULES]
+            found += self._typed(path, {**self._beside(path), path: text}, (), together)
+        return found
+
+    def _typed(
+        self,
+        path: str,
+        texts: Mapping[str, str],
+        programs: Sequence[Scanner],
+        own: Sequence[scanning.Scanner],
+    ) -> list[Finding]:
+        """Lay texts out and return what is found in the file at ``path``."""
+        from lemnis.scan.runner import scan
+
+        asked = [*(one.name for one in programs), *(one.name for one in own)]
         with tempfile.TemporaryDirectory(prefix="lemnis-typed-") as name:
-            file = Path(name) / PurePosixPath(path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8", errors="surrogatepass")
-            done = scan(Path(name), self.quick, self.own, asked=asked)
+            for place, text in texts.items():
+                file = Path(name) / PurePosixPath(place)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8", errors="surrogatepass")
+            done = scan(Path(name), programs, own, asked=asked)
         return [one for one in done.report.findings if one.path == path]
 
+    def _beside(self, path: str) -> dict[str, str]:
+        """Return the other files of a Terraform module, as they lie there, up to a size."""
+        from lemnis.scan import resources
+
+        folder = (self.root / PurePosixPath(path)).parent
+        found: dict[str, str] = {}
+        left = MAX_TEXT
+        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if resources.in_module(file.name) and file.is_file() and not file.is_symlink():
+                left -= file.stat().st_size
+                if left < 0:
+                    break
+                place = file.relative_to(self.root).as_posix()
+                found[place] = file.read_text(encoding="utf-8", errors="replace")
+        return found
+
+    def _alone(self) -> list[scanning.Scanner]:
+        return [one for one in self.own if one.per_file]
+
     def saved(self, path: str) -> list[Finding]:
-        """Return what all scanners find in a file as it lies there."""
-        from lemnis.app import scans
+        """Return what all scanners find in a file as it lies there.
+
+        Not those that take a folder and no files, which would look at all of it, nor what is judged together
+        with other files (``typed`` does).
+        """
+        from lemnis.scan.runner import scan
 
         kept = self.root / PurePosixPath(path)
         if not kept.is_file():
             return []
-        done = scans.scan(kept, self.library)
-        return [replace(one, path=path) for one in done.report.findings]
+        programs = [one for one in self.programs if any("{files}" in word for word in one.command)]
+        own = [one for one in self.own if one.name != _MODULES]
+        done = scan(kept, programs, own, within=self.root)
+        return [one for one in done.report.findings if one.path == path]
 
     def decision(self, findings: Sequence[Finding], now: int) -> Decision:
         """Return what the editor's gate says of findings, all of which count as new."""

@@ -24,11 +24,16 @@ def listed(workspace: app.Workspace, *, severity: str = "", limit: int = 1000) -
 
 
 def shown(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
-    """Return every state in which a finding was seen; raises NotFoundError."""
+    """Return every state in which a finding was seen, with what is known of its vulnerability.
+
+    Raises NotFoundError.
+    """
+    from lemnis.app import findings_known
+
     rows = _rows(workspace, fingerprint)
     if not rows:
         raise NotFoundError(f"no finding {fingerprint!r}", fix="`lemnis findings list` shows them")
-    return rows
+    return findings_known.of(rows, workspace)
 
 
 def _rows(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:

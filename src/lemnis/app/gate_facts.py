@@ -12,7 +12,7 @@ from lemnis.content import yaml
 from lemnis.content.schemas.exemption import Exemption
 from lemnis.contracts.clock import from_iso, to_iso
 from lemnis.contracts.errors import NotFoundError
-from lemnis.policy.decide import Exempt
+from lemnis.policy.decide import SCAN, Exempt
 from lemnis.policy.document import Facts
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _WORST = ("low", "medium", "high", "critical")
 _ALERT = "alert"
+WAIVED = "gates.advisories: waive"
+"""What a decision calls the settings' word that known vulnerabilities need not be looked for yet."""
+_NEVER = "9999-12-30"
 
 
 def facts(workspace: app.Workspace, *names: str) -> Facts:
@@ -54,6 +57,21 @@ def facts(workspace: app.Workspace, *names: str) -> Facts:
             sorted({str(c).lower() for record in found for c in record.get("data_classes", ())})
         ),
     )
+
+
+def waived(workspace: app.Workspace) -> tuple[Exempt, ...]:
+    """Return what the settings waive: known vulnerabilities, as long as no advisories were ever pulled.
+
+    It is named among the exceptions of each decision that it changed. Advisories that are there and damaged
+    are not waived.
+    """
+    from lemnis.app import feeds, scans, settings
+
+    if settings.load(workspace).gates.advisories != "waive":
+        return ()
+    if feeds.one(feeds.folder(workspace), "osv").problem != feeds.ABSENT:
+        return ()
+    return (Exempt(WAIVED, SCAN, scans.VULNERABILITIES, "", _NEVER),)
 
 
 def _first(records: Iterable[Mapping[str, Any]], name: str) -> str:

@@ -85,6 +85,8 @@ def _vulnerabilities(library: Library, workspace: app.Workspace | None) -> Itera
 OWN: tuple[Maker, ...] = (_checks, _vulnerabilities)
 """The scanners that are Python: a function here for each group of them, which loads its room when called."""
 VULNERABILITIES = "lemnis_vulnerabilities"
+GATING = ("lemnis", "lemnis_modules", "lemnis_images", VULNERABILITIES)
+"""Those of ours that take part in every gate: they go by content and by data whose state is told."""
 GROUP = "lemnis.scanners"
 """Entry points of other packages that are such functions."""
 
@@ -147,35 +149,55 @@ def scan(
 def reports(
     workspace: app.Workspace, repository: Repository, commits: Sequence[Commit]
 ) -> Mapping[str, ScanReport]:
-    """Scan the whole tree of each commit with the scanners that always take part, and those that gates name.
-
-    What happens to be installed beside them must not change what a gate decided or a proof showed. Known
-    vulnerabilities take part once their data are there. Raises ContentError for a scanner there is not.
-    """
-    from lemnis.app import feeds, settings
+    """Scan the whole tree of each commit with the scanners that gates go by; raises as ``gating`` does."""
     from lemnis.scan.history import history
 
-    library = app.library(workspace)
+    programs, pythons = gating(workspace, app.library(workspace))
+    steady = [one for one in pythons if one.definition]
+    kept = Kept(workspace.state / "cache" / "scans")
+    found = history(repository, commits, programs, kept, steady)
+    changing = [one for one in pythons if not one.definition and _reads(one, repository, commits)]
+    if not changing:
+        return found
+    more = history(repository, commits, (), None, changing)
+    return {name: _both(report, more[name]) for name, report in found.items()}
+
+
+def gated(workspace: app.Workspace, folder: Path) -> ScanReport:
+    """Scan a folder as it lies there with the scanners that gates go by; raises as ``gating`` does."""
+    from lemnis.scan.runner import scan as run
+
+    programs, pythons = gating(workspace, app.library(workspace))
+    kept = Kept(workspace.state / "cache" / "scanned")
+    names = [*(one.name for one in programs), *(one.name for one in pythons)]
+    return run(folder, programs, pythons, kept=kept, asked=names).report
+
+
+def gating(workspace: app.Workspace, library: Library) -> tuple[list[Scanner], list[scanning.Scanner]]:
+    """Return the programs and our own scanners that gates go by: those that always do, and those named.
+
+    What happens to be installed beside them must not change what a gate decided or a proof showed. Raises
+    ContentError for a name in the settings that no scanner has.
+    """
+    from lemnis.app import settings
+
     programs, pythons = scanners(library), own(library, workspace)
     wanted = set(settings.load(workspace).gates.scanners)
     there = {one.name for one in programs} | {one.name for one in pythons}
     if missing := sorted(wanted - there):
         raise ContentError(
             f"gates.scanners: no scanner {missing[0]!r}", at=Location(str(workspace.root / app.SETTINGS)),
-            fix="`lemnis content list scanners` shows the programs; ours are lemnis and lemnis_modules",
+            fix="`lemnis content list scanners` shows the programs; ours always take part",
         )  # fmt: skip
-    if any(one.problem != feeds.ABSENT for one in feeds.known(feeds.folder(workspace))):
-        wanted.add(VULNERABILITIES)
-    chosen = [one for one in programs if one.part == "always" or one.name in wanted]
-    beside = [one for one in pythons if one.name in wanted]
-    steady = [one for one in beside if one.definition]
-    kept = Kept(workspace.state / "cache" / "scans")
-    found = history(repository, commits, chosen, kept, steady)
-    changing = [one for one in beside if not one.definition]
-    if not changing:
-        return found
-    more = history(repository, commits, (), None, changing)
-    return {name: _both(report, more[name]) for name, report in found.items()}
+    return (
+        [one for one in programs if one.part == "always" or one.name in wanted],
+        [one for one in pythons if one.name in wanted or one.name in GATING],
+    )
+
+
+def _reads(scanner: scanning.Scanner, repository: Repository, commits: Sequence[Commit]) -> bool:
+    """Say whether a scanner has something to read in any commit: laying trees out for nothing is slow."""
+    return any(scanner.fits(path) for one in commits for path in repository.files(one.id))
 
 
 def _both(one: ScanReport, other: ScanReport) -> ScanReport:

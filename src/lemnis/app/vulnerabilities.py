@@ -148,8 +148,9 @@ def look(
     known = {one.name: one for one in feeds.known(root)} if root else {}
     osv = known.get("osv")
     if osv is None or osv.manifest is None:
-        why = "no advisories to look into" if osv is None else f"the advisories: {osv.problem}"
-        return Result((), None, (f"{why} (lemnis content pull osv --from FOLDER)",))
+        absent = osv is None or osv.problem == feeds.ABSENT
+        why = "no advisories are here yet" if absent or osv is None else f"the advisories: {osv.problem}"
+        return Result((), None, (f"{why}: run `lemnis content pull osv`",))
     many = list(sboms)
     with Advisories(osv.path) as advisories:
         outcome = match((one for part in many for one in part.components), advisories)

@@ -57,10 +57,11 @@ class Marked:
     odd: tuple[tuple[str | int, ...], ...] = ()
 
 
-def marked(text: str, file: str = "") -> tuple[list[Marked], ContentError | None]:
+def marked(text: str, file: str = "", *, tagged: bool = False) -> tuple[list[Marked], ContentError | None]:
     """Read the documents of a text up to the first that cannot be read; return them and what is wrong.
 
-    Lines and columns count from 1; an entry of an object stands where its key does. Raises nothing.
+    Lines and columns count from 1; an entry of an object stands where its key does. With ``tagged`` a value
+    with a tag of its own is an object with the tag as its one key (``{"!Ref": "Name"}``). Raises nothing.
     """
     found: list[Marked] = []
     try:
@@ -69,36 +70,39 @@ def marked(text: str, file: str = "") -> tuple[list[Marked], ContentError | None
             for node in yaml.compose_all(text, Loader=_Loader):
                 if node is not None:
                     _bound(node, file)
-                    found.append(_marked(node))
+                    found.append(_marked(node, tagged=tagged))
     except ContentError as error:
         return found, error
     return found, None
 
 
-def _marked(root: yaml.Node) -> Marked:
+_PLAIN = "tag:yaml.org,2002:"
+
+
+def _marked(root: yaml.Node, *, tagged: bool = False) -> Marked:
     lines: dict[tuple[str | int, ...], tuple[int, int]] = {}
     odd: list[tuple[str | int, ...]] = []
     loader = _Loader("")
 
     def walk(node: yaml.Node, way: tuple[str | int, ...], mark: yaml.Mark) -> Any:
         lines[way] = (mark.line + 1, mark.column + 1)
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            odd.append(way)
-            return None
+        if node.tag.startswith(_PLAIN):
+            return inner(node, way)
+        odd.append(way)
+        return {node.tag: inner(node, (*way, node.tag))} if tagged else None
+
+    def inner(node: yaml.Node, way: tuple[str | int, ...]) -> Any:
         if isinstance(node, yaml.MappingNode):
             found: dict[str, Any] = {}
-            own = [(key, value) for key, value in node.value if key.tag != "tag:yaml.org,2002:merge"]
-            for key, value in node.value:
-                if key.tag == "tag:yaml.org,2002:merge":
-                    merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
-                    own += [pair for one in merged if isinstance(one, yaml.MappingNode) for pair in one.value]
-            for key, value in own:
+            for key, value in _merged(node):
                 name = key.value if isinstance(key, yaml.ScalarNode) else "?"
                 if name not in found:
                     found[name] = walk(value, (*way, name), key.start_mark)
             return found
         if isinstance(node, yaml.SequenceNode):
             return [walk(item, (*way, number), item.start_mark) for number, item in enumerate(node.value)]
+        if not node.tag.startswith(_PLAIN):
+            return node.value
         try:
             return loader.construct_object(node)
         except (yaml.YAMLError, ValueError, TypeError):
@@ -108,6 +112,17 @@ def _marked(root: yaml.Node) -> Marked:
         return Marked(walk(root, (), root.start_mark), lines, tuple(odd))
     finally:
         loader.dispose()
+
+
+def _merged(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    """Return the entries of an object, and after them those that it merges in (``<<``)."""
+    merge = f"{_PLAIN}merge"
+    own = [(key, value) for key, value in node.value if key.tag != merge]
+    for key, value in node.value:
+        if key.tag == merge:
+            merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            own += [pair for one in merged if isinstance(one, yaml.MappingNode) for pair in one.value]
+    return own
 
 
 def load(source: Path | str, model: type[Model], *, file: str = "") -> Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from lemnis.contracts.alerts import Severity
 
@@ -115,12 +116,34 @@ class Health(StrEnum):
     UNKNOWN = "unknown"
 
 
+NOT_JUDGED: Final = "not_judged"
+"""The rule of a finding that says no more than that checks could not judge a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """What a check could not judge in a file: how many values, the first of them with its line, and why.
+
+    ``severity`` is that of the check: what it would have been, had it failed.
+    """
+
+    check: str
+    severity: Severity
+    path: str
+    line: int
+    resource: str
+    why: str
+    count: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class ScanHealth:
     """One tool's account of one scan: what it was, what it looked at, what went wrong.
 
     ``rules`` is a digest of the rules it went by, and ``data_until`` the newest state (milliseconds since the
     epoch) of the data it looked things up in: empty and None where it uses none or does not say.
+    ``unjudged`` is what it read well and could not judge, since a value in it is known only later: neither an
+    error nor clean.
     """
 
     tool: str
@@ -131,6 +154,7 @@ class ScanHealth:
     duration_ms: int
     rules: str = ""
     data_until: int | None = None
+    unjudged: tuple[Unjudged, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

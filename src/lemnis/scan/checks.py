@@ -13,7 +13,7 @@ from typing import Final
 
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import RecordError
-from lemnis.contracts.findings import Edit, Finding, Health, Kind, Place, ScanHealth
+from lemnis.contracts.findings import NOT_JUDGED, Edit, Finding, Health, Kind, Place, ScanHealth, Unjudged
 from lemnis.contracts.ids import canonical, stable_id
 from lemnis.contracts.resources import Judged, Resource, Verdict
 from lemnis.policy.checks import Check, judge
@@ -26,8 +26,8 @@ from lemnis.scan.readers.kubernetes import namespaces
 FILES: Final = "lemnis"
 MODULES: Final = "lemnis_modules"
 IMAGES: Final = "lemnis_images"
-UNJUDGED: Final = "not_judged"
-_FORMAT = "1"
+UNJUDGED: Final = NOT_JUDGED
+_FORMAT = "2"
 _MAX_BYTES = 20_000_000
 _NAMED = 12
 _LAYOUT = "oci-layout"
@@ -79,7 +79,7 @@ class ModuleChecks:
 
     def fits(self, path: str) -> bool:
         """Say whether it reads a file."""
-        return path.endswith((resources.MODULE, ".yaml", ".yml"))
+        return resources.in_module(path) or path.endswith((".yaml", ".yml"))
 
     def scan(self, folder: Path, files: Sequence[str]) -> tuple[Sequence[Finding], ScanHealth]:
         """Judge the files of each folder together, and the namespaces of all."""
@@ -125,7 +125,7 @@ def rules(checks: Iterable[Check]) -> str:
 
 
 def _modules(folder: Path, files: Sequence[str]) -> Iterator[Read]:
-    by_folder: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    modules: list[tuple[str, str]] = []
     pods: list[Resource] = []
     for path in files:
         try:
@@ -133,12 +133,11 @@ def _modules(folder: Path, files: Sequence[str]) -> Iterator[Read]:
         except RecordError as error:
             yield Read((), (str(error),))
             continue
-        if path.endswith(resources.MODULE):
-            by_folder[posixpath.dirname(path)].append((path, text))
+        if resources.in_module(path):
+            modules.append((path, text))
         elif "apiVersion" in text:
             pods += resources.read(path, text).resources
-    for _, found in sorted(by_folder.items()):
-        yield resources.read_module(found)
+    yield from resources.read_modules(modules)
     yield Read(tuple(namespaces(pods)))
 
 
@@ -189,12 +188,34 @@ def _scan(
         judged = judge(checks, found, engine)
     findings = [*findings_of(scanner.name, judged, checks), *(_left(scanner.name, *one) for one in left)]
     findings = list(mended(findings, checks, folder))
+    unjudged = (*unjudged_of(judged, checks), *(_not_read(*one) for one in left))
     health = ScanHealth(
         tool=scanner.name, version=scanner.version, state=Health.UNKNOWN if errors else Health.OK,
         files=count, errors=tuple(errors), duration_ms=round((time.monotonic() - began) * 1000),
-        rules=rules(checks),
+        rules=rules(checks), unjudged=unjudged,
     )  # fmt: skip
     return findings, health
+
+
+def unjudged_of(judged: Iterable[Judged], checks: Iterable[Check]) -> tuple[Unjudged, ...]:
+    """Return what could not be judged, once for each check and file, however severe."""
+    severities = {check.name: check.severity for check in checks}
+    found: dict[tuple[str, str], list[Judged]] = defaultdict(list)
+    for one in judged:
+        if one.verdict is Verdict.UNKNOWN:
+            found[one.place.path, one.check].append(one)
+    return tuple(
+        Unjudged(
+            check, severities[check], path, many[0].place.line, many[0].resource.name, many[0].message,
+            len(many),
+        )
+        for (path, check), many in sorted(found.items())
+    )  # fmt: skip
+
+
+def _not_read(place: Place, why: str) -> Unjudged:
+    """A whole file that no check could look at may hold anything: it weighs as much as what gates refuse."""
+    return Unjudged(NOT_JUDGED, Severity.MEDIUM, place.path, place.line, place.path, why)
 
 
 def findings_of(tool: str, judged: Iterable[Judged], checks: Iterable[Check]) -> Iterator[Finding]:
@@ -250,7 +271,7 @@ def _finding(tool: str, check: Check, one: Judged, place: Place) -> Finding:
 
 def _left(tool: str, place: Place, why: str) -> Finding:
     return Finding(
-        fingerprint="", tool=tool, rule_id=UNJUDGED, severity=Severity.INFORMATIONAL, path=place.path,
+        fingerprint="", tool=tool, rule_id=NOT_JUDGED, severity=Severity.INFORMATIONAL, path=place.path,
         title=_UNJUDGED_TITLE, line=place.line, end_line=place.line, kind=Kind.CONFIG, confidence="high",
         message=f"not looked at: {why}", fix=_UNJUDGED_FIX,
     )  # fmt: skip
@@ -262,7 +283,7 @@ def _unjudged(tool: str, path: str, several: Sequence[Judged]) -> Finding:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     first = several[0]
     return Finding(
-        fingerprint="", tool=tool, rule_id=UNJUDGED, severity=Severity.INFORMATIONAL, path=path,
+        fingerprint="", tool=tool, rule_id=NOT_JUDGED, severity=Severity.INFORMATIONAL, path=path,
         title=_UNJUDGED_TITLE,
         line=first.place.line, end_line=first.place.line, kind=Kind.CONFIG, confidence="high",
         message=f"{len(names)} checks could not look ({first.resource.name}: {first.message}): "

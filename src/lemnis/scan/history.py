@@ -20,7 +20,7 @@ import pydantic
 
 from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts import scanning
-from lemnis.contracts.findings import Health, ScanHealth, ScanReport
+from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
 from lemnis.contracts.ids import canonical, stable_id
 from lemnis.scan.fingerprint import fingerprints
 from lemnis.scan.inventory import fits
@@ -29,7 +29,7 @@ from lemnis.scan.programs import source, version
 from lemnis.scan.runner import Scan, scan
 from lemnis.store.git import Commit, Repository
 
-_FORMAT = "4"
+_FORMAT = "5"
 """Changes when the same tree is looked at in another way: what was kept before no longer counts."""
 _REPORT: Final = pydantic.TypeAdapter(ScanReport)
 _DEEPEST = 200
@@ -84,9 +84,38 @@ def _scan(
             tree: (*_lay_out(repository, commit, root / tree), *_unseen(repository, commit, patterns))
             for tree, commit in trees.items()
         }
-        whole = scan(root, scanners, own)
+        whole, apart = _looked(root, trees, scanners, own)
         fit = {one.name: partial(_fits, one, whole) for one in scanners} | {one.name: one.fits for one in own}
-        return {tree: _part(whole, root, tree, trees=trees, unseen=unseen[tree], fit=fit) for tree in trees}
+        return {
+            tree: _part(whole, apart[tree], root, tree, trees=trees, unseen=unseen[tree], fit=fit)
+            for tree in trees
+        }
+
+
+def _looked(
+    root: Path, trees: Collection[str], scanners: Sequence[Scanner], own: Sequence[scanning.Scanner]
+) -> tuple[Scan, dict[str, ScanReport]]:
+    """Scan the trees together, and each by itself with the tools that would mix them up.
+
+    Those are our own that judge files together (namespaces, VEX), and any that found something without
+    saying in which file: of which tree that is would be a guess.
+    """
+    beside = [one for one in own if one.per_file]
+    asked = [*(one.name for one in scanners), *(one.name for one in beside)]
+    whole = scan(root, scanners if asked else (), beside, asked=asked)
+    loose = {one.tool for one in whole.report.findings if one.path.partition("/")[0] not in trees}
+    mixing = [one for one in own if not one.per_file or one.name in loose]
+    programs = [one for one in scanners if one.name in loose]
+    names = [*(one.name for one in programs), *(one.name for one in mixing)]
+    apart = {
+        tree: scan(root / tree, programs, mixing, asked=names).report if names else ScanReport((), ())
+        for tree in trees
+    }
+    report = ScanReport(
+        tuple(one for one in whole.report.findings if one.tool not in loose),
+        tuple(one for one in whole.report.health if one.tool not in loose),
+    )
+    return replace(whole, report=report), apart
 
 
 def _fits(scanner: Scanner, whole: Scan, path: str) -> bool:
@@ -129,6 +158,7 @@ def _unseen(repository: Repository, commit: str, patterns: Sequence[str]) -> Ite
 
 def _part(
     whole: Scan,
+    apart: ScanReport,
     root: Path,
     tree: str,
     *,
@@ -136,12 +166,13 @@ def _part(
     unseen: Sequence[str],
     fit: Mapping[str, Callable[[str], bool]],
 ) -> ScanReport:
-    """Cut one tree's share out of the scan of all of them: a tool that reads nothing of it has no health."""
+    """Cut one tree's share out of the scan of all, and add what was looked at ``apart``.
+
+    A tool that reads nothing of the tree has no health.
+    """
     prefix = f"{tree}/"
-    own = (f for f in whole.report.findings if f.path.startswith(prefix))
-    found = fingerprints(
-        (replace(f, path=f.path.removeprefix(prefix)) for f in own), lambda path: source(root / tree / path)
-    )
+    own = [_relative(f, tree) for f in whole.report.findings if f"{f.path}/".startswith(prefix)]
+    found = (*fingerprints(own, lambda path: source(root / tree / path)), *apart.findings)
     others = [f"{other}/" for other in trees if other != tree]
     files = [path for path in (*whole.inventory.files, *whole.inventory.odd) if path.startswith(prefix)]
     health = tuple(
@@ -149,9 +180,24 @@ def _part(
         for one in whole.report.health
         if any(fit[one.tool](path) for path in files)
     )
+    health += tuple(_health(one, prefix, (), unseen) for one in apart.health)
     if unseen and not health:
         health = (ScanHealth("lemnis", "", Health.UNKNOWN, 0, tuple(unseen), 0),)
-    return ScanReport(tuple(found), health)
+    return ScanReport(found, health)
+
+
+def _relative(finding: Finding, tree: str) -> Finding:
+    """Return a finding as if its tree had been scanned alone."""
+    prefix = f"{tree}/"
+    return replace(
+        finding,
+        path="." if finding.path == tree else finding.path.removeprefix(prefix),
+        resource=finding.resource.replace(prefix, ""),
+        title=finding.title.replace(prefix, ""),
+        message=finding.message.replace(prefix, ""),
+        edits=tuple(replace(one, path=one.path.removeprefix(prefix)) for one in finding.edits),
+        flow=tuple(replace(one, path=one.path.removeprefix(prefix)) for one in finding.flow),
+    )
 
 
 def _health(health: ScanHealth, prefix: str, others: Sequence[str], unseen: Sequence[str]) -> ScanHealth:
@@ -161,8 +207,13 @@ def _health(health: ScanHealth, prefix: str, others: Sequence[str], unseen: Sequ
         for error in health.errors
         if prefix in error or not any(other in error for other in others)
     )
-    said = (*errors, *unseen)
-    return replace(health, errors=said, state=Health.UNKNOWN if said else Health.OK)
+    said = tuple(dict.fromkeys((*errors, *unseen)))
+    open_ = tuple(
+        replace(one, path=one.path.removeprefix(prefix), resource=one.resource.replace(prefix, ""))
+        for one in health.unjudged
+        if one.path.startswith(prefix) or not others
+    )
+    return replace(health, errors=said, state=Health.UNKNOWN if said else Health.OK, unjudged=open_)
 
 
 def _load(data: bytes) -> ScanReport | None:

@@ -113,10 +113,11 @@ class Inventory:
                 yield f"{path}: a link to {to}, which is not looked at"
 
 
-def take(root: Path) -> Inventory:
-    """Look at a folder, or at one file; raises NotFoundError if there is neither."""
+def take(root: Path, within: Path | None = None) -> Inventory:
+    """Look at a folder, or at one file (``within`` a folder); raises NotFoundError if there is neither."""
     if root.is_file():
-        return Inventory({root.name: kinds_of(root.name, _head(root))})
+        name = root.relative_to(within).as_posix() if within is not None else root.name
+        return Inventory({name: kinds_of(name, _head(root))})
     if not root.is_dir():
         raise NotFoundError("no such folder", at=Location(str(root)))
     files: dict[str, frozenset[str]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
@@ -10,17 +10,21 @@ from typing import Final
 import orjson
 import pydantic
 
-from lemnis.contracts.findings import Finding, ScanHealth
+from lemnis.contracts.findings import Finding, ScanHealth, Unjudged
 from lemnis.contracts.ids import canonical, digest, stable_id
 
-_FORMAT: Final = "1"
+_FORMAT: Final = "2"
 """Changes when the same file is looked at in another way: what was kept before no longer counts."""
 
 
 class _Pack(pydantic.BaseModel):
-    """All that one scanner found in one folder: per file its digest and findings, or once for the whole."""
+    """All that one scanner found in one folder: per file its digest and findings, or once for the whole.
+
+    ``unjudged`` has by file, or once for the whole, what could not be judged there.
+    """
 
     files: dict[str, tuple[str, tuple[Finding, ...]]] = pydantic.Field(default_factory=dict)
+    unjudged: dict[str, tuple[Unjudged, ...]] = pydantic.Field(default_factory=dict)
     health: ScanHealth | None = None
 
 
@@ -49,6 +53,10 @@ class Known:
             if name in self._pack.files and self._pack.files[name][0] == now
         }
 
+    def unjudged(self, names: Iterable[str]) -> tuple[Unjudged, ...]:
+        """Return what could not be judged in files (or wholes) when they were last looked at."""
+        return tuple(one for name in names for one in self._pack.unjudged.get(name, ()))
+
     @property
     def health(self) -> ScanHealth | None:
         """Return what the scanner said of itself when it last looked."""
@@ -64,7 +72,13 @@ class Known:
                 asdict(replace(one, snippet=""))  # the file has it, and it may be what another tool hides
             )
         files = {name: (digests[name], found) for name, found in by_file.items()}
-        self._kept[self._key] = orjson.dumps({"files": files, "health": asdict(health)})
+        open_: dict[str, list[dict[str, object]]] = {}
+        for other in health.unjudged:
+            open_.setdefault(other.path if other.path in by_file else next(iter(by_file)), []).append(
+                asdict(other)
+            )
+        told = asdict(replace(health, unjudged=()))
+        self._kept[self._key] = orjson.dumps({"files": files, "health": told, "unjudged": open_})
 
 
 WHOLE: Final = ""

@@ -67,12 +67,13 @@ def at(
         done = Looked((), known.health)
         looked = len(files) if look.per_file else known.health.files
     findings = (*(f for many in old.values() for f in many), *done.findings)
+    unjudged = (*known.unjudged(old), *done.health.unjudged)
     if fresh and done.health.state is Health.OK:
-        known.keep(now, findings, replace(done.health, files=looked))
+        known.keep(now, findings, replace(done.health, files=looked, unjudged=unjudged))
     errors = tuple(dict.fromkeys((*unseen, *done.health.errors)))
     health = replace(
         done.health, files=looked, errors=errors, state=Health.UNKNOWN if errors else done.health.state,
-        duration_ms=round((time.monotonic() - began) * 1000),
+        duration_ms=round((time.monotonic() - began) * 1000), unjudged=unjudged,
     )  # fmt: skip
     return Looked(findings, health, done.sboms)
 

@@ -120,7 +120,8 @@ def _place(finding: Finding) -> dict[str, Json]:
             "ids": list(known.ids), "purl": known.purl, "epss": known.epss, "exploited": known.exploited,
             "decision": known.decision, "vex": known.vex, "fixed_in": list(known.fixed_in),
         }  # fmt: skip
-    return place | {name: value for name, value in more.items() if value not in (None, "", 0, [])}
+    said = {name: one for name, one in more.items() if isinstance(one, bool | float) or one}
+    return place | said  # no and none of it are answers too
 
 
 def _resources(finding: Finding, resource: str, revision: str) -> list[Json]:
@@ -194,6 +195,29 @@ def _references(finding: Finding) -> list[Json]:
     return [finding.help_uri] if finding.help_uri else []
 
 
+def _vulnerability(event: Mapping[str, Any], place: Mapping[str, Any]) -> Json:
+    """Return what an event says of a published vulnerability; None where it is about none."""
+    if not place.get("ids"):
+        return None
+    scored = [
+        score
+        for one in event.get("vulnerabilities") or ()
+        for score in (one.get("cve") or {}).get("cvss") or ()
+    ]
+    cvss: Json = None
+    if scored:
+        cvss = {"score": scored[0]["base_score"], "vector": scored[0].get("vector_string") or ""}
+    told = {name: place.get(name) for name in ("epss", "exploited", "decision", "vex")}
+    return {
+        "ids": list(place["ids"]), "purl": place.get("purl"), "fixed_in": list(place.get("fixed_in") or ()),
+        "cvss": cvss,
+        "epss": None if told["epss"] is None else {"score": told["epss"]},
+        "kev": None if told["exploited"] is None else {"exploited": told["exploited"]},
+        "ssvc": {"decision": told["decision"]} if told["decision"] else None,
+        "vex": told["vex"],
+    }  # fmt: skip
+
+
 def row(event: Mapping[str, Any]) -> dict[str, Json]:
     """Return what an event of the lake says, flat, for lists."""
     info, place = event["finding_info"], orjson.loads(event["unmapped"])
@@ -211,6 +235,7 @@ def row(event: Mapping[str, Any]) -> dict[str, Json]:
         "about": place.get("purl") or place.get("resource"),
         "fix": place.get("fix"),
         "suppressed": event["status_id"] == int(FindingStatus.SUPPRESSED),
+        "vulnerability": _vulnerability(event, place),
         "resource": event["resources"][0]["uid"],
         "revision": event["resources"][0]["version"],
         "time": event["time"],

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from lemnis.contracts.findings import Place
 from lemnis.contracts.resources import Resource
-from lemnis.scan.readers import Read, dockerfile, github, gitlab, kubernetes, listed, mapping, terraform
+from lemnis.scan.readers import (
+    Read,
+    cloudformation,
+    dockerfile,
+    github,
+    gitlab,
+    kubernetes,
+    listed,
+    mapping,
+    terraform,
+    terraform_plan,
+)
 
 _DOCKERFILE = re.compile(r"^(?:(?:Docker|Container)file(?:\..*)?|.*\.(?:[Dd]ockerfile|[Cc]ontainerfile))$")
 _NOT_ONE = re.compile(r"\.(?:md|txt|py|js|sh|dockerignore|ya?ml|json|tf)$")
 _JSON = re.compile(r'"(?:format_version|apiVersion)"\s*:')
-_CLOUDFORMATION = re.compile(r"(?m)^\s*[\"']?AWSTemplateFormatVersion[\"']?\s*:")
-MODULE = ".tf"
-"""Files that are read with all others like them in their folder."""
+
+
+def in_module(path: str) -> bool:
+    """Say whether a file is read with all others like it in its folder."""
+    return terraform.fits(path)
 
 
 def fits(path: str) -> bool:
     """Say whether a file may hold resources that it holds alone."""
     name = posixpath.basename(path)
-    return name.endswith((".yml", ".yaml", ".json")) or (
+    if in_module(path):
+        return False
+    return name.endswith((".yml", ".yaml", ".json", ".template")) or (
         bool(_DOCKERFILE.match(name)) and not _NOT_ONE.search(name)
     )
 
@@ -32,8 +47,10 @@ def fits(path: str) -> bool:
 def read(path: str, text: str) -> Read:
     """Read a file that ``fits``; none of its resources are an answer too."""
     name = posixpath.basename(path)
-    if why := _left_out(name, text):
-        return Read((), (), ((Place(path, 1, 1), why),))
+    if name.endswith((".yml", ".yaml", ".json", ".template")) and cloudformation.is_one(text):
+        return cloudformation.read(text, path)
+    if name.endswith(".template"):
+        return Read()
     if name.endswith(".json"):
         return _json(path, text) if _JSON.search(text) else Read()
     return _yaml(path, text) if name.endswith((".yml", ".yaml")) else dockerfile.read(text, path)
@@ -49,16 +66,14 @@ def _yaml(path: str, text: str) -> Read:
     return Read()
 
 
-def _left_out(name: str, text: str) -> str:
-    """Say what a file is that describes infrastructure and is not read; empty for others."""
-    if name.endswith(".tf.json"):
-        return "Terraform in JSON is not read: scan its plan"
-    return "CloudFormation is not read" if _CLOUDFORMATION.search(text) else ""
-
-
 def read_module(files: Sequence[tuple[str, str]]) -> Read:
-    """Read the ``.tf`` files of one folder, (path, text) each."""
+    """Read the Terraform files of one folder, (path, text) each."""
     return terraform.read(files)
+
+
+def read_modules(files: Sequence[tuple[str, str]]) -> Iterator[Read]:
+    """Read the Terraform files of several folders, a module each, which may call each other."""
+    return terraform.read_modules(files)
 
 
 def read_stated(path: str, text: str) -> Read:
@@ -81,6 +96,6 @@ def _json(path: str, text: str) -> Read:
         document: Any = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         return Read((), (f"{path}: not JSON: {error}",))
-    if terraform.is_plan(document):
-        return terraform.read_plan(document, path)
+    if terraform_plan.is_plan(document):
+        return terraform_plan.read_plan(document, path)
     return Read(tuple(kubernetes.objects(document, path, {(): (1, 1)})))

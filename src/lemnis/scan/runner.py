@@ -64,15 +64,18 @@ def scan(
     kept: MutableMapping[str, bytes] | None = None,
     asked: Sequence[str] = (),
     progress: Progress = lambda _name, _health: None,
+    within: Path | None = None,
 ) -> Scan:
     """Scan a folder, or one file, with those of the scanners that have something to read there.
+
+    ``within`` is the folder that a file is of: findings, and so their fingerprints, have its path there.
 
     Programs of part ``present`` run if they are installed, those of part ``asked`` if they are named in
     ``asked``; with ``asked`` no others run. ``kept`` holds what was found in files that did not change.
     Raises NotFoundError if there is nothing at ``path``.
     """
-    found = take(path)
-    folder = path if path.is_dir() else path.parent
+    folder = path if path.is_dir() else within or path.parent
+    found = take(path, within)
     digests = cache(lambda name: digest((folder / name).read_bytes()))
     jobs: list[_Job] = []
     absent: list[Scanner] = []
@@ -81,7 +84,8 @@ def scan(
         files, unseen = found.fitting(one.files), tuple(found.unseen(one.files))
         if not files and not unseen:
             continue
-        if one.part == "present" and not asked and (programs.missing(one, kept) or not _has_rules(one)):
+        optional = one.part == "present" and not asked
+        if optional and (programs.missing(one, kept) or not programs.has_rules(one)):
             absent.append(one)
         else:
             make = partial(looking.program, folder, one, unseen, kept)
@@ -113,10 +117,6 @@ def _odd(found: Inventory, scanner: scanning.Scanner) -> Iterator[str]:
 
 def _takes_part(scanner: Scanner, asked: Sequence[str]) -> bool:
     return scanner.name in asked if asked else scanner.part != "asked"
-
-
-def _has_rules(scanner: Scanner) -> bool:
-    return bool(scanner.rules) or not any("{rules}" in word for word in scanner.command)
 
 
 def _together(jobs: Sequence[_Job], do: Callable[[_Job], Looked], progress: Progress) -> list[Looked]:

@@ -12,7 +12,17 @@ from urllib.parse import quote
 
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.clock import to_iso
-from lemnis.contracts.findings import Edit, Finding, Health, Kind, Place, ScanHealth, ScanReport, Suppression
+from lemnis.contracts.findings import (
+    Edit,
+    Finding,
+    Health,
+    Kind,
+    Place,
+    ScanHealth,
+    ScanReport,
+    Suppression,
+    Unjudged,
+)
 from lemnis.contracts.ids import Json
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -74,6 +84,12 @@ def _run(health: ScanHealth, findings: Sequence[Finding]) -> dict[str, Json]:
     return run
 
 
+def words(one: Unjudged) -> str:
+    """Say what could not be judged, in one line."""
+    more = f" (and {one.count - 1} more)" if one.count > 1 else ""
+    return f"{one.path}:{one.line}: {one.check} could not judge {one.resource}: {one.why}{more}"
+
+
 def _invocation(health: ScanHealth) -> dict[str, Json]:
     """Return how the tool did (section 3.20), with what its health says beside that."""
     properties: dict[str, Json] = {"files": health.files, "durationMs": health.duration_ms}
@@ -83,7 +99,10 @@ def _invocation(health: ScanHealth) -> dict[str, Json]:
         properties["dataUntil"] = to_iso(health.data_until)
     return {
         "executionSuccessful": health.state is Health.OK,
-        "toolExecutionNotifications": [{"level": "error", "message": {"text": e}} for e in health.errors],
+        "toolExecutionNotifications": [
+            *({"level": "error", "message": {"text": error}} for error in health.errors),
+            *({"level": "note", "message": {"text": words(one)}} for one in health.unjudged),
+        ],
         "properties": properties,
     }
 

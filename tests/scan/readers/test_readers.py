@@ -19,6 +19,7 @@ from lemnis.scan.readers import (
     kubernetes,
     shell,
     terraform,
+    terraform_plan,
 )
 
 DEPLOYMENT = """\
@@ -309,13 +310,13 @@ def test_a_plan_is_read_with_what_only_the_apply_gives():
             {"address": "aws_db_instance.a", "expressions": {"kms_key_id": {"references": ["aws_kms_key.k.arn", "aws_kms_key.k"]}}}
         ]}}}}},
     }  # fmt: skip
-    read = terraform.read_plan(plan, "plan.json")
+    read = terraform_plan.read_plan(plan, "plan.json")
     (one,) = read.resources
     assert one.data == {"storage_encrypted": False, "tags": {"x": UNKNOWN}, "list": [{"y": UNKNOWN}],
                         "kms_key_id": "${module.m.aws_kms_key.k}"}  # fmt: skip
     assert set(one.unknown) == {("tags", "x"), ("list", 0, "y")}
     assert "resource change 3" in read.errors[0]
-    assert terraform.read_plan({"format_version": "9.9"}, "p").errors
+    assert terraform_plan.read_plan({"format_version": "9.9"}, "p").errors
 
 
 @pytest.mark.parametrize(
@@ -424,5 +425,5 @@ def test_no_document_makes_a_reader_raise(value):
     for path in ("a.json", "a.yaml", ".gitlab-ci.yml", ".github/workflows/a.yml"):
         found = resources.read(path, text)
         assert all(one.kind and one.name is not None for one in found.resources)
-    terraform.read_plan(value, "p")
+    terraform_plan.read_plan(value, "p")
     list(kubernetes.objects(value, "x", {}))

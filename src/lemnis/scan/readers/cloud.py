@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -176,7 +177,19 @@ def _policies(one: Resource) -> Iterator[Resource]:
             continue
         statements = mapping(document).get("Statement", [])
         several = statements if isinstance(statements, list) else [statements]
-        yield _policy(one, name, [_statement(mapping(item)) for item in several], [])
+        said_of = [_statement(mapping(item)) for item in several]
+        yield _policy(one, name, said_of, list(_later(said_of)))
+
+
+def _later(statements: list[dict[str, Any]]) -> Iterator[Steps]:
+    """Yield the ways to what in a document's statements is known only later."""
+    for number, statement in enumerate(statements):
+        for name in _ATTRIBUTES:
+            if any(one == UNKNOWN or _VARIABLE.fullmatch(one) for one in texts(statement[name])):
+                yield ("statement", number, name)
+
+
+_VARIABLE = re.compile(r"\$\{(?:var|local|module|each|count)\.[^{}]*\}")
 
 
 def _policy(

@@ -1,54 +1,134 @@
-"""Terraform configuration and plans as resources, the same for both: attributes as values, blocks as lists.
+"""Terraform modules as resources, in the form that plans have: attributes as values, blocks as lists.
 
-A variable, a module's output, ``each`` and what a function computes are not known before the plan; a
-reference to another resource is a text (``${aws_kms_key.a.arn}``): set for certain, whatever it will be.
-Plans: "JSON Output Format", format versions 0.1 to 1.2.
+A module is the ``.tf`` and ``.tf.json`` files of a folder. Its variables are what a module beside it that
+calls it gives, else what ``terraform.tfvars`` and ``*.auto.tfvars`` say, else their literal defaults.
 """
 
 from __future__ import annotations
 
+import base64
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from lemnis.contracts.errors import RecordError
 from lemnis.contracts.findings import Place
-from lemnis.contracts.resources import UNKNOWN, Resource, Steps
-from lemnis.scan.readers import Read, listed, mapping, plain
+from lemnis.contracts.resources import Resource, Steps
+from lemnis.scan.readers import Read, listed, mapping
 from lemnis.scan.readers.cloud import derived
 from lemnis.scan.readers.credentials import held, kinds
-from lemnis.scan.readers.hcl import Block, Body, Call, Node, Raw, Template, parse
+from lemnis.scan.readers.hcl import Block, Body, Node, parse
+from lemnis.scan.readers.terraform_json import JSON, parse_body, parse_values
+from lemnis.scan.readers.terraform_values import MISSING, Scope, Values, known
 
-_TRAVERSAL = re.compile(r"^[A-Za-z_][\w-]*(?:\.[A-Za-z_*][\w-]*|\[[^\]]*\])*$")
-_TARGET = re.compile(r"\b(?:data\.)?([a-z][a-z0-9]*_[\w-]*)\.([A-Za-z_][\w-]*)")
-_NOT_KNOWN = frozenset({"var", "module", "each", "count", "path", "terraform", "self", "local"})
-_META = frozenset({"count", "for_each", "provider", "depends_on", "lifecycle", "provisioner", "connection"})
-_DEEP = 8
-_SAME_TEXT = frozenset({"lower", "upper", "trimspace", "tostring", "nonsensitive", "sensitive"})
-_SAME = frozenset({"toset", "tolist", "tobool", "tonumber", "flatten", "distinct", "sort"})
+CODE = (".tf", ".tf.json")
+_GIVEN = re.compile(r"(?:^|/)(?:terraform\.tfvars|[^/]*\.auto\.tfvars)(?:\.json)?$")
+"""Files of values that Terraform takes without being told."""
+_SAME = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+
+
+def fits(path: str) -> bool:
+    """Say whether a file is part of a module."""
+    return path.endswith(CODE) or bool(_GIVEN.search(path))
+
+
+@dataclass(slots=True)
+class _Module:
+    """A folder that was read: bodies, the values given in files, and the calls of it: (from, arguments)."""
+
+    bodies: list[tuple[str, Body]] = field(default_factory=list)
+    given: dict[str, Node] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    calls: list[tuple[str, Mapping[str, Node]]] = field(default_factory=list)
+
+    def blocks(self, kind: str) -> Iterator[Block]:
+        """Yield the blocks of a type."""
+        yield from (one for _, body in self.bodies for one in body.blocks if one.type == kind)
 
 
 def read(files: Sequence[tuple[str, str]]) -> Read:
-    """Read the ``.tf`` files of one folder, (path, text) each: a module; one that is no HCL is an error."""
-    errors: list[str] = []
-    bodies: list[tuple[str, Body]] = []
+    """Read the files of one folder, (path, text) each; one that cannot be read is an error."""
+    reads = list(read_modules(files))
+    return Read(
+        tuple(one for read in reads for one in read.resources),
+        tuple(e for read in reads for e in read.errors),
+    )
+
+
+def read_modules(files: Sequence[tuple[str, str]]) -> Iterator[Read]:
+    """Read the files of several folders, (path, text) each: a module a folder, which may call each other."""
+    modules: dict[str, _Module] = defaultdict(_Module)
     for path, text in files:
-        try:
-            bodies.append((path, parse(text, path)))
-        except RecordError as error:
-            errors.append(str(error))
-        except RecursionError:
-            errors.append(f"{path}: nested too deeply")
+        _add(modules[posixpath.dirname(path)], path, text)
+    for folder, module in list(modules.items()):
+        for call in module.blocks("module"):
+            source = call.body.attributes.get("source")
+            if source is not None and str(source.value).startswith(("./", "../")):
+                target = posixpath.normpath(posixpath.join(folder, str(source.value)))
+                if (target if target != "." else "") in modules:
+                    modules[target if target != "." else ""].calls.append((folder, call.body.attributes))
+    scopes: dict[str, Scope] = {}
+    for folder, module in sorted(modules.items()):
+        scope = _scope(folder, modules, scopes)
+        found = [
+            one for path, body in module.bodies for block in body.blocks for one in _block(block, path, scope)
+        ]
+        yield Read(tuple(finished(found)), tuple(module.errors))
+
+
+def _add(module: _Module, path: str, text: str) -> None:
+    """Read one file into its module."""
+    try:
+        if path.endswith(CODE):
+            module.bodies.append((path, parse_body(text, path) if path.endswith(JSON) else parse(text, path)))
+        elif path.endswith(JSON):
+            module.given |= parse_values(text, path)
+        else:
+            module.given |= parse(text, path).attributes
+    except RecordError as error:
+        module.errors.append(str(error))
+    except RecursionError:
+        module.errors.append(f"{path}: nested too deeply")
+
+
+def _scope(folder: str, modules: Mapping[str, _Module], scopes: dict[str, Scope]) -> Scope:
+    """Return what names stand for in a module; those of the modules that call it are worked out first."""
+    if folder in scopes:
+        return scopes[folder]
+    module = modules[folder]
     local: dict[str, Node] = {}
-    for _, body in bodies:
-        for block in body.blocks:
-            if block.type == "locals":
-                local |= block.body.attributes
-    found = [one for path, body in bodies for block in body.blocks for one in _block(block, path, local)]
-    return Read(tuple(finished(found)), tuple(errors))
+    for block in module.blocks("locals"):
+        local |= block.body.attributes
+    scopes[folder] = Scope(local)  # of a module that calls itself nothing more is known
+    values: dict[str, Any] = {}
+    for block in module.blocks("variable"):
+        name = ".".join(block.labels)
+        said = module.given.get(name) or block.body.attributes.get("default")
+        value = MISSING if said is None else known(said, Scope())
+        if module.calls:
+            value = _called(name, value, module, modules, scopes)
+        if value is not MISSING and value is not None:
+            values[name] = value
+    scopes[folder] = Scope(local, values)
+    return scopes[folder]
+
+
+def _called(
+    name: str, default: Any, module: _Module, modules: Mapping[str, _Module], scopes: dict[str, Scope]
+) -> Any:
+    """Return what all calls of a module give a variable; MISSING where they differ or one is not known."""
+    told = [
+        known(arguments[name], _scope(folder, modules, scopes)) if name in arguments else default
+        for folder, arguments in module.calls
+    ]
+    if any(one is MISSING for one in told):
+        return MISSING
+    return told[0] if len({orjson.dumps(one, option=_SAME) for one in told}) == 1 else MISSING
 
 
 def finished(found: Sequence[tuple[Resource, Mapping[str, str]]]) -> list[Resource]:
@@ -78,13 +158,18 @@ _SCRIPTS = ("user_data", "user_data_base64", "custom_data", "startup_script", "m
 def _unread_scripts(one: Resource) -> tuple[Steps, ...]:
     """Where a script or an environment is unknown, so is whether it holds credentials."""
     names = {str(way[0]) for way in one.unknown if way}
-    return (("secrets",),) if names & {*_SCRIPTS, "environment"} else ()
+    return (("secrets",),) if names & {*_SCRIPTS, "environment", "container_definitions"} else ()
 
 
 def secrets(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the credentials that scripts and environments of a resource hold, if there are any."""
-    texts = [(name, str(data[name])) for name in _SCRIPTS if isinstance(data.get(name), str)]
-    found = [{"in": name, "what": what} for name, text in texts for what in kinds(text)]
+    texts = [(name, _decoded(data[name])) for name in _SCRIPTS if isinstance(data.get(name), str)]
+    found = [{"in": name, "what": what} for name, text in texts for what in _in_script(text)]
+    for container in listed(_json(data.get("container_definitions"))):
+        for variable in listed(mapping(container).get("environment")):
+            name, value = str(mapping(variable).get("name", "")), str(mapping(variable).get("value", ""))
+            if what := held(name, value):
+                found.append({"in": f"environment {name}", "what": what})
     for block in listed(data.get("environment")):
         for name, value in mapping(mapping(block).get("variables")).items():
             if what := held(str(name), str(value)):
@@ -92,9 +177,31 @@ def secrets(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"secrets": found} if found else {}
 
 
-def _block(
-    block: Block, path: str, local: Mapping[str, Node]
-) -> Iterator[tuple[Resource, Mapping[str, str]]]:
+_ASSIGNED = re.compile(r"(?m)^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)$")
+
+
+def _in_script(text: str) -> list[str]:
+    """Return what credentials a script holds: by what they are, or by the variable they are put into."""
+    named = (held(name, value.strip().strip("\\\"'")) for name, value in _ASSIGNED.findall(text))
+    return list(dict.fromkeys([*kinds(text), *filter(None, named)]))
+
+
+def _decoded(text: str) -> str:
+    """Return a script that may be in base64 as what it says."""
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except ValueError:
+        return text
+
+
+def _json(text: Any) -> Any:
+    try:
+        return orjson.loads(text) if isinstance(text, str) else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _block(block: Block, path: str, scope: Scope) -> Iterator[tuple[Resource, Mapping[str, str]]]:
     if block.type in {"resource", "data"} and len(block.labels) == 2:  # noqa: PLR2004 - type and name
         kind, name = block.labels
         prefix = "data." if block.type == "data" else ""
@@ -104,7 +211,7 @@ def _block(
         return
     if block.body.attributes.get("count") and block.body.attributes["count"].value == 0:
         return
-    walk = _Values(local)
+    walk = Values(scope)
     data = walk.body(block.body, ())
     walk.lines[()] = (block.line, block.column)
     address = f"{prefix}{kind}.{name}" if name else kind
@@ -115,234 +222,3 @@ def _block(
         ),
         walk.references,
     )  # fmt: skip
-
-
-class _Values:
-    """Turns a body into values, with the ways to what is unknown, lines, and references of attributes."""
-
-    def __init__(self, local: Mapping[str, Node]) -> None:
-        self.local = local
-        self.lines: dict[Steps, tuple[int, int]] = {}
-        self.unknown: list[Steps] = []
-        self.references: dict[str, str] = {}
-
-    def body(self, body: Body, way: Steps) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        for name, node in body.attributes.items():
-            if way or name not in _META:
-                value = self.value(node, (*way, name))
-                if value is not None:
-                    data[name] = value
-                if not way and isinstance(node.value, Raw) and (target := _TARGET.search(node.value.text)):
-                    kept = "data." if node.value.text.startswith("data.") else ""
-                    self.references[name] = f"{kept}{target.group(1)}.{target.group(2)}"
-        for block in body.blocks:
-            if not way and block.type in _META:
-                continue
-            kind = block.labels[0] if block.type == "dynamic" and block.labels else block.type
-            items = data.setdefault(kind, [])
-            if not isinstance(items, list):
-                continue
-            at: Steps = (*way, kind, len(items))
-            self.lines.setdefault((*way, kind), (block.line, block.column))
-            self.lines[at] = (block.line, block.column)
-            if block.type == "dynamic":
-                items.append(UNKNOWN)
-                self.unknown.append(at)
-                continue
-            items.append(self.body(block.body, at))
-        return data
-
-    def value(self, node: Node, way: Steps, deep: int = 0) -> Any:
-        self.lines.setdefault(way, (node.line, node.column))
-        said = node.value
-        if isinstance(said, list):
-            found = [self.value(item, (*way, number), deep) for number, item in enumerate(said)]
-            return ["" if item is None else item for item in found]
-        if isinstance(said, dict):
-            given = {key: self.value(item, (*way, key), deep) for key, item in said.items()}
-            return {key: item for key, item in given.items() if item is not None}
-        if isinstance(said, Raw):
-            return self.raw(said.text, way, deep)
-        if isinstance(said, Template):
-            return self.template(said.text, way)
-        if isinstance(said, Call):
-            return self.call(said, way, deep)
-        return said
-
-    def raw(self, text: str, way: Steps, deep: int) -> Any:
-        first, _, rest = text.partition(".")
-        if first == "local" and rest in self.local and deep < _DEEP:
-            kept = dict(self.lines)
-            value = self.value(self.local[rest], way, deep + 1)
-            self.lines = kept  # the local's lines are elsewhere
-            return value
-        if _TRAVERSAL.match(text) and "." in text and first not in _NOT_KNOWN:
-            return f"${{{text}}}"
-        return self.hide(way)
-
-    def template(self, text: str, way: Steps) -> Any:
-        inside = re.findall(r"\$\{\s*([^{}]*?)\s*\}", text)
-        left = re.sub(r"\$\{[^{}]*\}", "", text)
-        if "%{" in text or "${" in left:
-            return self.hide(way)
-        for one in inside:
-            root = one.partition(".")[0]
-            if not (_TRAVERSAL.match(one) and root not in _NOT_KNOWN) and text.lstrip()[:1] not in {"{", "["}:
-                known = self.local.get(one.removeprefix("local.")) if root == "local" else None
-                if known is None or not isinstance(known.value, str):
-                    return self.hide(way)
-                text = text.replace(f"${{{one}}}", known.value)
-        return text
-
-    def call(self, call: Call, way: Steps, deep: int) -> Any:
-        """Return what a function gives of which the checks need no more than its argument."""
-        if call.name == "jsonencode" and len(call.arguments) == 1:
-            before = len(self.unknown)
-            value = self.value(call.arguments[0], way, deep)
-            inner = self.unknown[before:]
-            if way in inner:
-                return UNKNOWN
-            del self.unknown[before:]
-            return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
-        if call.name in _SAME and len(call.arguments) == 1:
-            return self.value(call.arguments[0], way, deep)
-        if call.name in _SAME_TEXT and len(call.arguments) == 1 and isinstance(call.arguments[0].value, str):
-            said = call.arguments[0].value
-            return {"lower": said.lower(), "upper": said.upper(), "trimspace": said.strip()}.get(
-                call.name, said
-            )
-        return self.hide(way)
-
-    def hide(self, way: Steps) -> str:
-        self.unknown.append(way)
-        return UNKNOWN
-
-
-# plans
-
-
-def is_plan(value: Any) -> bool:
-    """Say whether a JSON document is a plan, or a state, that ``terraform show -json`` gives."""
-    whole = mapping(value)
-    return "format_version" in whole and (
-        "planned_values" in whole or "values" in whole or "resource_changes" in whole
-    )
-
-
-def read_plan(document: Any, path: str) -> Read:
-    """Read a plan: what there will be after it. Deleted resources are left out."""
-    whole = mapping(document)
-    version = str(whole.get("format_version", ""))
-    if not re.match(r"^(?:0\.\d+|1\.\d+)$", version):
-        return Read((), (f"{path}: format version {version[:20]!r} of a plan is not known",))
-    configured = _configured(mapping(mapping(whole.get("configuration")).get("root_module")), "")
-    changes = whole.get("resource_changes")
-    found: list[tuple[Resource, Mapping[str, str]]] = []
-    errors: list[str] = []
-    if isinstance(changes, list):
-        for number, change in enumerate(changes):
-            one = _change(change, path, configured)
-            if isinstance(one, str):
-                errors.append(f"{path}: resource change {number + 1}: {one}")
-            elif one is not None:
-                found.append(one)
-    else:
-        values = mapping(whole.get("planned_values")) or mapping(whole.get("values"))
-        for item in _values(mapping(values.get("root_module"))):
-            one = _planned(item, mapping(item.get("values")), {}, path, configured)
-            found += [one] if one is not None else []
-    return Read(tuple(finished(found)), tuple(errors))
-
-
-def _change(
-    change: Any, path: str, configured: Mapping[str, Any]
-) -> tuple[Resource, Mapping[str, str]] | str | None:
-    said = mapping(mapping(change).get("change"))
-    actions = said.get("actions")
-    if not isinstance(actions, list):
-        return "no actions"
-    if actions in (["delete"], ["forget"]):
-        return None
-    return (
-        _planned(change, mapping(said.get("after")), said.get("after_unknown"), path, configured)
-        or "no type or address"
-    )
-
-
-def _planned(
-    item: Mapping[str, Any], after: dict[str, Any], hidden: Any, path: str, configured: Mapping[str, Any]
-) -> tuple[Resource, Mapping[str, str]] | None:
-    kind, address = item.get("type"), item.get("address")
-    if not isinstance(kind, str) or not isinstance(address, str):
-        return None
-    said = mapping(configured.get(re.sub(r"\[[^\]]*\]", "", address)))
-    data = plain(after)
-    unknown: list[Steps] = []
-    references: dict[str, str] = {}
-    for name, expression in said.items():
-        targets = mapping(expression).get("references")
-        if isinstance(targets, list) and targets and isinstance(targets[0], str):
-            target = _TARGET.search(targets[0])
-            if target:
-                module = address.rpartition(f"{kind}.")[0]
-                references[name] = f"{module}{target.group(1)}.{target.group(2)}"
-    for way in _true(hidden):
-        if len(way) == 1 and way[0] in references:
-            data[str(way[0])] = f"${{{references[str(way[0])]}}}"
-        elif _put(data, way):
-            unknown.append(way)
-    prefix = "data." if item.get("mode") == "data" else ""
-    return Resource(f"terraform.{prefix}{kind}", address, Place(path, 1, 1), data, tuple(unknown)), references
-
-
-def _true(hidden: Any, way: Steps = ()) -> Iterator[Steps]:
-    """Yield the ways to what ``after_unknown`` says is not known."""
-    if hidden is True and way:
-        yield way
-    elif isinstance(hidden, dict):
-        for key, item in hidden.items():
-            yield from _true(item, (*way, str(key)))
-    elif isinstance(hidden, list):
-        for number, item in enumerate(hidden):
-            yield from _true(item, (*way, number))
-
-
-def _put(data: Any, way: Steps) -> bool:
-    """Put the stand-in for what is unknown where a way leads; say whether there is such a place."""
-    for step, following in zip(way, (*way[1:], None), strict=True):
-        if isinstance(data, list):
-            if not isinstance(step, int) or step > len(data):
-                return False
-            if step == len(data):
-                data.append({})
-            if following is None:
-                data[step] = UNKNOWN
-            data = data[step]
-        elif isinstance(data, dict):
-            if following is None:
-                data[str(step)] = UNKNOWN
-            else:
-                data = data.setdefault(str(step), [] if isinstance(following, int) else {})
-        else:
-            return False
-    return True
-
-
-def _configured(module: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the expressions of a plan's resources by address."""
-    found: dict[str, Any] = {}
-    for one in module.get("resources") or ():
-        if isinstance(one, dict):
-            found[f"{prefix}{one.get('address')}"] = mapping(one.get("expressions"))
-    for name, call in mapping(module.get("module_calls")).items():
-        found |= _configured(mapping(mapping(call).get("module")), f"{prefix}module.{name}.")
-    return found
-
-
-def _values(module: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for one in module.get("resources") or ():
-        if isinstance(one, dict):
-            yield one
-    for child in module.get("child_modules") or ():
-        yield from _values(mapping(child))

@@ -13,7 +13,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from lemnis.contracts.clock import to_iso
-from lemnis.contracts.findings import Finding, ScanHealth, ScanReport
+from lemnis.contracts.findings import NOT_JUDGED, Finding, ScanHealth, ScanReport
 from lemnis.interfaces.cli.groups import group
 from lemnis.interfaces.cli.output import (
     JsonOption,
@@ -52,7 +52,7 @@ def scan(
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Scan a folder; exit 1 with findings, 3 if there are none but not all could be looked at.
+    """Scan a folder; exit 1 with findings, 3 if there are none but not all could be looked at and judged.
 
     Scanners run for what lies there, side by side, over what changed since the last scan. With a workspace
     (given or around) the findings go into its lake. With --json one document: `{"findings", "health",
@@ -87,13 +87,14 @@ def scan(
     else:
         _show(report, done.inventory.kinds(), absent)
     troubles = [f"{health.tool}: {error}" for health in report.health for error in health.errors]
+    unjudged = sum(one.count for health in report.health for one in health.unjudged)
     if not report.health:
         troubles.append("no scanner reads any file here: nothing was looked at")
     for trouble in troubles:
         warn(trouble)
-    if any(one.suppression is None for one in report.findings):
+    if any(one.suppression is None and one.rule_id != NOT_JUDGED for one in report.findings):
         raise typer.Exit(_FOUND)
-    if troubles:
+    if troubles or unjudged:
         raise typer.Exit(_UNKNOWN)
 
 
@@ -159,16 +160,21 @@ def show(
 ) -> None:
     """Show one finding and where it was seen; with --json one object a line, one for each state of the code.
 
+    Of a vulnerability also CVSS, EPSS, CISA's catalogue (KEV), the SSVC decision and VEX: as the data here
+    have them now, else as the tool told.
+
     Example: lemnis findings show fp-0123456789abcdef
     """
     from lemnis import app
-    from lemnis.app import findings
+    from lemnis.app import findings, findings_known
 
     for one in findings.shown(app.open_workspace(workspace), finding):
         if json:
             emit(one)
-        else:
-            show_table(finding, ("field", "value"), one.items())
+            continue
+        about = one.pop("vulnerability")
+        more = findings_known.lines(about) if isinstance(about, dict) else ()
+        show_table(finding, ("field", "value"), [*one.items(), *more])
 
 
 def import_(
@@ -237,9 +243,16 @@ def _show(report: ScanReport, inventory: Mapping[str, int], absent: Mapping[str,
         age = f", data of {to_iso(one.data_until)[:10]}" if one.data_until is not None else ""
         console.print(
             f"{one.tool} {one.version}: {one.state.value}, {one.files} files, {one.duration_ms} ms{age}"
+            f"{_unjudged(one)}"
         )
     if absent:
         console.print(f"not installed: {', '.join(absent)} (`lemnis doctor` says how to get them)")
+
+
+def _unjudged(health: ScanHealth) -> str:
+    """Say how much a tool could not judge."""
+    values = sum(one.count for one in health.unjudged)
+    return f", {values} values known only later and not judged" if values else ""
 
 
 def _where(finding: Finding) -> str:

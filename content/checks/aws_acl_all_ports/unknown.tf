@@ -1,0 +1,4 @@
+resource "aws_network_acl_rule" "a" {
+  rule_action = "allow"
+  protocol = var.p
+}

@@ -1,0 +1,3 @@
+data "aws_ami" "a" {
+  most_recent = true
+}

@@ -1,0 +1,3 @@
+data "aws_ami" "a" {
+  owners = ["self"]
+}

@@ -1,0 +1,3 @@
+resource "aws_api_gateway_stage" "a" {
+  xray_tracing_enabled = false
+}

@@ -1,0 +1,4 @@
+resource "aws_api_gateway_method" "a" {
+  http_method = "GET"
+  authorization = "AWS_IAM"
+}

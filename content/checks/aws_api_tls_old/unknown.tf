@@ -1,0 +1,3 @@
+resource "aws_api_gateway_domain_name" "a" {
+  security_policy = var.p
+}

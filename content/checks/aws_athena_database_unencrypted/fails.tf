@@ -1,0 +1,4 @@
+resource "aws_athena_database" "a" {
+  name = "a"
+  bucket = "b"
+}

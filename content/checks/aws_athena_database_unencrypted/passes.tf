@@ -1,0 +1,6 @@
+resource "aws_athena_database" "a" {
+  name = "a"
+  encryption_configuration {
+    encryption_option = "SSE_KMS"
+  }
+}

@@ -1,0 +1,5 @@
+resource "aws_athena_workgroup" "a" {
+  configuration {
+    enforce_workgroup_configuration = false
+  }
+}

@@ -1,0 +1,7 @@
+resource "aws_athena_workgroup" "a" {
+  configuration {
+    result_configuration {
+      output_location = "s3://x"
+    }
+  }
+}

@@ -1,0 +1,3 @@
+resource "aws_cloudfront_distribution" "a" {
+  web_acl_id = "arn:aws:wafv2:x"
+}

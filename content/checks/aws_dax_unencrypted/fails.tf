@@ -1,0 +1,3 @@
+resource "aws_dax_cluster" "a" {
+  cluster_name = "c"
+}

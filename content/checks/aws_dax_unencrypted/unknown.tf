@@ -1,0 +1,5 @@
+resource "aws_dax_cluster" "a" {
+  server_side_encryption {
+    enabled = var.e
+  }
+}

@@ -1,0 +1,3 @@
+resource "aws_elasticsearch_domain" "a" {
+  domain_name = "d"
+}

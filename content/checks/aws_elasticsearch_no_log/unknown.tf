@@ -1,0 +1,5 @@
+resource "aws_elasticsearch_domain" "a" {
+  log_publishing_options {
+    log_type = var.t
+  }
+}

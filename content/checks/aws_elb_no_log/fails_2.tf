@@ -1,0 +1,3 @@
+resource "aws_elb" "a" {
+  name = "b"
+}

@@ -1,0 +1,5 @@
+resource "aws_elb" "a" {
+  access_logs {
+    bucket = "logs"
+  }
+}

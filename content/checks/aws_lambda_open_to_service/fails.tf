@@ -1,0 +1,3 @@
+resource "aws_lambda_permission" "a" {
+  principal = "sns.amazonaws.com"
+}

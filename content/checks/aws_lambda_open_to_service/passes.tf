@@ -1,0 +1,4 @@
+resource "aws_lambda_permission" "a" {
+  principal = "sns.amazonaws.com"
+  source_arn = "arn:aws:sns:x"
+}

@@ -1,0 +1,3 @@
+resource "aws_lb" "a" {
+  internal = var.i
+}

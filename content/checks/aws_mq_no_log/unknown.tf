@@ -1,0 +1,7 @@
+resource "aws_mq_broker" "a" {
+  engine_type = "ActiveMQ"
+  logs {
+    general = true
+    audit = var.a
+  }
+}

@@ -1,0 +1,3 @@
+resource "aws_msk_cluster" "a" {
+  cluster_name = "k"
+}

@@ -1,0 +1,9 @@
+resource "aws_msk_cluster" "a" {
+  logging_info {
+    broker_logs {
+      s3 {
+        enabled = var.e
+      }
+    }
+  }
+}

@@ -1,0 +1,5 @@
+resource "aws_sfn_state_machine" "a" {
+  logging_configuration {
+    level = var.l
+  }
+}

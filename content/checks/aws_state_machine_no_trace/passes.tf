@@ -1,0 +1,5 @@
+resource "aws_sfn_state_machine" "a" {
+  tracing_configuration {
+    enabled = true
+  }
+}

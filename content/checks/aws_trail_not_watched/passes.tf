@@ -1,0 +1,3 @@
+resource "aws_cloudtrail" "a" {
+  cloud_watch_logs_group_arn = "arn:aws:logs:x:*"
+}

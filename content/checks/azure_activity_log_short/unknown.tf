@@ -1,0 +1,6 @@
+resource "azurerm_monitor_log_profile" "a" {
+  retention_policy {
+    enabled = true
+    days = var.d
+  }
+}

@@ -1,0 +1,5 @@
+resource "azurerm_app_service" "a" {
+  site_config {
+    ftps_state = "FtpsOnly"
+  }
+}

@@ -1,0 +1,7 @@
+resource "azurerm_network_watcher_flow_log" "a" {
+  enabled = false
+  retention_policy {
+    enabled = true
+    days = 7
+  }
+}

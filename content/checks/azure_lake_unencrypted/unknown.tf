@@ -1,0 +1,3 @@
+resource "azurerm_data_lake_store" "a" {
+  encryption_state = var.e
+}

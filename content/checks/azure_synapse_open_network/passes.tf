@@ -1,0 +1,3 @@
+resource "azurerm_synapse_workspace" "a" {
+  managed_virtual_network_enabled = true
+}

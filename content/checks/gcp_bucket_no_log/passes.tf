@@ -1,0 +1,5 @@
+resource "google_storage_bucket" "a" {
+  logging {
+    log_bucket = "logs"
+  }
+}

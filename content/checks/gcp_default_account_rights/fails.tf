@@ -1,0 +1,4 @@
+resource "google_project_iam_member" "a" {
+  role = "roles/run.viewer"
+  member = "123-compute@developer.gserviceaccount.com"
+}

@@ -1,0 +1,7 @@
+resource "google_dns_managed_zone" "a" {
+  dnssec_config {
+    default_key_specs {
+      algorithm = "rsasha256"
+    }
+  }
+}

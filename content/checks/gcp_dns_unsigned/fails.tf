@@ -1,0 +1,5 @@
+resource "google_dns_managed_zone" "a" {
+  dnssec_config {
+    state = "off"
+  }
+}

@@ -1,0 +1,5 @@
+resource "google_container_cluster" "a" {
+  network_policy {
+    enabled = var.e
+  }
+}

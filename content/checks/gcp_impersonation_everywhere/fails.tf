@@ -1,0 +1,3 @@
+resource "google_project_iam_binding" "a" {
+  role = "roles/iam.serviceAccountUser"
+}

@@ -1,0 +1,5 @@
+resource "google_compute_instance" "a" {
+  metadata = {
+    block-project-ssh-keys = false
+  }
+}

@@ -1,0 +1,3 @@
+resource "google_kms_crypto_key" "a" {
+  rotation_period = "15552000s"
+}

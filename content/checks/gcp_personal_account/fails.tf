@@ -1,0 +1,4 @@
+resource "google_project_iam_binding" "a" {
+  role = "roles/run.viewer"
+  members = ["user:someone@gmail.com"]
+}

@@ -1,0 +1,3 @@
+resource "google_project" "a" {
+  name = "p"
+}

@@ -1,0 +1,3 @@
+resource "google_project" "a" {
+  auto_create_network = false
+}

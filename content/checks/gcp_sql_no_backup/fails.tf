@@ -1,0 +1,5 @@
+resource "google_sql_database_instance" "a" {
+  settings {
+    tier = "t"
+  }
+}
