@@ -54,7 +54,7 @@ def anew(workspace):
 def little(workspace):
     """The newest finding of each incident in the lake."""
     sql = (
-        "SELECT metadata.correlation_uid AS id, arg_max(count, metadata.uid) AS n, max(status) AS s"
+        "SELECT metadata.correlation_uid AS id, arg_max(count, metadata.sequence) AS n, max(status) AS s"
         " FROM incident_finding GROUP BY 1"
     )
     return app.lake(workspace).query(sql)
@@ -205,6 +205,29 @@ def test_what_was_written_but_not_noted_is_taken_over_and_not_written_again(at):
     assert [entry.kind for entry in again] == ["incident.joined"]
     assert anew(at) == after
     assert all(next(iter(journal.entries(subject=one))).kind == "incident.opened" for one in after)
+
+
+def test_after_a_look_that_failed_the_same_process_goes_on_as_if_it_had_not_been(at):
+    watching = watch.Watch(at, detecting=DETECTION)
+    watching.watch([batch((6, 1, "high", A), (7, 2000, "high", "192.0.2.77"))])
+    grouped = watching._grouped
+    keep = grouped._groups.keep
+
+    def dies(name, value):
+        if name == "own":
+            raise KeyboardInterrupt
+        keep(name, value)
+
+    grouped._groups.keep = dies
+    with pytest.raises(KeyboardInterrupt):
+        grouped.settle()
+    grouped._groups.keep = keep
+    grouped.settle()
+    assert sorted(map(len, there(at).values())) == [1, 2, 4]
+    assert {row["id"]: row["n"] for row in little(at).to_pylist()} == {
+        one: len(alerts) for one, alerts in there(at).items()
+    }
+    assert anew(at) == there(at)
 
 
 def test_two_processes_in_turns_see_each_others_work(at):

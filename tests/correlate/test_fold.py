@@ -175,6 +175,19 @@ def test_a_serious_alert_late_takes_in_what_knocked_around_it(alert, grouping):
     assert all("shares host shop" in reasons[0] for one, reasons in change.reasons.items() if one in near)
 
 
+def test_why_an_alert_is_in_is_told_also_if_that_is_much_later(alert, grouping, tmp_path):
+    known = Known(grouping, tmp_path / "g.db")
+    low = [alert(n, n, ATTACKER, severity=Severity.LOW, rule=f"r{n}") for n in range(3)]
+    assert known.take(low) == ()
+    assert known.take([alert(8, 900, "host:other", severity=Severity.LOW)]) == ()
+    (change,) = known.take([alert(9, 40, ATTACKER, severity=Severity.HIGH)])
+    assert [change.reasons[one.id] for one in low] == [
+        ("the first; what follows is tied to it",),
+        (f"shares address 198.51.100.7 with {low[0].id} (title 0), 1 min 0 s after it",),
+        (f"shares address 198.51.100.7 with {low[1].id} (title 1), 1 min 0 s after it",),
+    ]
+
+
 def test_what_it_holds_does_not_grow_with_alerts_about_the_same(alert, grouping, tmp_path):
     known = Known(grouping, tmp_path / "g.db")
     for start in range(0, 400, 50):

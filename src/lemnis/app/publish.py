@@ -15,7 +15,7 @@ from lemnis.contracts.incidents import Incident
 from lemnis.incidents import entries as kinds
 from lemnis.incidents import findings, handling
 from lemnis.ocsf.alert_columns import Told, alert_table
-from lemnis.ocsf.findings import DETECTION
+from lemnis.ocsf.findings import DETECTION, evidence
 
 if TYPE_CHECKING:
     from lemnis.contracts.alerts import Alert
@@ -50,7 +50,7 @@ class Publishing:
         if entry.seq <= self._seen:
             return
         self._seen = entry.seq
-        self._told.append(Told(alert, entry.at, entry.seq, kinds.event_of(entry)))
+        self._told.append(Told(alert, entry.at, entry.seq, evidence(alert, kinds.event_of(entry))))
         self._bound()
 
     def _held_back(self, entry: Entry) -> None:

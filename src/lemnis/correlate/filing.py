@@ -7,7 +7,7 @@ read and written back at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
@@ -43,13 +43,14 @@ Laid = tuple[tuple[Place, tuple[str, ...]], ...]
 class Like:
     """Alerts about the same entities, of severities that tie alike: where they lie, with what they share.
 
-    ``tying`` is what two of them share that ties them whatever else lies there; ``twins`` are the first ones
-    of a time.
+    ``tying`` is what two of them share that ties them whatever else lies there. ``number`` is the first of
+    those of a ``time``, the latest so far.
     """
 
     places: Laid
     tying: tuple[str, ...] | None
-    twins: dict[int, int] = field(default_factory=dict)
+    time: int | None = None
+    number: int = 0
 
 
 class Files:
@@ -65,51 +66,58 @@ class Files:
         """Forget what was read."""
         self._likes: dict[tuple[int, tuple[Entity, ...]], Like] = {}
         self._places: dict[bytes, Place] = {}
-        self._keys: dict[tuple[int, int, tuple[str, ...]], bytes] = {}
+        self._named: dict[tuple[int, int, tuple[str, ...]], Place] = {}
 
     def like(self, entities: tuple[Entity, ...], severity: Severity, time: int) -> Like:
         """Return where an alert lies; alerts are asked for by event time."""
         asked = self._ties.rank(severity), entities
         found = self._likes.get(asked)
         if found is None:
-            sets = list(self.sets(entities, severity))
-            places = tuple([(self._place(tied, key, time), shared) for tied, key, shared in sets])
-            tying = next((shared for tied, _, shared in sets if severity >= tied.one), None)
-            found = self._likes[asked] = Like(places, tying)
+            found = self._likes[asked] = self._work_out(entities, severity, time)
         for place, _ in found.places:
             place.high = time
         return found
 
-    def sets(
-        self, entities: Sequence[Entity], severity: Severity
-    ) -> Iterator[tuple[Tied, bytes, tuple[str, ...]]]:
-        """Yield the sets of entities under which an alert is filed: with their keys, and their names."""
-        known = [self._know(entity) for entity in entities]
-        keys = self._keys
-        for tied in self._ties.of(tuple([shape for _, shape in known]), severity):
-            shared = tuple([known[place][0] for place in tied.places])
-            asked = tied.window, tied.one, shared
-            key = keys.get(asked)
-            if key is None:
-                text = "\0".join((f"{tied.window}\0{tied.one}", *sorted(shared)))
-                key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-                keys[asked] = key
-            yield tied, key, shared
+    def _work_out(self, entities: Sequence[Entity], severity: Severity, time: int) -> Like:
+        names, ties = self._tied(entities, severity)
+        named, found = self._named, []
+        tying = None
+        for tied in ties:
+            shared = tuple([names[place] for place in tied.places])
+            called = tied.window, tied.one, shared
+            place = named.get(called)
+            if place is None:
+                place = named[called] = self._place(_key(tied, shared), tied, time)
+            found.append((place, shared))
+            if tying is None and severity >= tied.one:
+                tying = shared
+        return Like(tuple(found), tying)
 
-    def _know(self, entity: Entity) -> _Known:
-        """Return an entity's name, its kind, and the most that sharing it weighs."""
-        found = self._known.get(entity)
-        if found is None:
-            if len(self._known) >= _ENTITIES:
-                self._known.clear()
-            found = self._known[entity] = str(entity), (entity.kind, self._ties.cap(entity))
-        return found
-
-    def _place(self, tied: Tied, key: bytes, time: int) -> Place:
+    def _place(self, key: bytes, tied: Tied, time: int) -> Place:
         found = self._places.get(key)
         if found is None:
             weak = Track() if tied.one else None
             found = self._places[key] = Place(key, tied.window, tied.one, time, time, Track(), weak)
+        return found
+
+    def keys(self, entities: Sequence[Entity], severity: Severity) -> Iterator[tuple[Tied, bytes]]:
+        """Yield the sets of entities under which an alert is filed, with their keys."""
+        names, ties = self._tied(entities, severity)
+        for tied in ties:
+            yield tied, _key(tied, [names[place] for place in tied.places])
+
+    def _tied(self, entities: Sequence[Entity], severity: Severity) -> tuple[list[str], Sequence[Tied]]:
+        """Return the names of entities, and which sets of them tie."""
+        known = self._known
+        these = [known.get(entity) or self._know(entity) for entity in entities]
+        ties = self._ties.of(tuple([shape for _, shape in these]), severity)
+        return [name for name, _ in these], ties
+
+    def _know(self, entity: Entity) -> _Known:
+        """Return an entity's name, its kind, and the most that sharing it weighs."""
+        if len(self._known) >= _ENTITIES:
+            self._known.clear()
+        found = self._known[entity] = str(entity), (entity.kind, self._ties.cap(entity))
         return found
 
     def load(self) -> None:
@@ -136,6 +144,12 @@ class Files:
         self._state.drop_islands(gone)
         self._state.put_islands(put)
         self.forget()
+
+
+def _key(tied: Tied, shared: Sequence[str]) -> bytes:
+    """Return the key under which alerts that share these are kept."""
+    text = "\0".join((f"{tied.window}\0{tied.one}", *sorted(shared)))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def weak_key(key: bytes) -> bytes:

@@ -53,6 +53,7 @@ class Fold:
         self._reasons: dict[int, list[Reason]] = {}
         self._recent: dict[int, tuple[Alert, list[Reason]]] = {}
         self._named: dict[int, Named] = {}
+        self._explained: set[int] = set()
         self._told: set[int] = set()
         self._touched: set[int] = set()
 
@@ -91,11 +92,11 @@ class Fold:
                 entities = tuple(entity for entity in entities if entity not in ignored)
             like = self._files.like(entities, alert.severity, alert.time)
             if like.tying is not None:  # two such alerts are tied, and what ties one of them ties the other
-                twin = like.twins.setdefault(alert.time, number)
-                if twin != number:
-                    self._forest.tie(number, twin)
-                    self._because(number, like.tying, twin)
+                if like.time == alert.time:
+                    self._forest.tie(number, like.number)
+                    self._because(number, like.tying, like.number)
                     continue
+                like.time, like.number = alert.time, number
             yield number, alert, like.places
 
     def _file(self, number: int, alert: Alert, laid: Laid) -> None:
@@ -146,15 +147,19 @@ class Fold:
 
     def _save(self, first_new: int, new: Sequence[tuple[int, Alert]]) -> None:
         """Write back what was touched."""
-        forest, state, reasons = self._forest, self._state, self._reasons
+        forest, state, reasons, recent = self._forest, self._state, self._reasons, self._recent
         rows = []
         for no, alert in new:
-            known = reasons.get(no, [])
-            rows.append((no, alert.id, alert.time, alert.title, forest.parent(no), dump_reasons(known)))
-            if len(self._recent) < _RECENT:
-                self._recent[no] = alert, known
+            known, kept = reasons.get(no, []), b""
+            if len(recent) < _RECENT:
+                recent[no] = alert, known  # why it is in is written down only if it is not told in this look
+            else:
+                kept = dump_reasons(known)
+            rows.append((no, alert.id, alert.time, alert.title, forest.parent(no), kept))
         state.add_alerts(rows)
-        state.explain((dump_reasons(some), no) for no, some in reasons.items() if no < first_new)
+        state.explain(
+            (dump_reasons(reasons[no]), no) for no in reasons if no < first_new and no not in recent
+        )
         self._files.save()
         self._touched = set(map(forest.root, self._touched))
         forest.save(first_new)
@@ -262,7 +267,7 @@ class Fold:
         for some in batched(numbers, _PARTED_AT_ONCE):
             for _, alert in self._reread(some):
                 entities = tuple(e for e in alert.entities if e not in self._decisions.ignored(alert.id))
-                for tied, key, _ in self._files.sets(entities, alert.severity):
+                for tied, key in self._files.keys(entities, alert.severity):
                     rows = [(key, row) for row in self._state.islands(key, alert.time, alert.time)]
                     if tied.one:
                         weak = self._state.pieces(weak_key(key), alert.time, alert.time, tied.window)
@@ -288,7 +293,10 @@ class Fold:
         for root in sorted(roots, key=lambda root: forest.of(root).anchor):
             yield from self._change(root, forest.of(root))
         forest.save(forest.next)
-        self._recent, self._named = {}, {}
+        explained = self._explained
+        later = [(no, why) for no, (_, why) in self._recent.items() if why and no not in explained]
+        self._state.explain((dump_reasons(why), no) for no, why in later)
+        self._recent, self._named, self._explained = {}, {}, set()
 
     def _change(self, root: int, one: Component) -> Iterator[IncidentChange]:
         name = one.anchor.name
@@ -322,6 +330,7 @@ class Fold:
     def _tell(self, numbers: Sequence[int]) -> tuple[tuple[Alert, ...], dict[str, tuple[str, ...]]]:
         """Return alerts by event time, and why each is in; of what is the same again, that it is."""
         found = self._found(numbers)
+        self._explained.update(numbers)
         self._name({other for _, reasons in found.values() for _, other in reasons})
         alerts = tuple(sorted((alert for alert, _ in found.values()), key=_by_time))
         like: dict[tuple[str, tuple[Entity, ...]], str] = {}

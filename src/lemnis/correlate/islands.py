@@ -62,6 +62,14 @@ class Track:
     def put(self, window: int, time: int, number: int) -> tuple[tuple[int, ...], int | None]:
         """File an alert among islands that are whole; return the alerts that it joins, and its neighbour."""
         islands = self.islands
+        if islands and time >= islands[-1].high:  # most alerts come after all that lie there
+            end = islands[-1]
+            if time - end.high > window:
+                islands.append(Island(time, time, number, number))
+                return (), None
+            other = end.last
+            end.high, end.last = time, number
+            return (other,), other
         place = self._after(time)
         before = islands[place - 1] if place else None
         after = islands[place] if place < len(islands) else None

@@ -21,8 +21,11 @@ def texts(alert: Alert, reasons: Iterable[Reason], named: Mapping[int, Named]) -
     both: dict[int, tuple[str, ...]] = {}
     for shared, other in reasons:
         both[other] = (*both[other], *shared) if other in both else shared
-    names = tuple(map(_name, alert.entities)) if both else ()
-    return tuple([_text(alert, _shared(names, some), named[other]) for other, some in both.items()])
+    names = dict.fromkeys(map(_name, alert.entities)) if both else ()
+    return tuple([
+        _text(alert, " and ".join([_words(name) for name in names if name in some]), named[other])
+        for other, some in both.items()
+    ])  # fmt: skip
 
 
 def _text(alert: Alert, what: str, other: Named) -> str:
@@ -32,7 +35,6 @@ def _text(alert: Alert, what: str, other: Named) -> str:
     return f"shares {what} with {name} ({title}), {when} it"
 
 
-@lru_cache(maxsize=10_000)
-def _shared(names: tuple[str, ...], some: tuple[str, ...]) -> str:
-    """Tell those of an alert's entities that are shared, in their order."""
-    return " and ".join(dict.fromkeys(name.replace(":", " ", 1) for name in names if name in some))
+@lru_cache(maxsize=100_000)
+def _words(name: str) -> str:
+    return name.replace(":", " ", 1)

@@ -20,7 +20,7 @@ from lemnis.contracts.alerts import (
     Written,
 )
 from lemnis.contracts.errors import RefusedError, UsageError
-from lemnis.contracts.ids import Json, canonical, stable_id
+from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.incidents import Incident
 from lemnis.contracts.journal import Entry, NewEntry
 
@@ -43,6 +43,7 @@ _EXCEPTIONS = "exceptions"
 _ALERTS_AN_ENTRY = 1000
 _EVENTS_AN_ENTRY = 1000
 _STATED = ("revision", "withdrawn", "count", "first", "last", "rule_digest", "confidence", "window")
+_FURTHER = frozenset({*_STATED, "matched", "fingerprint"})
 _UNSTATED = {one.name: one.default for one in fields(Alert)}
 _SEVERITIES = tuple(Severity)
 parse_entity = lru_cache(maxsize=100_000)(Entity.parse)
@@ -164,19 +165,26 @@ def _revision(entry: Entry) -> int:
 def read_alert(entry: Entry, *, whole: bool = True) -> Alert:
     """Read an alert back from its entry, with the event unless not ``whole``."""
     p = entry.payload
+    further = {} if _FURTHER.isdisjoint(p) else _further(p)
     return Alert(
         id=entry.subject, rule_id=str(p["rule_id"]), title=str(p["title"]),
         severity=_SEVERITIES[_int(p["severity"])],
         time=_int(p["time"]), source=str(p["source"]), event_uids=_texts(p["event_uids"]),
         entities=tuple(map(parse_entity, _texts(p["entities"]))),
         content_digest=str(p["content_digest"]), tags=_texts(p["tags"]),
-        event=event_of(entry) if whole else {},
-        revision=_int(p.get("revision", 0)), withdrawn=bool(p.get("withdrawn")),
-        count=_int(p.get("count", 1)), first=_int(p.get("first", 0)), last=_int(p.get("last", 0)),
-        rule_digest=str(p.get("rule_digest", "")), matched=_matched(p.get("matched", ())),
-        confidence=str(p.get("confidence", "")), window=_int(p.get("window", 0)),
-        fingerprint=str(p.get("fingerprint", "")),
+        event=event_of(entry) if whole else {}, **further,
     )  # fmt: skip
+
+
+def _further(p: Mapping[str, Json]) -> dict[str, Any]:
+    """Read what an alert's entry says only where there is something to say."""
+    return {
+        "revision": _int(p.get("revision", 0)), "withdrawn": bool(p.get("withdrawn")),
+        "count": _int(p.get("count", 1)), "first": _int(p.get("first", 0)), "last": _int(p.get("last", 0)),
+        "rule_digest": str(p.get("rule_digest", "")), "matched": _matched(p.get("matched", ())),
+        "confidence": str(p.get("confidence", "")), "window": _int(p.get("window", 0)),
+        "fingerprint": str(p.get("fingerprint", "")),
+    }  # fmt: skip
 
 
 def event_of(entry: Entry) -> Mapping[str, Json]:
@@ -319,15 +327,18 @@ def _why_again(change: IncidentChange, known: Stands) -> str:
 def _chunks(change: IncidentChange) -> Iterator[list[Json]]:
     """Part a change's alerts into groups of the same rule and entities, a bounded number of alerts a time."""
     for start in range(0, len(change.alerts), _ALERTS_AN_ENTRY):
-        groups: dict[bytes, dict[str, Json]] = {}
-        members: dict[bytes, list[Json]] = {}
+        groups: dict[tuple[object, ...], dict[str, Json]] = {}
+        members: dict[tuple[object, ...], list[Json]] = {}
         for alert in change.alerts[start : start + _ALERTS_AN_ENTRY]:
-            summary = _summary(alert)
-            key = canonical(summary)
+            key = (alert.rule_id, alert.entities, alert.title, int(alert.severity), alert.source, alert.tags,
+                   alert.fingerprint)  # fmt: skip
             if key not in groups:
-                groups[key] = {**summary, "reasons": list(change.reasons.get(alert.id, ()))}
-            members.setdefault(key, []).append([alert.id, alert.time])
-        yield [{**group, "alerts": members[key]} for key, group in groups.items()]
+                alerts: list[Json] = []
+                members[key] = alerts
+                told = list(change.reasons.get(alert.id, ()))
+                groups[key] = {**_summary(alert), "reasons": told, "alerts": alerts}
+            members[key].append([alert.id, alert.time])
+        yield list(groups.values())
 
 
 def _ids(group: Json) -> list[str]:

@@ -17,12 +17,12 @@ from lemnis.ocsf import findings, schema
 
 
 class Told(NamedTuple):
-    """An alert, when it was written down, by which entry of the journal, and the event that fired."""
+    """An alert, when it was written down, by which entry of the journal, and the event that fired as JSON."""
 
     alert: Alert
     recorded: int
     sequence: int
-    event: Mapping[str, Json]
+    evidence: str
 
 
 def alert_table(told: Sequence[Told], risks: Mapping[str, int]) -> pa.Table:
@@ -104,10 +104,14 @@ def _observables(alerts: Sequence[Alert], kind: Any) -> pa.Array[Any]:
 
 
 def _evidences(told: Sequence[Told], kind: Any) -> pa.Array[Any]:
-    found = [findings.evidences(one.alert, one.event) for one in told]
-    flat = [one for some in found for one in some]
-    fields = {name: [one[name] for one in flat] for name in ("uid", "name", "data")}
-    return _lists([len(some) for some in found], _structs(kind.value_type, fields, len(flat)), kind)
+    some = [one for one in told if one.evidence]
+    fields = {
+        "uid": [one.alert.event_uids[0] for one in some],
+        "name": [one.alert.source for one in some],
+        "data": [one.evidence for one in some],
+    }
+    counts = [1 if one.evidence else 0 for one in told]
+    return _lists(counts, _structs(kind.value_type, fields, len(some)), kind)
 
 
 def _structs(kind: Any, own: Mapping[str, Sequence[Json]], count: int) -> pa.Array[Any]:

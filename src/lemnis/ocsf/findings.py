@@ -104,7 +104,7 @@ def alert_finding(
             "data_sources": [alert.source],
         },
         "observables": observables(alert.entities),
-        "evidences": evidences(alert, alert.event if event is None else event),
+        "evidences": _evidences(alert, alert.event if event is None else event),
     }
     if alert.matched:
         found["unmapped"] = matched(alert)
@@ -197,9 +197,19 @@ def _observable(entity: Entity) -> Mapping[str, Json]:
     return {"name": name, "type_id": kind, "type": caption, "value": entity.value}
 
 
-def evidences(alert: Alert, event: Mapping[str, Json]) -> list[dict[str, Json]]:
-    """Return the event that fired, as the lake has it but for its raw record, which the lake keeps once."""
+def _evidences(alert: Alert, event: Mapping[str, Json]) -> list[Json]:
+    data = evidence(alert, event)
+    return [{"uid": alert.event_uids[0], "name": alert.source, "data": data}] if data else []
+
+
+def evidence(alert: Alert, event: Mapping[str, Json]) -> str:
+    """Return the event that fired, as the lake has it but for its raw record, which the lake keeps once.
+
+    Empty if there is none.
+    """
     if not event or not alert.event_uids:
-        return []
-    told = {name: value for name, value in event.items() if name != "raw_data"}
-    return [{"uid": alert.event_uids[0], "name": alert.source, "data": canonical(told).decode()}]
+        return ""
+    told = (
+        {name: value for name, value in event.items() if name != "raw_data"} if "raw_data" in event else event
+    )
+    return canonical(told).decode()
