@@ -3,6 +3,8 @@
 import itertools
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.provenance import Edge, Node, Strength
@@ -100,6 +102,35 @@ def test_a_late_snapshot_says_nothing_of_what_came_after(graph):
     assert [told(graph.edges_from(one("workload:w"), at))[0][2:] for at in (15, 25)] == [
         ("image:a", 10, 19), ("image:b", 20, None)
     ]  # fmt: skip
+
+
+SEEN = st.dictionaries(st.sampled_from("uvw"), st.sets(st.sampled_from("abc"), min_size=1), min_size=1)
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.integers(1, 3), SEEN), max_size=6))
+def test_at_each_instant_holds_what_the_last_snapshot_saw(engine, snapshots):
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM graph_edge")
+    graph, now, told = Graph(engine), 0, []
+    for wait, seen in snapshots:
+        now += wait
+        told.append((now, seen))
+        edges = [
+            edge(f"workload:{name}", "instance_of", f"image:{image}", evidence={"seen": now})
+            for name, images in seen.items() for image in images
+        ]  # fmt: skip
+        graph.observe(edges, now)
+    for at in range(now + 2):
+        for name in "uvw":
+            last = [seen[name] for when, seen in told if when <= at and name in seen]
+            found = [e.target.value for e in graph.edges_from(one(f"workload:{name}"), at)]
+            assert sorted(found) == (sorted(last[-1]) if last else [])
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    return open_engine(tmp_path_factory.mktemp("graph") / "g.db")
 
 
 @pytest.mark.parametrize(
