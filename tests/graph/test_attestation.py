@@ -72,7 +72,7 @@ def test_one_changed_byte_anywhere_never_gives_another_build(index, flip):
         (ENVELOPE, "", "subject"),
         (att.sign(statement(builder="https://evil.example"), KEY), IMAGE, "builder"),
         (att.sign(statement(), OTHER), IMAGE, "builder"),
-        (att.sign({**statement(), "predicateType": "https://slsa.dev/provenance/v0.2"}, KEY), IMAGE, "type"),
+        (att.sign({**statement(), "predicateType": "https://slsa.dev/provenance/v0.1"}, KEY), IMAGE, "type"),
         (att.sign(statement(commit=""), KEY), IMAGE, "source"),
         (att.sign({"_type": att.STATEMENT, "predicateType": att.PROVENANCE}, KEY), IMAGE, "subject"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from lemnis.contracts.ids import Json
-    from lemnis.graph.attestation import Build, Trusted
+    from lemnis.graph.attestation import Build, Signer
 
+Sign = Callable[["Mapping[str, Json]"], bytes]
+"""Signs a statement; gives the envelope or bundle."""
 ATTESTATION = "attestation"
 CHECKS = ("envelope", "signature", "type", "subject", "builder", "source", "parameters")
 
@@ -77,7 +79,7 @@ def sign(
     workspace: app.Workspace,
     *,
     image: str,
-    key: Path,
+    key: Path | Sign,
     builder: str,
     repository: str,
     commit: str,
@@ -86,11 +88,12 @@ def sign(
 ) -> tuple[bytes, str]:
     """Sign an image's provenance and keep it; return the envelope and its digest in the vault.
 
-    Raises InputError for a key, a digest or a commit that is none.
+    ``key`` is a private key's file, or what signs. Raises InputError for a key, a digest or a commit that is
+    none.
     """
     from lemnis.graph import attestation
 
-    _digest(image)
+    check_digest(image)
     if len(commit) not in {40, 64} or set(commit) - set("0123456789abcdef"):
         raise UsageError(f"{commit!r} is no full commit hash", fix="git rev-parse gives it")
     now = workspace.clock.now()
@@ -99,37 +102,48 @@ def sign(
         repository=repository, commit=commit,
         started=now, finished=now, parameters=parameters,
     )  # fmt: skip
-    envelope = attestation.sign(statement, _private(key))
-    return envelope, keep(workspace, envelope, str(key))[0]
+    envelope = _sign(statement, key)
+    return envelope, keep(workspace, envelope)[0]
 
 
-def keep(workspace: app.Workspace, envelope: bytes, file: str = "") -> tuple[str, list[str]]:
+def keep(workspace: app.Workspace, envelope: bytes) -> tuple[str, list[str]]:
     """Keep an envelope in the vault with a journal entry for each artefact; return digest and artefacts.
 
-    It is not verified here: that is done whenever it is used. Raises InputError if it is no envelope.
+    It is not verified here: that is done whenever it is used. Raises InputError if it holds no statement.
     """
-    from lemnis.graph import attestation
+    from lemnis.graph import envelopes, predicates
 
-    about = attestation.subjects(envelope, file)
-    if not about:
-        raise InputError("the statement is about nothing", at=Location(file))
-    name = app.vault(workspace).put(envelope)
+    about = predicates.read(envelopes.statement(envelope, Location()), Location()).subjects
+    return keep_all(workspace, [(envelope, about)])[0], list(about)
+
+
+def keep_all(workspace: app.Workspace, several: Sequence[tuple[bytes, Sequence[str]]]) -> list[str]:
+    """Keep envelopes, each with the artefacts that it is about; return their digests.
+
+    What they say is compared with the labels that are known of these images.
+    """
+    from lemnis.app import attest_labels
+
+    vault = app.vault(workspace)
+    names = [vault.put(envelope) for envelope, _ in several]
     app.journal(workspace).append_all(
         [
             NewEntry(
                 ATTESTATION, f"image:{one}", f"{ATTESTATION}:{one}:{name}", {"digest": name, "image": one}
             )
+            for name, (_, about) in zip(names, several, strict=True)
             for one in about
         ]
     )
-    return name, about
+    attest_labels.compare_again(workspace, [one for _, about in several for one in about])
+    return names
 
 
 def verify(workspace: app.Workspace, envelope: bytes, image: str, file: str = "") -> list[Checked]:
     """Verify an envelope and return each check in order; those after one that fails are not come to."""
     from lemnis.graph import attestation
 
-    _digest(image)
+    check_digest(image)
     try:
         build = attestation.verify(envelope, settings.trusted(workspace), subject_digest=image, file=file)
     except InputError as error:
@@ -137,8 +151,9 @@ def verify(workspace: app.Workspace, envelope: bytes, image: str, file: str = ""
     except IntegrityError as error:
         name, _, words = error.what.partition(": ")
         return _checks(name, words)
+    by = f"key {build.keyid[7:19]}" if build.keyid.startswith("sha256:") else build.keyid
     said = {
-        "envelope": "DSSE, in-toto", "signature": f"key {build.keyid[7:19]}", "type": "SLSA provenance v1",
+        "envelope": "DSSE, in-toto", "signature": by, "type": "SLSA provenance",
         "subject": image, "builder": build.builder, "source": f"{build.repository} at {build.commit}",
         "parameters": "as they should be",
     }  # fmt: skip
@@ -148,7 +163,6 @@ def verify(workspace: app.Workspace, envelope: bytes, image: str, file: str = ""
 def of_image(workspace: app.Workspace, image: str) -> Provenance:
     """Return the build of an image by the newest attestation that holds, or why there is none."""
     from lemnis.graph import attestation
-    from lemnis.graph.statements import TYPES
 
     trusted = settings.trusted(workspace)
     entries = list(app.journal(workspace).entries(kind=ATTESTATION, subject=f"image:{image}"))
@@ -157,7 +171,7 @@ def of_image(workspace: app.Workspace, image: str) -> Provenance:
     for name in known:
         try:
             data = app.vault(workspace).get(name)
-            if _type(data) in TYPES.values():
+            if _kind(data) not in _PROVENANCE:
                 continue
             build = attestation.verify(data, trusted, subject_digest=image, file=name)
         except (InputError, IntegrityError) as error:
@@ -175,20 +189,21 @@ def state(
     kind: str,
     *,
     image: str,
-    key: Path,
+    key: Path | Sign,
     predicate: Mapping[str, Json],
     name: str = "",
 ) -> tuple[bytes, str]:
     """Sign a statement of a kind about an image and keep it; return the envelope and its digest.
 
-    Raises InputError for a key that is none, UsageError for a digest that is none.
+    ``key`` is a private key's file, or what signs. Raises InputError for a key that is none, UsageError for
+    a digest that is none.
     """
-    from lemnis.graph import attestation, statements
+    from lemnis.graph import statements
 
-    _digest(image)
+    check_digest(image)
     made = statements.statement(kind, subject=name, subject_digest=image, predicate=predicate)
-    envelope = attestation.sign(made, _private(key))
-    return envelope, keep(workspace, envelope, str(key))[0]
+    envelope = _sign(made, key)
+    return envelope, keep(workspace, envelope)[0]
 
 
 def statements(workspace: app.Workspace, image: str) -> dict[str, tuple[str, str]]:
@@ -201,12 +216,14 @@ def statements(workspace: app.Workspace, image: str) -> dict[str, tuple[str, str
 
     found = of_image(workspace, image)
     said = {"provenance": ("verified", "") if found.build else ("missing", "")}
-    kept = list(_kept(workspace, found.known))
-    if found.build is None and any(_type(data) not in TYPES.values() for _, data in kept):
+    kept: dict[str, list[tuple[str, bytes]]] = {}
+    for name, data in _kept(workspace, found.known):
+        kept.setdefault(_kind(data), []).append((name, data))
+    if found.build is None and any(kind in kept for kind in _PROVENANCE):
         said["provenance"] = ("invalid", found.problem)
     trusted = settings.trusted(workspace)
-    for kind, uri in TYPES.items():
-        said[kind] = _stands(kind, [one for one in kept if _type(one[1]) == uri], trusted, image)
+    for kind in TYPES:
+        said[kind] = _stands(kind, kept.get(kind, ()), trusted, image)
     return said
 
 
@@ -220,7 +237,7 @@ def _kept(workspace: app.Workspace, names: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _stands(
-    kind: str, kept: Sequence[tuple[str, bytes]], trusted: list[Trusted], image: str
+    kind: str, kept: Sequence[tuple[str, bytes]], trusted: Sequence[Signer], image: str
 ) -> tuple[str, str]:
     """Say how the statements of one kind, the newest first, stand together."""
     from lemnis.graph import statements
@@ -236,13 +253,24 @@ def _stands(
     return ("invalid", "; ".join(why)) if why else ("missing", "")
 
 
-def _type(data: bytes) -> str:
-    from lemnis.graph import attestation
+def _kind(data: bytes) -> str:
+    """Return the kind of what a statement says; empty for what can no longer be read."""
+    from lemnis.graph import attestation, predicates
 
     try:
-        return attestation.predicate_type(data)
+        return predicates.known(attestation.predicate_type(data)).name
     except InputError:
         return ""
+
+
+_PROVENANCE = ("provenance", "")
+"""The kinds that may be an image's provenance: one that cannot be read may have been."""
+
+
+def _sign(statement: Mapping[str, Json], key: Path | Sign) -> bytes:
+    from lemnis.graph import attestation
+
+    return attestation.sign(statement, _private(key)) if isinstance(key, Path) else key(statement)
 
 
 def _private(key: Path) -> Ed25519PrivateKey:
@@ -265,7 +293,8 @@ def _checks(failed: str, why: str) -> list[Checked]:
     ]
 
 
-def _digest(image: str) -> None:
+def check_digest(image: str) -> None:
+    """Raise UsageError for what is no image digest."""
     kind, _, value = image.partition(":")
     if kind != "sha256" or len(value) != 64 or set(value) - set("0123456789abcdef"):  # noqa: PLR2004 - hex digits of SHA-256
         raise UsageError(f"{image!r} is no image digest", fix="sha256: and 64 hex digits")

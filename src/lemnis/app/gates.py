@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lemnis import app
-from lemnis.app import attest, gate_facts, pipeline, policies, scans, settings, threats
+from lemnis.app import attest, attest_labels, gate_facts, pipeline, policies, scans, settings, threats
 from lemnis.contracts.errors import InputError, NotFoundError, UsageError
 from lemnis.contracts.findings import Decision, Finding, Reason, ScanReport
 from lemnis.contracts.ids import Json, canonical, digest, stable_id
@@ -76,7 +76,8 @@ def staged(workspace: app.Workspace, repository: Repository) -> Decision:
 
 def editor(workspace: app.Workspace, folder: Path, repository: Repository | None) -> Decision:
     """Ask the editor gate about a folder as it lies there; against HEAD where it is a repository's."""
-    report = scans.gated(workspace, folder)
+    content = app.library(workspace)
+    report = scans.scan(folder, content).report
     known: set[str] = set()
     name, base = folder.resolve().name, ""
     if repository is not None and repository.branches():
@@ -118,6 +119,7 @@ def image(
     document = image_document(
         stage, image=digest_, name=subject, attestation=facts,
         statements=attest.statements(workspace, digest_), report=found, facts=known,
+        labels=attest_labels.facts(workspace, digest_),
     )  # fmt: skip
     if stage == "runtime":
         document |= {"workload": workload, "alerts": [dict(one) for one in alerts]}
@@ -141,7 +143,7 @@ def history(
     parents = {p: by_id[p] for c in commits for p in c.parents if p in by_id}
     reports = scans.reports(workspace, repository, list(({c.id: c for c in commits} | parents).values()))
     rules = policies.load(content)
-    allowed = (*policies.exceptions(content), *gate_facts.waived(workspace))
+    allowed = policies.exceptions(content)
     name = pipeline.repository_name(workspace, repository)
     facts = gate_facts.facts(workspace, name)
     found = {}
@@ -217,9 +219,8 @@ def _decided(
         workspace, content, policies.exceptions(content), repository=repository, findings=findings
     )
     return decide(
-        policies.load(content), document, stage, (*allowed, *gate_facts.waived(workspace)),
-        workspace.clock.now(), content_digest=content.digest,
-    )  # fmt: skip
+        policies.load(content), document, stage, allowed, workspace.clock.now(), content_digest=content.digest
+    )
 
 
 def write_down(

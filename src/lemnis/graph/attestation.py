@@ -1,16 +1,16 @@
-"""Build attestations: in-toto Statement v1 with SLSA provenance v1, in a DSSE envelope, signed with Ed25519.
+"""Build attestations: in-toto Statements with SLSA provenance, in DSSE envelopes; who signed, and for whom.
 
-Formats: in-toto attestation framework v1 (Statement), SLSA v1.0 provenance (predicate), DSSE v1.0.2
-(envelope; PAE, the bytes that are signed). Reading takes an envelope alone or a Sigstore bundle around one.
+Formats: in-toto attestation framework v1 and v0.1 (Statement), SLSA provenance v1 and v0.2 (predicate), DSSE
+v1.0.2 (envelope; PAE, the bytes that are signed). We write Statement v1 with provenance v1 and sign with
+Ed25519; Sigstore bundles are for ``lemnis.graph.sigstore``.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from cryptography.exceptions import InvalidSignature
@@ -20,11 +20,40 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import InputError, IntegrityError, Location
 from lemnis.contracts.ids import Json, canonical, digest
+from lemnis.graph import builds, envelopes
+from lemnis.graph.builds import PROVENANCE, Dependency, address, at, objects
+from lemnis.graph.envelopes import PAYLOAD_TYPE, Envelope
 
 STATEMENT = "https://in-toto.io/Statement/v1"
-PROVENANCE = "https://slsa.dev/provenance/v1"
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
-MAX_BYTES = 16_000_000
+STATEMENTS = (STATEMENT, "https://in-toto.io/Statement/v0.1")
+"""The types of statement that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature that holds: whose, for which builder it speaks, and what that one is held to.
+
+    ``keyid`` is the digest of the key, or the identity in a certificate. ``source`` and ``commit`` are what a
+    certificate vouches for of the build's source code; empty where there is no certificate, or it is silent.
+    """
+
+    builder: str
+    keyid: str
+    repositories: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    commit: str = ""
+
+
+class Signer(Protocol):
+    """Somebody whose signatures are believed."""
+
+    def signed(self, envelope: Envelope) -> Signed | None:
+        """Return the signature that is this signer's; None where there is none.
+
+        Raises IntegrityError where it should be there and does not hold.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +74,19 @@ class Trusted:
         """The digest of the raw public key."""
         return key_id(self.key)
 
+    def signed(self, envelope: Envelope) -> Signed | None:
+        """Return this key's signature over the envelope, if it has one."""
+        if any(_verified(self.key, envelope.payload, one) for one in envelope.signatures):
+            return Signed(self.builder, self.keyid, self.repositories, self.parameters)
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What a verified provenance says: which builder made what, from which commit of which repository."""
+    """What a verified provenance says: which builder made what, from which commit of which repository.
+
+    ``keyid`` is the key's digest, or the identity of the certificate that signed.
+    """
 
     subject: str
     subject_digest: str
@@ -59,6 +97,7 @@ class Build:
     started: str
     finished: str
     keyid: str
+    dependencies: tuple[Dependency, ...] = ()
 
 
 def build_statement(
@@ -115,80 +154,95 @@ def sign(statement: Mapping[str, Json], key: Ed25519PrivateKey) -> bytes:
     )
 
 
-def verify(data: bytes, trusted: list[Trusted], *, subject_digest: str, file: str = "") -> Build:
+def verify(data: bytes, trusted: Sequence[Signer], *, subject_digest: str, file: str = "") -> Build:
     """Verify an envelope for one artefact and return what it says of the build.
 
-    Checks, in this order: that it is an envelope, a signature by a trusted key, that the payload is a
-    provenance statement, the subject's digest, the builder whose key it is, that source and resolved
-    dependency name the same commit, of a repository that the builder may build from, and that it was asked
-    for what it should be. Raises InputError when it is no envelope, IntegrityError naming the check that
-    failed.
+    Checks, in this order: that it is an envelope, a signature by a trusted signer, that the payload is a
+    provenance statement, the subject's digest, the builder for whom the signer speaks, that source and
+    resolved dependency name the same commit (the one that a certificate vouches for), of a repository that
+    the builder may build from, and that it was asked for what it should be. Raises InputError when it is no
+    envelope, IntegrityError naming the check that failed.
     """
     where = Location(file)
-    statement, key, subject = opened(
-        data, trusted, subject_digest=subject_digest, kinds=(PROVENANCE,), file=file
+    statement, signer, subject = opened(
+        data, trusted, subject_digest=subject_digest, kinds=tuple(builds.READERS), file=file
     )
-    predicate = _at(statement, "predicate")
-    details, definition = _at(predicate, "runDetails"), _at(predicate, "buildDefinition")
-    builder = _at(details, "builder").get("id")
-    if builder != key.builder:
-        raise IntegrityError(f"builder: {builder!r} is not whom the key speaks for ({key.builder})", at=where)
-    asked = _at(definition, "externalParameters")
-    source = _at(asked, "source")
-    commits = [
-        _at(found, "digest").get("gitCommit") for found in _objects(definition, "resolvedDependencies")
-    ]
-    if not source.get("ref") or source["ref"] not in commits:
-        raise IntegrityError("source: no resolved dependency is the commit that was asked for", at=where)
-    if key.repositories and source.get("repository") not in key.repositories:
+    told = builds.read(str(statement["predicateType"]), at(statement, "predicate"))
+    if told.builder != signer.builder:
         raise IntegrityError(
-            f"source: {source.get('repository')!r} is none that {key.builder} may build from", at=where
+            f"builder: {told.builder!r} is not whom the key speaks for ({signer.builder})", at=where
         )
-    if key.parameters and (other := _other(asked, key.parameters)):
+    repository, commit = _source(told, signer, where)
+    if signer.repositories and address(repository) not in map(address, signer.repositories):
+        raise IntegrityError(f"source: {repository!r} is none that {signer.builder} may build from", at=where)
+    if signer.parameters and (other := _other(told.parameters, signer.parameters)):
         raise IntegrityError(f"parameters: {other}", at=where)
-    metadata = _at(details, "metadata")
     return Build(
-        subject=str(subject.get("name", "")),
-        subject_digest=subject_digest,
-        builder=str(builder),
-        invocation=str(metadata.get("invocationId", "")),
-        repository=str(source.get("repository", "")),
-        commit=str(source["ref"]),
-        started=str(metadata.get("startedOn", "")),
-        finished=str(metadata.get("finishedOn", "")),
-        keyid=key.keyid,
-    )
+        subject=str(subject.get("name", "")), subject_digest=subject_digest, builder=told.builder,
+        invocation=told.invocation, repository=repository, commit=commit, started=told.started,
+        finished=told.finished, keyid=signer.keyid, dependencies=told.dependencies,
+    )  # fmt: skip
+
+
+def _source(told: builds.Told, signer: Signed, where: Location) -> tuple[str, str]:
+    """Return repository and commit, on which provenance and certificate must agree."""
+    if not told.repository and signer.commit:
+        if signer.commit not in {one.commit for one in told.dependencies}:
+            raise IntegrityError(
+                f"source: {signer.commit}, which the certificate vouches for, is no dependency", at=where
+            )
+        return signer.source, signer.commit
+    if not told.commit:
+        raise IntegrityError("source: no resolved dependency is the commit that was asked for", at=where)
+    elsewhere = signer.source and address(signer.source) != address(told.repository)
+    if elsewhere or (signer.commit and signer.commit != told.commit):
+        raise IntegrityError(
+            f"source: {told.repository} at {told.commit}, but the certificate vouches for "
+            f"{signer.source or 'it'} at {signer.commit or 'any commit'}", at=where,
+        )  # fmt: skip
+    return told.repository, told.commit
 
 
 def opened(
     data: bytes,
-    trusted: list[Trusted],
+    trusted: Sequence[Signer],
     *,
     subject_digest: str,
     kinds: tuple[str, ...] = (),
     file: str = "",
-) -> tuple[dict[str, Any], Trusted, dict[str, Any]]:
-    """Verify an envelope's signature and subject; return its statement, the key, and the subject.
+) -> tuple[dict[str, Any], Signed, dict[str, Any]]:
+    """Verify an envelope's signature and subject; return its statement, whose it is, and the subject.
 
     ``kinds`` are the predicate types that are taken (any, if none is named). Raises InputError when it is no
     envelope, IntegrityError naming the check that failed: signature, type or subject.
     """
     where = Location(file)
-    payload, signatures = _open(data, where)
-    key = next((t for t in trusted for s in signatures if _signed(t.key, payload, s)), None)
-    if key is None:
-        raise IntegrityError("signature: no trusted key signed these bytes", at=where)
-    statement = _json(payload, "payload", where)
+    envelope = envelopes.read(data, where)
+    signer = signed(envelope, trusted, where)
+    statement = envelopes.parse(envelope.payload, "payload", where)
     kind = statement.get("predicateType")
-    if statement.get("_type") != STATEMENT or (kinds and kind not in kinds):
-        wanted = "SLSA provenance v1" if kinds == (PROVENANCE,) else "in-toto Statement v1"
+    if statement.get("_type") not in STATEMENTS or (kinds and kind not in kinds):
+        wanted = "SLSA provenance v1 or v0.2" if PROVENANCE in kinds else "in-toto Statement v1 or v0.1"
         raise IntegrityError(f"type: {kind!r} is no {wanted}", at=where)
     algorithm, _, value = subject_digest.partition(":")
-    about = _objects(statement, "subject")
-    subject = next((s for s in about if _at(s, "digest").get(algorithm) == value), None)
+    about = objects(statement, "subject")
+    subject = next((s for s in about if at(s, "digest").get(algorithm) == value), None)
     if subject is None or not value:
         raise IntegrityError(f"subject: not about {subject_digest}", at=where)
-    return statement, key, subject
+    return statement, signer, subject
+
+
+def signed(envelope: Envelope, trusted: Sequence[Signer], where: Location) -> Signed:
+    """Return the first signature by somebody trusted; raises IntegrityError if there is none."""
+    why = []
+    for one in trusted:
+        try:
+            if (found := one.signed(envelope)) is not None:
+                return found
+        except IntegrityError as error:
+            why.append(error.what)
+    more = f" ({'; '.join(why)})" if why else ""
+    raise IntegrityError(f"signature: no trusted key or identity signed these bytes{more}", at=where)
 
 
 def _other(asked: Mapping[str, Any], wanted: Mapping[str, str]) -> str:
@@ -196,24 +250,21 @@ def _other(asked: Mapping[str, Any], wanted: Mapping[str, str]) -> str:
     for name, value in wanted.items():
         if asked.get(name) != value:
             return f"{name} is {asked.get(name)!r}, not {value!r}"
-    more = sorted(set(asked) - set(wanted) - {"source"})
+    more = sorted(set(asked) - set(wanted))
     return f"{', '.join(more)} was asked for besides" if more else ""
 
 
 def predicate_type(data: bytes, file: str = "") -> str:
-    """Return the predicate type that an envelope names, without verifying anything: for look-up only."""
-    payload, _ = _open(data, Location(file))
-    return str(_json(payload, "payload", Location(file)).get("predicateType", ""))
+    """Return the predicate type that a statement names, without verifying anything: for look-up only."""
+    return str(envelopes.statement(data, Location(file)).get("predicateType", ""))
 
 
 def subjects(data: bytes, file: str = "") -> list[str]:
-    """Return the digests that an envelope says it is about, without verifying anything: for look-up only."""
-    payload, _ = _open(data, Location(file))
-    statement = _json(payload, "payload", Location(file))
+    """Return the digests that a statement says it is about, without verifying anything: for look-up only."""
     return [
         f"{algorithm}:{value}"
-        for subject in _objects(statement, "subject")
-        for algorithm, value in _at(subject, "digest").items()
+        for subject in objects(envelopes.statement(data, Location(file)), "subject")
+        for algorithm, value in at(subject, "digest").items()
     ]
 
 
@@ -262,50 +313,9 @@ def write_public(key: Ed25519PublicKey) -> bytes:
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _open(data: bytes, where: Location) -> tuple[bytes, list[bytes]]:
-    """Return an envelope's payload and the signatures over it."""
-    if len(data) > MAX_BYTES:
-        raise InputError(f"larger than {MAX_BYTES:,} bytes", at=where)
-    document = _json(data, "envelope", where)
-    envelope = _at(document, "dsseEnvelope") or document
-    try:
-        payload = base64.b64decode(envelope["payload"], validate=True)
-        signatures = [base64.b64decode(s["sig"], validate=True) for s in envelope["signatures"]]
-        kind = envelope["payloadType"]
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise InputError(
-            "not a DSSE envelope: payload, payloadType or signatures missing", at=where
-        ) from error
-    if kind != PAYLOAD_TYPE:
-        raise InputError(f"payload type {kind!r} is not in-toto's", at=where)
-    return payload, signatures
-
-
-def _signed(key: Ed25519PublicKey, payload: bytes, signature: bytes) -> bool:
+def _verified(key: Ed25519PublicKey, payload: bytes, signature: bytes) -> bool:
     try:
         key.verify(signature, pae(PAYLOAD_TYPE, payload))
     except InvalidSignature:
         return False
     return True
-
-
-def _json(data: bytes, what: str, where: Location) -> dict[str, Any]:
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"the {what} is no JSON: {error}", at=where) from error
-    if not isinstance(document, dict):
-        raise InputError(f"the {what} is no JSON object", at=where)
-    return document
-
-
-def _at(value: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the object under a key; an empty one where there is none."""
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _objects(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the objects in the list under a key."""
-    found = value.get(key)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -1,7 +1,8 @@
 """Statements about an artefact beside its provenance: bill of materials, scan, tests, gate decision.
 
 Formats: in-toto Statement v1 with the predicates CycloneDX (https://cyclonedx.org/bom), Test Result v0.1 and
-SLSA Verification Summary v1; a scan's health has none that fits, and one of our own.
+SLSA Verification Summary v1; a scan's health has none that fits, and one of our own. A bill of others may be
+SPDX (https://spdx.dev/Document) too.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import IntegrityError, Location
 from lemnis.contracts.findings import Health, ScanReport
 from lemnis.contracts.ids import Json
-from lemnis.graph.attestation import STATEMENT, Trusted, opened
+from lemnis.graph import predicates
+from lemnis.graph.attestation import STATEMENT, Signer, opened
 
 SBOM = "https://cyclonedx.org/bom"
 TESTS = "https://in-toto.io/attestation/test-result/v0.1"
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 SCAN = "https://lemnis.invalid/attestation/scan/v1"
 TYPES: Mapping[str, str] = MappingProxyType({"sbom": SBOM, "scan": SCAN, "tests": TESTS, "gate": SUMMARY})
-"""The predicate type of each kind of statement."""
+"""The predicate type that we write of each kind of statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,16 @@ def gate_predicate(
     }
 
 
-def verify(data: bytes, trusted: list[Trusted], *, subject_digest: str, kind: str, file: str = "") -> Told:
+def verify(
+    data: bytes, trusted: Sequence[Signer], *, subject_digest: str, kind: str, file: str = ""
+) -> Told:
     """Verify an envelope as a statement of a kind about one artefact.
 
     Raises InputError when it is no envelope, IntegrityError naming the check that failed.
     """
     document, key, _ = opened(data, trusted, subject_digest=subject_digest, file=file)
     found = document.get("predicateType")
-    if found != TYPES[kind]:
+    if predicates.known(str(found)).name != kind:
         raise IntegrityError(f"type: {found!r} is no statement of kind {kind}", at=Location(file))
     predicate = document.get("predicate")
     if not isinstance(predicate, dict):
@@ -119,8 +123,9 @@ def verify(data: bytes, trusted: list[Trusted], *, subject_digest: str, kind: st
 
 
 def _sbom(predicate: Mapping[str, Any]) -> str:
-    named = predicate.get("bomFormat") == "CycloneDX" and isinstance(predicate.get("components"), list)
-    return "" if named else "it is no bill of materials with components"
+    cyclonedx = predicate.get("bomFormat") == "CycloneDX" and isinstance(predicate.get("components"), list)
+    spdx = isinstance(predicate.get("spdxVersion"), str) and isinstance(predicate.get("packages"), list)
+    return "" if cyclonedx or spdx else "it is no bill of materials with components"
 
 
 def _scan(predicate: Mapping[str, Any]) -> str:

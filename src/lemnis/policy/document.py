@@ -26,6 +26,8 @@ PROOFS = ("verified", "missing", "invalid")
 """How an image's statement of one kind stands."""
 STATEMENTS = ("provenance", "sbom", "scan", "tests", "gate")
 """The statements that an image may have."""
+LABELS = ("agrees", "contradicts", "unproven", "absent")
+"""How a label of an image stands against its provenance."""
 _PERSONAL = frozenset({"personal", "pii", "phi", "special_category", "cardholder", "health", "biometric"})
 _VULNERABILITY: Shape = {
     "ids": [None], "purl": None, "fixed_in": [None], "score": None, "epss": None, "exploited": KNOWN,
@@ -46,10 +48,6 @@ _CHANGE: Shape = {
 _HEALTH: Shape = {
     "tool": None, "version": None, "state": ("ok", "unknown"), "files": None, "errors": [None],
     "rules": None, "data_until": None,
-    "unjudged": [{
-        "check": None, "severity": SEVERITIES, "severity_id": None, "path": None, "line": None,
-        "where": None, "resource": None, "why": None, "count": None,
-    }],
 }  # fmt: skip
 _FACTS: Shape = {
     "service": None, "owner": None, "team": None, "environment": None,
@@ -66,6 +64,12 @@ _THREATS: Shape = {
 _ATTESTATION: Shape = {
     "verified": None, "problem": None, "builder": None, "commit": None, "repository": None,
     "invocation": None, "commit_known": None, "build_gate": ("allow", "deny", "unknown", "none"),
+}  # fmt: skip
+_LABELS: Shape = {
+    "state": (*LABELS, "unknown"),
+    "compared": [{
+        "name": None, "place": None, "value": None, "attested": None, "state": LABELS, "why": None,
+    }],
 }  # fmt: skip
 _STATEMENTS: Shape = {kind: {"state": PROOFS, "problem": None} for kind in STATEMENTS}
 _ALERT: Shape = {
@@ -91,6 +95,7 @@ def _built(stage: str) -> Shape:
     """What is known where an image is judged."""
     return {
         "stage": (stage,), "image": _IMAGE, "attestation": _ATTESTATION, "statements": _STATEMENTS,
+        "labels": _LABELS,
         "findings": [_FINDING], "health": [_HEALTH], "facts": _FACTS,
     }  # fmt: skip
 
@@ -158,11 +163,13 @@ def image_document(
     statements: Mapping[str, tuple[str, str]],
     report: ScanReport,
     facts: Facts | None = None,
+    labels: tuple[str, Sequence[Mapping[str, Json]]] = ("unknown", ()),
 ) -> dict[str, Json]:
     """Return the document of a stage that judges an image.
 
-    ``statements`` are the state and problem of each kind that was looked for; the others are missing. What
-    is found in an image is new by definition: there is no state before it.
+    ``statements`` are the state and problem of each kind that was looked for; the others are missing;
+    ``labels`` how the image's labels stand against its provenance, together and each. What is found in an
+    image is new by definition: there is no state before it.
     """
     return {
         "stage": stage,
@@ -172,6 +179,7 @@ def image_document(
             kind: dict(zip(("state", "problem"), statements.get(kind, ("missing", "")), strict=True))
             for kind in STATEMENTS
         },
+        "labels": {"state": labels[0], "compared": [dict(one) for one in labels[1]]},
         **_scanned(report, ()),
         "facts": facts_document(facts or Facts()),
     }
@@ -185,15 +193,6 @@ def _scanned(report: ScanReport, known: Collection[str]) -> dict[str, Json]:
                 "tool": h.tool, "version": h.version, "state": h.state.value,
                 "files": h.files, "errors": list(h.errors), "rules": h.rules,
                 "data_until": None if h.data_until is None else to_iso(h.data_until),
-                "unjudged": [
-                    {
-                        "check": one.check, "severity": one.severity.name.lower(),
-                        "severity_id": int(one.severity), "path": one.path, "line": one.line,
-                        "where": f"{one.path}:{one.line}", "resource": one.resource, "why": one.why,
-                        "count": one.count,
-                    }
-                    for one in h.unjudged
-                ],
             }
             for h in report.health
         ],

@@ -6,6 +6,10 @@
     builders:                       # who may sign what is deployed
       - id: https://builder.example/billing
         key: keys/builder.pub       # a PEM file in the workspace, or the PEM text itself
+    sigstore:                       # who may sign without a key of ours; see ``signing``
+      trusted_root: keys/trusted_root.json
+      identities: [{issuer: "https://token.actions.githubusercontent.com", subject: "https://github.com/ORG/*"}]
+    image_labels: {com.example.commit: revision}   # what labels of images repeat, beside those of OCI
     repositories:                   # where the source code of workloads lies
       - name: billing
         url: https://git.example/billing.git
@@ -34,12 +38,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import pydantic
 
 from lemnis.content.schemas import Model
 from lemnis.content.schemas.keeping import Keeping, Retention, Searching
+from lemnis.content.schemas.signing import LabelFact, Sigstore
 
 Name = Annotated[str, pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Variable = Annotated[str, pydantic.Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,127})?$")]
@@ -186,13 +191,11 @@ class Waiting(Model):
 class Gates(Model):
     """What gates go by: ``scanners`` take part beside those that always do, by the names in content.
 
-    Always do the programs of part ``always``, the checks of manifests, pipelines, infrastructure and images,
-    and known vulnerabilities. Until advisories were pulled nobody can look for these: ``advisories: block``
-    leaves the answer ``unknown`` then, ``waive`` lets it pass and names that among the exceptions.
+    So ``lemnis`` and ``lemnis_modules`` (the checks of manifests, pipelines and Terraform), or a program that
+    every machine that asks a gate has. Known vulnerabilities count once their data are there.
     """
 
     scanners: tuple[Name, ...] = ()
-    advisories: Literal["block", "waive"] = "block"
 
 
 class Enrichment(Model):
@@ -248,6 +251,8 @@ class Settings(Model):
 
     name: str = pydantic.Field(min_length=1)
     builders: tuple[Builder, ...] = ()
+    sigstore: Sigstore | None = None
+    image_labels: dict[str, LabelFact] = pydantic.Field(default_factory=dict)
     repositories: tuple[SourceRepository, ...] = ()
     connections: dict[Name, Connection] = pydantic.Field(default_factory=dict)
     dead_letters: DeadLetters = pydantic.Field(default_factory=DeadLetters)

@@ -11,7 +11,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -39,12 +39,17 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image: its name, its configuration, its layers from the bottom up."""
+    """One image: its name, its configuration, its layers from the bottom up.
+
+    ``annotations`` are those of its manifest and its descriptor, ``within`` the indexes that hold it.
+    """
 
     name: str
     digest: str
     config: Mapping[str, Any]
     layers: tuple[Layer, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    within: tuple[str, ...] = ()
 
 
 class Source:
@@ -120,7 +125,7 @@ def images(documents: Mapping[str, bytes]) -> tuple[list[Image], list[str]]:
     found: list[Image] = []
     if "index.json" in documents:
         for entry in listed(mapping(_json(documents["index.json"], "index.json", errors)).get("manifests")):
-            found += _described(mapping(entry), documents, errors, _DEEP)
+            found += _described(mapping(entry), documents, errors)
     if not found and "manifest.json" in documents:
         for entry in listed(_json(documents["manifest.json"], "manifest.json", errors)):
             found += _saved(mapping(entry), documents, errors)
@@ -128,17 +133,17 @@ def images(documents: Mapping[str, bytes]) -> tuple[list[Image], list[str]]:
 
 
 def _described(
-    entry: Mapping[str, Any], documents: Mapping[str, bytes], errors: list[str], deep: int
+    entry: Mapping[str, Any], documents: Mapping[str, bytes], errors: list[str], within: tuple[str, ...] = ()
 ) -> Iterator[Image]:
-    """Yield the image, or the images of an index, that a descriptor leads to."""
+    """Yield the image, or the images of an index, that a descriptor leads to; ``within`` are those above."""
     digest = str(entry.get("digest", ""))
     document = _blob(digest, documents, errors)
-    if document is None or not deep:
+    if document is None or len(within) == _DEEP:
         return
     if "manifests" in document:
         for inner in listed(document["manifests"]):
             if mapping(mapping(inner).get("annotations")).get("vnd.docker.reference.type") is None:
-                yield from _described(mapping(inner), documents, errors, deep - 1)
+                yield from _described(mapping(inner), documents, errors, (*within, digest))
         return
     config = _blob(str(mapping(document.get("config")).get("digest", "")), documents, errors)
     if config is None:
@@ -155,7 +160,9 @@ def _described(
         else:
             errors.append(f"layer {number + 1} has no digest that is one")
     name = str(mapping(entry.get("annotations")).get("org.opencontainers.image.ref.name", ""))
-    yield Image(name or digest[:19], digest, config, tuple(layers))
+    notes = {**mapping(entry.get("annotations")), **mapping(document.get("annotations"))}
+    said = {name: value for name, value in notes.items() if isinstance(value, str)}
+    yield Image(name or digest[:19], digest, config, tuple(layers), said, within)
 
 
 def _saved(entry: Mapping[str, Any], documents: Mapping[str, bytes], errors: list[str]) -> Iterator[Image]:

@@ -16,9 +16,16 @@ from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, e
 
 if TYPE_CHECKING:
     from lemnis.app import Workspace
+    from lemnis.app.attest import Sign
     from lemnis.contracts.ids import Json
 
-KeyOption = Annotated[Path, typer.Option(metavar="FILE", help="The builder's private key.")]
+KeyOption = Annotated[Path | None, typer.Option(metavar="FILE", help="The builder's private key.")]
+KeylessOption = Annotated[
+    bool, typer.Option("--sigstore", help="Instead of --key: sign as the OIDC identity that is at hand.")
+]
+TokenOption = Annotated[
+    str, typer.Option(metavar="NAME", help="--sigstore: the variable with the identity token; else ambient.")
+]
 NameOption = Annotated[str, typer.Option(help="The image's name in the statement.")]
 OutOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the envelope there.")]
 ImageOption = Annotated[str, typer.Option(metavar="DIGEST", help="The image: sha256: and 64 hex digits.")]
@@ -33,7 +40,6 @@ def register(app: typer.Typer) -> None:
     attest.command("scan")(scan)
     attest.command("tests")(result_of_tests)
     attest.command("gate")(gate)
-    attest.command("import")(import_)
     attest.command("verify")(verify)
 
 
@@ -56,9 +62,11 @@ def keygen(
 
 def sign(
     image: ImageOption,
-    key: Annotated[Path, typer.Option(metavar="FILE", help="The builder's private key.")],
     builder: Annotated[str, typer.Option(help="The builder's id, as `builders:` in lemnis.yaml has it.")],
     repo: Annotated[Path, typer.Option(metavar="DIR", help="The repository it was built from.")],
+    key: KeyOption = None,
+    sigstore: KeylessOption = False,
+    token_env: TokenOption = "",
     commit: Annotated[str, typer.Option(metavar="REV", help="The commit it was built from.")] = "HEAD",
     repository: Annotated[str, typer.Option(help="The repository's name in the provenance.")] = "",
     invocation: Annotated[str, typer.Option(help="The build run's id.")] = "",
@@ -72,6 +80,9 @@ def sign(
 ) -> None:
     """Sign an image's provenance (in-toto Statement v1, SLSA v1, DSSE) and keep it in vault and journal.
 
+    With --sigstore it is signed without a key, and kept as a Sigstore bundle (v0.3); the public log then
+    shows everybody who signed, and the statement's digest.
+
     Example: lemnis attest sign --image sha256:… --key builder --builder https://ci.example --repo .
     """
     from lemnis import app
@@ -83,8 +94,8 @@ def sign(
     name = repository or pipeline.repository_name(opened, source)
     asked = dict(_pair(one) for one in parameters or ())
     envelope, digest = attest.sign(
-        opened, image=image, key=key, builder=builder, repository=name, commit=resolved,
-        invocation=invocation, parameters=asked,
+        opened, image=image, key=_signer(opened, key, token_env, sigstore=sigstore), builder=builder,
+        repository=name, commit=resolved, invocation=invocation, parameters=asked,
     )  # fmt: skip
     if out is not None:
         out.write_bytes(envelope)
@@ -97,7 +108,9 @@ def sign(
 def sbom(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CycloneDX JSON: what the image holds.")],
     image: ImageOption,
-    key: KeyOption,
+    key: KeyOption = None,
+    sigstore: KeylessOption = False,
+    token_env: TokenOption = "",
     name: NameOption = "",
     out: OutOption = None,
     json: JsonOption = False,
@@ -110,15 +123,17 @@ def sbom(
     from lemnis import app
     from lemnis.app import attest_statements
 
-    _state(
-        app.open_workspace(workspace), "sbom", attest_statements.sbom(file), image, key, name, out, json=json
-    )
+    opened = app.open_workspace(workspace)
+    by = _signer(opened, key, token_env, sigstore=sigstore)
+    _state(opened, "sbom", attest_statements.sbom(file), image, by, name, out, json=json)
 
 
 def scan(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="What is scanned: the sources, or the image.")],
     image: ImageOption,
-    key: KeyOption,
+    key: KeyOption = None,
+    sigstore: KeylessOption = False,
+    token_env: TokenOption = "",
     name: NameOption = "",
     out: OutOption = None,
     json: JsonOption = False,
@@ -132,13 +147,16 @@ def scan(
     from lemnis.app import attest_statements
 
     opened = app.open_workspace(workspace)
-    _state(opened, "scan", attest_statements.scan(opened, path), image, key, name, out, json=json)
+    by = _signer(opened, key, token_env, sigstore=sigstore)
+    _state(opened, "scan", attest_statements.scan(opened, path), image, by, name, out, json=json)
 
 
 def result_of_tests(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="JUnit reports.")],
     image: ImageOption,
-    key: KeyOption,
+    key: KeyOption = None,
+    sigstore: KeylessOption = False,
+    token_env: TokenOption = "",
     name: NameOption = "",
     out: OutOption = None,
     json: JsonOption = False,
@@ -151,21 +169,16 @@ def result_of_tests(
     from lemnis import app
     from lemnis.app import attest_statements
 
-    _state(
-        app.open_workspace(workspace),
-        "tests",
-        attest_statements.tests(files),
-        image,
-        key,
-        name,
-        out,
-        json=json,
-    )
+    opened = app.open_workspace(workspace)
+    by = _signer(opened, key, token_env, sigstore=sigstore)
+    _state(opened, "tests", attest_statements.tests(files), image, by, name, out, json=json)
 
 
 def gate(
     image: ImageOption,
-    key: KeyOption,
+    key: KeyOption = None,
+    sigstore: KeylessOption = False,
+    token_env: TokenOption = "",
     stage: Annotated[str, typer.Option(help="The stage whose decision is attested.")] = "build",
     commit: Annotated[str, typer.Option(metavar="REV", help="The commit it was about.")] = "HEAD",
     repo: Annotated[Path, typer.Option(metavar="DIR", help="Its repository.")] = Path(),
@@ -185,7 +198,8 @@ def gate(
     opened = app.open_workspace(workspace)
     subject = f"commit:{pipeline.open_repository(repo).resolve(commit)}"
     predicate = attest_statements.gate(opened, stage, subject, verifier=verifier)
-    _state(opened, "gate", predicate, image, key, name, out, json=json)
+    by = _signer(opened, key, token_env, sigstore=sigstore)
+    _state(opened, "gate", predicate, image, by, name, out, json=json)
 
 
 def _state(
@@ -193,7 +207,7 @@ def _state(
     kind: str,
     predicate: Mapping[str, Json],
     image: str,
-    key: Path,
+    key: Path | Sign,
     name: str,
     out: Path | None,
     *,
@@ -210,23 +224,15 @@ def _state(
         console.print(f"attested: {kind} of {image}; kept as {digest}")
 
 
-def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A DSSE envelope or Sigstore bundle.")],
-    json: JsonOption = False,
-    workspace: WorkspaceOption = None,
-) -> None:
-    """Keep an attestation that was made elsewhere; it is verified whenever it is used.
+def _signer(opened: Workspace, key: Path | None, token_env: str, *, sigstore: bool) -> Path | Sign:
+    """Return what signs: a key, or Sigstore."""
+    from lemnis.app import attest_sigstore
 
-    Example: lemnis attest import provenance.intoto.json
-    """
-    from lemnis import app
-    from lemnis.app import attest
-
-    digest, images = attest.keep(app.open_workspace(workspace), _read(file), str(file))
-    if json:
-        emit({"digest": digest, "images": images})
-    else:
-        console.print(f"kept as {digest}, about {', '.join(images)}")
+    if sigstore and key is None:
+        return attest_sigstore.signer(opened, token_env)
+    if key is None or sigstore or token_env:
+        raise UsageError("who signs?", fix="either --key FILE, or --sigstore (with --token-env NAME)")
+    return key
 
 
 def verify(
