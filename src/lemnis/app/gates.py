@@ -76,8 +76,7 @@ def staged(workspace: app.Workspace, repository: Repository) -> Decision:
 
 def editor(workspace: app.Workspace, folder: Path, repository: Repository | None) -> Decision:
     """Ask the editor gate about a folder as it lies there; against HEAD where it is a repository's."""
-    content = app.library(workspace)
-    report = scans.scan(folder, content).report
+    report = scans.gated(workspace, folder)
     known: set[str] = set()
     name, base = folder.resolve().name, ""
     if repository is not None and repository.branches():
@@ -143,7 +142,7 @@ def history(
     parents = {p: by_id[p] for c in commits for p in c.parents if p in by_id}
     reports = scans.reports(workspace, repository, list(({c.id: c for c in commits} | parents).values()))
     rules = policies.load(content)
-    allowed = policies.exceptions(content)
+    allowed = (*policies.exceptions(content), *gate_facts.waived(workspace))
     name = pipeline.repository_name(workspace, repository)
     facts = gate_facts.facts(workspace, name)
     found = {}
@@ -219,8 +218,9 @@ def _decided(
         workspace, content, policies.exceptions(content), repository=repository, findings=findings
     )
     return decide(
-        policies.load(content), document, stage, allowed, workspace.clock.now(), content_digest=content.digest
-    )
+        policies.load(content), document, stage, (*allowed, *gate_facts.waived(workspace)),
+        workspace.clock.now(), content_digest=content.digest,
+    )  # fmt: skip
 
 
 def write_down(

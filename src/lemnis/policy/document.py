@@ -48,6 +48,10 @@ _CHANGE: Shape = {
 _HEALTH: Shape = {
     "tool": None, "version": None, "state": ("ok", "unknown"), "files": None, "errors": [None],
     "rules": None, "data_until": None,
+    "unjudged": [{
+        "check": None, "severity": SEVERITIES, "severity_id": None, "path": None, "line": None,
+        "where": None, "resource": None, "why": None, "count": None,
+    }],
 }  # fmt: skip
 _FACTS: Shape = {
     "service": None, "owner": None, "team": None, "environment": None,
@@ -193,6 +197,15 @@ def _scanned(report: ScanReport, known: Collection[str]) -> dict[str, Json]:
                 "tool": h.tool, "version": h.version, "state": h.state.value,
                 "files": h.files, "errors": list(h.errors), "rules": h.rules,
                 "data_until": None if h.data_until is None else to_iso(h.data_until),
+                "unjudged": [
+                    {
+                        "check": one.check, "severity": one.severity.name.lower(),
+                        "severity_id": int(one.severity), "path": one.path, "line": one.line,
+                        "where": f"{one.path}:{one.line}", "resource": one.resource, "why": one.why,
+                        "count": one.count,
+                    }
+                    for one in h.unjudged
+                ],
             }
             for h in report.health
         ],

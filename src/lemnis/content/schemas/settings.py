@@ -38,7 +38,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
@@ -191,11 +191,13 @@ class Waiting(Model):
 class Gates(Model):
     """What gates go by: ``scanners`` take part beside those that always do, by the names in content.
 
-    So ``lemnis`` and ``lemnis_modules`` (the checks of manifests, pipelines and Terraform), or a program that
-    every machine that asks a gate has. Known vulnerabilities count once their data are there.
+    Always do the programs of part ``always``, the checks of manifests, pipelines, infrastructure and images,
+    and known vulnerabilities. Until advisories were pulled nobody can look for these: ``advisories: block``
+    leaves the answer ``unknown`` then, ``waive`` lets it pass and names that among the exceptions.
     """
 
     scanners: tuple[Name, ...] = ()
+    advisories: Literal["block", "waive"] = "block"
 
 
 class Enrichment(Model):
