@@ -154,6 +154,7 @@ def test_templates_and_terraform_in_json_are_judged(folder):
         found, health = scanner.scan(folder, [path])
         assert [(f.rule_id, f.path, f.line) for f in found] == [("aws_ebs_unencrypted", path, line)]
         assert (health.state, health.unjudged) == (Health.OK, ())
+        assert found[0].fix.endswith("(named as in Terraform)") is (path == "stack.yaml")
 
 
 def test_health_and_exit_code_say_what_was_not_judged(tmp_path, monkeypatch):

@@ -30,6 +30,9 @@ UNJUDGED: Final = NOT_JUDGED
 _FORMAT = "2"
 _MAX_BYTES = 20_000_000
 _NAMED = 12
+_TEMPLATES = (".yaml", ".yml", ".template")
+"""Files in which what Terraform would make is written in CloudFormation."""
+_NAMED_AS = "named as in Terraform"
 _LAYOUT = "oci-layout"
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".oci")
 _UNJUDGED_TITLE = "not known before it is applied: this was not judged"
@@ -260,12 +263,14 @@ def mended(findings: Iterable[Finding], checks: Iterable[Check], folder: Path) -
 
 def _finding(tool: str, check: Check, one: Judged, place: Place) -> Finding:
     message = check.why if one.message == check.title else one.message
+    template = one.resource.kind.startswith("terraform.") and place.path.endswith(_TEMPLATES)
     return Finding(
         fingerprint="", tool=tool, rule_id=check.name, title=check.title, severity=check.severity,
         path=place.path, line=place.line, end_line=place.line, column=place.column, cwes=check.cwes,
         message=f"{one.resource.name}: {message}",
         confidence="high", kind=Kind.IMAGE if check.kinds[0].startswith("image") else Kind.CONFIG,
-        resource=one.resource.name, fix=check.fix, controls=check.controls,
+        resource=one.resource.name, fix=f"{check.fix} ({_NAMED_AS})" if template else check.fix,
+        controls=check.controls,
     )  # fmt: skip
 
 

@@ -58,7 +58,10 @@ def gate(
     base: Annotated[
         str, typer.Option(metavar="REV", help="Against it: else parents, or where it left the main branch.")
     ] = "",
-    image: Annotated[str, typer.Option(metavar="DIGEST", help="The image to judge.")] = "",
+    image: Annotated[
+        str,
+        typer.Option(metavar="DIGEST|PATH", help="The image to judge: its digest, or a tar or layout of it."),
+    ] = "",
     at: Annotated[str, typer.Option("--stage", metavar="STAGE", help="replay: of this stage.")] = "build",
     content: Annotated[
         Path | None,
@@ -118,7 +121,7 @@ def gate(
 
 def _ask(opened: Workspace, stage: str, repo: Path | None, commit: str, base: str, image: str) -> Decision:
     """Ask the gate of a stage."""
-    from lemnis.app import gates, pipeline
+    from lemnis.app import gate_images, gates, pipeline
     from lemnis.policy.document import CODE_STAGES, IMAGE_STAGES
 
     stages = (*CODE_STAGES, *IMAGE_STAGES)
@@ -126,8 +129,11 @@ def _ask(opened: Workspace, stage: str, repo: Path | None, commit: str, base: st
         raise UsageError(f"no stage {stage!r}", fix=f"one of {', '.join(stages)}; or replay")
     if stage in IMAGE_STAGES:
         if not image:
-            raise UsageError("which image?", fix="give its digest: --image sha256:…")
-        return gates.image(opened, stage, image, pipeline.open_repository(repo) if repo is not None else None)
+            raise UsageError("which image?", fix="give its digest (--image sha256:…), or the image as a tar")
+        source = pipeline.open_repository(repo) if repo is not None else None
+        if not image.startswith("sha256:") and Path(image).exists():
+            return gate_images.ask(opened, stage, Path(image), source)
+        return gates.image(opened, stage, image, source)
     if stage == "editor":
         return gates.editor(opened, repo or Path(), pipeline.repository_around(repo or Path()))
     repository = _repository(repo)
