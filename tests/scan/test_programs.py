@@ -9,8 +9,11 @@ import pytest
 
 from lemnis.app.scans import scanners
 from lemnis.content.library import Library
+from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts.findings import Health, Kind
 from lemnis.scan import programs, run
+from lemnis.scan.inventory import take
+from lemnis.scan.languages import narrowed
 from lemnis.scan.programs import environment
 from lemnis.scan.runner import scan
 
@@ -130,3 +133,50 @@ def test_a_program_that_does_not_end_takes_what_it_started_with_it(tmp_path, ban
     assert health.errors == ("not finished after 1 s",)
     status = Path(f"/proc/{note.read_text()}/stat")
     assert not status.exists() or " Z " in status.read_text()
+
+
+def test_a_scanner_that_looks_from_a_files_folder_tells_of_the_whole(tmp_path, bandit):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "go.mod").write_text("module x\n")
+        (tmp_path / name / "main.go").write_text("package main\n")
+    script = (
+        "import json, os, sys; os.chdir(sys.argv[1]); assert os.path.exists('go.mod');"
+        "print(json.dumps([{'id': 'V1', 'pkg': 'a', 'at': None, 'level': 'low'}, {'id': 'V1', 'pkg': 'a', 'at': 'main.go', 'level': 'high'},"
+        " {'id': 'V2', 'pkg': 'a', 'at': None, 'level': 'low'}, {'id': 'V2', 'pkg': 'a', 'at': None, 'level': 'low'}]))"
+    )
+    record = {
+        "at": "[]", "kind": "dependency", "path": "at", "rule_id": "id", "title": "id", "severity": {"from": "level"},
+        "vulnerability": {"package": {"type": {"text": "go"}, "name": "pkg"}},
+    }  # fmt: skip
+    modules = Scanner.model_validate(
+        {"name": "modules", "title": "t", "files": ["go.mod"], "command": [PYTHON, "-c", script, "{folder}"],
+         "version": [PYTHON, "--version"], "exits": {"lies": True}, "report": {"records": [record], "deepest": True}}
+    )  # fmt: skip
+    report = run(tmp_path, [modules])
+    assert report.health[0].state is Health.OK
+    assert [(one.rule_id, one.path) for one in report.findings] == [
+        ("V2", "one/go.mod"), ("V1", "one/main.go"), ("V2", "two/go.mod"), ("V1", "two/main.go"),
+    ]  # fmt: skip
+    assert len({one.fingerprint for one in report.findings}) == 4
+
+
+@pytest.mark.parametrize(
+    ("rules", "files"),
+    [
+        ({"a.yaml": "rules: [{id: a, languages: [python]}, {id: b, languages: [js, Python]}]"}, {"a.py", "b.js"}),
+        ({"a.yaml": "rules: [{id: a, languages: [python]}]", "b.yaml": "rules: [{id: a, languages: [yaml]}]"}, {"a.py", "d.yaml"}),
+        ({"a.yaml": "rules: [{id: a, languages: [generic]}]"}, {"a.py", "b.js", "c.go", "d.yaml"}),
+        ({"a.yaml": "rules: ["}, {"a.py", "b.js", "c.go", "d.yaml"}),
+        ({"a.yaml": "rules: [{id: a}]"}, {"a.py", "b.js", "c.go", "d.yaml"}),
+    ],
+)  # fmt: skip
+def test_a_scanner_reads_the_files_that_its_rules_are_for(tmp_path, rules, files):
+    for name, text in rules.items():
+        (tmp_path / name).write_text(text)
+    got = narrowed(ALL["semgrep"].model_copy(update={"rules": tuple(str(tmp_path / name) for name in rules)}))
+    code = tmp_path / "code"
+    code.mkdir()
+    for name in ("a.py", "b.js", "c.go", "d.yaml"):
+        (code / name).write_text("x\n")
+    assert set(take(code).fitting(got.files)) == files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts.errors import RecordError, ServiceError
 from lemnis.contracts.ids import canonical, digest, stable_id
 from lemnis.scan.decoding import MAX_REPORT
-from lemnis.scan.fingerprint import Source
+from lemnis.scan.fingerprint import Source, fingerprints
 from lemnis.scan.processes import wait
 from lemnis.scan.reading import Read, read
 
@@ -66,7 +67,10 @@ def _said(scanner: Scanner, program: str, kept: MutableMapping[str, bytes] | Non
     words = scanner.version[1:]
     key = stable_id("version", program, str(file.st_mtime_ns), str(file.st_size), scanner.version_in, *words)
     if kept is None or key not in kept:
-        found = _version(program, words, scanner.version_in)
+        own = tuple(
+            sorted(scanner.environment.items())
+        )  # some look online for a newer one unless told not to
+        found = _version(program, words, scanner.version_in, own)
         if kept is None or not found:
             return found
         kept[key] = found.encode()
@@ -74,11 +78,11 @@ def _said(scanner: Scanner, program: str, kept: MutableMapping[str, bytes] | Non
 
 
 @lru_cache(maxsize=64)
-def _version(program: str, arguments: tuple[str, ...], where: str) -> str:
+def _version(program: str, arguments: tuple[str, ...], where: str, own: tuple[tuple[str, str], ...]) -> str:
     try:
         done = subprocess.run(
             [program, *arguments], capture_output=True, text=True, timeout=30, check=False,
-            env=environment({}), stdin=subprocess.DEVNULL,
+            env=environment(dict(own)), stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -140,7 +144,25 @@ def run(folder: Path, scanner: Scanner, files: Sequence[str]) -> Iterator[Outcom
         except ServiceError as error:
             yield Outcome(None, (str(error),))
             continue
-        yield _outcome(scanner, ended, lines, folder)
+        outcome = _outcome(scanner, ended, lines, folder)
+        yield _below(outcome, some[0], lines) if _single(scanner) else outcome
+
+
+def _single(scanner: Scanner) -> bool:
+    """Say whether each file is looked at from its own folder."""
+    return any("{folder}" in word for word in scanner.command)
+
+
+def _below(outcome: Outcome, file: str, lines: Source) -> Outcome:
+    """Return what was told of a file's folder as it is told of the whole; what names no file is about it."""
+    if outcome.read is None:
+        return outcome
+    folder = posixpath.dirname(file)
+    found = (
+        replace(one, path=posixpath.join(folder, one.path) if one.path else file)
+        for one in outcome.read.findings
+    )
+    return replace(outcome, read=replace(outcome.read, findings=tuple(fingerprints(found, lines))))
 
 
 def _within(outcome: Outcome, files: frozenset[str]) -> Outcome:
@@ -162,7 +184,9 @@ def _outcome(scanner: Scanner, ended: _Ended, lines: Source, folder: Path) -> Ou
     known = code in (*scanner.exits.clean, *scanner.exits.findings)
     if not known:
         told = [line for line in words if line.strip()]
-        worst = next((line for line in told if "error" in line.lower()), told[-1] if told else "no message")
+        own = f"{scanner.command[0]}:"  # many begin so what they could not do
+        bad = (line for line in told if "error" in line.lower() or line.startswith(own))
+        worst = next(bad, told[-1] if told else "no message")
         errors.append(f"exit code {code}: {worst[:_SAID]}")
     errors += [line[:_SAID] for line in words if any(re2.search(t, line) for t in scanner.trouble)]
     if not data.strip() and scanner.empty_is_clean and known:
@@ -198,6 +222,9 @@ def _lies(scanner: Scanner, code: int, found: int) -> Iterator[str]:
 
 def _shares(scanner: Scanner, files: Sequence[str]) -> Iterator[list[str]]:
     """Part the files so that each share fits in one command; a program that takes none runs once."""
+    if _single(scanner):
+        yield from ([name] for name in files)
+        return
     if not any("{files}" in word for word in scanner.command):
         yield list(files)
         return
@@ -250,6 +277,8 @@ def _words(word: str, files: Sequence[str], rules: Sequence[str], report: Path) 
         return [word.replace("{files}", f"./{name}") for name in files]
     if "{rules}" in word:
         return [word.replace("{rules}", name) for name in rules]
+    if "{folder}" in word:
+        return [word.replace("{folder}", f"./{posixpath.dirname(files[0])}")]
     return [word.replace("{report}", str(report))]
 
 

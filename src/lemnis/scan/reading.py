@@ -10,6 +10,7 @@ from typing import Any
 import re2
 
 from lemnis.content.schemas.reader import Report
+from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import Location, RecordError
 from lemnis.contracts.findings import Finding
 from lemnis.scan import formats
@@ -101,13 +102,23 @@ def _read(name: str, report: Report, document: Any, *, losses: bool) -> Read:
         else:
             drafts.append(made)
     return Read(
-        tuple(drafts),
+        tuple(_deepest(drafts) if report.deepest else drafts),
         _examined(report, document),
         tuple(errors),
         lost(document, _read_paths(report)) if losses else {},
         ", ".join(texts(dig(document, report.version))) if report.version else "",
         ", ".join(texts(dig(document, report.data_until))) if report.data_until else "",
     )
+
+
+def _deepest(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield of the findings about one vulnerability in one package the most severe, each once."""
+    worst: dict[tuple[str, str], Severity] = {}
+    keys = [(one.rule_id, one.vulnerability.purl if one.vulnerability else "") for one in findings]
+    for key, one in zip(keys, findings, strict=True):
+        worst[key] = max(one.severity, worst.get(key, one.severity))
+    kept = (one for key, one in zip(keys, findings, strict=True) if one.severity == worst[key])
+    yield from dict.fromkeys(kept)
 
 
 def _made(name: str, report: Report, document: Any) -> Iterator[Finding | str]:

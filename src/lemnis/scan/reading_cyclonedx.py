@@ -45,7 +45,8 @@ def read(
     if not isinstance(document, dict) or ("bomFormat" not in document and "specVersion" not in document):
         raise RecordError("no CycloneDX: neither bomFormat nor specVersion", at=Location(tool))
     subject = _object(_object(document.get("metadata")).get("component"))
-    known = {str(one.get("bom-ref") or ""): one for one in _components(document)}
+    components = list(_components(document))
+    known = {str(one.get("bom-ref") or ""): one for one in components}
     known |= {str(subject.get("bom-ref") or "subject"): subject}
     findings: list[Finding] = []
     errors: list[str] = []
@@ -55,7 +56,8 @@ def read(
             findings += [_finding(tool, one, ref, known.get(ref) or subject, Kind(kind)) for ref in refs]
         except (ValueError, TypeError, AttributeError) as error:
             errors.append(f"vulnerability {number}: {error}")
-    examined = tuple(sorted(ref for ref in known if ref and ref != "subject"))
+    names = (str(one.get("bom-ref") or one.get("purl") or one.get("name") or "") for one in components)
+    examined = tuple(sorted({name for name in names if name}))
     return tuple(findings), examined, tuple(errors), lost(document, _READ) if losses else {}
 
 

@@ -167,7 +167,8 @@ class Report(Model):
     """How to read a report. ``fits`` are alternatives of paths that all must be there to recognise one.
 
     ``aside`` are paths that are no part of a finding: statistics, what passed. ``mask`` are expressions whose
-    group 1 is cut out of every text, because a tool prints secrets there.
+    group 1 is cut out of every text, because a tool prints secrets there. ``deepest`` says that it tells of a
+    vulnerability in a package again the deeper it looked: only the most severe of them count.
     """
 
     format: Format = "json"
@@ -182,6 +183,7 @@ class Report(Model):
     data_until: str = ""
     aside: tuple[str, ...] = ()
     mask: tuple[Expression, ...] = ()
+    deepest: bool = False
 
 
 class Reader(Model):

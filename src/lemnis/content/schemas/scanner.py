@@ -28,8 +28,9 @@ class Scanner(Model):
 
     ``files`` are patterns of names (of whole paths, if they have a slash), or ``@`` and a kind of file that
     ``lemnis scan`` tells apart (``@dockerfile``, ``@kubernetes`` …). In ``command``, ``{files}`` stands for
-    the files, each an argument of its own, ``{report}`` for a file that it writes its report to, and
-    ``{rules}`` for each file of ``rules``. ``part`` says when it takes part: ``always`` (if it is missing,
+    the files, each an argument of its own, ``{report}`` for a file that it writes its report to,
+    ``{rules}`` for each file of ``rules``, and ``{folder}`` for the folder of the one file of a run, below
+    which the report's paths are. ``part`` says when it takes part: ``always`` (if it is missing,
     the scan is unknown), when it is ``present``, or only when it is ``asked`` for by name. ``per_file`` says
     that what it finds in a file depends on that file alone, ``many`` the command for more than ten files if
     naming each costs it much (of what it finds, only what is in the files counts), ``editor`` that it answers
@@ -39,7 +40,8 @@ class Scanner(Model):
     must fit, where another program has the same name; ``version_in`` where it says its version (group 1, or
     all). ``passes`` names variables of the environment that it gets (a ``*`` at the end: all that begin so):
     it gets no others. ``silenced_by`` are files that make it leave findings out and that it cannot be told
-    to ignore: where one lies in the folder, the scan is unknown.
+    to ignore: where one lies in the folder, the scan is unknown. ``languages`` says which files the
+    languages mean that its rules name: it reads those alone.
     """
 
     name: Name
@@ -54,6 +56,7 @@ class Scanner(Model):
     environment: dict[str, str] = pydantic.Field(default_factory=dict)
     passes: tuple[str, ...] = ()
     silenced_by: tuple[str, ...] = ()
+    languages: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
     exits: Exits = Exits()
     timeout_s: int = pydantic.Field(default=300, gt=0, le=3600)
     part: Literal["always", "present", "asked"] = "present"
