@@ -106,11 +106,13 @@ def scanners(library: Library) -> list[Scanner]:
 
 
 def _scanner(item: Item) -> Scanner:
+    from lemnis.scan.languages import narrowed
+
     made = yaml.load(item.manifest, Scanner)
     found = sorted(
         str(path) for pattern in made.rules for path in item.folder.glob(pattern) if path.is_file()
     )
-    return made.model_copy(update={"rules": tuple(found)}) if made.rules else made
+    return narrowed(made.model_copy(update={"rules": tuple(found)})) if made.rules else made
 
 
 def scan(
