@@ -330,7 +330,6 @@ class Fold:
     def _tell(self, numbers: Sequence[int]) -> tuple[tuple[Alert, ...], dict[str, tuple[str, ...]]]:
         """Return alerts by event time, and why each is in; of what is the same again, that it is."""
         found = self._found(numbers)
-        self._explained.update(numbers)
         self._name({other for _, reasons in found.values() for _, other in reasons})
         alerts = tuple(sorted((alert for alert, _ in found.values()), key=_by_time))
         like: dict[tuple[str, tuple[Entity, ...]], str] = {}
@@ -350,6 +349,7 @@ class Fold:
         for number in numbers:
             if number in recent:
                 found[recent[number][0].id] = recent[number]
+                self._explained.add(number)
         missing = [number for number in numbers if number not in recent]
         if missing:
             kept = {row[1]: reasons_of(row[4]) for row in self._state.alerts(missing)}
