@@ -140,3 +140,35 @@ print(much, held() - before)
     much, left = map(int, done.stdout.split())
     assert much > 100
     assert left < much / 3
+
+
+KEPT = """
+import resource
+import numpy as np
+import pyarrow as pa
+from lemnis.store import memory
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def work():
+    before = faults()
+    made = np.ones(20 << 20, np.uint8)
+    held = pa.allocate_buffer(20 << 20)
+    np.frombuffer(held, np.uint8)[:] = 1
+    del made, held
+    return faults() - before
+
+memory.keep()
+work()
+again = work()
+memory.release()
+print(again, work())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is told is glibc's own")
+def test_what_is_kept_is_not_asked_for_again_and_can_be_given_back():
+    said = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True)
+    again, released = map(int, said.stdout.split())
+    assert again < 50 < released

@@ -175,7 +175,9 @@ def _main(
     from lemnis.app.settling import Settling
     from lemnis.app.watch import Watch
     from lemnis.contracts import compiled
+    from lemnis.store import memory
 
+    memory.keep()
     processes.name(multiprocessing.current_process().name)
     logs.configure(level)
     compiled.load()

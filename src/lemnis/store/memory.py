@@ -1,7 +1,8 @@
-"""What a process holds of memory that it does not use is given back to the system.
+"""Memory that is free in a process: given back to the system, or kept for what comes next.
 
-Arrow's allocator and the C library keep what was freed, for the next time: a process that once did something
-large would look large for good.
+Arrow's allocator and the C library keep some of what was freed: a process that once did something large would
+look large for good. What works on batch after batch is better off with all of it: what the system gives it has
+to clear first, and did so for each batch anew (ADR 0063).
 """
 
 from __future__ import annotations
@@ -12,11 +13,29 @@ from functools import cache
 
 import pyarrow as pa
 
+_KEPT = ((-4, 0), (-1, (1 << 31) - 1), (-2, 32 << 20))
+"""glibc's M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD, as <malloc.h> numbers them."""
+
 
 def release() -> None:
     """Give back what is free in this process: some milliseconds now, and some when it is wanted again."""
     pa.default_memory_pool().release_unused()
     _trim()(0)
+
+
+def keep() -> None:
+    """Keep what is freed from now on, until ``release``: for a process that does the same again and again.
+
+    Arrow takes its memory of the C library then, too, which is told to ask the system for more in large pieces,
+    and for no piece alone. It does nothing where the C library cannot be told so.
+    """
+    try:
+        tell: Callable[[int, int], int] = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for option, value in _KEPT:
+        tell(option, value)
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 @cache
