@@ -1,0 +1,3 @@
+resource "azurerm_mssql_database_extended_auditing_policy" "a" {
+  retention_in_days = 6
+}

@@ -1,0 +1,3 @@
+resource "azurerm_storage_account" "a" {
+  infrastructure_encryption_enabled = true
+}

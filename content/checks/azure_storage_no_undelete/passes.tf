@@ -1,0 +1,7 @@
+resource "azurerm_storage_account" "a" {
+  blob_properties {
+    delete_retention_policy {
+      days = 30
+    }
+  }
+}

@@ -1,0 +1,3 @@
+resource "azurerm_storage_account" "a" {
+  account_replication_type = var.r
+}
