@@ -16,6 +16,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: setup
 	$(BIN)/lemnis demo
 
+# Bytecode is kept: each process that a test starts would compile all of Lemnis anew.
+test slow scale: export PYTHONDONTWRITEBYTECODE :=
+
 test: setup
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not scale and not slow"
 

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,15 @@ def written():
 WRITTEN = sorted(set(written()))
 
 
+@cache
+def whole():
+    """The command tree; it takes a third of a second to build."""
+    return typer.main.get_command(build())
+
+
 @pytest.mark.parametrize(("page", "line"), WRITTEN, ids=[f"{page}: {line[:60]}" for page, line in WRITTEN])
 def test_a_command_in_a_page_exists(page, line):
-    command, words = typer.main.get_command(build()), shlex.split(line)
+    command, words = whole(), shlex.split(line)
     while getattr(command, "commands", None) and words and words[0] in command.commands:
         command = command.commands[words.pop(0)]
     assert not getattr(command, "commands", None) or not words or words[0].startswith("-"), (

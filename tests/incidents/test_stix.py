@@ -8,7 +8,6 @@ import stix2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from incident_made import GROUP, incident
-from stix2validator import ValidationOptions, validate_instance
 
 from lemnis.contracts.alerts import Entity, EntityKind, IncidentStatus, Verdict
 from lemnis.contracts.handling import Link
@@ -39,6 +38,8 @@ def objects(bundle):
 
 
 def valid(text):
+    from stix2validator import ValidationOptions, validate_instance  # noqa: PLC0415 - it takes seconds
+
     found = validate_instance(orjson.loads(text), ValidationOptions(version="2.1"))
     return [str(error) for error in found.errors]
 
