@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lakes import START, batch, lake, numbers, uid
 
 from lemnis.contracts.events import EventBatch
-from lemnis.store import compaction, delta
+from lemnis.store import compaction, delta, memory
 from lemnis.store import lake as lakes
 
 SCRIPT = """
@@ -168,7 +168,9 @@ print(again, work())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what is told is glibc's own")
-def test_what_is_kept_is_not_asked_for_again_and_can_be_given_back():
+def test_what_is_kept_is_not_asked_for_again_and_can_be_given_back(monkeypatch):
+    monkeypatch.delenv("MIMALLOC_PURGE_DELAY", raising=False)
+    memory.begun_to_keep()
     said = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True)
     again, released = map(int, said.stdout.split())
     assert again < 50 < released

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lemnis import app
+from lemnis.store import memory
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -126,6 +127,7 @@ class WorkerProcess:
             args=(str(self._root), self._part, self._detect, there, level),
             name="lemnis-settler" if self._part[0] == SETTLER else f"lemnis-worker-{self._part[0]}",
         )
+        memory.begun_to_keep()
         process.start()
         there.close()
         self._process, self._connection = process, here
@@ -175,7 +177,6 @@ def _main(
     from lemnis.app.settling import Settling
     from lemnis.app.watch import Watch
     from lemnis.contracts import compiled
-    from lemnis.store import memory
 
     memory.keep()
     processes.name(multiprocessing.current_process().name)

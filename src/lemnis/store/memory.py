@@ -1,13 +1,14 @@
 """Memory that is free in a process: given back to the system, or kept for what comes next.
 
-Arrow's allocator and the C library keep some of what was freed: a process that once did something large would
-look large for good. What works on batch after batch is better off with all of it: what the system gives it has
-to clear first, and did so for each batch anew (ADR 0063).
+Arrow's allocator and the C library keep some of what was freed: a process that once did something large
+would look large for good. What works on batch after batch is better off with all of it: what the system
+gives it has to clear first, and did so for each batch anew (ADR 0063).
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from functools import cache
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 _KEPT = ((-4, 0), (-1, (1 << 31) - 1), (-2, 32 << 20))
 """glibc's M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD, as <malloc.h> numbers them."""
+_KEPT_MS = "60000"
 
 
 def release() -> None:
@@ -26,8 +28,8 @@ def release() -> None:
 def keep() -> None:
     """Keep what is freed from now on, until ``release``: for a process that does the same again and again.
 
-    Arrow takes its memory of the C library then, too, which is told to ask the system for more in large pieces,
-    and for no piece alone. It does nothing where the C library cannot be told so.
+    The C library is told to ask the system for more in large pieces, and for no piece alone. It does nothing
+    where that cannot be told.
     """
     try:
         tell: Callable[[int, int], int] = ctypes.CDLL(None).mallopt
@@ -35,7 +37,11 @@ def keep() -> None:
         return
     for option, value in _KEPT:
         tell(option, value)
-    pa.set_memory_pool(pa.system_memory_pool())
+
+
+def begun_to_keep() -> None:
+    """Have Arrow keep memory in processes that this one begins from now on: it is told when one begins."""
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", _KEPT_MS)
 
 
 @cache
