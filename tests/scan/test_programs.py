@@ -180,3 +180,15 @@ def test_a_scanner_reads_the_files_that_its_rules_are_for(tmp_path, rules, files
     for name in ("a.py", "b.js", "c.go", "d.yaml"):
         (code / name).write_text("x\n")
     assert set(take(code).fitting(got.files)) == files
+
+
+def test_a_scanner_that_failed_looked_at_nothing_that_it_does_not_name(tmp_path):
+    (tmp_path / "go.mod").write_text("module x\n")
+    script = "import sys; print('[]'); print('odd: no network', file=sys.stderr); sys.exit(1)"
+    failing = Scanner.model_validate(
+        {"name": "odd", "title": "t", "files": ["go.mod"], "command": [PYTHON, "-c", script], "version": [PYTHON, "--version"],
+         "exits": {"lies": True}, "report": {"fits": [["[]"]]}}
+    )  # fmt: skip
+    [health] = run(tmp_path, [failing]).health
+    assert (health.state, health.files) == (Health.UNKNOWN, 0)
+    assert health.errors == ("exit code 1: odd: no network", "looked at none of 1 files")

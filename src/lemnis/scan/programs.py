@@ -203,6 +203,8 @@ def _outcome(scanner: Scanner, ended: _Ended, lines: Source, folder: Path) -> Ou
     if scanner.makes == "sbom":  # what it names are components, not files
         errors += [] if said.examined else ["the bill of materials names no component"]
         said = replace(said, examined=None)
+    if not known and said.examined is None:  # it failed, and does not say what it looked at before
+        said = replace(said, examined=())
     return Outcome(said, tuple(errors) or tuple(_lies(scanner, code, len(said.findings))), data)
 
 
