@@ -87,10 +87,8 @@ class Grouped:
         with durable.exclusive(self._workspace.state / LOCK), uncollected():
             risks = {str(name): weight for name, weight in self.grouping.risk.severity.items()}
             publishing = Publishing(self._workspace, self._journal, risks)
-            self._parts.forget()
             changes, written = self._settle(publishing)
             publishing.finish(self._briefly)
-            self._parts.forget()
             now = self._journal.head()
             alone = now[0] == head[0] + written  # what others wrote meanwhile may have been overlooked
             self._settled = now if alone else head

@@ -16,27 +16,17 @@ if TYPE_CHECKING:
 
 _FACTS = b""
 """The name of the part of an incident that has the facts of its last change."""
-_AT_HAND = 20_000
 
 
 class Parts:
-    """Parts by incident; what a look writes is at hand until it ends, as far as it is not too much."""
+    """Parts by incident. None is held: to read one again costs less than the memory of a whole look's."""
 
     def __init__(self, groups: Groups) -> None:
         """``groups`` are where they are kept."""
         self._groups = groups
-        self.forget()
-
-    def forget(self) -> None:
-        """Forget what is at hand: another process may write it."""
-        self._at_hand: dict[str, tuple[summary.Parts, Mapping[str, Json]]] = {}
-        self._count = 0
 
     def of(self, incident: str) -> tuple[summary.Parts, Mapping[str, Json]]:
         """Return an incident's parts, and the facts of its last change; none if there is no such incident."""
-        found = self._at_hand.get(incident)
-        if found is not None:
-            return found
         rows = dict(self._groups.parts(incident))
         facts: Mapping[str, Json] = orjson.loads(rows.pop(_FACTS, b"{}"))
         return {name: summary.load(data) for name, data in rows.items()}, facts
@@ -58,19 +48,13 @@ class Parts:
             (incident, name, summary.dump(part)) for name, part in parts.items() if before.get(name) != part
         ]
         self._groups.put_parts([*rows, (incident, _FACTS, orjson.dumps(facts))])
-        if self._count > _AT_HAND:
-            self.forget()
-        self._at_hand[incident] = parts, facts
-        self._count += len(parts)
 
     def replace(self, incident: str, groups: Iterable[writing.Group]) -> None:
         """Put other groups in the place of all that an incident had; its facts stay."""
         _, facts = self.of(incident)
         self._groups.drop_parts(incident)
-        self._at_hand.pop(incident, None)
         self.add(incident, groups, (), facts)
 
     def drop(self, incident: str) -> None:
         """Let go of an incident."""
         self._groups.drop_parts(incident)
-        self._at_hand.pop(incident, None)
