@@ -1,5 +1,6 @@
 """Programs: which of several of one name, in which version, with what of the environment, and what silences them."""
 
+import json
 import os
 import stat
 import sys
@@ -192,3 +193,20 @@ def test_a_scanner_that_failed_looked_at_nothing_that_it_does_not_name(tmp_path)
     [health] = run(tmp_path, [failing]).health
     assert (health.state, health.files) == (Health.UNKNOWN, 0)
     assert health.errors == ("exit code 1: odd: no network", "looked at none of 1 files")
+
+
+@pytest.mark.parametrize(
+    ("components", "state"), [([], Health.UNKNOWN), ([{"type": "library", "name": "a"}], Health.OK)]
+)
+def test_a_bill_of_materials_that_names_but_its_subject_is_none(tmp_path, components, state):
+    (tmp_path / "a.txt").write_text("x\n")
+    bill = {
+        "bomFormat": "CycloneDX", "specVersion": "1.6", "components": components,
+        "metadata": {"component": {"bom-ref": "af63", "type": "file", "name": "."}},
+    }  # fmt: skip
+    script = f"print({json.dumps(json.dumps(bill))})"
+    syft = ALL["syft"].model_copy(
+        update={"command": (PYTHON, "-c", script), "version": (PYTHON, "--version")}
+    )
+    [health] = scan(tmp_path, [syft], asked=["syft"]).report.health
+    assert health.state is state
