@@ -43,7 +43,7 @@ def test_github_signs_the_body(tmp_path):
     assert (one.source, one.origin) == ("github_webhook", "webhook hub")
     assert orjson.loads(one.data) == {
         "event": "repository", "delivery": "d-1", "received_at": "2025-11-03T20:00:00.000Z",
-        "payload": {"action": "publicized"},
+        "body_sha256": hashlib.sha256(body).hexdigest(), "payload": {"action": "publicized"},
     }  # fmt: skip
     form = b"payload=%7B%22action%22%3A%22x%22%7D"
     headers = {

@@ -2,12 +2,19 @@
 
 A delivery becomes one line, ``{"event", "delivery", "received_at", "payload"}``. GitLab's audit events, which
 it streams to the same kind of address, are the payload alone; ``envelope`` says it for all.
+
+GitHub signs the body and nothing else, neither a time nor the delivery's id: who has a body may send it again
+under any id. So its line also has ``body_sha256``, by which the source names the record: what comes again is
+the same event, whenever that is. What comes again soon is answered, and not stored.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
@@ -27,6 +34,10 @@ from lemnis.ingest.transports._dialect_hec import dumped
 from lemnis.ingest.transports._dialect_ndjson import refusal
 from lemnis.ingest.transports._senders import Sender
 
+_SEEN = 50_000
+"""So many bodies that came are remembered by their digests, for each webhook."""
+_LONGEST_ID = 128
+_log = logging.getLogger(__name__)
 _SOURCES = {"github": "github_webhook", "gitlab": "gitlab_webhook", "slack": "auto"}
 _STREAMED = "gitlab_audit"
 _EVENT = {"github": "x-github-event", "gitlab": "x-gitlab-event", "slack": ""}
@@ -81,8 +92,8 @@ class Hook:
         else:
             _signatures.slack(headers, body, self.secret, now_s)
 
-    def line(self, headers: Mapping[str, str], payload: Mapping[str, Any], now: int) -> bytes:
-        """Return a delivery as a record."""
+    def line(self, headers: Mapping[str, str], payload: Mapping[str, Any], now: int, body: str = "") -> bytes:
+        """Return a delivery as a record; ``body`` is the digest of what was signed."""
         kind, envelope = self.settings.kind, self.settings.envelope
         if not (not self._streamed(headers) if envelope is None else envelope):
             return dumped(payload)
@@ -90,13 +101,36 @@ class Hook:
         event = headers.get(_EVENT[kind], "") or (inner.get("type", "") if isinstance(inner, dict) else "")
         delivery = headers.get(_DELIVERY[kind], "") or str(payload.get("event_id", ""))
         around = {"event": event or str(payload.get("type", "")), "delivery": delivery}
+        if kind == "github":
+            around["body_sha256"] = body
         return dumped({**around, "received_at": to_iso(now), "payload": payload})
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The bodies that came last, by digest, with their deliveries' ids."""
+
+    known: OrderedDict[str, str] = field(default_factory=OrderedDict)
+
+    def again(self, hook: str, body: str, delivery: str) -> bool:
+        """Say whether a body came before; under another id that is told, for it may be a replay."""
+        before = self.known.get(body)
+        if before is not None and before != delivery:
+            _log.warning("webhook %s: the body of delivery %s came again as %s", hook, before, delivery)
+        return before is not None
+
+    def add(self, body: str, delivery: str) -> None:
+        """Remember a body that is stored."""
+        self.known[body] = delivery
+        while len(self.known) > _SEEN:
+            self.known.popitem(last=False)
 
 
 def routes(desk: Desk, hooks: Sequence[Hook]) -> list[Route]:
     """Return the dialect's routes."""
     by_name = {hook.settings.name: hook for hook in hooks}
     senders = {name: Sender(f"webhook {name}") for name in by_name}
+    seen = {hook.settings.name: _Seen() for hook in hooks if hook.settings.kind == "github"}
 
     async def webhook(request: Request) -> Response:
         hook = by_name.get(request.path_params["name"])
@@ -112,10 +146,14 @@ def routes(desk: Desk, hooks: Sequence[Hook]) -> list[Route]:
             payload = _payload(request, body)
             if hook.settings.kind == "slack" and payload.get("type") == "url_verification":
                 return PlainTextResponse(str(payload.get("challenge", "")))
-            line = hook.line(request.headers, payload, now)
-            await desk.take(
-                sender, [Delivery(hook.source(request.headers), f"webhook {hook.settings.name}", line)]
-            )
+            name, digest = hook.settings.name, hashlib.sha256(body).hexdigest()
+            delivery = request.headers.get(_DELIVERY["github"], "")[:_LONGEST_ID]
+            if name in seen and seen[name].again(name, digest, delivery):
+                return JSONResponse({"taken": 0, "duplicate": True})
+            line = hook.line(request.headers, payload, now, digest)
+            await desk.take(sender, [Delivery(hook.source(request.headers), f"webhook {name}", line)])
+            if name in seen:
+                seen[name].add(digest, delivery)
         return JSONResponse({"taken": len(line)})
 
     return [Route("/webhook/{name}", desk.endpoint("webhook", refusal, webhook), methods=["POST"])]
