@@ -11,9 +11,11 @@ from lemnis.contracts.errors import RefusedError, ServiceError, UsageError
 class GitHub(BaseHTTPRequestHandler):
     """As much of GitHub as comments need; ``server.comments`` are those that there are."""
 
-    def answer(self, status, document):
+    def answer(self, status, document, headers=()):
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -35,7 +37,9 @@ class GitHub(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.body()
-        if not self.failing():
+        if self.server.limit_posts:
+            self.answer(*self.server.limit_posts.pop(0))
+        elif not self.failing():
             made = {"id": len(self.server.comments), "body": body, "html_url": "https://x/1"}
             self.server.comments.append(made)
             self.answer(201, made)
@@ -54,7 +58,7 @@ class GitHub(BaseHTTPRequestHandler):
 @pytest.fixture
 def github():
     server = ThreadingHTTPServer(("127.0.0.1", 0), GitHub)
-    server.comments, server.failures, server.asked = [], [], []
+    server.comments, server.failures, server.asked, server.limit_posts = [], [], [], []
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -106,6 +110,46 @@ def test_what_goes_wrong_is_tried_again_or_told(github, failures, error):
         with pytest.raises(error):
             gate_comment.comment(job(github), "x")
         assert github.comments == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "waited"),
+    [
+        ((429, b"slow down", [("Retry-After", "7")]), 7),
+        ((403, {"message": "You have exceeded a secondary rate limit"}), 60),
+        ((403, {}, [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "1")]), 1),
+    ],
+)
+def test_a_limit_is_waited_for_and_the_comment_is_written_once(github, limit, waited):
+    slept = []
+    github.failures = [limit]
+    gate_comment.comment(job(github), "x", sleep=slept.append)  # the list of comments
+    original, github.comments[:] = list(github.comments), []
+
+    def then_limit(seconds):
+        slept.append(seconds)
+
+    github.limit_posts = [limit]
+    gate_comment.comment(job(github), "x", sleep=then_limit)
+    assert slept == [waited, waited]
+    assert len(github.comments) == len(original) == 1
+
+
+def test_a_limit_that_lasts_is_told(github):
+    github.failures = [(429, b"", [("Retry-After", "3600")])]
+    with pytest.raises(ServiceError, match="limit lasts 3600 s"):
+        gate_comment.comment(job(github), "x", sleep=pytest.fail)
+    github.failures = [(429, b"")] * 3
+    with pytest.raises(ServiceError, match="limit lasts 60 s"):
+        gate_comment.comment(job(github), "x", sleep=lambda _: None)
+
+
+@pytest.mark.parametrize("rubbish", [{"message": "hello"}, "text", 7, None])
+def test_what_is_no_list_of_comments_is_told(github, rubbish):
+    github.failures = [(200, rubbish)]
+    with pytest.raises(ServiceError, match="a list of comments"):
+        gate_comment.comment(job(github), "x")
+    assert github.comments == []
 
 
 @pytest.mark.parametrize(
