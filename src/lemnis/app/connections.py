@@ -65,6 +65,13 @@ class Connections:
                 self._open[name] = self._caller(name, self._known[name])
             return self._open[name]
 
+    def login(self, name: str) -> tuple[str, Login]:
+        """Return a connection's address and login, for who calls it by other means; see ``reach``."""
+        if name not in self._known:
+            raise NotFoundError(f"no connection {name!r}", at=Location(app.SETTINGS), fix="add it")
+        one = self._known[name]
+        return one.url, self._login(name, one)
+
     def _caller(self, name: str, one: Connection) -> Client | Host | Mail:
         from lemnis.respond.client import Client
         from lemnis.respond.kinds_host import Host
