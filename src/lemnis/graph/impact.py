@@ -7,8 +7,10 @@ on, of the kinds that others may share.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.provenance import Exposed, Strength
@@ -118,9 +120,13 @@ def _cause(
     """Return a cause; ``told`` are who asks, and how many to name."""
     asks, shown = told
     reached = {number: one for number, one in spread.found.items() if one.depth and number != asks}
-    named = dict(list(reached.items())[:shown])
-    counts = walker.graph.kinds(walker.connection, list(reached))
-    return Cause(entity, tuple(way), tuple(_affected(walker, named)), counts, spread.more)
+    named = reached if shown is None else dict(islice(reached.items(), shown))
+    affected = tuple(_affected(walker, named))
+    if len(named) == len(reached):
+        counts = dict(Counter(one.entity.kind for one in affected).most_common())
+    else:
+        counts = walker.graph.kinds(walker.connection, list(reached))
+    return Cause(entity, tuple(way), affected, counts, spread.more)
 
 
 def _affected(walker: Walker, reached: Mapping[int, Reached]) -> Iterable[Affected]:

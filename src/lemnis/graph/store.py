@@ -27,9 +27,9 @@ WALK: tuple[tuple[str, EntityKind], ...] = (
     ("introduced_by", EntityKind.COMMIT),
     ("owned_by", EntityKind.OWNER),
 )
-BATCH = 50_000
+BATCH = 100_000
 """So many edges are written in one transaction of a load."""
-_LOADING_KB = 256 * 1024
+_LOADING_KB, _USUAL_KB = 256 * 1024, 2_000
 _T = TypeVar("_T")
 _S, _D = NODES.alias("s"), NODES.alias("d")
 _SELECT = (
@@ -80,14 +80,18 @@ class Graph:
         A load that was cut off is begun again from its start: what is there already changes nothing.
         """
         total = Loaded()
-        for some in _batches(nodes):
-            with _loading(self._engine) as connection:
-                total += Writer(connection).write(some, ())
-            done(total)
-        for told in _batches(edges):
-            with _loading(self._engine) as connection:
-                total += Writer(connection).write((), told)
-            done(total)
+        try:
+            for some in _batches(nodes):
+                with _loading(self._engine) as connection:
+                    total += Writer(connection).write(some, ())
+                done(total)
+            for told in _batches(edges):
+                with _loading(self._engine) as connection:
+                    total += Writer(connection).write((), told)
+                done(total)
+        finally:
+            with self._engine.connect() as connection:
+                _cache(connection, _USUAL_KB)
         return total
 
     def renew(self, edges: Sequence[Edge]) -> None:
@@ -376,16 +380,15 @@ def _holding(query: sa.Select[Any], at: int | None) -> sa.Select[Any]:
 
 @contextmanager
 def _loading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Open a transaction of a load: on SQLite with memory for the pages that a batch touches."""
+    """Open a transaction of a load: on SQLite with memory for the pages that batches touch again."""
     with writing(engine) as connection:
-        if connection.dialect.name != "sqlite":
-            yield connection
-            return
-        connection.exec_driver_sql(f"PRAGMA cache_size = -{_LOADING_KB}")
-        try:
-            yield connection
-        finally:
-            connection.exec_driver_sql("PRAGMA cache_size = -2000")
+        _cache(connection, _LOADING_KB)
+        yield connection
+
+
+def _cache(connection: sa.Connection, kilobytes: int) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{kilobytes}")
 
 
 def _batches(items: Iterable[_T]) -> Iterator[list[_T]]:

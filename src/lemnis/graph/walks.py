@@ -29,7 +29,7 @@ class Bounds:
     """How far a walk goes: hops, entities that it may see, and edges that it may read."""
 
     depth: int = 12
-    nodes: int = 250_000
+    nodes: int = 500_000
     edges: int = 5_000_000
 
 
