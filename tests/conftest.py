@@ -1,16 +1,88 @@
 """What all tests share.
 
 A busy machine is no failure, so Hypothesis sets no deadline for an example. The console is made before a test
-sets a width, because it keeps the one that it is made with.
+sets a width, because it keeps the one that it is made with. What is read or compiled of a text is remembered:
+nearly every test asks for the content that ships with Lemnis, and all of it says the same each time. Temporary
+folders are in memory where there is enough: nothing is to survive a power cut there, and each fsync takes
+milliseconds on a disk.
 """
 
 import os
+import shutil
+from functools import cache, wraps
+from pathlib import Path
 
 from hypothesis import settings
 
 os.environ.pop("COLUMNS", None)
 
 import lemnis.interfaces.cli.output  # noqa: F401 - see above
+from lemnis.app import checks, rules_fields
+from lemnis.content import library, yaml
+from lemnis.detect import rules
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it are made as safely as elsewhere
+if (
+    os.access(_MEMORY, os.W_OK)
+    and shutil.disk_usage(_MEMORY).free > 4 << 30
+    and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC  # some tests put programs there
+):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 settings.register_profile("lemnis", deadline=None)
 settings.load_profile("lemnis")
+
+_SHIPPED = library.builtin_root()
+_load, _read, _discover = yaml.load, library.Item.read, library.Library._discover
+_sample_fields, _sampled = rules_fields.sample_fields, {}
+
+
+@cache
+def _loaded(text, model, file):
+    return _load(text, model, file=file)
+
+
+@wraps(_load)
+def _load_once(source, model, *, file=""):
+    if isinstance(source, Path):
+        return _loaded(yaml.read_text(source), model, file or str(source))
+    return _load(source, model, file=file)
+
+
+@cache
+def _shipped_files(item):
+    return tuple(_read(item))
+
+
+@wraps(_read)
+def _read_once(item):
+    return _read(item) if item.own or not item.folder.is_relative_to(_SHIPPED) else _shipped_files(item)
+
+
+@cache
+def _shipped_items():
+    whole = library.Library((_SHIPPED,))
+    found = tuple(_discover(whole, _SHIPPED, own=False))
+    assert not whole._problems
+    return found
+
+
+@wraps(_discover)
+def _discover_once(self, root, *, own):
+    return _shipped_items() if root == _SHIPPED and not own else _discover(self, root, own=own)
+
+
+@wraps(_sample_fields)
+def _sample_fields_once(source, sources):
+    if not source.folder.is_relative_to(_SHIPPED):
+        return _sample_fields(source, sources)
+    key = source.folder, source.digest
+    if key not in _sampled:
+        _sampled[key] = _sample_fields(source, sources)
+    return _sampled[key]
+
+
+yaml.load, library.Item.read, library.Library._discover = _load_once, _read_once, _discover_once
+rules_fields.sample_fields = _sample_fields_once
+rules.compile_file = cache(rules.compile_file)
+checks.looked_at = cache(checks.looked_at)

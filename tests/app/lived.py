@@ -1,11 +1,13 @@
 """A workspace with rules of its own and a lake of web requests over weeks; not a test itself."""
 
+import shutil
 from datetime import UTC, datetime
 
 from lemnis import app
 from lemnis.app.ingest import Ingest
 from lemnis.app.shelf import repository
 from lemnis.app.watch import Watch
+from lemnis.content import library
 from lemnis.contracts.clock import ManualClock
 
 DAY = 86_400_000
@@ -87,6 +89,19 @@ def workspace(folder, *, level="medium"):
     )
     rule(made, "login_page", number=LOGIN, field="cs-uri-stem", value="/login", tags="attack.t1110")
     return made
+
+
+def shipped(monkeypatch, folder, *items):
+    """Let only these items be built in, such as ``sources/okta``: to test all takes longer than is needed."""
+    for item in items:
+        shutil.copytree(library.builtin_root() / item, folder / item)
+    monkeypatch.setattr(library, "builtin_root", lambda: folder)
+
+
+def copied(made, folder):
+    """Return a copy of a workspace, with a clock of its own."""
+    root = shutil.copytree(made.root, folder / "w", symlinks=True)
+    return app.open_workspace(root, clock=ManualClock(made.clock.now()))
 
 
 def commit(made, message="Rules"):

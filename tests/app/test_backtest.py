@@ -13,19 +13,11 @@ from lemnis.contracts.errors import NotFoundError
 NEW = "33333333-3333-4333-8333-333333333333"
 
 
-@pytest.fixture(scope="module")
-def lake_of(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("backtest")
-    made = lived.workspace(folder)
-    lived.live(made, folder)
-    return made
-
-
 @pytest.fixture
-def workspace(tmp_path, lake_of):
+def workspace(tmp_path, two_weeks):
     """A workspace of its own, over the one lake."""
     made = lived.workspace(tmp_path)
-    (made.state / "lake").symlink_to(lake_of.state / "lake")
+    (made.state / "lake").symlink_to(two_weeks.state / "lake")
     lived.commit(made)
     return made
 
@@ -126,13 +118,13 @@ def test_another_source_changes_the_rules_that_it_serves(workspace):
     assert len(served) < len(rules(workspace))
 
 
-def test_a_workspace_within_a_repository_has_its_own_history(tmp_path, lake_of):
-    outer = app.init(tmp_path / "outer", clock=lake_of.clock)
-    inner = app.Workspace(outer.root / "security", lake_of.clock)
+def test_a_workspace_within_a_repository_has_its_own_history(tmp_path, two_weeks):
+    outer = app.init(tmp_path / "outer", clock=two_weeks.clock)
+    inner = app.Workspace(outer.root / "security", two_weeks.clock)
     inner.state.mkdir(parents=True)
     (inner.root / app.SETTINGS).write_text("name: inner\n")
     lived.rule(inner, "admin_page", number=ADMIN, field="cs-uri-stem", value="/admin")
-    (inner.state / "lake").symlink_to(lake_of.state / "lake")
+    (inner.state / "lake").symlink_to(two_weeks.state / "lake")
     (inner.root / ".gitignore").write_text("/.lemnis/\n")
     lived.commit(outer)
     assert not run(inner).differences

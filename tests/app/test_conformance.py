@@ -57,6 +57,7 @@ def sources():
     return Sources.load(Library.open())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [

@@ -45,10 +45,8 @@ old_digest: sha256:{"0" * 64}
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    made = lived.workspace(tmp_path)
-    lived.live(made, tmp_path)
-    return made
+def workspace(tmp_path, two_weeks):
+    return lived.copied(two_weeks, tmp_path)
 
 
 def add_tests(workspace, name, path):

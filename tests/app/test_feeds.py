@@ -182,7 +182,7 @@ def server():
         "/nowhere": (302, {}, b""),
     }
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Served) as made:
-        threading.Thread(target=made.serve_forever, daemon=True).start()
+        threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{made.server_address[1]}"
         made.shutdown()
 

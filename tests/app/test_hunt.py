@@ -168,6 +168,7 @@ def test_compressed_input_is_read_and_named(tmp_path, logs, rules, capsys):
     assert (code, [match["record"] for match in found]) == (1, [2])
 
 
+@pytest.mark.slow
 def test_recorded_attacks_of_sigma_fire_their_rules(tmp_path, capsys):
     sets = {
         "samples": DATA / "windows/sigma-regression/sigma-regression.tar.zst",

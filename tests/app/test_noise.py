@@ -22,10 +22,8 @@ HOUR = 3_600_000
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    made = lived.workspace(tmp_path)
-    lived.live(made, tmp_path)
-    return made
+def workspace(tmp_path, two_weeks):
+    return lived.copied(two_weeks, tmp_path)
 
 
 @pytest.fixture

@@ -273,6 +273,7 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_and_tells_each_alert_once(workspace, history, rules):
     """Kill it after its first unit, then after another one; then let it end."""
     arguments = [str(one) for one in (*HUNT, rules, "--resume", "-w", workspace.root)]

@@ -15,18 +15,10 @@ from lemnis.interfaces.cli.coverage_view import coverage_page, coverage_tables
 from lemnis.interfaces.cli.output import console
 
 
-@pytest.fixture(scope="module")
-def lake_of(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("history")
-    made = lived.workspace(folder)
-    lived.live(made, folder)
-    return made
-
-
 @pytest.fixture
-def workspace(tmp_path, lake_of, monkeypatch):
+def workspace(tmp_path, two_weeks, monkeypatch):
     made = lived.workspace(tmp_path)
-    (made.state / "lake").symlink_to(lake_of.state / "lake")
+    (made.state / "lake").symlink_to(two_weeks.state / "lake")
     lived.commit(made)
     monkeypatch.setenv("LEMNIS_CLOCK_OFFSET", str(NOW - time.time_ns() // 1_000_000))
     monkeypatch.setenv("LEMNIS_WORKSPACE", str(made.root))
@@ -103,7 +95,11 @@ def test_an_exception_that_has_ended_is_told_and_one_that_is_broken_too(workspac
     )
 
 
-def test_coverage_is_written_as_layer_and_page(workspace, lemnis, tmp_path):
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_coverage_is_written_as_layer_and_page(workspace, lemnis, tmp_path, monkeypatch, whole):
+    if not whole:
+        some = ("sources", "correlations", "detections/web_scanner_user_agent")
+        lived.shipped(monkeypatch, tmp_path / "built-in", *some)
     layer, page = tmp_path / "layer.json", tmp_path / "page.html"
     code, out, err = lemnis(
         "coverage", "--json", "--navigator", str(layer), "--html", str(page), "--min", "tested", "--since", ""

@@ -214,7 +214,7 @@ SELECTIONS = (
     condition=CONDITIONS,
     selections=st.fixed_dictionaries(dict.fromkeys(["a", "b", "x_1", "x_2", "_own"], SELECTIONS)),
 )
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_any_logic_is_read_as_it_is_compiled_and_no_mutant_says_the_same(condition, selections):
     detection = {**selections, "condition": condition}
     numbers = {}

@@ -14,6 +14,7 @@ PACK = Path(__file__).parents[3] / "shared/data/sigma-rules/sigma-rules.tar.zst"
 MAINTAINED = ("rules", "rules-emerging-threats", "rules-threat-hunting", "rules-compliance", "rules-dfir")
 
 
+@pytest.mark.slow
 def test_maintained_rules_are_told_little(tmp_path):
     if not PACK.is_file():
         pytest.skip("shared/data is not beside this repository")

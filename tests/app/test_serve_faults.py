@@ -41,6 +41,7 @@ def write(workspace, source=BROKEN):  # noqa: F811 - no fixture
     (folder / "mapping.yaml").write_text(MAPPING)
 
 
+@pytest.mark.slow
 def test_a_flood_of_what_cannot_be_read_and_a_port_that_is_taken_stall_nothing(workspace):  # noqa: F811
     write(workspace)
     flooded, stop = [], threading.Event()

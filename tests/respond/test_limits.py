@@ -83,6 +83,7 @@ def both(workspace):
     return connection, at_once(workspace)
 
 
+@pytest.mark.slow
 def test_two_processes_keep_to_a_connections_places_and_one_call_at_a_time_a_target(workspace):
     assert both(workspace) == ((2, 24), (1, 12))
 

@@ -38,7 +38,7 @@ def batches(*findings, now=5):
     return posture.batches(report, resource="shop", revision="c" * 40, now=now)
 
 
-@settings(deadline=None)
+@settings(max_examples=30)
 @given(st.lists(FINDING, max_size=4))
 def test_any_scan_is_valid_ocsf(findings):
     made = batches(*findings)
@@ -73,7 +73,7 @@ def test_a_suppressed_finding_is_stored_as_suppressed_with_the_reason():
     assert (event["status_id"], event["comment"]) == (3, "tested by hand")
 
 
-@settings(deadline=None)
+@settings(max_examples=40)
 @given(FINDING)
 def test_the_same_finding_in_the_same_state_is_the_same_event_and_reads_back(finding):
     [first] = batches(finding)[0].table.to_pylist()
