@@ -105,9 +105,7 @@ def gate_predicate(
     }
 
 
-def verify(
-    data: bytes, trusted: Sequence[Signer], *, subject_digest: str, kind: str, file: str = ""
-) -> Told:
+def verify(data: bytes, trusted: Sequence[Signer], *, subject_digest: str, kind: str, file: str = "") -> Told:
     """Verify an envelope as a statement of a kind about one artefact.
 
     Raises InputError when it is no envelope, IntegrityError naming the check that failed.
