@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -180,20 +181,15 @@ def _children(pid):
 
 
 def test_an_address_in_use_ends_it_unless_something_else_listens(workspace):
-    served = Served(workspace, "--no-detect", "--admin", "off")
-    try:
-        port = served.wait("listening")["port"]
-        taken = {"kind": "http", "port": port}
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = {"kind": "http", "port": other.getsockname()[1]}
         settings = {"name": "w", "transports": {"in": taken}, "workers": 1}
-        other = app.init(workspace.root.parent / "other")
-        (other.root / "lemnis.yaml").write_text(yaml.safe_dump(settings))
-        second = Served(other, "--no-detect", "--admin", "off")
-        second.wait("stopped")
-        code, said = second.end()
-        assert code == 3
-        assert "cannot listen" in said
-    finally:
-        served.end()
+        (workspace.root / "lemnis.yaml").write_text(yaml.safe_dump(settings))
+        served = Served(workspace, "--no-detect", "--admin", "off")
+        served.wait("stopped")
+        code, said = served.end()
+    assert code == 3
+    assert "cannot listen" in said
 
 
 @pytest.mark.parametrize(
