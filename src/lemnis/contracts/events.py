@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -57,7 +58,7 @@ class EventBatch:
     source: str
     origin: str
     table: pa.Table
-    left: Mapping[str, pa.Array] | None = field(default=None, compare=False, repr=False)
+    left: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         """Return the number of events."""
