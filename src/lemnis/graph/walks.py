@@ -20,6 +20,7 @@ from lemnis.graph.bulk import among, given
 from lemnis.graph.store import Graph
 from lemnis.graph.tables import FOR_EVER, SINCE_EVER
 
+_SOUGHT = 8  # relations
 _AT_ONCE = 20_000
 """So many entities are asked about in one question."""
 
@@ -197,7 +198,9 @@ class Walker:
         if relations is not None and not relations:
             return
         ours, theirs = ("target", "source") if back else ("source", "target")
-        some = "" if relations is None else f" AND e.relation IN ({', '.join(map(str, relations))})"
+        # to read all edges of an entity is cheaper than to seek many relations: + keeps SQLite from it
+        seek = "" if relations is None or len(relations) <= _SOUGHT else "+"
+        some = "" if relations is None else f" AND {seek}e.relation IN ({', '.join(map(str, relations))})"
         text = among(
             self.connection, "bigint", f"e.{ours}, e.relation, e.{theirs}, e.strength",
             f"graph_edge e WHERE e.{ours} = given.value AND e.strength >= :least"
