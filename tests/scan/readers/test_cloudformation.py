@@ -207,7 +207,7 @@ _FUNCTIONS = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=50)
 @given(
     st.recursive(
         _LEAF,
