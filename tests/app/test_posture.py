@@ -107,6 +107,8 @@ def test_what_may_not_be_read_is_told_and_ends_no_finding(workspace, github, api
     )
     (told,) = [one for one in looked.report.findings if one.rule_id == "not_judged"]
     assert "github_deploy_key_writes" in told.message
+    statuses = {row["compliance"]["control"]: row["compliance"]["status"] for row in rows(workspace)}
+    assert (statuses["not_judged"], statuses["github_deploy_key_writes"]) == ("Unknown", "Fail")
 
     rules = {problem.chief.finding.rule_id for problem in findings_life.problems(workspace)}
     assert "github_deploy_key_writes" in rules

@@ -16,7 +16,7 @@ from packageurl import PackageURL
 
 from lemnis.contracts.alerts import FindingStatus
 from lemnis.contracts.events import EventBatch
-from lemnis.contracts.findings import Finding, Kind, ScanReport
+from lemnis.contracts.findings import NOT_JUDGED, Finding, Kind, ScanReport
 from lemnis.contracts.ids import Json, canonical, stable_id
 from lemnis.ocsf import schema
 from lemnis.ocsf.findings import CREATE, base
@@ -30,7 +30,7 @@ TABLES: Final = tuple(schema.event_class(uid).name for uid in (POSTURE, VULNERAB
 SOURCE = "lemnis"
 PROVIDER = "scan"
 """In ``metadata.log_provider``: which of our own findings come from scans."""
-_RULE, _REGULAR_FILE, _FAIL = 1, 1, 3
+_RULE, _REGULAR_FILE, _UNKNOWN, _FAIL = 1, 1, 0, 3
 _TYPES: Final[Mapping[Kind, str]] = {
     Kind.CODE: "Static Analysis", Kind.SECRET: "Secret", Kind.DEPENDENCY: "Software Composition",
     Kind.IMAGE: "Container Image", Kind.CONFIG: "Configuration",
@@ -135,9 +135,11 @@ def _of_class(uid: int, finding: Finding) -> dict[str, Json]:
     """Return the attributes that only a finding of this class has."""
     fix: Json = {"desc": finding.fix, "references": _references(finding)} if finding.fix else None
     if uid == COMPLIANCE:
+        looked = finding.rule_id != NOT_JUDGED
         made: dict[str, Json] = {
-            "control": finding.rule_id, "requirements": list(finding.controls), "status_id": _FAIL,
-            "status": "Fail", "status_detail": finding.message,
+            "control": finding.rule_id, "requirements": list(finding.controls),
+            "status_id": _FAIL if looked else _UNKNOWN, "status": "Fail" if looked else "Unknown",
+            "status_detail": finding.message,
         }  # fmt: skip
         return {"compliance": made, "remediation": fix}
     if uid == VULNERABILITY:
