@@ -175,7 +175,8 @@ def _within(outcome: Outcome, files: frozenset[str]) -> Outcome:
 
 def _outcome(scanner: Scanner, ended: _Ended, lines: Source, folder: Path) -> Outcome:
     """Read what a run left behind; what it says well counts even if it failed."""
-    code, data, words = ended.code, ended.data, ended.words.splitlines()
+    code, data = ended.code, ended.data
+    words = ended.words.replace(f"{folder.resolve()}/", "").splitlines()
     errors = [
         f"{name} in the folder may silence it, and it takes no option against that"
         for name in scanner.silenced_by
