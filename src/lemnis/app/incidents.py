@@ -143,7 +143,10 @@ def acknowledge(workspace: app.Workspace, incident: str, *, actor: str, reason: 
 
 
 def close(workspace: app.Workspace, incident: str, verdict: Verdict, *, actor: str, reason: str) -> Incident:
-    """Close an incident with a verdict."""
+    """Close an incident with a verdict; raises RefusedError without a review that the settings require."""
+    from lemnis.app import incidents_review
+
+    incidents_review.demand(workspace, by_id(app.journal(workspace), incident), verdict)
     return transition(workspace, incident, IncidentStatus.CLOSED, actor=actor, reason=reason, verdict=verdict)
 
 
@@ -190,10 +193,14 @@ def export(workspace: app.Workspace, incident: str, form: str, *, tlp: str = "am
         return stix.bundle(one, made=made, name=name, tlp=tlp, links=stands.handling.links)
     times, items = metrics(workspace, one), timeline(workspace, one)
     worked = (stands.handling, stands.weighed, stands.timers)
+    from lemnis.app import incidents_review
+
     if form == "markdown":
-        return exporting.markdown(one, times, items, worked)
+        review = incidents_review.markdown(workspace, one)
+        return exporting.markdown(one, times, items, worked) + (f"\n{review}" if review else "")
     whole = {
         **exporting.document(one, times), **exporting.handling(*worked),
+        "review": incidents_review.told(workspace, one),
         "timeline": [exporting.item(item) for item in items],
     }  # fmt: skip
     return canonical(whole).decode()

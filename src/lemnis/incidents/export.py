@@ -59,7 +59,8 @@ def handling(handled: Handling, weighed: Weighed, timers: Iterable[Timer]) -> di
     return {
         "severity": weighed.severity.name.lower(), "severity_because": weighed.severity_because,
         "priority": weighed.priority.name.lower(), "priority_because": weighed.priority_because,
-        "points": weighed.points, "phase": handled.phase.value,
+        "points": weighed.points, "risk_with_live": weighed.risk, "live": list(weighed.live),
+        "phase": handled.phase.value,
         "phases": [
             {"at": to_iso(one.at), "actor": one.actor, "phase": one.phase.value, "reason": one.reason}
             for one in handled.phases
@@ -181,12 +182,12 @@ def markdown(
         ("content", incident.content_digest),
     ]
     parts = [
-        f"# {_inline(incident.title)}",
-        _table(("", ""), facts),
+        f"# {inline(incident.title)}",
+        table(("", ""), facts),
         "## Times",
-        _table(("", "when", "took"), time_rows(metrics)),
+        table(("", "when", "took"), time_rows(metrics)),
         "## Alerts",
-        _table(
+        table(
             ("severity", "rule", "times", "first", "why it is in"),
             [
                 (g.severity.name.lower(), g.title, g.count, to_iso(g.first), "; ".join(g.reasons))
@@ -194,11 +195,11 @@ def markdown(
             ],
         ),
         "## Entities",
-        _table(
+        table(
             ("kind", "value", "alerts"), [(e.kind.value, e.value, n) for e, n in incident.entities.items()]
         ),
         "## Timeline",
-        _table(
+        table(
             ("time", "what", "", "by"),
             [(to_iso(one.time), one.kind, one.title, one.actor) for one in timeline],
         ),
@@ -208,11 +209,11 @@ def markdown(
     if incident.notes:
         parts += [
             "## Notes",
-            *(f"{to_iso(n.at)}, {_inline(n.actor)}: {_inline(n.text)}" for n in incident.notes),
+            *(f"{to_iso(n.at)}, {inline(n.actor)}: {inline(n.text)}" for n in incident.notes),
         ]
     if incident.evidence:
         rows = [(e.digest, e.title, e.actor, to_iso(e.at)) for e in incident.evidence]
-        parts += ["## Evidence", _table(("digest", "what", "by", "when"), rows)]
+        parts += ["## Evidence", table(("digest", "what", "by", "when"), rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -230,21 +231,21 @@ def _worked(handled: Handling, timers: Sequence[Timer]) -> list[str]:
     parts: list[str] = []
     if timers:
         rows = [(t.name, t.state, to_iso(t.due), "" if t.done is None else to_iso(t.done)) for t in timers]
-        parts += ["## Timers", _table(("", "", "due", "done"), rows)]
+        parts += ["## Timers", table(("", "", "due", "done"), rows)]
     if handled.holds:
         held = [(to_iso(h.start), "" if h.end is None else to_iso(h.end), h.actor, h.reason)
                 for h in handled.holds]  # fmt: skip
-        parts += ["## Time that did not count", _table(("from", "until", "by", "why"), held)]
+        parts += ["## Time that did not count", table(("from", "until", "by", "why"), held)]
     if handled.tasks:
         tasks = [
             (one.state.value, one.title, one.assignee, "" if one.due is None else to_iso(one.due))
             for one in handled.tasks
         ]
-        parts += ["## Tasks", _table(("", "what", "who", "due"), tasks)]
+        parts += ["## Tasks", table(("", "what", "who", "due"), tasks)]
     if handled.links:
         parts += [
             "## Links",
-            _table(("what", "", "where"), [(o.kind, o.title, o.url) for o in handled.links]),
+            table(("what", "", "where"), [(o.kind, o.title, o.url) for o in handled.links]),
         ]
     return parts
 
@@ -293,13 +294,14 @@ def _group(group: AlertGroup) -> dict[str, Json]:
     }
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table in Markdown; cells are text, whatever they hold."""
     lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
-    lines += [" | ".join(_inline(str(cell)) for cell in row) for row in rows]
+    lines += [" | ".join(inline(str(cell)) for cell in row) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def _inline(text: str) -> str:
+def inline(text: str) -> str:
     """Write foreign text as text: no markup, no line breaks, no cells of its own, nothing unseen."""
     text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in " ".join(text.split()))
     for mark in "\\`*_[]<>|#":

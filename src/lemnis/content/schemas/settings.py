@@ -26,6 +26,7 @@
     retention: {...}                # how long which events are kept, and why; see ``keeping``
     lake: {history_days: 7}         # how the lake's files are kept; see ``keeping``
     search: {index: true}           # keep the index of texts; see ``keeping``
+    incidents: {review: require}    # a true positive is closed with a review only; `ask` unless given
     enrichment: {names: true}       # learn the names of addresses from DNS and DHCP events
     roles: {responder: [ana, ben], lead: [cleo]}   # who may approve and answer what playbooks ask
     playbooks: {start: [contain_compromised_workload]}   # which begin by themselves in `serve`
@@ -200,6 +201,12 @@ class Gates(Model):
     advisories: Literal["block", "waive"] = "block"
 
 
+class Reviewing(Model):
+    """Whether a true positive that is closed without a review is told (``ask``) or refused (``require``)."""
+
+    review: Literal["ask", "require"] = "ask"
+
+
 class Enrichment(Model):
     """What is learnt from events, to be added to others: ``names`` of addresses, from DNS and DHCP."""
 
@@ -267,6 +274,7 @@ class Settings(Model):
     search: Searching = Searching()
     enrichment: Enrichment = Enrichment()
     gates: Gates = Gates()
+    incidents: Reviewing = Reviewing()
     roles: dict[Name, tuple[str, ...]] = pydantic.Field(default_factory=dict)
     playbooks: Automation = Automation()
     workers: int | None = pydantic.Field(default=None, ge=1, le=64)

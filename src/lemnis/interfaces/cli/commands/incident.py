@@ -9,7 +9,7 @@ import typer
 
 from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, warn
 
 if TYPE_CHECKING:
     from lemnis import app
@@ -80,8 +80,9 @@ def show(incident: IncidentArgument, json: JsonOption = False, workspace: Worksp
     Example: lemnis incident show in-0123456789abcdef
     """
     from lemnis import app
-    from lemnis.app import incidents, incidents_handling
+    from lemnis.app import incidents, incidents_handling, incidents_review
     from lemnis.incidents.export import document, handling
+    from lemnis.interfaces.cli.incident_review_view import review_panel
     from lemnis.interfaces.cli.incident_view import incident_panels
 
     opened = app.open_workspace(workspace)
@@ -89,15 +90,18 @@ def show(incident: IncidentArgument, json: JsonOption = False, workspace: Worksp
     metrics = incidents.metrics(opened, one)
     known = incidents_handling.known_entities(opened, one)
     stands = incidents_handling.standing(opened, one)
+    review = incidents_review.told(opened, one)
     if json:
         told = [{"kind": e.kind.value, "value": e.value, **found.document()} for e, found in known.items()]
         worked = handling(stands.handling, stands.weighed, stands.timers)
-        emit(document(one, metrics) | worked | ({"known": told} if told else {}))
+        emit(document(one, metrics) | worked | {"review": review} | ({"known": told} if told else {}))
         return
     lines = {entity: found.line() for entity, found in known.items()}
     now = opened.clock.now()
     for part in incident_panels(stands, metrics, incidents.firsts(opened, one), lines, now=now):
         console.print(part)
+    if review is not None:
+        console.print(review_panel(review))
 
 
 def alerts(incident: IncidentArgument, json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
@@ -270,10 +274,13 @@ def close(
 ) -> None:
     """Close an incident with a verdict and a reason.
 
+    A true positive without a review is told on stderr; with `incidents.review: require` in the settings it is
+    refused. `lemnis incident review` drafts one.
+
     Example: lemnis incident close in-0123456789abcdef --verdict true_positive --reason "contained, fixed"
     """
     from lemnis import app
-    from lemnis.app import incidents
+    from lemnis.app import incidents, incidents_review
     from lemnis.contracts.alerts import Verdict
 
     opened = app.open_workspace(workspace)
@@ -281,6 +288,8 @@ def close(
         opened, incident, Verdict[verdict.upper()], actor=actor_name(actor), reason=reason
     )
     _tell(opened, closed, json=json)
+    if incidents_review.missing(opened, closed, closed.verdict):
+        warn(f"{closed.id} has no review: `lemnis incident review {closed.id}` drafts what is to be learnt")
 
 
 def export(
