@@ -42,6 +42,7 @@ from lemnis.store.database import filled
 if TYPE_CHECKING:
     from lemnis.app.assets import Known
     from lemnis.app.enriching import Enriching
+    from lemnis.app.feedback_live import Living
     from lemnis.enrich import Tables
     from lemnis.store.journal import SqlJournal
 
@@ -89,8 +90,9 @@ class Desk:
         self._counts = min(self.policy.priority.risk, default=sys.maxsize)
 
     def refresh(self) -> None:
-        """Look again what is known of assets."""
+        """Look again what is known of assets, and which findings are open."""
         self.__dict__.pop("_tables", None)
+        self.__dict__.pop("_living", None)
 
     def weigh(self, incident: Incident, handling: Handling = NOTHING) -> Weighed:
         """Return how severe and urgent an incident is."""
@@ -99,7 +101,8 @@ class Desk:
     def _weigh(self, incident: Incident, handling: Handling, assets: Sequence[Asset]) -> Weighed:
         counts = incident.risk >= self._counts  # no entity's risk is above the whole incident's
         risk = riskiest(incident, self._risk) if counts else ("", incident.risk)
-        return weigh(incident, handling, assets, risk, self.policy)
+        live = self._living.of_incident(incident)
+        return weigh(incident, handling, assets, risk, self.policy, live=live)
 
     def stand(self, incident: Incident, handling: Handling = NOTHING) -> Standing:
         """Return how an incident stands now."""
@@ -123,6 +126,12 @@ class Desk:
                 str(told.get("team") or told.get("owner") or ""),
                 tuple(map(str, told.get("services") or ())),
             )  # fmt: skip
+
+    @cached_property
+    def _living(self) -> Living:
+        from lemnis.app.feedback_live import Living
+
+        return Living(self._workspace)
 
     @cached_property
     def _tables(self) -> Tables | None:

@@ -151,14 +151,39 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """An open finding of the pipeline that lives in what an incident is about.
+
+    ``finding`` is its fingerprint, ``name`` what people call it, ``names`` are all names of its vulnerability
+    and ``cwes`` the numbers of its weaknesses. ``where`` is what it lives in; ``through`` says what ties the
+    finding to that, empty where it was found there itself.
+    """
+
+    finding: str
+    name: str
+    severity: Severity
+    where: str
+    exploited: bool = False
+    names: tuple[str, ...] = ()
+    cwes: tuple[int, ...] = ()
+    through: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Weighed:
-    """How severe and urgent an incident is, and why: what each part adds, or who decided otherwise."""
+    """How severe and urgent an incident is, and why: what each part adds, or who decided otherwise.
+
+    ``risk`` is that of the riskiest entity with what lives there added, and ``live`` are the sentences that
+    say what does.
+    """
 
     severity: Severity
     severity_because: str
     priority: Priority
     priority_because: str
     points: int
+    risk: int = 0
+    live: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lemnis.content.schemas.handling import Handling as Policy
 from lemnis.content.schemas.handling import PriorityPolicy
 from lemnis.contracts.alerts import Severity
-from lemnis.contracts.handling import Asset, Handling, Priority, Weighed
+from lemnis.contracts.handling import Asset, Handling, Live, Priority, Weighed
 from lemnis.contracts.incidents import Incident
+from lemnis.incidents.living import living
 
 _CRITICALITIES = ("", "low", "medium", "high", "critical")
 
@@ -20,24 +21,32 @@ def weigh(
     assets: Iterable[Asset],
     risk: tuple[str, int],
     policy: Policy,
+    *,
+    live: Sequence[Live] = (),
 ) -> Weighed:
     """Return an incident's severity and priority, each with its reason.
 
     ``assets`` is what is known of its entities, ``risk`` its riskiest entity and that one's risk (the whole
-    group's, and no name, where no entity stands out).
+    group's, and no name, where no entity stands out), ``live`` the open findings in what it is about.
     """
     known = list(assets)
     worst = max(known, key=lambda one: _CRITICALITIES.index(one.criticality), default=None)
     severity, why_severe = _severity(incident, handling, worst, policy)
     points, parts = _points(incident, known, worst, risk, policy.priority)
+    tags = {tag for group in incident.groups for tag in group.tags}
+    of_live, told = living(live, tags, policy.priority.live)
+    if of_live:
+        points, parts = points + of_live, [*parts, f"{told[0]} {of_live}"]
+    total = risk[1] + of_live
     if handling.priority is not None:
         said = handling.priority
         decided = f"{said.actor} decided: {said.reason}"
-        return Weighed(severity, why_severe, Priority[said.value.upper()], decided, points)
+        of_people = Priority[said.value.upper()]
+        return Weighed(severity, why_severe, of_people, decided, points, total, told)
     reached = [name for name in ("medium", "high", "critical") if points >= policy.priority.levels[name]]
     priority = Priority[reached[-1].upper()] if reached else Priority.LOW
     because = f"{points} points ({', '.join(parts)}); " + _steps(policy.priority, points)
-    return Weighed(severity, why_severe, priority, because, points)
+    return Weighed(severity, why_severe, priority, because, points, total, told)
 
 
 def _severity(

@@ -109,6 +109,11 @@ class Findings:
             found = connection.execute(sa.select(*columns).where(TABLE.c.resource == resource))
             return [Brief(*(*row[:5], bool(row[5]))) for row in found]
 
+    def resources(self) -> list[str]:
+        """Return what findings are kept of."""
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(TABLE.c.resource).distinct()).scalars())
+
     def inputs(self, resource: str) -> dict[str, tuple[str, str]]:
         """Return for each tool the revision and the digest of what it last looked at."""
         columns = (SCANS.c.tool, SCANS.c.revision, SCANS.c.input)

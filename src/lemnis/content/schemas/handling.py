@@ -10,6 +10,7 @@
       criticality: {unknown: 10, low: 0, medium: 10, high: 25, critical: 45}
       privileged: 15                 # an account in it has rights that others lack
       risk: {60: 5, 150: 15}         # by the risk of the riskiest entity, from this on
+      live: {high: 10, critical: 15, exploited: 25, same: 30}   # an open finding lives in what it is about
       levels: {medium: 35, high: 55, critical: 90}
     sla:                             # from detection on; time on hold does not count
       critical: {acknowledge: 15m, contain: 4h, resolve: 3d}
@@ -40,6 +41,18 @@ class SeverityPolicy(Model):
     )
 
 
+class LivePolicy(Model):
+    """What the gravest open finding adds that lives in the image, container or workload under attack.
+
+    ``exploited``: its vulnerability is known to be; ``same``: the alerts are about that very weakness.
+    """
+
+    high: Points = 10
+    critical: Points = 15
+    exploited: Points = 25
+    same: Points = 30
+
+
 class PriorityPolicy(Model):
     """What adds up to a priority, and from how many points on it is which."""
 
@@ -47,6 +60,7 @@ class PriorityPolicy(Model):
     criticality: dict[CriticalityName, Points] = pydantic.Field(default_factory=dict)
     privileged: Points = 0
     risk: dict[Annotated[int, pydantic.Field(ge=0)], Points] = pydantic.Field(default_factory=dict)
+    live: LivePolicy = LivePolicy()
     levels: dict[Literal["medium", "high", "critical"], Points]
 
     @pydantic.field_validator("levels")

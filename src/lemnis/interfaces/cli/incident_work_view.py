@@ -29,6 +29,7 @@ _TIMER = {
 _TASK = {
     TaskState.OPEN: "yellow", TaskState.DOING: "cyan", TaskState.DONE: "green", TaskState.DROPPED: "dim",
 }  # fmt: skip
+_LIVE = 5
 
 
 def priority(level: Priority) -> Text:
@@ -144,6 +145,10 @@ def head_rows(one: Standing) -> Iterator[tuple[str, Text]]:
     """Yield what the head of an incident says of the work on it."""
     weighed, handling = one.weighed, one.handling
     yield "priority", priority(weighed.priority).append(f"  {weighed.priority_because}", "dim not bold")
+    if weighed.live:
+        more = [f"and {len(weighed.live) - _LIVE} more"] if len(weighed.live) > _LIVE else []
+        text = f"{weighed.risk} with what lives there:\n" + "\n".join([*weighed.live[:_LIVE], *more])
+        yield "risk", Text(text, "red")
     if one.next is not None:
         yield "due", left(one.next)
     yield "phase", Text(_phases(handling))

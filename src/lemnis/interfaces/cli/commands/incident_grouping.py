@@ -113,13 +113,16 @@ def explain(
     Example: lemnis incident explain in-0123456789abcdef
     """
     from lemnis import app
-    from lemnis.app import incidents_grouping
+    from lemnis.app import incidents_grouping, incidents_handling
     from lemnis.interfaces.cli.grouping_view import why_table
 
-    one, every = incidents_grouping.why(app.open_workspace(workspace), incident)
+    opened = app.open_workspace(workspace)
+    one, every = incidents_grouping.why(opened, incident)
     shown = [why for why in every if not alert or why.alert.id in alert]
     if not json:
         console.print(why_table(one, shown))
+        for sentence in incidents_handling.standing(opened, one).weighed.live:
+            console.print(f"the risk is raised: {sentence}", markup=False)
         return
     for why in shown:
         emit(_document(why))
