@@ -6,6 +6,7 @@ from worked import ask, at, clock, lines  # noqa: F401 - fixtures
 
 from lemnis import app
 from lemnis.app import incidents_review
+from lemnis.lessons.review_form import SHOWN, Fact, draft
 
 FILLED = {
     "went_well": ["the alert came in a minute"],
@@ -142,8 +143,6 @@ def test_where_it_is_required_closing_without_is_refused(at, ask, incident, form
 
 
 def test_a_draft_of_many_facts_says_how_many_it_leaves_out():
-    from lemnis.lessons.review_form import SHOWN, Fact, draft
-
     facts = [Fact(at=f"2023-01-01T00:{n // 60:02}:{n % 60:02}Z", what=f"fact {n}") for n in range(100)]
     text = draft("in-1", "a\nb: [c", facts)
     assert f"{100 - SHOWN} facts between" in text

@@ -1,4 +1,4 @@
-"""The review of an incident: drafted from the journal, recorded in it, asked for when the incident is closed."""
+"""The review of an incident: drafted from the journal, recorded there, asked for at the close."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ _KINDS = {
     handling.PHASE: "phase", handling.SEVERITY: "severity", handling.PRIORITY: "priority",
     handling.ROLE: "role", handling.TASK: "task", handling.LINK: "link", handling.BREACHED: "breach",
     handling.NEAR: "near",
-    "evidence.custody": "custody", "incident.review": "review", "attestation": "attestation", "decision": "gate", "incident.case": "case",
+    "evidence.custody": "custody", "attestation": "attestation", "decision": "gate", "incident.case": "case",
+    "incident.review": "review",
     "lesson.proposed": "lesson", "lesson.proved": "lesson", "lesson.merged": "lesson",
 }  # fmt: skip
 _TOLD: tuple[tuple[str, ...], ...] = (

@@ -1,4 +1,4 @@
-"""The review of an incident, in the form that learning needs: facts first, several causes, who does what. Pure.
+"""The review of an incident, in the form that learning needs: facts first, several causes, who acts. Pure.
 
 A timeline that holds facts only, what went well, badly and luckily, contributing causes (several: an incident
 with one "root" cause was not looked into), why it was not seen sooner, which control failed, and actions that
@@ -8,8 +8,8 @@ of site reliability engineering.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import pairwise
 from typing import Annotated, Self
 
@@ -49,7 +49,7 @@ class Action(Model):
 
     what: Text
     owner: Text
-    due: datetime.date
+    due: date
 
 
 class Review(Model):
