@@ -17,7 +17,7 @@ NOW = START + 20 * MINUTE
 DIGEST = "sha256:" + "4b" * 32
 CONTAINER, IMAGE = Entity(EntityKind.CONTAINER, "c1"), Entity(EntityKind.IMAGE, DIGEST)
 REPOSITORY = Entity(EntityKind.REPOSITORY, "https://git.example/shop.git")
-DETECTING = replace(DETECTION, alerts=Alerts("sha256:test", lambda _, event: [CONTAINER]))
+DETECTING = replace(DETECTION, alerts=Alerts("sha256:test", lambda *_: [CONTAINER]))
 
 
 def made(folder):

@@ -10,6 +10,7 @@ from lemnis.app import feedback_live, incidents, incidents_handling, pipeline
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.findings import Suppression
 from lemnis.contracts.handling import Priority
+from lemnis.graph.store import Graph
 from lemnis.interfaces.cli import run
 
 
@@ -66,19 +67,13 @@ def test_of_a_commit_that_was_scanned_only_its_own_findings_count(workspace):
     attacked(workspace)
     runs(workspace)
     commit = feeding.Entity(feeding.EntityKind.COMMIT, "9f" * 20)
-    feedback_graph(workspace, commit)
+    Graph(app.engine(workspace)).add([feeding.edge(feeding.IMAGE, "built_from", commit)])
     scanned(workspace, vulnerable("b", cve="CVE-9"), resource="shop")
     report = scanned(workspace, vulnerable(), resource="other")
     pipeline.into_lake(workspace, report, resource="shop", revision=commit.value)
     assert weighed(workspace).live == (
         f"CVE-2021-44228 known exploited, live in image:{DIGEST} (found in its commit 9f9f9f9f9f9f)",
     )
-
-
-def feedback_graph(workspace, commit):
-    from lemnis.graph.store import Graph
-
-    Graph(app.engine(workspace)).add([feeding.edge(feeding.IMAGE, "built_from", commit)])
 
 
 def test_each_thing_is_read_once_a_look(workspace, monkeypatch):

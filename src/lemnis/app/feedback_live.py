@@ -85,6 +85,37 @@ class Living:
             here = following
         return list(found.values())
 
+    def called(self, entities: Iterable[Entity], at: int) -> list[tuple[Entity, str]]:
+        """Return what entities are made of as of an instant, by each name that scans and people may use.
+
+        Packages are left out: many things that nobody attacks share them.
+        """
+        return [
+            (one.where, name)
+            for one in self.reached(entities, at)
+            if one.entity.kind is not EntityKind.PACKAGE
+            for name in self.aliases(one.entity)
+        ]
+
+    def aliases(self, entity: Entity) -> list[str]:
+        """Return the names of an entity, those of the settings for a repository among them."""
+        mine = names(entity)
+        if entity.kind is EntityKind.REPOSITORY:
+            mine += [name for name, url in self._repositories if url in mine and name not in mine]
+        return mine
+
+    @cached_property
+    def knows(self) -> bool:
+        """Say whether anything is known of what runs: the graph has edges, or images are attested."""
+        return self._graph is not None or self._attests
+
+    @cached_property
+    def _repositories(self) -> list[tuple[str, str]]:
+        from lemnis.app import settings
+
+        known = settings.load(self._workspace).repositories
+        return [(one.name, _address(one.url)) for one in known if one.url]
+
     @cached_property
     def _any(self) -> bool:
         """Say whether there are any findings: without, nothing is asked."""
@@ -172,15 +203,13 @@ class Living:
     @cached_property
     def _names(self) -> Mapping[str, list[str]]:
         """The resources that findings are kept of, by each name that the graph may have for them."""
-        from lemnis.app import settings
-
         found: dict[str, list[str]] = {}
         for resource in self._store.resources():
             for name in {resource, resource.rpartition("@")[2]}:
                 found.setdefault(name, []).append(resource)
-        for one in settings.load(self._workspace).repositories:
-            if one.url and one.name in found:
-                found.setdefault(_address(one.url), []).extend(found[one.name])
+        for own, url in self._repositories:
+            if own in found:
+                found.setdefault(url, []).extend(found[own])
         return found
 
     def _resources(self, entity: Entity) -> list[str]:

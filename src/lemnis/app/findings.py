@@ -13,14 +13,19 @@ _LEVELS = tuple(level.name.lower() for level in Severity)
 
 
 def listed(workspace: app.Workspace, *, severity: str = "", limit: int = 1000) -> list[dict[str, Json]]:
-    """Return the newest findings, one a fingerprint and resource; raises UsageError for no severity."""
+    """Return the newest findings, one a fingerprint and resource, each with its priority and why.
+
+    Raises UsageError for no severity.
+    """
     if severity and severity.lower() not in _LEVELS:
         raise UsageError(f"no severity {severity!r}", fix=f"one of {', '.join(_LEVELS)}")
+    from lemnis.app import feedback_findings
+
     found: dict[tuple[Json, Json], dict[str, Json]] = {}
     for row in _rows(workspace, ""):
         if not severity or row["severity"] == severity.lower():
             found.setdefault((row["id"], row["resource"]), row)
-    return list(found.values())[:limit]
+    return feedback_findings.told(workspace, list(found.values())[:limit])
 
 
 def shown(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
@@ -28,12 +33,12 @@ def shown(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
 
     Raises NotFoundError.
     """
-    from lemnis.app import findings_known
+    from lemnis.app import feedback_findings, findings_known
 
     rows = _rows(workspace, fingerprint)
     if not rows:
         raise NotFoundError(f"no finding {fingerprint!r}", fix="`lemnis findings list` shows them")
-    return findings_known.of(rows, workspace)
+    return findings_known.of(feedback_findings.told(workspace, rows), workspace)
 
 
 def _rows(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lemnis import app
 from lemnis.content import yaml
 from lemnis.content.schemas.exemption import Exemption
+from lemnis.contracts.alerts import Entity
 from lemnis.contracts.clock import from_iso, to_iso
 from lemnis.contracts.errors import NotFoundError
 from lemnis.policy.decide import SCAN, Exempt
@@ -98,6 +99,8 @@ def exceptions(
     if not dated:
         return tuple(allowed)
     alerts = list(_alerts(workspace, min(_since(one) for one in dated.values())))
+    if any(one.assets for one in dated.values()):
+        _with_what_runs(workspace, alerts)
     traced = _traced(workspace, repository, findings, dated) if alerts and repository else {}
     return tuple(
         replace(one, void=_void(dated[one.name], alerts, traced.get(one.name, frozenset())))
@@ -145,6 +148,17 @@ def _alerts(workspace: app.Workspace, since: int) -> Iterator[dict[str, Any]]:
                 "time": int(payload.get("time", 0)),
                 "entities": list(payload.get("entities", ())),
             }
+
+
+def _with_what_runs(workspace: app.Workspace, alerts: Sequence[dict[str, Any]]) -> None:
+    """Add to the entities of alerts what these are made of: a container's image, commit, repository."""
+    from lemnis.app.feedback_live import RUNNING, Living
+
+    look = Living(workspace)
+    for alert in alerts if look.knows else ():
+        known = (Entity.parse(str(one)) for one in alert["entities"])
+        running = [one for one in known if one.kind in RUNNING]
+        alert["entities"] += [f"runs:{name}" for _, name in look.called(running, alert["time"])]
 
 
 def _traced(

@@ -44,7 +44,7 @@ def problems(
     Example: lemnis findings problems --severity high
     """
     from lemnis import app
-    from lemnis.app import findings_life
+    from lemnis.app import feedback_findings, findings_life
 
     if severity and severity.lower() not in _LEVELS:
         raise UsageError(f"no severity {severity!r}", fix=f"one of {', '.join(_LEVELS)}")
@@ -52,14 +52,15 @@ def problems(
     with messages.status("reading"):
         opened = app.open_workspace(workspace)
         found = findings_life.problems(opened, resource=resource, severity=least, fixed=fixed, limit=limit)
-    told = [one.document() for one in found]
+        attacked = feedback_findings.Attacked(opened)
+        told = [{**one.document(), **attacked.problem(one)} for one in found]
     if json:
         for one in told:
             emit(one)
         return
     rows = (
         (
-            str(one["id"]), str(one["severity"]),
+            str(one["id"]), str(one["priority"]), str(one["severity"]),
             f"{one['path']}:{one['line']}" if one["path"] else str(one["resource"]),
             str(one["title"]), _words(one["tools"]),
             *([str(one["first_seen"])[:10], str(one["fixed_at"] or "")[:10]] if fixed else []),
@@ -67,7 +68,7 @@ def problems(
         for one in told
     )  # fmt: skip
     times = ("since", "fixed") if fixed else ()
-    show_table(f"{len(told)} problems", ("id", "severity", "where", "what", "by", *times), rows)
+    show_table(f"{len(told)} problems", ("id", "priority", "severity", "where", "what", "by", *times), rows)
 
 
 def problem(

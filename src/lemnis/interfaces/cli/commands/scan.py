@@ -131,6 +131,9 @@ def list_(
 ) -> None:
     """List the findings in the lake, newest first, each in its latest state; --json: one object a line.
 
+    The priority is the severity's, a step more if it is known to be exploited, and one if an alert of the
+    last 30 days is about what has it. An exception is shown as the gates judge it.
+
     Example: lemnis findings list --severity high
     """
     from lemnis import app
@@ -144,13 +147,15 @@ def list_(
     rows = (
         (
             one["id"],
+            one["priority"],
             one["severity"],
             f"{one['path']}:{one['line']}" if one["path"] else str(one["about"]),
             f"{one['tool']}:{one['rule_id']} {one['title']}",
+            "; ".join(filter(None, (str(one["priority_because"]).partition(", ")[2], str(one["exception"])))),
         )
         for one in found
     )
-    show_table(f"{len(found)} findings", ("id", "severity", "where", "what"), rows)
+    show_table(f"{len(found)} findings", ("id", "priority", "severity", "where", "what", "why"), rows)
 
 
 def show(
