@@ -1,16 +1,20 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 
 from lemnis.content import yaml as content
 from lemnis.content.schemas.lesson import Lesson
+from lemnis.content.schemas.policy import Policy
 from lemnis.content.schemas.threat import Threat
 from lemnis.contracts.alerts import Alert, Severity
-from lemnis.contracts.findings import Finding
+from lemnis.contracts.findings import Finding, Kind
 from lemnis.lessons.compile import Cause, Facts, Sample, compile_lesson, folder, lesson_id, rule_id
 from lemnis.lessons.derive import Candidate, Measured
 from lemnis.lessons.gate import Cost, scopes
+from lemnis.lessons.prevent import Traced, draw
 from lemnis.lessons.review import review
 
 AT = 1_764_000_000_000
@@ -71,3 +75,32 @@ def test_somebody_is_asked(owner):
 def test_a_lesson_is_named_by_the_year_and_the_incident():
     assert LESSON.startswith("2025-")
     assert lesson_id("in-2", AT) != LESSON
+
+
+GOLDEN = Path(__file__).parent / "golden" / "command_injection.json"
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_lesson_about_code_is_written_as_it_was(drawn):
+    by_kind = draw(Traced(findings=(FINDING,), path="shop/x.py", line=4), NAME).drawn[0] if drawn else None
+    made = {path: data.decode() for path, data in compile_lesson(replace(FACTS, drawn=by_kind)).items()}
+    assert made == json.loads(GOLDEN.read_text("utf-8"))
+    assert review(replace(FACTS, drawn=by_kind)) == review(FACTS)
+
+
+def test_a_lesson_about_a_secret_has_the_gate_of_its_kind():
+    secret = replace(FINDING, kind=Kind.SECRET, tool="gitleaks", rule_id="aws", cwes=(798,))
+    drawn, *beside = draw(Traced(findings=(secret, FINDING), path="shop/x.py", line=4), NAME).drawn
+    facts = replace(
+        FACTS, drawn=drawn, beside=tuple(beside), gate=Cost(drawn.scopes[1], ("a" * 40,), ()),
+        cause=replace(FACTS.cause, findings=(secret, FINDING)),
+    )  # fmt: skip
+    files = compile_lesson(facts)
+    policy = content.load(files[f"content/policies/{NAME}/policy.yaml"].decode(), Policy)
+    assert policy.stages == ("commit", "pull_request", "build")
+    assert b'finding.kind == "secret"' in files[f"content/policies/{NAME}/policy.rego"]
+    assert content.load(files[f"content/threats/{NAME}/threat.yaml"].decode(), Threat).cwes == (78, 798)
+    points = review(facts)
+    assert points[0].startswith("@team: a secret (a title) in a change is refused in shop")
+    assert "revoked" in points[1]
+    assert "another cause that is seen there, code pattern: CWE-78" in points[2]

@@ -17,9 +17,10 @@ from lemnis.contracts.findings import Finding, ScanReport
 from lemnis.contracts.ids import Json
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.lessons import gate
-from lemnis.lessons.compile import Cause, Facts, compile_lesson, lesson_id
+from lemnis.lessons.compile import Cause, Facts, compile_lesson, folder, lesson_id
 from lemnis.lessons.derive import Measured
 from lemnis.lessons.gate import Cost
+from lemnis.lessons.prevent import Drawn, Prevention, Traced, draw
 from lemnis.lessons.review import review
 from lemnis.lessons.samples import attack_sample, benign_sample
 from lemnis.store.git import Commit
@@ -177,13 +178,10 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], 
     found = trace(workspace, incident)
     chain, source = the_chain(found)
     past = history(workspace, source)
-    costs = [gate.cost(scope, past.new_in, past.again) for scope in gate.scopes(past.cause)]
-    cheapest = gate.choose(costs, past.culprit)
-    if cheapest is None:
-        raise RefusedError(
-            "no gate over weaknesses would have stopped the cause",
-            fix="the scanner that found it names no weakness (CWE)",
-        )
+    at = min(alert.time for alert in found.scene.alerts)
+    traced = Traced(past.cause, source.located.path, source.located.line, source.text)
+    prevention = draw(traced, folder(lesson_id(found.subject, at)))
+    drawn, cheapest, costs = _gate(prevention, past)
     library, lake = Library.open(workspace.content), app.events(workspace)
     attack = attacks.gather(lake, library, found.scene, chain)
     best, tried = attacks.detect(lake, library, attack)
@@ -192,7 +190,7 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], 
     facts = Facts(
         incident_id=found.subject,
         title=_title(source, chain),
-        at=min(alert.time for alert in found.scene.alerts),
+        at=at,
         alerts=tuple(one.alert for one in found.scene.seen if one.container == container),
         cause=Cause(
             repository=source.name,
@@ -211,8 +209,29 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], 
         **_samples(attack, best),  # type: ignore[arg-type]
         content_digest=library.digest,
         hops=tuple(f"{hop.edge.relation} {hop.edge.target}" for hop in chain.hops),
+        drawn=drawn,
+        beside=tuple(one for one in prevention.drawn if one != drawn),
     )
     return facts, costs, tried
+
+
+def _gate(prevention: Prevention, past: History) -> tuple[Drawn, Cost, list[Cost]]:
+    """Take the first gate that would have stopped the cause where changes are judged, at its cheapest width.
+
+    Raises RefusedError with what each kind of cause misses; a gate that only a new check, a new rule or a
+    deployed image could meet is not taken, since the past changes were not looked at with it.
+    """
+    for drawn in prevention.drawn:
+        if "build" not in drawn.stages or drawn.check is not None or drawn.files:
+            continue
+        costs = [gate.cost(scope, past.new_in, past.again) for scope in drawn.scopes]
+        if (cheapest := gate.choose(costs, past.culprit)) is not None:
+            return drawn, cheapest, costs
+    unproven = [f"{one.kind}: no past change was looked at with it" for one in prevention.drawn]
+    missing = [f"{kind}: {why}" for kind, why in prevention.missing.items()]
+    raise RefusedError(
+        "no gate that could be drawn would have stopped the cause", fix="; ".join([*unproven, *missing])
+    )
 
 
 def _samples(attack: Attack, best: Measured) -> dict[str, object]:

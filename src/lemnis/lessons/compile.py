@@ -19,6 +19,8 @@ from lemnis.contracts.findings import Finding
 from lemnis.contracts.ids import Json, stable_id
 from lemnis.lessons.derive import Candidate, Measured
 from lemnis.lessons.gate import Cost, rego, rego_test
+from lemnis.lessons.prevent import Drawn, pattern
+from lemnis.lessons.prevent.write import write
 from lemnis.lessons.scrub import mask, scrub
 
 _NAMESPACE = uuid.UUID("6b1c8a52-5d0e-5c7b-9a0f-0c1f2b6e9d41")
@@ -51,7 +53,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that a lesson is compiled from; ``alerts`` are those that the cause led to."""
+    """Everything that a lesson is compiled from; ``alerts`` are those that the cause led to.
+
+    ``drawn`` is the gate by the kind of the cause, ``gate`` which of its scopes was chosen and what it costs;
+    ``beside`` are gates against other causes that the trace shows, which this lesson does not write.
+    """
 
     incident_id: str
     title: str
@@ -64,6 +70,19 @@ class Facts:
     benign: Sample
     content_digest: str
     hops: tuple[str, ...]
+    drawn: Drawn | None = None
+    beside: tuple[Drawn, ...] = ()
+
+    @property
+    def weaknesses(self) -> tuple[int, ...]:
+        """Return the weaknesses of the cause: those that the gate names, else the findings'."""
+        named = self.gate.scope.cwes
+        return named or tuple(sorted({cwe for one in self.cause.findings for cwe in one.cwes}))
+
+
+def by_weakness(facts: Facts) -> bool:
+    """Say whether the gate refuses a way of writing code by its weakness."""
+    return bool(facts.gate.scope.cwes) and (facts.drawn is None or facts.drawn.kind == pattern.NAME)
 
 
 def lesson_id(incident_id: str, at: int) -> str:
@@ -80,23 +99,30 @@ def compile_lesson(facts: Facts) -> dict[str, bytes]:
     """Return the files of the change set, by path in the workspace's repository."""
     lesson = lesson_id(facts.incident_id, facts.at)
     name = folder(lesson)
-    package = f"lemnis.{name}"
-    cause = facts.cause
-    message = f"this brings in what led to incident {facts.incident_id}"
-    fix = f"see lesson {lesson}; the cause was {cause.path}:{cause.line}, commit {cause.commit[:12]}"
     attack, benign = scrub(facts.attack.records), mask(scrub(facts.benign.records))
     return {
-        f"content/policies/{name}/policy.rego": rego(
-            package, facts.gate.scope, lesson=lesson, message=message, fix=fix
-        ).encode(),
-        f"content/policies/{name}/policy_test.rego": rego_test(package, cause.findings[0]).encode(),
-        f"content/policies/{name}/policy.yaml": _yaml(_policy(facts, lesson, name)),
+        **_gate(facts, lesson, name),
         f"content/detections/{name}/rule.yml": _yaml(_rule(facts, lesson)),
         f"content/detections/{name}/tests.yml": _yaml(_tests(facts)),
         f"content/detections/{name}/samples/attack.log": _lines(attack),
         f"content/detections/{name}/samples/benign.log": _lines(list(dict.fromkeys(benign))),
         f"content/threats/{name}/threat.yaml": _yaml(_threat(facts, lesson, name)),
         f"content/lessons/{lesson}/lesson.yaml": _yaml(_lesson(facts, lesson, name)),
+    }
+
+
+def _gate(facts: Facts, lesson: str, name: str) -> dict[str, bytes]:
+    """Return the files of the gate."""
+    if not by_weakness(facts) and facts.drawn is not None:
+        return write(facts.drawn, facts.gate.scope, name, lesson, facts.incident_id)
+    package, cause = f"lemnis.{name}", facts.cause
+    message = f"this brings in what led to incident {facts.incident_id}"
+    fix = f"see lesson {lesson}; the cause was {cause.path}:{cause.line}, commit {cause.commit[:12]}"
+    text = rego(package, facts.gate.scope, lesson=lesson, message=message, fix=fix)
+    return {
+        f"content/policies/{name}/policy.rego": text.encode(),
+        f"content/policies/{name}/policy_test.rego": rego_test(package, cause.findings[0]).encode(),
+        f"content/policies/{name}/policy.yaml": _yaml(_policy(facts, lesson, name)),
     }
 
 
@@ -181,7 +207,7 @@ def _threat(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
         "title": facts.title,
         "element": facts.cause.workload,
         "entry_point": facts.cause.entry_point,
-        "cwes": list(facts.gate.scope.cwes),
+        "cwes": list(facts.weaknesses),
         "techniques": sorted({tag[7:].upper() for tag in _tags(facts) if _TACTIC.fullmatch(tag)}),
         "state": "realised",
         "incidents": [facts.incident_id],

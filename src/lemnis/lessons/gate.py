@@ -18,19 +18,41 @@ from lemnis.store.git import Commit
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which new findings the gate refuses: of these weaknesses, by these scanner rules, below this folder."""
+    """Which new findings the gate refuses: those for which all that is given here holds.
+
+    Of these weaknesses, by these scanner rules (``tool:rule``), below this folder, of this kind, in these
+    packages (package URLs without their version), of these vulnerabilities (any of their names). With
+    ``judged``, what somebody accepted or a VEX statement answered is let be.
+    """
 
     name: str
-    cwes: tuple[int, ...]
+    cwes: tuple[int, ...] = ()
     rules: tuple[str, ...] = ()
     folder: str = ""
+    kind: str = ""
+    packages: tuple[str, ...] = ()
+    vulnerabilities: tuple[str, ...] = ()
+    judged: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a scope that would refuse everything."""
+        if not (self.cwes or self.rules or self.kind or self.packages or self.vulnerabilities):
+            raise ValueError(f"scope {self.name!r} names nothing: its gate would refuse every finding")
 
     def covers(self, finding: Finding) -> bool:
         """Say whether the gate would refuse this finding if a change brought it in."""
+        about = finding.vulnerability
         return (
-            bool(set(self.cwes) & set(finding.cwes))
+            (not self.cwes or bool(set(self.cwes) & set(finding.cwes)))
             and (not self.rules or f"{finding.tool}:{finding.rule_id}" in self.rules)
             and finding.path.startswith(self.folder)
+            and (not self.kind or finding.kind.value == self.kind)
+            and (not self.packages or (about is not None and package(about.purl) in self.packages))
+            and (
+                not self.vulnerabilities
+                or (about is not None and bool(set(self.vulnerabilities) & set(about.ids)))
+            )
+            and not (self.judged and finding.suppression is not None)
         )
 
 
@@ -41,6 +63,11 @@ class Cost:
     scope: Scope
     stopped: tuple[str, ...]
     wrongly: tuple[str, ...]
+
+
+def package(purl: str) -> str:
+    """Return a package URL without version (``@``), qualifiers (``?``) and subpath (``#``)."""
+    return purl.partition("#")[0].partition("?")[0].partition("@")[0]
 
 
 def scopes(cause: Sequence[Finding]) -> list[Scope]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lemnis.lessons.compile import Facts
+from lemnis.lessons.compile import Facts, by_weakness
 
 
 def review(facts: Facts) -> list[str]:
@@ -14,6 +14,15 @@ def review(facts: Facts) -> list[str]:
     owner = cause.owner or "nobody (no CODEOWNERS line)"
     points = [
         f"{owner}: a change that brings {weaknesses}{by}{where} into {cause.repository} is refused",
+    ]
+    if facts.drawn is not None and not by_weakness(facts):
+        drawn = facts.drawn
+        points = [f"{owner}: {drawn.says} is refused in {cause.repository} ({gate.scope.name})"]
+        points[0] += f", from {drawn.stages[0]} on; {drawn.because}"
+        points += [f"{owner}: {point}" for point in drawn.review]
+    points += [
+        f"{owner}: no gate is written against another cause that is seen there, {one.kind}: {one.says}"
+        for one in facts.beside
     ]
     if gate.wrongly:
         points.append(
