@@ -8,14 +8,17 @@ on, of the kinds that others may share.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.provenance import Exposed, Strength
 from lemnis.graph.store import Graph
-from lemnis.graph.walks import Bounds, Reached, Spread, Step, Walker
+from lemnis.graph.walks import Bounds, Spread, Step, Walker
 
 SHARED = frozenset(
     {
@@ -26,11 +29,11 @@ SHARED = frozenset(
 """The kinds of cause that others may share."""
 _ABOUT = ("about", "caused_by")
 _CAUSES = 25
+_STRENGTHS = {int(one): one for one in Strength}
 _RELIES = Bounds(depth=6, nodes=20_000, edges=200_000)
 
 
-@dataclass(frozen=True, slots=True)
-class Affected:
+class Affected(NamedTuple):
     """An entity that is exposed: hops from the cause, the entity before it, and the weakest hop."""
 
     entity: Entity
@@ -81,16 +84,16 @@ def impact(
         walker = Walker(graph, connection, at)
         start = walker.number(entity)
         ways = (walker.relations(Exposed.TARGET), walker.relations(Exposed.SOURCE))
-        mine = walker.spread([start], on=ways[0], back=ways[1], bounds=limits)
+        mine = walker.spread(start, on=ways[0], back=ways[1], bounds=limits)
         causes = [_cause(walker, entity, (), mine, (start, shown))]
         if entity.kind in SHARED:
             return Impact(entity, at, tuple(causes))
         first = walker.graph.words(connection, _ABOUT)
-        relied = walker.spread([start], on=[*ways[1], *first], back=ways[0], bounds=_RELIES)
+        relied = walker.spread(start, on=[*ways[1], *first], back=ways[0], bounds=_RELIES)
         shared = _shared(walker, relied)
         for number, cause in shared[:_CAUSES]:
             way = walker.chain(relied, number)
-            found = walker.spread([number], on=ways[0], back=ways[1], bounds=limits)
+            found = walker.spread(number, on=ways[0], back=ways[1], bounds=limits)
             causes.append(_cause(walker, cause, way, found, (start, shown)))
         told = tuple(cause for cause in causes if cause.total)
         return Impact(entity, at, told, more=relied.more or len(shared) > _CAUSES)
@@ -101,15 +104,14 @@ def _shared(walker: Walker, relied: Spread) -> list[tuple[int, Entity]]:
 
     A package is one where something is known to be wrong with it: everything shares some packages.
     """
-    numbers = list(relied.found)[1:]
+    numbers, before = relied.numbers.tolist(), relied.before.tolist()
     entities = walker.graph.entities(walker.connection, numbers)
-    known = dict(zip(numbers, entities, strict=True))
     wrong = {
-        relied.found[number].before for number, one in known.items() if one.kind is EntityKind.VULNERABILITY
+        one for one, entity in zip(before, entities, strict=True) if entity.kind is EntityKind.VULNERABILITY
     }
     return [
         (number, one)
-        for number, one in known.items()
+        for number, one in zip(numbers, entities, strict=True)
         if one.kind in SHARED and (one.kind is not EntityKind.PACKAGE or number in wrong)
     ]
 
@@ -119,19 +121,22 @@ def _cause(
 ) -> Cause:
     """Return a cause; ``told`` are who asks, and how many to name."""
     asks, shown = told
-    reached = {number: one for number, one in spread.found.items() if one.depth and number != asks}
-    named = reached if shown is None else dict(islice(reached.items(), shown))
-    affected = tuple(_affected(walker, named))
-    if len(named) == len(reached):
+    others = np.flatnonzero(spread.numbers != asks)
+    affected = _affected(walker, spread, others[:shown])
+    if len(affected) == len(others):
         counts = dict(Counter(one.entity.kind for one in affected).most_common())
     else:
-        counts = walker.graph.kinds(walker.connection, list(reached))
+        counts = walker.graph.kinds(walker.connection, spread.numbers[others])
     return Cause(entity, tuple(way), affected, counts, spread.more)
 
 
-def _affected(walker: Walker, reached: Mapping[int, Reached]) -> Iterable[Affected]:
-    through = dict.fromkeys(one.before for one in reached.values())
-    numbers = list(dict.fromkeys([*reached, *through]))
-    known = dict(zip(numbers, walker.graph.entities(walker.connection, numbers), strict=True))
-    for number, one in reached.items():
-        yield Affected(known[number], one.depth, known[one.before], Strength(one.strength))
+def _affected(walker: Walker, spread: Spread, places: NDArray[np.int64]) -> tuple[Affected, ...]:
+    """Name what was reached, by its places in the spread."""
+    reached, before = spread.numbers[places], spread.before[places]
+    numbers = np.union1d(reached, before)
+    names = walker.graph.entities(walker.connection, numbers)
+    found, through = (
+        map(names.__getitem__, np.searchsorted(numbers, one).tolist()) for one in (reached, before)
+    )
+    hops, strengths = spread.hops[places].tolist(), spread.strength[places].tolist()
+    return tuple(map(Affected, found, hops, through, map(_STRENGTHS.__getitem__, strengths)))

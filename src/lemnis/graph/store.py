@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
+import numpy as np
 import orjson
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.provenance import UNKNOWN, Edge, Hop, Node, Strength
-from lemnis.graph.bulk import Key, Loaded, Writer, among, given, key, listed, numbers
+from lemnis.graph.bulk import Key, Loaded, Writer, among, column, columned, given, key, listed, numbers
 from lemnis.graph.observing import observe
 from lemnis.graph.tables import EDGES, EVIDENCE, NODES, WORDS, began, ended
 from lemnis.store.database import writing
@@ -30,6 +32,7 @@ WALK: tuple[tuple[str, EntityKind], ...] = (
 BATCH = 100_000
 """So many edges are written in one transaction of a load."""
 _LOADING_KB, _USUAL_KB = 256 * 1024, 2_000
+_AT_ONCE = 50_000  # rows
 _T = TypeVar("_T")
 _S, _D = NODES.alias("s"), NODES.alias("d")
 _SELECT = (
@@ -155,6 +158,13 @@ class Graph:
             query = _holding(_SELECT.where(EDGES.c.relation == number), at).order_by(*_ORDER)
             return [] if number is None else self._read(connection, query)
 
+    def said(self, method: str) -> list[Edge]:
+        """Return all that a method says, of all times; it looks at every edge."""
+        with self._engine.connect() as connection:
+            number = self._map(connection, method).get(method)
+            query = _SELECT.where(EDGES.c.method == number)
+            return [] if number is None else self._read(connection, query)
+
     def node(self, entity: Entity) -> Node | None:
         """Return an entity with its properties; None if the graph does not know it."""
         found = self.nodes([entity])
@@ -178,23 +188,27 @@ class Graph:
         }
         return [found[number] for number in ids]
 
-    def entities(self, connection: sa.Connection, ids: Sequence[int]) -> list[Entity]:
+    def entities(self, connection: sa.Connection, ids: Sequence[int] | NDArray[np.int64]) -> list[Entity]:
         """Return the entities of these numbers, in their order."""
         text = among(connection, "bigint", "n.id, n.kind, n.value", "graph_node n WHERE n.id = given.value")
-        rows = connection.execute(text, given(connection, ids)).all()
-        kinds = self._kinds(connection, {row.kind for row in rows})
-        found = {number: Entity(kinds[kind], value) for number, kind, value in rows}
-        return [found[number] for number in ids]
+        found: dict[int, Entity] = {}
+        asked = connection.execute(text, given(connection, ids))
+        while rows := asked.fetchmany(_AT_ONCE):
+            numbers, kinds, values = zip(*rows, strict=True)
+            kind_of = self._kinds(connection, set(kinds))
+            found.update(zip(numbers, map(Entity, map(kind_of.__getitem__, kinds), values), strict=True))
+        return [found[number] for number in (ids.tolist() if isinstance(ids, np.ndarray) else ids)]
 
-    def kinds(self, connection: sa.Connection, ids: Sequence[int]) -> dict[EntityKind, int]:
+    def kinds(
+        self, connection: sa.Connection, ids: Sequence[int] | NDArray[np.int64]
+    ) -> dict[EntityKind, int]:
         """Count the entities of these numbers by kind, the most first."""
-        text = among(
-            connection, "bigint", "n.kind, count(*) AS n",
-            "graph_node n WHERE n.id = given.value GROUP BY n.kind ORDER BY count(*) DESC, n.kind",
-        )  # fmt: skip
-        rows = connection.execute(text, given(connection, ids)).all()
-        kinds = self._kinds(connection, {row.kind for row in rows})
-        return {kinds[kind]: count for kind, count in rows}
+        text = columned(connection, ("n.kind",), "graph_node n WHERE n.id = given.value")
+        found = column(connection.execute(text, given(connection, ids)).scalar_one())
+        counts = zip(*(one.tolist() for one in np.unique(found, return_counts=True)), strict=True)
+        told = sorted(counts, key=lambda one: (-one[1], one[0]))
+        kinds = self._kinds(connection, (kind for kind, _ in told))
+        return {kinds[kind]: count for kind, count in told}
 
     def beginning(self, kind: EntityKind, prefix: str, limit: int) -> list[Entity]:
         """Return at most ``limit`` entities of a kind whose value begins with a text, in order."""

@@ -1,26 +1,30 @@
 """Walks from many entities at once, a question a step, within bounds.
 
-A step takes the numbers of entities and reads the edges from or to them that held at an instant, in SQL. What
-was seen is kept here, so a cycle ends by itself. Statements that did not hold are not walked along, nor is
-the entity that stands for an unknown one ever walked through.
+A step takes the numbers of entities and reads the edges from or to them that held at an instant, in SQL,
+as columns of numbers. What was seen is kept here, so a cycle ends by itself. What did not hold is not
+walked along, nor is the entity that stands for an unknown one ever walked through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.provenance import RELATIONS, UNKNOWN, Edge, Exposed, Strength
-from lemnis.graph.bulk import among, given
+from lemnis.graph.bulk import column, columned, given
 from lemnis.graph.store import Graph
 from lemnis.graph.tables import FOR_EVER, SINCE_EVER
 
 _SOUGHT = 8  # relations
+_STRENGTHS = 8
+"""More than there are strengths, so that one number tells of relation and strength."""
 _AT_ONCE = 20_000
 """So many entities are asked about in one question."""
 
@@ -34,18 +38,20 @@ class Bounds:
     edges: int = 5_000_000
 
 
-class Reached(NamedTuple):
-    """How an entity was reached: hops from the start, the one before, the edge between, the weakest hop.
+class Link(NamedTuple):
+    """An edge on a way, by numbers: the entity before, the one after, and the relation between them.
 
-    ``back`` says that the edge was walked against its direction. Of several ways of the same length, it is
-    one whose weakest hop is strongest.
+    ``back`` says that it is walked against its direction.
     """
 
-    depth: int
     before: int
+    number: int
     relation: int
     back: bool
-    strength: int
+
+    def turned(self) -> Link:
+        """Return it as it is walked the other way."""
+        return Link(self.number, self.before, self.relation, not self.back)
 
 
 class Step(NamedTuple):
@@ -55,12 +61,59 @@ class Step(NamedTuple):
     back: bool
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Level:
+    """What lies so many hops from the start, by number, ascending; columns of one length, a row an entity.
+
+    Of each: the entity before it, the edge between as ``said`` (eight times the relation, and its strength),
+    whether it was walked against its direction, and the strength of the weakest hop on the way. Of several
+    ways of this length, it is one whose weakest hop is strongest.
+    """
+
+    numbers: NDArray[np.int64]
+    before: NDArray[np.int64]
+    said: NDArray[np.int64]
+    back: NDArray[np.bool_]
+    strength: NDArray[np.int64]
+
+    def link(self, number: int) -> Link:
+        """Return the last hop on the way to an entity that is here."""
+        place = int(np.searchsorted(self.numbers, number))
+        before, said, back = (one[place].item() for one in (self.before, self.said, self.back))
+        return Link(before, number, said // _STRENGTHS, back)
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What a walk reached, nearest first; ``more``: a bound ended it, and there may be more."""
+    """What a walk reached by hops, at first where it began; ``more``: a bound ended it, there may be more."""
 
-    found: Mapping[int, Reached]
+    levels: Sequence[Level]
     more: bool
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Return what was reached, nearest first, without where it began."""
+        return self._all("numbers")
+
+    @property
+    def before(self) -> NDArray[np.int64]:
+        """Return of each entity that was reached the one before it."""
+        return self._all("before")
+
+    @property
+    def strength(self) -> NDArray[np.int64]:
+        """Return of each entity that was reached the strength of the weakest hop."""
+        return self._all("strength")
+
+    @property
+    def hops(self) -> NDArray[np.int64]:
+        """Return of each entity that was reached how many hops off it is."""
+        return np.repeat(np.arange(len(self.levels)), [len(one.numbers) for one in self.levels])[
+            len(self.levels[0].numbers) :
+        ]
+
+    def _all(self, name: str) -> NDArray[np.int64]:
+        return np.concatenate([np.empty(0, np.int64), *(getattr(one, name) for one in self.levels[1:])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +139,25 @@ class _Left:
     cut: bool = False
 
 
+@dataclass(slots=True)
+class _Side:
+    """A walk on its way: what it reached by hops, and all that it is not to come to again, ascending."""
+
+    levels: list[Level]
+    seen: NDArray[np.int64]
+
+    def on(self, level: Level) -> None:
+        self.levels.append(level)
+        self.seen = np.sort(np.concatenate([self.seen, level.numbers]), kind="stable")  # two runs: merged
+
+    def links(self, number: int) -> Iterator[Link]:
+        """Yield the hops from an entity of the last level back to the start."""
+        for level in self.levels[:0:-1]:
+            link = level.link(number)
+            yield link
+            number = link.before
+
+
 class Walker:
     """Walks over one state of the graph, at an instant (ms; None: along what held ever).
 
@@ -99,7 +171,7 @@ class Walker:
         self._upper = FOR_EVER if at is None else at
         self._lower = SINCE_EVER if at is None else at
         unknown = graph.numbers(connection, (Entity(kind, UNKNOWN) for kind in EntityKind))
-        self._unknown = frozenset(unknown.values())
+        self._unknown = np.array(list(unknown.values()), np.int64)
 
     def number(self, entity: Entity) -> int:
         """Return an entity's number; raises NotFoundError."""
@@ -113,17 +185,17 @@ class Walker:
         named = [name for name, one in RELATIONS.items() if one.exposed is exposed]
         return self.graph.words(self.connection, named)
 
-    def spread(self, start: Iterable[int], *, on: Along, back: Along, bounds: Bounds) -> Spread:
+    def spread(self, start: int, *, on: Along, back: Along, bounds: Bounds) -> Spread:
         """Walk breadth first along some relations, and back along some."""
-        found = {one: Reached(0, 0, 0, False, int(Strength.VERIFIED)) for one in start}
-        here, left = list(found), _Left(bounds.nodes - len(found), bounds.edges)
+        side, left = self._start(start), _Left(bounds.nodes - 1, bounds.edges)
         for _ in range(bounds.depth):
-            fresh = self._level(here, found, (on, back), Strength.NAME_MATCH, left)
-            found.update(fresh)
-            here = list(fresh)
-            if left.cut or not here:
+            fresh = self._level(side, (on, back), Strength.NAME_MATCH, left)
+            if not len(fresh.numbers):
+                return Spread(side.levels, left.cut)
+            side.on(fresh)
+            if left.cut:
                 break
-        return Spread(found, more=left.cut or bool(here))
+        return Spread(side.levels, more=True)
 
     def path(
         self, one: Entity, other: Entity, *, strongest: bool = False, bounds: Bounds | None = None
@@ -140,99 +212,95 @@ class Walker:
                 chain, cut = self._between(first, last, least, bounds or Bounds())
                 more |= cut
                 if chain is not None:
-                    return Path(tuple(self._step(*link) for link in chain))
+                    return Path(tuple(self._step(link) for link in chain))
         return Path(None, more)
 
     def chain(self, spread: Spread, number: int) -> list[Step]:
         """Return the steps by which a walk came to an entity."""
-        steps = []
-        while (reached := spread.found[number]).depth:
-            steps.append(self._step(reached.before, number, reached))
-            number = reached.before
-        return steps[::-1]
+        hops = next(n for n, one in enumerate(spread.levels) if number in one.numbers)
+        side = _Side(list(spread.levels[: hops + 1]), self._unknown)
+        return [self._step(link) for link in side.links(number)][::-1]
 
     def _between(
         self, first: int, last: int, least: Strength, bounds: Bounds
-    ) -> tuple[list[tuple[int, int, Reached]] | None, bool]:
+    ) -> tuple[list[Link] | None, bool]:
         """Walk from both ends, always on from the one with fewer entities, until they meet."""
-        start = Reached(0, 0, 0, False, int(Strength.VERIFIED))
         if first == last:
             return [], False
-        sides = ({first: start}, {last: start})
-        edges, left = [[first], [last]], _Left(bounds.nodes, bounds.edges)
+        sides, left = (self._start(first), self._start(last)), _Left(bounds.nodes, bounds.edges)
         for _ in range(bounds.depth):
-            turn = len(edges[0]) > len(edges[1])
-            mine, others = sides[turn], sides[not turn]
-            fresh = self._level(edges[turn], mine, (None, None), least, left)
-            mine.update(fresh)
-            if met := [one for one in fresh if one in others]:
-                where = max(met, key=lambda one: (min(sides[0][one].strength, sides[1][one].strength), -one))
-                return _joined(sides, where), False
-            if left.cut or not fresh:
+            ends = [side.levels[-1] for side in sides]
+            turn = len(ends[0].numbers) > len(ends[1].numbers)
+            fresh = self._level(sides[turn], (None, None), least, left)
+            sides[turn].on(fresh)
+            # nearer than the last level of the other side there is nothing: they would have met before
+            met, mine, theirs = np.intersect1d(
+                fresh.numbers, ends[not turn].numbers, assume_unique=True, return_indices=True
+            )
+            if len(met):
+                weakest = np.minimum(fresh.strength[mine], ends[not turn].strength[theirs])
+                where = int(met[np.argmax(weakest)])
+                there = [link.turned() for link in sides[1].links(where)]
+                return [*list(sides[0].links(where))[::-1], *there], False
+            if left.cut or not len(fresh.numbers):
                 return None, left.cut
-            edges[turn] = list(fresh)
         return None, True
 
-    def _level(
-        self, here: Sequence[int], seen: Mapping[int, Reached], ways: Ways, least: Strength, left: _Left
-    ) -> dict[int, Reached]:
-        """Go one hop on from all of these; return what was not seen before."""
-        fresh: dict[int, Reached] = {}
+    def _start(self, number: int) -> _Side:
+        one, none = np.array([number], np.int64), np.zeros(1, np.int64)
+        start = Level(one, none, none, none.astype(bool), np.array([int(Strength.VERIFIED)], np.int64))
+        return _Side([start], np.union1d(one, self._unknown))
+
+    def _level(self, side: _Side, ways: Ways, least: Strength, left: _Left) -> Level:
+        """Go one hop on from the last level; return what was not seen before."""
+        here, read = side.levels[-1], list[tuple[NDArray[np.int64], ...]]()
         for back in (False, True):
-            for before, relation, number, strength in self._edges(here, ways[back], least, left, back=back):
-                if number in seen or number in self._unknown:
-                    continue
-                known, weakest = fresh.get(number), min(strength, seen[before].strength)
-                if known is None and left.nodes <= 0:
-                    left.cut = True
-                    break
-                if known is None or weakest > known.strength:
-                    left.nodes -= known is None
-                    fresh[number] = Reached(seen[before].depth + 1, before, relation, back, weakest)
-        return fresh
+            for before, numbers, said in self._edges(here.numbers, ways[back], least, left, back=back):
+                new = ~_within(numbers, side.seen)
+                read.append((before[new], numbers[new], said[new], np.full(new.sum(), int(back))))
+        nothing = (np.empty(0, np.int64),) * 4
+        before, numbers, said, backs = (np.concatenate(one) for one in zip(nothing, *read, strict=True))
+        weakest = np.minimum(said % _STRENGTHS, here.strength[np.searchsorted(here.numbers, before)])
+        order = np.argsort(numbers * _STRENGTHS - weakest, kind="stable")  # of each, the strongest first
+        ordered = numbers[order]
+        best = order[np.flatnonzero(np.diff(ordered, prepend=-1))]
+        if len(best) > left.nodes:
+            left.cut, best = True, best[: max(left.nodes, 0)]
+        left.nodes -= len(best)
+        return Level(numbers[best], before[best], said[best], backs[best].astype(bool), weakest[best])
 
     def _edges(
-        self, here: Sequence[int], relations: Along, least: Strength, left: _Left, *, back: bool
-    ) -> Iterator[tuple[int, int, int, int]]:
-        """Yield (from, relation, to, strength) of the edges that leave these, or (``back``) lead to them."""
+        self, here: NDArray[np.int64], relations: Along, least: Strength, left: _Left, *, back: bool
+    ) -> Iterator[list[NDArray[np.int64]]]:
+        """Yield columns (from, to, said) of the edges that leave these, or (``back``) lead to them."""
         if relations is not None and not relations:
             return
         ours, theirs = ("target", "source") if back else ("source", "target")
         # to read all edges of an entity is cheaper than to seek many relations: + keeps SQLite from it
         seek = "" if relations is None or len(relations) <= _SOUGHT else "+"
         some = "" if relations is None else f" AND {seek}e.relation IN ({', '.join(map(str, relations))})"
-        text = among(
-            self.connection, "bigint", f"e.{ours}, e.relation, e.{theirs}, e.strength",
+        text = columned(
+            self.connection,
+            (f"e.{ours}", f"e.{theirs}", f"e.relation * {_STRENGTHS} + e.strength"),
             f"graph_edge e WHERE e.{ours} = given.value AND e.strength >= :least"
             f" AND e.valid_from <= :upper AND e.valid_to >= :lower{some} LIMIT :most",
-        )  # fmt: skip
+        )
         bounds = {"least": int(least), "upper": self._upper, "lower": self._lower}
         for begin in range(0, len(here), _AT_ONCE):
-            asked = given(self.connection, here[begin : begin + _AT_ONCE]) | bounds | {"most": left.edges}
-            for before, relation, number, strength in self.connection.execute(text, asked):
-                left.edges -= 1
-                yield before, relation, number, strength
             if left.edges <= 0:
-                left.cut = True
-                return
+                break
+            asked = given(self.connection, here[begin : begin + _AT_ONCE]) | bounds | {"most": left.edges}
+            read = [column(one) for one in self.connection.execute(text, asked).one()]
+            left.edges -= len(read[0])
+            yield read
+        left.cut |= left.edges <= 0
 
-    def _step(self, before: int, number: int, reached: Reached) -> Step:
-        source, target = (number, before) if reached.back else (before, number)
-        edge = self.graph.between(self.connection, source, target, reached.relation, self.at)
-        return Step(edge, reached.back)
+    def _step(self, link: Link) -> Step:
+        source, target = (link.number, link.before) if link.back else (link.before, link.number)
+        return Step(self.graph.between(self.connection, source, target, link.relation, self.at), link.back)
 
 
-def _joined(
-    sides: tuple[Mapping[int, Reached], Mapping[int, Reached]], where: int
-) -> list[tuple[int, int, Reached]]:
-    """Return the links from the one end over where both walks met to the other end."""
-    first: list[tuple[int, int, Reached]] = []
-    number = where
-    while (one := sides[0][number]).depth:
-        first.append((one.before, number, one))
-        number = one.before
-    links, number = first[::-1], where
-    while (one := sides[1][number]).depth:
-        links.append((number, one.before, one._replace(back=not one.back)))
-        number = one.before
-    return links
+def _within(numbers: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say of each number whether it is among others, which ascend and are some."""
+    found: NDArray[np.bool_] = seen[np.minimum(np.searchsorted(seen, numbers), len(seen) - 1)] == numbers
+    return found
