@@ -24,6 +24,7 @@ from lemnis.store.database import filled
 if TYPE_CHECKING:
     from lemnis.graph.store import Graph
     from lemnis.store.findings import Findings
+    from lemnis.store.journal import SqlJournal
 
 RUNNING = frozenset({EntityKind.PROCESS, EntityKind.CONTAINER, EntityKind.WORKLOAD, EntityKind.IMAGE})
 """The kinds of entity from which it is looked for."""
@@ -31,6 +32,7 @@ RELATIONS = ("runs_in", "instance_of", "built_by", "built_from", "in_repository"
 _DEPTH, _ENTITIES, _REACHED = 6, 200, 5_000
 _OF_A_RESOURCE, _OF_PACKAGES = 2_000, 20_000
 _SHORT = 12
+_ATTESTATION = "attestation"
 _NOT_AFFECTED = ("not_affected", "fixed")
 
 
@@ -45,8 +47,18 @@ class Reached:
 class Living:
     """One look at the open findings of what runs."""
 
-    def __init__(self, workspace: app.Workspace) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: app.Workspace, journal: SqlJournal | None = None) -> None:
+        self._workspace, self._engine = workspace, app.engine(workspace)
+        self._journal = journal or app.journal(workspace, on=self._engine)
+        self._begin()
+
+    def refresh(self) -> None:
+        """Begin another look."""
+        for name in ("_any", "_graph", "_attests", "_store", "_names", "_repositories", "_of_packages"):
+            self.__dict__.pop(name, None)
+        self._begin()
+
+    def _begin(self) -> None:
         self._edges: dict[Entity, list[Edge]] = {}
         self._of_resource: dict[str, tuple[Finding, ...]] = {}
         self._of_commit: dict[str, tuple[Live, ...]] = {}
@@ -58,6 +70,14 @@ class Living:
             return ()
         some = (one for one in incident.entities if one.kind in RUNNING)
         return self.of(tuple(islice(some, _ENTITIES)), incident.last_event)
+
+    def foresee(self, incidents: Iterable[Incident]) -> None:
+        """Read at once what leaves the entities of incidents that will be asked about."""
+        if self._any:
+            here = list({one: None for i in incidents for one in i.entities if one.kind in RUNNING})
+            for _ in range(_DEPTH):
+                here = [one for one in here if one not in self._edges][:_REACHED]
+                here = list({edge.target: None for edge in self._leaving(here, None)})
 
     def of(self, entities: Sequence[Entity], at: int) -> tuple[Live, ...]:
         """Return the open findings that live in entities as of an instant (ms)."""
@@ -119,22 +139,23 @@ class Living:
     @cached_property
     def _any(self) -> bool:
         """Say whether there are any findings: without, nothing is asked."""
+        if filled(self._engine, "finding"):
+            return True
+        if not self.knows:  # then nothing leads to a commit that the lake may know scans of
+            return False
         from lemnis.scan.posture import TABLES
 
-        if filled(app.engine(self._workspace), "finding"):
-            return True
         return any(name in app.events(self._workspace).schemas() for name in TABLES)
 
     @cached_property
     def _graph(self) -> Graph | None:
-        engine = app.engine(self._workspace)
-        if not filled(engine, "graph_edge"):
+        if not filled(self._engine, "graph_edge"):
             return None
         from lemnis.graph.store import Graph
 
-        return Graph(engine)
+        return Graph(self._engine)
 
-    def _leaving(self, entities: Sequence[Entity], at: int) -> Iterator[Edge]:
+    def _leaving(self, entities: Sequence[Entity], at: int | None) -> Iterator[Edge]:
         """Yield the edges that hold and leave entities; those of an image by its attestations, too."""
         new = [one for one in entities if one not in self._edges]
         for one in new:
@@ -167,11 +188,7 @@ class Living:
 
     @cached_property
     def _attests(self) -> bool:
-        from lemnis.app import attest
-
-        return (
-            next(app.journal(self._workspace).entries(kind=attest.ATTESTATION, bare=True), None) is not None
-        )
+        return next(self._journal.entries(kind=_ATTESTATION, bare=True), None) is not None
 
     def _live(self, reached: Sequence[Reached]) -> Iterator[Live]:
         commits = [one for one in reached if one.entity.kind is EntityKind.COMMIT]
@@ -198,7 +215,7 @@ class Living:
     def _store(self) -> Findings:
         from lemnis.store.findings import Findings
 
-        return Findings(app.engine(self._workspace))
+        return Findings(self._engine)
 
     @cached_property
     def _names(self) -> Mapping[str, list[str]]:

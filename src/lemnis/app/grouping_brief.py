@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app.incidents_handling import Desk
-from lemnis.contracts.handling import Weighed
+from lemnis.contracts.handling import Handling, Weighed
 from lemnis.contracts.incidents import Incident
 from lemnis.contracts.journal import Entry
 from lemnis.incidents import entries as writing
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
 
 _LIFECYCLE = tuple(kind for kind in writing.KINDS if kind != writing.JOINED)
+_AT_ONCE = 200
 _KINDS = tuple({*_LIFECYCLE, *working.KINDS})
 
 
@@ -41,14 +43,22 @@ class Briefly:
         if not entries:
             return
         if self._desk is None:
-            self._desk = Desk(self._workspace, library=self._library)
+            self._desk = Desk(self._workspace, library=self._library, journal=self._journal)
         self._desk.refresh()
+        told = self._each(names, entries)
+        while some := list(islice(told, _AT_ONCE)):
+            self._desk.foresee(one for one, _ in some)
+            for one, worked in some:
+                yield one, self._desk.weigh(one, worked)
+
+    def _each(
+        self, names: Sequence[str], entries: Mapping[str, Sequence[Entry]]
+    ) -> Iterator[tuple[Incident, Handling]]:
         for name in names:
             own = list(_with_former(self._journal, entries.get(name, ())))
             one = self._incident(name, own)
             if one is not None:
-                worked = handled(own).get(name, NOTHING)
-                yield one, self._desk.weigh(one, worked)
+                yield one, handled(own).get(name, NOTHING)
 
     def _incident(self, name: str, entries: Sequence[Entry]) -> Incident | None:
         parts, facts = self._parts.of(name)

@@ -80,9 +80,11 @@ class Standing:
 class Desk:
     """What it takes to weigh incidents: the policy, the risks, what is known of assets; read once."""
 
-    def __init__(self, workspace: app.Workspace, *, library: Library | None = None) -> None:
+    def __init__(
+        self, workspace: app.Workspace, *, library: Library | None = None, journal: SqlJournal | None = None
+    ) -> None:
         """Read the policy; raises ContentError with file, line and column."""
-        self._workspace = workspace
+        self._workspace, self._journal = workspace, journal
         self._library = library = library or Library.open(workspace.content)
         self.policy = yaml.load(library.get("handling", POLICY).manifest, Policy)
         self._risk: Risk = load_grouping(library).risk
@@ -92,7 +94,12 @@ class Desk:
     def refresh(self) -> None:
         """Look again what is known of assets, and which findings are open."""
         self.__dict__.pop("_tables", None)
-        self.__dict__.pop("_living", None)
+        if "_living" in self.__dict__:
+            self._living.refresh()
+
+    def foresee(self, incidents: Iterable[Incident]) -> None:
+        """Read at once what weighing these incidents will ask of the graph."""
+        self._living.foresee(incidents)
 
     def weigh(self, incident: Incident, handling: Handling = NOTHING) -> Weighed:
         """Return how severe and urgent an incident is."""
@@ -131,7 +138,7 @@ class Desk:
     def _living(self) -> Living:
         from lemnis.app.feedback_live import Living
 
-        return Living(self._workspace)
+        return Living(self._workspace, self._journal)
 
     @cached_property
     def _tables(self) -> Tables | None:
@@ -202,7 +209,9 @@ def standings(workspace: app.Workspace, known: Iterable[Incident]) -> list[Stand
     journal, desk = app.journal(workspace), Desk(workspace)
     all_of_them = handlings(journal)
     with uncollected():
-        return [desk.stand(one, all_of_them.get(one.id, NOTHING)) for one in known]
+        some = list(known)
+        desk.foresee(some)
+        return [desk.stand(one, all_of_them.get(one.id, NOTHING)) for one in some]
 
 
 def chosen(
