@@ -1,4 +1,4 @@
-"""aiohttp: ``add_get`` and the like, tables of ``web.get``, ``RouteTableDef``, views by class, sub-applications."""
+"""aiohttp: ``add_get``, tables of ``web.get``, ``RouteTableDef``, views by class, sub-applications."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _call(module: Module, unit: Unit, call: ast.Call, group: str, word: str) -> 
         _add(module, unit, call, "" if named else group, () if verb == "view" else (verb.upper(),), 0)
 
 
-def _add(
+def _add(  # noqa: PLR0917 - as they stand in the call
     module: Module, unit: Unit, call: ast.Call, group: str, methods: tuple[str, ...], place: int
 ) -> None:  # fmt: skip
     path, name = module.text(argument(call, place, "path")), handler(argument(call, place + 1, "handler"))

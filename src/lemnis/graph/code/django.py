@@ -42,24 +42,31 @@ def _pattern(module: Module, unit: Unit, call: ast.Call, group: str) -> None:
     if word != "path":
         path = plain(path, leaf=not included)
     if isinstance(view, ast.Call) and included:
-        target = view.args[0] if view.args else None
-        if isinstance(target, ast.Tuple) and target.elts:
-            target = target.elts[0]
-        if isinstance(target, ast.List):
-            child = f"@{call.lineno}:{call.col_offset}"
-            for one in (one for one in target.elts if isinstance(one, ast.Call)):
-                _pattern(module, unit, one, child)
-            unit.mounted.append(Mounted(group, path, child))
-        elif child := module.text(target) or "":
-            unit.mounted.append(Mounted(group, path, f"module:{child}"))
-        elif child := dotted(target):
-            unit.mounted.append(Mounted(group, path, child.removesuffix(".urls")))
+        _included(module, unit, call, view, group, path)
         return
     name = handler(view)
     if isinstance(view, ast.Call) and last(name) in module.classes:
         unit.declared += of_class(module, call, group, path, name)
     elif name:
         unit.declared.append(Declared(group, (), path, name, call.lineno))
+
+
+def _included(  # noqa: PLR0917 - as they stand in the call
+    module: Module, unit: Unit, call: ast.Call, view: ast.Call, group: str, path: str
+) -> None:
+    """Read ``include("blog.urls")``, ``include((patterns, "blog"))``, ``include(router.urls)``."""
+    target: ast.expr | None = view.args[0] if view.args else None
+    if isinstance(target, ast.Tuple) and target.elts:
+        target = target.elts[0]
+    if isinstance(target, ast.List):
+        child = f"@{call.lineno}:{call.col_offset}"
+        for one in (one for one in target.elts if isinstance(one, ast.Call)):
+            _pattern(module, unit, one, child)
+        unit.mounted.append(Mounted(group, path, child))
+    elif child := module.text(target) or "":
+        unit.mounted.append(Mounted(group, path, f"module:{child}"))
+    elif child := dotted(target):
+        unit.mounted.append(Mounted(group, path, child.removesuffix(".urls")))
 
 
 def _registered(module: Module, unit: Unit, call: ast.Call, group: str) -> None:

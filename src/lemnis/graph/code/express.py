@@ -17,13 +17,13 @@ def read(path: str, found: Tokens) -> Unit:
     if one.uses("fastify", "@nestjs") or any("fastify" in function.parameters for function in one.scopes):
         return unit
     for receiver, word, bracket in one.calls():
-        if word == "use" and receiver and one.router(receiver, bracket):
+        if word == "use" and receiver and one.router(receiver):
             _used(one, unit, receiver, bracket)
-        elif word in _VERBS and receiver and one.router(receiver, bracket):
+        elif word in _VERBS and receiver and one.router(receiver):
             parts = found.parts(bracket)
             if len(parts) > 1:
                 _add(one, unit, receiver, word, one.paths(parts[0]), parts[-1], bracket)
-        elif word == "route" and receiver and one.router(receiver, bracket):
+        elif word == "route" and receiver and one.router(receiver):
             _chain(one, unit, receiver, bracket)
     return unit
 
@@ -34,7 +34,7 @@ def _add(  # noqa: PLR0917 - as they stand in the call
     name, span = one.handler(last)
     methods = () if word == "all" else ("DELETE",) if word == "del" else (word.upper(),)
     group = one.group(receiver, bracket)
-    for path in (each for path in paths for each in optional(path)):
+    for path in (each for one_of in paths for each in optional(one_of)):
         if name:
             unit.declared.append(Declared(group, methods, path, name, one.tokens.line(bracket), span))
 
@@ -63,7 +63,7 @@ def _used(one: Script, unit: Unit, receiver: str, bracket: int) -> None:
 
 
 def _child(one: Script, part: range) -> str:
-    """Return the group that an argument is: a name, ``require("./x")``, or what a function of a file makes."""
+    """Return the group that an argument is: a name, ``require("./x")``, or what a function makes."""
     name = one.tokens.dotted(part.start)
     inner = one.tokens.parts(part.start + 1) if name == "require" else []
     if inner and (module := one.said(inner[0])) is not None:

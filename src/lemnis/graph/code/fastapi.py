@@ -47,7 +47,9 @@ def _call(module: Module, unit: Unit, call: ast.Call, group: str, word: str) -> 
                 )
 
 
-def _table(module: Module, unit: Unit, node: ast.expr | None, group: str, prefix: str, depth: int) -> None:
+def _table(  # noqa: PLR0917 - the same at every depth
+    module: Module, unit: Unit, node: ast.expr | None, group: str, prefix: str, depth: int
+) -> None:
     """Read a list of ``Route`` and ``Mount``."""
     if not isinstance(node, ast.List | ast.Tuple) or depth > _DEEPEST:
         return

@@ -18,7 +18,7 @@ def read(path: str, found: Tokens) -> Unit:
         return unit
     plugin = one.uses("fastify") or any("fastify" in function.parameters for function in one.scopes)
     for receiver, word, bracket in one.calls() if plugin else ():
-        if not receiver or not one.router(receiver, bracket):
+        if not receiver or not one.router(receiver):
             continue
         parts = found.parts(bracket)
         if word == "register" and parts:

@@ -1,4 +1,4 @@
-"""Flask (and Quart): decorators, ``add_url_rule``, views by class, Flask-RESTful; blueprints within each other."""
+"""Flask and Quart: decorators, ``add_url_rule``, views by class, Flask-RESTful, nested blueprints."""
 
 from __future__ import annotations
 

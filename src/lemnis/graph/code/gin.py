@@ -27,12 +27,10 @@ def read(path: str, found: Tokens, framework: str = "gin", package: str = "githu
 
 
 def add(  # noqa: PLR0917 - as they stand in the call
-    one: golang.Source, unit: Unit, receiver: str, methods: tuple[str, ...], path: range, last: range, bracket: int
+    one: golang.Source, unit: Unit, receiver: str, methods: tuple[str, ...], path: range, last: range, at: int
 ) -> None:  # fmt: skip
     """Add a route."""
     said, (name, span) = one.said(path), one.handler(last)
     if said is not None and name:
         named = tuple(sorted(one.upper() for one in methods if one))
-        unit.declared.append(
-            Declared(one.group(receiver, bracket), named, said, name, one.tokens.line(bracket), span)
-        )
+        unit.declared.append(Declared(one.group(receiver, at), named, said, name, one.tokens.line(at), span))

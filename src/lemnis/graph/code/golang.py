@@ -55,12 +55,12 @@ class Source:
         return self.scopes[low - 1] if low and place in self.scopes[low - 1].body else None
 
     def group(self, name: str, place: int) -> str:
-        """Return the group that a name means: a variable is its function's own, a field (``s.r``) the file's."""
+        """Return the group that a name means: a variable is its function's, a field (``s.r``) the file's."""
         around = self.scope(place)
         return f"{around.name}/{name}" if around and "." not in name else name
 
     def calls(self) -> Iterator[tuple[str, str, int]]:
-        """Yield (receiver, method, place of the bracket) of each call ``a.method(``; of a plain one without."""
+        """Yield (receiver, method, place of the bracket) of each call ``a.method(``; a plain one has none."""
         found = self.tokens
         for place, token in enumerate(found.all):
             if token.kind is Kind.WORD and found.sign(place + 1, "("):

@@ -59,7 +59,7 @@ class Script:
         )
 
     def group(self, name: str, place: int) -> str:
-        """Return the group that a name means at a token: the function's whose parameter it is, else its own."""
+        """Return the group that a name means at a token: that of the function whose parameter it is."""
         number = self.inside[place] if place < len(self.inside) else -1
         for _ in range(_DEEP):
             if number < 0:
@@ -74,7 +74,7 @@ class Script:
         outer = self.inside[start - 1] if start else -1
         return outer if outer != number else -1
 
-    def router(self, name: str, place: int) -> bool:
+    def router(self, name: str) -> bool:
         """Say whether a name may be a router: made here as one, or called as they are."""
         usual = name.rpartition(".")[2]
         return name in self.made or usual in _USUAL or usual.endswith(("Router", "Routes", "App", "Server"))
@@ -148,7 +148,7 @@ class Script:
         return found
 
 
-def script(path: str, found: Tokens) -> Script:
+def script(path: str, found: Tokens) -> Script:  # noqa: C901 - a case for each word that counts
     """Read what a file's names stand for."""
     one = Script(path, found)
     for place, token in enumerate(found.all):

@@ -24,8 +24,8 @@ class Span:
 class Declared:
     """A route as it is declared on a group (an application, router, blueprint, class; empty: the file's own).
 
-    ``handler`` is a name as it stands there, ``a.b`` where it belongs to ``a``; ``at`` its own lines where they
-    are known from the declaration, which stands at ``line``.
+    ``handler`` is a name as it stands there, ``a.b`` where it belongs to ``a``; ``at`` its lines where
+    they are known from the declaration, which stands at ``line``.
     """
 
     group: str
@@ -51,9 +51,8 @@ class Unit:
     """One file by one framework.
 
     ``imports`` say of a local name which module, and after a colon what of it; ``functions`` hold where each
-    function is, methods also as ``Class.method``; ``prefixes`` what a group is made with, ``aliases`` its other
-    names; ``exported`` the group that a module is for who imports it whole; ``whole`` a prefix of all that the
-    service answers.
+    function is, methods also as ``Class.method``; ``prefixes`` what a group is made with; ``exported`` the
+    group that a module is for who imports it whole; ``whole`` a prefix of all that the service answers.
     """
 
     path: str

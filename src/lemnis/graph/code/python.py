@@ -16,7 +16,7 @@ _VERBS = frozenset(VERBS)
 
 @dataclass(slots=True)
 class Module:
-    """A parsed file: its calls, classes and functions, what its names stand for, and which packages it uses."""
+    """A parsed file: its calls, classes and functions, what its names stand for, and what it uses."""
 
     path: str
     calls: list[ast.Call] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Module:
         )  # fmt: skip
 
     def text(self, node: ast.expr | None, depth: int = 0) -> str | None:
-        """Return what an expression says, ``UNKNOWN`` where it is computed; None for what is no text at all."""
+        """Return what an expression says, ``UNKNOWN`` where it is computed; None for what is no text."""
         match node:
             case ast.Constant(value=str() as value):
                 return value
@@ -66,7 +66,7 @@ class Module:
         return UNKNOWN if said is None else said
 
 
-def parse(path: str, source: bytes | str) -> Module:
+def parse(path: str, source: bytes | str) -> Module:  # noqa: C901 - a case for each kind of node
     """Parse a file; raises SyntaxError, ValueError, RecursionError or MemoryError for one that is none."""
     module = Module(path)
     for node in ast.walk(ast.parse(source)):
@@ -82,12 +82,12 @@ def parse(path: str, source: bytes | str) -> Module:
                 module.functions.setdefault(node.name, span(node))
                 module.defined.append((node.name, node))
             case ast.Import(names=names):
-                for one in names:
-                    local = one.asname or one.name.partition(".")[0]
-                    module.imports[local] = one.name if one.asname else local
-            case ast.ImportFrom(module=name, names=names, level=level):
-                for one in names:
-                    module.imports[one.asname or one.name] = f"{'.' * level}{name or ''}:{one.name}"
+                for name in names:
+                    local = name.asname or name.name.partition(".")[0]
+                    module.imports[local] = name.name if name.asname else local
+            case ast.ImportFrom(module=package, names=names, level=level):
+                for name in names:
+                    module.imports[name.asname or name.name] = f"{'.' * level}{package or ''}:{name.name}"
             case ast.Assign(targets=targets, value=value):
                 for target in targets:
                     _assigned(module, dotted(target), value)

@@ -1,6 +1,6 @@
 """HTTP routes of a source tree, and which of them served a request. Nothing is executed.
 
-Each framework's module reads one file; here files are brought together: routers under their prefixes, handlers
+Each framework's module reads one file; here files are brought together: routers under prefixes, handlers
 where they are defined. What code computes at run time is not guessed: a prefix that is computed stands for
 anything, and the route says so.
 """
@@ -34,8 +34,8 @@ from lemnis.graph.code.templates import Template, segments
 
 MAX_FILE = 2_000_000
 _LANGUAGES: Mapping[str, str] = MappingProxyType(
-    {".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".ts": "javascript", ".mts": "javascript",
-     ".cts": "javascript", ".jsx": "javascript", ".tsx": "javascript", ".java": "java", ".go": "go"}
+    {".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".ts": "javascript",
+     ".mts": "javascript",     ".cts": "javascript", ".jsx": "javascript", ".tsx": "javascript", ".java": "java", ".go": "go"}
 )  # fmt: skip
 _READERS: Mapping[str, Sequence[Callable[[str, Tokens], Unit]]] = MappingProxyType(
     {
@@ -82,7 +82,7 @@ class Routes:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The routes that answer a request, the most specific first; ``best`` are those that nothing sets apart."""
+    """The routes that answer a request, the most specific first; ``best`` those that nothing sets apart."""
 
     all: tuple[Route, ...]
     best: tuple[Route, ...]
