@@ -58,21 +58,12 @@ def key(entity: Entity) -> Key:
     return entity.kind, value
 
 
-def _keys(edges: Iterable[Edge]) -> tuple[list[tuple[Key, Key]], dict[str, None]]:
-    """Return for each edge what its ends are kept by, and the relations and methods of all."""
-    same: dict[int, Key] = {}  # what tells of many edges tells of one thing by one object
-    found: list[tuple[Key, Key]] = []
-    texts: dict[str, None] = {}
-    for edge in edges:
-        pair = []
-        for end in (edge.source, edge.target):
-            known = same.get(id(end))
-            if known is None:
-                known = same[id(end)] = key(end)
-            pair.append(known)
-        found.append((pair[0], pair[1]))
-        texts[edge.relation] = texts[edge.method] = None
-    return found, texts
+def _keys(edges: Sequence[Edge]) -> dict[int, Key]:
+    """Return what the ends of edges are kept by, by the object: what tells of a thing often has it once."""
+    ends_of = {id(edge.source): edge.source for edge in edges} | {
+        id(edge.target): edge.target for edge in edges
+    }
+    return {place: key(end) for place, end in ends_of.items()}
 
 
 def among(connection: sa.Connection, of: str, columns: str, rest: str) -> sa.TextClause:
@@ -123,21 +114,26 @@ class Writer:
 
     def write(self, nodes: Sequence[Node], edges: Sequence[Edge]) -> Loaded:
         """Write nodes and edges; what says the same from the same instant by the same method is replaced."""
-        ends_of, texts = _keys(edges)
-        known = dict.fromkeys(one for pair in ends_of for one in pair)
-        known.update(dict.fromkeys(key(node.entity) for node in nodes))
-        texts.update(dict.fromkeys(kind for kind, _ in known))
-        word = self._number_words(texts)
+        keys = _keys(edges)
+        known = dict.fromkeys([*keys.values(), *(key(node.entity) for node in nodes)])
+        texts = [edge.relation for edge in edges] + [edge.method for edge in edges]
+        word = self._number_words(dict.fromkeys([*texts, *(kind for kind, _ in known)]))
         numbers, new = self._number_nodes(list(known))
+        ends_of = {place: numbers[one] for place, one in keys.items()}
         proofs = self._number_evidence(edges)
-        rows = {}
-        for edge, (source, target), proof in zip(edges, ends_of, proofs, strict=True):
-            row = (
-                numbers[source], word[edge.relation], numbers[target], word[edge.method],
-                begins(edge.valid_from), ends(edge.valid_to), int(edge.strength), proof,
-            )  # fmt: skip
-            rows[row[:5]] = row
-        self._insert("graph_edge", _EDGE, sorted(rows.values()), _CHANGED)
+        rows = zip(
+            [ends_of[id(edge.source)] for edge in edges],
+            [word[edge.relation] for edge in edges],
+            [ends_of[id(edge.target)] for edge in edges],
+            [word[edge.method] for edge in edges],
+            [begins(edge.valid_from) for edge in edges],
+            [ends(edge.valid_to) for edge in edges],
+            [int(edge.strength) for edge in edges],
+            [proofs[id(edge.evidence)] for edge in edges],
+            strict=True,
+        )
+        last = {row[:5]: row for row in rows}
+        self._insert("graph_edge", _EDGE, sorted(last.values()), _CHANGED)
         self._describe([(numbers[key(node.entity)], node) for node in nodes if node.properties])
         return Loaded(len(edges), len(nodes), new)
 
@@ -163,16 +159,11 @@ class Writer:
             found.update(zip(fresh, range(first, first + len(fresh)), strict=True))
         return found, len(fresh)
 
-    def _number_evidence(self, edges: Sequence[Edge]) -> list[int]:
-        """Return for each edge the number of its evidence; what is new is written."""
-        same: dict[int, bytes] = {}  # edges of one source of data share one object
-        texts = []
-        for edge in edges:
-            told = same.get(id(edge.evidence))
-            if told is None:
-                told = same[id(edge.evidence)] = _text(edge)
-            texts.append(told)
-        hashes = {text: number_of(text) for text in dict.fromkeys(texts)}
+    def _number_evidence(self, edges: Sequence[Edge]) -> dict[int, int]:
+        """Return the numbers of the edges' evidence by the object; what is new is written."""
+        told = {id(edge.evidence): edge.evidence for edge in edges}  # edges of one source of data share one
+        texts = {place: _canonical(dict(evidence)) for place, evidence in told.items()}
+        hashes = {text: number_of(text) for text in dict.fromkeys(texts.values())}
         connection = self._connection
         rows = connection.execute(
             among(connection, "bigint", "e.data, e.id", "graph_evidence e WHERE e.hash = given.value"),
@@ -185,7 +176,7 @@ class Writer:
             made = [(first + place, hashes[text], text.decode()) for place, text in enumerate(fresh)]
             self._insert("graph_evidence", ("id", "hash", "data"), made)
             found.update(zip(fresh, range(first, first + len(fresh)), strict=True))
-        return [found[text] for text in texts]
+        return {place: found[text] for place, text in texts.items()}
 
     def _describe(self, nodes: Sequence[tuple[int, Node]]) -> None:
         """Lay properties over those that are known; None takes one away."""
@@ -245,10 +236,6 @@ def numbers(connection: sa.Connection, words: Mapping[str, int], keys: Iterable[
             rows = connection.execute(text, {"kind": words[kind], **given(connection, sorted(values))})
             found.update({(kind, value): number for value, number in rows})
     return found
-
-
-def _text(edge: Edge) -> bytes:
-    return _canonical(dict(edge.evidence))
 
 
 def _canonical(value: object) -> bytes:

@@ -31,7 +31,8 @@ WALK: tuple[tuple[str, EntityKind], ...] = (
 )
 BATCH = 100_000
 """So many edges are written in one transaction of a load."""
-_LOADING_KB, _USUAL_KB = 256 * 1024, 2_000
+_LOADING, _USUAL = (-256 * 1024, 64 * 1024), (-2_000, 1_000)
+"""SQLite's ``cache_size`` (negative: KB) and ``wal_autocheckpoint`` (pages) in a load, and else."""
 _AT_ONCE = 50_000  # rows
 _T = TypeVar("_T")
 _S, _D = NODES.alias("s"), NODES.alias("d")
@@ -94,7 +95,9 @@ class Graph:
                 done(total)
         finally:
             with self._engine.connect() as connection:
-                _cache(connection, _USUAL_KB)
+                _tune(connection, _USUAL)
+                if connection.dialect.name == "sqlite":  # else the next to write would have to
+                    connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close()
         return total
 
     def renew(self, edges: Sequence[Edge]) -> None:
@@ -394,15 +397,16 @@ def _holding(query: sa.Select[Any], at: int | None) -> sa.Select[Any]:
 
 @contextmanager
 def _loading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Open a transaction of a load: on SQLite with memory for the pages that batches touch again."""
+    """Open a transaction of a load: on SQLite batches keep the pages that the next will touch again."""
     with writing(engine) as connection:
-        _cache(connection, _LOADING_KB)
+        _tune(connection, _LOADING)
         yield connection
 
 
-def _cache(connection: sa.Connection, kilobytes: int) -> None:
+def _tune(connection: sa.Connection, values: tuple[int, int]) -> None:
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"PRAGMA cache_size = -{kilobytes}")
+        for name, value in zip(("cache_size", "wal_autocheckpoint"), values, strict=True):
+            connection.exec_driver_sql(f"PRAGMA {name} = {value}").close()
 
 
 def _batches(items: Iterable[_T]) -> Iterator[list[_T]]:
