@@ -22,6 +22,7 @@ from lemnis.lessons.gate import Cost, rego, rego_test
 from lemnis.lessons.prevent import Drawn, pattern
 from lemnis.lessons.prevent.write import write
 from lemnis.lessons.scrub import mask, scrub
+from lemnis.lessons.sequence import Ordered, documents
 
 _NAMESPACE = uuid.UUID("6b1c8a52-5d0e-5c7b-9a0f-0c1f2b6e9d41")
 _TACTIC = re.compile(r"attack\.t\d{4}(\.\d{3})?")
@@ -131,9 +132,21 @@ def rule_id(lesson: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, lesson))
 
 
-def sigma(lesson: str, candidate: Candidate, *, title: str, tags: Sequence[str], description: str) -> str:
-    """Return a candidate as a whole Sigma rule."""
+def sigma(
+    lesson: str, candidate: Candidate | Ordered, *, title: str, tags: Sequence[str], description: str
+) -> str:
+    """Return a candidate as a whole Sigma rule; a sequence as its steps and their correlation."""
+    if isinstance(candidate, Ordered):
+        made = documents(
+            candidate, lambda part: _part_id(lesson, part), title=title, tags=tags, description=description
+        )
+        return "---\n".join(_yaml(one).decode() for one in made)
     return _yaml(_sigma(lesson, candidate, title=title, tags=tags, description=description)).decode()
+
+
+def _part_id(lesson: str, part: str) -> str:
+    """Return the id of a part of a sequence; the whole has that of the lesson's detection."""
+    return rule_id(lesson if part == "sequence" else f"{lesson}/{part}")
 
 
 def _sigma(
