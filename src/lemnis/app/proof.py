@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lemnis import app
 from lemnis.app import attack as attacks
-from lemnis.app import gates, lessons, pipeline, sampling, settings, shelf
+from lemnis.app import gates, lesson_cost, lesson_seal, lessons, pipeline, sampling, settings, shelf
 from lemnis.app.lessons import PROVED, History
 from lemnis.app.replay import replay
 from lemnis.app.rules_test import cases as read_cases
@@ -22,6 +22,7 @@ from lemnis.contracts.errors import ContentError, LemnisError
 from lemnis.contracts.findings import Decision
 from lemnis.contracts.ids import Json, canonical, digest
 from lemnis.contracts.journal import NewEntry
+from lemnis.incidents.entries import evidence
 from lemnis.ingest.sources import Sources
 from lemnis.lessons.compile import rule_id
 from lemnis.lessons.prove import Alerted, Case, Content, Proof, weigh
@@ -68,6 +69,8 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
         hearing = _Hearing(workspace, written, past, given, detection)
         old, new = hearing.content(before, None), hearing.content(after, trouble)
     proof = weigh(case, old, new)
+    cost = lesson_cost.analyst(workspace, proof.added, {one.source for one in given})
+    proof = replace(proof, history={**proof.history, "cost": cost})
     _write_down(workspace, written, proof)
     return proof
 
@@ -235,7 +238,12 @@ def _write_down(workspace: app.Workspace, written: Written, proof: Proof) -> Non
     }
     key = f"{PROVED}:{written.id}:{written.commit}:{digest(canonical(payload))[7:23]}"
     reason = "proven" if proof.proven else "; ".join(proof.reasons)
-    app.journal(workspace).append(NewEntry(PROVED, written.id, key, payload, reason=reason))
+    attached = lesson_seal.seal(workspace, written, payload)
+    entries = [NewEntry(PROVED, written.id, key, payload | attached, reason=reason)]
+    if proof.proven:
+        title = f"Proof of lesson {written.id}"
+        entries.append(evidence(written.lesson.incident, str(attached["envelope"]), title, actor="lemnis"))
+    app.journal(workspace).append_all(entries)
 
 
 def document(proof: Proof) -> dict[str, Json]:

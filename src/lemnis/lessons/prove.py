@@ -98,6 +98,8 @@ class Proof:
     history: Mapping[str, Json]
     stopped: tuple[str, ...] = field(default=())
     wrongly: tuple[str, ...] = field(default=())
+    added: tuple[int, ...] = field(default=())
+    """When the alerts were that the detection adds outside the attack (ms)."""
 
     @property
     def proven(self) -> bool:
@@ -145,14 +147,17 @@ def weigh(case: Case, old: Content, new: Content) -> Proof:
         history={
             "changes": len(case.commits),
             "stopped": len(stopped),
+            "stopped_rightly": len(stopped) - len(wrongly),
             "stopped_wrongly": len(wrongly),
             "alerts_added": len(cost),
             "commits_stopped": list(stopped),
+            "commits_stopped_rightly": [one for one in stopped if one in case.again],
             "commits_stopped_wrongly": list(wrongly),
             "alerts_before": len(old.alerts),
         },
         stopped=stopped,
         wrongly=wrongly,
+        added=tuple(sorted(one.at for one in cost)),
     )
 
 

@@ -140,11 +140,14 @@ def merge(
 
 def show_proof(found: Proof) -> None:
     """Print a proof for people."""
+    from lemnis.app import lesson_cost
+
     console.print(f"\n[bold]lesson {found.lesson}[/]\n")
     for check in found.checks:
         mark = "[green]✓[/]" if check.holds else "[bold red]✗[/]"
         console.print(f"  {mark} {escape(check.name)}  [dim]{escape(check.says)}[/]")
-    old, new, history = (dict(part) for part in (found.old, found.new, found.history))
+    old, new = dict(found.old), dict(found.new)
+    history: dict[str, Any] = dict(found.history)
     table = Table(box=box.SIMPLE, header_style="bold")
     for column in ("", "old content", "new content"):
         table.add_column(column)
@@ -158,6 +161,10 @@ def show_proof(found: Proof) -> None:
         f"  {history['changes']} changes replayed: {history['stopped']} stopped by the lesson, "
         f"{history['stopped_wrongly']} of them wrongly; {history['alerts_added']} alerts added besides"
     )
+    for how in ("rightly", "wrongly"):
+        if commits := history[f"commits_stopped_{how}"]:
+            console.print(f"    {how}  {', '.join(commit[:_SHORT] for commit in commits)}")
+    console.print(f"  {lesson_cost.told(history)}")
     if new["earlier_by"] is not None:
         console.print(
             f"  the detection alerts [bold]{new['earlier_by']} ms[/] before the first alert it leads to"
@@ -184,7 +191,8 @@ def _show(opened: app.Workspace, found: State, *, json: bool) -> None:
     console.print(f"  branch      {written.branch or 'merged'}  [dim]{written.commit[:_SHORT]}[/]")
     if found.proved is not None:
         proven = "[green]proven[/]" if found.proved.payload["proven"] else "[red]not proven[/]"
-        console.print(f"  proof       {proven} {to_iso(found.proved.at)}")
+        seal = dict(found.proved.payload).get("envelope", "not signed")
+        console.print(f"  proof       {proven} {to_iso(found.proved.at)}  [dim]{seal}[/]")
     console.print()
     for path, lines in sorted(files.items()):
         console.print(f"  [green]+{lines:<4}[/] {escape(path)}")
