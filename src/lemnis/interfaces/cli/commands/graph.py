@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
     graph.command("impact")(impact)
     graph.command("path")(path)
     graph.command("contradictions")(contradictions)
+    graph.command("collect")(collect)
     graph.command("import")(import_)
     graph.command("export")(export)
     graph.command("stats")(stats)
@@ -187,6 +188,65 @@ def contradictions(
         console.print("nothing is contradicted")
     if found:
         raise typer.Exit(1)
+
+
+def collect(
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH…]", help="Files; see below.")] = None,
+    kind: Annotated[
+        str, typer.Option("--kind", help="What they are, where their content does not say it.")
+    ] = "",
+    scope: Annotated[
+        str, typer.Option("--scope", metavar="NAME", help="Which cluster, stack or account they show.")
+    ] = "",
+    about: Annotated[
+        str, typer.Option("--about", metavar="NODE", help="What a bill of materials is about: image:sha256:…")
+    ] = "",
+    at: Annotated[
+        str, typer.Option("--at", metavar="TIME", help="As of when they count, where they do not say it.")
+    ] = "",
+    whole: Annotated[
+        bool, typer.Option("--whole", help="They show all there is, also where of a kind they show nothing.")
+    ] = False,
+    keep_secrets: Annotated[
+        bool, typer.Option("--keep-secrets", help="Keep files in the vault that hold secrets.")
+    ] = False,
+    findings: Annotated[
+        bool, typer.Option("--findings", help="The findings that this workspace knows.")
+    ] = False,
+    json: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Collect what runs, and on what, from inventories and records.
+
+    Recognised by content: what `kubectl get -A -o json` shows, a Terraform state or plan as JSON, CycloneDX
+    and SPDX, records of deployments, inventories of AWS. A newer snapshot ends what is gone; the same again
+    changes nothing. With --json one object a file: `file`, `kind`, `scope`, `digest`, `kept`, `at`, `read`,
+    `edges`, `new`, `ended`, `late`, `problems`, `notes`. Exit code 2 if something could not be read.
+
+    Example: lemnis graph collect cluster.json terraform.tfstate --scope prod
+    """
+    from lemnis import app
+    from lemnis.app import graph_collect
+    from lemnis.store.search import instant
+
+    if not (paths or findings):
+        raise UsageError("nothing to collect", fix="name files, or --findings")
+    opened = app.open_workspace(workspace)
+    moment = instant(at, opened.clock.now()) if at else None
+    options = graph_collect.Options(kind, scope, about, moment, whole=whole, keep_secrets=keep_secrets)
+    bad = False
+    for one in graph_collect.every(opened, paths or (), options, findings=findings):
+        bad = bad or bool(one.problems)
+        if json:
+            emit(one.document())
+            continue
+        console.print(one.line(), markup=False)
+        for told in (*one.notes, *one.problems[:_SHOWN]):
+            warn(f"{one.name}: {told}")
+        if len(one.problems) > _SHOWN:
+            warn(f"{one.name}: {len(one.problems) - _SHOWN:,} more")
+    if bad:
+        raise typer.Exit(_BAD_INPUT)
 
 
 def import_(

@@ -1,0 +1,318 @@
+"""Collectors' files into the graph: as of when they count, and what an earlier snapshot saw that is gone.
+
+A file is kept in the vault and every edge names its digest. Files with secrets in them are only named by it,
+unless they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from lemnis import app
+from lemnis.content import yaml
+from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.clock import to_iso
+from lemnis.contracts.errors import InputError, Location, RecordError, UsageError
+from lemnis.contracts.ids import Json
+from lemnis.contracts.ids import digest as digest_of
+from lemnis.contracts.provenance import Edge, Node
+from lemnis.graph.bulk import LONGEST
+from lemnis.graph.collect import Collected, instant
+from lemnis.graph.store import Graph
+
+MAX_BYTES: Final = 500_000_000
+"""A larger file is refused before it is read."""
+_NDJSON, _YAML = (".ndjson", ".jsonl"), (".yaml", ".yml")
+_SAMPLE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to read: the kind of file (empty: by its content), of what, about what, as of when."""
+
+    kind: str = ""
+    scope: str = ""
+    about: str = ""
+    at: int | None = None
+    whole: bool = False
+    keep_secrets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What came of a file: of which kind it is, what was read, said, new, ended, and what was wrong.
+
+    ``digest`` names it in the vault, if ``kept``. ``at`` is as of when it counts; ``late`` that a later
+    snapshot of the same was there already, so that it ended nothing.
+    """
+
+    name: str
+    kind: str
+    scope: str = ""
+    digest: str = ""
+    kept: bool = False
+    at: int | None = None
+    read: int = 0
+    edges: int = 0
+    new: int = 0
+    ended: int = 0
+    late: bool = False
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def line(self) -> str:
+        """Return it on one line."""
+        of = f" of {self.scope}" if self.scope else ""
+        if not self.kind:
+            return f"{self.name}: not collected"
+        late = ", late: nothing ended" if self.late else ""
+        return (
+            f"{self.name}: {self.kind}{of}: {self.read:,} objects, {self.edges:,} statements, "
+            f"{self.new:,} new, {self.ended:,} ended{late}"
+        )
+
+    def document(self) -> dict[str, Json]:
+        """Return it for machines."""
+        return {
+            "file": self.name, "kind": self.kind, "scope": self.scope, "digest": self.digest,
+            "kept": self.kept, "at": None if self.at is None else to_iso(self.at), "read": self.read,
+            "edges": self.edges, "new": self.new, "ended": self.ended, "late": self.late,
+            "problems": list(self.problems), "notes": list(self.notes),
+        }  # fmt: skip
+
+
+def every(
+    workspace: app.Workspace, paths: Iterable[Path], options: Options, *, findings: bool
+) -> Iterator[Account]:
+    """Read files one after another; one that cannot be read is told in its account, the others go on."""
+    from lemnis.app.graph_collect_kinds import of_findings
+
+    for path in paths:
+        try:
+            yield collect(workspace, path, options)
+        except InputError as error:
+            yield Account(
+                str(path), "", problems=(f"{error.what} ({error.fix})" if error.fix else error.what,)
+            )
+    if findings:
+        account = settle(workspace, of_findings(workspace), "", None)
+        yield replace(account, name="findings", kind="findings")
+
+
+def collect(workspace: app.Workspace, path: Path, options: Options) -> Account:
+    """Read a file into the graph.
+
+    Raises InputError where it cannot be read at all or is of no known kind; what is wrong within it is in the
+    account, and the rest is collected.
+    """
+    from lemnis.app import graph_collect_kinds as kinds
+
+    data = _bytes(path)
+    told = decoded(data, str(path))
+    kind = options.kind or kinds.recognised(told, data)
+    if not kind:
+        raise UsageError(
+            "nothing that is collected", at=Location(str(path)),
+            fix=f"--kind says what it is: {', '.join(kinds.KINDS)}",
+        )  # fmt: skip
+    if kind not in kinds.KINDS:
+        raise UsageError(f"no kind {kind!r}", fix=f"one of {', '.join(kinds.KINDS)}")
+    found = kinds.KINDS[kind](told, data, str(path), options)
+    found = replace(found, problems=(*told.problems, *found.problems))
+    keep = options.keep_secrets or not found.secret
+    name = app.vault(workspace).put(data) if keep else digest_of(data)
+    account = settle(workspace, found, name, options.at)
+    notes = account.notes
+    if not keep:
+        notes += ("it holds secrets: it is named by its digest and not kept (--keep-secrets keeps it)",)
+    return replace(account, name=str(path), kind=kind, kept=keep, notes=notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A file's values: one ``document``, or ``rows`` with the numbers of their lines."""
+
+    document: Any = None
+    rows: tuple[tuple[int, Any], ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def decoded(data: bytes, name: str) -> Told:
+    """Read JSON, JSON lines or YAML; lines that are none are told, and an empty result is of no format."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return Told(orjson.loads(data))
+    except orjson.JSONDecodeError as error:
+        why = error
+    if name.endswith(_YAML):
+        found = yaml.parse_all(data.decode("utf-8", "replace"), name)
+        return Told(found[0] if len(found) == 1 else found)
+    if not data.lstrip().startswith(b"{"):
+        return Told()
+    rows, problems = [], []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line.strip():
+            try:
+                rows.append((number, orjson.loads(line)))
+            except orjson.JSONDecodeError as error:
+                problems.append(f"line {number}: no JSON: {error.msg}")
+    if not rows:
+        raise RecordError(f"no JSON: {why.msg}", at=Location(name, why.lineno, why.colno))
+    more = len(problems) - LONGEST
+    return Told(
+        rows=tuple(rows), problems=(*problems[:LONGEST], *((f"{more:,} more lines",) if more > 0 else ()))
+    )
+
+
+def settle(workspace: app.Workspace, found: Collected, digest: str, at: int | None) -> Account:
+    """Write what was collected, with its evidence and bounds, and end what it shows to be gone."""
+    graph = Graph(app.engine(workspace))
+    snapshot = found.covers is not None
+    mark = Entity(EntityKind.ARTIFACT, digest) if digest else None
+    before = graph.node(mark) if mark is not None else None
+    known = instant(before.properties.get("collected_at")) if before is not None else None
+    when = next((one for one in (at, found.at, known) if one is not None), workspace.clock.now())
+    edges = _proven(found, digest, when if snapshot else None)
+    said = graph.said(found.method)
+    mine = [edge for edge in said if edge.evidence.get("scope", "") == found.scope]
+    late = snapshot and any(_seen(edge) > when for edge in mine)
+    if snapshot:
+        written, ended = _snapshot(edges, mine, when, found, late=late)
+    else:
+        written, ended = (_following(edges, mine), 0) if found.follow else (edges, 0)
+    there = {_key(edge): edge for edge in said}
+    fresh = [edge for edge in written if there.get(_key(edge)) != edge]
+    nodes = list(found.nodes)
+    if mark is not None:
+        nodes.append(Node(mark, {"collected": found.method, "collected_at": to_iso(when)}))
+    graph.load(fresh, nodes)
+    return Account(
+        name="", kind=found.method, scope=found.scope, digest=digest, at=when if snapshot else None,
+        read=found.read, edges=len(edges), new=sum(_key(edge) not in there for edge in fresh), ended=ended,
+        late=late, problems=found.problems, notes=(*found.notes, *_elsewhere(edges, said, found.scope)),
+    )  # fmt: skip
+
+
+def _proven(found: Collected, digest: str, seen: int | None) -> list[Edge]:
+    """Return edges with the digest of their file as evidence, and when it was seen."""
+    more: dict[str, Json] = {"digest": digest} if digest else {}
+    if seen is not None:
+        more["seen"] = to_iso(seen)
+    return [
+        replace(
+            edge, source=_kept(edge.source), target=_kept(edge.target), evidence={**more, **edge.evidence}
+        )
+        for edge in found.edges
+    ]
+
+
+def _snapshot(
+    edges: Sequence[Edge], mine: Sequence[Edge], at: int, found: Collected, *, late: bool
+) -> tuple[list[Edge], int]:
+    """Return what to write of a snapshot at an instant, and how many statements it ended.
+
+    What held goes on, with new evidence. What is new began when the file says, at the latest now, and after
+    what ended before. One that comes late says what was, not what is, and ends nothing.
+    """
+    periods: dict[tuple[Entity, str, Entity], list[Edge]] = defaultdict(list)
+    for edge in mine:
+        periods[edge.source, edge.relation, edge.target].append(edge)
+    written: list[Edge] = []
+    for edge in edges:
+        known = periods.get((edge.source, edge.relation, edge.target), ())
+        there = next((one for one in known if one.at(at)), None)
+        if there is not None:
+            if not late:
+                written.append(replace(edge, valid_from=there.valid_from, valid_to=there.valid_to))
+            continue
+        over = max(
+            (one.valid_to + 1 for one in known if one.valid_to is not None and one.valid_to < at), default=0
+        )
+        begins = max(min(at if edge.valid_from is None else edge.valid_from, at), over)
+        written.append(replace(edge, valid_from=begins, valid_to=at if late else None))
+    if late:
+        return written, 0
+    shown = {(edge.source, edge.relation, edge.target) for edge in edges}
+    gone = [
+        replace(edge, valid_to=max(at - 1, at if edge.valid_from is None else edge.valid_from))
+        for edge in mine
+        if edge.at(at) and (edge.source, edge.relation, edge.target) not in shown and _covered(edge, found)
+    ]
+    return written + gone, len(gone)
+
+
+def _covered(edge: Edge, found: Collected) -> bool:
+    """Say whether a snapshot would show a statement if it still held."""
+    space = edge.evidence.get("space", "")
+    return edge.evidence.get("of", "") in (found.covers or ()) and (
+        not found.within or space in ("", found.within)
+    )
+
+
+def _following(edges: Sequence[Edge], mine: Iterable[Edge]) -> list[Edge]:
+    """Return records in which each ends those before it of its source and relation, also those known.
+
+    Statements of one instant stand beside each other. What a record says of its own end holds if earlier.
+    """
+    groups: dict[tuple[Entity, str], dict[tuple[Entity, int | None], Edge]] = defaultdict(dict)
+    touched = {(edge.source, edge.relation) for edge in edges}
+    for edge in (*mine, *edges):
+        if (edge.source, edge.relation) in touched:
+            groups[edge.source, edge.relation][edge.target, edge.valid_from] = edge
+    written: list[Edge] = []
+    for some in groups.values():
+        starts = sorted({edge.valid_from for edge in some.values() if edge.valid_from is not None})
+        after = {one: other - 1 for one, other in pairwise(starts)}
+        for edge in some.values():
+            ends = [instant(edge.evidence.get("ended")), after.get(edge.valid_from or 0)]
+            own = min((one for one in ends if one is not None), default=None)
+            written.append(replace(edge, valid_to=own))
+    return written
+
+
+def _elsewhere(edges: Sequence[Edge], said: Iterable[Edge], scope: str) -> list[str]:
+    """Tell of sources that another scope of the same method speaks of too: two clusters, one name."""
+    own = {edge.source for edge in edges if edge.source.kind is EntityKind.WORKLOAD}
+    others: Mapping[Entity, str] = {
+        edge.source: str(edge.evidence.get("scope", "")) or "one without a name"
+        for edge in said
+        if edge.source in own and edge.evidence.get("scope", "") != scope
+    }
+    if not others:
+        return []
+    few = ", ".join(f"{one} ({where})" for one, where in sorted(others.items())[:_SAMPLE])
+    return [f"{len(others):,} workloads have the name of one in another scope, and are taken as one: {few}"]
+
+
+def _kept(entity: Entity) -> Entity:
+    """Return an entity as the graph names it."""
+    from lemnis.graph.bulk import key
+
+    return Entity(entity.kind, key(entity)[1]) if len(entity.value) > LONGEST // 4 else entity
+
+
+def _key(edge: Edge) -> tuple[Entity, str, Entity, int | None]:
+    return edge.source, edge.relation, edge.target, edge.valid_from
+
+
+def _seen(edge: Edge) -> int:
+    return instant(edge.evidence.get("seen")) or 0
+
+
+def _bytes(path: Path) -> bytes:
+    at = Location(str(path))
+    try:
+        if not path.is_file():
+            raise InputError("no file", at=at, fix="name files; a folder's are `FOLDER/*`")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"more than {MAX_BYTES:,} bytes", at=at, fix="split it by kind")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", at=at) from error

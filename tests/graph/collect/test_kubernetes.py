@@ -1,0 +1,149 @@
+"""What is read of a cluster's objects: workloads by their owners, images by digest, identities, endpoints."""
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inventories import A, B, cluster, meta, one, pod, said
+
+from lemnis.contracts.clock import from_iso
+from lemnis.graph.collect import kubernetes
+
+
+def test_a_cluster_is_told_with_its_proofs():
+    found = kubernetes.collect(cluster())
+    assert said(found) == sorted(
+        [
+            f"workload:prod/shop instance_of image:{A} recorded",
+            f"container:c0ffee instance_of image:{A} recorded",
+            "container:c0ffee part_of workload:prod/shop recorded",
+            "container:c0ffee runs_on host:node-1 recorded",
+            "workload:prod/shop runs_as service_account:prod/shop recorded",
+            "workload:prod/shop defined_by cluster_object:Deployment/prod/shop recorded",
+            "workload:prod/shop defined_by iac_resource:helm/prod/shop label",
+            "workload:prod/shop processes data_set:orders label",
+            "cluster_object:Deployment/prod/shop manages cluster_object:ReplicaSet/prod/shop-7d9f recorded",
+            "cluster_object:ReplicaSet/prod/shop-7d9f manages cluster_object:Pod/prod/shop-7d9f-1 recorded",
+            "workload:prod/shop exposes endpoint:tcp://shop.prod.svc:80 recorded",
+            "workload:prod/shop exposes endpoint:tcp://203.0.113.7:80 recorded",
+            "workload:prod/shop exposes endpoint:https://shop.example/ recorded",
+            "domain:shop.example resolves_to endpoint:https://shop.example/ recorded",
+            "domain:shop.example resolves_to endpoint:https://shop.example/old recorded",
+            "service_account:prod/shop has_role role:arn:aws:iam::111122223333:role/shop label",
+            "role:Role/prod/reader grants cluster_object:secrets/prod/db recorded",
+            "service_account:prod/shop has_role role:Role/prod/reader recorded",
+            "user:eve has_role role:Role/prod/reader recorded",
+            "identity:group:ops has_role role:ClusterRole/cluster-admin recorded",
+        ]
+    )
+    assert found.read == 10
+    assert found.problems == (
+        "items[9]: no object",
+        "items[4]: https://shop.example/old leads to the service 'gone', which is not there",
+        "items[8]: ClusterRoleBinding 'admins' has a subject without kind or name",
+    )
+    image = next(
+        e for e in found.edges if e.source == one("workload:prod/shop") and e.relation == "instance_of"
+    )
+    assert image.valid_from == from_iso("2026-01-01T01:00:00Z")
+    assert image.evidence == {
+        "position": "items[0]", "of": "Pod", "space": "prod", "object": "Pod/shop-7d9f-1",
+        "reference": "registry.test/shop:1",
+    }  # fmt: skip
+    assert {str(n.entity): n.properties for n in found.nodes}["data_set:orders"] == {
+        "labels": ["email", "iban"]
+    }
+    assert found.within == "prod"
+    assert {"Pod", "Service", "Ingress"} <= found.covers
+    assert "StatefulSet" not in found.covers
+
+
+def test_a_scope_begins_the_names_of_what_only_the_cluster_knows():
+    found = said(kubernetes.collect(cluster(), scope="eu"))
+    assert "workload:prod/shop runs_as service_account:eu/prod/shop recorded" in found
+    assert "identity:eu/group:ops has_role role:eu/ClusterRole/cluster-admin recorded" in found
+
+
+@pytest.mark.parametrize(
+    ("identity", "reference", "image", "strength"),
+    [
+        (f"docker-pullable://r.test/shop@{B}", "r.test/shop:1", B, "recorded"),
+        (B, "r.test/shop:1", B, "recorded"),
+        ("", f"r.test/shop@{B}", B, "recorded"),
+        ("", "r.test/shop:1", "r.test/shop:1", "name_match"),
+        ("nonsense", "r.test/shop:1", "r.test/shop:1", "name_match"),
+    ],
+)
+def test_an_image_without_a_digest_is_but_a_name(identity, reference, image, strength):
+    made = pod("p", A, owner=None)
+    made["spec"]["containers"][0]["image"] = reference
+    made["status"]["containerStatuses"][0]["imageID"] = identity
+    assert f"workload:prod/p instance_of image:{image} {strength}" in said(kubernetes.collect(made))
+
+
+def test_pods_alone_tell_their_deployment_by_the_hash_in_the_name():
+    found = kubernetes.collect([pod("shop-7d9f-1", A)])
+    assert f"workload:prod/shop instance_of image:{A} label" in said(found)
+    other = kubernetes.collect([pod("shop-1", A, owner=("ReplicaSet", "shop-7d9f-x"))])
+    assert f"workload:prod/shop-7d9f-x instance_of image:{A} recorded" in said(other)
+
+
+def test_what_ended_runs_no_image_and_owners_in_a_ring_end():
+    done = pod("p", A, owner=("Job", "j"))
+    done["status"]["phase"] = "Succeeded"
+    assert said(kubernetes.collect([done])) == []
+    ring = [
+        {"apiVersion": "x/v1", "kind": "Ring", "metadata": meta("r", owner=("Ring", "r"))},
+        pod("p", A, owner=("Ring", "r")),
+    ]
+    assert f"workload:prod/r instance_of image:{A} recorded" in said(kubernetes.collect(ring))
+
+
+def test_controllers_alone_tell_what_they_ask_for():
+    spec = {"containers": [{"name": "a", "image": f"r.test/a@{A}"}, {"name": "b", "image": "r.test/b:2"}]}
+    deployment = {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta("shop"),
+        "spec": {"template": {"spec": spec}},
+    }  # fmt: skip
+    assert said(kubernetes.collect(deployment), "instance_of") == [
+        "workload:prod/shop instance_of image:r.test/b:2 name_match",
+        f"workload:prod/shop instance_of image:{A} recorded",
+    ]
+    deployment["spec"]["replicas"] = 0
+    assert said(kubernetes.collect(deployment), "instance_of") == []
+
+
+def test_secrets_are_noticed_and_services_need_their_pods():
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta("s"), "data": {"password": "eA=="}}
+    service = cluster()["items"][3]
+    found = kubernetes.collect([secret, service])
+    assert found.secret
+    assert "Service" not in found.covers
+    assert "Service" in kubernetes.collect([service], whole=True).covers
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("Pod"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+GOOD = cluster()["items"][:9]
+
+
+@given(st.integers(0, 8), st.data())
+def test_whatever_stands_in_an_object_the_others_are_kept(number, data):
+    items = copy.deepcopy(GOOD)
+    at = items[number]
+    while True:
+        keys = sorted(at) if isinstance(at, dict) else range(len(at))
+        key = data.draw(st.sampled_from(keys))
+        if isinstance(at[key], dict | list) and at[key] and data.draw(st.booleans()):
+            at = at[key]
+            continue
+        at[key] = data.draw(junk)
+        break
+    found = kubernetes.collect({"items": items})
+    assert found.read == 9
+    if number != 6:
+        assert "role:Role/prod/reader grants cluster_object:secrets/prod/db recorded" in said(found)
