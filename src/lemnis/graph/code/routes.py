@@ -34,9 +34,9 @@ from lemnis.graph.code.templates import Template, segments
 
 MAX_FILE = 2_000_000
 _LANGUAGES: Mapping[str, str] = MappingProxyType(
-    {".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".ts": "javascript",
-     ".mts": "javascript",     ".cts": "javascript", ".jsx": "javascript", ".tsx": "javascript", ".java": "java", ".go": "go"}
-)  # fmt: skip
+    dict.fromkeys((".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"), "javascript")
+    | {".java": "java", ".go": "go"}
+)
 _READERS: Mapping[str, Sequence[Callable[[str, Tokens], Unit]]] = MappingProxyType(
     {
         "javascript": (express.read, fastify.read, nest.read),
