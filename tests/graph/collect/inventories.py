@@ -1,6 +1,8 @@
 """A small cluster as `kubectl get -A -o json` has it, and how to ask what was said. Of our own making."""
 
+from lemnis import app
 from lemnis.contracts.alerts import Entity
+from lemnis.graph import Graph
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 T0 = 1_767_225_600_000  # 2026-01-01
@@ -111,3 +113,11 @@ def cluster(image=A, at="2026-01-01T01:00:00Z"):
             "no object",
         ],
     }  # fmt: skip
+
+
+def images(space, at=None):
+    """Return what images the shop ran: digest, since, until."""
+    edges = Graph(app.engine(space)).edges_from(one("workload:prod/shop"), at, ["instance_of"])
+    return [
+        (e.target.value, e.valid_from, e.valid_to) for e in sorted(edges, key=lambda e: e.valid_from or 0)
+    ]

@@ -2,43 +2,12 @@
 
 import orjson
 import pytest
-from inventories import HOUR, T0, A, B, cluster, one, pod
+from inventories import HOUR, T0, A, B, cluster, images, one, pod
 
 from lemnis import app
-from lemnis.app import graph_collect
-from lemnis.app.graph_collect import Options
-from lemnis.contracts.clock import ManualClock, from_iso
+from lemnis.contracts.clock import from_iso
 from lemnis.graph import Graph, whole
 from lemnis.interfaces.cli import run
-
-SHOP = one("workload:prod/shop")
-
-
-@pytest.fixture
-def space(tmp_path, monkeypatch):
-    clock = ManualClock(T0 + 2 * HOUR)
-    monkeypatch.setattr(app, "default_clock", lambda: clock)
-    made = app.init(tmp_path / "w", clock=clock)
-    monkeypatch.setenv("LEMNIS_WORKSPACE", str(made.root))
-    monkeypatch.setenv("COLUMNS", "200")
-    return made
-
-
-@pytest.fixture
-def give(space, tmp_path):
-    def giving(document, name="file.json", **options):
-        path = tmp_path / name
-        path.write_bytes(document if isinstance(document, bytes) else orjson.dumps(document))
-        return graph_collect.collect(space, path, Options(**options))
-
-    return giving
-
-
-def images(space, at=None):
-    edges = Graph(app.engine(space)).edges_from(SHOP, at, ["instance_of"])
-    return [
-        (e.target.value, e.valid_from, e.valid_to) for e in sorted(edges, key=lambda e: e.valid_from or 0)
-    ]
 
 
 def everything(space):
@@ -57,7 +26,7 @@ def test_each_edge_names_its_file_in_the_vault(space, give):
         0,
     )
     assert app.vault(space).get(told.digest) == orjson.dumps(cluster())
-    (edge,) = Graph(app.engine(space)).edges_from(SHOP, None, ["instance_of"])
+    (edge,) = Graph(app.engine(space)).edges_from(one("workload:prod/shop"), None, ["instance_of"])
     assert edge.evidence["digest"] == told.digest
     assert edge.evidence["position"] == "items[0]"
     assert edge.valid_from == from_iso("2026-01-01T01:00:00Z")
