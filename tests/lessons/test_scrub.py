@@ -1,6 +1,7 @@
 import ipaddress
 from urllib.parse import quote, unquote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,88 @@ def test_a_shape_has_the_special_characters_of_its_text_and_no_others(text):
     shape = unquote_plus(masked.split("?q=")[1].split(" ")[0]) if "?q=" in masked else ""
     assert {c for c in shape if c.isascii() and not c.isalnum()} == special
     assert set(shape) <= special | {"x", "0"}
+
+
+PLANTED = {
+    "mail": "quinlan.ferreira@corp.test",
+    "mailbox with a plus": "q.ferreira+shop@mail.corp.test",
+    "name": "Quinlan Ferreira",
+    "login": "qferreira",
+    "private address": "10.44.7.9",
+    "public address": "151.101.1.69",
+    "IPv6": "2a02:8108:9640::7af1",
+    "MAC": "3c:22:fb:aa:10:7e",
+    "AWS account": "480912346677",
+    "AWS key": "AKIAQQQQZZZZ7777XXXX",
+    "GitHub token": "ghp_" + "a1B2" * 9,
+    "GitHub fine-grained": "github_pat_" + "A1b2" * 8,
+    "GitLab token": "glpat-" + "x9Y8" * 5,
+    "Slack token": "xoxb-" + "123456789012-abcdef",
+    "Stripe key": "sk_live_" + "4eC39HqLyjWDarjt",
+    "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abcDEF123_-x",
+    "password": "Tr0ub4dor-und-3",
+    "IBAN": "DE89 3704 0044 0532 0130 00",
+    "card": "4111 1111 1111 1111",
+    "phone": "+49 170 5550199",
+}
+ANYWHERE = sorted(set(PLANTED) - {"name", "login", "password", "AWS account"})
+PLACES = {
+    "name": ('{{"displayName": "{}"}}', "full_name='{}'", '{{"text": "{{\\"displayName\\": \\"{}\\"}}"}}'),
+    "login": (
+        '{{"userName": "{}"}}', "user={} ", '{{"username":"{}","x":1}}', "arn:aws:iam::111122223333:user/{}", "/home/{}/.ssh",
+        "Failed password for invalid user {} from 192.0.2.1 port 2", "192.0.2.1 - {} [02/Mar/2026:18:00:00 +0000] x",
+        "arn:aws:sts::111122223333:assumed-role/ops/{}",
+    ),
+    "password": (
+        "/x?password={}&y=1", '{{"password": "{}"}}', '{{"clientSecret":"{}"}}', "https://me:{}@db.test/x",
+        '{{"body": "{{\\"api_key\\": \\"{}\\"}}"}}', "Cookie: sid={}",
+    ),
+    "AWS account": ("arn:aws:s3::{}:bucket/x", '{{"accountId":"{}"}}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "place"), [(what, p) for what, places in PLACES.items() for p in places])
+def test_who_and_what_is_secret_goes_from_each_place(what, place):
+    [cleaned] = scrub([place.format(PLANTED[what])])
+    assert PLANTED[what] not in cleaned
+    assert scrub([cleaned]) == [cleaned]
+
+
+@given(
+    st.lists(st.sampled_from(ANYWHERE), min_size=1, max_size=4),
+    st.lists(st.sampled_from([(w, p) for w, places in PLACES.items() for p in places]), max_size=3),
+    st.sampled_from(['{} said "{}" ', '{{"a": "{}", "b": ["{}"]}}', "GET /x?a={}&b=1 {}", "<{}>;{}"]),
+)
+def test_nothing_planted_survives(anywhere, placed, around):
+    records = [around.format(PLANTED[what], "x") for what in anywhere]
+    records += [place.format(PLANTED[what]) for what, place in placed]
+    records.append("seen: " + " ".join(PLANTED[what] for what in anywhere))
+    cleaned = scrub(records)
+    for what in {*anywhere, *(what for what, _ in placed)}:
+        assert not [line for line in cleaned if PLANTED[what] in line]
+    assert len(cleaned) == len(records)
+    assert scrub(cleaned) == cleaned
+
+
+def test_a_name_goes_wherever_else_it_stands_and_is_the_same_person():
+    cleaned = scrub(['{"userName": "qferreira"}', "GET /orders/of/qferreira?x=qferreira", "qferreiras qferreira@corp.test"])
+    assert cleaned == ['{"userName": "person1"}', "GET /orders/of/person1?x=person1", "qferreiras person1@example.com"]
+
+
+def test_names_that_are_known_go_from_texts():
+    assert scrub(["Ferreira and db-prod-7 met"], known=("Ferreira", "db-prod-7")) == ["person1 and person2 met"]
+
+
+def test_what_a_detection_looks_for_stays():
+    records = ['{"user": "export"}', "GET /export?q=1"]
+    assert scrub(records) == ['{"user": "person1"}', "GET /person1?q=1"]
+    assert scrub(records, keep=("export",)) == ['{"user": "person1"}', "GET /export?q=1"]
+
+
+def test_what_says_nothing_of_anybody_stays():
+    records = [
+        'acct="root" user=www-data uid=33', '{"username": "system:serviceaccount:kube-system:x"}', '{"userName": null}',
+        "msg=audit(1764000000.123:456)", "1764000000123", "4929123456789012346 is no card", "2026-03-02T18:00:00+0100",
+        "00000000-0000-4000-8000-000000000001", "sha256:" + "4" * 64,
+    ]  # fmt: skip
+    assert scrub(records) == records

@@ -18,7 +18,7 @@ _SPANS = (
     (LONGEST, "24h"),
 )  # fmt: skip
 _MOST_STEPS = 12
-"""Kinds of steps of an attack that are combined: pairs of more say little."""
+"""Kinds of steps of an attack that are combined: more say little."""
 
 
 @dataclass(frozen=True, slots=True)
