@@ -87,16 +87,21 @@ def given(
     return {"given": orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY).decode()}
 
 
-def columned(connection: sa.Connection, columns: Sequence[str], rest: str) -> sa.TextClause:
-    """Return a question as ``among`` asks it of numbers, answered by one row: a text a column (``column``).
+def columned(
+    connection: sa.Connection, numbers: Sequence[str], rest: str, text: str | None = None
+) -> sa.TextClause:
+    """Return a question as ``among`` asks it, answered by one row: columns of numbers, see ``column``.
 
-    A row of Python objects for each edge takes longer than to find the edges.
+    ``text`` is a column more, which is JSON. A row of Python objects for each edge would take longer than it
+    takes to find the edges.
     """
-    named = [f"{one} AS c{place}" for place, one in enumerate(columns)]
     postgresql = connection.dialect.name == "postgresql"
-    join = "string_agg(CAST({} AS text), ',')" if postgresql else "group_concat({})"
-    texts = ", ".join(join.format(f"c{place}") for place in range(len(columns)))
-    return sa.text(f"SELECT {texts} FROM ({among(connection, 'bigint', ', '.join(named), rest)}) AS found")  # noqa: S608 - our own
+    of_numbers = "string_agg(CAST({} AS text), ',')" if postgresql else "group_concat({})"
+    of_texts = "CAST(json_agg({}) AS text)" if postgresql else "json_group_array({})"
+    columns = [*((one, of_numbers) for one in numbers), *(((text, of_texts),) if text else ())]
+    named = ", ".join(f"{one} AS c{place}" for place, (one, _) in enumerate(columns))
+    told = ", ".join(joins.format(f"c{place}") for place, (_, joins) in enumerate(columns))
+    return sa.text(f"SELECT {told} FROM ({among(connection, 'bigint', named, rest)}) AS found")  # noqa: S608 - our own
 
 
 def column(text: str | None) -> NDArray[np.int64]:

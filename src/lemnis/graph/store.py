@@ -193,13 +193,16 @@ class Graph:
 
     def entities(self, connection: sa.Connection, ids: Sequence[int] | NDArray[np.int64]) -> list[Entity]:
         """Return the entities of these numbers, in their order."""
-        text = among(connection, "bigint", "n.id, n.kind, n.value", "graph_node n WHERE n.id = given.value")
         found: dict[int, Entity] = {}
-        asked = connection.execute(text, given(connection, ids))
-        while rows := asked.fetchmany(_AT_ONCE):
-            numbers, kinds, values = zip(*rows, strict=True)
+        text = columned(
+            connection, ("n.id", "n.kind"), "graph_node n WHERE n.id = given.value", text="n.value"
+        )
+        for begin in range(0, len(ids), _AT_ONCE):
+            row = connection.execute(text, given(connection, ids[begin : begin + _AT_ONCE])).one()
+            numbers, kinds = (column(one).tolist() for one in row[:2])
             kind_of = self._kinds(connection, set(kinds))
-            found.update(zip(numbers, map(Entity, map(kind_of.__getitem__, kinds), values), strict=True))
+            named = map(Entity, map(kind_of.__getitem__, kinds), orjson.loads(row[2] or b"[]"))
+            found.update(zip(numbers, named, strict=True))
         return [found[number] for number in (ids.tolist() if isinstance(ids, np.ndarray) else ids)]
 
     def kinds(
