@@ -29,7 +29,7 @@ _CONTAINER = (
 )  # fmt: skip
 _REQUEST = (
     "metadata.uid", "time", "device.hostname", "src_endpoint.ip", "http_request.url.path",
-    "http_request.url.query_string",
+    "http_request.url.query_string", "http_request.http_method",
 )  # fmt: skip
 
 
@@ -77,9 +77,9 @@ def containers(tables: Iterable[pa.Table]) -> list[Container]:
 
 def requests(table: pa.Table) -> Iterator[Request]:
     """Yield the requests in a table of HTTP Activity."""
-    for uid, at, host, client, path, query in _rows(table, _REQUEST):
+    for uid, at, host, client, path, query, verb in _rows(table, _REQUEST):
         if path:
-            yield Request(uid, host or "", at, client or "", path, query or "")
+            yield Request(uid, host or "", at, client or "", path, query or "", verb or "")
 
 
 def _container(key: tuple[str, str, int], rows: list[tuple[Any, ...]]) -> Container:

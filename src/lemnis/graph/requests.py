@@ -22,7 +22,10 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that a web service logged: the event's uid, the host that logged it if known, when (ms)."""
+    """A request that a web service logged: the event's uid, the host that logged it if known, when (ms).
+
+    ``verb`` is its HTTP method, where the log tells it.
+    """
 
     uid: str
     host: str
@@ -30,6 +33,7 @@ class Request:
     client: str
     path: str
     query: str
+    verb: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ _LAST = 253_402_300_799
 """The last second that a date can name: a commit's author writes any number."""
 _TIMEOUT = 60
 _HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
+_PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
 _NOTHING = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree without a file, which every repository knows."""
 
@@ -238,6 +239,66 @@ class Repository:
         origin, number = rows[0].split()[:2]
         name = next((row[len("filename ") :] for row in rows if row.startswith("filename ")), path)
         return BlameLine(origin, name, int(number), rows[-1][1:])
+
+    def parents(self, revision: str) -> tuple[str, ...]:
+        """Return a commit's parents, as far as they are here."""
+        return tuple(
+            self.run("rev-list", "--parents", "--max-count=1", self.resolve(revision)).decode().split()[1:]
+        )
+
+    def cut(self, revision: str) -> bool:
+        """Say whether history ends at a commit because the rest was not fetched."""
+        commit = self.resolve(revision)
+        if self.parents(commit):
+            return False
+        # The commit itself names its parents, whether they are here or not.
+        return b"\nparent " in self.run("cat-file", "commit", commit).partition(b"\n\n")[0]
+
+    def message(self, revision: str) -> str:
+        """Return a commit's whole message."""
+        commit = self.resolve(revision)
+        return self.run("show", "--no-patch", "--format=%B", commit).decode(errors="replace").strip()
+
+    def reachable(self, revision: str) -> bool:
+        """Say whether a branch or tag leads to a commit."""
+        commit, where = self.resolve(revision), ("refs/heads", "refs/tags", "refs/remotes")
+        if self.run("for-each-ref", "--count=1", f"--contains={commit}", *where).strip():
+            return True
+        # A copy that a pipeline checked out may have no branch at all.
+        return not self.run("for-each-ref", "--count=1", *where).strip() and self.holds("HEAD", commit)
+
+    def refs_without(self, revision: str, most: int) -> list[str]:
+        """Return where at most so many refs lead that do not build on a commit, the newest first."""
+        out = self.run(
+            "for-each-ref", f"--no-contains={self.resolve(revision)}", f"--count={most}",
+            "--sort=-committerdate",
+            "--format=%(objecttype) %(objectname)", "refs",
+        )  # fmt: skip
+        rows = (row.split() for row in out.decode().splitlines())
+        return list(dict.fromkeys(name for kind, name in rows if kind == "commit"))
+
+    def patch(self, base: str, revision: str) -> str:
+        """Return git's id of the changes from one commit to another; empty if there are none."""
+        diff = self.run("diff", *_PLAIN, self.resolve(base), self.resolve(revision))
+        return self.run("patch-id", "--stable", data=diff).decode().partition(" ")[0]
+
+    def copies(self, revision: str, path: str, most: int) -> tuple[str, ...]:
+        """Return the commits that refs lead to with the same patch as a commit, the newest first.
+
+        Of the newest ``most`` that touch ``path`` (empty: any).
+        """
+        commit = self.resolve(revision)
+        only = ("--full-diff", "--", f":(top,literal){path}") if path else ()
+        log = ("log", *_PLAIN, "--patch", "--no-merges", "--format=commit %H")
+        own = self.run("patch-id", "--stable", data=self.run(*log, "--max-count=1", commit))
+        wanted = own.decode().partition(" ")[0]
+        diffs = (
+            self.run(*log, f"--max-count={most}", "--branches", "--tags", "--remotes", *only)
+            if wanted
+            else b""
+        )
+        rows = (row.split() for row in self.run("patch-id", "--stable", data=diffs).decode().splitlines())
+        return tuple(name for patch, name in rows if patch == wanted and name != commit)
 
     def write_branch(
         self, branch: str, base: str, files: Mapping[str, bytes], message: str, *, author: str, at: int

@@ -27,6 +27,7 @@ _ROOTS = (
     "app", "src", "code", "srv", "workspace", "build", "usr/src/app", "usr/src", "var/task", "var/www",
     "var/www/html", "usr/share/app", "go/src/app", "home/app", "home/node/app", "opt/app",
 )  # fmt: skip
+_HOMES = tuple(f"/{root}/" for root in _ROOTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,15 @@ class Files:
     def first(self, stack: Stack) -> Own | None:
         """Return the innermost frame of one's own code."""
         return next(self.all(stack), None)
+
+    def lost(self, stack: Stack) -> str:
+        """Return the file of a frame within the first of one's own that should be here and is not."""
+        for frame in stack.frames:
+            if self.own(frame) is not None:
+                break
+            if not _foreign(frame.file, frame.function) and frame.file.startswith(_HOMES):
+                return frame.file
+        return ""
 
     def all(self, stack: Stack) -> Iterator[Own]:
         """Yield the frames of one's own code, the innermost first."""
