@@ -147,7 +147,7 @@ Memory = list[tuple[float, float]]
 
 
 class Service:
-    """`lemnis serve --json` as a child: its events as they come, and its memory every few seconds, by process."""
+    """`lemnis serve --json` as a child: its events as they come, and now and then its memory, by process."""
 
     def __init__(self, made: app.Workspace) -> None:
         command = [sys.executable, "-c", "from lemnis.interfaces.cli import main; main()"]
