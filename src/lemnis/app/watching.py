@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from lemnis import app
 from lemnis.app.watching_alarms import Alarm, Of, alarms, publish, settle
 from lemnis.app.watching_blind import Blind, Seeing
+from lemnis.app.watching_deploys import Deploy, Deploys
 from lemnis.contracts.clock import span
 from lemnis.contracts.errors import LemnisError
 from lemnis.contracts.watching import ALL, HOUR, LISTENING, STEP, Beat, History
 from lemnis.incidents import findings
 from lemnis.ingest import health_fields
-from lemnis.ingest.health import DRIFTING, LOUD, SILENT, Health, judge
+from lemnis.ingest.health import DRIFTING, LOUD, SILENT, Health, judge, judge_after
 
 if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
@@ -39,6 +40,7 @@ class Watched:
 
     ``state`` may be silent although no alarm is open: by the newest event's age, where the history is too
     short to say, or Lemnis itself did not listen. ``why`` has a sentence for each thing that is wrong.
+    ``deploy`` is the one since which it is learnt anew, as what it said changed with it.
     """
 
     health: Health
@@ -47,6 +49,7 @@ class Watched:
     alarms: tuple[Alarm, ...] = ()
     blind: tuple[Blind, ...] = ()
     reasons: Mapping[str, int] = field(default_factory=dict)
+    deploy: Deploy | None = None
 
 
 def look(
@@ -82,8 +85,13 @@ def look(
 
 def silent_sources(workspace: app.Workspace) -> frozenset[str]:
     """Return the sources that are silent by what they taught; nothing is written down."""
-    looking = _Looking(workspace, app.events(workspace), (), hosts=False, before=0)
-    return frozenset(one.source for one in looking.found if one.host == ALL and one.state == SILENT)
+    return frozenset(name for name, one in whole_sources(workspace).items() if one.state == SILENT)
+
+
+def whole_sources(workspace: app.Workspace, *, rules: Rules | None = None) -> dict[str, Health]:
+    """Return how each source that ever spoke does; nothing is written down."""
+    looking = _Looking(workspace, app.events(workspace), (), hosts=False, before=0, rules=rules)
+    return {one.source: one for one in looking.found if one.host == ALL}
 
 
 class _Looking:
@@ -107,8 +115,10 @@ class _Looking:
         troubled: dict[tuple[str, str], set[str]] = {}
         for one in known:
             troubled.setdefault((one.of.source, one.of.host), set()).add(one.of.kind)
+        self._deploys = self._rules.deploys
+        self._deploys.look(lake, self._now)
         self.found = [
-            judge(one, self._listening, self._now, frozenset(troubled.get((one.source, one.host), ())))
+            self._judged(one, frozenset(troubled.get((one.source, one.host), ())))
             for one in histories
             if one.first <= self._now
         ]
@@ -116,6 +126,15 @@ class _Looking:
         whole = [one for one in self.found if one.host == ALL]
         self._silent = {one.source for one in whole if one.state == SILENT}
         self._living = {one.source for one in whole} - self._silent
+
+    def _judged(self, one: History, troubled: frozenset[str]) -> Health:
+        deploy = self._deploy(one.source, one.host)
+        if deploy is None or deploy.at <= one.first:
+            return judge(one, self._listening, self._now, troubled)
+        return judge_after(one, self._listening, self._now, troubled, deployed=deploy.at)
+
+    def _deploy(self, source: str, host: str) -> Deploy | None:
+        return self._deploys.latest(self.lake, source, host, self._now)
 
     def telling(self) -> list[Health]:
         """Return what may raise alarms: no host of a silent source, nor one that is the source's only one."""
@@ -155,6 +174,7 @@ class _Looking:
             tuple(alarm for alarm in open_ if alarm.of[:2] == (one.source, one.host)),
             self.blind(Of(one.source, one.host, state)) if why else (),
             reasons.get(one.source, {}) if one.host == ALL else {},
+            self._deploy(one.source, one.host) if one.fresh else None,
         )
 
     def _aged(self, one: Health, silent_after: int | None) -> str:
@@ -211,11 +231,15 @@ def _reasons(lake: Readable) -> dict[str, dict[str, int]]:
 
 
 class Rules:
-    """The rules and sources of a workspace: loaded when something is wrong, and anew when that is old."""
+    """The rules and sources of a workspace: loaded when something is wrong, and anew when that is old.
+
+    And its deploys, of which only what is new is read again.
+    """
 
     def __init__(self, workspace: app.Workspace) -> None:
         self._workspace = workspace
         self._made: tuple[float, Seeing] | None = None
+        self.deploys = Deploys(workspace)
 
     def seeing(self) -> Seeing:
         """Return them, at most ten minutes old."""

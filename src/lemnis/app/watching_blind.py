@@ -70,6 +70,21 @@ class Seeing:
         known = self.sources.get(source)
         return () if known is None or not fields else self._blind(source, living, _sigma(known, fields))
 
+    def feeding(self) -> Iterator[tuple[Blind, tuple[frozenset[str], ...]]]:
+        """Yield each detection with the sources that can feed it: of a correlation, for each of its rules."""
+        by_logsource: dict[tuple[str | None, str | None, str | None], frozenset[str]] = {}
+        keys: dict[str, frozenset[str]] = {}
+        for rule in self.loaded.rules:
+            if rule.logsource not in by_logsource:
+                by_logsource[rule.logsource] = frozenset(
+                    name for name, offers in self._offers.items() if offers.serves(*rule.logsource)
+                )
+            keys[rule.id or rule.title] = by_logsource[rule.logsource]
+            yield self._one(rule, ()), (by_logsource[rule.logsource],)
+        for one in self.loaded.correlations:  # those that chain on others are fed by what feeds these
+            parts = tuple(keys[part.key] for part in one.references if part.key in keys)
+            yield self._one(one, ()), parts
+
     def _blind(
         self, source: str, living: Collection[str], fields: frozenset[str] | None
     ) -> tuple[Blind, ...]:

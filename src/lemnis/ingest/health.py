@@ -7,7 +7,7 @@ flickers at a bound. What has too little history is judged by nothing but what n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lemnis.contracts.clock import span
 from lemnis.contracts.watching import ALL, HOUR, STEP, Beat, History, slot_bounds
@@ -28,6 +28,8 @@ _BUSY = 10.0
 _REJECTS, _REJECTED, _TIMES_REJECTED = 10, 0.02, 3.0
 _LATE, _TIMES_LATE, _LAG_HOURS = 5 * 60_000, 2.0, 6
 _MEDIAN, _HIGH = 0.5, 0.99
+_OF_DEPLOYS = frozenset({SILENT, DRIFTING, QUIET, LOUD})
+"""What a deploy that changed what is logged may look like; records that cannot be read are no such thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Health:
     ``rate`` are events an hour, by the last hour; ``band`` is what is usual at this hour. ``last`` is the
     newest event's time, ``received`` when events came last (ms, by five minutes). ``rejected`` is the share
     of the last hour's records that were not taken; ``spark`` are the events of the last 24 hours.
-    ``learning`` says that its history is too short to judge silence by.
+    ``learning`` says that its history is too short to judge silence by; ``fresh`` (ms) that nothing from
+    before then was learnt from, 0: all was.
     """
 
     source: str
@@ -75,6 +78,7 @@ class Health:
     spark: tuple[int, ...]
     learning: bool
     troubles: tuple[Trouble, ...]
+    fresh: int = 0
 
     @property
     def state(self) -> str:
@@ -82,13 +86,66 @@ class Health:
         return next((kind for kind in TROUBLES if any(one.kind == kind for one in self.troubles)), LIVING)
 
 
-def judge(
-    history: History, listening: Sequence[Beat], now: int, troubled: frozenset[str] = frozenset()
+def judge_after(
+    history: History,
+    listening: Sequence[Beat],
+    now: int,
+    troubled: frozenset[str] = frozenset(),
+    *,
+    deployed: int,
 ) -> Health:
-    """Measure a source or host; ``troubled`` is what was wrong with it when it was looked at last."""
+    """Measure a source or host whose service was deployed at an instant (ms).
+
+    What went on as before is still measured by all that was learnt. What changed with the deploy (silence,
+    rates, fields) is learnt anew from then on. What was wrong before stays so: a deploy excuses nothing old.
+    """
+    whole = judge(history, listening, now, troubled)
+    explained = [
+        _explained(one, whole, deployed, was=one.kind in troubled)
+        for one in whole.troubles
+        if one.kind in _OF_DEPLOYS
+    ]
+    if not explained or not all(explained):
+        return whole
+    return judge(history, listening, now, troubled - _OF_DEPLOYS, fresh=deployed)
+
+
+def _explained(one: Trouble, health: Health, deployed: int, *, was: bool) -> bool:
+    """Say whether a trouble can have begun with a deploy: silence, if it was not due before that."""
+    if one.kind == SILENT:
+        return health.silence is not None and health.silence.due >= deployed
+    if one.kind == DRIFTING:
+        return one.since + HOUR > deployed  # it is told by the hour
+    return not was  # rates are of the last hour: whether they were so before is told by the last look
+
+
+def history_since(history: History, at: int) -> History:
+    """Return what of a history is from an instant (ms) on; what spans it is left out."""
+    return replace(
+        history,
+        first=max(history.first, at),
+        beats=tuple(beat for beat in history.beats if beat.at >= at),
+        fields=tuple(one for one in history.fields if one.at >= at),
+        sampled={begin: rows for begin, rows in history.sampled.items() if begin >= at},
+    )
+
+
+def judge(
+    history: History,
+    listening: Sequence[Beat],
+    now: int,
+    troubled: frozenset[str] = frozenset(),
+    *,
+    fresh: int = 0,
+) -> Health:
+    """Measure a source or host; ``troubled`` is what was wrong with it when it was looked at last.
+
+    Pauses, rates and fields from before ``fresh`` (ms) teach nothing.
+    """
     beats = history.beats
-    hours = Hours.of(beats, listening, history.first, now)
-    spoke = [beat for beat in beats if beat.active]
+    learnt = history_since(history, fresh) if fresh else history
+    hours = Hours.of(learnt.beats, listening, learnt.first, now)
+    spoke = [beat for beat in learnt.beats if beat.active]
     since = now - _WINDOW - (now - _WINDOW) % STEP
     window = [beat for beat in beats if beat.at >= since]
     events, rejects = sum(b.events for b in window), sum(b.rejects for b in window)
@@ -97,10 +154,10 @@ def judge(
     bands = [one for at in (now, now - _WINDOW) if (one := band(hours, at)) is not None]
     usual = min(bands, key=lambda one: one.low, default=None)  # the last hour may lie in two of the clock
     most = max(bands, key=lambda one: one.high, default=None)
-    quiet_for = silence(spoke, listening, history.first, now) if spoke else None
+    quiet_for = silence(spoke, listening, learnt.first, now) if spoke else None
     lag = _lag(history, now)
     whole = history.host == ALL
-    drifting = drift(history.fields, history.sampled, now) if whole else Drifting((), learnt=False)
+    drifting = drift(learnt.fields, learnt.sampled, now) if whole else Drifting((), learnt=False)
     found = [
         _silent(quiet_for, now, was=SILENT in troubled),
         _rejecting(beats, events, rejects, window, was=REJECTING in troubled),
@@ -115,10 +172,10 @@ def judge(
     return Health(
         history.source, history.host, rate, usual, lag,
         max((beat.last for beat in beats), default=0) or None,
-        spoke[-1].at if spoke else None,
+        max((beat.at for beat in beats if beat.active), default=None),
         sum(beat.events for beat in beats), sum(beat.rejects for beat in beats),
         rejects / max(1, events + rejects), quiet_for, drifting, _spark(beats, now),
-        quiet_for is None or not quiet_for.learnt, troubles,
+        quiet_for is None or not quiet_for.learnt, troubles, fresh,
     )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def document(one: Watched, now: int) -> dict[str, Json]:
         "alarms": [{"id": a.id, "kind": a.of.kind, "since": a.since, "opened": a.opened} for a in one.alarms],
         "blind": [blind_document(rule) for rule in one.blind],
         "techniques": list(techniques(one.blind)),
+        "deploy": None if one.deploy is None else {"at": one.deploy.at, "what": one.deploy.what},
     }  # fmt: skip
 
 
@@ -71,6 +72,8 @@ def _row(one: Watched, now: int) -> Iterable[Text]:
     state = Text(one.state, _STYLES.get(one.state, ""))
     if health.learning and one.state == "living":
         state.append(" (learning)", "dim")
+    if one.deploy is not None:
+        state.append(f"\nlearnt anew since {in_line(str(one.deploy))}", "dim")
     if gone := [rule for rule in one.blind if not rule.elsewhere]:
         state.append(f"\n{len(gone)} rules blind")
     if health.rejected:
