@@ -47,6 +47,19 @@ def test_a_load_goes_by_batches_and_again_changes_nothing(graph, monkeypatch):
         assert connection.exec_driver_sql("SELECT count(*) FROM graph_evidence").scalar() == 3
 
 
+def test_after_a_load_the_database_is_set_as_before(graph):
+    def settings_now():
+        with graph.reading() as connection:
+            return [
+                connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("cache_size", "wal_autocheckpoint", "synchronous")
+            ]
+
+    before = settings_now()
+    graph.load([edge("host:h", "runs_on", "host:i")])
+    assert settings_now() == before
+
+
 def test_properties_are_laid_over_each_other(graph):
     who = one("data_set:s3/orders")
     graph.add([], [Node(who, {"labels": ["email"], "name": "orders"})])

@@ -6,9 +6,10 @@ SQLite a statement with many rows and lists as JSON, PostgreSQL arrays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -22,6 +23,7 @@ from lemnis.graph.tables import begins, ends, number_of
 
 LONGEST = 1000
 """So many bytes of a name are kept: an index of PostgreSQL takes no more than 2,700."""
+_T = TypeVar("_T")
 Key = tuple[str, str]
 """An entity's kind and its value as it is kept."""
 
@@ -58,12 +60,14 @@ def key(entity: Entity) -> Key:
     return entity.kind, value
 
 
-def _keys(edges: Sequence[Edge]) -> dict[int, Key]:
-    """Return what the ends of edges are kept by, by the object: what tells of a thing often has it once."""
-    ends_of = {id(edge.source): edge.source for edge in edges} | {
-        id(edge.target): edge.target for edge in edges
-    }
-    return {place: key(end) for place, end in ends_of.items()}
+def _by_object(things: Iterable[_T]) -> dict[int, _T]:
+    """Return things by ``id``: what tells of one thing in many edges often has it as one object."""
+    return {id(one): one for one in things}
+
+
+def _kept(bounds: Sequence[int | None], how: Callable[[int | None], int]) -> Iterator[int]:
+    """Return how bounds are kept; there are fewer instants than edges."""
+    return map({one: how(one) for one in set(bounds)}.__getitem__, bounds)
 
 
 def among(connection: sa.Connection, of: str, columns: str, rest: str) -> sa.TextClause:
@@ -119,24 +123,22 @@ class Writer:
 
     def write(self, nodes: Sequence[Node], edges: Sequence[Edge]) -> Loaded:
         """Write nodes and edges; what says the same from the same instant by the same method is replaced."""
-        keys = _keys(edges)
-        known = dict.fromkeys([*keys.values(), *(key(node.entity) for node in nodes)])
-        texts = [edge.relation for edge in edges] + [edge.method for edge in edges]
-        word = self._number_words(dict.fromkeys([*texts, *(kind for kind, _ in known)]))
-        numbers, new = self._number_nodes(list(known))
-        ends_of = {place: numbers[one] for place, one in keys.items()}
-        proofs = self._number_evidence(edges)
-        rows = zip(
-            [ends_of[id(edge.source)] for edge in edges],
-            [word[edge.relation] for edge in edges],
-            [ends_of[id(edge.target)] for edge in edges],
-            [word[edge.method] for edge in edges],
-            [begins(edge.valid_from) for edge in edges],
-            [ends(edge.valid_to) for edge in edges],
-            [int(edge.strength) for edge in edges],
-            [proofs[id(edge.evidence)] for edge in edges],
-            strict=True,
+        sources, relations, targets, methods, begun, over, strengths, proofs = (
+            list(map(attrgetter(name), edges)) for name in _EDGE
         )
+        ends_of = _by_object(sources) | _by_object(targets)
+        keys = {place: key(end) for place, end in ends_of.items()}
+        known = dict.fromkeys([*keys.values(), *(key(node.entity) for node in nodes)])
+        word = self._number_words(dict.fromkeys([*relations, *methods, *(kind for kind, _ in known)]))
+        numbers, new = self._number_nodes(list(known))
+        end = {place: numbers[one] for place, one in keys.items()}
+        proof = self._number_evidence(_by_object(proofs))
+        rows = zip(
+            map(end.__getitem__, map(id, sources)), map(word.__getitem__, relations),
+            map(end.__getitem__, map(id, targets)), map(word.__getitem__, methods),
+            _kept(begun, begins), _kept(over, ends), map(int, strengths),
+            map(proof.__getitem__, map(id, proofs)), strict=True,
+        )  # fmt: skip
         last = {row[:5]: row for row in rows}
         self._insert("graph_edge", _EDGE, sorted(last.values()), _CHANGED)
         self._describe([(numbers[key(node.entity)], node) for node in nodes if node.properties])
@@ -164,9 +166,8 @@ class Writer:
             found.update(zip(fresh, range(first, first + len(fresh)), strict=True))
         return found, len(fresh)
 
-    def _number_evidence(self, edges: Sequence[Edge]) -> dict[int, int]:
-        """Return the numbers of the edges' evidence by the object; what is new is written."""
-        told = {id(edge.evidence): edge.evidence for edge in edges}  # edges of one source of data share one
+    def _number_evidence(self, told: Mapping[int, Mapping[str, Any]]) -> dict[int, int]:
+        """Return the numbers of evidence, by what it is given by; what is new is written."""
         texts = {place: _canonical(dict(evidence)) for place, evidence in told.items()}
         hashes = {text: number_of(text) for text in dict.fromkeys(texts.values())}
         connection = self._connection

@@ -85,7 +85,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What a walk reached by hops, at first where it began; ``more``: a bound ended it, there may be more."""
+    """What a walk reached, by hops, where it began first; ``more``: a bound ended it, there may be more."""
 
     levels: Sequence[Level]
     more: bool
@@ -108,9 +108,8 @@ class Spread:
     @property
     def hops(self) -> NDArray[np.int64]:
         """Return of each entity that was reached how many hops off it is."""
-        return np.repeat(np.arange(len(self.levels)), [len(one.numbers) for one in self.levels])[
-            len(self.levels[0].numbers) :
-        ]
+        sizes = [len(one.numbers) for one in self.levels[1:]]
+        return np.repeat(np.arange(1, len(self.levels)), sizes)
 
     def _all(self, name: str) -> NDArray[np.int64]:
         return np.concatenate([np.empty(0, np.int64), *(getattr(one, name) for one in self.levels[1:])])
@@ -149,13 +148,6 @@ class _Side:
     def on(self, level: Level) -> None:
         self.levels.append(level)
         self.seen = np.sort(np.concatenate([self.seen, level.numbers]), kind="stable")  # two runs: merged
-
-    def links(self, number: int) -> Iterator[Link]:
-        """Yield the hops from an entity of the last level back to the start."""
-        for level in self.levels[:0:-1]:
-            link = level.link(number)
-            yield link
-            number = link.before
 
 
 class Walker:
@@ -218,8 +210,7 @@ class Walker:
     def chain(self, spread: Spread, number: int) -> list[Step]:
         """Return the steps by which a walk came to an entity."""
         hops = next(n for n, one in enumerate(spread.levels) if number in one.numbers)
-        side = _Side(list(spread.levels[: hops + 1]), self._unknown)
-        return [self._step(link) for link in side.links(number)][::-1]
+        return [self._step(link) for link in _links(spread.levels[: hops + 1], number)][::-1]
 
     def _between(
         self, first: int, last: int, least: Strength, bounds: Bounds
@@ -240,8 +231,8 @@ class Walker:
             if len(met):
                 weakest = np.minimum(fresh.strength[mine], ends[not turn].strength[theirs])
                 where = int(met[np.argmax(weakest)])
-                there = [link.turned() for link in sides[1].links(where)]
-                return [*list(sides[0].links(where))[::-1], *there], False
+                here, there = (list(_links(side.levels, where)) for side in sides)
+                return [*here[::-1], *(link.turned() for link in there)], False
             if left.cut or not len(fresh.numbers):
                 return None, left.cut
         return None, True
@@ -298,6 +289,14 @@ class Walker:
     def _step(self, link: Link) -> Step:
         source, target = (link.number, link.before) if link.back else (link.before, link.number)
         return Step(self.graph.between(self.connection, source, target, link.relation, self.at), link.back)
+
+
+def _links(levels: Sequence[Level], number: int) -> Iterator[Link]:
+    """Yield the hops from an entity of the last level back to the start."""
+    for level in levels[:0:-1]:
+        link = level.link(number)
+        yield link
+        number = link.before
 
 
 def _within(numbers: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.bool_]:
