@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
 from lemnis import app
-from lemnis.app import attest, incidents, scans, settings
+from lemnis.app import attest, incidents, scans, settings, trace_code
 from lemnis.app import scene as scenes
 from lemnis.app.scene import Scene, Seen
 from lemnis.contracts.alerts import Alert, Entity, EntityKind
@@ -16,6 +17,9 @@ from lemnis.contracts.ids import Json
 from lemnis.contracts.provenance import Edge, Hop, Strength
 from lemnis.graph import code_edges
 from lemnis.graph.attestation import Build
+from lemnis.graph.code import forges, history
+from lemnis.graph.code import lines as code_lines
+from lemnis.graph.code.lines import Found
 from lemnis.graph.codeowners import PLACES
 from lemnis.graph.process_tree import Container, instance_of, runs_in
 from lemnis.graph.requests import Behind
@@ -23,6 +27,7 @@ from lemnis.graph.source_line import Located, locate, read
 from lemnis.graph.store import Graph, walk
 from lemnis.store.git import Repository
 
+MOST_UNREAD = 20
 NEAR = 3  # how many requests that were merely near in time are shown
 
 
@@ -48,6 +53,8 @@ class Chain:
     behind: tuple[Behind, ...]
     hops: tuple[Hop, ...]
     source: Source | None
+    beside: tuple[Edge, ...] = ()
+    """What is known of its commits and is no hop: who wrote them, how they came in."""
 
     @property
     def holds(self) -> bool:
@@ -91,8 +98,13 @@ def trace_alerts(workspace: app.Workspace, subject: str, alerts: Sequence[Alert]
             f"no alert of {subject} is about a process that the lake has",
             fix="a trace starts from a process: is a source of process starts read (`lemnis sources`)?",
         )
-    chains = tuple(_chain(workspace, scene, group) for group in _by_container(scene))
-    Graph(app.engine(workspace)).renew([hop.edge for chain in chains for hop in chain.hops])
+    moments = [one.process.at for one in scene.seen]
+    span = min(moments) - trace_code.FORGES_BACK, max(moments) + 1
+    told = cache(partial(forges.of_lake, app.events(workspace), *span))  # for all chains, if one needs it
+    chains = tuple(_chain(workspace, scene, group, told) for group in _by_container(scene))
+    graph = Graph(app.engine(workspace))
+    graph.renew([hop.edge for chain in chains for hop in chain.hops])
+    graph.add([edge for chain in chains for edge in chain.beside])
     return Trace(subject, scene, chains)
 
 
@@ -105,15 +117,17 @@ def _by_container(scene: Scene) -> list[list[Seen]]:
     return list(groups.values()) or [bare]
 
 
-def _chain(workspace: app.Workspace, scene: Scene, group: Sequence[Seen]) -> Chain:
+def _chain(
+    workspace: app.Workspace, scene: Scene, group: Sequence[Seen], forge: Callable[[], forges.Told]
+) -> Chain:
     """Follow one container's chain to its end."""
     told = [(one, found) for one in group if (found := scene.behind(one)) and found[0].text]
     first, behind = told[0] if told else (group[0], scene.behind(group[0])[:NEAR])
     behind = [one for one in behind if one.injected] or [one for one in behind if one.text] or behind
-    follower = _Follower(workspace, scene, first, behind)
+    follower = _Follower(workspace, scene, first, behind, forge)
     source = follower.follow()
     hops = walk(first.entity, lambda entity: [edge for edge in follower.edges if edge.source == entity])
-    return Chain(first, len(group) - 1, tuple(behind), tuple(hops), source)
+    return Chain(first, len(group) - 1, tuple(behind), tuple(hops), source, tuple(follower.beside))
 
 
 @dataclass(slots=True)
@@ -124,7 +138,9 @@ class _Follower:
     scene: Scene
     first: Seen
     behind: Sequence[Behind]
+    told: Callable[[], forges.Told]
     edges: list[Edge] = field(default_factory=list)
+    beside: list[Edge] = field(default_factory=list)
 
     def follow(self) -> Source | None:
         """Go from the process to the code; return where that is."""
@@ -144,7 +160,10 @@ class _Follower:
             repository = settings.repository(self.workspace, build.repository)
             repository.resolve(build.commit)
         except InputError as error:
-            self._break("has_line", EntityKind.SOURCE_LINE, "repository", str(error))
+            gone = trace_code.missing(self.told(), build.commit)
+            self._break(
+                "has_line", EntityKind.SOURCE_LINE, "repository", "; ".join(filter(None, (str(error), gone)))
+            )
             return None
         return self._code(build, repository)
 
@@ -154,16 +173,20 @@ class _Follower:
         files = dict(repository.tree(build.commit))
         commands = [link.command for link in self.scene.inside(self.first)]
         paths = [one.request.path for one in self.behind]
-        located = locate(read(files.items()), paths, findings, commands)
-        if located is None:
+        code = code_lines.Source(files)
+        found = self._find(code, locate(read(files.items()), paths, findings, commands), findings)
+        if found is None:
             reason = trouble or "no scanner reports anything in this commit"
-            self._break("has_line", EntityKind.SOURCE_LINE, "findings", reason)
+            told = (reason, "no route or stack trace leads to a line", code.unread)
+            self._break("has_line", EntityKind.SOURCE_LINE, "findings", "; ".join(filter(None, told)))
             return None
+        located = found.located
         lines = files[located.path].decode(errors="replace").splitlines()
         end = max((finding.end_line for finding in located.findings), default=located.line)
         text = " ".join(part.strip() for part in lines[located.line - 1 : max(end, located.line)])
         edge = code_edges.line(self.edges[-1].target, located, text, self.behind)
-        self.edges.append(_with(edge, scanners=trouble) if trouble else edge)
+        rewritten, copies = history.deployed(repository, build.commit)
+        self.edges.append(_with(edge, **_told(found, trouble, rewritten, copies)))
         line = edge.target
         culprit = self._blame(line, repository, build.commit, located)
         place = next((place for place in PLACES if place in files), "")
@@ -181,14 +204,26 @@ class _Follower:
             owner="" if owned.strength is Strength.BROKEN else owned.target.value,
         )
 
+    def _find(
+        self, code: code_lines.Source, located: Located | None, findings: Sequence[Finding]
+    ) -> Found | None:
+        """Ask findings, stack traces and routes for the line."""
+        requests = [(one.request.verb, one.request.path) for one in self.behind]
+        logged = trace_code.logged(app.events(self.workspace), self.first, self.behind)
+        return code.find(located, requests, findings, logged)
+
     def _blame(self, line: Entity, repository: Repository, deployed: str, located: Located) -> str:
         """Add the commit that wrote the line; return it."""
-        blame = repository.blame(deployed, located.path, located.line)
-        history = repository.commits(deployed)
-        places = {one.id: number for number, one in enumerate(history)}
-        wrote = history[places[blame.commit]] if blame.commit in places else None
-        after = len(history) - 1 - places.get(blame.commit, len(history) - 1)
-        self.edges.append(code_edges.introduced(line, blame, wrote, deployed, after))
+        written = history.written(repository, deployed, located.path, located.line)
+        blame, commits = written.blame, repository.commits(deployed)
+        places = {one.id: number for number, one in enumerate(commits)}
+        wrote = commits[places[blame.commit]] if blame.commit in places else None
+        after = len(commits) - 1 - places.get(blame.commit, len(commits) - 1)
+        edge = written.weaken(code_edges.introduced(line, blame, wrote, deployed, after))
+        unread = [f"{uid}: {why}" for uid, why in self.told().problems.items()]
+        self.edges.append(_with(edge, unread_events=unread[:MOST_UNREAD]) if unread else edge)
+        about = [one for one in (wrote, commits[-1], written.original) if one is not None]
+        self.beside = trace_code.around(self.told(), list(dict.fromkeys(about)))
         return blame.commit
 
     def _break(self, relation: str, kind: EntityKind, method: str, reason: str) -> None:
@@ -227,16 +262,25 @@ def _build(workspace: app.Workspace, image: Entity) -> tuple[Build | None, list[
     """Return the build that an image's attestations prove, and the edges to it."""
     found = attest.of_image(workspace, image.value)
     if found.build is not None:
-        return found.build, code_edges.built(image, found.build, found.attestation)
+        edges = code_edges.built(image, found.build, found.attestation)
+        rest = [name for name in found.known if name != found.attestation]
+        others = trace_code.builds(workspace, image.value, rest)
+        return found.build, trace_code.compared(edges, found.build, others)
     facts: dict[str, Json] = {"attestations": list(found.known)}
     return None, [
         code_edges.broken(image, "built_by", EntityKind.BUILD, "attestation", found.problem, **facts)
     ]
 
 
+def _told(found: Found, trouble: str, rewritten: str, copies: Sequence[str]) -> dict[str, Json]:
+    """Return what is to be said of a line beside the findings, without what is empty."""
+    facts: dict[str, Json] = {
+        "scanners": trouble, "notes": list(found.notes), "events": list(found.events), "rewritten": rewritten,
+        "copies": list(copies), "route": found.route,
+    }  # fmt: skip
+    return {name: value for name, value in facts.items() if value}
+
+
 def _with(edge: Edge, **facts: Json) -> Edge:
     """Return an edge with more evidence."""
-    return Edge(
-        edge.source, edge.target, edge.relation, edge.method, edge.strength, {**edge.evidence, **facts},
-        edge.valid_from, edge.valid_to,
-    )  # fmt: skip
+    return replace(edge, evidence={**edge.evidence, **facts})

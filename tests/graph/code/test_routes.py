@@ -333,6 +333,13 @@ def test_what_cannot_be_read_is_named_and_the_rest_is():
     assert not match(found.all, "GET", "/z").all
 
 
+def test_what_is_declared_for_tests_or_by_clients_answers_nobody():
+    client = '@FeignClient("x") interface C { @GetMapping("/c") String c(); }'
+    patched = 'import mock\n@mock.patch("shop.web.run")\ndef f(): pass\n'
+    tests = [(f"{place}/t.py", FLASK["shop/app.py"].encode()) for place in ("tests", "src/test")]
+    assert read([("C.java", client.encode()), ("m.py", patched.encode()), *tests]).all == []
+
+
 def test_groups_within_each_other_end():
     text = "const a = Router(); const b = Router(); a.use('/b', b); b.use('/a', a); a.get('/x', f)"
     assert read([("a.js", text.encode())]).all

@@ -17,7 +17,7 @@ from lemnis.contracts.ids import Json
 from lemnis.contracts.provenance import Edge, Strength
 from lemnis.store.git import BlameLine, Commit, Repository
 
-MOST_REFS, MOST_COMMITS = 30, 2_000
+MOST_REFS, MOST_COMMITS = 20, 500
 """So many unmerged branches, and commits of a file, are looked through for a copy."""
 _SQUASHED = "Squashed commit of the following:"
 _PAIR = 2

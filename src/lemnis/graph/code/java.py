@@ -6,6 +6,9 @@ from lemnis.graph.code.annotations import Annotated
 from lemnis.graph.code.lexer import Kind, Tokens
 from lemnis.graph.code.templates import UNKNOWN
 
+CLIENTS = frozenset({"FeignClient", "RegisterRestClient", "HttpExchange"})
+"""What marks an interface as one that others answer."""
+
 
 def constants(found: Tokens) -> dict[str, str]:
     """Return the texts that names of the file stand for."""

@@ -22,7 +22,7 @@ def read(path: str, found: Tokens) -> Unit:
     for owner in annotated(found):
         if "ApplicationPath" in owner.marks:
             unit.whole = said(owner.marks, "ApplicationPath")
-        if "Path" not in owner.marks:
+        if "Path" not in owner.marks or java.CLIENTS.intersection(owner.marks):
             continue
         for member in owner.members:
             methods = tuple(sorted(_VERBS.intersection(member.marks)))

@@ -14,7 +14,7 @@ from functools import cached_property
 from lemnis.contracts.findings import Finding
 from lemnis.contracts.provenance import Strength
 from lemnis.graph.code.model import Span
-from lemnis.graph.code.routes import MAX_FILE, Match, Route, match, of_file, read
+from lemnis.graph.code.routes import MAX_FILE, Match, Route, Routes, match, of_file, read
 from lemnis.graph.code.stacktraces import Files, Own, Stack
 from lemnis.graph.source_line import Located
 
@@ -64,9 +64,20 @@ class Source:
     _functions: dict[str, dict[str, list[Span]]] = field(default_factory=dict)
 
     @cached_property
+    def _read(self) -> Routes:
+        return read(self.files.items())
+
+    @property
     def routes(self) -> list[Route]:
         """The routes of the tree."""
-        return read(self.files.items()).all
+        return self._read.all
+
+    @property
+    def unread(self) -> str:
+        """Say which files could not be read for routes, and why; empty if all could."""
+        told = [f"{path} ({why})" for path, why in sorted(self._read.skipped.items())]
+        more = f" and {len(told) - 3} more" if len(told) > 3 else ""  # noqa: PLR2004 - to fit a line
+        return f"not read for routes: {', '.join(told[:3])}{more}" if told else ""
 
     @cached_property
     def paths(self) -> Files:

@@ -12,6 +12,7 @@ from lemnis.graph.code.templates import UNKNOWN
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _DEEPEST = 30
 _VERBS = frozenset(VERBS)
+_BEGIN = frozenset({"", "/", UNKNOWN})
 
 
 @dataclass(slots=True)
@@ -160,6 +161,8 @@ def decorated(module: Module, words: frozenset[str], default: tuple[str, ...]) -
             word, group = call.func.attr, dotted(call.func.value)
             path = module.text(argument(call, 0, "rule", "path"))
             if path is None or not group or not (word in words or word in _VERBS):
+                continue
+            if path[:1] not in _BEGIN:  # `@mock.patch("a.b")` is no route
                 continue
             methods = methods_of(module, call, (word.upper(),) if word in _VERBS else default)
             owner = owners.get(id(node), "")

@@ -45,6 +45,8 @@ _READERS: Mapping[str, Sequence[Callable[[str, Tokens], Unit]]] = MappingProxyTy
     }
 )
 _PYTHON = ((flask.PACKAGES, flask.read), (fastapi.PACKAGES, fastapi.read), (aiohttp.PACKAGES, aiohttp.read))
+_TESTS = ("tests/", "test/", "__tests__/", "spec/", "testdata/")
+_TEST_ENDS = ("_test.go", ".test.js", ".test.ts", ".spec.js", ".spec.ts", "_test.py")
 _FOREIGN = ("node_modules/", "vendor/", "site-packages/", ".venv/", "dist-packages/", "third_party/")
 
 
@@ -95,12 +97,12 @@ class Match:
 
 
 def read(files: Iterable[tuple[str, bytes]]) -> Routes:
-    """Read a tree's routes; dependencies that were committed are left out."""
+    """Read a tree's routes; dependencies that were committed are left out, and so are tests."""
     found = Routes()
     units: list[Unit] = []
     for path, content in files:
         dot = path[path.rfind(".") :] if "." in path else ""
-        if (dot != ".py" and dot not in _LANGUAGES) or foreign(path):
+        if (dot != ".py" and dot not in _LANGUAGES) or foreign(path) or _test(path):
             continue
         if len(content) > MAX_FILE:
             found.skipped[path] = "too large"
@@ -122,6 +124,11 @@ def read(files: Iterable[tuple[str, bytes]]) -> Routes:
 def foreign(path: str) -> bool:
     """Say whether a path is of a dependency that was put into the tree."""
     return any(path.startswith(one) or f"/{one}" in path for one in _FOREIGN)
+
+
+def _test(path: str) -> bool:
+    """Say whether a path is of a test: what it declares answers nobody's requests."""
+    return path.endswith(_TEST_ENDS) or any(path.startswith(one) or f"/{one}" in path for one in _TESTS)
 
 
 def of_file(path: str, content: bytes) -> list[Unit]:

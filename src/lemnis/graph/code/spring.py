@@ -12,7 +12,7 @@ from lemnis.graph.code.templates import Atom, Hole, braces
 
 _SHORT = {
     "GetMapping": "GET", "PostMapping": "POST", "PutMapping": "PUT", "DeleteMapping": "DELETE",
-    "PatchMapping": "PATCH", "GetExchange": "GET", "PostExchange": "POST",
+    "PatchMapping": "PATCH",
 }  # fmt: skip
 _LONG = "RequestMapping"
 
@@ -22,6 +22,8 @@ def read(path: str, found: Tokens) -> Unit:
     unit = Unit(path, "spring", _starred)
     known = java.constants(found)
     for owner in annotated(found):
+        if java.CLIENTS.intersection(owner.marks):
+            continue
         said = java.members(found, owner.marks.get(_LONG, -1))
         prefixes = java.texts(found, said.get("value", said.get("path")), known)
         over = java.words(found, said.get("method"))

@@ -158,6 +158,9 @@ def evidence(hop: Hop) -> list[str]:
     if facts.get("text") and not facts.get("author"):
         lines.append(f"[white]{escape(facts['text'])}[/]")
     lines += [escape(", ".join(facts["findings"]))] if facts.get("findings") else []
+    lines += [f"[yellow]{escape(str(one))}[/]" for key in ("notes", "weaker") for one in facts.get(key, ())]
+    lines += [f"[yellow]{escape(facts['rewritten'])}[/]"] if facts.get("rewritten") else []
+    lines += [f"[red]also built: {escape(str(one))}[/]" for one in facts.get("contradicted_by", ())]
     if facts.get("author"):
         behind = facts["commits_before_deployed"]
         lines.append(escape(f"{facts['subject']} — {facts['author']}, {facts['at'][:10]}"))
