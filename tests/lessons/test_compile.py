@@ -101,6 +101,7 @@ def test_a_lesson_about_a_secret_has_the_gate_of_its_kind():
     assert b'finding.kind == "secret"' in files[f"content/policies/{NAME}/policy.rego"]
     assert content.load(files[f"content/threats/{NAME}/threat.yaml"].decode(), Threat).cwes == (78, 798)
     points = review(facts)
+    assert b"weaknesses" not in files[f"content/policies/{NAME}/policy.rego"]
     assert points[0].startswith("@team: a secret (a title) in a change is refused in shop")
     assert "revoked" in points[1]
     assert "another cause that is seen there, code pattern: CWE-78" in points[2]

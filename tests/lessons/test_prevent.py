@@ -4,11 +4,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lemnis.app import checks, policies
+from lemnis.app import checks, lessons, policies
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.policy import Policy
 from lemnis.contracts.alerts import Severity
+from lemnis.contracts.errors import RefusedError
 from lemnis.contracts.findings import Finding, Kind, Suppression, Vulnerability
 from lemnis.lessons.gate import Scope
 from lemnis.lessons.prevent import KINDS, draw
@@ -57,6 +58,9 @@ CAUSES = {
     "a value that is not set": (
         Traced(setting=Setting("terraform.aws_db_instance", "db", ("storage_encrypted",), None, True)),
         "configuration", "editor",
+    ),
+    "a value that must not be there": (
+        Traced(setting=replace(PUBLIC, good=None)), "configuration", "editor",
     ),
     "a value in a list": (
         Traced(setting=Setting(
@@ -177,6 +181,7 @@ def test_nothing_is_invented_where_nothing_is_known():
     ("traced", "kind", "says"),
     [
         (Traced(path="shop/x.py", text="x = 1"), "code pattern", "calls nothing"),
+        (Traced(path=".github/workflows/ci.yml", text="  mode: write"), "workflow", "no action, right"),
         (Traced(path="a.cobol", text="x.y(1)"), "code pattern", "no language"),
         (Traced(setting=replace(PUBLIC, steps=())), "configuration", "no attribute"),
         (Traced(setting=replace(PUBLIC, value=None, good=None)), "configuration", "nobody said"),
@@ -240,3 +245,30 @@ def test_no_value_breaks_out_of_the_policy(text):
     cases = run_tests(policy, files[f"content/policies/{NAME}/policy_test.rego"].decode(), "policy_test.rego")
     assert cases
     assert all(case.passed for case in cases)
+
+
+def past(*new_in):
+    commits = {f"{number:040}": (one,) for number, one in enumerate(new_in)}
+    return lessons.History((), {}, commits, f"{0:040}", frozenset({f"{0:040}"}), (), (new_in[0],))
+
+
+def test_the_first_gate_that_the_past_can_be_replayed_with_is_taken():
+    action = Traced(findings=(LOG4J, SHELL), path=".github/workflows/x.py", text="- uses: a/b@v1")
+    drawn, cost, tried = lessons._gate(draw(action, NAME), past(LOG4J, SHELL))
+    assert (drawn.kind, cost.scope.name, len(tried)) == (
+        "vulnerable package",
+        "vulnerability in any package",
+        2,
+    )
+    neighbour = replace(LOG4J, vulnerability=replace(LOG4J.vulnerability, purl="pkg:maven/x/y@1"))
+    _, cost, _ = lessons._gate(draw(action, NAME), past(LOG4J, neighbour))
+    assert cost.scope.packages == ("pkg:maven/org.apache.logging.log4j/log4j-core",)
+    assert (len(cost.stopped), cost.wrongly) == (1, ())
+
+
+def test_what_the_past_was_not_looked_at_with_is_refused_and_said():
+    action = Traced(path=".github/workflows/x.yml", text="- uses: a/b@v1")
+    with pytest.raises(RefusedError) as refused:
+        lessons._gate(draw(action, NAME), past(SHELL))
+    assert "workflow: no past change was looked at with it" in refused.value.fix
+    assert "secret: no finding" in refused.value.fix

@@ -1,11 +1,17 @@
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 import yaml
+from audit_records import HOST, PLAIN, PRIVILEGED, called, pod
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lemnis.app.rules_test import test_rules as try_rules
 from lemnis.content.library import Library
 from lemnis.lessons.compile import rule_id, sigma
+from lemnis.lessons.scrub import scrub
 from lemnis.lessons.sequence import Ordered, Step, from_steps
 from lemnis.lessons.shapes import SHAPES, destination
 
@@ -36,17 +42,6 @@ def rule(candidate):
     return sigma("2026-123456", candidate, title="A title", tags=["attack.t1078"], description="It was seen.")
 
 
-def called(name, kind="AssumedRole", source="iam.amazonaws.com", minute=0, user="mia", number=1):
-    return {
-        "eventVersion": "1.11", "eventTime": f"2026-03-02T18:{minute:02}:00Z", "eventSource": source, "eventName": name,
-        "userIdentity": {"type": kind, "principalId": "AIDAEXAMPLE", "userName": user, "accountId": "111122223333"},
-        "awsRegion": "eu-central-1", "sourceIPAddress": "198.51.100.7", "userAgent": "aws-cli/2.30",
-        "requestParameters": None, "responseElements": None, "requestID": "R1", "readOnly": False,
-        "eventID": f"00000000-0000-4000-8000-{number:012}", "eventType": "AwsApiCall", "managementEvent": True,
-        "recipientAccountId": "111122223333", "eventCategory": "Management",
-    }  # fmt: skip
-
-
 def call_row(name, kind="AssumedRole", source="iam.amazonaws.com"):
     return {"eventSource": source, "eventName": name, "userIdentity.type": kind}
 
@@ -65,23 +60,6 @@ def test_calls_by_kind_of_principal(tmp_path):
         ("another operation", False, [called("GetUser")]),
     ]
     assert fires(tmp_path, rule(candidate), "aws_cloudtrail", cases) == []
-
-
-def pod(spec, verb="create", number=1):
-    return {
-        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "RequestResponse", "stage": "ResponseComplete",
-        "auditID": f"6b1d0c1e-0000-4000-8000-{number:012}", "requestURI": "/", "verb": verb,
-        "user": {"username": "mia@shop.example", "groups": ["developers"]}, "sourceIPs": ["203.0.113.9"],
-        "userAgent": "kubectl/v1.33.1", "objectRef": {"resource": "pods", "namespace": "shop", "name": "web-1", "apiVersion": "v1"},
-        "responseStatus": {"metadata": {}, "code": 201}, "requestReceivedTimestamp": "2026-03-02T09:40:00.123456Z",
-        "stageTimestamp": "2026-03-02T09:40:00.234567Z", "annotations": {"authorization.k8s.io/decision": "allow"},
-        "requestObject": {"apiVersion": "v1", "kind": "Pod", "spec": spec},
-    }  # fmt: skip
-
-
-PRIVILEGED = {"containers": [{"name": "x", "securityContext": {"privileged": True}}]}
-HOST = {"containers": [{"name": "x"}], "volumes": [{"name": "v", "hostPath": {"path": "/"}}]}
-PLAIN = {"containers": [{"name": "x", "securityContext": {"privileged": False}}]}
 
 
 def test_powers_of_pods_that_no_other_asked_for(tmp_path):
@@ -168,8 +146,8 @@ def test_folders_that_a_program_never_wrote_into():
 
     [candidate] = WRITES.derive(
         WRITES.logsource,
-        [row("/bin/sh", "/etc/cron.d/x"), row("/bin/sh", "/tmp/y"), row("/bin/sh", "/z*/f")],
-        [row("/bin/sh", "/tmp/z"), row("/bin/cp", "/etc/cron.d/x")],
+        [row("/bin/sh", "/etc/cron.d/x"), row("/bin/sh", "/srv/y"), row("/bin/sh", "/z*/f")],
+        [row("/bin/sh", "/srv/z"), row("/bin/cp", "/etc/cron.d/x")],
     )
     assert candidate.detection["place"] == {"TargetFilename|startswith": ["/etc/cron.d/", "/z\\*/"]}
 
@@ -217,3 +195,22 @@ def test_a_sequence_of_ordinary_steps(tmp_path):
 
 def test_an_attack_of_too_many_kinds_of_steps_gives_no_sequence():
     assert from_steps({}, "u", [step(n, "mia", f"c{n}") for n in range(13)], []) == []
+
+
+WHO = ["qferreira", "Quinlan Ferreira", "quinlan.ferreira@corp.test"]
+SECRETS = ["ghp_" + "a1B2" * 9, "AKIAQQQQZZZZ7777XXXX", "xoxb-123456789012-abcdef", "DE89370400440532013000"]
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(WHO), st.sampled_from(SECRETS), st.sampled_from(["10.44.7.9", "2a02:8108:9640::7af1"]))
+def test_a_scrubbed_sample_still_fires(tmp_path, who, secret, address):
+    [candidate] = CALLS.derive(CALLS.logsource, [call_row("AttachRolePolicy")], [])
+    record = called("AttachRolePolicy", user=who) | {
+        "sourceIPAddress": address, "requestParameters": {"note": f"{who} {secret}", "password": "Tr0ub4dor-und-3"},
+    }  # fmt: skip
+    [scrubbed] = scrub([json.dumps(record)], keep=("AttachRolePolicy", "AssumedRole", "iam.amazonaws.com"))
+    assert not [one for one in (who, secret, address, "Tr0ub4dor-und-3", "111122223333") if one in scrubbed]
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    assert (
+        fires(folder, rule(candidate), "aws_cloudtrail", [("scrubbed", True, [json.loads(scrubbed)])]) == []
+    )

@@ -13,7 +13,6 @@ from lemnis.app.scene import Scene, Seen
 from lemnis.app.trace import Chain
 from lemnis.content.library import Library
 from lemnis.contracts.detection import Frame
-from lemnis.contracts.errors import RefusedError
 from lemnis.contracts.events import EventBatch
 from lemnis.graph.observed import HTTP_ACTIVITY, PROCESS_ACTIVITY
 from lemnis.graph.process_tree import Started, container_of
@@ -110,18 +109,6 @@ def measure(lake: Readable, library: Library, attack: Attack, found: Sequence[Ca
     ]
 
 
-def detect(lake: Readable, library: Library, attack: Attack) -> tuple[Measured, list[Measured]]:
-    """Return the best detection and all that were tried; raises RefusedError where none hits the attack."""
-    tried = measure(lake, library, attack, candidates(attack))
-    chosen = derive.best(tried)
-    if chosen is None:
-        raise RefusedError(
-            "nothing in the attack's events tells it from ordinary ones",
-            fix="write the detection by hand, or read a source that shows more of the attack",
-        )
-    return chosen, tried
-
-
 def _of(scene: Scene, chain: Chain) -> list[Seen]:
     return scene.of(chain.first.container) if chain.first.container else [chain.first]
 
@@ -154,16 +141,18 @@ def _read(
             for frame in event_frames(batch, source) if source else ():
                 if _WEB in frame.offers.categories:
                     web.extend(
-                        one for one in _records(batch, frame, _WEB) if one.fields["cs-uri-stem"] in paths
+                        one
+                        for one in records_of(batch, frame, _FIELDS[_WEB])
+                        if one.fields["cs-uri-stem"] in paths
                     )
                 elif _PROCESS in frame.offers.categories:
-                    processes.extend(_records(batch, frame, _PROCESS))
+                    processes.extend(records_of(batch, frame, _FIELDS[_PROCESS]))
                     products |= frame.offers.products
     return web, processes, products
 
 
-def _records(batch: EventBatch, frame: Frame, category: str) -> Iterator[Record]:
-    names = _FIELDS[category]
+def records_of(batch: EventBatch, frame: Frame, names: Sequence[str]) -> Iterator[Record]:
+    """Yield the events of a frame with the columns ``names`` as rules see them."""
     table = batch.table.take(frame.rows)
 
     def column(path: str) -> list[Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lemnis import app
 from lemnis.app import attack as attacks
-from lemnis.app import scans, shelf
+from lemnis.app import evidence, scans, shelf
 from lemnis.app.attack import Attack
 from lemnis.app.shelf import Written
 from lemnis.app.trace import Chain, Source, Trace, trace
@@ -22,7 +22,7 @@ from lemnis.lessons.derive import Measured
 from lemnis.lessons.gate import Cost
 from lemnis.lessons.prevent import Drawn, Prevention, Traced, draw
 from lemnis.lessons.review import review
-from lemnis.lessons.samples import attack_sample, benign_sample
+from lemnis.lessons.samples import Record, attack_sample, benign_sample
 from lemnis.store.git import Commit
 
 PROPOSED, PROVED, MERGED = "lesson.proposed", "lesson.proved", "lesson.merged"
@@ -184,7 +184,7 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], 
     drawn, cheapest, costs = _gate(prevention, past)
     library, lake = Library.open(workspace.content), app.events(workspace)
     attack = attacks.gather(lake, library, found.scene, chain)
-    best, tried = attacks.detect(lake, library, attack)
+    best, tried, records = evidence.detect(lake, library, attack, found.scene.alerts)
     container = chain.first.container
     author = next((c for c in past.commits if c.id == past.culprit), None)
     facts = Facts(
@@ -206,7 +206,7 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], 
         ),
         gate=cheapest,
         detection=best,
-        **_samples(attack, best),  # type: ignore[arg-type]
+        **_samples(records, attack, best),  # type: ignore[arg-type]
         content_digest=library.digest,
         hops=tuple(f"{hop.edge.relation} {hop.edge.target}" for hop in chain.hops),
         drawn=drawn,
@@ -234,10 +234,10 @@ def _gate(prevention: Prevention, past: History) -> tuple[Drawn, Cost, list[Cost
     )
 
 
-def _samples(attack: Attack, best: Measured) -> dict[str, object]:
+def _samples(records: Sequence[Record], attack: Attack, best: Measured) -> dict[str, object]:
     """Choose the samples; raises RefusedError where there is nothing ordinary to tell the attack from."""
-    attacked = attack_sample(attack.records, best.attack_hits)
-    benign = benign_sample(attack.records, attack.uids | set(best.other_hits), best.attack_hits)
+    attacked = attack_sample(records, best.attack_hits)
+    benign = benign_sample(records, attack.uids | set(best.other_hits), best.attack_hits)
     if attacked is None or benign is None:
         what = "records of the attack" if attacked is None else "ordinary records beside the attack's"
         raise RefusedError(f"the lake keeps no {what} to make a sample of", fix="is `raw_data` kept?")

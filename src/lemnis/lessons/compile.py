@@ -100,7 +100,8 @@ def compile_lesson(facts: Facts) -> dict[str, bytes]:
     """Return the files of the change set, by path in the workspace's repository."""
     lesson = lesson_id(facts.incident_id, facts.at)
     name = folder(lesson)
-    attack, benign = scrub(facts.attack.records), mask(scrub(facts.benign.records))
+    keep = _looked_for(facts.detection.candidate)
+    attack, benign = scrub(facts.attack.records, keep=keep), mask(scrub(facts.benign.records, keep=keep))
     return {
         **_gate(facts, lesson, name),
         f"content/detections/{name}/rule.yml": _yaml(_rule(facts, lesson)),
@@ -120,11 +121,17 @@ def _gate(facts: Facts, lesson: str, name: str) -> dict[str, bytes]:
     message = f"this brings in what led to incident {facts.incident_id}"
     fix = f"see lesson {lesson}; the cause was {cause.path}:{cause.line}, commit {cause.commit[:12]}"
     text = rego(package, facts.gate.scope, lesson=lesson, message=message, fix=fix)
+    example = next((one for one in cause.findings if facts.gate.scope.covers(one)), cause.findings[0])
     return {
         f"content/policies/{name}/policy.rego": text.encode(),
-        f"content/policies/{name}/policy_test.rego": rego_test(package, cause.findings[0]).encode(),
+        f"content/policies/{name}/policy_test.rego": rego_test(package, example).encode(),
         f"content/policies/{name}/policy.yaml": _yaml(_policy(facts, lesson, name)),
     }
+
+
+def _looked_for(candidate: Candidate) -> frozenset[str]:
+    """Return the words that a detection looks for."""
+    return frozenset(re.findall(r"[^\W_]+(?:[-_.][^\W_]+)*", str(dict(candidate.detection))))
 
 
 def rule_id(lesson: str) -> str:

@@ -1,8 +1,8 @@
 """Derives detections from an attack: what was true of it and of nothing benign that was seen.
 
-A candidate is a Sigma detection over the fields that rules see. Two shapes are tried: what a web request
-to one path carried in its query, and which program started which. Whether a candidate is any good is not
-decided here but measured, by running it over the whole history (``best``).
+A candidate is a Sigma detection over the fields that rules see. Two shapes are tried first: what a web
+request to one path carried in its query, and which program started which; ``shapes`` has more. Whether a
+candidate is any good is not decided here but measured, by running it over the whole history (``best``).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Takes from samples what must not go into git: credentials, and who and where people and systems are.
 
-Addresses become those for documentation (RFC 5737, RFC 3849, RFC 7042), e-mail addresses those of example.com
-(RFC 2606), names ``person1``, accounts and numbers of people digits that mean nothing: the same one each time,
-so that the sample still shows which records belong together. Credentials are taken out. Doing it twice
-changes nothing more. Of ordinary records, what people wrote into requests goes too.
+Addresses become those for documentation (RFC 5737, RFC 3849, RFC 7042), e-mail addresses those of
+example.com (RFC 2606), names ``person1``, accounts and numbers of people digits that mean nothing: the same
+one each time, so that the sample still shows which records belong together. Credentials are taken out. Doing
+it twice changes nothing more. Of ordinary records, what people wrote into requests goes too.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
 REMOVED = "[removed]"
-_WORD = r"(?:password|passwd|passphrase|pwd|secret|client_?secret|api_?key|access_?key|private_?key|token|session|sessid)"
+_WORD = (
+    "(?:password|passwd|passphrase|pwd|secret|api_?key|access_?key|private_?key|token|session|sessid)"
+    "(?:[_-]?(?:id|key|value))?"
+)
 _SECRETS = (
-    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
+    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^\"']*?(?:-----END [A-Z ]*PRIVATE KEY-----|(?=[\"'])|$)"),
     re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,20}\b"),  # AWS access key ids
     re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}\b"),  # GitHub tokens
     re.compile(r"\bgithub_pat_\w{20,}\b"),
@@ -34,17 +37,20 @@ _SECRETS = (
     re.compile(r"(?i)(?P<keep>\bbasic )[A-Za-z0-9+/]{8,}=*"),
     re.compile(r"(?P<keep>[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)(?!\[removed\])[^\s/@\"']+(?=@)"),  # in a URL
     re.compile(r"(?i)(?P<keep>(?:password|passwd|secret|api_?key|token|session|sessid)=)[^&\s\"';]+"),
+    re.compile(  # JSON, also as a text within JSON
+        rf"(?i)(?P<keep>\b[\w.-]{{0,40}}{_WORD}\\*[\"']\s*:\s*\\*[\"'])(?!\[removed\])[^\"'\\]+"
+    ),
     re.compile(
-        rf"(?i)(?P<keep>\b[\w.-]*{_WORD}[\w-]*\\*[\"']\s*:\s*\\*[\"'])(?!\[removed\])[^\"'\\]+"
-    ),  # JSON
-    re.compile(r"(?i)(?P<keep>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?)(?!\[removed\])[^\s\"'\\][^\"'\\\r\n]*"),
+        r"(?i)(?P<keep>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?)"
+        r"(?!\[removed\])[^\s\"'\\][^\"'\\\r\n]*"
+    ),
     re.compile(r"(?i)(?P<keep>\bx-amz-(?:signature|security-token|credential)=)[^&\s\"']+"),
 )
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+-]{1,64}(?:@|%40)(?:[\w-]+\.)+[^\W\d_]{2,}(?![\w-])")
 _NAMED = re.compile(
-    r"""(?ix)(?P<keep>(?<![\w.])(?:user|actor|user_?name|display_?name|full_?name|first_?name|last_?name|given_?name|
-    family_?name|sur_?name|login|logon_?name|real_?name|actor_?name|account_?name|target_?user_?name|
-    subject_?user_?name|principal_?name|owner_?name|acct|person|customer|recipient)
+    r"""(?ix)(?P<keep>(?<![\w.])(?:user|actor|user_?name|display_?name|full_?name|first_?name|last_?name|
+    given_?name|family_?name|sur_?name|login|logon_?name|real_?name|actor_?name|account_?name|
+    target_?user_?name|subject_?user_?name|principal_?name|owner_?name|acct|person|customer|recipient)
     (?:\\*["'])?\s*[:=]\s*(?:\\*["'])?)
     (?P<name>(?<=["'])[^"'\\\r\n]{2,80}(?=\\*["'])|(?<!["'])[^\s"'\\&,;{}\[\]]{2,80})"""
 )
@@ -59,17 +65,19 @@ _IN_WORDS = re.compile(r"(?P<keep>\b(?:for(?: invalid user)?|user) )(?P<name>[\w
 _WHO = (_NAMED, _IN_WORDS, _USER_OF_LOG, _HOME, _ARN_USER, _ARN_SESSION)
 _NOBODY = frozenset(
     (
-        *("root", "system", "nobody", "anonymous", "admin", "administrator", "guest", "daemon", "default", "user"),
-        *("none", "null", "unknown", "true", "false", "localhost", "public", "shared", "ubuntu", "ec2-user"),
+        *("root", "system", "nobody", "anonymous", "admin", "administrator", "guest", "daemon", "default"),
+        *("user", "none", "null", "unknown", "true", "false", "localhost", "public", "shared"),
+        *("ubuntu", "ec2-user"),
         *("www-data", "nginx", "apache", "postgres", "mysql", "redis"),
     )
 )
 """Names that every system has: they say what did something, not who."""
 _SHORTEST = 3
 """Letters of a name that goes wherever it stands as a word; shorter ones go where a name stands."""
-_PSEUDONYM = re.compile(r"person\d+(?:@example\.com)?|\[removed\]")
+_PSEUDONYM = re.compile(r"person\d+(?:(?:@|%40)example\.com)?|\[removed\]")
 _ACCOUNT = re.compile(
-    r"(?i)(?P<keep>(?:arn:aws[\w-]*:[\w-]*:[\w-]*:|account_?id\\*[\"']?\s*[:=]\s*\\*[\"']?))(?P<digits>\d{12})(?!\d)"
+    r"(?i)(?P<keep>(?:arn:aws[\w-]*:[\w-]*:[\w-]*:|account_?id\\*[\"']?\s*[:=]\s*\\*[\"']?))"
+    r"(?P<digits>\d{12})(?!\d)"
 )
 _MAC = re.compile(
     r"(?<![\w:-])[0-9A-Fa-f]{2}(?P<between>[:-])(?:[0-9A-Fa-f]{2}(?P=between)){4}[0-9A-Fa-f]{2}(?![\w:-])"
@@ -107,7 +115,7 @@ def scrub(records: Sequence[str], known: Collection[str] = (), keep: Collection[
 
     ``known`` are names of people and systems that must go wherever they stand, whatever stands around them
     (as those of the directory, or of the assets). ``keep`` are words that a detection looks for: where such a
-    word is somebody's name too, it goes only where a name stands. Scrubbing what was scrubbed changes nothing.
+    word is somebody's name too, it goes only where a name stands. Scrubbing twice changes nothing more.
     """
     seen = _Seen()
     cleaned = [_scrub(record, seen) for record in records]
@@ -150,6 +158,8 @@ def _mailbox(text: str, seen: _Seen) -> str:
     """Return what stands for an e-mail address; its local part is a name like any other."""
     at = "%40" if "%40" in text else "@"
     local, _, domain = text.partition(at)
+    if _is_shape(text):
+        return text
     if domain.casefold() == "example.com" and _PSEUDONYM.fullmatch(local):
         seen.person(local)
         return text
@@ -159,10 +169,12 @@ def _mailbox(text: str, seen: _Seen) -> str:
 def _name(text: str, seen: _Seen) -> str:
     """Return what stands for a name; what names nobody stays."""
     plain = text.strip()
-    if plain.casefold() in _NOBODY or not any(c.isalpha() for c in plain) or plain.startswith("system:"):
+    if _is_shape(plain) or not any(letter.isalpha() for letter in plain):
+        return text
+    if plain.casefold() in _NOBODY or plain.startswith("system:"):
         return text
     if _PSEUDONYM.fullmatch(plain):
-        seen.person(plain.partition("@")[0])
+        seen.person(re.split("@|%40", plain)[0])
         return text
     return seen.person(plain)
 
@@ -180,7 +192,7 @@ def _everywhere(record: str, names: Collection[str], seen: _Seen) -> str:
 
 def _numbered(digits: str, seen: dict[str, str]) -> str:
     """Return twelve digits that stand for an account's (AWS documents with 111122223333 and its like)."""
-    return seen.setdefault(digits, f"{111122220000 + len(seen) + 1}")
+    return digits if _is_shape(digits) else seen.setdefault(digits, f"{111122220000 + len(seen) + 1}")
 
 
 def _machine(text: str, between: str, seen: _Seen) -> str:
@@ -188,6 +200,11 @@ def _machine(text: str, between: str, seen: _Seen) -> str:
     number = len(seen.machines) % 256
     made = between.join(("00", "00", "5E", "00", "53", f"{number:02X}"))
     return seen.machines.setdefault(text.casefold(), made)
+
+
+def _is_shape(text: str) -> bool:
+    """Say whether a text is a shape already (``mask``): it tells of nobody."""
+    return not re.search(r"[^\W_x0]", unquote(text))
 
 
 def _if(real: Callable[[str], bool], text: str) -> str:
@@ -225,6 +242,9 @@ def _mask_query(found: re.Match[str]) -> str:
     parameters = []
     for parameter in found.group()[1:].split("&"):
         name, equals, value = parameter.partition("=")
+        if value == REMOVED:
+            parameters.append(parameter)
+            continue
         parameters.append(f"{name}{equals}{_PART.sub(_mask_part, value)}")
     return "?" + "&".join(parameters)
 

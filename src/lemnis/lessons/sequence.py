@@ -23,7 +23,7 @@ _MOST_STEPS = 12
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One event: when (ms), of whom (what the sequence is grouped by), and what it does (fields to values)."""
+    """One event: when (ms), of whom (what a sequence is grouped by), what it does (fields to values)."""
 
     at: int
     who: str

@@ -41,8 +41,9 @@ Deriver = Callable[[Mapping[str, str], Sequence[Row], Sequence[Row]], list[Candi
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A kind of event: its log source, the columns that are looked at, and how candidates come of them."""
+    """A kind of event: its class (OCSF), log source, the columns looked at, how candidates come of them."""
 
+    kind: int
     logsource: Mapping[str, str]
     fields: tuple[str, ...]
     derive: Deriver
@@ -209,17 +210,17 @@ def logins(event: str, outcome: tuple[str, str], country: str, agent: str) -> De
 _OKTA = ("client.geographicalContext.country", "client.userAgent.rawUserAgent")
 SHAPES: tuple[Shape, ...] = (
     Shape(
-        {"product": "aws", "service": "cloudtrail"},
+        6003, {"product": "aws", "service": "cloudtrail"},
         ("eventSource", "eventName", "userIdentity.type"), from_calls,
     ),
-    Shape({"category": "network_connection"}, ("Image", "DestinationIp"), from_connections),
-    Shape({"category": "file_event"}, ("Image", "TargetFilename"), from_writes),
+    Shape(4001, {"category": "network_connection"}, ("Image", "DestinationIp"), from_connections),
+    Shape(1001, {"category": "file_event"}, ("Image", "TargetFilename"), from_writes),
     Shape(
-        {"product": "kubernetes", "category": "application", "service": "audit"},
+        6003, {"product": "kubernetes", "category": "application", "service": "audit"},
         ("verb", "objectRef.resource", "requestObject"), from_pods,
     ),
     Shape(
-        {"product": "okta", "service": "okta"}, ("eventType", "outcome.result", *_OKTA),
+        3002, {"product": "okta", "service": "okta"}, ("eventType", "outcome.result", *_OKTA),
         logins("eventType=user.session.start", ("outcome.result", "SUCCESS"), *_OKTA),
     ),
 )  # fmt: skip

@@ -103,8 +103,14 @@ def _cluster(peer: ipaddress.IPv4Network | ipaddress.IPv6Network) -> NewCheck:
     some m, to in rule.to
     net.cidr_contains(to.ipBlock.cidr, {literal(str(peer))})
     not excepted(to.ipBlock["except"])
+}}
+
+{fails('["spec", "egress", n]', '"everything is reached"')}
+    some i, one in input.resources
+    some n, rule in one.spec.egress
+    not rule.to[0] # none and an empty list allow every destination
 }}""",
-        fails=(block(everywhere), block(str(peer))),  # type: ignore[arg-type]
+        fails=(block(everywhere), block(str(peer)), {"spec": {"policyTypes": ["Egress"], "egress": [{}]}}),  # type: ignore[arg-type]
         passes=(block(everywhere, str(peer)), block(beside)),  # type: ignore[arg-type]
         unknown=("spec", "egress", 0, "to", 0, "ipBlock"),
         cwes=(923,),

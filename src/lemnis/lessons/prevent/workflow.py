@@ -13,7 +13,11 @@ NAME = "workflow"
 _CONTROLS = ("OpenSSF.Scorecard.Pinned-Dependencies", "OWASP.CICD-SEC-3")
 _FOLDER = ".github/workflows/"
 _USES = re.compile(r"^\s*(?:-\s+)?uses:\s*[\"']?(?P<name>[\w.-]+/[\w./-]+)@(?P<ref>[\w./-]+)")
-_WRITES = re.compile(r"^\s*(?P<scope>[a-z-]+):\s*[\"']?write[\"']?\s*(?:#.*)?$")
+_RIGHTS = (
+    "actions|attestations|checks|contents|deployments|discussions|id-token|issues|models|packages|pages|"
+    "pull-requests|repository-projects|security-events|statuses"
+)
+_WRITES = re.compile(rf"^\s*(?P<scope>{_RIGHTS}):\s*[\"']?write[\"']?\s*(?:#.*)?$")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _GOOD = "0" * 40  # stands for a commit that was looked at, in the example that passes
 
