@@ -24,6 +24,7 @@ from lemnis.contracts.ids import Json
 if TYPE_CHECKING:
     from lemnis.app.findings_life import Problem
     from lemnis.policy.decide import Exempt
+    from lemnis.store.git import Repository
 
 DAYS = 30
 """Alerts of so many days count."""
@@ -159,14 +160,11 @@ class _Excused:
         return "; ".join(ended) or self._problem
 
     def _judged(self, resource: str, rows: Sequence[Mapping[str, Any]]) -> tuple[Exempt, ...]:
-        from lemnis.app import gate_facts, policies, settings
+        from lemnis.app import gate_facts, policies
 
         content = app.library(self._workspace)
         allowed = policies.exceptions(content)
-        try:
-            repository = settings.repository(self._workspace, resource)
-        except LemnisError:  # an image, a folder, or a repository that is not here: no code to trace to
-            repository = None
+        repository = _repository(self._workspace, resource)
         findings = [
             Finding(str(r["id"]), "", "", "", Severity.UNKNOWN, str(r["path"]), int(r["line"]), 0)
             for r in rows
@@ -174,3 +172,20 @@ class _Excused:
         return gate_facts.exceptions(
             self._workspace, content, allowed, repository=repository, findings=findings
         )
+
+
+def code_of(workspace: app.Workspace, name: str) -> tuple[Repository | None, list[Finding]]:
+    """Return a repository of the settings, None if it is not here, and the findings that are kept of it."""
+    from lemnis.app import findings_life
+
+    rows = findings_life.store(workspace).rows(resource=name)
+    return _repository(workspace, name), [row.finding for row in rows]
+
+
+def _repository(workspace: app.Workspace, name: str) -> Repository | None:
+    from lemnis.app import pipeline, settings
+
+    try:
+        return pipeline.open_repository(settings.repository(workspace, name).path)
+    except LemnisError:  # an image, a folder, or a repository that is not here: no code to trace to
+        return None
