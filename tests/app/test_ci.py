@@ -30,6 +30,7 @@ def test_a_repository_is_set_up_and_keeps_what_it_had(repository, capsys):
     assert (repository / ".gitignore").read_text() == "dist\n/.lemnis/\n"
     assert (repository / ".git/hooks/pre-commit").stat().st_mode & 0o111
     workflow = yaml.safe_load((repository / ".github/workflows/lemnis.yml").read_text())
+    assert any("lesson check" in step.get("run", "") for step in workflow["jobs"]["gate"]["steps"])
     assert workflow["jobs"]["gate"]["permissions"] == {"contents": "read", "security-events": "write"}
     assert run(["init", str(repository), "--ci", "gitlab"]) == 0
     assert "include it" in capsys.readouterr().out
@@ -73,4 +74,5 @@ def test_files_for_others_name_this_version_and_commands_that_there_are():
     inputs, job = yaml.safe_load_all((HERE / "templates/gate.yml").read_text())
     assert inputs["spec"]["inputs"]["version"]["default"] == lemnis.__version__
     assert "lemnis gate" in job["lemnis-gate"]["script"][0]
+    assert job["lemnis-gate"]["script"][1].endswith("lemnis lesson check")
     assert yaml.safe_load((HERE / "action.yml").read_text())["runs"]["using"] == "composite"

@@ -6,19 +6,31 @@ import shutil
 import pytest
 import yaml
 from test_commands import lemnis  # noqa: F401 - a fixture
+from world import AT, World
 
 from lemnis import app
 from lemnis.app import lesson_check, lesson_seal, lessons
 from lemnis.app.proof import prove
+from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.errors import IntegrityError
 
 
+@pytest.fixture(scope="module")
+def once(told, tmp_path_factory):
+    """The lesson proven and merged, made once."""
+    world, written = told
+    root = shutil.copytree(world.workspace.root, tmp_path_factory.mktemp("merged") / "soc", symlinks=True)
+    workspace = app.open_workspace(root, clock=ManualClock(AT + 60_000))
+    assert prove(workspace, written.id).proven
+    lessons.merge(workspace, written.id, actor="ana")
+    return root
+
+
 @pytest.fixture
-def merged(proposed):
-    world, written = proposed
-    assert prove(world.workspace, written.id).proven
-    lessons.merge(world.workspace, written.id, actor="ana")
-    return world, written
+def merged(told, once, tmp_path):
+    world, written = told
+    copy = shutil.copytree(once, tmp_path / "soc", symlinks=True)
+    return World(app.open_workspace(copy, clock=ManualClock(AT + 60_000)), world.shop, world.commits), written
 
 
 def check(world, **options):
@@ -56,7 +68,7 @@ BREAKS = {
         "test, detection",
     ),
     "the gate is emptied": ("policies/{}/policy.rego", lambda t: t.replace("{78}", "{79}"), "gate"),
-    "the policy moves on": ("policies/{}/policy_test.rego", lambda t: "package lemnis.x_test\n", "gate"),
+    "the policy moves on": ("policies/{}/policy_test.rego", lambda _: "package lemnis.x_test\n", "gate"),
     "the attack sample is made harmless": (
         "detections/{}/samples/attack.log",
         lambda t: re.sub(r"text=\S+", "text=Anna", t),
@@ -87,6 +99,14 @@ def test_a_lesson_that_is_removed_is_broken(merged):
     shutil.rmtree(world.workspace.content / "lessons" / written.id)
     [one] = check(world)
     assert (one.incident, [part.name for part in one.broken]) == (written.lesson.incident, ["lesson"])
+
+
+def test_a_lesson_that_is_retired_with_a_reason_need_not_hold(merged):
+    world, written = merged
+    change(world, f"lessons/{written.id}/lesson.yaml", lambda text: f"{text}retired: the service is gone\n")
+    shutil.rmtree(world.workspace.content / "policies" / written.lesson.gate)
+    [one] = check(world)
+    assert (one.broken, one.parts[0].says) == ((), "retired: the service is gone")
 
 
 def test_an_exception_that_lets_the_cause_pass_breaks_the_gate(merged):

@@ -50,6 +50,10 @@ jobs:
         run: |
           if [ -n "$BASE" ]; then set -- pull_request --base "origin/$BASE"; else set -- build; fi
           "$HOME/lemnis/bin/lemnis" gate "$@" --repo . --format sarif --out "$RUNNER_TEMP/lemnis.sarif"
+      - name: Ask whether lessons still hold
+        if: success() || failure()
+        run: |
+          [ ! -f lemnis.yaml ] || "$HOME/lemnis/bin/lemnis" lesson check
       - name: Show it beside the code
         if: always()
         env:
@@ -88,6 +92,7 @@ lemnis:
         set -- build
       fi
       lemnis gate "$@" --repo . --format gitlab --out lemnis-quality.json
+    - test ! -f lemnis.yaml || lemnis lesson check
   artifacts:
     when: always
     reports:

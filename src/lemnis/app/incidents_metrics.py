@@ -51,7 +51,7 @@ def begin(text: str, now: int) -> int:
 def _lessons(journal: SqlJournal, known: Mapping[str, Incident]) -> tuple[list[Lesson], dict[str, str]]:
     """Return the lessons that were closed, and the cause of each incident of which a lesson tells one."""
     proposed = {entry.subject: entry for entry in journal.entries(kind=PROPOSED)}
-    causes = {str(entry.payload["incident"]): _cause(entry.payload) for entry in proposed.values()}
+    causes = {str(entry.payload["incident"]): cause(entry.payload) for entry in proposed.values()}
     closed: list[Lesson] = []
     for entry in journal.entries(kind=MERGED):
         told = proposed.get(entry.subject)
@@ -63,7 +63,7 @@ def _lessons(journal: SqlJournal, known: Mapping[str, Incident]) -> tuple[list[L
     return closed, causes
 
 
-def _cause(payload: Mapping[str, Any]) -> str:
+def cause(payload: Mapping[str, Any]) -> str:
     """Return what let an incident happen, as its lesson's gate names it: the weaknesses that it stops."""
     for gate in payload.get("gates") or ():
         if gate.get("chosen"):

@@ -2,13 +2,13 @@
 
 Asked of each lesson, on the content of the work tree: that its *test* passes (fires on the attack sample,
 keeps silent on the ordinary one, both on raw records and as OCSF), that its *gate* passes its own tests and
-refuses the commit that brought the cause in, that its *detection* alerts in time on the incident's events. Where the
-repository, the events or the journal are not at hand, as in CI, that part is ``unknown`` and says so.
+refuses the commit that brought the cause in, that its *detection* alerts in time on the incident's events.
+Where the repository, the events or the journal are not at hand, as in CI, that part is ``unknown``, and told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -80,7 +80,10 @@ def check(workspace: app.Workspace, *, again: bool = False) -> Iterator[Checked]
         except ContentError as error:
             yield Checked(name, _incident(workspace, name), (Part("lesson", "broken", str(error)),))
             continue
-        yield _checked(workspace, library, lesson, again=again)
+        if lesson.retired:
+            yield Checked(name, lesson.incident, (Part("lesson", "holds", f"retired: {lesson.retired}"),))
+        else:
+            yield _checked(workspace, library, lesson, again=again)
 
 
 def document(one: Checked) -> dict[str, Json]:
@@ -118,7 +121,7 @@ def _checked(workspace: app.Workspace, library: Library, lesson: Lesson, *, agai
     return found
 
 
-def _part(name: str, look: Any) -> Part:
+def _part(name: str, look: Callable[[], tuple[State, str]]) -> Part:
     """Look at one part: bad content is broken, what is not here is unknown."""
     try:
         state, says = look()
@@ -206,7 +209,10 @@ def _proof(workspace: app.Workspace, library: Library, lesson: Lesson) -> tuple[
         return "unknown", "the journal of this workspace has no proof of it"
     files = _files(library, lesson)
     mine = [one for one in verdicts if one.payload["files"] == files]
-    stated = lesson_seal.opened(workspace, (mine or verdicts)[-1])
+    last = (mine or verdicts)[-1]
+    if lesson_seal.ENVELOPE not in last.payload:
+        return "unknown", f"proven before proofs were signed: `lemnis lesson prove {lesson.id}`"
+    stated = lesson_seal.opened(workspace, last)
     if not mine:
         return "unknown", f"its files were changed since it was proven: `lemnis lesson prove {lesson.id}`"
     return "holds", f"signed, {len(stated['checks'])} checks"

@@ -34,7 +34,7 @@ class Cost(Model):
 
 
 class Lesson(Model):
-    """One lesson."""
+    """One lesson. ``retired`` says why it need not hold any more: then `lesson check` leaves it alone."""
 
     id: str = pydantic.Field(pattern=r"^\d{4}-[0-9a-z]{3,16}$")
     incident: str = pydantic.Field(min_length=1)
@@ -46,3 +46,4 @@ class Lesson(Model):
     cost: Cost = Cost()
     old_digest: str = pydantic.Field(pattern=r"^sha256:[0-9a-f]{64}$")
     trace: tuple[str, ...] = ()
+    retired: str = ""

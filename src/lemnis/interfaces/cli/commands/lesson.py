@@ -77,20 +77,26 @@ def show(lesson: LessonArgument, json: JsonOption = False, workspace: WorkspaceO
 
 
 def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
-    """List the lessons, with how far each is: proposed, proven as it stands, or merged.
+    """List the lessons, with how far each is (proposed, proven, merged) and what it prevented so far.
+
+    Times are from the incident to the enforced gate; `lemnis lesson report` tells all that is measured.
 
     Example: lemnis lesson list
     """
     from lemnis import app
-    from lemnis.app import lessons
+    from lemnis.app import lesson_report
 
-    found = lessons.list_(app.open_workspace(workspace))
+    found = lesson_report.report(app.open_workspace(workspace)).rows
     if json:
         for one in found:
-            emit(_document(one))
+            emit({**_document(one.state), "measures": lesson_report.row(one)})
         return
-    rows = ((s.written.id, s.written.lesson.incident, _state(s), s.written.lesson.title) for s in found)
-    show_table("lessons", ("id", "incident", "state", "title"), rows)
+    rows = (
+        (one.state.written.id, one.state.written.lesson.incident, _state(one.state), *cells[3:6],
+         one.state.written.lesson.title)
+        for one, cells in ((one, lesson_report.cells(one)) for one in found)
+    )  # fmt: skip
+    show_table("lessons", ("id", "incident", "state", *lesson_report.COLUMNS[3:6], "title"), rows)
 
 
 def prove(lesson: LessonArgument, json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
