@@ -23,7 +23,7 @@ from lemnis.contracts.errors import InputError, Location, RecordError, UsageErro
 from lemnis.contracts.ids import Json
 from lemnis.contracts.ids import digest as digest_of
 from lemnis.contracts.provenance import Edge, Node
-from lemnis.graph.bulk import LONGEST
+from lemnis.graph.bulk import LONGEST, key
 from lemnis.graph.collect import Collected, instant
 from lemnis.graph.store import Graph
 
@@ -125,7 +125,8 @@ def collect(workspace: app.Workspace, path: Path, options: Options) -> Account:
     if kind not in kinds.KINDS:
         raise UsageError(f"no kind {kind!r}", fix=f"one of {', '.join(kinds.KINDS)}")
     found = kinds.KINDS[kind](told, data, str(path), options)
-    found = replace(found, problems=(*told.problems, *found.problems))
+    partial = found.partial or bool(told.problems)
+    found = replace(found, problems=(*told.problems, *found.problems), partial=partial)
     keep = options.keep_secrets or not found.secret
     name = app.vault(workspace).put(data) if keep else digest_of(data)
     account = settle(workspace, found, name, options.at)
@@ -151,8 +152,8 @@ def decoded(data: bytes, name: str) -> Told:
         return Told(orjson.loads(data))
     except orjson.JSONDecodeError as error:
         why = error
-    if name.endswith(_YAML):
-        found = yaml.parse_all(data.decode("utf-8", "replace"), name)
+    if name.endswith(_YAML) or data.lstrip().startswith((b"apiVersion:", b"---")):
+        found = _as_json(yaml.parse_all(data.decode("utf-8", "replace"), name), name)
         return Told(found[0] if len(found) == 1 else found)
     if not data.lstrip().startswith(b"{"):
         return Told()
@@ -171,6 +172,14 @@ def decoded(data: bytes, name: str) -> Told:
     )
 
 
+def _as_json(value: Any, name: str) -> Any:
+    """Return what YAML holds as JSON would: keys are texts, and nothing is anything else than JSON has."""
+    try:
+        return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str))
+    except TypeError as error:
+        raise RecordError(f"holds what JSON cannot: {error}", at=Location(name)) from error
+
+
 def settle(workspace: app.Workspace, found: Collected, digest: str, at: int | None) -> Account:
     """Write what was collected, with its evidence and bounds, and end what it shows to be gone."""
     graph = Graph(app.engine(workspace))
@@ -180,9 +189,11 @@ def settle(workspace: app.Workspace, found: Collected, digest: str, at: int | No
     known = instant(before.properties.get("collected_at")) if before is not None else None
     when = next((one for one in (at, found.at, known) if one is not None), workspace.clock.now())
     edges = _proven(found, digest, when if snapshot else None)
-    said = graph.said(found.method)
+    # Of a snapshot all is needed that its method ever said: what it does not show may be gone.
+    known_edges = graph.said(found.method) if snapshot else graph.leaving({edge.source for edge in edges})
+    said = [edge for edge in known_edges if edge.method == found.method]
     mine = [edge for edge in said if edge.evidence.get("scope", "") == found.scope]
-    late = snapshot and any(_seen(edge) > when for edge in mine)
+    late = snapshot and any(_later(edge, when) for edge in mine if _covered(edge, found))
     if snapshot:
         written, ended = _snapshot(edges, mine, when, found, late=late)
     else:
@@ -193,10 +204,15 @@ def settle(workspace: app.Workspace, found: Collected, digest: str, at: int | No
     if mark is not None:
         nodes.append(Node(mark, {"collected": found.method, "collected_at": to_iso(when)}))
     graph.load(fresh, nodes)
+    notes = [*found.notes, *_elsewhere(edges, said, found.scope)]
+    if snapshot and found.partial:
+        notes.append("not all of it could be read: what it does not show was not ended")
+    if late and at is None and known is not None:
+        notes.append(f"it was collected before, as of {to_iso(known)}: --at says when it was so again")
     return Account(
         name="", kind=found.method, scope=found.scope, digest=digest, at=when if snapshot else None,
         read=found.read, edges=len(edges), new=sum(_key(edge) not in there for edge in fresh), ended=ended,
-        late=late, problems=found.problems, notes=(*found.notes, *_elsewhere(edges, said, found.scope)),
+        late=late, problems=found.problems, notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -237,7 +253,7 @@ def _snapshot(
         )
         begins = max(min(at if edge.valid_from is None else edge.valid_from, at), over)
         written.append(replace(edge, valid_from=begins, valid_to=at if late else None))
-    if late:
+    if late or found.partial:
         return written, 0
     shown = {(edge.source, edge.relation, edge.target) for edge in edges}
     gone = [
@@ -260,15 +276,19 @@ def _following(edges: Sequence[Edge], mine: Iterable[Edge]) -> list[Edge]:
     """Return records in which each ends those before it of its source and relation, also those known.
 
     Statements of one instant stand beside each other. What a record says of its own end holds if earlier.
+    Who deployed is ended by whatever was deployed next, whoever did it.
     """
     groups: dict[tuple[Entity, str], dict[tuple[Entity, int | None], Edge]] = defaultdict(dict)
-    touched = {(edge.source, edge.relation) for edge in edges}
+    changed: dict[Entity, set[int]] = defaultdict(set)
+    touched = {edge.source for edge in edges}
     for edge in (*mine, *edges):
-        if (edge.source, edge.relation) in touched:
+        if edge.source in touched:
             groups[edge.source, edge.relation][edge.target, edge.valid_from] = edge
+            changed[edge.source] |= set() if edge.valid_from is None else {edge.valid_from}
     written: list[Edge] = []
-    for some in groups.values():
-        starts = sorted({edge.valid_from for edge in some.values() if edge.valid_from is not None})
+    for (source, relation), some in groups.items():
+        own_starts = {edge.valid_from for edge in some.values() if edge.valid_from is not None}
+        starts = sorted(changed[source] if relation == "deployed_by" else own_starts)
         after = {one: other - 1 for one, other in pairwise(starts)}
         for edge in some.values():
             ends = [instant(edge.evidence.get("ended")), after.get(edge.valid_from or 0)]
@@ -292,18 +312,20 @@ def _elsewhere(edges: Sequence[Edge], said: Iterable[Edge], scope: str) -> list[
 
 
 def _kept(entity: Entity) -> Entity:
-    """Return an entity as the graph names it."""
-    from lemnis.graph.bulk import key
-
-    return Entity(entity.kind, key(entity)[1]) if len(entity.value) > LONGEST // 4 else entity
+    """Return an entity as the graph names it: what is too long is cut, what no database takes written out."""
+    value = key(entity)[1]
+    return entity if value == entity.value else Entity(entity.kind, value)
 
 
 def _key(edge: Edge) -> tuple[Entity, str, Entity, int | None]:
     return edge.source, edge.relation, edge.target, edge.valid_from
 
 
-def _seen(edge: Edge) -> int:
-    return instant(edge.evidence.get("seen")) or 0
+def _later(edge: Edge, at: int) -> bool:
+    """Say whether a snapshot after an instant spoke of a statement: it was seen, or seen to be gone."""
+    return (instant(edge.evidence.get("seen")) or 0) > at or (
+        edge.valid_to is not None and edge.valid_to >= at
+    )
 
 
 def _bytes(path: Path) -> bytes:

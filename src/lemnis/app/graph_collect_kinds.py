@@ -60,7 +60,8 @@ def _terraform(told: Told, _data: bytes, name: str, options: Options) -> Collect
 def _deployments(told: Told, _data: bytes, name: str, options: Options) -> Collected:
     found = _document(told, name)
     rows = told.rows or tuple(enumerate(found if isinstance(found, list) else [found], 1))
-    return deployments.collect(rows, scope=options.scope)
+    about = _entity(options.about) if options.about else None
+    return deployments.collect(rows, scope=options.scope, workload=about.value if about else "")
 
 
 def _cloud(told: Told, _data: bytes, name: str, options: Options) -> Collected:

@@ -1,5 +1,9 @@
 """A small cluster as `kubectl get -A -o json` has it, and how to ask what was said. Of our own making."""
 
+import copy
+
+from hypothesis import strategies as st
+
 from lemnis import app
 from lemnis.contracts.alerts import Entity
 from lemnis.graph import Graph
@@ -58,7 +62,7 @@ def pod(
     }  # fmt: skip
 
 
-def cluster(image=A, at="2026-01-01T01:00:00Z"):
+def cluster(image=A, at="2026-01-01T01:00:00Z", *, bad=False):
     return {
         "apiVersion": "v1", "kind": "List", "items": [
             pod("shop-7d9f-1", image, at=at),
@@ -108,9 +112,9 @@ def cluster(image=A, at="2026-01-01T01:00:00Z"):
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
                 "metadata": meta("admins", space=""), "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
-                "subjects": [{"kind": "Group", "name": "ops"}, {"kind": "Group"}],
+                "subjects": [{"kind": "Group", "name": "ops"}, *([{"kind": "Group"}] if bad else [])],
             },
-            "no object",
+            *(["no object"] if bad else []),
         ],
     }  # fmt: skip
 
@@ -121,3 +125,27 @@ def images(space, at=None):
     return [
         (e.target.value, e.valid_from, e.valid_to) for e in sorted(edges, key=lambda e: e.valid_from or 0)
     ]
+
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["Pod", "arn:"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def spoilt(document, data):
+    """Return a document with junk at one place."""
+    document = copy.deepcopy(document)
+    at = document
+    while True:
+        key = data.draw(st.sampled_from(sorted(at) if isinstance(at, dict) else range(len(at))))
+        if not (isinstance(at[key], dict | list) and at[key] and data.draw(st.integers(0, 3))):
+            at[key] = data.draw(JUNK)
+            return document
+        at = at[key]

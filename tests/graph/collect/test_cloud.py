@@ -6,48 +6,11 @@ from pathlib import Path
 
 import orjson
 import pytest
+from collected_samples import IAM, ME
 from inventories import said
 
 from lemnis.contracts.clock import from_iso
 from lemnis.graph.collect import cloud
-
-ME = "arn:aws:iam::111122223333"
-IAM = {
-    "UserDetailList": [
-        {
-            "Arn": f"{ME}:user/staff/eve", "UserName": "eve", "GroupList": ["admins", 3],
-            "AttachedManagedPolicies": [{"PolicyArn": f"{ME}:policy/read"}],
-            "UserPolicyList": [
-                {"PolicyName": "own", "PolicyDocument": {"Statement": {
-                    "Effect": "Allow", "Action": "s3:GetObject", "Resource": ["arn:aws:s3:::orders/*", "*"]}}}
-            ],
-        },
-        {"UserName": "nobody"},
-    ],
-    "GroupDetailList": [
-        {"Arn": f"{ME}:group/all/admins", "AttachedManagedPolicies": [{"PolicyArn": "arn:aws:iam::aws:policy/All"}]}
-    ],
-    "RoleDetailList": [
-        {
-            "Arn": f"{ME}:role/shop", "RoleName": "shop",
-            "AssumeRolePolicyDocument": {"Statement": [
-                {"Effect": "Allow", "Action": "sts:AssumeRole",
-                 "Principal": {"Service": "ec2.amazonaws.com", "AWS": [f"{ME}:root", f"{ME}:role/ci"]}},
-                {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
-                 "Principal": {"Federated": "oidc"},
-                 "Condition": {"StringEquals": {"oidc:sub": "system:serviceaccount:prod:shop"}}},
-                {"Effect": "Deny", "Action": "sts:AssumeRole", "Principal": "*"},
-            ]},
-            "InstanceProfileList": [{"Arn": f"{ME}:instance-profile/shop"}],
-        }
-    ],
-    "Policies": [
-        {"Arn": f"{ME}:policy/read", "PolicyVersionList": [
-            {"IsDefaultVersion": False, "Document": {"Statement": [{"Effect": "Allow", "Resource": "arn:old"}]}},
-            {"IsDefaultVersion": True, "CreateDate": "2026-01-03T00:00:00Z", "Document": {"Statement": [
-                {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Resource": f"{ME}:role/shop"}]}}]}
-    ],
-}  # fmt: skip
 
 
 def test_principals_have_roles_and_roles_grant():
@@ -73,6 +36,15 @@ def test_principals_have_roles_and_roles_grant():
     assert [e.valid_from for e in grants] == [from_iso("2026-01-03T00:00:00Z")]
     wide = {str(n.entity): dict(n.properties) for n in found.nodes}[f"role:{ME}:user/staff/eve/own"]
     assert wide == {"grants": ["s3:GetObject on *"]}
+
+
+def test_whole_accounts_and_anybody_may_take_a_role():
+    allow = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ["999988887777", "*"]}}
+    role = {"Arn": f"{ME}:role/open", "AssumeRolePolicyDocument": {"Statement": allow}}
+    assert said(cloud.collect({"RoleDetailList": [role]})) == [
+        f"identity:* has_role role:{ME}:role/open recorded",
+        f"principal:arn:aws:iam::999988887777:root has_role role:{ME}:role/open recorded",
+    ]
 
 
 def test_a_config_snapshot_tells_resources_their_tags_and_what_they_lie_in():

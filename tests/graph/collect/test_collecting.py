@@ -20,7 +20,7 @@ def test_each_edge_names_its_file_in_the_vault(space, give):
     assert (told.kind, told.kept, told.read, told.edges, told.new, told.ended) == (
         "kubernetes",
         True,
-        10,
+        9,
         20,
         20,
         0,
@@ -89,6 +89,44 @@ def test_only_what_is_shown_ends(space, give):
     assert images(space, T0 + 8 * HOUR) == []
 
 
+def test_what_cannot_be_read_whole_shows_nothing_to_be_gone(space, give):
+    give(cluster())
+    broken = cluster(B, at="2026-01-01T05:00:00Z")
+    broken["items"][2] = "cut off"
+    told = give(broken, at=T0 + 6 * HOUR)
+    assert told.ended == 0
+    assert "was not ended" in told.notes[0]
+    assert {image for image, *_ in images(space, T0 + 7 * HOUR)} == {A, B}
+
+
+@pytest.mark.parametrize("kind", ["kubernetes", "terraform", "cloud"])
+def test_a_file_that_is_said_to_be_what_it_is_not_ends_nothing(space, give, kind):
+    state = {"version": 4, "terraform_version": "1", "resources": [
+        {"type": "aws_sqs_queue", "name": "q", "instances": [{"attributes": {"id": "q"}}]}]}  # fmt: skip
+    for known in (cluster(), state, {"ResourceTagMappingList": [
+        {"ResourceARN": "arn:x", "Tags": {"git_file": "a.tf"}}]}):  # fmt: skip
+        assert give(known).new
+    before = everything(space)[0]
+    told = give({"wrong": []}, kind=kind, whole=True, at=T0 + 9 * HOUR)
+    assert told.problems
+    assert everything(space)[0] == before
+
+
+def test_a_snapshot_of_other_kinds_is_not_late(space, give):
+    everyone = cluster()
+    pods = {**everyone, "items": everyone["items"][:3]}
+    roles = {**everyone, "items": everyone["items"][6:8]}
+    give(pods, at=T0 + 9 * HOUR)
+    assert not give(roles, at=T0 + 3 * HOUR).late
+    assert give(pods, at=T0 + 3 * HOUR).late
+
+
+def test_the_same_file_again_says_how_to_say_that_it_was_so_again(space, give):
+    give(cluster(A))
+    give(cluster(B, at="2026-01-01T05:00:00Z"), at=T0 + 6 * HOUR)
+    assert "--at says when it was so again" in give(cluster(A)).notes[-1]
+
+
 def test_two_clusters_are_kept_apart_and_one_name_in_both_is_told(space, give):
     give(cluster(A), scope="eu")
     told = give(cluster(B), "us.json", scope="us")
@@ -122,7 +160,7 @@ def test_yaml_is_read_as_json_is(give):
 def test_a_file_that_is_nothing_is_told_and_the_others_are_collected(space, tmp_path, capsys, data, why):
     bad, good = tmp_path / "bad.json", tmp_path / "good.json"
     bad.write_bytes(data)
-    good.write_bytes(orjson.dumps(cluster()))
+    good.write_bytes(orjson.dumps(cluster(bad=True)))
     assert run(["graph", "collect", str(bad), str(good), str(tmp_path / "none"), "--json"]) == 2
     first, second, third = map(orjson.loads, capsys.readouterr().out.splitlines())
     assert why in first["problems"][0]

@@ -6,52 +6,10 @@ from pathlib import Path
 
 import orjson
 import pytest
-from inventories import said
+from collected_samples import ARN, PLAN, STATE
+from inventories import A, said
 
 from lemnis.graph.collect import terraform
-
-ARN = "arn:aws:s3:::orders"
-TAGS = {
-    "yor_trace": "t-1", "git_commit": "9f2c1e7", "git_file": "infra/s3.tf", "git_repo": "infra", "git_org": "example",
-    "data-classification": "Confidential", "pii": "true",
-}  # fmt: skip
-STATE = {
-    "version": 4, "terraform_version": "1.9.0", "serial": 3, "lineage": "l-1",
-    "resources": [
-        {
-            "module": "module.store[0]", "mode": "managed", "type": "aws_s3_bucket", "name": "data",
-            "provider": 'provider["registry.test/hashicorp/aws"]',
-            "instances": [
-                {
-                    "index_key": "eu", "attributes": {"arn": ARN, "id": "orders", "tags": TAGS},
-                    "dependencies": ["aws_kms_key.k", 7],
-                },
-                {"attributes": "none"},
-            ],
-        },
-        {
-            "mode": "managed", "type": "aws_lambda_function", "name": "f", "provider": "provider.aws",
-            "instances": [{"attributes": {"id": "f", "role": "arn:aws:iam::1:role/f"}}],
-        },
-        {"mode": "data", "type": "aws_region", "name": "here", "instances": []},
-        {"mode": "managed", "type": "aws_sqs_queue"},
-        3,
-    ],
-}  # fmt: skip
-PLAN = {
-    "format_version": "1.2", "terraform_version": "1.9.0", "timestamp": "2026-01-02T00:00:00Z",
-    "prior_state": {"values": {"root_module": {"resources": [
-        {"address": "aws_s3_bucket.a", "mode": "managed", "type": "aws_s3_bucket", "provider_name": "x/aws",
-         "values": {"arn": ARN, "id": "orders"}}]}}},
-    "resource_changes": [
-        {"address": "aws_s3_bucket.a", "mode": "managed", "type": "aws_s3_bucket", "change": {"before": {}}},
-        {"address": "module.m.aws_sqs_queue.q", "module_address": "module.m", "mode": "managed",
-         "type": "aws_sqs_queue", "change": {"before": None, "after": {"tags": TAGS, "arn": "arn:planned"}}},
-        {"mode": "managed"},
-    ],
-    "configuration": {"root_module": {"module_calls": {
-        "m": {"source": "example/queue/aws", "version_constraint": "2.0.1", "module": {"module_calls": {"n": 1}}}}}},
-}  # fmt: skip
 
 
 def test_a_state_joins_resources_to_code_and_tags_to_commits():
@@ -114,6 +72,26 @@ def test_values_that_are_secret_are_noticed():
     assert terraform.is_one(state)
     assert terraform.collect(state).secret
     assert not terraform.collect(STATE).secret
+
+
+def test_workloads_and_functions_are_told_with_their_code_and_what_is_nowhere_is_not():
+    def resource(kind, **values):
+        return {"address": f"{kind}.x", "mode": "managed", "type": kind, "values": values}
+
+    state = {"format_version": "1.0", "values": {"root_module": {"resources": [
+        resource("kubernetes_deployment_v1", id="prod/shop"),
+        resource("aws_lambda_function", id="f", image_uri=f"r.test/f@{A}"),
+        resource("random_id", id="r"),
+    ]}}}  # fmt: skip
+    found = terraform.collect(state)
+    assert said(found) == [
+        "cloud_resource:aws_lambda_function/f defined_by iac_resource:aws_lambda_function.x recorded",
+        f"cloud_resource:aws_lambda_function/f instance_of image:{A} recorded",
+        "workload:prod/shop defined_by iac_resource:kubernetes_deployment_v1.x recorded",
+    ]
+    assert not found.secret
+    state["values"]["root_module"]["resources"][0]["sensitive_values"] = {"spec": [{"env": [True]}]}
+    assert terraform.collect(state).secret
 
 
 def test_modules_within_each_other_without_end_are_cut():

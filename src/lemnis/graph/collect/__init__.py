@@ -45,6 +45,8 @@ class Collected:
     within: str = ""
     follow: bool = False
     secret: bool = False
+    partial: bool = False
+    """Something in it could not be read: it shows nothing to be gone."""
     notes: tuple[str, ...] = ()
     """What was left out on purpose."""
 
@@ -62,6 +64,7 @@ class Gatherer:
     _nodes: dict[Entity, dict[str, Json]] = field(default_factory=dict)
     _problems: list[str] = field(default_factory=list)
     _more: int = 0
+    _lost: bool = False
     notes: list[str] = field(default_factory=list)
 
     def say(
@@ -79,7 +82,8 @@ class Gatherer:
         known = self._edges.get(key)
         if known is not None:
             first = edge if edge.strength > known.strength else known
-            edge = replace(first, valid_from=_earlier(known.valid_from, since))
+            ends = None if None in (known.valid_to, until) else max(known.valid_to or 0, until or 0)
+            edge = replace(first, valid_from=_earlier(known.valid_from, since), valid_to=ends)
         elif len(self._edges) >= MAX_EDGES:
             self.refuse(where, f"more than {MAX_EDGES:,} statements: {relation} was left out")
             return
@@ -95,8 +99,9 @@ class Gatherer:
             elif value not in ("", None, []):
                 known[name] = value
 
-    def refuse(self, where: str, why: str) -> None:
-        """Tell what could not be read, and why."""
+    def refuse(self, where: str, why: str, *, lost: bool = True) -> None:
+        """Tell what could not be read, and why; not ``lost`` is what was read, and is odd."""
+        self._lost = self._lost or lost
         if len(self._problems) < MAX_PROBLEMS:
             self._problems.append(f"{where}: {why}"[:MAX_TEXT])
         else:
@@ -133,14 +138,10 @@ class Gatherer:
             nodes,
             tuple(problems),
             self.read,
+            partial=self._lost,
             notes=tuple(self.notes),
             **more,
         )
-
-
-def entity(kind: EntityKind, *parts: str) -> Entity | None:
-    """Return an entity named by parts with ``/`` between them; None where one of them is empty."""
-    return Entity(kind, "/".join(parts)) if all(parts) else None
 
 
 def texts(value: Any) -> list[str]:

@@ -43,6 +43,8 @@ def collect(document: Mapping[str, Any], *, scope: str = "") -> Collected:
     if not scope:
         said.scope = _account(document, found)
     covers: set[str] = set()
+    if not found:
+        said.refuse("the document", f"no list of {', '.join(_READ)}")
     for key in found:
         covers |= _READ[key](said, document[key], key)
     taken = [
@@ -265,6 +267,10 @@ def _takers(statement: Mapping[str, Any]) -> Iterator[Entity]:
         return
     by = principal if isinstance(principal, dict) else {}
     for name in _list(by.get("AWS")):
+        if name == "*" or name.isdecimal():
+            anybody = Entity(EntityKind.IDENTITY, "*")
+            yield anybody if name == "*" else Entity(EntityKind.PRINCIPAL, f"arn:aws:iam::{name}:root")
+            continue
         yield Entity(EntityKind.ROLE if _ROLE.match(name) else EntityKind.PRINCIPAL, name)
     for name in _list(by.get("Service")):
         yield Entity(EntityKind.IDENTITY, f"service:{name}")

@@ -7,7 +7,8 @@ Our own form, one JSON object a line:
      "run": "https://…/actions/runs/7", "by": "alice", "id": "deploy-481"}
 
 ``workload`` and ``at`` are needed; ``image`` may be ``images``, a list. A record ends the one before of its
-workload; one that failed (``status``) says nothing ran. Pure.
+workload; one that failed (``status``) says nothing ran. GitHub's ``deployment_status`` events are read as
+such records: their workload and image are in the deployment's payload, or the workload is told. Pure.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.ids import Json
 from lemnis.contracts.provenance import Strength
+from lemnis.graph.builds import at as inner
 from lemnis.graph.builds import text
 from lemnis.graph.collect import MAX_OBJECTS, Collected, Gatherer, instant, texts
 
@@ -31,17 +33,23 @@ _DONE, _NOT_DONE = (
     frozenset({"", "success", "succeeded"}),
     frozenset({"failure", "failed", "error", "cancelled"}),
 )
+_UNDECIDED = frozenset({"queued", "pending", "in_progress", "waiting", "inactive"})
 _DIGEST = re.compile(r"(?:^|@)(sha256:[0-9a-f]{64})$")
 _COMMIT = re.compile(r"^[0-9a-f]{7,64}$")
 
 
 def is_one(row: Any) -> bool:
     """Say whether a line is a record of a deployment."""
-    return isinstance(row, dict) and "workload" in row and "at" in row and not {"from", "node"} & row.keys()
+    if not isinstance(row, dict):
+        return False
+    return _is_github(row) or ("workload" in row and "at" in row and not {"from", "node"} & row.keys())
 
 
-def collect(rows: Iterable[tuple[int, Any]], *, scope: str = "") -> Collected:
-    """Read records with the numbers of their lines; those that are wrong are told, the others are taken."""
+def collect(rows: Iterable[tuple[int, Any]], *, scope: str = "", workload: str = "") -> Collected:
+    """Read records with the numbers of their lines; those that are wrong are told, the others are taken.
+
+    ``workload`` is the one of GitHub's events that name none.
+    """
     said = Gatherer(METHOD, scope, dated=True)
     for number, row in rows:
         where = f"line {number}"
@@ -49,11 +57,37 @@ def collect(rows: Iterable[tuple[int, Any]], *, scope: str = "") -> Collected:
             said.refuse(where, f"more than {MAX_OBJECTS:,} records: the rest was not looked at")
             break
         said.read += 1
+        if isinstance(row, dict) and _is_github(row):
+            if text(inner(row, "deployment_status"), "state") in _UNDECIDED:
+                continue
+            row = _of_github(row, workload)  # noqa: PLW2901 - the same record in our form
         if isinstance(row, dict) and (why := _wrong(row)) == "":
             _tell(said, row, where)
         else:
             said.refuse(where, why if isinstance(row, dict) else "no object")
     return said.done(follow=True)
+
+
+def _is_github(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("deployment"), dict) and isinstance(row.get("deployment_status"), dict)
+
+
+def _of_github(event: Mapping[str, Any], workload: str) -> dict[str, Any]:
+    """Return an event of GitHub as a record."""
+    deployment, status = inner(event, "deployment"), inner(event, "deployment_status")
+    payload, run = inner(deployment, "payload"), inner(event, "workflow_run")
+    return {
+        "workload": text(payload, "workload") or workload,
+        "image": text(payload, "image"),
+        "at": status.get("created_at"),
+        "status": text(status, "state"),
+        "environment": text(deployment, "environment"),
+        "commit": text(deployment, "sha"),
+        "repository": text(inner(event, "repository"), "html_url"),
+        "run": text(run, "html_url") or text(status, "log_url") or text(status, "target_url"),
+        "by": text(inner(deployment, "creator"), "login"),
+        "id": str(deployment.get("id") or ""),
+    }
 
 
 def _wrong(row: Mapping[str, Any]) -> str:
@@ -63,7 +97,7 @@ def _wrong(row: Mapping[str, Any]) -> str:
     began, ended = instant(row.get("at")), instant(row.get("ended"))
     status, commit = str(row.get("status") or "").casefold(), row.get("commit") or ""
     wrong = {
-        "no workload": not text(row, "workload"),
+        "no workload (of GitHub's events: --about workload:NAMESPACE/NAME)": not text(row, "workload"),
         f"at {row.get('at')!r} is no time: 2026-03-01T12:00:00Z, or ms": began is None,
         f"ended {row.get('ended')!r} is no time after it began":
             row.get("ended") is not None and (ended is None or ended < (began or 0)),

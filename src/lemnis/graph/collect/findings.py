@@ -26,7 +26,10 @@ class Found:
 
 
 def collect(found: Iterable[Found]) -> Collected:
-    """Say of findings what they are about. One that is suppressed is one; it says so."""
+    """Say of findings what they are about, while they were there; one that is suppressed says so.
+
+    That a vulnerability affects a package, and what an image contains, was so before anybody saw it.
+    """
     said = Gatherer(METHOD, dated=True)
     for one in found:
         said.read += 1
@@ -46,8 +49,9 @@ def _tell(said: Gatherer, one: Found) -> None:
         "suppressed": finding.suppression.reason or finding.suppression.kind if finding.suppression else None,
     }  # fmt: skip
 
-    def say(source: Entity, relation: str, target: Entity) -> None:
-        said.say(source, relation, target, where, since=one.since, until=one.until, **facts)
+    def say(source: Entity, relation: str, target: Entity, *, ever: bool = False) -> None:
+        since, until = (None, None) if ever else (one.since, one.until)
+        said.say(source, relation, target, where, since=since, until=until, **facts)
 
     itself = Entity(EntityKind.FINDING, finding.fingerprint)
     said.note(
@@ -65,11 +69,11 @@ def _tell(said: Gatherer, one: Found) -> None:
     package = Entity(EntityKind.PACKAGE, known.purl)
     for identity in dict.fromkeys(known.ids):
         vulnerability = Entity(EntityKind.VULNERABILITY, identity)
-        say(vulnerability, "affects", package)
+        say(vulnerability, "affects", package, ever=True)
         said.note(vulnerability, score=known.score, exploited=known.exploited, fixed_in=list(known.fixed_in))
     for entity in about:
         if entity.kind is EntityKind.IMAGE:
-            say(entity, "contains", package)
+            say(entity, "contains", package, ever=True)
 
 
 def _about(one: Found) -> list[Entity]:

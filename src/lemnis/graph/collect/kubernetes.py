@@ -24,6 +24,8 @@ CONTROLLERS: Final = frozenset(
      "Rollout"}
 )  # fmt: skip
 """What makes pods of a template."""
+_FINAL = frozenset({"Deployment", "StatefulSet", "DaemonSet", "CronJob", "Rollout"})
+"""What a workload is named after, also where an operator owns it."""
 _DEEP, _NO_HOST = 8, "*"
 _DIGEST = re.compile(r"(?:^|@)(sha(?:256:[0-9a-f]{64}|512:[0-9a-f]{128}))$")
 _FIXED = frozenset({"Pod", "ReplicaSet", "Job"})
@@ -96,7 +98,11 @@ def collect(document: Any, *, scope: str = "", whole: bool = False) -> Collected
     said.scope = scope or (text(uid.meta, "uid") if uid else "")
     _Cluster(said, known, f"{scope}/" if scope else "").tell()
     spaces = {one.space for one in known.values()} - {""}
-    covers = set(_OF) if whole else {of for of, needs in _OF.items() if all(kinds & one for one in needs)}
+    covers = (
+        set(_OF)
+        if whole and is_one(document)
+        else {of for of, needs in _OF.items() if all(kinds & one for one in needs)}
+    )
     secret = any(
         kind == "Secret" and (known[kind, space, name].data.get("data") or {}) for kind, space, name in known
     )
@@ -128,7 +134,9 @@ def _objects(said: Gatherer, document: Any, where: str, depth: int) -> Iterator[
     elif isinstance(document, dict) and isinstance(document.get("items"), list):
         for place, one in said.objects(document["items"], f"{where}.items" if where else "items"):
             yield from _objects(said, one, place, depth + 1)
-    elif isinstance(document, dict):
+    elif not isinstance(document, dict):
+        said.refuse(where or "the document", "no object")
+    else:
         meta = inner(document, "metadata")
         kind, name = text(document, "kind"), text(meta, "name")
         if kind and name:
@@ -181,10 +189,10 @@ class _Cluster:
         return self._named(EntityKind.CLUSTER_OBJECT, one.kind, one.space, one.name)
 
     def _top(self, one: _Object) -> tuple[str, str, Strength]:
-        """Return kind and name of what an object is of, at the top of its owners, and how sure that is."""
+        """Return kind and name of the controller that an object is of, and how sure that is."""
         kind, name, here, strength = one.kind, one.name, one, Strength.RECORDED
         for _ in range(_DEEP):
-            owner = _owner(here)
+            owner = None if here.kind in _FINAL else _owner(here)
             if owner is None:
                 break
             kind, name = owner
@@ -220,20 +228,23 @@ class _Cluster:
                 self._said.refuse(pod.where, f"container {text(spec, 'name')!r} has no image")
                 continue
             which, sure, facts = image
-            self._say(pod, workload, "instance_of", which, strength=min(sure, strength), **facts)
+            # A tag may mean another image whenever a container starts: since then it is this one.
             state = inner(seen, "state")
+            since = instant(inner(state, "running").get("startedAt")) or pod.since
+            self._say(pod, workload, "instance_of", which, strength=min(sure, strength), since=since, **facts)
             if not (identity := text(seen, "containerID").rpartition("//")[2]) or "terminated" in state:
                 continue
             container = Entity(EntityKind.CONTAINER, identity)
-            since = instant(inner(state, "running").get("startedAt")) or pod.since
-            self._say(pod, container, "instance_of", which, strength=sure, since=since, **facts)
+            if sure is Strength.RECORDED and "digest_of" not in facts:
+                # Runtimes name the manifest: another name of the same image would contradict them.
+                self._say(pod, container, "instance_of", which, since=since, **facts)
             self._say(pod, container, "part_of", workload, strength=strength, since=since)
             if host:
                 self._say(pod, container, "runs_on", Entity(EntityKind.HOST, host), since=since)
 
     def _controller(self, one: _Object) -> None:
         self._owned(one)
-        if _owner(one) is not None:
+        if one.kind not in _FINAL and _owner(one) is not None:
             return
         workload = Entity(EntityKind.WORKLOAD, f"{one.space or 'default'}/{one.name}")
         self._said.note(workload, kind=one.kind)
@@ -310,16 +321,16 @@ class _Cluster:
             for pair in pairs.items():
                 self._labels[(space, *pair)].append((workload, pairs))
 
-    def _behind(self, space: str, selector: Mapping[str, str]) -> list[Entity]:
-        """Return the workloads that a selector means; none for an empty one."""
-        if not selector:
+    def _behind(self, space: str, selector: Mapping[str, Any]) -> list[Entity]:
+        """Return the workloads that a selector means; none for an empty one, and for one that is none."""
+        if not selector or len(_pairs(selector)) < len(selector):
             return []
         rarest = min((self._labels.get((space, *pair), []) for pair in selector.items()), key=len)
         found = (workload for workload, labels in rarest if selector.items() <= labels.items())
         return list(dict.fromkeys(found))
 
     def _service(self, one: _Object) -> None:
-        behind = self._behind(one.space, _pairs(inner(one.spec, "selector")))
+        behind = self._behind(one.space, inner(one.spec, "selector"))
         self._services[one.space, one.name] = behind
         outside = [
             text(way, "ip") or text(way, "hostname")
@@ -354,7 +365,9 @@ class _Cluster:
                 else self._named(EntityKind.ENDPOINT, where)
             )
             if (one.space, name) not in self._services and any(True for _ in self._of("Service")):
-                self._said.refuse(one.where, f"{where} leads to the service {name!r}, which is not there")
+                self._said.refuse(
+                    one.where, f"{where} leads to the service {name!r}, which is not there", lost=False
+                )
             for workload in self._services.get((one.space, name), ()):
                 self._say(one, workload, "exposes", endpoint, service=name)
             if host != _NO_HOST and "*" not in host:
@@ -435,7 +448,7 @@ def _image(identity: str, reference: str) -> tuple[Entity, Strength, dict[str, A
     that stands alone is of the configuration. Without any, the reference is a name: it may move.
     """
     facts: dict[str, Any] = {"reference": reference}
-    if found := _DIGEST.search(identity):
+    if found := _DIGEST.search(identity.rpartition("://")[2]):
         alone = "@" not in identity
         return (
             Entity(EntityKind.IMAGE, found[1]),

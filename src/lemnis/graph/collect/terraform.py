@@ -23,6 +23,10 @@ _ROLES = ("role", "role_arn", "iam_role_arn", "execution_role_arn", "task_role_a
           "node_role_arn", "service_account_email", "service_account")  # fmt: skip
 _WHOLE = re.compile(r"^(?:arn:|/subscriptions/|projects/|https://|//)")
 _ROLE = re.compile(r"^arn:[a-z-]+:iam::\d*:role/")
+_DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})$")
+_LOCAL = frozenset({"random", "null", "time", "tls", "local", "template", "terraform", "external", "archive"})
+"""Providers whose resources are nowhere but in the state."""
+_WORKLOADS = re.compile(r"^kubernetes_(?:deployment|stateful_?set|daemon_?set|cron_job|job)(?:_v1)?$")
 _INDEX = re.compile(r"\[(?:\d+|\"(?:[^\"\\]|\\.)*\")\]")
 
 
@@ -37,6 +41,7 @@ class _Resource:
     values: Mapping[str, Any]
     depends: tuple[str, ...]
     where: str
+    sensitive: bool = False
 
 
 def is_one(document: Any) -> bool:
@@ -60,6 +65,10 @@ def collect(document: Mapping[str, Any], *, scope: str = "") -> Collected:
     cloud resources there are (``prior_state``, ``before``) and which code defines them; what it would make
     has no name yet. A state is all there is of its stack; a plan too, of what is planned.
     """
+    if not is_one(document):
+        said = Gatherer(STATE, scope)
+        said.refuse("the document", "neither a state nor a plan")
+        return said.done(covers=frozenset())
     plan = "values" not in document and "resources" not in document
     name = scope or text(document, "lineage")
     said = Gatherer(PLAN if plan else STATE, name)
@@ -94,7 +103,7 @@ class _Reader:
     def tell(self, one: _Resource) -> None:
         """Say what an instance says."""
         said, code, values = self._said, self._code(one.address), one.values
-        if any(isinstance(value, str) and _secret(name) for name, value in values.items() if value):
+        if one.sensitive or any(isinstance(v, str) and v and _secret(name) for name, v in values.items()):
             self.holds_secrets = True
         live = _live(one)
         by = tags(values.get("tags_all") or values.get("tags") or values.get("labels"))
@@ -112,6 +121,8 @@ class _Reader:
         said.say(live, "defined_by", code, one.where, of="resource", type=one.kind)
         said.note(live, type=one.kind, name=str(values.get("name") or by.get("Name", ""))[:200])
         data_set(said, live, by, one.where, of="resource")
+        if image := _DIGEST.search(str(values.get("image_uri") or "")):
+            said.say(live, "instance_of", Entity(EntityKind.IMAGE, image[1]), one.where, of="resource")
         for name in _ROLES:
             role = values.get(name)
             if isinstance(role, str) and _ROLE.match(role):
@@ -154,7 +165,8 @@ def _of_state(said: Gatherer, document: Mapping[str, Any]) -> Iterator[_Resource
                 continue
             depends = tuple(texts(each.get("dependencies")))
             full = address + _index(each.get("index_key"))
-            yield _Resource(full, module, kind, _provider(text(one, "provider")), attributes, depends, place)
+            provider, secret = _provider(text(one, "provider")), bool(each.get("sensitive_attributes"))
+            yield _Resource(full, module, kind, provider, attributes, depends, place, secret)
 
 
 def _of_plan(said: Gatherer, document: Mapping[str, Any]) -> Iterator[_Resource]:
@@ -199,22 +211,29 @@ def _modules(said: Gatherer, module: Mapping[str, Any], where: str, depth: int) 
             said.refuse(place, "a resource without address or type")
             continue
         depends = tuple(texts(one.get("depends_on")))
-        provider = _provider(text(one, "provider_name"))
         yield _Resource(
-            address, text(module, "address"), kind, provider, inner(one, "values"), depends, place
-        )
+            address, text(module, "address"), kind, _provider(text(one, "provider_name")),
+            inner(one, "values"), depends, place, _marked(one.get("sensitive_values")),
+        )  # fmt: skip
     for place, one in said.objects(module.get("child_modules"), f"{where}.child_modules"):
         yield from _modules(said, one, place, depth + 1)
 
 
 def _live(one: _Resource) -> Entity | None:
-    """Return the resource in the cloud: by its ARN or an id that is unique, else by type and id."""
+    """Return the resource in the cloud: by its ARN or an id that is unique, else by type and id.
+
+    A controller in a cluster is the workload that it is.
+    """
+    if one.kind.partition("_")[0] in _LOCAL:
+        return None
     for name in ("arn", "self_link", "id"):
         value = one.values.get(name)
         if isinstance(value, str) and _WHOLE.match(value):
             kind = EntityKind.ROLE if _ROLE.match(value) else EntityKind.CLOUD_RESOURCE
             return Entity(kind, value)
     identity = one.values.get("id")
+    if _WORKLOADS.match(one.kind) and isinstance(identity, str) and identity:
+        return Entity(EntityKind.WORKLOAD, identity)
     if isinstance(identity, str | int) and not isinstance(identity, bool) and identity != "":
         return Entity(EntityKind.CLOUD_RESOURCE, f"{one.kind}/{identity}")
     return None
@@ -233,6 +252,17 @@ def _provider(said: str) -> str:
 
 
 def _secret(name: str) -> bool:
-    return any(
-        word in name for word in ("password", "secret", "private_key", "token", "access_key", "content")
+    return name == "content" or any(
+        word in name for word in ("password", "secret", "private_key", "access_key", "token")
     )
+
+
+def _marked(value: Any) -> bool:
+    """Say whether anything in ``sensitive_values`` is marked as such."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if one is True:
+            return True
+        left += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return False

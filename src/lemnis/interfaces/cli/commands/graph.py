@@ -15,6 +15,7 @@ from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, e
 
 if TYPE_CHECKING:
     from lemnis import app as apps
+    from lemnis.app.graph_collect import Account
     from lemnis.graph.impact import Cause
     from lemnis.interfaces.cli.graph_drawing import Link
 
@@ -235,18 +236,23 @@ def collect(
     moment = instant(at, opened.clock.now()) if at else None
     options = graph_collect.Options(kind, scope, about, moment, whole=whole, keep_secrets=keep_secrets)
     bad = False
-    for one in graph_collect.every(opened, paths or (), options, findings=findings):
-        bad = bad or bool(one.problems)
-        if json:
-            emit(one.document())
-            continue
-        console.print(one.line(), markup=False)
-        for told in (*one.notes, *one.problems[:_SHOWN]):
-            warn(f"{one.name}: {told}")
-        if len(one.problems) > _SHOWN:
-            warn(f"{one.name}: {len(one.problems) - _SHOWN:,} more")
+    with messages.status("collecting …"):
+        for one in graph_collect.every(opened, paths or (), options, findings=findings):
+            bad = bad or bool(one.problems)
+            if json:
+                emit(one.document())
+            else:
+                _collected(one)
     if bad:
         raise typer.Exit(_BAD_INPUT)
+
+
+def _collected(one: Account) -> None:
+    console.print(one.line(), markup=False)
+    for told in (*one.notes, *one.problems[:_SHOWN]):
+        warn(f"{one.name}: {told}")
+    if len(one.problems) > _SHOWN:
+        warn(f"{one.name}: {len(one.problems) - _SHOWN:,} more")
 
 
 def import_(
