@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,10 +54,10 @@ def _told(table: pa.Table) -> Iterator[tuple[str, int, str, str]]:
         if column is None or not pa.types.is_string(column.type):
             continue
         marked = [pc.match_substring(column, mark) for mark in _MARKS]
-        mask = marked[0]
+        mask: Any = marked[0]
         for one in marked[1:]:
             mask = pc.or_(mask, one)
-        chosen = table.filter(pc.fill_null(mask, fill_value=False)).slice(0, _MOST)
+        chosen = table.filter(pc.fill_null(mask, False)).slice(0, _MOST)
         if chosen.num_rows:
             paths = ("metadata.uid", "time", "device.container.uid", name)
             columns = (leaf(chosen, path) for path in paths)

@@ -99,12 +99,12 @@ class _Teller:
         """Tell nothing: the record is about something else."""
 
     def say(
-        self, source: Entity, relation: str, target: Entity, *, strength: Strength = Strength.RECORDED,
-        since: int | None = None, **facts: Json,
+        self, source: Entity, relation: str, target: Entity, facts: Mapping[str, Json] | None = None, *,
+        strength: Strength = Strength.RECORDED, since: int | None = None,
     ) -> None:  # fmt: skip
         """Tell an edge; facts that are empty are left out."""
         evidence: dict[str, Json] = {"event": self.uid, "repository": self.repository}
-        evidence |= {name: value for name, value in facts.items() if value not in {None, ""}}
+        evidence |= {name: value for name, value in (facts or {}).items() if value}
         self.told.edges.append(Edge(source, target, relation, METHOD, strength, evidence, since))
 
     def commits(self, payload: Mapping[str, Any], after: str, by: str) -> None:
@@ -118,8 +118,9 @@ class _Teller:
             name = text(author, "email").casefold() or text(author, "name")
             if name:
                 self.say(
-                    commit, "authored_by", Entity(EntityKind.PERSON, name), strength=Strength.LABEL,
-                    name=text(author, "name"), account=text(author, "username"), pushed_by=by,
+                    commit, "authored_by", Entity(EntityKind.PERSON, name),
+                    {"name": text(author, "name"), "account": text(author, "username"), "pushed_by": by},
+                    strength=Strength.LABEL,
                 )  # fmt: skip
         if (head := _commit(after)) is not None:
             self.within(head, ref=text(payload, "ref"), pushed_by=by)
@@ -127,7 +128,7 @@ class _Teller:
     def within(self, one: Entity, **facts: Json) -> None:
         """Tell that a commit or request is in the repository."""
         if self.repository:
-            self.say(one, "in_repository", Entity(EntityKind.REPOSITORY, self.repository), **facts)
+            self.say(one, "in_repository", Entity(EntityKind.REPOSITORY, self.repository), facts)
 
     def push(self, payload: Mapping[str, Any]) -> None:
         """Read a push; one that was forced took commits out of a branch."""
@@ -151,7 +152,7 @@ class _Teller:
         )  # fmt: skip
         review = at(payload, "review")
         if text(review, "state").casefold() == "approved" and (who := _user(at(review, "user"))):
-            self.say(request, "approved_by", who, commit=text(review, "commit_id"))
+            self.say(request, "approved_by", who, {"commit": text(review, "commit_id")})
         if one.get("merged") is not True:
             return
         self.within(request)
@@ -161,7 +162,7 @@ class _Teller:
             "merged_by": text(at(one, "merged_by"), "login").casefold(),
         }  # fmt: skip
         if (merge := _commit(text(one, "merge_commit_sha"))) is not None:
-            self.say(request, "merged_as", merge, **facts)
+            self.say(request, "merged_as", merge, facts)
         if author := _user(at(one, "user")):
             self.say(request, "authored_by", author)
 
@@ -181,9 +182,9 @@ class _Teller:
             "conclusion": text(one, "conclusion") or text(one, "status"),
         }  # fmt: skip
         if (commit := _commit(text(one, sha))) is not None:
-            self.say(run, "triggered_by", commit, **facts)
+            self.say(run, "triggered_by", commit, facts)
         if who := _user(actor):
-            self.say(run, "triggered_by", who, **facts)
+            self.say(run, "triggered_by", who, facts)
         return run
 
     def deployment(self, payload: Mapping[str, Any]) -> None:
@@ -203,8 +204,8 @@ class _Teller:
         workload = Entity(EntityKind.WORKLOAD, f"{where}/{name}")
         for by in filter(None, (run, who)):
             self.say(
-                workload, "deployed_by", by, strength=Strength.NAME_MATCH, since=self.at, environment=where,
-                commit=sha,
+                workload, "deployed_by", by, {"environment": where, "commit": sha},
+                strength=Strength.NAME_MATCH, since=self.at,
             )  # fmt: skip
 
     def merge_request(self, payload: Mapping[str, Any]) -> None:
@@ -225,7 +226,7 @@ class _Teller:
         # A fast-forward makes no merge commit: then the request's last commit is what came in.
         made = text(one, "merge_commit_sha") or text(one, "squash_commit_sha")
         if (commit := _commit(made or text(at(one, "last_commit"), "id"))) is not None:
-            self.say(request, "merged_as", commit, **facts)
+            self.say(request, "merged_as", commit, facts)
 
     def pipeline(self, payload: Mapping[str, Any]) -> None:
         """Read a pipeline of GitLab's."""
