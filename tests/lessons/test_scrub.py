@@ -104,6 +104,15 @@ def test_who_and_what_is_secret_goes_from_each_place(what, place):
     assert scrub([cleaned]) == [cleaned]
 
 
+@pytest.mark.parametrize(
+    "around", ["+49 170 5550199 {}", "{} 4111", "12 {} 34 {}", "order 5500-{}", "{}-{}", "4111 {}"]
+)
+def test_a_card_goes_whatever_numbers_stand_beside_it(around):
+    [cleaned] = scrub([around.format(*[PLANTED["card"]] * 2)])
+    assert PLANTED["card"] not in cleaned
+    assert scrub([cleaned]) == [cleaned]
+
+
 @given(
     st.lists(st.sampled_from(ANYWHERE), min_size=1, max_size=4),
     st.lists(st.sampled_from([(w, p) for w, places in PLACES.items() for p in places]), max_size=3),

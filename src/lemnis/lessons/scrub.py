@@ -83,7 +83,9 @@ _MAC = re.compile(
     r"(?<![\w:-])[0-9A-Fa-f]{2}(?P<between>[:-])(?:[0-9A-Fa-f]{2}(?P=between)){4}[0-9A-Fa-f]{2}(?![\w:-])"
 )
 _IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
-_CARD = re.compile(r"(?<![\w.-])[3-6](?:[ -]?\d){13,18}(?![\w-])")
+_DIGITS = re.compile(r"(?<![\w.-])\d(?:[ -]?\d)*(?![\w-])")
+_CARD = range(13, 20)
+"""How many digits a card's number has; it begins with 3 to 6."""
 _PHONE = re.compile(r"(?<![\w+])\+[1-9]\d{0,2}(?:[ ().-]{0,2}\d){7,12}(?![\w])")
 _ADDRESS = re.compile(
     r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7})(?![\w:])"
@@ -135,7 +137,7 @@ def _scrub(record: str, seen: _Seen) -> str:
     text = _ACCOUNT.sub(lambda found: found["keep"] + _numbered(found["digits"], seen.accounts), text)
     text = _MAC.sub(lambda found: _machine(found.group(), found["between"], seen), text)
     text = _IBAN.sub(lambda found: _if(_is_iban, found.group()), text)
-    text = _CARD.sub(lambda found: _if(_is_card, found.group()), text)
+    text = _DIGITS.sub(lambda found: _cards(found.group()), text)
     text = _PHONE.sub(lambda found: "+" + "0" * (len(_digits(found.group()))), text)
     return _ADDRESS.sub(lambda found: _address(found, seen), text)
 
@@ -213,6 +215,23 @@ def _if(real: Callable[[str], bool], text: str) -> str:
 
 def _digits(text: str) -> str:
     return re.sub(r"\D", "", text)
+
+
+def _cards(run: str) -> str:
+    """Return groups of digits without cards' numbers, whatever other numbers stand before and behind them."""
+    parts = re.split(r"([ -])", run)
+    start = 0
+    while start < len(parts):
+        end, digits = start, parts[start]
+        while not (fits := digits[0] in "3456" and len(digits) in _CARD and _is_card(digits)):
+            end += 2
+            if end >= len(parts) or len(digits) >= _CARD[-1]:
+                break
+            digits += parts[end]
+        if fits:
+            parts[start : end + 1] = [re.sub(r"[0-9]", "0", part) for part in parts[start : end + 1]]
+        start = end + 2 if fits else start + 2
+    return "".join(parts)
 
 
 def _is_card(text: str) -> bool:

@@ -296,8 +296,10 @@ def import_(
         raise typer.Exit(_BAD_INPUT)
 
 
-def export(at: At = "", workspace: WorkspaceOption = None) -> None:
+def export(at: At = "", json: JsonOption = False, workspace: WorkspaceOption = None) -> None:  # noqa: ARG001 - it is JSON anyway
     """Print the graph as JSON lines: nodes that have properties, then edges; of all times, or as of one.
+
+    With --json the same.
 
     Example: lemnis graph export > graph.ndjson
     """
