@@ -216,3 +216,8 @@ def vault(workspace: Workspace) -> Vault:
     from lemnis.store.vault import FileVault
 
     return FileVault(workspace.state / "vault")
+
+
+def cache_folder() -> Path:
+    """Return where is kept what is worked out anew without a workspace: XDG_CACHE_HOME, or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lemnis"

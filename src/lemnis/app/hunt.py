@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from lemnis import app
 from lemnis.app import hunt_jobs
 from lemnis.app.hunt_correlation import Gathered, Signalled
 from lemnis.app.hunt_jobs import Jobs, tasks, total
@@ -21,12 +21,7 @@ from lemnis.detect.rules import rule_files
 from lemnis.ingest.reading import AUTO
 from lemnis.ingest.streams import STDIN, walk
 
-__all__ = ["Hit", "Progress", "Skipped", "cache_folder", "hunt", "rules"]
-
-
-def cache_folder() -> Path:
-    """Return where compiled rules are kept: XDG_CACHE_HOME, or ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lemnis"
+__all__ = ["Hit", "Progress", "Skipped", "hunt", "rules"]
 
 
 @contextmanager
@@ -61,7 +56,7 @@ def rules(paths: Sequence[Path]) -> RuleSet:
         if not rule_files([path])
     )
     with _uncollected():
-        loaded = load_rules(chosen, cache=cache_folder())
+        loaded = load_rules(chosen, cache=app.cache_folder())
     return replace(loaded, problems=(*empty, *loaded.problems))
 
 

@@ -129,7 +129,6 @@ def scan(
     such scanner.
     """
     from lemnis.app import findings_life, pipeline
-    from lemnis.app.hunt import cache_folder
     from lemnis.scan.runner import scan as run
 
     programs, pythons = scanners(library), own(library, workspace)
@@ -137,7 +136,7 @@ def scan(
     for name in asked:
         if name not in known:
             raise NotFoundError(f"no scanner {name!r}", fix=f"there are: {', '.join(known)}")
-    kept = Kept(cache_folder() / "scans" if workspace is None else workspace.state / "cache" / "scanned")
+    kept = Kept(app.cache_folder() / "scans" if workspace is None else workspace.state / "cache" / "scanned")
     done = run(path, programs, pythons, kept=kept, asked=asked, progress=progress)
     kept.trim(_MOST_KEPT)
     if workspace is not None:

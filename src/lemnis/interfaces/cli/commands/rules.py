@@ -88,11 +88,11 @@ def lint(
     Example: lemnis rules lint sigma/rules --strict
     """
     from lemnis import app
-    from lemnis.app import hunt, rules_lint
+    from lemnis.app import rules_lint
 
     library = app.library(app.around(workspace))
     if paths:
-        linted = rules_lint.lint_paths(library, paths, cache=hunt.cache_folder())
+        linted = rules_lint.lint_paths(library, paths, cache=app.cache_folder())
     else:
         linted = rules_lint.lint(library)
     for one in linted.findings:
