@@ -79,9 +79,9 @@ class Fold:
 
     def _file_all(self, alerts: Sequence[tuple[int, Alert]]) -> None:
         """File alerts, which come by event time, and tie them to what is there; ``_save`` follows."""
-        todo = list(self._laid(alerts))
+        unlike = list(self._laid(alerts))
         self._files.load()
-        for number, alert, laid in todo:
+        for number, alert, laid in unlike:
             self._file(number, alert, laid)
 
     def _laid(self, alerts: Iterable[tuple[int, Alert]]) -> Iterator[tuple[int, Alert, Laid]]:

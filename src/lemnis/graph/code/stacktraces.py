@@ -17,7 +17,7 @@ LONGEST, DEEPEST = 2_000, 200
 """A longer line is no frame; so many frames of a trace are kept, the innermost."""
 _FOREIGN_BEGIN = (
     "node:", "internal/", "<", "webpack/", "/usr/lib/", "/usr/local/lib/", "/usr/local/go/", "/go/pkg/",
-    "/root/go/pkg/", "/opt/java/", "/nix/store/",
+    "/opt/java/", "/nix/store/",
 )  # fmt: skip
 _JAVA = (
     "java.", "javax.", "jdk.", "sun.", "com.sun.", "jakarta.", "kotlin.", "scala.", "org.springframework.",
@@ -236,7 +236,7 @@ def _foreign(file: str, function: str) -> bool:
         file.startswith(_FOREIGN_BEGIN)
         or foreign(file)
         or file.endswith((".min.js", ".pyc"))
-        or "/dist-packages/" in file
+        or any(folder in file for folder in ("/dist-packages/", "/go/pkg/mod/"))
         or (file.endswith((".java", ".kt")) and function.startswith(_JAVA))
     )
 
