@@ -56,10 +56,12 @@ def carried(place, url):
     engine.dispose()
     for connection in moved(url, "r0007_findings", command.downgrade):
         connection.execute(insert, rows)
+        kept = connection.execute(sa.text("SELECT count(*) FROM edge")).scalar_one()
+    return kept
 
 
 def test_edges_are_carried_over(tmp_path):
-    carried(tmp_path / "old.db", f"sqlite:///{tmp_path / 'old.db'}")
+    assert carried(tmp_path / "old.db", f"sqlite:///{tmp_path / 'old.db'}") == len(OLD)
 
 
 @pytest.mark.slow
@@ -67,4 +69,4 @@ def test_edges_are_carried_over_on_postgresql():
     if reason := cluster.missing_postgres():
         pytest.skip(reason)
     with cluster.postgres() as server:
-        carried(server.url, server.url)
+        assert carried(server.url, server.url) == len(OLD)

@@ -65,6 +65,9 @@ def test_many_may_make_the_same_file_at_once(tmp_path, kind):
 
     with ThreadPoolExecutor(TOGETHER) as pool:
         list(pool.map(make, [tmp_path / "new.db"] * TOGETHER))
+    with closing(sqlite3.connect(tmp_path / "new.db")) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_the_wait_for_a_file_that_others_hold_ends(held):

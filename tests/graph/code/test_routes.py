@@ -364,7 +364,9 @@ def test_any_text_is_read_or_named(text, kind):
 def test_any_template_and_any_path(pattern, path):
     text = f"from flask import Flask\n@app.get({pattern!r})\ndef f(): pass\n"
     found = read([("x.py", text.encode("utf-8", "surrogatepass"))])
-    match(found.all, "GET", path)
+    answered = match(found.all, "GET", path)
+    assert set(answered.best) <= set(answered.all) <= set(found.all)
+    assert bool(answered.best) == bool(answered.all)
 
 
 @pytest.mark.parametrize(

@@ -231,5 +231,7 @@ def test_no_template_makes_it_raise(value):
         "Resources": {f"R{n}": {"Type": f"AWS::{kind}", "Properties": dict.fromkeys(names, value)} for n, kind in enumerate(kinds)},
     }  # fmt: skip
     read = cloudformation.read(orjson.dumps(whole).decode(), "x.json")
+    assert {one.name.partition(".")[0] for one in read.resources} <= {f"R{n}" for n in range(len(kinds))}
     with Engine() as engine:
-        judge(CHECKS[:20], read.resources, engine)
+        for result in judge(CHECKS[:20], read.resources, engine):
+            assert result.resource in read.resources
