@@ -57,8 +57,9 @@ def feedback(
         for point in found.points:
             emit(point.document())
         return
-    rows = list(_each(found.points) if every else _together(found.points))
-    show_table(f"{len(found.points)} that the loop does not reach", ("kind", "what", "is", "why", "do"), rows)
+    rows = _each(found.points) if every else _together(found.points)
+    narrow = ((kind, what, f"{state}: {why}" if why else state, do) for kind, what, state, why, do in rows)
+    show_table(f"{len(found.points)} that the loop does not reach", ("kind", "what", "why", "do"), narrow)
 
 
 def _each(points: Iterable[Point]) -> Iterator[tuple[str, ...]]:

@@ -42,6 +42,8 @@ def report(
         out.write_text(lesson_report.markdown(whole), encoding="utf-8")
     elif markdown:
         typer.echo(lesson_report.markdown(whole), nl=False)
+    elif not whole.rows:
+        console.print("no lesson yet: `lemnis lesson propose INCIDENT` writes one", markup=False)
     else:
         show_table("lessons", lesson_report.COLUMNS, (lesson_report.cells(one) for one in whole.rows))
         for line in lesson_report.summary(whole):
