@@ -18,8 +18,12 @@ _SCRIPTS = (".js", ".ts", ".mjs", ".cjs", ".mts", ".cts", ".jsx", ".tsx")
 
 
 @dataclass(frozen=True, slots=True)
-class Assembled:
-    """A route with its whole template and its handler's place."""
+class Route:
+    """A route: its methods (none: any), its whole template, and where its handler is.
+
+    ``file`` and ``line`` (to ``end``) are the handler's where ``found``, else where the route is declared.
+    ``partial`` says that a prefix is computed, so that the template's beginning is not known.
+    """
 
     methods: tuple[str, ...]
     template: Template
@@ -29,11 +33,15 @@ class Assembled:
     end: int
     framework: str
     declared: str
-    found: bool
-    partial: bool
+    found: bool = True
+    partial: bool = False
+
+    def __str__(self) -> str:
+        """Say it as people write it."""
+        return f"{'|'.join(self.methods) or 'ANY'} {self.template.text}"
 
 
-def assemble(units: Sequence[Unit]) -> list[Assembled]:
+def assemble(units: Sequence[Unit]) -> list[Route]:
     """Bring units together, in the order of files and lines."""
     tree = _Tree(units)
     made = [one for unit in units for declared in unit.declared for one in tree.routes(unit, declared)]
@@ -69,7 +77,7 @@ class _Tree:
                 parent, child = self.group(unit, one.parent), self.group(unit, one.child)
                 self.mounts[child].append((parent, one.prefix, one.replaces))
 
-    def routes(self, unit: Unit, declared: Declared) -> Iterator[Assembled]:
+    def routes(self, unit: Unit, declared: Declared) -> Iterator[Route]:
         """Yield a declared route once for each prefix that it is reached by."""
         file, at = self.place(unit, declared)
         span = at or Span(declared.line, declared.line)
@@ -77,7 +85,7 @@ class _Tree:
         before = wholes[0] if len(set(wholes)) == 1 else UNKNOWN
         for prefix in self.prefixes(self.group(unit, declared.group), unit.glue):
             text = unit.glue.join(part for part in (before, prefix, declared.path) if part)
-            yield Assembled(
+            yield Route(
                 declared.methods, template(text, unit.notation), declared.handler, file, span.line, span.end,
                 unit.framework, f"{unit.path}:{declared.line}", at is not None, UNKNOWN in text,
             )  # fmt: skip

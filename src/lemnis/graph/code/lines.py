@@ -13,8 +13,9 @@ from functools import cached_property
 
 from lemnis.contracts.findings import Finding
 from lemnis.contracts.provenance import Strength
+from lemnis.graph.code.assembling import Route
 from lemnis.graph.code.model import Span
-from lemnis.graph.code.routes import MAX_FILE, Match, Route, Routes, match, of_file, read
+from lemnis.graph.code.routes import MAX_FILE, Match, Routes, match, of_file, read
 from lemnis.graph.code.stacktraces import Files, Own, Stack
 from lemnis.graph.source_line import Located
 

@@ -27,10 +27,10 @@ from lemnis.graph.code import (
     python,
     spring,
 )  # fmt: skip
-from lemnis.graph.code.assembling import assemble
+from lemnis.graph.code.assembling import Route, assemble
 from lemnis.graph.code.lexer import Tokens, tokens
 from lemnis.graph.code.model import Unit
-from lemnis.graph.code.templates import Template, segments
+from lemnis.graph.code.templates import segments
 
 MAX_FILE = 2_000_000
 _LANGUAGES: Mapping[str, str] = MappingProxyType(
@@ -48,30 +48,6 @@ _PYTHON = ((flask.PACKAGES, flask.read), (fastapi.PACKAGES, fastapi.read), (aioh
 _TESTS = ("tests/", "test/", "__tests__/", "spec/", "testdata/")
 _TEST_ENDS = ("_test.go", ".test.js", ".test.ts", ".spec.js", ".spec.ts", "_test.py")
 _FOREIGN = ("node_modules/", "vendor/", "site-packages/", ".venv/", "dist-packages/", "third_party/")
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route: its methods (none: any), its whole template, and where its handler is.
-
-    ``file`` and ``line`` (to ``end``) are the handler's where ``found``, else where the route is declared.
-    ``partial`` says that a prefix is computed, so that the template's beginning is not known.
-    """
-
-    methods: tuple[str, ...]
-    template: Template
-    handler: str
-    file: str
-    line: int
-    end: int
-    framework: str
-    declared: str
-    found: bool = True
-    partial: bool = False
-
-    def __str__(self) -> str:
-        """Say it as people write it."""
-        return f"{'|'.join(self.methods) or 'ANY'} {self.template.text}"
 
 
 @dataclass(slots=True)
@@ -111,13 +87,7 @@ def read(files: Iterable[tuple[str, bytes]]) -> Routes:
             units += of_file(path, content)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             found.skipped[path] = f"{type(error).__name__}: {error}"[:200]
-    found.all = [
-        Route(
-            one.methods, one.template, one.handler, one.file, one.line, one.end, one.framework, one.declared,
-            one.found, one.partial,
-        )
-        for one in assemble(units)
-    ]  # fmt: skip
+    found.all = assemble(units)
     return found
 
 
