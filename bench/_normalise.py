@@ -23,12 +23,14 @@ from lemnis.ingest.mapping import Mapper
 from lemnis.ingest.parsers import Parsed, Start
 from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import Stream
+from lemnis.store import memory
 
 _NOW = 1_767_225_600_000
 
 
 def main(spec: dict[str, Any]) -> dict[str, Any]:
     """Normalise files as of a source, ``passes`` times, in turns with the ``peer`` if one is named."""
+    memory.keep()  # as ingest does
     files = [Path(file) for file in spec["files"]]
     ours = _Normalising(spec["source"])
     peer = PEERS.get(spec.get("peer", ""))

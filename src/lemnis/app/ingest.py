@@ -34,6 +34,7 @@ from lemnis.ingest.health_fields import Sampler
 from lemnis.ingest.held import Held
 from lemnis.ingest.parsers import Parsed, Start
 from lemnis.ingest.streams import STDIN, Stream, walk
+from lemnis.store import memory
 from lemnis.store.lake import Lake
 
 LOG = logging.getLogger("lemnis.ingest")
@@ -121,6 +122,7 @@ class Ingest:
 
     def __post_init__(self) -> None:
         """Open the lake and the sources; raises NotFoundError for a source that there is not."""
+        memory.keep()
         self._normalising = Normalising(self.workspace.content)
         self._enriching = Enriching(self.workspace)
         self._named = None if self.source == reading.AUTO else self._normalising.sources.get(self.source)
