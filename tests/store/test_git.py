@@ -162,3 +162,11 @@ def test_links_and_submodules_are_told_apart(repository):
     repository.run("commit", "--quiet", "--message", "links", extra=IDENTITY)
     assert repository.links("HEAD") == {"link.py": "a.txt"}
     assert repository.submodules("HEAD") == ["vendored"]
+
+
+def test_finds_the_commits_that_write_or_take_out_a_text(repository):
+    first, second = repository.commits()
+    repository.write_branch("topic", "HEAD", {"n.txt": b"TWO\n"}, "topic", author=AUTHOR, at=3_000_000)
+    assert [one.id for one in repository.touching("two")] == [first.id, second.id]
+    assert [one.subject for one in repository.touching("TWO")] == ["second", "topic"]
+    assert repository.touching("-S") == []

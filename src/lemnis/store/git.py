@@ -27,6 +27,8 @@ _LAST = 253_402_300_799
 _TIMEOUT = 60
 _HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 _PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
+# NUL ends a field: the one character that no name and no message can hold.
+_LOG = ("-z", "--topo-order", "--reverse", "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%at%x00%s")
 _NOTHING = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree without a file, which every repository knows."""
 
@@ -114,12 +116,7 @@ class Repository:
 
     def commits(self, revision: str = "HEAD") -> list[Commit]:
         """Return the commits that ``revision`` reaches, oldest first."""
-        # NUL ends a field: the one character that no name and no message can hold.
-        shape = "%H%x00%T%x00%P%x00%an%x00%ae%x00%at%x00%s"
-        out = self.run("log", "-z", "--topo-order", "--reverse", f"--format={shape}", self.resolve(revision))
-        fields = out.decode(errors="replace").split("\0")
-        rows = zip(*[iter(fields[: len(fields) // 7 * 7])] * 7, strict=True)
-        return [Commit(r[0], r[1], tuple(r[2].split()), r[3], r[4], _instant(r[5]), r[6]) for r in rows]
+        return _commits(self.run("log", *_LOG, self.resolve(revision)))
 
     def holds(self, revision: str, commit: str) -> bool:
         """Say whether ``commit`` is ``revision`` or one of those that it builds on."""
@@ -149,6 +146,14 @@ class Repository:
         ends = [part for parent in parents for part in ("-p", parent)]
         made = self.run("commit-tree", tree, *ends, data=b"staged", extra=who).decode().strip()
         return Commit(made, tree, tuple(parents), "staged", "", 0, "staged")
+
+    def touching(self, text: str) -> list[Commit]:
+        """Return the commits of HEAD and all refs that change how often a text stands in files, oldest first.
+
+        Merges are left out: what they bring in, others wrote.
+        """
+        refs = ("--branches", "--tags", "--remotes", self.resolve("HEAD"))
+        return _commits(self.run("log", *_LOG, *_PLAIN, f"-S{text}", *refs))
 
     def branches(self) -> list[str]:
         """Return the names of the branches."""
@@ -341,6 +346,13 @@ class Repository:
         """Merge a branch into the one that is checked out; return the new head. Raises InputError."""
         self.run("merge", "--quiet", "--no-edit", f"refs/heads/{branch}", extra=_identity(author, at))
         return self.resolve("HEAD")
+
+
+def _commits(log: bytes) -> list[Commit]:
+    """Read what ``git log`` says in the form of ``_LOG``."""
+    fields = log.decode(errors="replace").split("\0")
+    rows = zip(*[iter(fields[: len(fields) // 7 * 7])] * 7, strict=True)
+    return [Commit(r[0], r[1], tuple(r[2].split()), r[3], r[4], _instant(r[5]), r[6]) for r in rows]
 
 
 def _added(diff: str) -> Iterator[tuple[str, int, str]]:
