@@ -113,11 +113,11 @@ def gather(opened: Sequence[Opened], source: LoadedSource) -> Gathered:
         last = one.start.position + len(found)
         own = np.arange(done + 1, done + 1 + len(found), dtype=np.int64)
         rejects: list[Reject] = []
-        for place, fault in enumerate(found):
-            if isinstance(fault, ValueError):
-                at = Location(one.stream.name, record=one.start.position + 1 + place)
-                rejects.append(Reject(at, str(fault), origin_key=one.key))
-        if rejects:
+        if ValueError in set(map(type, found)):
+            for place, fault in enumerate(found):
+                if isinstance(fault, ValueError):
+                    at = Location(one.stream.name, record=one.start.position + 1 + place)
+                    rejects.append(Reject(at, str(fault), origin_key=one.key))
             own = own[[isinstance(record, str) for record in found]]
             found = [record for record in found if isinstance(record, str)]
         some += found
