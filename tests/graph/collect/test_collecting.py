@@ -21,8 +21,8 @@ def test_each_edge_names_its_file_in_the_vault(space, give):
         "kubernetes",
         True,
         9,
-        20,
-        20,
+        24,
+        24,
         0,
     )
     assert app.vault(space).get(told.digest) == orjson.dumps(cluster())
@@ -85,7 +85,7 @@ def test_only_what_is_shown_ends(space, give):
     assert give(other, at=T0 + 6 * HOUR).ended == 0
     empty = {**cluster(), "items": []}
     assert give(empty, at=T0 + 7 * HOUR).ended == 0
-    assert give(empty, at=T0 + 8 * HOUR, whole=True).ended == 22
+    assert give(empty, at=T0 + 8 * HOUR, whole=True).ended == 26
     assert images(space, T0 + 8 * HOUR) == []
 
 
@@ -164,7 +164,7 @@ def test_a_file_that_is_nothing_is_told_and_the_others_are_collected(space, tmp_
     assert run(["graph", "collect", str(bad), str(good), str(tmp_path / "none"), "--json"]) == 2
     first, second, third = map(orjson.loads, capsys.readouterr().out.splitlines())
     assert why in first["problems"][0]
-    assert (second["new"], len(second["problems"])) == (20, 3)
+    assert (second["new"], len(second["problems"])) == (24, 3)
     assert third["problems"] == ["no file (name files; a folder's are `FOLDER/*`)"]
 
 

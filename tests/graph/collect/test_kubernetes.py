@@ -36,6 +36,10 @@ def test_a_cluster_is_told_with_its_proofs():
             "workload:prod/shop exposes endpoint:tcp://shop.prod.svc:80 recorded",
             "workload:prod/shop exposes endpoint:tcp://203.0.113.7:80 recorded",
             "workload:prod/shop exposes endpoint:https://shop.example/ recorded",
+            "endpoint:tcp://shop.prod.svc:80 defined_by cluster_object:Service/prod/shop recorded",
+            "endpoint:tcp://203.0.113.7:80 defined_by cluster_object:Service/prod/shop recorded",
+            "endpoint:https://shop.example/ defined_by cluster_object:Ingress/prod/shop recorded",
+            "endpoint:https://shop.example/old defined_by cluster_object:Ingress/prod/shop recorded",
             "domain:shop.example resolves_to endpoint:https://shop.example/ recorded",
             "domain:shop.example resolves_to endpoint:https://shop.example/old recorded",
             "service_account:prod/shop has_role role:arn:aws:iam::111122223333:role/shop label",
@@ -185,3 +189,52 @@ def test_real_manifests_are_read():
                     }  # fmt: skip
     assert len(workloads) == written
     assert written > 3
+
+
+SHA, OTHER = "9f" * 20, "a1" * 20
+
+
+def of(kind, name, data, *, space="prod", **meta):
+    return {
+        "apiVersion": "example/v1",
+        "kind": kind,
+        "metadata": {"namespace": space, "name": name, **meta},
+        **data,
+    }
+
+
+def test_gitops_tools_say_of_which_commit_they_applied_what():
+    argo = {"spec": {"source": {"repoURL": "https://git.test/a.git"}}, "status": {"sync": {"revision": SHA}}}
+    two = {
+        "spec": {"sources": [{"repoURL": "https://charts.test"}, {"repoURL": "https://git.test/b.git"}]},
+        "status": {"sync": {"revisions": ["1.4.2", OTHER]}},
+    }
+    flux = {
+        "spec": {"sourceRef": {"kind": "GitRepository", "name": "b"}},
+        "status": {"lastAppliedRevision": f"main@sha1:{OTHER}"},
+    }
+    tracked = {"argocd.argoproj.io/tracking-id": "shop:networking.k8s.io/Ingress:prod/shop"}
+    found = kubernetes.collect(
+        [
+            of("Application", "shop", argo, space="argocd"),
+            of("Application", "both", two, space="argocd"),
+            of("GitRepository", "b", {"spec": {"url": "https://git.test/b.git"}}),
+            of("Kustomization", "stock", flux),
+            of("Kustomization", "lost", {**flux, "spec": {"sourceRef": {"name": "gone"}}}),
+            of("Ingress", "shop", {"spec": {}}, annotations=tracked),
+            of("Service", "stock", {"spec": {}}, labels={"kustomize.toolkit.fluxcd.io/name": "stock"}),
+        ],
+        scope="eu",
+    )
+    assert said(found) == sorted(
+        [
+            f"iac_resource:eu/argocd/shop built_from commit:{SHA} recorded",
+            f"iac_resource:eu/argocd/both built_from commit:{OTHER} recorded",
+            f"iac_resource:eu/kustomization/prod/stock built_from commit:{OTHER} recorded",
+            f"commit:{SHA} in_repository repository:https://git.test/a.git recorded",
+            f"commit:{OTHER} in_repository repository:https://git.test/b.git recorded",
+            "cluster_object:eu/Ingress/prod/shop defined_by iac_resource:eu/argocd/shop label",
+            "cluster_object:eu/Service/prod/stock defined_by iac_resource:eu/kustomization/prod/stock label",
+        ]
+    )
+    assert found.problems == ()

@@ -16,7 +16,7 @@ from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.provenance import Strength
 from lemnis.graph.builds import at as inner
 from lemnis.graph.builds import objects, text
-from lemnis.graph.collect import Collected, Gatherer, data_set, instant, texts, traced
+from lemnis.graph.collect import Collected, Gatherer, data_set, gitops, instant, texts, traced
 
 METHOD: Final = "kubernetes"
 CONTROLLERS: Final = frozenset(
@@ -32,11 +32,6 @@ _FIXED = frozenset({"Pod", "ReplicaSet", "Job"})
 """What is never changed into something else: what is so of it was so since it was created."""
 _HASH = "pod-template-hash"
 _AWS_ROLE, _GCP_ACCOUNT = "eks.amazonaws.com/role-arn", "iam.gke.io/gcp-service-account"
-_RELEASE = (
-    ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace", "helm"),
-    ("kustomize.toolkit.fluxcd.io/name", "kustomize.toolkit.fluxcd.io/namespace", "kustomization"),
-    ("argocd.argoproj.io/tracking-id", "", "argocd"),
-)
 _Key = tuple[str, str, str]
 
 
@@ -121,6 +116,8 @@ _OF: Final[Mapping[str, tuple[frozenset[str], ...]]] = {
     "ClusterRoleBinding": (frozenset({"ClusterRoleBinding"}),),
     "Role": (frozenset({"Role"}),),
     "ClusterRole": (frozenset({"ClusterRole"}),),
+    gitops.APPLICATION: (frozenset({gitops.APPLICATION}),),
+    gitops.KUSTOMIZATION: (frozenset({gitops.KUSTOMIZATION}), frozenset({gitops.SOURCE})),
 }
 """Of what statements come, and what a snapshot must show to say them all: a Service's come of pods too."""
 
@@ -161,6 +158,7 @@ class _Cluster:
             ("Pod", self._pod),
             *((kind, self._controller) for kind in sorted(CONTROLLERS)),
             ("Service", self._service), ("Ingress", self._ingress),
+            (gitops.APPLICATION, self._applied), (gitops.KUSTOMIZATION, self._applied),
             ("PersistentVolumeClaim", self._stored), ("ServiceAccount", self._account),
             ("Role", self._role), ("ClusterRole", self._role),
             ("RoleBinding", self._binding), ("ClusterRoleBinding", self._binding),
@@ -273,13 +271,11 @@ class _Cluster:
                 self._say(one, above, "manages", self._object(one))
 
     def _declared(self, one: _Object, workload: Entity) -> None:
-        """Say what labels and annotations tell of a workload: its release, its file, its data."""
+        """Say what labels and annotations tell of a workload or object: its release, its file, its data."""
         said = one.said
-        for name, space, kind in _RELEASE:
-            if release := str(said.get(name) or ""):
-                parts = [kind, str(said.get(space) or one.space), release] if space else [kind, release]
-                target = self._named(EntityKind.IAC_RESOURCE, *parts)
-                self._say(one, workload, "defined_by", target, strength=Strength.LABEL)
+        for release in gitops.releases(said, one.space):
+            target = self._named(EntityKind.IAC_RESOURCE, *release)
+            self._say(one, workload, "defined_by", target, strength=Strength.LABEL)
         by = {str(name).rpartition("/")[2]: str(value) for name, value in said.items()}
         about: dict[str, Any] = {"of": one.kind, "space": one.space}
         traced(self._said, workload, by, one.where, **about)
@@ -330,6 +326,7 @@ class _Cluster:
         return list(dict.fromkeys(found))
 
     def _service(self, one: _Object) -> None:
+        self._declared(one, self._object(one))
         behind = self._behind(one.space, inner(one.spec, "selector"))
         self._services[one.space, one.name] = behind
         outside = [
@@ -345,8 +342,11 @@ class _Cluster:
             for workload in behind:
                 for endpoint in (own, *public):
                     self._say(one, workload, "exposes", endpoint, type=text(one.spec, "type"))
+            for endpoint in (own, *public):
+                self._say(one, endpoint, "defined_by", self._object(one))
 
     def _ingress(self, one: _Object) -> None:
+        self._declared(one, self._object(one))
         secure = {host for tls in objects(one.spec, "tls") for host in texts(tls.get("hosts"))}
         rules: list[tuple[str, str, Mapping[str, Any]]] = [
             (text(rule, "host") or _NO_HOST, text(path, "path") or "/", inner(path, "backend"))
@@ -368,10 +368,24 @@ class _Cluster:
                 self._said.refuse(
                     one.where, f"{where} leads to the service {name!r}, which is not there", lost=False
                 )
+            self._say(one, endpoint, "defined_by", self._object(one), service=name)
             for workload in self._services.get((one.space, name), ()):
                 self._say(one, workload, "exposes", endpoint, service=name)
             if host != _NO_HOST and "*" not in host:
                 self._say(one, Entity(EntityKind.DOMAIN, host), "resolves_to", endpoint)
+
+    def _applied(self, one: _Object) -> None:
+        """Say of which commit a GitOps tool applied a release."""
+
+        def source(space: str, name: str) -> Mapping[str, Any]:
+            found = self._known.get((gitops.SOURCE, space, name))
+            return {} if found is None else found.data
+
+        for release, repository, commit in gitops.applied(one.kind, one.data, source):
+            made = Entity(EntityKind.COMMIT, commit)
+            target = self._named(EntityKind.IAC_RESOURCE, *release)
+            self._say(one, target, "built_from", made, repository=repository)
+            self._say(one, made, "in_repository", Entity(EntityKind.REPOSITORY, repository))
 
     def _account(self, one: _Object) -> None:
         own = self._named(EntityKind.SERVICE_ACCOUNT, one.space, one.name)
