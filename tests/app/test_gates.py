@@ -47,7 +47,7 @@ def scanner(monkeypatch):
         found = [f for path, data in files.items() for f in findings(data.decode(errors="replace"), path)]
         return ScanReport(tuple(found), (health,))
 
-    def reports(_workspace, repository, commits):
+    def reports(_workspace, repository, commits, *, library=None):
         return {commit.id: report(dict(repository.tree(commit.id))) for commit in commits}
 
     def gated(_workspace, path):

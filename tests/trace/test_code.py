@@ -105,7 +105,11 @@ def log(text, at=AT - 300, container=CONTAINER):
 def test_the_routes_handler_where_nothing_else_is_known(world):
     found, hops = follow(world)
     line = hops["has_line"].edge
-    assert (line.target.value, line.method, line.strength) == ("shop/web.py:8", "route", Strength.NAME_MATCH)
+    assert (line.target.value, line.method, line.strength) == (
+        "shop:shop/web.py:8",
+        "route",
+        Strength.NAME_MATCH,
+    )
     assert line.evidence["route"] == "/labels/preview"
     assert "no finding or stack trace names the line" in line.evidence["notes"][0]
     assert found.holds
@@ -116,7 +120,7 @@ def test_a_stack_trace_names_the_line(world):
     found, hops = follow(world)
     line = hops["has_line"].edge
     assert (line.target.value, line.method, line.strength) == (
-        "shop/labels.py:5", "stack_trace", Strength.OBSERVED,
+        "shop:shop/labels.py:5", "stack_trace", Strength.OBSERVED,
     )  # fmt: skip
     assert line.evidence["events"] == ["ev-log"]
     assert line.evidence["calls"] == ["preview", "preview"]
@@ -134,7 +138,7 @@ def test_a_stack_trace_that_only_came_about_then_proves_nothing(world):
     world.see(log(TRACEBACK.replace("x;id", "1"), container=None))
     line = follow(world)[1]["has_line"].edge
     assert (line.target.value, line.method, line.strength) == (
-        "shop/labels.py:5", "stack_trace", Strength.NAME_MATCH,
+        "shop:shop/labels.py:5", "stack_trace", Strength.NAME_MATCH,
     )  # fmt: skip
 
 
@@ -180,7 +184,7 @@ def test_a_file_that_was_renamed(own):
     own.attest(commit="moved")
     own.see(log(TRACEBACK.replace("labels.py", "stickers.py")))
     hops = follow(own)[1]
-    assert hops["has_line"].edge.target.value == "shop/stickers.py:5"
+    assert hops["has_line"].edge.target.value == "shop:shop/stickers.py:5"
     wrote = hops["introduced_by"].edge
     assert (wrote.target.value, wrote.strength) == (own.commits["hole"], Strength.RECORDED)
     assert wrote.evidence["renamed_from"] == "shop/labels.py"
@@ -192,7 +196,7 @@ def test_a_stack_trace_of_before_the_rename_is_no_line(own):
     own.attest(commit="moved")
     own.see(log(TRACEBACK))
     line = follow(own)[1]["has_line"].edge
-    assert (line.target.value, line.strength) == ("shop/web.py:8", Strength.NAME_MATCH)
+    assert (line.target.value, line.strength) == ("shop:shop/web.py:8", Strength.NAME_MATCH)
     assert any(
         "/app/shop/labels.py, where it was raised, is no file" in one for one in line.evidence["notes"]
     )

@@ -187,7 +187,7 @@ def test_where_requests_show_nothing_the_processes_do(world, tmp_path):
     [chain] = trace(world.workspace, incident).chains
     assert {one.method for one in chain.behind} == {"time"}
     line = next(hop.edge for hop in chain.hops if hop.edge.relation == "has_line")
-    assert (str(line.target), line.strength) == ("source_line:shop/labels.py:4", Strength.LABEL)
+    assert (str(line.target), line.strength) == ("source_line:shop:shop/labels.py:4", Strength.LABEL)
     written = lessons.propose(world.workspace, incident).written
     files = shelf.lesson_files(world.workspace, written)
     rule = yaml.safe_load(next(data for path, data in files.items() if path.endswith("rule.yml")))

@@ -26,14 +26,19 @@ def test_from_the_process_to_the_owner(world):
         (f"container:{CONTAINER}", "instance_of", f"image:{IMAGE}", Strength.RECORDED),
         (f"image:{IMAGE}", "built_by", "build:run-7", Strength.VERIFIED),
         ("build:run-7", "built_from", f"commit:{world.commits['other']}", Strength.VERIFIED),
-        (f"commit:{world.commits['other']}", "has_line", "source_line:shop/labels.py:4", Strength.RECORDED),
         (
-            "source_line:shop/labels.py:4",
+            f"commit:{world.commits['other']}",
+            "has_line",
+            "source_line:shop:shop/labels.py:4",
+            Strength.RECORDED,
+        ),
+        (
+            "source_line:shop:shop/labels.py:4",
             "introduced_by",
             f"commit:{world.commits['hole']}",
             Strength.RECORDED,
         ),
-        ("source_line:shop/labels.py:4", "owned_by", "owner:@shop/shipping", Strength.LABEL),
+        ("source_line:shop:shop/labels.py:4", "owned_by", "owner:@shop/shipping", Strength.LABEL),
     ]
     assert found.holds
     [runs_in, instance, built, _, line, wrote, owned] = [hop.edge.evidence for hop in found.hops]

@@ -53,8 +53,13 @@ class Attack:
 
 
 def gather(lake: Readable, library: Library, scene: Scene, chain: Chain) -> Attack:
-    """Gather an attack's events around a chain, and all others of the same kind in the lake."""
-    injected = [one for seen in _of(scene, chain) for one in scene.behind(seen) if one.injected]
+    """Gather an attack's events around a chain, and all others of the same kind in the lake.
+
+    They are the events of the incident's alerts, those that the chain's origin names, what was asked for by
+    clients who injected, and what ran because of them.
+    """
+    seen = _of(scene, chain)
+    injected = [one for some in seen for one in scene.behind(some) if one.injected]
     clients = {one.request.client for one in injected} - {""}
     paths = frozenset(one.request.path for one in injected or chain.behind)
     asked = [one for one in scene.requests if one.client in clients]
@@ -66,13 +71,15 @@ def gather(lake: Readable, library: Library, scene: Scene, chain: Chain) -> Atta
         if one.uid in ran
         for child in scene.tree.descendants(one, one.at + 600_000)
     }
-    seen = {link.uid for one in _of(scene, chain) for link in scene.inside(one)}
+    chained = {link.uid for one in seen for link in scene.inside(one)}
     web, processes, products = _read(lake, library, paths)
     theirs = {one.uid for one in web if one.client in clients} | {one.uid for one in asked}
     alerts = {uid for alert in scene.alerts for uid in alert.event_uids}
     return Attack(
-        uids=frozenset(alerts | theirs | started | seen | {one.request.uid for one in injected}),
-        first=min(one.alert.time for one in _of(scene, chain)),
+        uids=frozenset(
+            alerts | theirs | started | chained | {one.request.uid for one in injected} | set(chain.events)
+        ),
+        first=min(one.time for one in scene.alerts if one.id in chain.alerts),
         paths=paths,
         web=tuple(web),
         processes=tuple(_with_parents(processes, scene)),
@@ -110,12 +117,15 @@ def measure(lake: Readable, library: Library, attack: Attack, found: Sequence[Ca
 
 
 def _of(scene: Scene, chain: Chain) -> list[Seen]:
+    """Return the processes that belong to a chain; none where it does not begin with one."""
+    if chain.first is None:
+        return []
     return scene.of(chain.first.container) if chain.first.container else [chain.first]
 
 
 def _inside(scene: Scene, chain: Chain) -> list[Started]:
     """Return everything that was started in the chain's container."""
-    container = chain.first.container
+    container = chain.first.container if chain.first else None
     if container is None:
         return []
     found = []

@@ -19,6 +19,7 @@ from lemnis.policy.document import Facts
 if TYPE_CHECKING:
     from lemnis.content.library import Library
     from lemnis.contracts.findings import Finding
+    from lemnis.contracts.provenance import Edge
     from lemnis.store.git import Repository
 
 _WORST = ("low", "medium", "high", "critical")
@@ -181,13 +182,18 @@ def _traced(
         mine = [
             edge.target
             for edge in lines
-            if paths.get(one.fingerprint) == edge.target.value.rpartition(":")[0]
-            or (one.where and fnmatchcase(edge.target.value, one.where))
+            if paths.get(one.fingerprint) == (place := _place(edge)).rpartition(":")[0]
+            or (one.where and fnmatchcase(place, one.where))
         ]
         for line in mine:
             behind.setdefault(line.value, graph.alerts_behind(line))
         found[name] = frozenset().union(*(behind[line.value] for line in mine))
     return found
+
+
+def _place(edge: Edge) -> str:
+    """Return the file and line that an edge to a line of source leads to."""
+    return str(edge.evidence.get("file") or edge.target.value)
 
 
 def _knows(repository: Repository, commit: str) -> bool:

@@ -134,13 +134,15 @@ def history(
     content: Library,
     stage: str = "build",
 ) -> Mapping[str, Decision]:
-    """Return what a gate of ``content`` says of each commit; nothing is written down.
+    """Return what a gate of ``content``, with its checks and scanners, says of each commit.
 
-    All trees are scanned in one run and kept; exceptions are judged at each commit's own time.
+    Nothing is written down. All trees are scanned in one run and kept; exceptions are judged at each
+    commit's own time.
     """
     by_id = {commit.id: commit for commit in repository.commits()} | {one.id: one for one in commits}
     parents = {p: by_id[p] for c in commits for p in c.parents if p in by_id}
-    reports = scans.reports(workspace, repository, list(({c.id: c for c in commits} | parents).values()))
+    trees = list(({c.id: c for c in commits} | parents).values())
+    reports = scans.reports(workspace, repository, trees, library=content)
     rules = policies.load(content)
     allowed = (*policies.exceptions(content), *gate_facts.waived(workspace))
     name = pipeline.repository_name(workspace, repository)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import lemnis
 from lemnis import app
 from lemnis.app import attack as attacks
-from lemnis.app import gates, lesson_seal, lessons, pipeline, sampling, settings, shelf
+from lemnis.app import gates, lesson_seal, lessons, pipeline, proof, sampling, settings, shelf
 from lemnis.app.replay import replay
 from lemnis.app.rules_test import cases as read_cases
 from lemnis.app.trace import trace
@@ -164,7 +164,8 @@ def _gate(workspace: app.Workspace, library: Library, lesson: Lesson) -> tuple[S
         return "broken", "; ".join(failed) or "its own tests are gone"
     repository = settings.repository(workspace, lesson.cause.repository)
     commit = pipeline.find(repository, lesson.cause.commit)
-    decision = gates.history(workspace, repository, [commit], library)[commit.id]
+    stage = proof.stage(library, lesson.gate)
+    decision = gates.history(workspace, repository, [commit], library, stage)[commit.id]
     mine = any(one.policy == lesson.gate and one.effect is Effect.DENY for one in decision.reasons)
     if decision.effect is Effect.UNKNOWN:
         return "unknown", "; ".join(one.message for one in decision.reasons)[:300]
@@ -229,7 +230,17 @@ def _files(library: Library, lesson: Lesson) -> str:
             if path.is_file():
                 inside = path.relative_to(item.folder).as_posix() if item is not None else ""
                 files.append((f"content/{kind}/{name}/{inside}", path.read_bytes()))
-    return tree_digest(files)
+    return tree_digest([*files, *_beside(library, lesson.gate)])
+
+
+def _beside(library: Library, gate: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of the check or the rule that a gate brought with it."""
+    if (check := library.items("checks").get(gate)) is not None:
+        yield from ((f"content/checks/{gate}/{path}", data) for path, data in check.read())
+    if (scanner := library.items("scanners").get("opengrep")) is not None:
+        rule = f"rules/{gate}.yaml"
+        if (scanner.folder / rule).is_file():
+            yield f"content/scanners/opengrep/{rule}", (scanner.folder / rule).read_bytes()
 
 
 def _inputs(workspace: app.Workspace, library: Library, lesson: Lesson) -> str:

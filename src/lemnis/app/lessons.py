@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lemnis import app
 from lemnis.app import attack as attacks
-from lemnis.app import evidence, scans, shelf
+from lemnis.app import evidence, shelf
 from lemnis.app.attack import Attack
+from lemnis.app.preventing import prevent
 from lemnis.app.shelf import Written
 from lemnis.app.trace import Chain, Source, Trace, trace
 from lemnis.content.library import Library
 from lemnis.contracts.errors import InputError, RefusedError
-from lemnis.contracts.findings import Finding, ScanReport
 from lemnis.contracts.ids import Json
 from lemnis.contracts.journal import Entry, NewEntry
-from lemnis.lessons import gate
-from lemnis.lessons.compile import Cause, Facts, compile_lesson, folder, lesson_id
+from lemnis.lessons.compile import Cause, Facts, compile_lesson, lesson_id
 from lemnis.lessons.derive import Measured
 from lemnis.lessons.gate import Cost
-from lemnis.lessons.prevent import Drawn, Prevention, Traced, draw
 from lemnis.lessons.review import review
 from lemnis.lessons.samples import Record, attack_sample, benign_sample
-from lemnis.store.git import Commit
 
 PROPOSED, PROVED, MERGED = "lesson.proposed", "lesson.proved", "lesson.merged"
 
@@ -44,19 +41,6 @@ class State:
     def proven(self) -> bool:
         """Say whether the lesson as it stands was proven: only then is it closed."""
         return self.proved is not None and bool(self.proved.payload["proven"])
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """The commits of a repository, what each brings in, and which of them concern the cause."""
-
-    commits: tuple[Commit, ...]
-    reports: Mapping[str, ScanReport]
-    new_in: Mapping[str, Sequence[Finding]]
-    culprit: str
-    again: frozenset[str]
-    fixes: tuple[str, ...]
-    cause: tuple[Finding, ...]
 
 
 def propose(workspace: app.Workspace, incident: str) -> State:
@@ -91,6 +75,7 @@ def propose(workspace: app.Workspace, incident: str) -> State:
         "branch": shelf.branch_of(lesson),
         "commit": written.first,
         "base": base,
+        "kind": facts.drawn.kind if facts.drawn else "",
         "gates": [_cost(one, facts.gate) for one in costs],
         "detections": [_measured(one, facts) for one in tried],
         "review": list(review(facts)),
@@ -142,10 +127,13 @@ def merge(workspace: app.Workspace, lesson: str, *, actor: str) -> str:
 
 
 def the_chain(found: Trace) -> tuple[Chain, Source]:
-    """Return the chain that a lesson is drawn from: one that holds, to a line. Raises RefusedError."""
-    for chain in found.chains:
-        if chain.holds and chain.source is not None:
-            return chain, chain.source
+    """Return the chain that a lesson is drawn from: of those that hold to a line the one that holds best.
+
+    Of equals it is the first. Raises RefusedError where none holds.
+    """
+    able = [(chain, chain.source) for chain in found.chains if chain.holds and chain.source is not None]
+    if able:
+        return max(able, key=lambda one: one[0].strength)
     last = found.chains[0].hops[-1]
     raise RefusedError(
         f"the cause of {found.subject} is not known: the trace breaks at {last.edge.relation}: {last.broken}",
@@ -153,45 +141,23 @@ def the_chain(found: Trace) -> tuple[Chain, Source]:
     )
 
 
-def history(workspace: app.Workspace, source: Source) -> History:
-    """Scan every commit of every branch; raises RefusedError where none brought the cause in."""
-    tips = [source.deployed, *source.repository.branches()]
-    commits = list({one.id: one for tip in tips for one in source.repository.commits(tip)}.values())
-    reports = scans.reports(workspace, source.repository, commits)
-    findings = {commit: report.findings for commit, report in reports.items()}
-    new_in = gate.brought(commits, findings)
-    again = gate.bring(new_in, source.located.findings)
-    culprit = (
-        source.culprit if source.culprit in again else next((c.id for c in commits if c.id in again), "")
-    )
-    if not culprit:
-        raise RefusedError(
-            f"no commit of {source.name} brought in what is at {source.located.path}:{source.located.line}",
-            fix="no gate over findings could have stopped it",
-        )
-    fixes = gate.fixes(commits, findings, source.located.findings)
-    return History(tuple(commits), reports, new_in, culprit, again, fixes, source.located.findings)
-
-
-def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], list[Measured]]:
+def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, tuple[Cost, ...], list[Measured]]:
     """Gather all that a lesson is compiled from, and what else was tried."""
     found = trace(workspace, incident)
     chain, source = the_chain(found)
-    past = history(workspace, source)
     at = min(alert.time for alert in found.scene.alerts)
-    traced = Traced(past.cause, source.located.path, source.located.line, source.text)
-    prevention = draw(traced, folder(lesson_id(found.subject, at)))
-    drawn, cheapest, costs = _gate(prevention, past)
+    prevented = prevent(workspace, source, chain.facts, lesson_id(found.subject, at))
+    past = prevented.past
     library, lake = Library.open(workspace.content), app.events(workspace)
     attack = attacks.gather(lake, library, found.scene, chain)
     best, tried, records = evidence.detect(lake, library, attack, found.scene.alerts)
-    container = chain.first.container
+    container = chain.first.container if chain.first else None
     author = next((c for c in past.commits if c.id == past.culprit), None)
     facts = Facts(
         incident_id=found.subject,
         title=_title(source, chain),
         at=at,
-        alerts=tuple(one.alert for one in found.scene.seen if one.container == container),
+        alerts=tuple(one for one in found.scene.alerts if one.id in chain.alerts),
         cause=Cause(
             repository=source.name,
             commit=past.culprit,
@@ -204,34 +170,15 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, list[Cost], 
             entry_point=source.located.route,
             findings=past.cause,
         ),
-        gate=cheapest,
+        gate=prevented.cost,
         detection=best,
         **_samples(records, attack, best),  # type: ignore[arg-type]
         content_digest=library.digest,
         hops=tuple(f"{hop.edge.relation} {hop.edge.target}" for hop in chain.hops),
-        drawn=drawn,
-        beside=tuple(one for one in prevention.drawn if one != drawn),
+        drawn=prevented.drawn,
+        beside=tuple(one for one in prevented.prevention.drawn if one != prevented.drawn),
     )
-    return facts, costs, tried
-
-
-def _gate(prevention: Prevention, past: History) -> tuple[Drawn, Cost, list[Cost]]:
-    """Take the first gate that would have stopped the cause where changes are judged, at its cheapest width.
-
-    Raises RefusedError with what each kind of cause misses; a gate that only a new check, a new rule or a
-    deployed image could meet is not taken, since the past changes were not looked at with it.
-    """
-    for drawn in prevention.drawn:
-        if "build" not in drawn.stages or drawn.check is not None or drawn.files:
-            continue
-        costs = [gate.cost(scope, past.new_in, past.again) for scope in drawn.scopes]
-        if (cheapest := gate.choose(costs, past.culprit)) is not None:
-            return drawn, cheapest, costs
-    unproven = [f"{one.kind}: no past change was looked at with it" for one in prevention.drawn]
-    missing = [f"{kind}: {why}" for kind, why in prevention.missing.items()]
-    raise RefusedError(
-        "no gate that could be drawn would have stopped the cause", fix="; ".join([*unproven, *missing])
-    )
+    return facts, prevented.costs, tried
 
 
 def _samples(records: Sequence[Record], attack: Attack, best: Measured) -> dict[str, object]:

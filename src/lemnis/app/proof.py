@@ -9,14 +9,16 @@ from pathlib import Path
 from lemnis import app
 from lemnis.app import attack as attacks
 from lemnis.app import gates, lesson_cost, lesson_seal, lessons, pipeline, sampling, settings, shelf
-from lemnis.app.lessons import PROVED, History
+from lemnis.app.lessons import PROVED
+from lemnis.app.preventing import History, history, stage_of
 from lemnis.app.replay import replay
 from lemnis.app.rules_test import cases as read_cases
 from lemnis.app.shelf import Written
-from lemnis.app.trace import trace
+from lemnis.app.trace import Chain, Source, trace
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.detection_tests import Case as Given
+from lemnis.content.schemas.policy import Policy
 from lemnis.content.schemas.threat import Threat
 from lemnis.contracts.errors import ContentError, LemnisError
 from lemnis.contracts.findings import Decision
@@ -41,11 +43,11 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
     lake = app.events(workspace)
     found = trace(workspace, written.lesson.incident)
     chain, source = lessons.the_chain(found)
-    past = lessons.history(workspace, source)
     with (
         shelf.library_at(workspace, written.base) as before,
         shelf.library_at(workspace, written.commit) as after,
     ):
+        past = _past(workspace, chain, source, (after, before), written.lesson.gate)
         attack = attacks.gather(lake, before, found.scene, chain)
         detection = _item(after, "detections", written.lesson.detection)
         given, trouble = _cases(detection)
@@ -66,13 +68,24 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
             declared_alerts=written.lesson.cost.alerts_added,
             unscrubbed=tuple(_unscrubbed(detection, given)),
         )
-        hearing = _Hearing(workspace, written, past, given, detection)
+        hearing = _Hearing(workspace, written, past, given, detection, stage(after, written.lesson.gate))
         old, new = hearing.content(before, None), hearing.content(after, trouble)
     proof = weigh(case, old, new)
     cost = lesson_cost.analyst(workspace, proof.added, {one.source for one in given})
     proof = replace(proof, history={**proof.history, "cost": cost})
     _write_down(workspace, written, proof)
     return proof
+
+
+def _past(
+    workspace: app.Workspace, chain: Chain, source: Source, contents: Sequence[Library], gate: str
+) -> History:
+    """Scan the past with the new content; where that cannot be used, which is told later, with the old."""
+    new, old = contents
+    try:
+        return history(workspace, source, new, chain.facts.findings, gate)
+    except ContentError:
+        return history(workspace, source, old, chain.facts.findings, gate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,8 @@ class _Hearing:
     past: History
     given: Sequence[Given]
     detection: Item | None
+    stage: str
+    """Where the changes of the past are judged."""
 
     @property
     def folder(self) -> Path:
@@ -104,7 +119,7 @@ class _Hearing:
         repository = settings.repository(self.workspace, lesson.cause.repository)
         decisions: Mapping[str, Decision] = {}
         try:
-            decisions = gates.history(self.workspace, repository, self.past.commits, library)
+            decisions = gates.history(self.workspace, repository, self.past.commits, library, self.stage)
         except ContentError as error:
             wrong.append(str(error))
         found = Content(
@@ -136,6 +151,15 @@ def _placeless(found: Content, *roots: str) -> Content:
         attack=replace(found.attack, trouble=plain(found.attack.trouble)),
         benign=replace(found.benign, trouble=plain(found.benign.trouble)),
     )
+
+
+def stage(library: Library, gate: str) -> str:
+    """Return the stage that the past is judged at: one at which the lesson's gate decides."""
+    item = _item(library, "policies", gate)
+    try:
+        return stage_of(yaml.load(item.manifest, Policy).stages if item is not None else ())
+    except ContentError:  # what is wrong with it is told where it is loaded
+        return stage_of(())
 
 
 def _alerts(workspace: app.Workspace, library: Library) -> Mapping[str, Alerted]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 
+from lemnis.app.rules_correlated import Correlating
 from lemnis.app.rules_test import CaseResult, run_case
 from lemnis.content import yaml
 from lemnis.content.library import Item
@@ -27,11 +28,17 @@ def logic(item: Item) -> bytes:
 def run(
     sources: Sources, rules: Sequence[Path], folder: Path, cases: Sequence[Case], *, fires: bool
 ) -> SampleRun:
-    """Run rules (none: nothing can fire) on the cases that must (not) fire: each must, or none may."""
+    """Run rules (none: nothing can fire) on the cases that must (not) fire: each must, or none may.
+
+    Of a correlation with its steps the correlation must fire: its steps tell nothing alone.
+    """
     loaded = load_rules(rules)
     matcher = Matcher(loaded.rules, loaded.atoms)
+    correlating = Correlating(loaded, matcher) if loaded.correlations else None
     mine = [case for case in cases if case.fires is fires]
-    found: list[CaseResult] = [run_case(matcher, folder, case, sources) for case in mine]
+    found: list[CaseResult] = [
+        run_case(matcher, folder, case, sources, correlating=correlating) for case in mine
+    ]
     every = all if fires else any
     return SampleRun(
         sum(_records(folder, case) for case in mine),

@@ -148,12 +148,19 @@ def scan(
 
 
 def reports(
-    workspace: app.Workspace, repository: Repository, commits: Sequence[Commit]
+    workspace: app.Workspace,
+    repository: Repository,
+    commits: Sequence[Commit],
+    *,
+    library: Library | None = None,
 ) -> Mapping[str, ScanReport]:
-    """Scan the whole tree of each commit with the scanners that gates go by; raises as ``gating`` does."""
+    """Scan the whole tree of each commit with the scanners that gates go by; raises as ``gating`` does.
+
+    They are those of the workspace's content as it is, or of another ``library``.
+    """
     from lemnis.scan.history import history
 
-    programs, pythons = gating(workspace, app.library(workspace))
+    programs, pythons = gating(workspace, library or app.library(workspace))
     steady = [one for one in pythons if one.definition]
     kept = Kept(workspace.state / "cache" / "scans")
     found = history(repository, commits, programs, kept, steady)

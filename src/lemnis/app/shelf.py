@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lemnis import app
 from lemnis.content import yaml
-from lemnis.content.library import Library
+from lemnis.content.library import Library, builtin_root
 from lemnis.content.schemas.lesson import Lesson
 from lemnis.contracts.errors import IntegrityError, NotFoundError
 from lemnis.contracts.ids import tree_digest
 from lemnis.store.git import Repository
 
 PREFIX = "lesson/"
+BESIDE_GATE = ("content/checks/{}/", "content/scanners/opengrep/rules/{}.yaml")
+"""Where that lies by which a lesson's gate finds the cause, by the gate's name, if it brought any."""
+_SCANNER = "content/scanners/opengrep/scanner.yaml"
 _HEADS = "refs/heads/"
 
 
@@ -94,11 +97,12 @@ def files_digest(workspace: app.Workspace, written: Written) -> str:
 
 
 def folders(written: Written) -> tuple[str, ...]:
-    """Return the folders that are a lesson's own."""
+    """Return the folders that are a lesson's own, and the file of its scanner's rule if it has one."""
     lesson = written.lesson
     return (
         f"content/policies/{lesson.gate}/", f"content/detections/{lesson.detection}/",
         f"content/threats/{lesson.threat}/", f"content/lessons/{lesson.id}/",
+        *(place.format(lesson.gate) for place in BESIDE_GATE),
     )  # fmt: skip
 
 
@@ -108,7 +112,33 @@ def beside(workspace: app.Workspace, written: Written) -> tuple[str, ...]:
     common = git.run("merge-base", "HEAD", written.commit).decode().split()[0]
     out = git.run("diff", "--name-only", "--no-renames", "-z", common, written.commit)
     paths = out.decode(errors="replace").split("\0")[:-1]
-    return tuple(path for path in paths if not path.startswith(folders(written)))
+    return tuple(
+        path
+        for path in paths
+        if not path.startswith(folders(written)) and not _copied(git, written.commit, path)
+    )
+
+
+def _copied(git: Repository, commit: str, path: str) -> bool:
+    """Say whether a file is the scanner that a lesson's rule needs beside it, as it ships with Lemnis."""
+    if path != _SCANNER:
+        return False
+    ours = builtin_root() / _SCANNER.removeprefix("content/")
+    return ours.is_file() and git.read(commit, path) == ours.read_bytes()
+
+
+@contextmanager
+def laid_over(library: Library, files: Mapping[str, bytes]) -> Iterator[Library]:
+    """Yield content with some files (``content/…``) laid over it; the content itself if there are none."""
+    if not files:
+        yield library
+        return
+    with tempfile.TemporaryDirectory(prefix="lemnis-content-") as name:
+        for path, data in files.items():
+            file = Path(name) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        yield Library((*library.roots, Path(name) / "content"))
 
 
 @contextmanager

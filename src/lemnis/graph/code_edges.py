@@ -40,7 +40,7 @@ def built(image: Entity, build: Build, attestation: str) -> list[Edge]:
     ]  # fmt: skip
 
 
-def line(commit: Entity, located: Located, text: str, behind: Sequence[Behind]) -> Edge:
+def line(commit: Entity, target: Entity, located: Located, text: str, behind: Sequence[Behind]) -> Edge:
     """Return the edge from a deployed commit to the line, as strong as the weakest thing that led there.
 
     Without a request the route is not known to have been used, and is a name match; a text of the code that
@@ -53,7 +53,7 @@ def line(commit: Entity, located: Located, text: str, behind: Sequence[Behind]) 
         strength = max(strength, Strength.LABEL)
     return Edge(
         source=commit,
-        target=Entity(EntityKind.SOURCE_LINE, f"{located.path}:{located.line}"),
+        target=target,
         relation="has_line",
         method=located.method,
         strength=strength,

@@ -25,7 +25,7 @@ from lemnis.contracts.ids import canonical, stable_id
 from lemnis.scan.fingerprint import fingerprints
 from lemnis.scan.inventory import fits
 from lemnis.scan.places import relative
-from lemnis.scan.programs import source, version
+from lemnis.scan.programs import rules_digest, source
 from lemnis.scan.runner import Scan, scan
 from lemnis.store.git import Commit, Repository
 
@@ -52,9 +52,7 @@ def history(
     name of code to something that is not scanned itself.
     """
     kept: MutableMapping[str, bytes] = {} if cache is None else cache
-    tools = canonical(
-        [[scanner.model_dump(mode="json", by_alias=True), version(scanner)] for scanner in scanners]
-    ).decode()
+    tools = canonical([[scanner.name, rules_digest(scanner)] for scanner in scanners]).decode()
     tools += canonical([[one.name, one.definition] for one in own]).decode()
     trees = {commit.tree: commit.id for commit in commits}
     keys = {tree: stable_id("scan", _FORMAT, tree, tools) for tree in trees}

@@ -230,7 +230,7 @@ def _trace(stage: Stage) -> Facts:
     return {
         "hops": len(hops),
         "weakest": min((hop["strength"] for hop in hops), key=_STRENGTHS.index),
-        "line": ends["has_line"],
+        "line": ends["has_line"].partition(":")[2],  # its repository stands before it
         "culprit": ends["introduced_by"],
         "owner": ends["owned_by"],
     }

@@ -40,8 +40,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Prevention:
-    """The gates that were drawn, the first the one that says most; and what each other kind misses."""
+    """What was traced, the gates drawn from it, the first that which says most; what other kinds miss."""
 
+    traced: Traced
     drawn: tuple[Drawn, ...]
     missing: Mapping[str, str]
 
@@ -56,7 +57,7 @@ def draw(traced: Traced, name: str) -> Prevention:
         if wide.check is None and wide.example == one.example:  # the same finding, told in more words
             said[setting.NAME] = f"the finding tells of a {kind}"
     drawn = tuple(one for one in said.values() if isinstance(one, Drawn))
-    return Prevention(drawn, {kind: one for kind, one in said.items() if isinstance(one, str)})
+    return Prevention(traced, drawn, {kind: one for kind, one in said.items() if isinstance(one, str)})
 
 
 __all__ = ["KINDS", "Drawn", "Prevention", "Traced", "draw"]

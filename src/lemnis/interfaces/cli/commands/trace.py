@@ -72,9 +72,13 @@ def document(hop: Hop) -> dict[str, Any]:
 def show(found: Trace) -> None:
     """Print the chains for people."""
     for chain in found.chains:
-        first = chain.first
-        console.print(f"\n[bold]{escape(found.subject)}[/]  {escape(first.alert.title)}")
-        console.print(f"[dim]{to_iso(first.process.at)}  {escape(first.process.command)}[/]\n")
+        console.print(f"\n[bold]{escape(found.subject)}[/]  {escape(chain.alert.title)}")
+        seen = (
+            f"{to_iso(chain.first.process.at)}  {chain.first.process.command}"
+            if chain.first
+            else to_iso(chain.alert.time)
+        )
+        console.print(f"[dim]{escape(seen)}[/]\n")
         _entity(str(chain.hops[0].edge.source))
         for hop in chain.hops:
             _hop(hop)
@@ -161,6 +165,7 @@ def evidence(hop: Hop) -> list[str]:
     lines += [f"[yellow]{escape(str(one))}[/]" for key in ("notes", "weaker") for one in facts.get(key, ())]
     lines += [f"[yellow]{escape(facts['rewritten'])}[/]"] if facts.get("rewritten") else []
     lines += [f"[red]also built: {escape(str(one))}[/]" for one in facts.get("contradicted_by", ())]
+    lines += [f"[bold red]{escape(facts['contradicts'])}[/]"] if facts.get("contradicts") else []
     if facts.get("author"):
         behind = facts["commits_before_deployed"]
         lines.append(escape(f"{facts['subject']} — {facts['author']}, {facts['at'][:10]}"))
