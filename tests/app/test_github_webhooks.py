@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from lemnis import app
-from lemnis.app import receiving
+from lemnis.app import findings, receiving
 from lemnis.app.intake import Intake
 from lemnis.content.library import Library
 from lemnis.contracts.clock import ManualClock
@@ -150,3 +150,33 @@ def test_alerts_are_findings_with_a_life(workspace):
         found["secret-scanning/7"][2]["vulnerabilities"][0]["affected_code"][0]["file"]["path"]
         == "deploy/env.sh"
     )
+
+
+def test_alerts_are_among_the_findings_until_they_are_closed(workspace):
+    alerts = [one for one in EVENTS if one["event"] in FINDINGS]
+    opened = [one for one in alerts if one["payload"]["action"] == "created"]
+    closed = [one for one in alerts if one["payload"]["action"] in {"fixed", "resolved"}]
+    assert (len(opened), len(closed)) == (4, 3)
+    sent(workspace, [request(one) for one in opened])
+    found = {str(one["id"]).rpartition("/")[0].rpartition("/")[2]: one for one in findings.listed(workspace)}
+    assert set(found) == {"code-scanning", "secret-scanning", "dependabot"}
+    code, secret, package = (found[name] for name in ("code-scanning", "secret-scanning", "dependabot"))
+    assert (code["tool"], code["severity"], code["path"], code["line"], code["cwe"]) == (
+        "CodeQL", "high", "shop/labels.py", 21, "CWE-89",
+    )  # fmt: skip
+    assert (secret["kind"], secret["severity"], secret["resource"]) == ("secret", "critical", "shop-inc/shop")
+    assert secret["fix"].startswith("Revoke the secret")
+    assert (package["kind"], package["path"], package["about"]) == (
+        "dependency",
+        "requirements.txt",
+        "examplelib",
+    )
+    assert package["fix"] == "update examplelib to 2.1.0"
+    assert package["vulnerability"]["ids"] == ["CVE-2025-99999", "GHSA-xxxx-yyyy-zzzz"]
+    assert package["vulnerability"]["cvss"]["score"] == 9.8
+    (one,) = findings.shown(workspace, package["id"])
+    assert one["priority"] == "critical"
+    workspace.clock.advance(60_000)
+    sent(workspace, [request(one) for one in closed])
+    assert findings.listed(workspace) == []
+    assert len(findings.shown(workspace, package["id"])) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lemnis
-from lemnis.app import Workspace
+from lemnis.app import Workspace, cache_folder, checks_kept
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.check import Check as Manifest
@@ -42,9 +42,13 @@ class Tested:
         return not self.why
 
 
-def load(library: Library) -> tuple[Check, ...]:
-    """Return every check; raises ContentError for the first that cannot be read."""
-    return tuple(load_one(item) for item in library.items("checks").values())
+def load(library: Library, *, cache: Path | None = None) -> tuple[Check, ...]:
+    """Return every check; raises ContentError for the first that cannot be read.
+
+    ``cache`` is a folder that only this user can write: what it has of a check is not read anew.
+    """
+    items = library.items("checks").values()
+    return tuple(map(load_one, items)) if cache is None else checks_kept.through(cache, items, load_one)
 
 
 def load_one(item: Item) -> Check:
@@ -70,7 +74,7 @@ def scanners(library: Library, workspace: Workspace | None) -> list[Scanner]:
     """Return the scanners that ask the checks of a library."""
     from lemnis.scan.checks import FileChecks, ImageChecks, ModuleChecks
 
-    checks, version = load(library), lemnis.__version__
+    checks, version = load(library, cache=cache_folder()), lemnis.__version__
     now = (SystemClock() if workspace is None else workspace.clock).now()
     made = (FileChecks(checks, version), ModuleChecks(checks, version), ImageChecks(checks, version, now))
     return list(made) if checks else []

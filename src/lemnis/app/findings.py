@@ -1,4 +1,4 @@
-"""Scanner findings in the lake: list and show."""
+"""Scanner findings in the lake, ours and those that others sent: list and show."""
 
 from __future__ import annotations
 
@@ -42,16 +42,29 @@ def shown(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
 
 
 def _rows(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
-    """Read the lake; with a fingerprint only that finding."""
-    from lemnis.scan.posture import PROVIDER, SOURCE, TABLES, row
+    """Read the lake, the newest first; with a fingerprint only that finding.
+
+    What others sent (alerts by webhook, events of other products) is left out where they say it is resolved.
+    """
+    from lemnis.scan import posture, posture_others
 
     lake = app.events(workspace)
-    rows: list[dict[str, Json]] = []
-    for name in (name for name in TABLES if name in lake.schemas()):
-        ours = f"metadata.log_name = '{SOURCE}' AND metadata.log_provider = '{PROVIDER}'"
-        which = " AND finding_info.uid = ?" if fingerprint else ""
-        query = f'SELECT * FROM "{name}" WHERE {ours}{which}'  # noqa: S608 - own names
+    found: list[tuple[tuple[int, int], dict[str, Json]]] = []
+    over: dict[tuple[Json, Json], tuple[int, int]] = {}
+    for name in (name for name in posture.TABLES if name in lake.schemas()):
+        which = " WHERE finding_info.uid = ?" if fingerprint else ""
+        columns = "* EXCLUDE (raw_data)" if "raw_data" in lake.schemas()[name].names else "*"
+        query = f'SELECT {columns} FROM "{name}"{which}'  # noqa: S608 - own names
         given = [fingerprint] if fingerprint else []
-        table = lake.query(query, limit=_ALL, timeout=_TIMEOUT, parameters=given)
-        rows += [row(event) for event in table.to_pylist()]
-    return sorted(rows, key=lambda one: (-int(str(one["time"])), str(one["id"]), str(one["resource"])))
+        for event in lake.query(query, limit=_ALL, timeout=_TIMEOUT, parameters=given).to_pylist():
+            if posture.ours(event):
+                found.append((posture_others.changed(event), posture.row(event)))
+                continue
+            at, row = posture_others.changed(event), posture_others.row(event)
+            if posture_others.gone(event) and not fingerprint:
+                key = row["id"], row["resource"]
+                over[key] = max(over.get(key, at), at)
+            found.append((at, row))
+    left = [(at, row) for at, row in found if at > over.get((row["id"], row["resource"]), (0, 0))]
+    left.sort(key=lambda one: ((-one[0][0], -one[0][1]), str(one[1]["id"]), str(one[1]["resource"])))
+    return [row for _, row in left]

@@ -48,19 +48,21 @@ KINDS: Final = frozenset(
 TOKENS: Final = ("GITHUB_TOKEN", "GH_TOKEN")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}(?:/[A-Za-z0-9._-]{1,100})?")
 _NAMED, _AT_ONCE = 40, 4
+_FIX: Final = "ask with a token that may read these settings (docs/posture.md names the rights)"
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
     """One repository or organisation: the verdicts of all checks, what they found, whether all was seen.
 
-    ``new`` counts what the lake did not have; None without one.
+    ``new`` counts what the lake did not have; None without one. ``notes`` say what was not judged on purpose.
     """
 
     name: str
     verdicts: tuple[Judged, ...]
     report: ScanReport
     new: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def health(self) -> ScanHealth:
@@ -146,16 +148,18 @@ def look(
     They are known there as ``host/NAME``. ``errors`` is what was wrong with recorded answers. Raises what
     ``ask`` raises.
     """
-    known = [one for one in asking.load(library) if KINDS.intersection(one.kinds)]
+    known = [one for one in asking.load(library, cache=app.cache_folder()) if KINDS.intersection(one.kinds)]
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         reads = list(pool.map(partial(_read, cache(ask), progress), names))
     found = []
     with Engine() as engine:
         for name, (read, took) in zip(names, reads, strict=True):
             judged = judge(known, read.resources, engine)
-            report = _report(name, judged, known, [*read.errors, *errors], took)
-            new = None if workspace is None else _keep(workspace, f"{host}/{name}", read.resources, report)
-            found.append(Looked(name, tuple(judged), report, new))
+            made = report(name, judged, known, [*read.errors, *errors], took, fix=_FIX)
+            new = None
+            if workspace is not None:
+                new = keep(workspace, f"{host}/{name}", _revision(read.resources), made)
+            found.append(Looked(name, tuple(judged), made, new))
     return found
 
 
@@ -166,19 +170,26 @@ def _read(ask: Ask, progress: Callable[[str], object], name: str) -> tuple[Read,
     return read, round((time.monotonic() - began) * 1000)
 
 
-def _report(
-    name: str, judged: Sequence[Judged], known: Sequence[Check], errors: Sequence[str], took_ms: int
+def report(
+    name: str,
+    judged: Sequence[Judged],
+    known: Sequence[Check],
+    errors: Sequence[str],
+    took_ms: int,
+    *,
+    fix: str,
 ) -> ScanReport:
+    """Return verdicts about something as a report; ``fix`` says how to make known what is not."""
     found = [one for one in findings_of(TOOL, judged, known) if one.rule_id != UNJUDGED]
     unseen = [one for one in judged if one.verdict is Verdict.UNKNOWN]
     if unseen:
-        found.append(_unseen(name, unseen))
+        found.append(_unseen(name, unseen, fix))
     state = Health.UNKNOWN if errors or unseen else Health.OK
     health = ScanHealth(TOOL, lemnis.__version__, state, 0, tuple(errors), took_ms, rules=rules(known))
     return ScanReport(tuple(fingerprints(found, lambda _: ())), (health,))
 
 
-def _unseen(name: str, several: Sequence[Judged]) -> Finding:
+def _unseen(name: str, several: Sequence[Judged], fix: str) -> Finding:
     """Say in one finding which checks could not look."""
     names = sorted({one.check for one in several})
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
@@ -187,18 +198,22 @@ def _unseen(name: str, several: Sequence[Judged]) -> Finding:
         end_line=0, title="settings that could not be read were not judged", kind=Kind.CONFIG,
         confidence="high", resource=name,
         message=f"{len(names)} checks could not look: {', '.join(names[:_NAMED])}{more}",
-        fix="ask with a token that may read these settings (docs/posture.md names the rights)",
+        fix=fix,
     )  # fmt: skip
 
 
-def _keep(workspace: app.Workspace, resource: str, resources: Iterable[Resource], report: ScanReport) -> int:
-    """Put the findings into the lake, under a revision that follows from the settings."""
+def _revision(resources: Iterable[Resource]) -> str:
+    """Return a state that follows from the settings."""
+    seen = [[one.kind, one.name, one.data] for one in resources]
+    return stable_id("settings", canonical(seen).decode())
+
+
+def keep(workspace: app.Workspace, resource: str, revision: str, made: ScanReport) -> int:
+    """Put findings of a state of something into the lake; return how many are new there."""
     from lemnis.app import findings_life, pipeline
 
-    seen = [[one.kind, one.name, one.data] for one in resources]
-    revision = stable_id("settings", canonical(seen).decode())
-    new = pipeline.into_lake(workspace, report, resource=resource, revision=revision)
-    findings_life.remember(workspace, report, resource=resource, revision=revision)
+    new = pipeline.into_lake(workspace, made, resource=resource, revision=revision)
+    findings_life.remember(workspace, made, resource=resource, revision=revision)
     return new
 
 
@@ -214,7 +229,11 @@ def row(one: Judged, known: Mapping[str, Check]) -> dict[str, Json]:
 
 def catalogue(library: Library) -> dict[str, Check]:
     """Return the checks of settings by name."""
-    return {one.name: one for one in asking.load(library) if KINDS.intersection(one.kinds)}
+    return {
+        one.name: one
+        for one in asking.load(library, cache=app.cache_folder())
+        if KINDS.intersection(one.kinds)
+    }
 
 
 def recorded(folder: Path, names: Sequence[str]) -> tuple[Ask, list[str], list[str]]:

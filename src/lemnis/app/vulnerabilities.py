@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,7 @@ from lemnis.contracts.findings import Finding, Health, ScanHealth
 from lemnis.contracts.ids import canonical, digest, stable_id
 from lemnis.scan import sbom, sbom_locks, vex
 from lemnis.scan.assessing import TOOL, Assessed, Data, assess, findings
+from lemnis.scan.inventory import named
 from lemnis.scan.vex_statements import Statement
 
 if TYPE_CHECKING:
@@ -29,10 +30,14 @@ SBOMS: Final = (
     "*.sbom.json", "*.spdx", "*.spdx.json", "*-cyclonedx.json", "*-spdx.json",
 )  # fmt: skip
 VEXES: Final = ("*.vex.json", "*.openvex.json", "vex.json", "openvex.json", "*.csaf.json", "csaf.json")
+_BY_NAME: Final = (*SBOMS, *VEXES)
 IMAGES: Final = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".oci")
 _LAYOUT: Final = "oci-layout"
 _SHOWN: Final = 3
 _IMPACT: Final = {"low": "low", "medium": "medium", "high": "high", "critical": "very high"}
+
+
+Context = Callable[[], Mapping[str, tuple[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,9 @@ class Result:
 
 def fits(path: str) -> bool:
     """Say whether a file is a lock file, a bill of materials, VEX, or may be an image, by its name."""
-    name = posixpath.basename(path)
     if _may_be_image(path):
         return True
-    return sbom_locks.reader(path) is not None or any(fnmatchcase(name, one) for one in (*SBOMS, *VEXES))
+    return sbom_locks.reader(path) is not None or named(path, _BY_NAME)
 
 
 def read(folder: Path, files: Sequence[str]) -> Parts:
@@ -121,7 +125,7 @@ def _read_one(
         made = sbom_locks.read(data, path)
         texts[path] = data.decode("utf-8-sig", "replace")
         return made, (), list(map(str, made.errors))
-    if any(fnmatchcase(posixpath.basename(path), one) for one in VEXES):
+    if named(path, VEXES):
         statements, errors = vex.read(data, path)
         return None, statements, list(map(str, errors))
     made = sbom.read(data, path).at(path)
@@ -132,14 +136,14 @@ def look(
     sboms: Iterable[sbom.Sbom],
     root: Path | None,
     *,
-    context: Mapping[str, tuple[str, str]] | None = None,
+    context: Context = dict,
     statements: Sequence[Statement] = (),
     told: Sequence[Statement] = (),
 ) -> Result:
     """Look components up in the feeds of a folder; without advisories nothing is known of any.
 
-    ``context`` are SSVC's values known of the service, ``statements`` VEX of the operator and ``told`` VEX of
-    what is scanned.
+    ``context`` gives SSVC's values known of the service, and is asked where something is vulnerable;
+    ``statements`` are VEX of the operator, ``told`` is VEX of what is scanned.
     """
     from lemnis.scan import exploitation
     from lemnis.scan.advisories_db import Advisories
@@ -159,7 +163,7 @@ def look(
     data = Data(
         exploited=exploitation.exploited(kev.path, names) if kev.manifest else None,
         likely=exploitation.likely(epss.path, names) if epss.manifest else None,
-        context=context,
+        context=context() if outcome.matches else None,
         statements=statements,
         told=told,
     )
@@ -284,7 +288,8 @@ class VulnerabilityScanner:
             errors += told
             try:
                 result = look(
-                    parts.sboms, self.root, context=context_of(self.workspace, folder.resolve().name),
+                    parts.sboms, self.root,
+                    context=partial(context_of, self.workspace, folder.resolve().name),
                     statements=statements, told=parts.statements,
                 )  # fmt: skip
             except LemnisError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def explain(
     statements, errors = vulnerabilities.vex_of(workspace)
     result = vulnerabilities.look(
         [sbom.Sbom("package URL", (component,))], root,
-        context=vulnerabilities.context_of(workspace, service), statements=statements,
+        context=partial(vulnerabilities.context_of, workspace, service), statements=statements,
     )  # fmt: skip
     passed = tuple(_passed(root, purl)) if root and result.outcome else ()
     assessed = result.assessed
@@ -189,7 +190,7 @@ def listed(
     statements, errors = vulnerabilities.vex_of(workspace)
     result = vulnerabilities.look(
         parts.sboms, feeds.place(workspace),
-        context=vulnerabilities.context_of(workspace, folder.resolve().name),
+        context=partial(vulnerabilities.context_of, workspace, folder.resolve().name),
         statements=statements, told=parts.statements,
     )  # fmt: skip
     return sorted(result.assessed, key=_urgency), (*parts.errors, *errors, *result.problems), result.until

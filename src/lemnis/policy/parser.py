@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import NoReturn
 
 from lemnis.contracts.errors import ContentError, UnsupportedError
@@ -36,8 +37,10 @@ _COMPARE = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 _COMPUTE = frozenset({"+", "-", "*", "/", "%", "|", "&"})
 _CONSTANTS = {"true": True, "false": False, "null": None}
 _MAX_DEPTH = 60
+_KEPT = 512
 
 
+@lru_cache(maxsize=_KEPT)
 def parse(source: Source) -> Module:
     """Return the tree of a module; raises ContentError or UnsupportedError with line and column."""
     return _Parser(source).module()

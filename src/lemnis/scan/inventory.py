@@ -9,9 +9,10 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
+from fnmatch import translate
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -141,7 +142,7 @@ def take(root: Path, within: Path | None = None) -> Inventory:
 
 def kinds_of(path: str, head: str = "") -> frozenset[str]:
     """Return what a file is, by its path and how it begins."""
-    kinds = {kind for kind, patterns in NAMES.items() if _named(path, patterns)}
+    kinds = {kind for kind, patterns in NAMES.items() if named(path, patterns)}
     language = LANGUAGES.get(posixpath.splitext(path)[1].lower())
     if language:
         kinds.add(language)
@@ -162,7 +163,7 @@ def fits(path: str, patterns: Sequence[str], kinds: frozenset[str] | None = None
 
 def _one(path: str, pattern: str, kinds: frozenset[str] | None) -> bool:
     if not pattern.startswith("@"):
-        return _named(path, (pattern,))
+        return named(path, (pattern,))
     wanted = LOCKS if pattern == "@lock" else (pattern[1:],)
     if kinds is not None:
         return not kinds.isdisjoint(wanted)
@@ -171,15 +172,24 @@ def _one(path: str, pattern: str, kinds: frozenset[str] | None) -> bool:
     return not by_name.isdisjoint(wanted) or (not told and wanted[0] in _CONTENT and path.endswith(_READ))
 
 
-def _named(path: str, patterns: Sequence[str]) -> bool:
+def named(path: str, patterns: Sequence[str]) -> bool:
     """Say whether a path fits: patterns with a slash mean the end of the path, others the name."""
-    name = posixpath.basename(path)
-    return any(
-        fnmatch(name, pattern)
-        if "/" not in pattern
-        else fnmatch(path, pattern) or fnmatch(path, f"*/{pattern}")
-        for pattern in patterns
+    names, paths = _compiled(tuple(patterns))
+    return names.match(posixpath.basename(path)) is not None or paths.match(path) is not None
+
+
+@cache
+def _compiled(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what names and whole paths must be like."""
+    ends = [one for one in patterns if "/" in one]
+    return (
+        _any(one for one in patterns if "/" not in one),
+        _any(way for one in ends for way in (one, f"*/{one}")),
     )
+
+
+def _any(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
 
 
 def _link(path: str, entry: Path, top: Path, odd: dict[str, str], links: dict[str, str]) -> None:

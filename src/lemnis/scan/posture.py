@@ -220,6 +220,12 @@ def _vulnerability(event: Mapping[str, Any], place: Mapping[str, Any]) -> Json:
     }  # fmt: skip
 
 
+def ours(event: Mapping[str, Any]) -> bool:
+    """Say whether an event of the lake is a finding of one of our scans or imports."""
+    about = event["metadata"]
+    return about.get("log_name") == SOURCE and about.get("log_provider") == PROVIDER
+
+
 def row(event: Mapping[str, Any]) -> dict[str, Json]:
     """Return what an event of the lake says, flat, for lists."""
     info, place = event["finding_info"], orjson.loads(event["unmapped"])

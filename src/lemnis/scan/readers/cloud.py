@@ -177,7 +177,7 @@ def _policies(one: Resource) -> Iterator[Resource]:
             continue
         statements = mapping(document).get("Statement", [])
         several = statements if isinstance(statements, list) else [statements]
-        said_of = [_statement(mapping(item)) for item in several]
+        said_of = [statement(mapping(item)) for item in several]
         yield _policy(one, name, said_of, list(_later(said_of)))
 
 
@@ -222,7 +222,7 @@ _ATTRIBUTES = {
 }
 
 
-def _statement(said: Mapping[str, Any]) -> dict[str, Any]:
+def statement(said: Mapping[str, Any]) -> dict[str, Any]:
     """Return a statement of a JSON policy (IAM JSON policy elements)."""
     principal = said.get("Principal")
     who = ["*"] if principal == "*" else [text for one in mapping(principal).values() for text in texts(one)]

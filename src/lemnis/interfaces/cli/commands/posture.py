@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lemnis.contracts.errors import UsageError
-from lemnis.contracts.findings import Health
-from lemnis.contracts.resources import Verdict
+from lemnis.interfaces.cli import posture_view
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import (
-    JsonOption,
-    WorkspaceOption,
-    console,
-    emit,
-    messages,
-    show_table,
-    warn,
-)
-
-if TYPE_CHECKING:
-    from lemnis.app.posture import Looked
-    from lemnis.policy.checks import Check
-
-_FOUND, _UNKNOWN = 1, 3
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, messages
 
 
 def register(app: typer.Typer) -> None:
@@ -99,44 +83,4 @@ def github(
             asked, ask, library, opened, host=host, errors=errors,
             progress=lambda name: status.update(f"reading {name}"),
         )  # fmt: skip
-    _show(found, posture.catalogue(library), json=json)
-
-
-def _show(found: Sequence[Looked], known: dict[str, Check], *, json: bool) -> None:
-    from lemnis.app import posture
-
-    if json:
-        verdicts = [posture.row(one, known) for looked in found for one in looked.verdicts]
-        health = [
-            {"name": one.name, "state": one.health.state.value, "errors": list(one.health.errors),
-             "duration_ms": one.health.duration_ms} for one in found
-        ]  # fmt: skip
-        new = None if found and found[0].new is None else sum(one.new or 0 for one in found)
-        emit({"verdicts": verdicts, "health": health, "new": new})
-    else:
-        for one in found:
-            _table(one, known)
-    for one in found:
-        for error in one.health.errors:
-            warn(error)
-    if any(one.count(Verdict.FAIL) for one in found):
-        raise typer.Exit(_FOUND)
-    if any(one.health.state is not Health.OK for one in found):
-        raise typer.Exit(_UNKNOWN)
-
-
-def _table(one: Looked, known: dict[str, Check]) -> None:
-    """Print what is wrong, the gravest first, and count the rest."""
-    fails = sorted(
-        (judged for judged in one.verdicts if judged.verdict is Verdict.FAIL),
-        key=lambda judged: (-known[judged.check].severity, judged.resource.name, judged.check),
-    )
-    unseen = sorted({judged.check for judged in one.verdicts if judged.verdict is Verdict.UNKNOWN})
-    rows = (
-        (known[judged.check].severity.name.lower(), judged.resource.name, known[judged.check].title,
-         known[judged.check].fix, judged.check) for judged in fails
-    )  # fmt: skip
-    title = f"{one.name}: {len(fails)} wrong, {one.count(Verdict.PASS)} right, {len(unseen)} checks unknown"
-    show_table(title, ("severity", "about", "what is wrong", "fix", "check"), rows)
-    if unseen:
-        console.print(f"could not look: {', '.join(unseen)}")
+    posture_view.show(found, posture.catalogue(library), json=json)
