@@ -13,7 +13,8 @@ from lemnis.content.library import Library
 from lemnis.lessons.compile import rule_id, sigma
 from lemnis.lessons.scrub import scrub
 from lemnis.lessons.sequence import Ordered, Step, from_steps
-from lemnis.lessons.shapes import SHAPES, destination
+from lemnis.lessons.places import destination
+from lemnis.lessons.shapes import SHAPES
 
 CALLS, CONNECTIONS, WRITES, PODS, LOGINS = SHAPES
 
@@ -58,6 +59,21 @@ def test_calls_by_kind_of_principal(tmp_path):
         ("a variant: another user, another day", True, [called("AttachRolePolicy", user="zoe", minute=9)]),
         ("another kind of principal", False, [called("AttachRolePolicy", "IAMUser")]),
         ("another operation", False, [called("GetUser")]),
+    ]
+    assert fires(tmp_path, rule(candidate), "aws_cloudtrail", cases) == []
+
+
+def test_calls_that_others_were_refused(tmp_path):
+    refused = {**call_row("CreateUser"), "errorCode": "AccessDenied"}
+    [candidate] = CALLS.derive(
+        CALLS.logsource, [call_row("CreateUser"), call_row("GetUser")], [refused, call_row("GetUser")]
+    )
+    assert candidate.name == "CreateUser answered to an AssumedRole"
+    assert CALLS.derive(CALLS.logsource, [refused], [refused]) == []
+    cases = [
+        ("the attack", True, [called("CreateUser")]),
+        ("refused", False, [{**called("CreateUser"), "errorCode": "AccessDenied"}]),
+        ("by another kind of principal", False, [called("CreateUser", "IAMUser")]),
     ]
     assert fires(tmp_path, rule(candidate), "aws_cloudtrail", cases) == []
 

@@ -7,7 +7,6 @@ of addresses, folders instead of files. What a candidate costs is measured over 
 
 from __future__ import annotations
 
-import ipaddress
 import posixpath
 import re
 from collections import defaultdict
@@ -16,16 +15,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lemnis.contracts.ids import Json
+from lemnis.lessons import places
 from lemnis.lessons.derive import Candidate, Row
+from lemnis.lessons.places import METADATA, PRIVATE, destination
 from lemnis.lessons.sequence import SPECIAL
 
-METADATA = ("169.254.169.254/32", "169.254.170.2/32", "fd00:ec2::254/128")
-"""Where clouds give their machines credentials."""
-PRIVATE = (
-    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
-    "::1/128", "fc00::/7", "fe80::/10",
-)  # fmt: skip
-"""RFC 1918, RFC 6598, RFC 1122, RFC 3927, RFC 4291, RFC 4193."""
 _POWERS = {
     "privileged": r'"privileged"\s*:\s*true',
     "hostPath": r'"hostPath"\s*:\s*\{',
@@ -52,26 +46,39 @@ class Shape:
 def from_calls(logsource: Mapping[str, str], attack: Sequence[Row], other: Sequence[Row]) -> list[Candidate]:
     """Derive which operations a kind of principal called in the attack and never otherwise.
 
-    Rows have CloudTrail's ``eventSource``, ``eventName`` and ``userIdentity.type``. One candidate a kind.
+    Rows have CloudTrail's ``eventSource``, ``eventName``, ``userIdentity.type`` and ``errorCode``. One
+    candidate a kind, and one of what was answered in the attack and otherwise only refused.
     """
-
-    def call(row: Row) -> tuple[str, str, str] | None:
-        source, name, kind = map(row.get, ("eventSource", "eventName", "userIdentity.type"))
-        return (kind, source, name) if kind and source and name else None
-
+    called = _new(_call, attack, other)
+    answered = _new(_call, filter(_answered, attack), filter(_answered, other)) - called
     return [
         Candidate(
-            name=f"{_names(calls)} called by {_a(kind)}",
+            name=f"{_names(calls)} {done} {_a(kind)}",
             logsource=logsource,
             detection={
                 "call": [{"eventSource": _plain(one), "eventName": _plain(name)} for one, name in calls],
                 "who": {"userIdentity.type": _plain(kind)},
-                "condition": "call and who",
+                **more,
+                "condition": " and ".join(("call", "who", *more)),
             },
-            because=f"{_a(kind)} called {_names(calls)} in the attack and never otherwise",
+            because=f"{_names(calls)} was {done} {_a(kind)} in the attack and never otherwise",
         )
-        for kind, calls in _grouped(_new(call, attack, other))
-    ]  # fmt: skip
+        for done, found, more in (
+            ("called by", called, {}),
+            ("answered to", answered, {"answered": {"errorCode": None}}),
+        )
+        for kind, calls in _grouped(found)
+    ]
+
+
+def _call(row: Row) -> tuple[str, str, str] | None:
+    """Return the kind of principal, service and operation of a call."""
+    source, name, kind = map(row.get, ("eventSource", "eventName", "userIdentity.type"))
+    return (kind, source, name) if kind and source and name else None
+
+
+def _answered(row: Row) -> bool:
+    return not row.get("errorCode")
 
 
 def from_connections(
@@ -211,7 +218,7 @@ _OKTA = ("client.geographicalContext.country", "client.userAgent.rawUserAgent")
 SHAPES: tuple[Shape, ...] = (
     Shape(
         6003, {"product": "aws", "service": "cloudtrail"},
-        ("eventSource", "eventName", "userIdentity.type"), from_calls,
+        ("eventSource", "eventName", "userIdentity.type", "errorCode"), from_calls,
     ),
     Shape(4001, {"category": "network_connection"}, ("Image", "DestinationIp"), from_connections),
     Shape(1001, {"category": "file_event"}, ("Image", "TargetFilename"), from_writes),
@@ -223,6 +230,8 @@ SHAPES: tuple[Shape, ...] = (
         3002, {"product": "okta", "service": "okta"}, ("eventType", "outcome.result", *_OKTA),
         logins("eventType=user.session.start", ("outcome.result", "SUCCESS"), *_OKTA),
     ),
+    Shape(6003, {"product": "github", "service": "audit"}, places.ACTIONS, places.from_countries),
+    Shape(4002, {"category": "webserver"}, places.REQUESTS, places.from_outside),
 )  # fmt: skip
 """The shapes besides requests and processes, in the order in which they are tried."""
 
@@ -231,18 +240,6 @@ _CLASSES = {
     "private": "private networks",
     "public": "the internet",
 }
-
-
-def destination(address: str) -> str:
-    """Return the class of an address: ``metadata``, ``private``, ``public``; empty for what is none."""
-    try:
-        one = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    for name, networks in (("metadata", METADATA), ("private", PRIVATE)):
-        if any(one in ipaddress.ip_network(network) for network in networks):
-            return name
-    return "public"
 
 
 def _reached(where: str) -> dict[str, Json]:
