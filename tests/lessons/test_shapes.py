@@ -16,7 +16,7 @@ from lemnis.lessons.sequence import Ordered, Step, from_steps
 from lemnis.lessons.places import destination
 from lemnis.lessons.shapes import SHAPES
 
-CALLS, CONNECTIONS, WRITES, PODS, LOGINS = SHAPES
+CALLS, CONNECTIONS, WRITES, PODS, LOGINS, ACTIONS, REQUESTS = SHAPES
 
 
 def fires(folder, text, source, cases):

@@ -9,8 +9,8 @@ import ipaddress
 import re
 
 from lemnis.lessons.derive import Row
+from lemnis.lessons.places import destination
 from lemnis.lessons.prevent.base import Flow, Grant
-from lemnis.lessons.shapes import destination
 
 _DATED = re.compile(r"\d{8}(?:v\d+)?$")  # Lambda's calls carry the date of their interface
 _CALLED = {
