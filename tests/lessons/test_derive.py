@@ -24,9 +24,17 @@ def test_what_only_the_attack_carried_is_looked_for_raw_and_encoded():
         other=[request("/export", "name=my+report&format=csv"), request("/other", "q=a;b")],
     )
     assert candidate.detection["path"] == {"cs-uri-stem": "/export"}
-    assert candidate.detection["query"] == {
-        "cs-uri-query|contains": ["$", "%24", "(", "%28", ")", "%29", ";", "%3B"]
-    }
+    needles = candidate.detection["query"]["cs-uri-query|contains"]
+    assert {"$", "%24", "(", "%28", ")", "%29", ";", "%3B"} <= set(needles)
+
+
+def test_the_next_attack_may_use_another_character_that_shells_act_on():
+    [candidate] = from_requests(WEB, [request("/x", "q=a%3Bid")], [request("/x", "q=hats+(red)")])
+    needles = set(candidate.detection["query"]["cs-uri-query|contains"])
+    assert {";", "%3B", "|", "%7C", "`", "%60", "$", "%24", "%26", "%0A"} <= needles
+    assert not {"(", ")", "%28", "%29", "&"} & needles  # seen in ordinary ones; it separates parameters
+    [candidate] = from_requests(WEB, [request("/x", "q=../../etc")], [])
+    assert candidate.detection["query"] == {"cs-uri-query|contains": ["/", "%2F"]}
 
 
 def test_no_candidate_where_the_attack_carried_nothing_of_its_own():
@@ -34,7 +42,7 @@ def test_no_candidate_where_the_attack_carried_nothing_of_its_own():
 
 
 def test_separators_are_looked_for_in_their_encoded_form_only():
-    [candidate] = from_requests(WEB, [request("/x", "q=a%26b%20c")], [])
+    [candidate] = from_requests(WEB, [request("/x", "q=a%26b%20c")], [request("/x", "q=;|`$(){}<>%0A")])
     assert candidate.detection["query"] == {"cs-uri-query|contains": ["%20", "%26"]}
 
 

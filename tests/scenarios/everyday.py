@@ -70,11 +70,24 @@ document.querySelectorAll("[data-menu]").forEach((one) => {
   one.addEventListener("click", () => one.classList.toggle("open"));
 });
 """
+_TEST_PRICES = """\
+from decimal import Decimal
+
+from helpers.prices import rounded
+
+def test_half_up():
+    assert str(rounded(Decimal("1.005"))) == "1.01"
+"""
+_TEST_PAGES = """\
+from helpers.pages import pages
+
+def test_pages():
+    assert [pages(0), pages(20), pages(21)] == [1, 1, 2]
+"""
 _CHANGES = (
     ("Say what the service is", "docs/index.md", "# The service\n\nIt answers customers.\n"),
     ("Rounding of prices", "helpers/prices.py", _PRICES),
-    ("Test the rounding", "tests/test_prices.py", "from decimal import Decimal\n\nfrom helpers.prices import rounded\n\n"
-     "def test_half_up():\n    assert str(rounded(Decimal('1.005'))) == '1.01'\n"),
+    ("Test the rounding", "tests/test_prices.py", _TEST_PRICES),
     ("Style: the menu folds on small screens", "web/menu.css", ".menu.open { display: block; }\n"),
     ("Menu opens by a click", "web/menu.js", _MENU),
     ("Orders get a note", "db/0001_note.sql", "ALTER TABLE orders ADD COLUMN note text NOT NULL DEFAULT '';\n"),
@@ -83,8 +96,7 @@ _CHANGES = (
     ("How to release", "docs/release.md", "# Releases\n\nTag, wait for the build, tell the others.\n"),
     ("Formatting as everybody has it", ".editorconfig", "root = true\n\n[*]\nindent_style = space\n"),
     ("Pages of a long list", "helpers/pages.py", _PAGES),
-    ("Test the pages", "tests/test_pages.py", "from helpers.pages import pages\n\n"
-     "def test_pages():\n    assert [pages(0), pages(20), pages(21)] == [1, 1, 2]\n"),
+    ("Test the pages", "tests/test_pages.py", _TEST_PAGES),
     ("Names for addresses of articles", "helpers/slug.py", _SLUG),
     ("German texts", "web/texts.de.json", '{"basket": "Warenkorb", "checkout": "Kasse"}\n'),
     ("French texts", "web/texts.fr.json", '{"basket": "Panier", "checkout": "Caisse"}\n'),

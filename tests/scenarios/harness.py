@@ -31,6 +31,7 @@ from lemnis.content.library import builtin_root
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.findings import Effect
+from lemnis.contracts.ids import Json
 from lemnis.graph import attestation
 from lemnis.lessons.compile import rule_id
 from lemnis.store.git import Repository
@@ -131,7 +132,7 @@ class World:
     def attest(self, image: str, change: str = "", *, invocation: str = "run-1") -> None:
         """Attest that the trusted builder built an image from a change (else what was deployed)."""
         attest.sign(
-            self.workspace, image=image, key=lambda statement: attestation.sign(statement, _KEY), builder=BUILDER,
+            self.workspace, image=image, key=sign, builder=BUILDER,
             repository=self.url, commit=self.commits[change] if change else self.deployed, invocation=invocation,
         )  # fmt: skip
 
@@ -167,7 +168,9 @@ class Story:
 
 def make(scenario: Scenario, folder: Path) -> World:
     """Make the repository and the workspace of a scenario, prepared."""
-    assert len(scenario.changes) > OTHERS, f"{len(scenario.changes) - 1} other changes, at least {OTHERS} it must be"
+    assert len(scenario.changes) > OTHERS, (
+        f"{len(scenario.changes) - 1} other changes, at least {OTHERS} it must be"
+    )
     repository, commits = build(folder / scenario.repository, scenario.changes)
     clock = ManualClock(AT - 2 * HOUR)
     world = World(
@@ -205,12 +208,14 @@ def play(scenario: Scenario, folder: Path) -> Story:
 
 def traced(world: World, seen: trace.Trace) -> None:
     """The trace ends at the line, the commit that brought it in, and its owner."""
-    told = "\n".join(f"{hop.edge.source} {hop.edge.relation} {hop.edge.target} {hop.broken}" for hop in seen.hops)
+    told = "\n".join(
+        f"{hop.edge.source} {hop.edge.relation} {hop.edge.target} {hop.broken}" for hop in seen.hops
+    )
     assert seen.holds, told
     ends = {(hop.edge.relation, hop.edge.target.value) for hop in seen.hops}
     scenario = world.scenario
     for wanted in (
-        ("has_line", scenario.cause),
+        ("has_line", f"{scenario.repository}:{scenario.cause}"),
         ("introduced_by", world.commits["culprit"]),
         ("owned_by", scenario.owner),
     ):
@@ -267,12 +272,19 @@ def build(folder: Path, changes: Sequence[Change]) -> tuple[Repository, dict[str
         stream.append(f"commit refs/heads/main\nmark :{number}\nauthor {who}\ncommitter {who}\n".encode())
         stream.append(_data(change.subject))
         for path, text in change.files.items():
-            stream.append(f"D {path}\n".encode() if text is None else f"M 100644 inline {path}\n".encode() + _data(text))
+            stream.append(
+                f"D {path}\n".encode() if text is None else f"M 100644 inline {path}\n".encode() + _data(text)
+            )
         stream.append(b"\n")
     repository.run("fast-import", "--quiet", data=b"".join(stream))
     names = [change.name or change.subject for change in changes]
     assert len(set(names)) == len(names), "two changes of one name"
     return repository, dict(zip(names, (one.id for one in repository.commits("main")), strict=True))
+
+
+def sign(statement: Mapping[str, Json]) -> bytes:
+    """Sign a statement as the trusted builder does."""
+    return attestation.sign(statement, _KEY)
 
 
 def line(text: str, part: str) -> int:

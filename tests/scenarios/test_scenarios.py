@@ -7,7 +7,9 @@ import pytest
 from harness import gated, live, play, settled
 
 SCENARIOS = sorted(
-    path.stem for path in Path(__file__).parent.glob("*.py") if "\nSCENARIO" in path.read_text(encoding="utf-8")
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if "\nSCENARIO" in path.read_text(encoding="utf-8")
 )
 
 
@@ -16,5 +18,5 @@ SCENARIOS = sorted(
 def test_it_goes_round(name, tmp_path):
     story = play(importlib.import_module(name).SCENARIO, tmp_path)
     gated(story)
-    live(story)
     settled(story)
+    live(story)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from lemnis.contracts.alerts import Alert, Entity, EntityKind
 from lemnis.graph import observed
+from lemnis.graph.connections import NETWORK_ACTIVITY, Reached, reached, sent
 from lemnis.graph.process_tree import Container, Started, Tree, container_of
 from lemnis.graph.requests import AFTER, BEFORE, Behind, Request, behind
 from lemnis.store.columns import leaf
@@ -18,7 +19,7 @@ from lemnis.store.lakes import Readable
 from lemnis.store.rows import uids
 
 REACH = 30 * 86_400_000  # ms: how long before an alert a container may have been started
-_NETWORK_ACTIVITY, _FILE_ACTIVITY = 4001, 1001
+_FILE_ACTIVITY = 1001
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Seen:
     process: Started
     chain: tuple[Started, ...]
     container: Container | None
+    at: int
+    """When the alert saw it (ms): a server that connects somewhere was started long before."""
 
     @property
     def entity(self) -> Entity:
@@ -48,6 +51,7 @@ class Scene:
     tree: Tree
     containers: tuple[Container, ...]
     requests: tuple[Request, ...]
+    connections: tuple[Reached, ...] = ()
 
     def inside(self, one: Seen) -> list[Started]:
         """Return the chain of a process below its container's first process: what was started in it."""
@@ -56,8 +60,34 @@ class Scene:
         return [link for link in one.chain if link.pid != one.container.pid]
 
     def behind(self, one: Seen) -> list[Behind]:
-        """Return the requests behind a process."""
-        return behind(self.inside(one), self.requests)
+        """Return the requests behind a process, the most telling first.
+
+        Those whose text stands in a command line, and those that named where its container connected to;
+        where there are none, those that came shortly before.
+        """
+        told = behind(self.inside(one) or [replace(one.process, at=one.at, command="")], self.requests)
+        sure = [found for found in told if found.injected]
+        known = {found.request.uid for found in sure}
+        sent_ = sent(one.process, self.reached(one), self.requests)
+        more = [found for found in sent_ if found.request.uid not in known]
+        rest = [found for found in told if not found.injected]
+        return [*sure, *more, *(rest if sure or not more else [])]
+
+    def reached(self, one: Seen) -> list[Reached]:
+        """Return the connections that the container of a process made about then, or the process itself."""
+        near = [found for found in self.connections if -BEFORE <= found.at - one.at <= AFTER]
+        if one.container is None:
+            return [found for found in near if (found.host, found.pid) == (one.process.host, one.process.pid)]
+        return [found for found in near if self._home(found) == one.container.id]
+
+    def _home(self, one: Reached) -> str:
+        """Return the container that a connection was made in; empty if in none that is known."""
+        direct = (c for c in self.containers if (c.host, c.pid) == (one.host, one.pid) and c.alive(one.at))
+        if (container := next(direct, None)) is not None:
+            return container.id
+        start = self.tree.at(one.host, one.pid, one.at)
+        home = container_of(start, self.tree, self.containers) if start else None
+        return home[0].id if home else ""
 
     def of(self, container: Container) -> list[Seen]:
         """Return what was seen in a container."""
@@ -84,20 +114,25 @@ def look(lake: Readable, alerts: Sequence[Alert]) -> Scene:
         one
         for alert in ordered
         for host, pid, at in about.get(alert.id, ())
-        if (one := _seen(alert, tree.at(host, pid, at), tree, containers)) is not None
+        if (one := _seen(alert, tree.at(host, pid, at), at, tree, containers)) is not None
     ]
-    moments = [one.process.at for one in seen]
-    requests = _requests(lake, min(moments), max(moments)) if moments else ()
-    return Scene(ordered, tuple(seen), tree, containers, tuple(requests))
+    moments = [one.at for one in seen]
+    if not moments:
+        return Scene(ordered, (), tree, containers, ())
+    requests = _requests(lake, min(moments), max(moments))
+    connections = _connections(lake, hosts, min(moments), max(moments))
+    return Scene(ordered, tuple(seen), tree, containers, tuple(requests), tuple(connections))
 
 
-def _seen(alert: Alert, process: Started | None, tree: Tree, containers: Sequence[Container]) -> Seen | None:
+def _seen(
+    alert: Alert, process: Started | None, at: int, tree: Tree, containers: Sequence[Container]
+) -> Seen | None:
     if process is None:
         return None
     found = container_of(process, tree, containers)
     if found is None:
-        return Seen(alert, process, tuple(tree.ancestors(process)), None)
-    return Seen(alert, process, tuple(found[1]), found[0])
+        return Seen(alert, process, tuple(tree.ancestors(process)), None, at)
+    return Seen(alert, process, tuple(found[1]), found[0], at)
 
 
 def _processes(
@@ -108,7 +143,7 @@ def _processes(
     found: dict[str, list[tuple[str, int, int]]] = {}
     for kind, path in (
         (observed.PROCESS_ACTIVITY, "process.pid"),
-        (_NETWORK_ACTIVITY, "actor.process.pid"),
+        (NETWORK_ACTIVITY, "actor.process.pid"),
         (_FILE_ACTIVITY, "actor.process.pid"),
     ):
         for batch in lake.scan(kind, start=first, end=last + 1):
@@ -122,6 +157,11 @@ def _processes(
 def _rows(table: pa.Table, path: str) -> Iterator[tuple[Any, ...]]:
     columns = (leaf(table, name) for name in ("metadata.uid", "device.hostname", path, "time"))
     return zip(*([None] * table.num_rows if c is None else c.to_pylist() for c in columns), strict=True)
+
+
+def _connections(lake: Readable, hosts: Collection[str], first: int, last: int) -> Iterator[Reached]:
+    for batch in lake.scan(NETWORK_ACTIVITY, start=first - BEFORE, end=last + AFTER + 1):
+        yield from reached(observed.on_hosts(batch.table, hosts))
 
 
 def _requests(lake: Readable, first: int, last: int) -> Iterator[Request]:

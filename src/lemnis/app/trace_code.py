@@ -34,17 +34,17 @@ _SHORTEST = 12  # of a container's id, as people and logs cut it
 
 
 def logged(lake: Readable, first: Seen, behind: Sequence[Behind]) -> list[Logged]:
-    """Return the stack traces that services logged around a process, but for those of other containers."""
+    """Return the stack traces that services logged around what was seen, but for those of other containers."""
     texts = [one.text for one in behind if one.injected]
     texts += [one.request.path for one in behind if len(one.request.path) > 1]
     found: list[Logged] = []
     for kind in _LOGS:
-        for batch in lake.scan(kind, start=first.process.at - BEFORE, end=first.process.at + AFTER):
+        for batch in lake.scan(kind, start=first.at - BEFORE, end=first.at + AFTER):
             for uid, at, container, told in _told(batch.table):
                 tie = _tie(first, container, told, texts)
                 if tie is not None:
                     found += [Logged(uid, at, one, tie) for one in stacks(told)]
-    return sorted(found, key=lambda one: (-one.tie, abs(one.at - first.process.at), one.uid))[:_MOST]
+    return sorted(found, key=lambda one: (-one.tie, abs(one.at - first.at), one.uid))[:_MOST]
 
 
 def _told(table: pa.Table) -> Iterator[tuple[str, int, str, str]]:

@@ -38,20 +38,26 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A request, the process in whose command line its text stands, and that text; none if only near."""
+    """A request, the process in whose command line its text stands, and that text; none if only near.
+
+    ``connection`` is the event of a connection to the address that the text is: then that ties the two.
+    """
 
     request: Request
     process: Started
     text: str
+    connection: str = ""
 
     @property
     def injected(self) -> bool:
         """Say whether the text is more than a word: words may stand in both by chance."""
-        return bool(set(self.text) - _PLAIN)
+        return bool(self.connection) or bool(set(self.text) - _PLAIN)
 
     @property
     def method(self) -> str:
         """How the two were brought together."""
+        if self.connection:
+            return "address_reached"
         return "injected_text" if self.injected else "same_word" if self.text else "time"
 
     @property

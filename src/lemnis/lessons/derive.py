@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 from lemnis.contracts.ids import Json
+from lemnis.lessons.sequence import Ordered
 
 # RFC 3986, section 2.3: characters that need no encoding in a query say nothing about an attack.
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SIGMA_SPECIAL = str.maketrans({"\\": "\\\\", "*": "\\*", "?": "\\?"})
+_ACTED_ON = frozenset(";|&`$(){}<>\n")
+"""What shells and templates act on: who injected with one of them can with any other."""
 _SEPARATORS = "&="  # they stand between parameters; only their encoded form can be part of a value
 Row = Mapping[str, str | None]
 
@@ -35,7 +38,7 @@ class Candidate:
 class Measured:
     """A candidate with what it hit: events of the attack, other events, and the earliest hit (ms)."""
 
-    candidate: Candidate
+    candidate: Candidate | Ordered
     attack_hits: tuple[str, ...]
     other_hits: tuple[str, ...]
     first: int
@@ -46,7 +49,9 @@ def from_requests(
 ) -> list[Candidate]:
     """Derive what the query of the attack's requests held that no other request to that path did.
 
-    Rows have the Sigma web fields ``cs-uri-stem`` and ``cs-uri-query``. One candidate a path.
+    Where one of its characters is one that shells and templates act on, the others of them which no other
+    request had are looked for, too: the next attack is written with these. Rows have the Sigma web fields
+    ``cs-uri-stem`` and ``cs-uri-query``. One candidate a path.
     """
     found = []
     for stem in sorted({row["cs-uri-stem"] or "" for row in attack} - {""}):
@@ -54,7 +59,8 @@ def from_requests(
         foreign = sorted(_characters(row for row in attack if row.get("cs-uri-stem") == stem) - seen)
         if not foreign:
             continue
-        forms = [form for character in foreign for form in _query_forms(character)]
+        alike = sorted(_ACTED_ON - seen - set(foreign)) if _ACTED_ON & set(foreign) else []
+        forms = [form for character in sorted([*foreign, *alike]) for form in _query_forms(character)]
         found.append(
             Candidate(
                 name=f"metacharacters in a request to {stem}",
@@ -64,7 +70,8 @@ def from_requests(
                     "query": {"cs-uri-query|contains": forms},
                     "condition": "path and query",
                 },
-                because=f"{_spell(foreign)} came in the attack's queries and in no other query to {stem}",
+                because=f"{_spell(foreign)} came in the attack's queries and in no other query to {stem}"
+                + (f"; {_spell(alike)} did in none and do as much" if alike else ""),
             )
         )
     return found
@@ -98,7 +105,9 @@ def from_processes(
 
 
 def measure(
-    candidate: Candidate, attack: frozenset[str], hits: Callable[[Candidate], Mapping[str, int]]
+    candidate: Candidate | Ordered,
+    attack: frozenset[str],
+    hits: Callable[[Candidate | Ordered], Mapping[str, int]],
 ) -> Measured:
     """Run a candidate by ``hits`` (event uid to time, over the whole history) and split what it hit."""
     found = hits(candidate)
@@ -107,10 +116,14 @@ def measure(
     return Measured(candidate, inside, tuple(sorted(uid for uid in found if uid not in attack)), first)
 
 
-def best(measured: Iterable[Measured]) -> Measured | None:
-    """Choose: it must hit the attack; then the fewest other events; then the earliest moment."""
-    able = [one for one in measured if one.attack_hits]
-    return min(able, key=lambda one: (len(one.other_hits), one.first, one.candidate.name), default=None)
+def best(measured: Iterable[Measured], by: int | None = None) -> Measured | None:
+    """Choose: it must hit the attack, in time (``by``, ms) if any does; then the fewest others, the first."""
+
+    def rank(one: Measured) -> tuple[bool, int, int, str]:
+        late = by is not None and one.first > by
+        return late, len(one.other_hits), one.first, one.candidate.name
+
+    return min((one for one in measured if one.attack_hits), key=rank, default=None)
 
 
 def _characters(rows: Iterable[Row]) -> set[str]:

@@ -20,6 +20,8 @@ from lemnis.graph.code.stacktraces import Files, Own, Stack
 from lemnis.graph.source_line import Located
 
 _LEADS = frozenset({"route_calls_finding", "text_in_command"})
+LEADS = _LEADS | {"route_holds_finding"}
+"""The methods by which something of the attack led to a scanner's finding."""
 
 
 @dataclass(frozen=True, slots=True)

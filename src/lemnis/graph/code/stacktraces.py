@@ -156,9 +156,9 @@ class _Reader:
 
 
 def _java(text: str) -> Frame | None:
-    """Read ``com.shop.Labels.preview(Labels.java:14)``."""
+    """Read ``com.shop.Labels.preview(Labels.java:14)``; which jar it is of may stand behind."""
     name, opened, place = text.partition("(")
-    file, _, number = place.rstrip(")").rpartition(":")
+    file, _, number = place.partition(")")[0].rpartition(":")
     if not opened or not file.endswith((".java", ".kt", ".scala", ".groovy")) or not _number(number):
         return None
     name = name.rpartition("/")[2]  # a module's or a class loader's name may stand before
