@@ -2,7 +2,7 @@ import pytest
 
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.findings import Edit, Finding, Kind, Place
-from lemnis.scan.secrecy import discreet
+from lemnis.scan.secrecy import discreet, hidden
 
 SECRET = "hunter2hunter2"
 
@@ -27,6 +27,11 @@ def test_a_weakness_that_is_a_secret_is_told_without_it(line, known):
     assert SECRET not in repr(got)
     assert (got.kind, got.rule_id, got.line) == (Kind.SECRET, "R", 1)
     assert got.title == "value … in code"
+
+
+def test_lines_of_code_without_what_is_assigned():
+    assert hidden(f'export KEY={SECRET} # "{SECRET}"') == 'export KEY=… # "…"'
+    assert hidden("x = 'code'") == "x = 'code'"
 
 
 def test_another_weakness_keeps_its_words_and_code():

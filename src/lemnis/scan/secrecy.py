@@ -50,6 +50,13 @@ def discreet(finding: Finding, source: Callable[[str], Sequence[str]]) -> Findin
     )
 
 
+def hidden(code: str) -> str:
+    """Return lines of code with ``…`` for what is quoted or assigned in them, from six characters on."""
+    for value in sorted(set(_values(code)), key=len, reverse=True):
+        code = code.replace(value, "…")
+    return code
+
+
 def _values(code: str) -> Iterator[str]:
     for pattern in _VALUES:
         yield from (hit for hit in pattern.findall(code) if len(hit) >= _SHORT)

@@ -9,12 +9,13 @@ from lemnis.app import scans, settings, trace_code
 from lemnis.app.origins.base import Asked, Source, line_entity, noted
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.errors import InputError, NotFoundError
-from lemnis.contracts.findings import Finding
+from lemnis.contracts.findings import Finding, Kind
 from lemnis.contracts.provenance import Edge, Strength
 from lemnis.graph import code_edges
 from lemnis.graph.code import history
 from lemnis.graph.codeowners import PLACES
 from lemnis.graph.source_line import Located
+from lemnis.scan.secrecy import hidden
 from lemnis.store.git import Commit, Repository
 
 MOST_UNREAD = 20
@@ -40,9 +41,18 @@ class Place:
         )
 
     def text(self, path: str, first: int, last: int = 0) -> str:
-        """Return some lines of a file as one, without their indents."""
-        lines = self.files[path].decode(errors="replace").splitlines()
-        return " ".join(part.strip() for part in lines[first - 1 : max(first, last)])
+        """Return some lines of a file as one, without their indents; without values if they hold a secret."""
+        last = max(first, last)
+        lines = self.files[path].decode(errors="replace").splitlines()[first - 1 : last]
+        text = " ".join(part.strip() for part in lines)
+        secret = any(
+            one.kind is Kind.SECRET
+            and one.path == path
+            and one.line <= last
+            and first <= max(one.line, one.end_line)
+            for one in self.findings
+        )
+        return hidden(text) if secret else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,4 +166,5 @@ def _blame(asked: Asked, target: Entity, place: Place, located: Located) -> tupl
     edge = written.weaken(code_edges.introduced(target, blame, wrote, place.commit, after))
     unread = [f"{uid}: {why}" for uid, why in asked.told().problems.items()][:MOST_UNREAD]
     about = [one for one in (wrote, commits[-1], written.original) if one is not None]
-    return noted(edge, unread_events=list(unread)), list(dict.fromkeys(about))
+    text = place.text(located.path, located.line)
+    return noted(edge, text=text, unread_events=list(unread)), list(dict.fromkeys(about))

@@ -1,0 +1,205 @@
+"""From a session of a role that did what the role never did, to the line of Terraform that allows it.
+
+The role's past in the lake tells what it needs; the first action of the alerts that is not among it is the
+one that was granted in excess. Which statement grants it is read from the policies that the code gives the
+role.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from itertools import islice
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lemnis.app.origins import code, terraform
+from lemnis.app.origins.base import Asked, Chain, Event, hops, noted
+from lemnis.app.origins.cloud_key import used
+from lemnis.app.origins.terraform import Written
+from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.ids import Json
+from lemnis.contracts.provenance import Edge, Strength
+from lemnis.contracts.resources import Resource
+from lemnis.lessons.prevent import observed
+from lemnis.lessons.prevent.base import Grant, Traced
+from lemnis.scan.readers import listed, mapping, texts
+from lemnis.store.columns import leaf
+from lemnis.store.rows import uids
+
+METHOD: Final = "policy_statement"
+_API = 6003
+_POLICY = "iam.policy"
+_MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """A statement that allows an action: the policy, its place in it, and whether on everything."""
+
+    policy: Resource
+    number: int
+    everywhere: bool
+
+    @property
+    def line(self) -> tuple[str, int]:
+        """Where the statement stands."""
+        spot = self.policy.at(("statements", self.number))
+        return spot.path, spot.line
+
+
+def chains(asked: Asked) -> Sequence[Chain]:
+    """Return one chain a role whose sessions alerts are about."""
+    about: dict[str, list[Event]] = {}
+    for event in asked.named():
+        role = str(event.get("actor.session.issuer") or "")
+        if event.kind == _API and ":role/" in role and event.get("actor.user.uid"):
+            about.setdefault(role, []).append(event)
+    return [_chain(asked, role, events) for role, events in about.items()]
+
+
+def _chain(asked: Asked, role: str, events: Sequence[Event]) -> Chain:
+    alerts = tuple(dict.fromkeys(alert for event in events for alert in event.alerts))
+    first = asked.alert(alerts)
+    begin, holder = Entity(EntityKind.PRINCIPAL, str(events[0].get("actor.user.uid"))), _role(role)
+    told: list[Json] = [event.uid for event in events[:_MOST]]
+    session = Edge(
+        begin, holder, "has_role", "cloudtrail", Strength.OBSERVED,
+        {"alert": first.id, "rule": first.title, "events": told},
+    )  # fmt: skip
+    edges, ended, facts = [session, terraform.defined_by(asked, holder)], None, Traced()
+    own = _others(asked, events)
+    if edges[-1].holds:
+        more, ended, facts = _code(asked, edges[-1], role, events, own)
+        edges += more
+    return Chain(
+        begin=begin,
+        alert=first,
+        hops=hops(edges),
+        source=ended.source if ended else None,
+        facts=facts,
+        alerts=alerts,
+        events=own,
+        beside=ended.beside if ended else (),
+    )
+
+
+def _role(arn: str) -> Entity:
+    return Entity(EntityKind.ROLE, arn)
+
+
+def _others(asked: Asked, events: Sequence[Event]) -> tuple[str, ...]:
+    """Return what else the sessions did from where the alerts' calls came, about their time."""
+    addresses = {str(one) for event in events if (one := event.get("src_endpoint.ip"))}
+    keys = dict.fromkeys(str(event.get("actor.user.credential_uid") or "") for event in events)
+    found = [uid for key in keys if key for uid in used(asked, "actor.user.credential_uid", key, addresses)]
+    return tuple(dict.fromkeys(found))
+
+
+def _code(
+    asked: Asked, defined: Edge, role: str, events: Sequence[Event], own: Sequence[str]
+) -> tuple[list[Edge], code.End | None, Traced]:
+    """Return the edges from the role's code to the statement's line, its end and its facts."""
+    excess = _excess(events, role, _used_before(asked, role, own))
+    if excess is None:
+        reason = "the alerts tell of no action that was allowed and that the role had never used before"
+        return [code.broken(defined.target, METHOD, reason)], None, Traced()
+    grant, event, known = excess
+    where = terraform.written(asked, defined)
+    if isinstance(where, str):
+        return [code.broken(defined.target, terraform.METHOD, where)], None, Traced()
+    found = sorted(_allowing(where, grant), key=lambda one: (not one.everywhere, one.line))
+    if not found:
+        reason = f"no policy that the code gives {where.resource.name} allows {grant.action}"
+        return [code.broken(defined.target, METHOD, reason)], None, Traced()
+    path, number = found[0].line
+    edge, located = code.line(
+        defined.target, where.place, path, number, method=METHOD, strength=where.strength
+    )
+    others = (f"{one.policy.name} {one.line[0]}:{one.line[1]}" for one in found[1:])
+    also: list[Json] = list(islice(others, _MOST))
+    edge = noted(
+        edge, **where.evidence, action=grant.action, event=event.uid, policy=found[0].policy.name,
+        statement=found[0].number, used_before=known, also=also, scanners=where.place.trouble,
+    )  # fmt: skip
+    ended = code.end(asked, where.place, edge.target, located)
+    facts = Traced(located.findings, path, number, ended.source.text, grant=grant)
+    return [edge, *ended.edges], ended, facts
+
+
+def _excess(
+    events: Sequence[Event], role: str, before: Collection[str]
+) -> tuple[Grant, Event, list[Json]] | None:
+    """Return the first action of the alerts that the role never used, its event, and what it did use."""
+    for event in events:
+        grant = _grant(event, role)
+        if grant is not None and grant.action not in before:
+            return grant, event, list(sorted(before)[:_MOST])
+    return None
+
+
+def _grant(event: Event, role: str) -> Grant | None:
+    return observed.grant(
+        {
+            "eventSource": event.get("api.service.name"),
+            "eventName": event.get("api.operation"),
+            "errorCode": event.get("api.response.error"),
+            "userIdentity.arn": role,
+        }
+    )
+
+
+def _used_before(asked: Asked, role: str, own: Sequence[str]) -> set[str]:
+    """Return the actions that a role used before the incident, as far back as the lake goes.
+
+    What the attack's sessions did (``own``, uids of events) before the first alert is no use of the role.
+    """
+    names = ("actor.session.issuer", "api.service.name", "api.operation", "api.response.error")
+    found: set[tuple[str, str]] = set()
+    for batch in asked.lake.scan(_API, end=asked.at):
+        who, service, name, error = (leaf(batch.table, one) for one in names)
+        if who is None or service is None or name is None:
+            continue
+        mine = pc.is_in(who.cast(pa.string()), pa.array([role], pa.string()))
+        mine = pc.and_(mine, pc.invert(pc.is_in(uids(batch.table), pa.array(own, pa.string()))))
+        if error is not None:
+            mine = pc.and_(mine, pc.is_null(error))
+        found |= {
+            (str(one), str(called))
+            for one, called in zip(
+                service.filter(mine).to_pylist(), name.filter(mine).to_pylist(), strict=True
+            )
+        }
+    rows = ({"eventSource": service, "eventName": name} for service, name in found)
+    return {grant.action for row in rows if (grant := observed.grant(row)) is not None}
+
+
+def _allowing(where: Written, grant: Grant) -> Iterator[_Allowed]:
+    """Yield the statements that the code gives a role and that allow an action."""
+    near = where.around()
+    names = {one.name for one in near}
+    for policy in where.module:
+        if policy.kind != _POLICY or policy.data.get("trust") or policy.name.rpartition(".")[0] not in names:
+            continue
+        if _trusts(where, policy):
+            continue
+        for number, statement in enumerate(map(mapping, listed(policy.data.get("statements")))):
+            if statement.get("effect") != "Allow":
+                continue
+            if any(_covers(one, grant.action) for one in texts(statement.get("actions"))):
+                yield _Allowed(policy, number, "*" in texts(statement.get("resources")))
+
+
+def _trusts(where: Written, policy: Resource) -> bool:
+    """Say whether a document says who may take the role on, not what it may do."""
+    said = str(where.resource.data.get("assume_role_policy", ""))
+    return policy.name.rpartition(".")[0] + "." in said
+
+
+def _covers(pattern: str, action: str) -> bool:
+    """Say whether an action's pattern of a policy (``*`` and ``?``, in any case) holds an action."""
+    return re.fullmatch(translate(pattern.casefold()), action.casefold()) is not None
