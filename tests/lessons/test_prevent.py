@@ -4,13 +4,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lemnis.app import checks, lessons, policies
+from lemnis.app import checks, policies
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.policy import Policy
 from lemnis.contracts.alerts import Severity
-from lemnis.contracts.errors import RefusedError
 from lemnis.contracts.findings import Finding, Kind, Suppression, Vulnerability
+from lemnis.lessons import gate
 from lemnis.lessons.gate import Scope
 from lemnis.lessons.prevent import KINDS, draw
 from lemnis.lessons.prevent.base import Action, Base, Flow, Grant, Right, Setting, Traced, Unproven
@@ -247,28 +247,19 @@ def test_no_value_breaks_out_of_the_policy(text):
     assert all(case.passed for case in cases)
 
 
-def past(*new_in):
+def cheapest(drawn, *new_in):
+    """What the widths of a gate cost in a past in which each commit brings in one finding, the first the cause."""
     commits = {f"{number:040}": (one,) for number, one in enumerate(new_in)}
-    return lessons.History((), {}, commits, f"{0:040}", frozenset({f"{0:040}"}), (), (new_in[0],))
+    costs = [gate.cost(scope, commits, {f"{0:040}"}) for scope in drawn.scopes]
+    return gate.choose(costs, f"{0:040}")
 
 
-def test_the_first_gate_that_the_past_can_be_replayed_with_is_taken():
-    action = Traced(findings=(LOG4J, SHELL), path=".github/workflows/x.py", text="- uses: a/b@v1")
-    drawn, cost, tried = lessons._gate(draw(action, NAME), past(LOG4J, SHELL))
-    assert (drawn.kind, cost.scope.name, len(tried)) == (
-        "vulnerable package",
-        "vulnerability in any package",
-        2,
-    )
+def test_the_widest_scope_is_taken_unless_a_narrower_one_stops_fewer():
+    [drawn] = [
+        one for one in draw(Traced(findings=(LOG4J, SHELL)), NAME).drawn if one.kind == "vulnerable package"
+    ]
+    assert cheapest(drawn, LOG4J, SHELL).scope.name == "vulnerability in any package"
     neighbour = replace(LOG4J, vulnerability=replace(LOG4J.vulnerability, purl="pkg:maven/x/y@1"))
-    _, cost, _ = lessons._gate(draw(action, NAME), past(LOG4J, neighbour))
+    cost = cheapest(drawn, LOG4J, neighbour)
     assert cost.scope.packages == ("pkg:maven/org.apache.logging.log4j/log4j-core",)
     assert (len(cost.stopped), cost.wrongly) == (1, ())
-
-
-def test_what_the_past_was_not_looked_at_with_is_refused_and_said():
-    action = Traced(path=".github/workflows/x.yml", text="- uses: a/b@v1")
-    with pytest.raises(RefusedError) as refused:
-        lessons._gate(draw(action, NAME), past(SHELL))
-    assert "workflow: no past change was looked at with it" in refused.value.fix
-    assert "secret: no finding" in refused.value.fix

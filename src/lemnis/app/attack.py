@@ -23,6 +23,7 @@ from lemnis.lessons import derive
 from lemnis.lessons.compile import rule_id, sigma
 from lemnis.lessons.derive import Candidate, Measured
 from lemnis.lessons.samples import Record
+from lemnis.lessons.sequence import Ordered
 from lemnis.store.columns import leaf
 from lemnis.store.lakes import Readable
 
@@ -99,7 +100,9 @@ def candidates(attack: Attack) -> list[Candidate]:
     ]
 
 
-def measure(lake: Readable, library: Library, attack: Attack, found: Sequence[Candidate]) -> list[Measured]:
+def measure(
+    lake: Readable, library: Library, attack: Attack, found: Sequence[Candidate | Ordered]
+) -> list[Measured]:
     """Run the candidates over the whole lake and split what each hits."""
     with tempfile.TemporaryDirectory(prefix="lemnis-lesson-") as name:
         files = [Path(name) / f"{number}.yml" for number in range(len(found))]

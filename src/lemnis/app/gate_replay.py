@@ -79,7 +79,7 @@ def replay(
         library = Library((*library.roots, content))
     began = time.monotonic()
     decisions = gates.history(workspace, repository, commits, library, stage)
-    last = scans.reports(workspace, repository, [commits[-1]])[commits[-1].id]
+    last = scans.reports(workspace, repository, [commits[-1]], library=library)[commits[-1].id]
     left = {finding.fingerprint for finding in last.findings}
     found = tuple(_replayed(commit, decisions, left) for commit in commits)
     return Replay(found, round(time.monotonic() - began, 3))

@@ -26,7 +26,6 @@ from lemnis.contracts.errors import ContentError, IntegrityError, LemnisError, N
 from lemnis.contracts.findings import Effect
 from lemnis.contracts.ids import Json, canonical, digest, tree_digest
 from lemnis.contracts.journal import NewEntry
-from lemnis.detect.rules import load_rules
 from lemnis.ingest.sources import Sources
 
 CHECKED = "lesson.checked"
@@ -181,9 +180,8 @@ def _detection(
     """The rule on the incident's events in the lake: no later than the first alert that the cause led to."""
     if detection is None:
         return "broken", f"detections/{lesson.detection} {_ABSENT}"
-    loaded = load_rules([detection.manifest])
-    if loaded.problems or len(loaded.rules) != 1:
-        return "broken", "; ".join(map(str, loaded.problems)) or f"{len(loaded.rules)} rules instead of one"
+    if trouble := sampling.single(detection):
+        return "broken", trouble
     found = trace(workspace, lesson.incident)
     chain, _ = lessons.the_chain(found)
     lake = app.events(workspace)

@@ -181,8 +181,6 @@ def _same(library: Library, detection: Item | None) -> Item | None:
 
 def _problems(library: Library, written: Written) -> list[str]:
     """Return what is wrong with the lesson's own items in the new content."""
-    from lemnis.detect.rules import load_rules
-
     lesson = written.lesson
     wanted = {"policies": lesson.gate, "detections": lesson.detection, "threats": lesson.threat}
     items = {kind: _item(library, kind, name) for kind, name in wanted.items()}
@@ -194,11 +192,8 @@ def _problems(library: Library, written: Written) -> list[str]:
                 found.append(f"threats/{threat.name} does not name the lesson's gate and detection")
         except ContentError as error:
             found.append(str(error))
-    if (detection := items["detections"]) is not None:
-        loaded = load_rules([detection.manifest])
-        found += [str(problem) for problem in loaded.problems]
-        if len(loaded.rules) != 1:
-            found.append(f"detections/{detection.name} holds {len(loaded.rules)} rules instead of one")
+    if (detection := items["detections"]) is not None and (trouble := sampling.single(detection)):
+        found.append(f"detections/{detection.name}: {trouble}")
     return found
 
 

@@ -13,6 +13,7 @@ from lemnis.content import yaml
 from lemnis.content.library import Item
 from lemnis.content.schemas.detection_tests import Case
 from lemnis.detect import Matcher, load_rules
+from lemnis.detect.correlations import silenced
 from lemnis.ingest.sources import Sources
 from lemnis.lessons.prove import SampleRun
 
@@ -46,6 +47,22 @@ def run(
         ocsf=bool(found) and every(one.ocsf > 0 for one in found),
         trouble="; ".join(one.trouble for one in found if one.trouble),
     )
+
+
+def single(item: Item) -> str:
+    """Say why a detection is not one that a lesson can have; empty if it is.
+
+    It has one rule, or one correlation whose steps tell nothing alone.
+    """
+    loaded = load_rules([item.manifest])
+    if loaded.problems:
+        return "; ".join(map(str, loaded.problems))
+    quiet = silenced(loaded.correlations)
+    loud = [one.id or one.title for one in loaded.rules if (one.id or one.title) not in quiet]
+    told = [one for one in loaded.correlations if one.key not in quiet]
+    if len(loud) + len(told) != 1:
+        return f"{len(loud) + len(told)} of its rules and correlations tell of something, instead of one"
+    return ""
 
 
 def _records(folder: Path, case: Case) -> int:

@@ -104,7 +104,7 @@ def compile_lesson(facts: Facts) -> dict[str, bytes]:
     attack, benign = scrub(facts.attack.records, keep=keep), mask(scrub(facts.benign.records, keep=keep))
     return {
         **_gate(facts, lesson, name),
-        f"content/detections/{name}/rule.yml": _yaml(_rule(facts, lesson)),
+        f"content/detections/{name}/rule.yml": _rule(facts, lesson).encode(),
         f"content/detections/{name}/tests.yml": _yaml(_tests(facts)),
         f"content/detections/{name}/samples/attack.log": _lines(attack),
         f"content/detections/{name}/samples/benign.log": _lines(list(dict.fromkeys(benign))),
@@ -129,9 +129,14 @@ def _gate(facts: Facts, lesson: str, name: str) -> dict[str, bytes]:
     }
 
 
-def _looked_for(candidate: Candidate) -> frozenset[str]:
+def _looked_for(candidate: Candidate | Ordered) -> frozenset[str]:
     """Return the words that a detection looks for."""
-    return frozenset(re.findall(r"[^\W_]+(?:[-_.][^\W_]+)*", str(dict(candidate.detection))))
+    looks = (
+        str((candidate.first, candidate.second))
+        if isinstance(candidate, Ordered)
+        else str(dict(candidate.detection))
+    )
+    return frozenset(re.findall(r"[^\W_]+(?:[-_.][^\W_]+)*", looks))
 
 
 def rule_id(lesson: str) -> str:
@@ -173,9 +178,9 @@ def _sigma(
     }
 
 
-def _rule(facts: Facts, lesson: str) -> dict[str, Json]:
+def _rule(facts: Facts, lesson: str) -> str:
     measured = facts.detection
-    return _sigma(
+    return sigma(
         lesson,
         measured.candidate,
         title=_sentence(measured.candidate.name),

@@ -31,6 +31,30 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Steps:
+    """Events that can be steps of a sequence: their log source, whose they are, and what says what they do.
+
+    The names are fields as rules of the log source know them.
+    """
+
+    logsource: Mapping[str, str]
+    group_by: str
+    does: tuple[str, ...]
+
+
+STEPS: tuple[Steps, ...] = (
+    Steps({"product": "aws", "service": "cloudtrail"}, "userIdentity.arn", ("eventSource", "eventName")),
+    Steps(
+        {"product": "kubernetes", "category": "application", "service": "audit"}, "user.username",
+        ("verb", "objectRef.resource"),
+    ),
+    Steps({"product": "github", "service": "audit"}, "actor", ("action",)),
+    Steps({"product": "okta", "service": "okta"}, "actor.alternateId", ("eventType",)),
+)  # fmt: skip
+"""What sequences are looked for in, in this order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ordered:
     """Two steps of one subject within a time, in this order."""
 
