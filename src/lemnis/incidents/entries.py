@@ -327,18 +327,18 @@ def _why_again(change: IncidentChange, known: Stands) -> str:
 def _chunks(change: IncidentChange) -> Iterator[list[Json]]:
     """Part a change's alerts into groups of the same rule and entities, a bounded number of alerts a time."""
     for start in range(0, len(change.alerts), _ALERTS_AN_ENTRY):
-        groups: dict[tuple[object, ...], dict[str, Json]] = {}
+        groups: list[Json] = []
         members: dict[tuple[object, ...], list[Json]] = {}
         for alert in change.alerts[start : start + _ALERTS_AN_ENTRY]:
             key = (alert.rule_id, alert.entities, alert.title, int(alert.severity), alert.source, alert.tags,
                    alert.fingerprint)  # fmt: skip
-            if key not in groups:
-                alerts: list[Json] = []
-                members[key] = alerts
+            alerts = members.get(key)
+            if alerts is None:
+                alerts = members[key] = []
                 told = list(change.reasons.get(alert.id, ()))
-                groups[key] = {**_summary(alert), "reasons": told, "alerts": alerts}
-            members[key].append([alert.id, alert.time])
-        yield list(groups.values())
+                groups.append({**_summary(alert), "reasons": told, "alerts": alerts})
+            alerts.append([alert.id, alert.time])
+        yield groups
 
 
 def _ids(group: Json) -> list[str]:
