@@ -2,7 +2,7 @@
 
 An item is a folder ``KIND/NAME/`` with a file that makes it one (``rule.yml``, ``policy.yaml`` …). Actions
 are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``; ``exceptions/NAME.yaml`` (from a
-policy) and ``protected/NAME.yaml`` are too, while ``exceptions/NAME/filter.yml`` is an exception from rules;
+policy), ``protected/NAME.yaml`` and ``roles/NAME.yaml`` are too, while ``exceptions/NAME/filter.yml`` is an exception from rules;
 so are the files of what is known beside the events, ``assets/NAME.yaml``, ``identities/NAME.yaml`` and
 ``networks/NAME.yaml``.
 There is no list of items anywhere: what lies there is what there is.
@@ -44,10 +44,11 @@ FOLDERS: Mapping[str, str] = MappingProxyType({"rule_exceptions": "exceptions"})
 ACTIONS = "actions"
 EXCEPTIONS = "exceptions"
 PROTECTED = "protected"
+ROLES = "roles"
 REFERENCE = ("assets", "identities", "networks")
 """Kinds of which an item is a file with many records."""
-_FILES = frozenset({ACTIONS, EXCEPTIONS, PROTECTED, *REFERENCE})
-KINDS = (*MANIFESTS, ACTIONS, EXCEPTIONS, PROTECTED, *REFERENCE)
+_FILES = frozenset({ACTIONS, EXCEPTIONS, PROTECTED, ROLES, *REFERENCE})
+KINDS = (*MANIFESTS, ACTIONS, EXCEPTIONS, PROTECTED, ROLES, *REFERENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class Library:
                     )
         for path in sorted((root / ACTIONS).glob("*/*.yaml")):
             yield Item(ACTIONS, f"{path.parent.name}.{path.stem}", path.parent, path, own)
-        for kind in (EXCEPTIONS, PROTECTED, *REFERENCE):
+        for kind in (EXCEPTIONS, PROTECTED, ROLES, *REFERENCE):
             for path in sorted((root / kind).glob("*.yaml")):
                 yield Item(kind, path.stem, path.parent, path, own)
 

@@ -8,6 +8,8 @@ LemnisError
 │   ├── NotFoundError     a named thing (incident, source, workspace …) does not exist
 │   └── UsageError        arguments that do not fit together
 ├── RefusedError        exit 1: understood, and declined (policy, cap, approval, protection)
+│   └── AccessError       whoever asks may not do this
+│       └── StrangerError   nobody knows who asks: they have to sign in
 ├── IntegrityError      exit 1: a hash, a signature or a chain does not hold
 └── ServiceError        exit 3: a needed service or tool is missing or failed
     └── BusyError         it takes no more for now: come again later
@@ -89,6 +91,14 @@ class RefusedError(LemnisError):
     """Understood, and declined: by a policy, a cap, a missing approval or a protection."""
 
     exit_code: ClassVar[int] = 1
+
+
+class AccessError(RefusedError):
+    """Whoever asks may not do this."""
+
+
+class StrangerError(AccessError):
+    """Nobody knows who asks: they have to sign in."""
 
 
 class IntegrityError(LemnisError):

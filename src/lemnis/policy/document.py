@@ -84,6 +84,14 @@ _PLAYBOOK: Shape = {
     "entities": {kind.value: [None] for kind in EntityKind}, "trigger": None, "turn": None, "inputs": None,
     "steps": None,
 }  # fmt: skip
+_ACCESS: Shape = {
+    "stage": ("access",), "permission": None,
+    "person": {"id": None, "name": None, "roles": [None], "teams": [None], "how": ("session", "token")},
+    "about": {
+        "kind": None, "id": None, "service": None, "team": None, "owner": None, "author": None,
+        "severity": None,
+    },
+}  # fmt: skip
 _IMAGE: Shape = {"digest": None, "name": None}
 
 
@@ -113,6 +121,7 @@ DOCUMENTS: Mapping[str, Shape] = MappingProxyType(
         "deploy": _built("deploy"),
         "runtime": {**_built("runtime"), "workload": None, "alerts": [_ALERT]},
         "playbook": _PLAYBOOK,
+        "access": _ACCESS,
     }
 )
 STAGES = tuple(DOCUMENTS)

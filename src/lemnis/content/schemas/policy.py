@@ -13,7 +13,9 @@ import pydantic
 from lemnis.content.schemas import Model
 from lemnis.content.schemas.scanner import Severity
 
-Stage = Literal["editor", "commit", "pull_request", "build", "release", "deploy", "runtime", "playbook"]
+Stage = Literal[
+    "editor", "commit", "pull_request", "build", "release", "deploy", "runtime", "playbook", "access"
+]
 
 
 class Policy(Model):

@@ -22,6 +22,7 @@
     transports:                     # what `serve` listens on and pulls from, by a name of your choice
       shippers: {kind: http, port: 8080, tokens: [{name: web, token_env: SHIPPER_TOKEN}]}
     admin: {host: 127.0.0.1, port: 9470}   # where `serve` tells of its health and metrics
+    console: {host: 127.0.0.1, port: 8687} # `serve` gives the console and its API too; see ``console``
     inbox: {megabytes: 2048}        # how much may wait to be worked on before senders are told to come later
     retention: {...}                # how long which events are kept, and why; see ``keeping``
     lake: {history_days: 7}         # how the lake's files are kept; see ``keeping``
@@ -44,6 +45,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 
 from lemnis.content.schemas import Model
+from lemnis.content.schemas.console import Console
 from lemnis.content.schemas.keeping import Keeping, Retention, Searching
 from lemnis.content.schemas.signing import LabelFact, Sigstore
 
@@ -268,6 +270,7 @@ class Settings(Model):
     minutes_per_alert: float | None = pydantic.Field(default=None, gt=0, le=1440)
     transports: dict[Name, dict[str, Any]] = pydantic.Field(default_factory=dict)
     admin: Admin = Admin()
+    console: Console | None = None
     inbox: Waiting = Waiting()
     retention: Retention = Retention()
     lake: Keeping = Keeping()

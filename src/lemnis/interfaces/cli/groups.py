@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 HELP = {
+    "access": "Who may sign in to the console, and what they may.",
     "assets": "What is known of machines, people and networks, as of a time.",
     "attest": "Build provenance: sign, record, verify.",
     "case": "Cases: the work file over one or more incidents.",

@@ -1,0 +1,122 @@
+"""The console: the API and the pages of one workspace as one ASGI application behind one guard."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from lemnis import app
+from lemnis.app import settings
+from lemnis.app.access import accounts
+from lemnis.app.access.service import Access
+from lemnis.content.schemas.console import Console as Settings
+from lemnis.contracts.errors import ContentError, Location, UsageError
+from lemnis.ingest.transports import _asgi
+from lemnis.interfaces.api import app as api
+from lemnis.interfaces.api.guard import Guard, Rates
+from lemnis.interfaces.api.visitor import Trust
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp
+
+_HOUR, _MINUTE = 3_600_000, 60_000
+API = "/api/v1"
+Listening = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The application, who may do what in it, and the settings that it was built by."""
+
+    application: ASGIApp
+    access: Access
+    settings: Settings
+
+
+def build(workspace: app.Workspace) -> ASGIApp:
+    """Return the console of a workspace; raises ContentError where settings, roles or rules are wrong."""
+    return built(workspace).application
+
+
+def built(
+    workspace: app.Workspace,
+    *,
+    how: Settings | None = None,
+    access: Access | None = None,
+    rates: Rates | None = None,
+    pages: bool = True,
+) -> Built:
+    """Return the console with what it is made of; ``how`` are the settings, unless those of the workspace.
+
+    Without ``pages`` it is the API alone.
+    """
+    read = how or settings.load(workspace).console or Settings()
+    known = access or Access(
+        workspace, idle_ms=int(read.idle_minutes * _MINUTE), lasts_ms=int(read.session_hours * _HOUR)
+    )
+    routes: list[BaseRoute] = [Mount(API, api.build(workspace, known, read))]
+    if pages:
+        from lemnis.interfaces.web import app as web  # noqa: PLC0415 - where they are wanted
+
+        routes.append(Mount("/", web.build(workspace, stream=f"{API}/stream")))
+    names = [*read.hosts, read.host, *([urlsplit(read.url).hostname or ""] if read.url else [])]
+    trust = Trust.of(read.proxies, [one for one in names if one])
+    return Built(Guard(Starlette(routes=routes), known, trust=trust, rates=rates), known, read)
+
+
+async def serve(one: Built, stop: asyncio.Event, *, listening: Listening) -> None:
+    """Serve until ``stop``; raises ServiceError where it cannot listen, ContentError for certificates."""
+    read = one.settings
+    server = _asgi.Server(
+        "console", one.application, host=read.host, port=read.port, connections=read.connections,
+        tls=tls(one.access.workspace, read),
+    )  # fmt: skip
+    await server.run(stop, listening=listening)
+
+
+def tls(workspace: app.Workspace, read: Settings) -> ssl.SSLContext | None:
+    """Return what TLS is spoken with, if it is; raises ContentError for files that cannot be used."""
+    if read.tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    certificate, key = (settings.resolve(workspace, one) for one in (read.tls.certificate, read.tls.key))
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ContentError(
+            f"console.tls: {certificate} with {key} cannot be used: {error}",
+            at=Location(str(workspace.root / app.SETTINGS)), fix="PEM files of a certificate and its key",
+        ) from error  # fmt: skip
+    return context
+
+
+def address(read: Settings, host: str, port: int) -> str:
+    """Return where a browser finds the console that listens there."""
+    if read.url:
+        return read.url.rstrip("/")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if read.tls else 'http'}://{shown}:{port}"
+
+
+def safe(read: Settings) -> None:
+    """Raise UsageError where passwords would go over a network for everyone to read."""
+    if read.tls is None and not read.proxies and read.host not in {"127.0.0.1", "::1", "localhost"}:
+        raise UsageError(
+            f"the console would listen at {read.host} without TLS",
+            fix="give it a certificate (`console: {tls: …}`), or put a proxy before it (`proxies:`)",
+        )
+
+
+def welcome(one: Built, base: str, *, actor: str) -> str:
+    """Return the address by which the first account is made, once; empty if there are accounts."""
+    found = accounts.first(one.access, actor=actor)
+    return f"{base}/welcome/{found.secret}" if found else ""
