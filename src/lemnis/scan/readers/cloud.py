@@ -205,6 +205,12 @@ def _policy(
         for steps, spot in one.lines.items()
         if name == "statement" and steps[:1] == (name,)
     }
+    # In a document that is written out (`jsonencode`) each statement has its place, and nothing within it.
+    lines |= {
+        ("statements", steps[2]): spot
+        for steps, spot in one.lines.items()
+        if steps[:2] == (name, "Statement") and len(steps) == 3  # noqa: PLR2004
+    }
     data: dict[str, Any] = {
         "of": kind,
         "attribute": name,
