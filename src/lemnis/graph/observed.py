@@ -22,6 +22,7 @@ _LAUNCH, _TERMINATE, _FAILURE = 1, 2, 2
 _STARTED = (
     "metadata.uid", "time", "device.hostname", "process.pid", "process.parent_process.pid",
     "actor.process.pid", "process.file.path", "process.path", "process.cmd_line",
+    "process.working_directory",
 )  # fmt: skip
 _CONTAINER = (
     "metadata.uid", "time", "activity_id", "device.hostname", "process.pid", "process.container.uid",
@@ -55,9 +56,18 @@ def started(table: pa.Table) -> Iterator[Started]:
         for activity, status, container in marks
     ]
     for row in _rows(table.filter(pa.array(wanted, pa.bool_())), _STARTED):
-        uid, at, host, pid, parent, acting, file, path, command = row
+        uid, at, host, pid, parent, acting, file, path, command, folder = row
         if pid is not None:
-            yield Started(uid, host or "", pid, parent or acting or 0, at, file or path or "", command or "")
+            yield Started(
+                uid,
+                host or "",
+                pid,
+                parent or acting or 0,
+                at,
+                file or path or "",
+                command or "",
+                folder or "",
+            )
 
 
 def containers(tables: Iterable[pa.Table]) -> list[Container]:

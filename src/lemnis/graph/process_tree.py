@@ -13,7 +13,7 @@ MAX_DEPTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process was started: event uid, host, its number and its parent's, when (ms), and what was run."""
+    """A process was started: event uid, host, its number and its parent's, when (ms), what was run, where."""
 
     uid: str
     host: str
@@ -22,6 +22,7 @@ class Started:
     at: int
     program: str = ""
     command: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
