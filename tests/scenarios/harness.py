@@ -70,7 +70,8 @@ class Scenario:
 
     ``cause`` is the line as ``path:line``. ``warns`` names gates of the content that ships which only warn in this
     workspace, because they would have stopped the culprit; ``content`` is further content of its own, by path
-    below ``content/``. ``deployed`` is the change that was built (the last but for ``fix`` where empty).
+    below ``content/``. ``deployed`` is the change that was built (the last but for ``fix`` where empty);
+    ``incidents`` is how many become of it, of which the first is the lesson's.
     """
 
     repository: str
@@ -86,6 +87,7 @@ class Scenario:
     warns: tuple[str, ...] = ()
     content: Mapping[str, str] = field(default_factory=dict)
     deployed: str = ""
+    incidents: int = 1
 
 
 @dataclass(slots=True)
@@ -195,8 +197,8 @@ def play(scenario: Scenario, folder: Path) -> Story:
         world.read(write(folder / name))
     world.clock.instant = AT + HOUR
     found = world.incidents
-    assert len(found) == 1, f"{len(found)} incidents: {found}"
-    [incident] = found
+    assert len(found) == scenario.incidents, f"{len(found)} incidents: {found}"
+    incident = found[0]
     seen = trace.trace(world.workspace, incident)
     traced(world, seen)
     lesson = lessons.propose(world.workspace, incident)

@@ -142,7 +142,7 @@ def _base_digest(value: str, build: Build) -> tuple[str, State, str]:
 
 
 def _base_name(value: str, build: Build) -> tuple[str, State, str]:
-    return _among(_image_name(value), [_dependency_name(one) for one in build.dependencies if one.image])
+    return _among(image_name(value), [dependency_name(one) for one in build.dependencies if one.image])
 
 
 def _among(value: str, attested: list[str]) -> tuple[str, State, str]:
@@ -154,15 +154,15 @@ def _among(value: str, attested: list[str]) -> tuple[str, State, str]:
     return told, State.CONTRADICTS, f"no such image went into the build, but {told}"
 
 
-def _dependency_name(one: Dependency) -> str:
+def dependency_name(one: Dependency) -> str:
     """Return the name of an image that went into a build, from its package URL or address."""
     bare, _, query = one.uri.partition("?")
     if named := parse_qs(query).get("repository_url"):
-        return _image_name(named[0])
-    return _image_name(unquote(re.sub(r"^(pkg:(docker|oci)/|[a-z-]+://)", "", bare)))
+        return image_name(named[0])
+    return image_name(unquote(re.sub(r"^(pkg:(docker|oci)/|[a-z-]+://)", "", bare)))
 
 
-def _image_name(text: str) -> str:
+def image_name(text: str) -> str:
     """Return an image's name without registry default, tag and digest, as two that are the same have it."""
     name = text.partition("@")[0]
     folder, slash, last = name.rpartition("/")

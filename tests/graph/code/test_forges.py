@@ -156,3 +156,32 @@ _ANY = st.recursive(
 def test_any_record(record):
     found = told(record)
     assert set(found.problems) <= {"ev-1"}
+
+
+def test_runs_and_their_jobs_tell_of_what_they_ran_and_where():
+    run = {
+        "id": 900, "path": ".github/workflows/ci.yml", "head_sha": TWO, "event": "push", "status": "completed",
+        "html_url": "https://github.com/shop-inc/shop/actions/runs/900", "run_started_at": "2025-11-24T16:00:00Z",
+        "updated_at": "2025-11-24T16:05:00Z",
+    }  # fmt: skip
+    [one] = told({"workflow_run": run, "repository": REPO}).ran
+    assert (str(one.run), one.number, one.workflow, one.commit, one.on) == (
+        f"workflow_run:{run['html_url']}", "900", run["path"], TWO, "push",
+    )  # fmt: skip
+    assert one.until - one.since == 300_000
+    [open_] = told({"workflow_run": {**run, "status": "in_progress"}, "repository": REPO}).ran
+    assert open_.until is None
+    job = {
+        "id": 9, "run_id": 900, "name": "test", "head_sha": TWO, "runner_name": "build-7", "workflow_name": "ci",
+        "html_url": f"{run['html_url']}/job/9", "started_at": "2025-11-24T16:01:00Z", "completed_at": None,
+    }  # fmt: skip
+    [two] = told({"workflow_job": job, "repository": REPO}).ran
+    assert (two.run, two.number, two.job, two.runner, two.until) == (
+        one.run,
+        one.number,
+        "test",
+        "build-7",
+        None,
+    )
+    assert told({"workflow_job": {**job, "run_id": None}, "repository": REPO}).ran[0].number == ""
+    assert told({"workflow_job": {**job, "started_at": "soon"}, "repository": REPO}).ran[0].since is None

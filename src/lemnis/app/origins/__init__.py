@@ -7,10 +7,22 @@ a hop is missing or weak, the chain says so. A new origin is a module here and a
 
 from __future__ import annotations
 
-from lemnis.app.origins import process
+from lemnis.app.origins import (
+    base_image,
+    cloud_key,
+    cloud_resource,
+    installed,
+    package,
+    principal,
+    process,
+    workflow_run,
+)
 from lemnis.app.origins.base import Asked, Chain, Origin, Source
 
-ORIGINS: tuple[Origin, ...] = (process.chains,)
+ORIGINS: tuple[Origin, ...] = (
+    package.chains, installed.chains, process.chains, base_image.chains, workflow_run.chains,
+    cloud_key.chains, cloud_resource.chains, principal.chains,
+)  # fmt: skip
 """In order: of chains that hold equally well a lesson is drawn from the first."""
 
 __all__ = ["ORIGINS", "Asked", "Chain", "Origin", "Source"]

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.clock import from_iso
 from lemnis.contracts.ids import Json
 from lemnis.contracts.provenance import Edge, Strength
 from lemnis.graph.builds import at, objects, text
@@ -40,12 +41,35 @@ class Rewritten:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a forge tells of a run of a workflow, or of a job of it: of which commit, from when to when (ms).
+
+    ``run`` is the run as the graph has it, ``number`` its number (empty: not told); ``workflow`` the file, or
+    the name where that is not told; ``on`` the event that set it off. A job has a ``job`` (its name) and,
+    once it has begun, a ``runner``.
+    """
+
+    run: Entity
+    number: str
+    repository: str
+    workflow: str
+    commit: str
+    since: int | None
+    until: int | None
+    uid: str
+    on: str = ""
+    job: str = ""
+    runner: str = ""
+
+
 @dataclass(slots=True)
 class Told:
-    """What was read: edges, forced pushes, and how many records could not be read, with a reason each."""
+    """What was read: edges, forced pushes, runs, and which records could not be read, and why."""
 
     edges: list[Edge] = field(default_factory=list)
     rewritten: list[Rewritten] = field(default_factory=list)
+    ran: list[Ran] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
 
 
@@ -168,7 +192,31 @@ class _Teller:
 
     def run(self, payload: Mapping[str, Any]) -> None:
         """Read a run of a workflow of GitHub's."""
-        self._run(at(payload, "workflow_run"), "head_sha", at(at(payload, "workflow_run"), "actor"))
+        one = at(payload, "workflow_run")
+        run = self._run(one, "head_sha", at(one, "actor"))
+        if run is not None:
+            done = text(one, "status") == "completed"
+            self.told.ran.append(
+                Ran(
+                    run, str(one.get("id") or ""), self.repository, text(one, "path") or text(one, "name"),
+                    text(one, "head_sha"), _when(one, "run_started_at", "created_at"),
+                    _when(one, "updated_at") if done else None, self.uid, text(one, "event"),
+                )
+            )  # fmt: skip
+
+    def job(self, payload: Mapping[str, Any]) -> None:
+        """Read a job of a run of GitHub's: the record that tells which runner had it."""
+        one = at(payload, "workflow_job")
+        number = str(one.get("run_id") or "")
+        page, job, _ = text(one, "html_url").partition("/job/")
+        run = Entity(EntityKind.WORKFLOW_RUN, page if job else f"{self.repository}/runs/{number}")
+        self.told.ran.append(
+            Ran(
+                run, number, self.repository, text(one, "workflow_name"), text(one, "head_sha"),
+                _when(one, "started_at"), _when(one, "completed_at"), self.uid,
+                job=text(one, "name"), runner=text(one, "runner_name"),
+            )
+        )  # fmt: skip
 
     def _run(self, one: Mapping[str, Any], sha: str, actor: Mapping[str, Any]) -> Entity | None:
         name = text(one, "html_url") or text(one, "url")
@@ -250,8 +298,8 @@ _GITLAB = {
     "deployment": _Teller.gitlab_deployment,
 }  # fmt: skip
 _GITHUB = {
-    "pull_request": _Teller.request, "deployment": _Teller.deployment, "workflow_run": _Teller.run,
-    "before": _Teller.push,
+    "pull_request": _Teller.request, "deployment": _Teller.deployment, "workflow_job": _Teller.job,
+    "workflow_run": _Teller.run, "before": _Teller.push,
 }  # fmt: skip
 """What marks each kind of payload, the most telling first."""
 
@@ -259,6 +307,16 @@ _GITHUB = {
 def _commit(sha: str) -> Entity | None:
     good = len(sha) in _LENGTHS and set(sha) <= _HEX and sha.strip("0")
     return Entity(EntityKind.COMMIT, sha) if good else None
+
+
+def _when(one: Mapping[str, Any], *names: str) -> int | None:
+    """Return the first of some times (ms); None where none is told, or it is no time."""
+    for name in names:
+        try:
+            return from_iso(text(one, name))
+        except (ValueError, OverflowError):
+            continue
+    return None
 
 
 def _user(one: Mapping[str, Any]) -> Entity | None:

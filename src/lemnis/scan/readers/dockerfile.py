@@ -191,8 +191,8 @@ def _instruction(one: Instruction, path: str) -> Iterator[Resource]:
             for name, value in found
         ]
     elif one.word in {"ADD", "COPY"}:
-        words = _words(one.text)
-        sources = words[:-1]
+        said = words(one.text)
+        sources = said[:-1]
         data["remote"] = any(re.match(r"(?i)(https?|ftp)://|git@", word) for word in sources)
         data["plain_http"] = any(word.lower().startswith("http://") for word in sources)
         data["verified"] = "checksum" in one.flags
@@ -235,11 +235,12 @@ def _command(text: str) -> str:
     return text
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Return the words of COPY or ADD: sources, then where they go."""
     if text.startswith("["):
         try:
-            words = orjson.loads(text)
+            said = orjson.loads(text)
         except orjson.JSONDecodeError:
             return text.split()
-        return [str(word) for word in words] if isinstance(words, list) else text.split()
+        return [str(word) for word in said] if isinstance(said, list) else text.split()
     return text.split("\n", 1)[0].split()

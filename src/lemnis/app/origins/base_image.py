@@ -1,0 +1,264 @@
+"""From a process that came with the base of an image to the line of the Dockerfile that names the base.
+
+What runs as a container starts, before anybody asks it for anything, and is of none of the image's own files,
+came with its base. What the base was, the build's attestation says, else labels, else the Dockerfile alone.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from lemnis.app import attest_labels
+from lemnis.app.origins import code, image
+from lemnis.app.origins.base import Asked, Chain, hops, noted
+from lemnis.app.origins.code import Place
+from lemnis.app.origins.image import Begun
+from lemnis.app.scene import Seen
+from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.errors import InputError
+from lemnis.contracts.ids import Json
+from lemnis.contracts.provenance import Edge, Strength
+from lemnis.contracts.resources import UNKNOWN
+from lemnis.graph import code_edges
+from lemnis.graph.attestation import Build
+from lemnis.graph.labels import dependency_name, image_name
+from lemnis.graph.process_tree import Started
+from lemnis.lessons.prevent.base import Base, Traced
+from lemnis.scan import dockerfiles
+from lemnis.scan.dockerfiles import Image
+from lemnis.scan.readers.images import parts
+
+STARTING = 60_000
+"""How long (ms) after its start a container is taken to be starting."""
+_ABOUT = "dockerfile_base_"
+"""How checks about bases are called."""
+_INTERPRETERS = re.compile(
+    r"^(?:(?:ba|da|a|z|k)?sh|busybox|python[\d.]*|node|perl|ruby|php[\d.]*|java|tini|dumb-init)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A Dockerfile that may have made the image: where it lies, and what it says."""
+
+    path: str
+    image: Image
+
+    @property
+    def name(self) -> str:
+        """The base's name without registry default, tag and digest, as two that are the same have it."""
+        return image_name(self.image.base)
+
+    @property
+    def digest(self) -> str:
+        """The base's digest; empty where a tag names it."""
+        return str(parts(self.image.base)["digest"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Based:
+    """What an image is built on: the line that says so, and how the rest bears that out."""
+
+    file: _File
+    digest: str
+    method: str
+    strength: Strength
+    evidence: dict[str, Json]
+
+
+def chains(asked: Asked) -> Sequence[Chain]:
+    """Return one chain a container that at its start ran something of none of its image's own files."""
+    return [chain for one in image.begun(asked) if (chain := _chain(asked, one)) is not None]
+
+
+def _chain(asked: Asked, begun: Begun) -> Chain | None:
+    if begun.build is None or begun.image is None or any(one.text for one in begun.behind):
+        return None  # what somebody asked for is told by the process's own chain
+    came = [(seen, links) for seen in begun.group if (links := _unasked(asked, seen))]
+    if not came:
+        return None
+    try:
+        place = code.place(asked, begun.build.repository, begun.build.commit)
+    except InputError:
+        return None
+    files = [_File(path, made) for path, made in _dockerfiles(place)]
+    files = _started(files, came[0][1][-1]) or files
+    found = _based(asked, begun.image, begun.build, files)
+    if found is None:
+        return None
+    one_of = [found.file] if isinstance(found, _Based) else files
+    for _, links in came:
+        if not any(_own(place, one.image, links) for one in one_of):
+            if isinstance(found, Edge):  # the sources contradict each other
+                return _told(begun, [found])
+            return _ended(asked, begun, place, found, links)
+    return None
+
+
+def _told(begun: Begun, edges: Sequence[Edge]) -> Chain:
+    """Return a chain that ends where what is known does."""
+    built = [edge for edge in begun.edges if edge.relation not in {"built_by", "built_from"}]
+    return Chain(
+        begin=begun.first.entity, alert=begun.first.alert, hops=hops([*built, *edges]), source=None,
+        alerts=begun.alerts, first=begun.first, others=len(begun.group) - 1, behind=begun.behind,
+    )  # fmt: skip
+
+
+def _ended(asked: Asked, begun: Begun, place: Place, found: _Based, links: Sequence[Started]) -> Chain:
+    """Follow a base to its line, who wrote that, and whose it is."""
+    one = found.file.image
+    name = str(parts(one.base)["name"])
+    running = begun.image or Entity(EntityKind.IMAGE, "?")
+    base = Entity(EntityKind.IMAGE, found.digest or one.base)
+    based = Edge(
+        running, base, "based_on", found.method, found.strength, {"base": one.base, **found.evidence}
+    )
+    edge, located = code.line(
+        begun.edges[-1].target, place, found.file.path, one.line, method="came_with_base",
+        strength=min(found.strength, Strength.LABEL if one.runs else Strength.RECORDED),
+        findings=[each for each in place.at(found.file.path, one.line) if each.rule_id.startswith(_ABOUT)],
+    )  # fmt: skip
+    edge = noted(
+        edge, events=[link.uid for link in links], programs=[link.command or link.program for link in links],
+        own=list(one.own),
+        weaker=["the Dockerfile runs commands: one of them may have brought it, too"] if one.runs else [],
+    )  # fmt: skip
+    ended = code.end(asked, place, edge.target, located)
+    return replace(
+        _told(begun, []),
+        hops=hops([*begun.edges, based, edge, *ended.edges]),
+        source=ended.source,
+        facts=Traced(
+            located.findings, located.path, located.line, ended.source.text, base=Base(name, found.digest)
+        ),
+        beside=ended.beside,
+    )
+
+
+def _unasked(asked: Asked, seen: Seen) -> list[Started]:
+    """Return what was started on the way to a process from its container's first one, that included.
+
+    Nothing where the first is not known, where it was told to run later (`exec`), or ran long before.
+    """
+    container = seen.container
+    if container is None or seen.process.at - container.since > STARTING:
+        return []
+    if any(one.id == container.id and one.since < container.since for one in asked.scene.containers):
+        return []
+    links = []
+    for link in asked.scene.tree.ancestors(seen.process):
+        links.append(link)
+        if link.pid == container.pid:
+            return links
+    return []
+
+
+def _dockerfiles(place: Place) -> Iterator[tuple[str, Image]]:
+    for path, data in sorted(place.files.items()):
+        made = dockerfiles.read(data.decode(errors="replace")) if dockerfiles.fits(path) else None
+        if made is not None and made.base not in {UNKNOWN, "scratch"}:
+            yield path, made
+
+
+def _started(files: Sequence[_File], first: Started) -> list[_File]:
+    """Return the Dockerfiles whose command stands in that of a container's first process."""
+    said = " ".join(_words(first.command))
+    return [one for one in files if one.image.command and one.image.command in said]
+
+
+def _own(place: Place, made: Image, links: Sequence[Started]) -> bool:
+    """Say whether any of some processes ran a file of the image's own, or a module of the repository."""
+    return any(_runs_own(place, made, link) for link in links)
+
+
+def _runs_own(place: Place, made: Image, link: Started) -> bool:
+    if made.holds(link.program):
+        return True
+    if not _INTERPRETERS.match(posixpath.basename(link.program)):
+        return False
+    words = iter(_words(link.command)[1:])
+    for word in words:
+        if word in {"-c", "-e", "-lc", "-ec"}:
+            return False  # what it was told stands in the command: who told it, its parent shows
+        if word == "-m":
+            module = next(words, "").replace(".", "/")
+            return any(
+                f"/{path}".endswith((f"/{module}.py", f"/{module}/__init__.py", f"/{module}/__main__.py"))
+                for path in place.files
+            )
+        if word.startswith("-"):
+            continue
+        path = posixpath.normpath(posixpath.join(link.folder or "/", word))
+        relative = not word.startswith("/") and not link.folder
+        return made.holds(path) or (relative and any(f"/{one}".endswith(f"/{word}") for one in place.files))
+    return False
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
+
+
+def _based(asked: Asked, running: Entity, build: Build, files: Sequence[_File]) -> _Based | Edge | None:
+    """Return what the image is built on, as far as attestation, labels and Dockerfiles agree.
+
+    A broken edge where the attestation names images and no Dockerfile of the commit builds on any.
+    """
+    taken = {one.image: dependency_name(one) for one in build.dependencies if one.image}
+    said = [(one, digest) for one in files for digest, name in taken.items() if _same(one, name, digest)]
+    labels = [
+        one
+        for one in attest_labels.of_image(asked.workspace, running.value)
+        if one.fact.startswith("base_") and one.said.value
+    ]
+    told: list[Json] = [f"{one.said.name}: {one.said.value}" for one in labels]
+    if taken and not said and files:
+        there = ", ".join(f"{one.path} builds on {one.image.base}" for one in files)
+        attested = ", ".join(f"{name}@{digest}" for digest, name in taken.items())
+        return code_edges.broken(
+            running, "based_on", EntityKind.IMAGE, "attestation",
+            f"the attestation names {attested}, but {there}", labels=told,
+        )  # fmt: skip
+    if said:
+        one, digest = said[0]
+        method, strength = "attestation", Strength.VERIFIED
+    elif files:
+        one = files[0]
+        digest, method, strength = (
+            one.digest,
+            "dockerfile",
+            Strength.RECORDED if one.digest else Strength.LABEL,
+        )
+        said = [(each, each.digest) for each in files]
+    else:
+        return None
+    wrong = [label for label in labels if not _agrees(one, digest, label.fact, label.said.value)]
+    if not digest and not wrong:  # a tag says which name, a label which image
+        digest = next((label.said.value for label in labels if label.fact == "base_digest"), "")
+    others = [f"{each.path} builds on {each.image.base}" for each, _ in said[1:]]
+    if len({(each.path) for each, _ in said}) > 1:
+        strength = Strength.NAME_MATCH  # which of them made the image, nothing says
+    if wrong and method != "attestation":
+        strength = Strength.NAME_MATCH
+    evidence: dict[str, Json] = {
+        "file": f"{one.path}:{one.image.line}", "labels": told, "others": list(others),
+        "contradicted_by": [f"{label.said.name} says {label.said.value}" for label in wrong],
+    }  # fmt: skip
+    return _Based(one, digest, method, strength, {name: value for name, value in evidence.items() if value})
+
+
+def _same(one: _File, name: str, digest: str) -> bool:
+    """Say whether a Dockerfile builds on an image that a build took in: by digest, else by name."""
+    return one.digest == digest if one.digest else one.name == name
+
+
+def _agrees(one: _File, digest: str, fact: str, value: str) -> bool:
+    if fact == "base_digest":
+        return not digest or value == digest
+    return image_name(value) == one.name
