@@ -1,5 +1,7 @@
+import re
 from urllib.parse import quote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,10 +48,43 @@ def test_separators_are_looked_for_in_their_encoded_form_only():
     assert candidate.detection["query"] == {"cs-uri-query|contains": ["%20", "%26"]}
 
 
+NAMED = (
+    "http://169.254.169.254/x",
+    "http://2852039166/",
+    "//0xA9FEA9FE/x",
+    "http://[fd00:ec2::254]/",
+    "10.0.0.1",
+)
+NOT_NAMED = (
+    "https://cdn.example/20251124/p.jpg",
+    "12345678",
+    "1.2.3.4.5",
+    "v1.2.3.40a",
+    "[x]",
+    "//cdn1234567890.example/",
+)
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_host_that_only_the_attack_names_by_its_address_is_looked_for(encoded):
+    def query(value):
+        return "u=" + (quote(value, safe="") if encoded else value)
+
+    for value in NAMED:
+        others = [request("/x", query(one)) for one in (*NOT_NAMED, "https://a.example/?x=[xy]@//c;d")]
+        [candidate] = from_requests(WEB, [request("/x", query(value))], others)
+        assert set(candidate.detection["query"]) == {"cs-uri-query|re"}, value
+        asked = [request("/x", query("http://10.9.9.9/"))]
+        assert from_requests(WEB, [request("/x", query(value))], [*others, *asked]) == []
+
+
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=8))
 def test_a_derived_needle_is_in_the_query_it_came_from(value):
     query = "q=" + quote(value, safe="")
     for candidate in from_requests(WEB, [request("/x", query)], []):
+        if "cs-uri-query|re" in candidate.detection["query"]:
+            assert re.search(candidate.detection["query"]["cs-uri-query|re"], query)
+            continue
         needles = [needle.lower() for needle in candidate.detection["query"]["cs-uri-query|contains"]]
         assert any(needle in query.lower() for needle in needles)
 

@@ -8,6 +8,7 @@ candidate is any good is not decided here but measured, by running it over the w
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
@@ -21,6 +22,11 @@ _SIGMA_SPECIAL = str.maketrans({"\\": "\\\\", "*": "\\*", "?": "\\?"})
 _ACTED_ON = frozenset(";|&`$(){}<>\n")
 """What shells and templates act on: who injected with one of them can with any other."""
 _SEPARATORS = "&="  # they stand between parameters; only their encoded form can be part of a value
+_ADDRESS = (
+    r"(?:=|@|%40|//|%2[Ff]%2[Ff])(?:(?:\[|%5[Bb])[0-9A-Fa-f]{0,4}(?::|%3[Aa])|(?:\d{1,3}\.){3}\d{1,3}(?:[^\w.]|$))"
+    r"|(?://|%2[Ff]%2[Ff])(?:0[xX][0-9A-Fa-f]{8}|\d{8,10})(?:[/:?&]|%2[Ff]|%3[Aa]|$)"
+)
+"""A host that a query names by its address: in dots, in brackets, as one number; encoded or not."""
 Row = Mapping[str, str | None]
 
 
@@ -51,12 +57,14 @@ def from_requests(
 
     Where one of its characters is one that shells and templates act on, the others of them which no other
     request had are looked for, too: the next attack is written with these. Rows have the Sigma web fields
-    ``cs-uri-stem`` and ``cs-uri-query``. One candidate a path.
+    ``cs-uri-stem`` and ``cs-uri-query``. One candidate a path, and one where the attack named a host by its
+    address and nobody else did.
     """
     found = []
     for stem in sorted({row["cs-uri-stem"] or "" for row in attack} - {""}):
         seen = _characters(row for row in other if row.get("cs-uri-stem") == stem)
         foreign = sorted(_characters(row for row in attack if row.get("cs-uri-stem") == stem) - seen)
+        found += _by_address(logsource, stem, attack, other)
         if not foreign:
             continue
         alike = sorted(_ACTED_ON - seen - set(foreign)) if _ACTED_ON & set(foreign) else []
@@ -75,6 +83,31 @@ def from_requests(
             )
         )
     return found
+
+
+def _by_address(
+    logsource: Mapping[str, str], stem: str, attack: Sequence[Row], other: Sequence[Row]
+) -> list[Candidate]:
+    """Derive that a host is named by its address, if that is so in the attack's queries to a path only."""
+
+    def named(rows: Sequence[Row]) -> bool:
+        queries = (row.get("cs-uri-query") or "" for row in rows if row.get("cs-uri-stem") == stem)
+        return any(re.search(_ADDRESS, query) for query in queries)
+
+    if not named(attack) or named(other):
+        return []
+    return [
+        Candidate(
+            name=f"a host named by its address in a request to {stem}",
+            logsource=logsource,
+            detection={
+                "path": {"cs-uri-stem": stem.translate(_SIGMA_SPECIAL)},
+                "query": {"cs-uri-query|re": _ADDRESS},
+                "condition": "path and query",
+            },
+            because=f"the attack's queries name a host by its address, no other query to {stem} does",
+        )
+    ]
 
 
 def from_processes(
