@@ -56,7 +56,8 @@ def prevent(workspace: app.Workspace, source: Source, traced: Traced, lesson: st
     A gate that goes by a new check or rule is judged with it in the content. Raises RefusedError with what
     each kind of cause misses.
     """
-    prevention = draw(traced, folder(lesson))
+    others = tuple(one for one in traced.findings if one.rule_id != folder(lesson))  # once it is merged
+    prevention = draw(replace(traced, findings=others), folder(lesson))
     why = dict(prevention.missing)
     best: Prevented | None = None
     for drawn in prevention.drawn:
@@ -119,7 +120,7 @@ def _judged(
         raise RefusedError("it judges images, and no commit brought this one in")
     if drawn.files and (trouble := _program(workspace, library, drawn)):
         raise RefusedError(trouble)
-    name, drawn = folder(lesson), _whole(drawn, library)
+    name = folder(lesson)
     checks = write.check_files(drawn.check, name, lesson) if drawn.check is not None else {}
     files = {**drawn.files, **checks}
     with shelf.laid_over(library, files) as content:
@@ -138,20 +139,6 @@ def _judged(
     return Prevented(drawn, cost, costs, past, prevention)
 
 
-def _whole(drawn: Drawn, library: Library) -> Drawn:
-    """Return a gate with the scanner beside its rule, where that is not the workspace's own yet.
-
-    Content is laid over other content by whole folders.
-    """
-    files = dict(drawn.files)
-    for path in drawn.files:
-        _, kind, item, *_ = path.split("/")
-        known = library.items(kind).get(item)
-        if known is not None and not known.own:
-            files[f"content/{kind}/{item}/{known.manifest.name}"] = known.manifest.read_bytes()
-    return replace(drawn, files=files)
-
-
 def _program(workspace: app.Workspace, library: Library, drawn: Drawn) -> str:
     """Say why a rule that is new could not be asked: its scanner is not here, or not part of gates."""
     from lemnis.scan.programs import version
@@ -166,6 +153,8 @@ def _program(workspace: app.Workspace, library: Library, drawn: Drawn) -> str:
             return f"its new rule needs {tool}, which is not installed here"
         if scanner.part != "always" and tool not in settings.load(workspace).gates.scanners:
             return f"its new rule needs {tool}, which no gate goes by (`gates: {{scanners: [{tool}]}}`)"
+        if not scanner.rules:
+            return f"its new rule needs rules of your own for {tool}, which cannot look without any"
     return ""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from lemnis import app
 from lemnis.content import yaml
-from lemnis.content.library import Library, builtin_root
+from lemnis.content.library import Library
 from lemnis.content.schemas.lesson import Lesson
 from lemnis.contracts.errors import IntegrityError, NotFoundError
 from lemnis.contracts.ids import tree_digest
@@ -19,7 +19,6 @@ from lemnis.store.git import Repository
 PREFIX = "lesson/"
 BESIDE_GATE = ("content/checks/{}/", "content/scanners/opengrep/rules/{}.yaml")
 """Where that lies by which a lesson's gate finds the cause, by the gate's name, if it brought any."""
-_SCANNER = "content/scanners/opengrep/scanner.yaml"
 _HEADS = "refs/heads/"
 
 
@@ -112,29 +111,24 @@ def beside(workspace: app.Workspace, written: Written) -> tuple[str, ...]:
     common = git.run("merge-base", "HEAD", written.commit).decode().split()[0]
     out = git.run("diff", "--name-only", "--no-renames", "-z", common, written.commit)
     paths = out.decode(errors="replace").split("\0")[:-1]
-    return tuple(
-        path
-        for path in paths
-        if not path.startswith(folders(written)) and not _copied(git, written.commit, path)
-    )
-
-
-def _copied(git: Repository, commit: str, path: str) -> bool:
-    """Say whether a file is the scanner that a lesson's rule needs beside it, as it ships with Lemnis."""
-    if path != _SCANNER:
-        return False
-    ours = builtin_root() / _SCANNER.removeprefix("content/")
-    return ours.is_file() and git.read(commit, path) == ours.read_bytes()
+    return tuple(path for path in paths if not path.startswith(folders(written)))
 
 
 @contextmanager
 def laid_over(library: Library, files: Mapping[str, bytes]) -> Iterator[Library]:
-    """Yield content with some files (``content/…``) laid over it; the content itself if there are none."""
+    """Yield content with some files (``content/KIND/ITEM/…``) added; the content itself if there are none.
+
+    Content is laid over other content by whole items, so what the library has of an item stays beside them.
+    """
     if not files:
         yield library
         return
+    whole: dict[str, bytes] = {}
+    for kind, item in sorted({(path.split("/")[1], path.split("/")[2]) for path in files}):
+        if (known := library.items(kind).get(item)) is not None:
+            whole |= {f"content/{kind}/{item}/{path}": data for path, data in known.read()}
     with tempfile.TemporaryDirectory(prefix="lemnis-content-") as name:
-        for path, data in files.items():
+        for path, data in {**whole, **files}.items():
             file = Path(name) / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
