@@ -1,12 +1,14 @@
 import os
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import NotFoundError
-from lemnis.contracts.findings import Health
+from lemnis.contracts.findings import Edit, Finding, Health, Place, Suppression, Vulnerability
 from lemnis.scan import history, run
+from lemnis.scan.kept import plain
 from lemnis.scan.sarif import write
 from lemnis.store.git import Repository
 
@@ -265,3 +267,15 @@ def test_what_is_no_file_is_not_given_to_a_scanner(folder, bandit, kind):
     whole = bandit.model_copy(update={"command": ("bandit", "--recursive", "."), "per_file": False})
     [health] = run(folder, [whole]).health
     assert health.errors[-1] == "app/odd.py: no regular file, so nothing was run"
+
+
+def test_a_finding_is_written_whole():
+    one = Finding(
+        "fp-1", "t", "r", "title", Severity.HIGH, "a.py", 1, 2, (79, 80), edits=(Edit("a.py", 1, 1, 1, 2, "x"),),
+        flow=(Place("b.py", 3),), suppression=Suppression("external", "why"),
+        vulnerability=Vulnerability(("CVE-1",), "pkg:npm/x@1", score=9.8),
+    )  # fmt: skip
+    assert plain(one) == asdict(one)
+    assert plain(replace(one, vulnerability=None, edits=())) == asdict(
+        replace(one, vulnerability=None, edits=())
+    )

@@ -1,13 +1,17 @@
 """A scan as a whole: what is there, what runs, what is not scanned again, and what is not believed."""
 
+import posixpath
 import sys
+from fnmatch import fnmatch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.findings import Finding, Health, Kind, ScanHealth
-from lemnis.scan.inventory import fits, kinds_of, take
+from lemnis.scan.inventory import NAMES, fits, kinds_of, named, take
 from lemnis.scan.programs import environment
 from lemnis.scan.runner import scan
 
@@ -238,3 +242,22 @@ def test_what_a_program_finds_through_a_link_out_of_the_folder_is_left_out(folde
     assert report.health[0].state is Health.UNKNOWN
     assert "secret" not in repr(report.findings)
     assert any("what was found there is left out" in error for error in report.health[0].errors)
+
+
+@given(
+    path=st.text("aD.o/-ckerfil*[]?\n\\yml", max_size=20),
+    patterns=st.lists(st.text("aD.o/-ckerfil*[]?\n\\", max_size=8), max_size=4),
+)
+def test_names_are_matched_as_fnmatch_does(path, patterns):
+    name = posixpath.basename(path)
+    assert named(path, patterns) is any(
+        fnmatch(path, one) or fnmatch(path, f"*/{one}") if "/" in one else fnmatch(name, one)
+        for one in patterns
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["Dockerfile", "a/b.tf", "x/.github/workflows/ci.yml", "go.sum", "a/uv.lock"]
+)
+def test_each_kind_is_told_by_its_patterns_alone(path):
+    assert kinds_of(path) >= {kind for kind, patterns in NAMES.items() if named(path, patterns)} != set()

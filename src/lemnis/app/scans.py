@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from importlib import metadata
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,7 +129,6 @@ def scan(
     Only the scanners named in ``asked`` run, if any is. Raises NotFoundError if there is nothing there or no
     such scanner.
     """
-    from lemnis.app import findings_life, pipeline
     from lemnis.scan.runner import scan as run
 
     programs, pythons = scanners(library), own(library, workspace)
@@ -137,14 +137,25 @@ def scan(
         if name not in known:
             raise NotFoundError(f"no scanner {name!r}", fix=f"there are: {', '.join(known)}")
     kept = Kept(app.cache_folder() / "scans" if workspace is None else workspace.state / "cache" / "scanned")
-    done = run(path, programs, pythons, kept=kept, asked=asked, progress=progress)
+    with ThreadPoolExecutor(max_workers=1) as meanwhile:
+        if workspace is not None:
+            meanwhile.submit(_ready)
+        done = run(path, programs, pythons, kept=kept, asked=asked, progress=progress)
     kept.trim(_MOST_KEPT)
     if workspace is not None:
+        from lemnis.app import findings_life, pipeline
+
         resource = str(path.resolve())
         pipeline.into_lake(workspace, done.report, resource=resource, revision="work tree")
         if not asked:
             findings_life.remember(workspace, done.report, resource=resource, revision="work tree")
     return done
+
+
+def _ready() -> None:
+    """Load what keeps findings: that takes half a second, in which the programs can run."""
+    for name in ("app.findings_life", "app.pipeline", "scan.posture", "store.findings", "store.lake"):
+        import_module(f"lemnis.{name}")
 
 
 def reports(

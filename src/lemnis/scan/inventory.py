@@ -81,6 +81,7 @@ _CONTENT: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
 )
 _READ: Final = (".yaml", ".yml", ".json", ".template")
 LOCKS: Final = tuple(name for name in NAMES if name.endswith("_lock"))
+_ALL_NAMES: Final = tuple(pattern for patterns in NAMES.values() for pattern in patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ def take(root: Path, within: Path | None = None) -> Inventory:
 
 def kinds_of(path: str, head: str = "") -> frozenset[str]:
     """Return what a file is, by its path and how it begins."""
-    kinds = {kind for kind, patterns in NAMES.items() if named(path, patterns)}
+    told = named(path, _ALL_NAMES)
+    kinds = {kind for kind, patterns in NAMES.items() if named(path, patterns)} if told else set()
     language = LANGUAGES.get(posixpath.splitext(path)[1].lower())
     if language:
         kinds.add(language)
@@ -158,18 +160,24 @@ def fits(path: str, patterns: Sequence[str], kinds: frozenset[str] | None = None
 
     Without its ``kinds``, of which only the content tells, a name that may be of such a kind fits.
     """
-    return any(_one(path, pattern, kinds) for pattern in patterns)
-
-
-def _one(path: str, pattern: str, kinds: frozenset[str] | None) -> bool:
-    if not pattern.startswith("@"):
-        return named(path, (pattern,))
-    wanted = LOCKS if pattern == "@lock" else (pattern[1:],)
-    if kinds is not None:
-        return not kinds.isdisjoint(wanted)
+    names, wanted = _split(tuple(patterns))
+    if named(path, names):
+        return True
+    if kinds is not None or not wanted:
+        return kinds is not None and not wanted.isdisjoint(kinds)
     by_name = kinds_of(path)
-    told = by_name & frozenset(NAMES)
-    return not by_name.isdisjoint(wanted) or (not told and wanted[0] in _CONTENT and path.endswith(_READ))
+    told = not by_name.isdisjoint(NAMES)
+    return not by_name.isdisjoint(wanted) or (
+        not told and not wanted.isdisjoint(_CONTENT) and path.endswith(_READ)
+    )
+
+
+@cache
+def _split(patterns: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the patterns of names, and the kinds that the others mean."""
+    names = tuple(one for one in patterns if not one.startswith("@"))
+    wanted = (LOCKS if one == "@lock" else (one[1:],) for one in patterns if one.startswith("@"))
+    return names, frozenset(kind for some in wanted for kind in some)
 
 
 def named(path: str, patterns: Sequence[str]) -> bool:

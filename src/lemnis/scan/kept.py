@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import pydantic
@@ -15,6 +15,20 @@ from lemnis.contracts.ids import canonical, digest, stable_id
 
 _FORMAT: Final = "2"
 """Changes when the same file is looked at in another way: what was kept before no longer counts."""
+
+
+_FIELDS: Final = tuple(one.name for one in fields(Finding))
+
+
+def plain(finding: Finding) -> dict[str, Any]:
+    """Return a finding as ``dataclasses.asdict`` does, but for copies of what needs none: there are many."""
+    return {name: _plain(getattr(finding, name)) for name in _FIELDS}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 class _Pack(pydantic.BaseModel):
@@ -69,7 +83,7 @@ class Known:
         by_file: dict[str, list[dict[str, object]]] = {name: [] for name in digests}
         for one in findings:
             by_file[one.path if one.path in by_file else next(iter(by_file))].append(
-                asdict(replace(one, snippet=""))  # the file has it, and it may be what another tool hides
+                plain(one) | {"snippet": ""}  # the file has it, and it may be what another tool hides
             )
         files = {name: (digests[name], found) for name, found in by_file.items()}
         open_: dict[str, list[dict[str, object]]] = {}

@@ -63,6 +63,7 @@ def scan(
     from lemnis import app
     from lemnis.app import scans
     from lemnis.scan import sarif as writer
+    from lemnis.scan.kept import plain
 
     opened = app.around(workspace)
     with _progress() as progress:
@@ -74,7 +75,7 @@ def scan(
         _write_sboms(sbom, done.sboms)
     absent = {one.name: one.install for one in done.absent}
     if json:
-        findings = [{**asdict(f), "severity": f.severity.name.lower()} for f in report.findings]
+        findings = [plain(f) | {"severity": f.severity.name.lower()} for f in report.findings]
         health = [asdict(health) for health in report.health]
         emit(
             {
