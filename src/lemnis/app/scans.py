@@ -139,7 +139,7 @@ def scan(
     kept = Kept(app.cache_folder() / "scans" if workspace is None else workspace.state / "cache" / "scanned")
     with ThreadPoolExecutor(max_workers=1) as meanwhile:
         if workspace is not None:
-            meanwhile.submit(_ready)
+            meanwhile.submit(_ready, workspace)
         done = run(path, programs, pythons, kept=kept, asked=asked, progress=progress)
     kept.trim(_MOST_KEPT)
     if workspace is not None:
@@ -152,10 +152,19 @@ def scan(
     return done
 
 
-def _ready() -> None:
-    """Load what keeps findings: that takes half a second, in which the programs can run."""
-    for name in ("app.findings_life", "app.pipeline", "scan.posture", "store.findings", "store.lake"):
+def _ready(workspace: app.Workspace) -> None:
+    """Load and open what keeps findings: that takes a second, in which the programs can run.
+
+    What fails here fails again where it is used, and is told there.
+    """
+    import pyarrow as pa
+
+    from lemnis.app import findings_life
+
+    for name in ("app.pipeline", "scan.posture", "store.lake"):
         import_module(f"lemnis.{name}")
+    pa.array([0])  # the first one looks for pandas, and loads it if it is installed
+    findings_life.store(workspace)
 
 
 def reports(
