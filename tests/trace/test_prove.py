@@ -9,8 +9,9 @@ from lemnis import app
 from lemnis.app import gates, lessons, shelf
 from lemnis.app.proof import document, prove
 from lemnis.app.trace import trace
-from lemnis.contracts.errors import RefusedError
+from lemnis.contracts.errors import IntegrityError, RefusedError
 from lemnis.contracts.findings import Effect
+from lemnis.contracts.journal import NewEntry
 from lemnis.contracts.provenance import Strength
 
 
@@ -110,6 +111,26 @@ def test_a_lesson_that_was_tampered_with_is_not_proven(proposed, how):
     assert lessons.show(world.workspace, written.id).state == "proposed"
     with pytest.raises(RefusedError, match="not proven"):
         lessons.merge(world.workspace, written.id, actor="ana")
+
+
+def test_a_proof_that_is_only_in_the_journal_merges_nothing(proposed):
+    world, written = proposed
+    payload = {
+        "commit": written.commit,
+        "files": shelf.files_digest(world.workspace, written),
+        "proven": True,
+    }
+    journal = app.journal(world.workspace)
+    journal.append(NewEntry(lessons.PROVED, written.id, "forged", payload, reason="proven"))
+    with pytest.raises(IntegrityError, match="is not signed"):
+        lessons.merge(world.workspace, written.id, actor="mallory")
+    assert prove(world.workspace, written.id).proven
+    signed = dict(lessons.show(world.workspace, written.id).proved.payload)
+    journal.append(
+        NewEntry(lessons.PROVED, written.id, "forged too", {**signed, "reasons": ["none"]}, reason="x")
+    )
+    with pytest.raises(IntegrityError, match="something else than the journal"):
+        lessons.merge(world.workspace, written.id, actor="mallory")
 
 
 def test_a_lesson_that_git_merged_is_closed_by_its_proof_only(proposed):

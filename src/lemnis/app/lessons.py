@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lemnis import app
 from lemnis.app import attack as attacks
-from lemnis.app import evidence, shelf
+from lemnis.app import evidence, lesson_seal, shelf
 from lemnis.app.attack import Attack
 from lemnis.app.preventing import prevent
 from lemnis.app.shelf import Written
@@ -108,7 +108,9 @@ def list_(workspace: app.Workspace) -> list[State]:
 def merge(workspace: app.Workspace, lesson: str, *, actor: str) -> str:
     """Merge a lesson that is proven as it stands; return the new head. Idempotent.
 
-    Raises RefusedError where it is not proven, InputError where git cannot merge it.
+    The journal's word is not enough: the proof that it names must be signed by this workspace's key and say
+    the same. Raises RefusedError where it is not proven, IntegrityError where the proof does not hold,
+    InputError where git cannot merge it.
     """
     found = show(workspace, lesson)
     git = shelf.repository(workspace)
@@ -119,6 +121,8 @@ def merge(workspace: app.Workspace, lesson: str, *, actor: str) -> str:
             f"lesson {lesson} is not proven as it stands ({found.written.commit[:12]})",
             fix=f"`lemnis lesson prove {lesson}`",
         )
+    if found.proved is not None:
+        lesson_seal.opened(workspace, found.proved)
     head = git.merge(found.written.branch, author=app.AUTHOR, at=workspace.clock.now())
     app.journal(workspace).append(
         NewEntry(MERGED, lesson, f"{MERGED}:{lesson}:{head}", {"commit": head}, actor=actor)
