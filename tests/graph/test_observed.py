@@ -21,10 +21,20 @@ def table(*rows):
 
 def test_launches_that_are_no_containers_are_starts():
     rows = table(
-        event("a", 1, 5), event("end", 2, 5), event("c", 1, 6, container="k"), {**event("f", 1, 7), "status_id": 2}
+        event("a", 1, 5), event("end", 2, 5), event("c", 1, 6, container="k", path=None), {**event("f", 1, 7), "status_id": 2}
     )  # fmt: skip
     [start] = started(rows)
     assert (start.uid, start.host, start.pid, start.parent, start.program) == ("a", "n", 5, 1, "/p")
+
+
+def test_a_sensor_that_names_the_container_of_a_program_tells_of_both():
+    kept = {"unmapped": '{"process.pod.namespace":"ops","process.pod.workload":"tuner"}'}
+    rows = table({**event("sh", 1, 6, 10, "k"), **kept}, {**event("id", 1, 7, 20, "k"), **kept})
+    assert [(one.uid, one.pid, one.program) for one in started(rows)] == [("sh", 6, "/p"), ("id", 7, "/p")]
+    assert [(one.id, one.pid, one.workload) for one in containers([rows])] == [
+        ("k", 6, "ops/tuner"),
+        ("k", 7, "ops/tuner"),
+    ]
 
 
 def test_a_container_is_its_first_process_and_those_that_were_run_in_it():

@@ -32,6 +32,15 @@ def test_up_the_tree_to_the_containers_first_process():
     assert edge.evidence["events"] == [CURL.uid, SHELL.uid, "ev-c"]
 
 
+def test_where_every_process_is_named_the_first_is_the_last_on_the_way_up():
+    other = Container(("ev-o",), "h", "beef", 1, "host:1", "sha256:bb", "host", 0)
+    known = [container(pid=30, since=60), container(pid=20, since=50), container(), other]
+    found, chain = container_of(CURL, Tree.of([CURL, SHELL, SERVICE]), known)
+    assert (found.id, found.pid, [one.pid for one in chain]) == ("c0ffee", 10, [30, 20, 10])
+    lone, chain = container_of(CURL, Tree.of([CURL, SHELL]), known[:2])
+    assert (lone.pid, [one.pid for one in chain]) == (20, [30, 20])
+
+
 def test_a_first_process_that_was_never_seen_to_start_is_known_by_its_number():
     assert container_of(CURL, Tree.of([CURL, SHELL]), [container()])[0].id == "c0ffee"
 

@@ -28,6 +28,10 @@ _CONTAINER = (
     "metadata.uid", "time", "activity_id", "device.hostname", "process.pid", "process.container.uid",
     "process.container.image.name", "process.container.image.uid", "process.container.name", "unmapped",
 )  # fmt: skip
+_WORKLOADS = (
+    ("workload.name", "workload.namespace"), ("process.pod.workload", "process.pod.namespace"),
+)  # fmt: skip
+"""Where a record keeps the workload's name and namespace: a node agent's of containerd, Tetragon's."""
 _REQUEST = (
     "metadata.uid", "time", "device.hostname", "src_endpoint.ip", "http_request.url.path",
     "http_request.url.query_string", "http_request.http_method",
@@ -44,16 +48,15 @@ def on_hosts(table: pa.Table, hosts: Collection[str]) -> pa.Table:
 
 
 def started(table: pa.Table) -> Iterator[Started]:
-    """Yield the processes that a table of Process Activity says were started."""
-    marks = zip(
-        _column(table, "activity_id"),
-        _column(table, "status_id"),
-        _column(table, "process.container.uid"),
-        strict=True,
-    )
+    """Yield the processes that a table of Process Activity says were started.
+
+    What names its container and no program is the runtime's word of a container, not of a process.
+    """
+    paths = ("activity_id", "status_id", "process.container.uid", "process.path")
+    marks = zip(*(_column(table, path) for path in paths), strict=True)
     wanted = [
-        activity == _LAUNCH and status != _FAILURE and container is None
-        for activity, status, container in marks
+        activity == _LAUNCH and status != _FAILURE and (container is None or program is not None)
+        for activity, status, container, program in marks
     ]
     for row in _rows(table.filter(pa.array(wanted, pa.bool_())), _STARTED):
         uid, at, host, pid, parent, acting, file, path, command, folder = row
@@ -111,11 +114,13 @@ def _container(key: tuple[str, str, int], rows: list[tuple[Any, ...]]) -> Contai
 
 
 def _workload(row: tuple[Any, ...]) -> str:
-    """Return the workload as node agents add it to a record, else the container's name."""
+    """Return the workload as node agents and sensors add it to a record, else the container's name."""
     kept = orjson.loads(row[9]) if row[9] else {}
-    name = kept.get("workload.name") if isinstance(kept, dict) else None
-    space = kept.get("workload.namespace") if isinstance(kept, dict) else None
-    return f"{space}/{name}" if name and space else str(name or row[8] or "")
+    said = kept if isinstance(kept, dict) else {}
+    for name, space in _WORKLOADS:
+        if said.get(name) and said.get(space):
+            return f"{said[space]}/{said[name]}"
+    return str(said.get(_WORKLOADS[0][0]) or row[8] or "")
 
 
 def _rows(table: pa.Table, paths: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:

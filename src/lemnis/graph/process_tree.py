@@ -95,15 +95,20 @@ class Tree:
 def container_of(
     start: Started, tree: Tree, containers: Iterable[Container]
 ) -> tuple[Container, list[Started]] | None:
-    """Return the container whose first process is among the ancestors, and the chain up to it; else None."""
+    """Return the container whose first process is among the ancestors, and the chain up to it; else None.
+
+    Where a sensor names the container of every process, its first is the last of them on the way up.
+    """
     alive = {(c.host, c.pid): c for c in containers if c.alive(start.at)}
     chain = tree.ancestors(start)
+    found: tuple[Container, list[Started]] | None = None
     for number, link in enumerate(chain):
-        for pid in (link.pid, link.parent):
-            container = alive.get((link.host, pid))
-            if container is not None:
-                return container, chain[: number + 1]
-    return None
+        known = [alive[link.host, pid] for pid in (link.pid, link.parent) if (link.host, pid) in alive]
+        if known and (found is None or (known[0].id == found[0].id and known[0].pid != found[0].pid)):
+            found = known[0], chain[: number + 1]
+        elif found is not None:
+            break
+    return found
 
 
 def runs_in(process: Entity, start: Started, tree: Tree, containers: Iterable[Container]) -> Edge | None:

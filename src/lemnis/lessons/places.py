@@ -17,6 +17,7 @@ PRIVATE = (
 )  # fmt: skip
 """RFC 1918, RFC 6598, RFC 1122, RFC 3927, RFC 4291, RFC 4193."""
 _DEEPEST = 4
+_DRESS = (".js", ".css", ".map", ".png", ".svg", ".gif", ".ico", ".webp", ".jpg", ".woff", ".woff2", ".ttf")
 REQUESTS = ("c-ip", "cs-uri-stem", "sc-status")
 ACTIONS = ("action", "actor_location.country_code", "user_agent")
 
@@ -42,7 +43,7 @@ def from_outside(
     else outside asked for it: what lies below it is refused too, on any host.
     """
     usual = {part for row in other if _outside(row) for part in _parts(row)}
-    asked = [row for row in attack if _outside(row) and (row.get("sc-status") or "").startswith("2")]
+    asked = [row for row in attack if _outside(row) and _answered(row)]
     cut = (next((part for part in _parts(row) if part not in usual), "") for row in asked)
     paths = sorted({one for one in cut if one})
     if not paths:
@@ -101,6 +102,12 @@ def from_countries(
 
 def _outside(row: Row) -> bool:
     return destination(row.get("c-ip") or "") == "public"
+
+
+def _answered(row: Row) -> bool:
+    """Say whether a request was answered with more than what a page is dressed in."""
+    path = (row.get("cs-uri-stem") or "").lower()
+    return (row.get("sc-status") or "").startswith("2") and not path.endswith(_DRESS)
 
 
 def _parts(row: Row) -> Iterator[str]:
