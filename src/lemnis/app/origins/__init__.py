@@ -11,6 +11,9 @@ from lemnis.app.origins import (
     base_image,
     cloud_key,
     cloud_resource,
+    cluster_object,
+    endpoint,
+    forge_setting,
     installed,
     package,
     principal,
@@ -21,7 +24,8 @@ from lemnis.app.origins.base import Asked, Chain, Origin, Source
 
 ORIGINS: tuple[Origin, ...] = (
     package.chains, installed.chains, process.chains, base_image.chains, workflow_run.chains,
-    cloud_key.chains, cloud_resource.chains, principal.chains,
+    cloud_key.chains, cloud_resource.chains, principal.chains, cluster_object.chains, endpoint.chains,
+    forge_setting.chains,
 )  # fmt: skip
 """In order: of chains that hold equally well a lesson is drawn from the first."""
 
