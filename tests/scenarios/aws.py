@@ -114,14 +114,13 @@ def _time(at):
 
 
 def state(*resources, serial=7):
-    """Return a Terraform state (version 4) of resources: (type, name, attributes, what they depend on)."""
-    made = [
-        {
-            "mode": "managed", "type": kind, "name": name, "provider": 'provider["registry.example/hashicorp/aws"]',
-            "instances": [{"schema_version": 0, "attributes": attributes, "dependencies": list(depends)}],
-        }
-        for kind, name, attributes, depends in resources
-    ]  # fmt: skip
+    """Return a Terraform state (version 4) of resources: (type, name, attributes, what they depend on, module)."""
+    made = []
+    for kind, name, attributes, depends, *module in resources:
+        one = {"mode": "managed", "type": kind, "name": name}
+        one |= {"provider": 'provider["registry.example/hashicorp/aws"]'} | ({"module": module[0]} if module else {})
+        instance = {"schema_version": 0, "attributes": attributes, "dependencies": list(depends)}
+        made.append({**one, "instances": [instance]})
     return json.dumps(
         {
             "version": 4, "terraform_version": "1.9.2", "serial": serial,

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scenarios"))
-from aws import state
+from aws import ANYBODY, OFFICE, Trail, key_id, secret_key, session, state, user
 from harness import AT, DAY, HOUR, Change, build
 
 from lemnis import app
@@ -30,7 +30,7 @@ class Cloud:
 
     def collect(self, *resources, scope="infra", at=AT - HOUR):
         """Put a state into the graph, as it was seen at an instant."""
-        path = self.folder / f"state-{at}-{scope}.json"
+        path = self.folder / f"state-{at}-{scope.replace('/', '-')}.json"
         path.write_text(state(*resources))
         account = graph_collect.collect(self.workspace, path, Options(scope=scope, at=at))
         assert not account.problems
@@ -97,4 +97,7 @@ def broken(chain):
     return chain.hops[-1].edge.relation, chain.hops[-1].broken
 
 
-__all__ = ["AT", "DAY", "HOUR", "OWNERS", "Change", "Cloud", "broken", "cloud", "told"]
+__all__ = [
+    "ANYBODY", "AT", "DAY", "HOUR", "OFFICE", "OWNERS", "Change", "Cloud", "Trail", "broken", "cloud", "key_id",
+    "secret_key", "session", "told", "user",
+]  # fmt: skip

@@ -1,8 +1,21 @@
 """A key that was used by somebody else: where in the history of which repository it stands."""
 
 import pytest
-from aws import OFFICE, Trail, key_id, secret_key, session, user
-from cloud import AT, HOUR, OWNERS, Change, broken, cloud, told
+from cloud import (
+    AT,
+    HOUR,
+    OFFICE,
+    OWNERS,
+    Change,
+    Trail,
+    broken,
+    cloud,
+    key_id,
+    secret_key,
+    session,
+    told,
+    user,
+)
 
 from lemnis.app import trace
 from lemnis.app.origins import cloud_key

@@ -7,6 +7,7 @@ the cause: there the principal or its key is.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -147,10 +148,12 @@ def _code(asked: Asked, defined: Edge) -> tuple[list[Edge], code.End | None, Tra
 def _opening(where: Written) -> list[Finding]:
     """Return the findings that something opens a resource, the gravest first."""
     names = {one.name for one in where.around()}
+    folder = posixpath.dirname(where.resource.place.path)
     found = [
         one
         for one in where.place.findings
         if one.kind is Kind.CONFIG
+        and posixpath.dirname(one.path) == folder
         and _OPEN.intersection(one.cwes)
         and any(one.resource == name or one.resource.startswith(f"{name}.") for name in names)
         and one.line

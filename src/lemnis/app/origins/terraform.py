@@ -30,6 +30,7 @@ METHOD = "terraform_address"
 _INDEX = re.compile(r"\[(?:\d+|\"(?:[^\"\\]|\\.)*\")\]")
 _PREFIX = "terraform."
 _MODULE = "module."
+_ELSEWHERE = "?"
 _OWN_NAME = ("bucket", "name", "identifier", "cluster_identifier", "function_name", "user_name")
 """Attributes by which resources are called in the cloud."""
 _OF = ("bucket", "role", "user", "function_name", "repository", "db_instance_identifier", "resource_arn")
@@ -95,7 +96,7 @@ def written(asked: Asked, defined: Edge) -> Written | str:
     name, _, folder = scope.partition("/")
     known = [one.name for one in settings.load(asked.workspace).repositories]
     if name in known:
-        found = [one for one in _in_repository(when, name, address) if one.folder.startswith(folder)]
+        found = _in_repository(when, name, address, below=folder)
         told = f"the stack {scope} is of repository {name}"
     else:
         found = [one for repository in known for one in _in_repository(when, repository, address)]
@@ -161,8 +162,13 @@ def _tagged(asked: Asked, defined: Edge, address: str) -> tuple[Written | None, 
     return None, troubles[:_MOST]
 
 
-def _in_repository(asked: Asked, name: str, address: str, commit: str = "") -> list[_Found]:
-    """Return where an address is in a repository, at a commit or the newest at the time."""
+def _in_repository(
+    asked: Asked, name: str, address: str, commit: str = "", *, below: str = ""
+) -> list[_Found]:
+    """Return where an address is in a repository, at a commit or the newest at the time.
+
+    It is one of a stack whose own folder is ``below`` or in it.
+    """
     repository = settings.repository(asked.workspace, name)
     try:
         whole = repository.resolve(commit) if commit else code.newest(repository, asked.at)
@@ -178,7 +184,7 @@ def _in_repository(asked: Asked, name: str, address: str, commit: str = "") -> l
     modules = _modules(files)
     return [
         _Found(name, whole, folder, resource, tuple(modules[folder]))
-        for folder, resource in _addressed(modules, address)
+        for folder, resource in _addressed(modules, address, below)
     ]
 
 
@@ -191,10 +197,15 @@ def _modules(files: Sequence[tuple[str, str]]) -> dict[str, list[Resource]]:
     return found
 
 
-def _addressed(modules: Mapping[str, Sequence[Resource]], address: str) -> Iterator[tuple[str, Resource]]:
-    """Yield the folders and resources that an address may mean, from each module as the root."""
+def _addressed(
+    modules: Mapping[str, Sequence[Resource]], address: str, below: str
+) -> Iterator[tuple[str, Resource]]:
+    """Yield the folders and resources that an address may mean, from each module that no other here calls."""
+    called = {_called(folder, one) for folder, some in modules.items() for one in some}
     seen: set[tuple[str, str]] = set()
-    for root in sorted(modules):
+    for root in sorted(set(modules) - called):
+        if below and root != below and not root.startswith(f"{below}/"):
+            continue
         folder, rest = _inside(modules, root, address)
         for one in modules.get(folder, ()):
             if one.name == rest and one.kind.startswith(_PREFIX) and (folder, rest) not in seen:
@@ -203,17 +214,21 @@ def _addressed(modules: Mapping[str, Sequence[Resource]], address: str) -> Itera
 
 
 def _inside(modules: Mapping[str, Sequence[Resource]], folder: str, address: str) -> tuple[str, str]:
-    """Follow the modules that an address names to the folder of the last; ``?`` where one is not here."""
+    """Follow the modules that an address names to the folder of the last."""
     while address.startswith(_MODULE):
         name, _, rest = address.removeprefix(_MODULE).partition(".")
-        calls = (one for one in modules.get(folder, ()) if one.kind == "terraform.module")
-        call = next((one for one in calls if one.name == f"{_MODULE}{name}"), None)
-        source = str(call.data.get("source", "")) if call is not None else ""
-        if not source.startswith(("./", "../")):
-            return "?", rest
-        folder = posixpath.normpath(posixpath.join(folder, source)).removeprefix("./")
-        folder, address = "" if folder == "." else folder, rest
+        call = next((one for one in modules.get(folder, ()) if one.name == f"{_MODULE}{name}"), None)
+        folder, address = (_ELSEWHERE if call is None else _called(folder, call)), rest
     return folder, address
+
+
+def _called(folder: str, call: Resource) -> str:
+    """Return the folder that a call of a module leads to; ``?`` where it is no call or leads elsewhere."""
+    source = str(call.data.get("source", "")) if call.kind == "terraform.module" else ""
+    if not source.startswith(("./", "../")):
+        return _ELSEWHERE
+    found = posixpath.normpath(posixpath.join(folder, source))
+    return "" if found == "." else found
 
 
 def _called_as(resource: Resource, live: Entity) -> bool:
