@@ -109,7 +109,7 @@ def test_a_proven_lesson_proves_its_detection_until_it_is_not(workspace):
     for number, proven in enumerate((True, False)):
         payload = {"proven": proven}
         journal.append(NewEntry(lessons.PROVED, "2025-001", f"lesson.proved:{number}", payload, reason="x"))
-        names = coverage._lessons(workspace, app.library(workspace))
+        names = coverage.of_lessons(workspace, app.library(workspace))
         assert names == ({"login_page"} if proven else set())
 
 

@@ -124,9 +124,9 @@ def coverage(
     items = library.items("detections")
     loaded = load_rules([item.manifest for item in items.values()], cache=cache)
     names = {str(item.manifest): name for name, item in items.items()}
-    tested = _tested(library)
+    passing = tested(library)
     fed, fired, problems = _lake(workspace, library, start, lately, progress)
-    lessons = _lessons(workspace, library)
+    lessons = of_lessons(workspace, library)
     covering = []
     served = {
         rule.id or rule.title for rule in loaded.rules if any(one.serves(*rule.logsource) for one in fed)
@@ -139,7 +139,7 @@ def coverage(
         name = names.get(rule.path, rule.path)
         holds = {
             "written": True,
-            "tested": name in tested,
+            "tested": name in passing,
             "fed": (rule.id or rule.title) in served,
             "proven": (rule.id or rule.title) in fired or name in lessons,
         }
@@ -210,7 +210,7 @@ def _scored(one: Technique) -> dict[str, Any]:
     }
 
 
-def _tested(library: Library) -> frozenset[str]:
+def tested(library: Library) -> frozenset[str]:
     """Return the detections whose tests pass."""
     sources = Sources.load(library)
     items = library.items("detections").values()
@@ -252,7 +252,7 @@ def _lake(
     return living, frozenset(fired), detecting.problems
 
 
-def _lessons(workspace: app.Workspace, library: Library) -> frozenset[str]:
+def of_lessons(workspace: app.Workspace, library: Library) -> frozenset[str]:
     """Return the detections of lessons whose newest verdict is that they are proven."""
     verdicts = {
         entry.subject: entry.payload.get("proven") for entry in app.journal(workspace).entries(kind=PROVED)

@@ -97,7 +97,7 @@ def report(workspace: app.Workspace) -> Report:
         taught = Taught(
             lesson=lesson.id, incident=lesson.incident, cause=_cause(state), gate=lesson.gate,
             state=state.state, opened=opened.get(lesson.incident), proven=proven.get(lesson.id),
-            enforced=enforced.get(lesson.id), visible=_visible(workspace, state),
+            enforced=enforced.get(lesson.id), visible=visible_from(workspace, state),
             again=tuple(sorted(again.get(lesson.id, {}).items())),
         )  # fmt: skip
         runs = exposed(workspace, lesson.cause.commit, taught.opened, now)
@@ -204,7 +204,7 @@ def _cause(state: State) -> str:
     return named or ", ".join(state.written.lesson.cause.findings) or state.written.lesson.title
 
 
-def _visible(workspace: app.Workspace, state: State) -> str:
+def visible_from(workspace: app.Workspace, state: State) -> str:
     """Return the earliest stage at which a lesson's gate looks."""
     written = state.written
     file = f"content/policies/{written.lesson.gate}/policy.yaml"

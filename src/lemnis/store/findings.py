@@ -114,6 +114,12 @@ class Findings:
         with self._engine.connect() as connection:
             return list(connection.execute(sa.select(TABLE.c.resource).distinct()).scalars())
 
+    def scans_since(self, instant: int) -> int:
+        """Return how many tools looked at how many resources, each pair once, since an instant (ms)."""
+        query = sa.select(sa.func.count()).select_from(SCANS).where(SCANS.c.at >= instant)
+        with self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def inputs(self, resource: str) -> dict[str, tuple[str, str]]:
         """Return for each tool the revision and the digest of what it last looked at."""
         columns = (SCANS.c.tool, SCANS.c.revision, SCANS.c.input)

@@ -192,6 +192,12 @@ class SqlJournal:
                 return
             after = int(page[-1][0])
 
+    def some(self, after: int, count: int) -> list[Entry]:
+        """Return some entries that follow a number, in order, without what their payloads say."""
+        query = sa.select(*_BARE).where(_JOURNAL.c.seq > after).order_by(_JOURNAL.c.seq).limit(count)
+        with self._engine.connect() as connection:
+            return list(map(_entry, connection.execute(query)))
+
     def about(self, subject: str, kinds: Sequence[str]) -> list[Entry]:
         """Return the entries of some kinds about one subject, in order."""
         return self.about_all([subject], kinds)

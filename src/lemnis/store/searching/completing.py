@@ -188,7 +188,7 @@ def _filled(name: str, snapshot: Snapshot, paths: Iterable[str]) -> tuple[int, d
         counted = f"count_if(len({sql}) > 0)" if str(kind).startswith("list") else f"count({sql})"
         columns.append(f"{counted} AS c{number}")
     (row,) = _asked(name, snapshot, f"SELECT {', '.join(columns)} FROM ({{sample}})")
-    return int(row["n"]), {path: int(row[f"c{number}"]) for number, path in enumerate(some)}
+    return int(row["n"]), {path: int(row[f"c{number}"] or 0) for number, path in enumerate(some)}
 
 
 def _examples(name: str, snapshot: Snapshot, paths: list[str]) -> dict[str, list[str]]:

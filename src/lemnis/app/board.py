@@ -1,0 +1,253 @@
+"""What people work on, kept at hand: incidents as they stand now, and alerts that are in none.
+
+All of it is a view over the journal. It is read whole once; from then on only what the journal gained is,
+and of incidents only those that it is about. So a look costs the same whatever there is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.app import incidents
+from lemnis.app.grouping_file import load_grouping
+from lemnis.app.incidents_handling import Desk, Standing, handling_of, handlings
+from lemnis.app.resting import uncollected
+from lemnis.contracts.alerts import Entity, Severity
+from lemnis.contracts.errors import NotFoundError
+from lemnis.contracts.incidents import AlertGroup, Incident
+from lemnis.contracts.journal import Entry
+from lemnis.correlate.risk import Points
+from lemnis.incidents import entries as lifecycle
+from lemnis.incidents import handling as working
+from lemnis.incidents import sla
+from lemnis.incidents.handled import NOTHING
+from lemnis.incidents.view import views
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from lemnis.content.schemas.grouping import Risk
+    from lemnis.contracts.handling import Handling
+
+MOST_LOOSE = 20_000
+"""So many alerts that are in no incident are kept, the newest."""
+NAMED = 50
+"""So many alerts of a group are named, the newest."""
+_TIMERS_S = 5.0
+_WORTH_S = 300.0
+_AT_ONCE = 500
+_OF_INCIDENTS = frozenset({*lifecycle.KINDS, *working.KINDS})
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Alerts of one rule that say the same and are in no incident, with what they would weigh."""
+
+    group: AlertGroup
+    risk: int
+
+    @property
+    def id(self) -> str:
+        """The first alert's, which names the group."""
+        return self.group.alerts[0][0]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What there is as of the journal's entry ``seq``: incidents that were not merged into others, and alerts."""
+
+    seq: int
+    standings: tuple[Standing, ...] = ()
+    loose: tuple[Loose, ...] = ()
+
+    @property
+    def open(self) -> int:
+        """Return how many incidents are open."""
+        return sum(one.incident.open for one in self.standings)
+
+
+class Board:
+    """The view of a workspace, for any number of threads; ``look`` brings it up to date."""
+
+    def __init__(self, workspace: app.Workspace, *, engine: Engine | None = None) -> None:
+        """Nothing is read before the first look."""
+        self._workspace = workspace
+        self._journal = app.journal(workspace, on=engine if engine is not None else app.engine(workspace))
+        self._library = app.library(workspace)
+        self._lock = threading.Lock()
+        self._desk: Desk | None = None
+        self.risk: Risk = load_grouping(self._library).risk
+        self._standings: dict[str, Standing] = {}
+        self._alerts: dict[str, Entry] = {}
+        self._held: dict[str, frozenset[str]] = {}
+        self._view = View(0)
+        self._timed = self._weighed = 0.0
+        self._seq = 0
+
+    @property
+    def seq(self) -> int:
+        """The last entry of the journal, whether it was looked at or not."""
+        return self._journal.head()[0]
+
+    @property
+    def count(self) -> int:
+        """How many incidents were open when it was last looked."""
+        return self._view.open
+
+    def look(self) -> View:
+        """Return what there is now. Raises ContentError where the content of grouping or handling is wrong."""
+        with self._lock, uncollected():
+            head = self._journal.head()[0]
+            now = time.monotonic()
+            if self._desk is None:
+                self._read()
+            elif head > self._seq:
+                self._add(self._journal.entries(after=self._seq))
+            elif now - self._timed < _TIMERS_S:
+                return self._view
+            if now - self._weighed > _WORTH_S:
+                self._weigh_again()
+            self._timed = now
+            self._view = self._seen()
+            return self._view
+
+    def find(self, incident: str) -> Standing:
+        """Return how an incident stands now; raises NotFoundError."""
+        self.look()
+        found = self._standings.get(incident)
+        if found is None:
+            one = incidents.by_id(self._journal, incident)
+            found = self._stand(one)
+        return self._timed_now(found)
+
+    def last(self, incident: Incident) -> int:
+        """Return the number of the last entry about an incident, or about one that was merged into it."""
+        return self._journal.last([incident.id, *incident.merged_from])
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        self._desk = Desk(self._workspace, library=self._library, journal=self._journal)
+        self._seq = self._journal.head()[0]
+        found, handled = views(self._journal), handlings(self._journal)
+        self._desk.foresee(found.values())
+        for one in found.values():
+            self._standings[one.id] = self._desk.stand(one, handled.get(one.id, NOTHING))
+            self._held[one.id] = frozenset(one.alert_ids)
+        self._weighed = time.monotonic()
+        inside = frozenset().union(*self._held.values())
+        ids = [one.subject for one in self._journal.entries(kind=lifecycle.ALERT, bare=True)]
+        loose = [one for one in dict.fromkeys(ids) if one not in inside][-MOST_LOOSE:]
+        for start in range(0, len(loose), _AT_ONCE):
+            for key, entry in self._journal.of_keys(loose[start : start + _AT_ONCE]).items():
+                self._alerts[key] = _light(entry)
+
+    def _add(self, entries: Iterable[Entry]) -> None:
+        """Take what the journal gained."""
+        touched: dict[str, None] = {}
+        for entry in entries:
+            self._seq = entry.seq
+            if entry.kind == lifecycle.ALERT:
+                self._alerts[entry.subject] = _light(entry)
+            elif entry.kind in _OF_INCIDENTS:
+                touched[entry.subject] = None
+        for name in touched:
+            try:
+                one = incidents.by_id(self._journal, name)
+            except NotFoundError:  # what it is about was never an incident
+                continue
+            self._standings[name] = self._stand(one)
+            gone = self._held.get(name, frozenset()) - set(one.alert_ids)
+            self._held[name] = frozenset(one.alert_ids)
+            self._back(gone)
+        inside = frozenset().union(*self._held.values()) if self._alerts else frozenset()
+        for alert in self._alerts.keys() & inside:
+            del self._alerts[alert]
+        for alert in list(self._alerts)[: max(0, len(self._alerts) - MOST_LOOSE)]:
+            del self._alerts[alert]
+
+    def _back(self, alerts: Iterable[str]) -> None:
+        """Take alerts that left an incident: they are in none unless another one has them."""
+        for key, entry in self._journal.of_keys(sorted(alerts)).items():
+            self._alerts[key] = _light(entry)
+
+    def _stand(self, one: Incident) -> Standing:
+        desk = self._desk
+        if desk is None:
+            desk = self._desk = Desk(self._workspace, library=self._library, journal=self._journal)
+        handled: Handling = handling_of(self._journal, one)
+        return desk.stand(one, handled)
+
+    def _weigh_again(self) -> None:
+        """Weigh what is open anew: what is known of assets, and which findings are open, may have changed."""
+        if self._desk is None:
+            return
+        self._desk.refresh()
+        some = [one for one in self._standings.values() if one.incident.open and not one.incident.merged_into]
+        self._desk.foresee(one.incident for one in some)
+        for one in some:
+            self._standings[one.incident.id] = self._desk.stand(one.incident, one.handling)
+        self._weighed = time.monotonic()
+
+    def _timed_now(self, one: Standing) -> Standing:
+        if self._desk is None or not one.incident.open:
+            return one
+        now = self._workspace.clock.now()
+        timers = sla.timers(one.incident, one.handling, one.weighed.priority, self._desk.policy, now)
+        return replace(one, timers=timers)
+
+    def _seen(self) -> View:
+        shown = (one for one in self._standings.values() if not one.incident.merged_into)
+        standings = tuple(self._timed_now(one) for one in shown)
+        return View(self._seq, standings, tuple(folded(self._alerts.values(), self.risk)))
+
+
+def _light(entry: Entry) -> Entry:
+    """Return an alert's entry without its event, which is most of it."""
+    return replace(entry, payload={key: value for key, value in entry.payload.items() if key != "event"})
+
+
+def folded(entries: Iterable[Entry], risk: Risk) -> Iterator[Loose]:
+    """Put alerts together that say the same of the same, the most that they would weigh first. Pure."""
+    groups: dict[tuple[object, ...], list[Entry]] = {}
+    for entry in entries:
+        p = entry.payload
+        if p.get("withdrawn"):
+            continue
+        same = p.get("fingerprint") or tuple(_list(p, "entities"))
+        groups.setdefault((p["rule_id"], same), []).append(entry)
+    found = [_loose(some, risk) for some in groups.values()]
+    yield from sorted(found, key=lambda one: (-one.risk, -one.group.severity, -one.group.last, one.id))
+
+
+def _loose(some: list[Entry], risk: Risk) -> Loose:
+    newest = max(some, key=lambda entry: (_time(entry), entry.subject))
+    p = newest.payload
+    pairs = sorted(((entry.subject, _time(entry)) for entry in some), key=lambda pair: (pair[1], pair[0]))
+    named = pairs if len(pairs) <= NAMED else [pairs[0], *pairs[1 - NAMED :]]
+    entities = {str(text) for entry in some[:_AT_ONCE] for text in _list(entry.payload, "entities")}
+    severity = Severity(max(int(str(entry.payload["severity"])) for entry in some))
+    tags = tuple(map(str, _list(p, "tags")))
+    group = AlertGroup(
+        rule_id=str(p["rule_id"]), title=str(p["title"]), severity=severity, source=str(p["source"]),
+        tags=tags, entities=tuple(sorted(map(Entity.parse, entities))), alerts=tuple(named), reasons=(),
+        total=sum(int(str(entry.payload.get("count", 1))) for entry in some),
+        fingerprint=str(p.get("fingerprint", "")),
+    )  # fmt: skip
+    points = Points()
+    points.put(group.rule_id, int(severity), group.first, tags)
+    return Loose(group, points.total(risk))
+
+
+def _time(entry: Entry) -> int:
+    return int(str(entry.payload["time"]))
+
+
+def _list(payload: Mapping[str, object], name: str) -> list[object]:
+    found = payload.get(name)
+    return found if isinstance(found, list) else []

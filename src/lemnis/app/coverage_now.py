@@ -1,0 +1,79 @@
+"""What detections cover, from what is known already: nothing is replayed, so a page can ask again and again.
+
+Where ``app.coverage`` replays rules over the lake to see which fire, this takes the alerts that there were; a
+technique is proven here if a rule gave an alert, or a lesson that it belongs to was proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.app import coverage
+from lemnis.app.coverage import Coverage, Covering
+from lemnis.app.coverage_attack import Known, tags
+from lemnis.app.watching import whole_sources
+from lemnis.detect.rules import load_rules
+from lemnis.ingest.health import SILENT
+
+if TYPE_CHECKING:
+    from lemnis.app.board import View
+    from lemnis.app.watching import Rules
+    from lemnis.content.library import Library
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """Coverage as it stands, and each covering rule by its detection's name."""
+
+    coverage: Coverage
+    rules: tuple[Covering, ...]
+    fed: frozenset[str]
+    """The detections that a living source feeds."""
+
+
+def look(
+    workspace: app.Workspace, view: View, rules: Rules, tested: Collection[str], library: Library
+) -> Now:
+    """Return what is covered now; ``tested`` are the detections whose tests pass."""
+    living = {
+        name
+        for name, one in whole_sources(workspace, rules=rules).items()
+        if one.state != SILENT and one.last
+    }
+    fed = frozenset(
+        one.rule_id
+        for one, parts in rules.seeing().feeding()
+        if parts and all(part & living for part in parts)
+    )
+    loaded = load_rules(
+        [item.manifest for item in library.items("detections").values()], cache=workspace.state / "cache"
+    )
+    names = {str(item.manifest): name for name, item in library.items("detections").items()}
+    fired = {group.rule_id for one in view.standings for group in one.incident.groups}
+    fired |= {one.group.rule_id for one in view.loose}
+    lessons = coverage.of_lessons(workspace, library)
+    covering = []
+    for rule in (*loaded.rules, *loaded.correlations):
+        name, key = names.get(rule.path, rule.path), rule.id or rule.title
+        holds = {
+            "written": True, "tested": name in tested, "fed": key in fed, "proven": key in fired or name in lessons,
+        }  # fmt: skip
+        covering.append(
+            Covering(
+                name,
+                rule.id,
+                rule.title,
+                *tags(rule),
+                frozenset(state for state, one in holds.items() if one),
+            )
+        )
+    found = coverage.gathered(covering, Known(), loaded.problems)
+    return Now(found, tuple(covering), frozenset(one.name for one in covering if "fed" in one.holds))
+
+
+def passing(library: Library) -> frozenset[str]:
+    """Return the detections whose tests pass; this runs them all."""
+    return coverage.tested(library)

@@ -1,0 +1,282 @@
+"""The loop of the last day: what flows through each stage, what is stuck there, and what was learnt.
+
+Everything is counted from what is written down anyway: decisions of gates, attestations, findings, what
+sources sent, incidents, runs, lessons. Nothing is asked of the lake's events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lemnis import app
+from lemnis.app import attest, gates, lessons
+from lemnis.contracts import kinds
+from lemnis.contracts.alerts import Severity
+from lemnis.contracts.errors import LemnisError
+from lemnis.contracts.journal import Entry
+from lemnis.contracts.watching import ALL, LISTENING
+from lemnis.incidents import entries as lifecycle
+
+if TYPE_CHECKING:
+    from lemnis.app.board import View
+    from lemnis.app.lessons import State
+    from lemnis.store.journal import SqlJournal
+
+DAY = 86_400_000
+STAGES = ("code", "build", "test", "release", "deploy", "operate", "monitor")
+MOST = 30
+"""So many things that are stuck are named."""
+_CODE = frozenset({"editor", "commit", "pull_request"})
+_GATES: Mapping[str, frozenset[str]] = {
+    "code": _CODE, "build": frozenset({"build"}), "release": frozenset({"release"}), "deploy": frozenset({"deploy"}),
+    "operate": frozenset({"runtime"}),
+}  # fmt: skip
+_GRAVE = Severity.HIGH
+_KINDS = frozenset({
+    gates.DECISION, attest.ATTESTATION, lifecycle.ALERT, lifecycle.OPENED, kinds.STARTED, kinds.FINISHED,
+    lessons.PROPOSED, lessons.PROVED, lessons.MERGED,
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something that is stuck: what, why, since when (ms), and its kind and id, by which a page finds it."""
+
+    title: str
+    why: str
+    at: int
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage: how much flowed through it within the day, of what, and what is stuck, some of it named."""
+
+    name: str
+    flow: int
+    unit: str
+    stuck: int
+    stuck_unit: str
+    things: tuple[Thing, ...] = ()
+    told: tuple[tuple[str, int], ...] = ()
+    """What else was counted, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """Lessons that lead to the gate of a stage: how many, how many of them hold by proof."""
+
+    stage: str
+    count: int
+    proven: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The stages in their order, and the lessons that lead back."""
+
+    since: int
+    stages: tuple[Stage, ...]
+    taught: tuple[Taught, ...] = ()
+    problems: tuple[str, ...] = field(default=())
+
+    def stage(self, name: str) -> Stage | None:
+        """Return a stage by its name."""
+        return next((one for one in self.stages if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the stages are counted from."""
+
+    entries: Sequence[Entry]
+    denied: Sequence[Entry]
+    findings: Sequence[Thing]
+    scans: int
+    events: int
+    silent: Sequence[Thing]
+    breached: Sequence[Thing]
+    waiting: Sequence[Thing]
+
+
+def look(workspace: app.Workspace, view: View) -> Loop:
+    """Return the loop as of now; what cannot be looked at is told, and the rest goes on."""
+    journal, now = app.journal(workspace), workspace.clock.now()
+    since = now - DAY
+    problems: list[str] = []
+    recent = [entry for entry in journal.entries(after=before(journal, since)) if entry.kind in _KINDS]
+    found, scans = _findings(workspace, since)
+    events, silent = _sources(workspace, since)
+    gathered = Gathered(
+        recent, standing_denials(journal.entries(kind=gates.DECISION)), found, scans, events, silent,
+        _late(view), _waiting(workspace),
+    )  # fmt: skip
+    taught: tuple[Taught, ...] = ()
+    try:
+        taught = lessons_by_stage(workspace, lessons.list_(workspace))
+    except LemnisError as error:
+        problems.append(f"lessons: {error}")
+    return Loop(since, stages(gathered), taught, tuple(problems))
+
+
+def before(journal: SqlJournal, instant: int) -> int:
+    """Return the number of the last entry before an instant, by halving: entries are in the order of time."""
+    low, high = 0, journal.head()[0]
+    while low < high:
+        middle = (low + high + 1) // 2
+        entry = next(iter(journal.some(middle - 1, 1)), None)
+        if entry is None or entry.at >= instant:
+            high = middle - 1
+        else:
+            low = middle
+    return low
+
+
+def stages(known: Gathered) -> tuple[Stage, ...]:
+    """Count each stage. Pure."""
+    decided = [one for one in known.entries if one.kind == gates.DECISION]
+    by_gate = {stage: _subjects(decided, names) for stage, names in _GATES.items()}
+    denied = {stage: _things(known.denied, names) for stage, names in _GATES.items()}
+    of_kind = {kind: sum(one.kind == kind for one in known.entries) for kind in _KINDS}
+    built = len({one.subject for one in known.entries if one.kind == attest.ATTESTATION})
+    runs, over = of_kind[kinds.STARTED], of_kind[kinds.FINISHED]
+    proofs = of_kind[lessons.PROVED]
+    return (
+        _stage("code", by_gate["code"], "changes", denied["code"], "refused"),
+        _stage("build", by_gate["build"], "builds", denied["build"], "refused", ("images attested", built)),
+        _stage("test", known.scans, "scans", known.findings, "grave", ("lessons replayed", proofs)),
+        _stage("release", by_gate["release"], "releases", denied["release"], "refused"),
+        _stage("deploy", by_gate["deploy"], "deploys", denied["deploy"], "refused"),
+        _stage(
+            "operate", known.events, "events", [*known.silent, *known.waiting, *denied["operate"]], "stuck",
+            ("runs begun", runs), ("runs ended", over),
+        ),
+        _stage(
+            "monitor", of_kind[lifecycle.ALERT], "alerts", known.breached, "too late",
+            ("incidents opened", of_kind[lifecycle.OPENED]),
+        ),
+    )  # fmt: skip
+
+
+def _stage(
+    name: str, flow: int, unit: str, stuck: Sequence[Thing], stuck_unit: str, *told: tuple[str, int]
+) -> Stage:
+    newest = sorted(stuck, key=lambda one: (-one.at, one.title))
+    return Stage(name, flow, unit, len(stuck), stuck_unit, tuple(newest[:MOST]), told)
+
+
+def _subjects(entries: Iterable[Entry], names: frozenset[str]) -> int:
+    return len({one.subject for one in entries if one.payload.get("stage") in names})
+
+
+def standing_denials(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the decisions by which something is refused until now: the last one about it says so. Pure."""
+    last: dict[tuple[str, str], Entry] = {}
+    for one in entries:
+        last[one.subject, str(one.payload.get("stage"))] = one
+    return [one for one in last.values() if one.payload.get("decision") != "allow"]
+
+
+def _things(entries: Iterable[Entry], names: frozenset[str]) -> list[Thing]:
+    return [
+        Thing(
+            f"{one.subject.partition(':')[0]} {short(one.subject)}",
+            one.reason,
+            one.at,
+            "decision",
+            str(one.seq),
+        )
+        for one in entries
+        if one.payload.get("stage") in names
+    ]
+
+
+def short(subject: str) -> str:
+    """Return the name of a commit or image as people know it. Pure."""
+    value = subject.partition(":")[2]
+    return value.removeprefix("sha256:")[:12]
+
+
+def _findings(workspace: app.Workspace, since: int) -> tuple[list[Thing], int]:
+    """Return the grave findings that are open, a problem once, and how many scans looked within the day."""
+    from lemnis.app import findings_life
+
+    store = findings_life.store(workspace)
+    found: dict[str, Thing] = {}
+    for row in store.rows(severity=int(_GRAVE), limit=2_000):
+        one = row.finding
+        where = f"{one.path}:{one.line}" if one.path else row.resource
+        told = Thing(
+            one.title,
+            f"{one.severity.name.lower()}, {one.tool}: {where}",
+            row.first_seen,
+            "problem",
+            row.problem,
+        )
+        found.setdefault(row.problem, told)
+    return list(found.values()), store.scans_since(since)
+
+
+def _sources(workspace: app.Workspace, since: int) -> tuple[int, list[Thing]]:
+    """Return how many events came within the day, and which sources are silent."""
+    from lemnis.app.watching import silent_sources
+
+    events = 0
+    last: dict[str, int] = {}
+    for one in app.events(workspace).histories():
+        if one.host != ALL or (one.source, one.host) == LISTENING:
+            continue
+        events += sum(beat.events for beat in one.beats if beat.at >= since)
+        last[one.source] = max((beat.last for beat in one.beats), default=0)
+    silent = [
+        Thing(
+            f"{name} is silent",
+            "it does not send what it taught to expect",
+            last.get(name, 0),
+            "source",
+            name,
+        )
+        for name in sorted(silent_sources(workspace))
+    ]
+    return events, silent
+
+
+def _late(view: View) -> list[Thing]:
+    """Return the incidents that somebody should have done something about by now."""
+    found = []
+    for one in view.standings:
+        timer = one.next
+        if one.incident.open and one.breached and timer is not None:
+            why = f"the time to {timer.name} ran out"
+            found.append(Thing(one.incident.title, why, timer.due, "incident", one.incident.id))
+    return found
+
+
+def _waiting(workspace: app.Workspace) -> list[Thing]:
+    """Return the runs that wait for an approval or an answer."""
+    from lemnis.app import respond
+
+    return [
+        Thing(one.playbook.replace("_", " "), one.outcome, one.started, "run", one.id)
+        for one in respond.runs(workspace)
+        if one.finished is None
+    ]
+
+
+def lessons_by_stage(workspace: app.Workspace, known: Sequence[State]) -> tuple[Taught, ...]:
+    """Return how many lessons lead to the gate of each stage."""
+    from lemnis.app.lesson_report import visible_from
+
+    counts: dict[str, list[bool]] = {}
+    for one in known:
+        stage = visible_from(workspace, one)
+        counts.setdefault(_place(stage), []).append(one.proven)
+    return tuple(Taught(stage, len(some), sum(some)) for stage, some in sorted(counts.items()))
+
+
+def _place(stage: str) -> str:
+    """Return the stage of the loop that a gate's stage is in."""
+    return next((name for name, names in _GATES.items() if stage in names), "code")

@@ -1,0 +1,83 @@
+"""The pages of the console as one application: each module of a page brings its routes."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from lemnis import app
+from lemnis.app.board import Board
+from lemnis.contracts.errors import NotFoundError
+from lemnis.interfaces.web import (
+    detections,
+    entity,
+    events,
+    incident,
+    lessons,
+    loop,
+    pipeline,
+    playbooks,
+    posture,
+    queue,
+    search,
+    sign_in,
+    site,
+    sources,
+)
+from lemnis.interfaces.web.site import STATIC, Site
+
+_KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_FOR_EVER = "public, max-age=31536000, immutable"
+PAGES = (
+    loop, queue, incident, search, events, entity, detections, pipeline, playbooks, sources, lessons, posture, sign_in,
+)  # fmt: skip
+
+
+def build(workspace: app.Workspace, *, stream: str = "") -> Starlette:
+    """Return the pages over a workspace; ``stream`` is the address of live events, where there are any.
+
+    Raises ContentError where content that every page needs is wrong.
+    """
+    routes: list[BaseRoute] = [Route("/static/{name}", static, methods=["GET"])]
+    for page in PAGES:
+        routes += page.ROUTES
+    made = Starlette(routes=routes, exception_handlers={404: missing, 405: missing})
+    made.state.site = Site(workspace, Board(workspace), stream)
+    return made
+
+
+async def static(request: Request) -> Response:
+    """Serve a file of ours; what is asked for with its digest may be kept for ever."""
+    name = request.path_params["name"]
+    found = _files().get(name)
+    if found is None:
+        return Response("no such file", 404)
+    data, kind, tag = found
+    wanted = request.query_params.get("v")
+    headers = {"cache-control": _FOR_EVER if wanted == tag else "no-cache", "etag": f'"{tag}"'}
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(data, headers=headers, media_type=kind)
+
+
+@cache
+def _files() -> dict[str, tuple[bytes, str, str]]:
+    found = {}
+    for path in STATIC.iterdir():
+        if path.suffix in _KINDS:
+            data = path.read_bytes()
+            found[path.name] = data, _KINDS[path.suffix], hashlib.sha256(data).hexdigest()[:12]
+    return found
+
+
+async def missing(request: Request, _error: Exception) -> Response:
+    """Tell that there is no such page."""
+    if site.whose(request) is None:
+        return site.to_sign_in(request)
+    error = NotFoundError("no page has this address", fix="the menu leads to all that there are")
+    return site.trouble(request, error)

@@ -1,0 +1,277 @@
+"""Detections: what of ATT&CK they cover and how well, and each rule with its tests and what it told."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml as pyyaml
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lemnis import app
+from lemnis.app import coverage_now, noise, rules_lint, rules_test, watching
+from lemnis.app.board import View
+from lemnis.app.coverage import STATES, Coverage, Covering
+from lemnis.app.coverage_now import Now
+from lemnis.content import yaml
+from lemnis.content.library import Item, Library
+from lemnis.contracts.errors import LemnisError
+from lemnis.contracts.incidents import AlertGroup
+from lemnis.detect.rules import load_rules
+from lemnis.ingest.sources import Sources
+from lemnis.interfaces.web import asking, drawing, site
+from lemnis.interfaces.web.asking import Column
+from lemnis.interfaces.web.words import query, words
+
+FILTERS = ("q", "technique", "state", "own")
+DAY, DAYS = 86_400_000, 30
+SIZE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A technique in the matrix."""
+
+    id: str
+    state: str
+    rules: int
+    href: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tactic:
+    """A column of the matrix."""
+
+    title: str
+    cells: tuple[Cell, ...]
+
+
+def matrix(found: Coverage, base: str = "") -> list[Tactic]:
+    """Return the matrix: tactics with their techniques, the best covered first. Pure."""
+    return [
+        Tactic(
+            words(tactic),
+            tuple(
+                Cell(
+                    one.id, one.state, len(one.rules), f"{base}/detections?{query({'technique': one.id})}#rules",
+                    f"{one.id} {one.name}: {one.state} by {len(one.rules)} rule{'' if len(one.rules) == 1 else 's'}",
+                )
+                for one in sorted(found.under(tactic), key=lambda one: (-one.reached, one.id))
+            ),
+        )
+        for tactic in found.tactics
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A detection as a line."""
+
+    name: str
+    title: str
+    state: str
+    reached: int
+    techniques: tuple[str, ...]
+    alerts: int
+    last: int
+    false: int
+
+
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("title", "Detection", lambda row: row.title.lower()),
+    Column("state", "State", lambda row: row.reached, up=False),
+    Column("alerts", "Alerts", lambda row: row.alerts, up=False, numeric=True),
+    Column("false", "Judged harmless", lambda row: row.false, up=False, numeric=True),
+    Column("last", "Last alert", lambda row: row.last, up=False),
+)
+
+
+def counted(view: View) -> tuple[Counter[str], dict[str, int], Counter[str]]:
+    """Return, by rule, how many alerts there are, when the last was, how many were judged harmless. Pure."""
+    alerts: Counter[str] = Counter()
+    last: dict[str, int] = {}
+    for group in groups(view):
+        alerts[group.rule_id] += group.count
+        last[group.rule_id] = max(last.get(group.rule_id, 0), group.last)
+    judged = noise.verdicts(one.incident for one in view.standings)
+    harmless = Counter({rule: counts["false_positive"] + counts["benign"] for rule, counts in judged.items()})
+    return alerts, last, harmless
+
+
+def groups(view: View) -> Iterable[AlertGroup]:
+    """Yield all groups of alerts, of incidents and alone. Pure."""
+    for one in view.standings:
+        yield from one.incident.groups
+    for alone in view.loose:
+        yield alone.group
+
+
+def rows(found: Sequence[Covering], view: View) -> list[Row]:
+    """Return the detections as lines. Pure."""
+    alerts, last, harmless = counted(view)
+    return [
+        Row(
+            one.name, one.title, STATES[max(0, one.reached - 1)], one.reached, one.techniques,
+            alerts[one.rule_id or one.title], last.get(one.rule_id or one.title, 0), harmless[one.rule_id or one.title],
+        )
+        for one in found
+    ]  # fmt: skip
+
+
+class Passing:
+    """The detections whose tests pass: run beside the pages, once for each state of the content."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._of = ""
+        self.names: frozenset[str] = frozenset()
+        self.ready = False
+
+    def look(self, library: Library) -> bool:
+        """Begin to run the tests if the content is another; return whether the names are of it."""
+        digest = library.digest
+        with self._lock:
+            if self._of == digest:
+                return self.ready
+            self._of, self.ready = digest, False
+        threading.Thread(target=self._run, args=(library, digest), daemon=True, name="tests of rules").start()
+        return False
+
+    def _run(self, library: Library, digest: str) -> None:
+        found = coverage_now.passing(library)
+        with self._lock:
+            if self._of == digest:
+                self.names, self.ready = found, True
+
+
+def _now(here: site.Site) -> tuple[Now, bool]:
+    library = here.library
+    passing: Passing = here.keep("tested", Passing, 10**9).get()
+    ready = passing.look(library)
+    rules: watching.Rules = here.keep("rules-of-sources", lambda: watching.Rules(here.workspace), 3_600).get()
+
+    def look() -> Now:
+        return coverage_now.look(here.workspace, here.board.look(), rules, passing.names, library)
+
+    kept = here.keep(f"coverage:{library.digest}:{ready}", look, 30)
+    found: Now = kept.get()
+    return found, ready
+
+
+def page(request: Request) -> Response:
+    """Show the matrix and the rules."""
+    here = site.at(request)
+    found, ready = _now(here)
+    how = asking.asked(request.query_params, FILTERS, sort="title")
+    every = rows(found.rules, here.board.look())
+    some = [
+        one
+        for one in every
+        if all(word in f"{one.title} {one.name}".lower() for word in how.of("q").lower().split())
+        and (not how.of("technique") or how.of("technique") in one.techniques)
+        and how.of("state") in {"", one.state}
+    ]
+    in_order, how = asking.ordered(some, COLUMNS, how)
+    counts = Counter(one.state for one in found.coverage.techniques)
+    return here.page(
+        request, "detections.html", title="Detections", here="/detections", tactics=matrix(found.coverage, base(request)),
+        page=asking.paged(in_order, how, SIZE), columns=COLUMNS, asked=how, counts=counts, states=STATES, ready=ready,
+        untagged=len(found.coverage.untagged), problems=found.coverage.problems[:5], total=len(every),
+    )  # fmt: skip
+
+
+def base(request: Request) -> str:
+    """Return what addresses begin with."""
+    return str(request.scope.get("root_path", ""))
+
+
+def detection(request: Request) -> Response:
+    """Show one detection."""
+    here = site.at(request)
+    library = here.library
+    item = library.get("detections", request.path_params["name"])
+    loaded = load_rules([item.manifest])
+    fires: Any = (*loaded.rules, *loaded.correlations)
+    keys = {one.id or one.title for one in fires}
+    view = here.board.look()
+    mine = [group for group in groups(view) if group.rule_id in keys]
+    now = here.workspace.clock.now()
+    found, _ = _now(here)
+    covering = next((one for one in found.rules if one.name == item.name), None)
+    head = fires[-1] if fires else None
+    return here.page(
+        request, "detection.html", title=head.title if head else item.name, here="/detections", item=item, rule=head,
+        covering=covering, states=STATES, text=yaml.read_text(item.manifest), why=why(item),
+        bars=per_day(mine, now), groups=sorted(mine, key=lambda one: -one.last)[:50],
+        total=sum(one.count for one in mine), verdicts=verdicts(view, keys), problems=loaded.problems,
+        tested=_tested(here, item),
+    )  # fmt: skip
+
+
+def why(item: Item) -> str:
+    """Return what a rule says of itself: its description. Empty where it has none, or cannot be read."""
+    try:
+        first = next(iter(pyyaml.safe_load_all(yaml.read_text(item.manifest))), None)
+    except pyyaml.YAMLError:
+        return ""
+    return str(first.get("description", "")) if isinstance(first, dict) else ""
+
+
+def _tested(here: site.Site, item: Item) -> rules_test.Tested:
+    kept = here.keep(
+        f"test:{here.library.digest}:{item.name}",
+        lambda: rules_test.test_rule(item, Sources.load(here.library)),
+        3_600,
+    )
+    found: rules_test.Tested = kept.get()
+    return found
+
+
+def per_day(mine: Sequence[AlertGroup], now: int) -> Any:
+    """Return the alerts of the last days as a drawing. Pure."""
+    first = now // DAY - DAYS + 1
+    counts: Counter[int] = Counter()
+    for group in mine:
+        for _, at in group.alerts:
+            if first <= at // DAY <= now // DAY:
+                counts[at // DAY] += 1
+    bars = [(day * DAY, counts[day]) for day in range(first, first + DAYS)]
+    return drawing.histogram(
+        bars, first * DAY, (first + DAYS) * DAY, label=f"alerts of the last {DAYS} days", height=72
+    )
+
+
+def verdicts(view: View, keys: set[str]) -> Mapping[str, int]:
+    """Return how incidents with alerts of a rule were judged. Pure."""
+    judged = noise.verdicts(one.incident for one in view.standings)
+    found: Counter[str] = Counter()
+    for key in keys:
+        found.update(judged.get(key, Counter()))
+    return dict(found.most_common())
+
+
+def check(request: Request) -> Response:
+    """Show what lint says of all detections."""
+    here = site.at(request)
+    try:
+        found = here.keep(
+            f"lint:{here.library.digest}", lambda: rules_lint.lint(app.library(here.workspace)), 3_600
+        ).get()
+        findings, trouble = found.findings, ""
+    except LemnisError as error:
+        findings, trouble = (), str(error)
+    return here.page(
+        request, "lint.html", title="Lint", here="/detections", findings=findings, trouble=trouble
+    )
+
+
+ROUTES = (
+    site.shows("/detections", page, "rule.read"),
+    site.shows("/detections/lint", check, "rule.read"),
+    site.shows("/detection/{name}", detection, "rule.read"),
+)

@@ -1,0 +1,207 @@
+"""An entity or service: what is known of it, its risk over time, alerts, and what it is tied to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lemnis.app import graph as graphs
+from lemnis.app import incidents_handling
+from lemnis.app.access.people import may
+from lemnis.app.board import View
+from lemnis.app.graph import Around
+from lemnis.content.schemas.grouping import Risk
+from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.errors import NotFoundError, UsageError
+from lemnis.contracts.incidents import AlertGroup
+from lemnis.contracts.provenance import Edge
+from lemnis.correlate.risk import Points
+from lemnis.interfaces.web import drawing, queue, site
+from lemnis.interfaces.web.words import query, words
+
+DAY = 86_400_000
+DAYS = 30
+_EDGES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What the alerts about an entity amounted to on a day (UTC), and by which rules."""
+
+    at: int
+    risk: int
+    parts: tuple[tuple[str, int], ...]
+
+
+def days(groups: Iterable[AlertGroup], risk: Risk, now: int) -> list[Day]:
+    """Return the risk of the last days, by the alerts that came on each. Pure."""
+    first = now // DAY - DAYS + 1
+    points: dict[int, Points] = {}
+    titles: dict[int, dict[str, int]] = {}
+    for group in groups:
+        for day in {time // DAY for _, time in group.alerts}:
+            if day < first or day > now // DAY:
+                continue
+            points.setdefault(day, Points()).put(group.rule_id, int(group.severity), group.first, group.tags)
+            counts = titles.setdefault(day, {})
+            counts[group.title] = counts.get(group.title, 0) + group.count
+    return [
+        Day(
+            day * DAY, points[day].total(risk) if day in points else 0,
+            tuple(sorted(titles.get(day, {}).items(), key=lambda one: -one[1])[:3]),
+        )
+        for day in range(first, first + DAYS)
+    ]  # fmt: skip
+
+
+def groups_about(view: View, entity: Entity) -> list[AlertGroup]:
+    """Return the alerts about an entity, of incidents and alone. Pure."""
+    found = [g for one in view.standings for g in one.incident.groups if entity in g.entities]
+    return found + [one.group for one in view.loose if entity in one.group.entities]
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """An edge of the graph from or to the entity, in words."""
+
+    says: str
+    other: Entity
+    method: str
+    strength: str
+    since: int | None
+    until: int | None
+
+
+def ties(around: Around) -> list[tuple[str, list[Tie]]]:
+    """Return the edges of an entity by what they say. Pure."""
+    found: dict[str, list[Tie]] = {}
+    for edges, back in ((around.out, False), (around.into, True)):
+        for edge in edges:
+            says = words(edge.relation) if not back else f"{words(edge.relation)} (from)"
+            found.setdefault(says, []).append(_tie(edge, says, back=back))
+    return list(found.items())
+
+
+def _tie(edge: Edge, says: str, *, back: bool) -> Tie:
+    other = edge.source if back else edge.target
+    return Tie(says, other, edge.method, edge.strength.name.lower(), edge.valid_from, edge.valid_to)
+
+
+def drawn(entity: Entity, around: Around) -> Any:
+    """Return the entity between what leads to it and what it leads to. Pure."""
+    nodes = [drawing.Node(str(entity), entity.kind.value, entity.value, "", 1, focus=True)]
+    lines = []
+    for edges, back in ((around.into, True), (around.out, False)):
+        for edge in edges[:_EDGES]:
+            other = edge.source if back else edge.target
+            if all(one.id != str(other) for one in nodes):
+                nodes.append(
+                    drawing.Node(str(other), other.kind.value, other.value, address(other), 0 if back else 2)
+                )
+            lines.append(
+                drawing.Line(str(edge.source), str(edge.target), words(edge.relation), not edge.holds)
+            )
+    return drawing.graph(nodes, lines, label=f"What {entity} is tied to") if lines else None
+
+
+def address(entity: Entity) -> str:
+    """Return the page of an entity. Pure."""
+    return f"/entity?{query({'name': str(entity)})}"
+
+
+def read(text: str) -> Entity:
+    """Read ``kind:value``; raises UsageError for what is none."""
+    try:
+        found = Entity.parse(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{text[:200]!r} names no entity", fix=f"kind:value, kinds: {', '.join(EntityKind)}"
+        ) from error
+    if not found.value:
+        raise UsageError("an entity has a value", fix="such as host:web-1")
+    return found
+
+
+def page(request: Request) -> Response:
+    """Show an entity, or where one is looked for."""
+    here = site.at(request)
+    name = request.query_params.get("name", "")[:2_000]
+    if not name:
+        return here.page(
+            request, "entity_none.html", title="Entities", here="/search", kinds=list(EntityKind)
+        )
+    entity = read(name)
+    view = here.board.look()
+    groups = groups_about(view, entity)
+    about = [
+        s
+        for s in view.standings
+        if entity in s.incident.entities and may(site.whose(request), "incident.read", queue.about(s))
+    ]
+    try:
+        around = graphs.around(here.workspace, name, None, limit=_EDGES)
+    except NotFoundError:
+        around = None
+    now = here.workspace.clock.now()
+    over_time = days(groups, here.board.risk, now)
+    return here.page(
+        request, "entity.html", title=entity.value, here="/search", entity=entity, around=around,
+        ties=ties(around) if around else [], drawing=drawn(entity, around) if around else None,
+        known=_known(here, entity, now), days=over_time, risk=max((one.risk for one in over_time), default=0),
+        spark=drawing.histogram(
+            [(one.at, one.risk) for one in over_time], over_time[0].at, over_time[-1].at + DAY,
+            label=f"risk of {entity} over {DAYS} days", height=72,
+        ),
+        rows=[queue.of_incident(s) for s in about], alerts=rules(groups),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """How often a rule told of an entity."""
+
+    title: str
+    severity: str
+    count: int
+    last: int
+    alert: str
+
+
+def rules(groups: Sequence[AlertGroup]) -> list[RuleCount]:
+    """Return the rules that told of an entity, the most severe first. Pure."""
+    found: dict[str, list[AlertGroup]] = {}
+    for one in groups:
+        found.setdefault(one.rule_id, []).append(one)
+    told = [
+        RuleCount(
+            some[0].title, max(g.severity for g in some).name.lower(), sum(g.count for g in some),
+            max(g.last for g in some), some[0].alerts[0][0],
+        )
+        for some in sorted(found.values(), key=lambda some: -max(g.severity for g in some))
+    ]  # fmt: skip
+    return told[:100]
+
+
+def _known(here: site.Site, entity: Entity, now: int) -> Mapping[str, Any]:
+    """Return what the tables of assets and identities say of it."""
+    from lemnis import app
+    from lemnis.app import assets
+
+    if not incidents_handling.knows_assets(here.workspace, app.library(here.workspace)):
+        return {}
+    found = assets.of_entities(here.workspace, [entity], now).get(entity)
+    if found is None:
+        return {}
+    told = {
+        key: ", ".join(map(str, v)) if isinstance(v, list) else v
+        for key, v in found.record.items()
+        if v not in (None, "", [])
+    }
+    return {"id": found.id, **told}
+
+
+ROUTES = (site.shows("/entity", page, "entity.read"),)

@@ -1,0 +1,47 @@
+"""What is dear to work out and may be some minutes old: worked out once at a time, whoever asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+@dataclass
+class Kept(Generic[Value]):
+    """One value, and how old it may be. While it is worked out anew, others are given the old one."""
+
+    make: Callable[[], Value]
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _value: Value | None = None
+    _made: float | None = None
+
+    def get(self) -> Value:
+        """Return the value: that at hand while it is young, or while someone else works on a newer one."""
+        if self._value is not None and self._made is not None and self.clock() - self._made < self.seconds:
+            return self._value
+        free = self._lock.acquire(blocking=self._value is None)
+        if not free:
+            return self._known()
+        try:
+            if self._made is None or self.clock() - self._made >= self.seconds:
+                self._value = self.make()
+                self._made = self.clock()
+            return self._known()
+        finally:
+            self._lock.release()
+
+    def forget(self) -> None:
+        """Work it out anew when it is asked for next."""
+        self._made = None
+
+    def _known(self) -> Value:
+        if self._value is None:
+            raise RuntimeError("there is no value yet")
+        return self._value

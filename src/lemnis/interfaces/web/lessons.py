@@ -1,0 +1,112 @@
+"""Lessons: what each changed, its proof, and the measured effect of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lemnis.app import lesson_report, lessons
+from lemnis.app.lesson_report import Report, Row
+from lemnis.contracts.errors import LemnisError, NotFoundError
+from lemnis.interfaces.web import site
+from lemnis.interfaces.web.playbooks import beside
+
+_FRESH_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class LessonShown:
+    """A lesson as a line: how far it is, and what was measured of it."""
+
+    id: str
+    title: str
+    incident: str
+    state: str
+    cause: str
+    gate: str
+    to_gate: int | None
+    again: int
+    right: int
+    wrong: int
+    open: int
+    minutes: float
+    before: int | None
+    now: int | None
+
+
+def shown(one: Row) -> LessonShown:
+    """Return a lesson as a line. Pure."""
+    found = one.measures
+    return LessonShown(
+        found.taught.lesson, one.state.written.lesson.title, found.taught.incident, found.taught.state,
+        found.taught.cause, found.taught.gate, found.to_gate, len(found.taught.again), found.right, found.wrong,
+        found.open, found.developer_minutes, found.exposed_before, found.exposed_now,
+    )  # fmt: skip
+
+
+def page(request: Request) -> Response:
+    """Show all lessons and what they did."""
+    here = site.at(request)
+    try:
+        found: Report | None = here.keep(
+            "lesson-report", lambda: lesson_report.report(here.workspace), _FRESH_S
+        ).get()
+        trouble = ""
+    except LemnisError as error:
+        found, trouble = None, str(error)
+    return here.page(
+        request, "lessons.html", title="Lessons", here="/lessons", trouble=trouble,
+        rows=[shown(one) for one in found.rows] if found else [],
+        summary=lesson_report.summary(found) if found else [], causes=found.causes if found else (),
+    )  # fmt: skip
+
+
+def lesson(request: Request) -> Response:
+    """Show one lesson: its cause, its change set, the proof."""
+    here = site.at(request)
+    name = request.path_params["id"]
+    try:
+        state = lessons.show(here.workspace, name)
+    except LemnisError as error:
+        raise NotFoundError(f"no lesson {name!r}", fix="the page of lessons lists them") from error
+    proof: Mapping[str, Any] = state.proved.payload if state.proved else {}
+    return here.page(
+        request, "lesson.html", title=state.written.lesson.title, here="/lessons", state=state,
+        one=state.written.lesson, proof=proof, review=_review(state), failed=here.kept_word(f"proof:{name}"),
+    )  # fmt: skip
+
+
+def _review(state: lessons.State) -> list[str]:
+    """Return what whoever reviews a lesson is told to look at."""
+    told: Any = state.proposed.payload.get("review") if state.proposed else ()
+    return [str(one) for one in told or ()]
+
+
+def act(request: Request, form: site.Form) -> Response:
+    """Prove a lesson, or merge one that is proven."""
+    from lemnis.app import proof
+
+    here, who = site.at(request), site.actor(request)
+    name = request.path_params["id"]
+    if form.get("do") == "merge":
+        lessons.merge(here.workspace, name, actor=who)
+        here.forget("lessons")
+        here.forget("lesson-report")
+        return site.back(request, f"/lesson/{name}", "Merged", "The gate and the detection hold from now on.")
+    ended = beside(lambda: proof.prove(here.workspace, name), lambda why: here.say(f"proof:{name}", why))
+    here.forget("lessons")
+    here.forget("lesson-report")
+    return site.back(
+        request, f"/lesson/{name}", "The replay has ended" if ended else "It is replayed over the history"
+    )
+
+
+ROUTES = (
+    site.shows("/lessons", page, "lesson.read"),
+    site.shows("/lesson/{id}", lesson, "lesson.read"),
+    site.does("/lesson/{id}", act, "lesson.change"),
+)

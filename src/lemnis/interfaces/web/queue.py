@@ -1,0 +1,289 @@
+"""The queue: incidents and alerts by risk, duplicates folded, decided on by keyboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lemnis import app
+from lemnis.app import incidents
+from lemnis.app.access.people import may
+from lemnis.app.board import Loose, View
+from lemnis.app.incidents_handling import Standing
+from lemnis.contracts.alerts import Entity, Verdict
+from lemnis.contracts.errors import LemnisError, UsageError
+from lemnis.contracts.handling import Timer
+from lemnis.contracts.ids import Json, stable_id
+from lemnis.contracts.journal import NewEntry
+from lemnis.interfaces.web import asking, site
+from lemnis.interfaces.web.asking import Asked, Column
+
+FILTERS = ("show", "q", "severity", "owner")
+SIZE = 50
+MOST_AT_ONCE = 500
+SAVED = "console.view"
+"""The kind of journal entry by which somebody saves a view; its subject is who."""
+_VERDICTS = tuple(one for one in Verdict if one is not Verdict.UNKNOWN)
+_SHOWN_ENTITIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the queue: an incident, or alerts that are in none and say the same."""
+
+    id: str
+    href: str
+    kind: str
+    title: str
+    severity: str
+    level: int
+    priority: str
+    urgency: int
+    why: str
+    status: str
+    owner: str
+    alerts: int
+    rules: int
+    risk: int
+    first: int
+    last: int
+    timer: Timer | None
+    entities: tuple[Entity, ...]
+    more_entities: int
+    open: bool
+    breached: bool
+    about: Mapping[str, Json]
+
+    @property
+    def text(self) -> str:
+        """What the filter looks in."""
+        return " ".join(
+            (self.id, self.title, self.owner, *(f"{e.kind}:{e.value}" for e in self.entities))
+        ).lower()
+
+
+COLUMNS: tuple[Column[Row], ...] = (
+    Column(
+        "risk", "Risk", lambda row: (row.urgency, row.breached, row.level, row.risk), up=False, numeric=True
+    ),
+    Column("title", "What", lambda row: row.title.lower()),
+    Column("alerts", "Alerts", lambda row: row.alerts, up=False, numeric=True),
+    Column("owner", "Owner", lambda row: (not row.owner, row.owner.lower())),
+    Column("due", "Due", lambda row: row.timer.due if row.timer else 2**62),
+    Column("last", "Last seen", lambda row: row.last, up=False),
+)
+_Test = Callable[[Row, str], bool]
+TABS: Mapping[str, tuple[str, _Test]] = {
+    "open": ("Open", lambda row, me: row.open),
+    "mine": ("Mine", lambda row, me: row.open and bool(me) and row.owner == me),
+    "unassigned": ("Nobody's", lambda row, me: row.open and row.kind == "incident" and not row.owner),
+    "breached": ("Too late", lambda row, me: row.open and row.breached),
+    "alerts": ("Alerts alone", lambda row, me: row.kind == "alerts"),
+    "closed": ("Closed", lambda row, me: not row.open),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A choice of rows: its name in the address, its title, and how many rows it has."""
+
+    name: str
+    title: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The queue as a page shows it."""
+
+    tabs: tuple[Tab, ...]
+    chosen: str
+    page: asking.Page[Row]
+    asked: Asked
+    hidden: int
+
+
+def rows(view: View) -> list[Row]:
+    """Return the lines of the queue, in no order. Pure."""
+    return [*map(of_incident, view.standings), *map(of_alerts, view.loose)]
+
+
+def of_incident(one: Standing) -> Row:
+    """Return an incident as a line. Pure."""
+    incident, weighed = one.incident, one.weighed
+    entities = tuple(incident.entities)
+    return Row(
+        id=incident.id, href=f"/incident/{incident.id}", kind="incident", title=incident.title,
+        severity=weighed.severity.name.lower(), level=int(weighed.severity),
+        priority=weighed.priority.name.lower(), urgency=int(weighed.priority), why=weighed.priority_because,
+        status=incident.status.name.lower(), owner=incident.owner,
+        alerts=sum(group.count for group in incident.groups),
+        rules=len({group.rule_id for group in incident.groups}), risk=weighed.risk or incident.risk,
+        first=incident.first_event, last=incident.last_event, timer=one.next,
+        entities=entities[:_SHOWN_ENTITIES], more_entities=max(0, len(entities) - _SHOWN_ENTITIES),
+        open=incident.open, breached=incident.open and one.breached, about=about(one),
+    )  # fmt: skip
+
+
+def about(one: Standing) -> dict[str, Json]:
+    """Return what rules of access may know of an incident. Pure."""
+    known = next((asset for asset in one.assets if asset.team or asset.services), None)
+    service = known.services[0] if known and known.services else ""
+    return {
+        "kind": "incident", "id": one.incident.id, "owner": one.incident.owner, "service": service,
+        "team": known.team if known else "", "severity": one.weighed.severity.name.lower(),
+    }  # fmt: skip
+
+
+def of_alerts(one: Loose) -> Row:
+    """Return alerts that are in no incident as a line. Pure."""
+    group = one.group
+    return Row(
+        id=one.id, href=f"/alert/{one.id}", kind="alerts", title=group.title,
+        severity=group.severity.name.lower(), level=int(group.severity), priority="", urgency=0,
+        why="it does not weigh enough to be an incident", status="", owner="", alerts=group.count, rules=1,
+        risk=one.risk, first=group.first, last=group.last, timer=None,
+        entities=group.entities[:_SHOWN_ENTITIES],
+        more_entities=max(0, len(group.entities) - _SHOWN_ENTITIES), open=True, breached=False,
+        about={"kind": "alert", "id": one.id, "severity": group.severity.name.lower()},
+    )  # fmt: skip
+
+
+def shown(every: Sequence[Row], how: Asked, me: str) -> Shown:
+    """Return the page that was asked for. Pure."""
+    chosen = how.of("show") if how.of("show") in TABS else "open"
+    words = how.of("q").lower().split()
+    matching = [
+        row
+        for row in every
+        if all(word in row.text for word in words)
+        and how.of("severity") in {"", row.severity}
+        and how.of("owner") in {"", row.owner}
+    ]
+    tabs = tuple(
+        Tab(name, title, sum(test(row, me) for row in matching)) for name, (title, test) in TABS.items()
+    )
+    some = [row for row in matching if TABS[chosen][1](row, me)]
+    some.sort(key=lambda row: row.id)
+    in_order, understood = asking.ordered(some, COLUMNS, how)
+    return Shown(
+        tabs, chosen, asking.paged(in_order, understood, SIZE), understood, len(every) - len(matching)
+    )
+
+
+# -- the page ----------------------------------------------------------------------------------------------
+
+
+def page(request: Request) -> Response:
+    """Show the queue."""
+    here = site.at(request)
+    how = asking.asked(request.query_params, FILTERS, sort="-risk")
+    person = site.whose(request)
+    visible = [row for row in rows(here.board.look()) if may(person, _READ[row.kind], row.about)]
+    return here.page(
+        request, "queue.html", title="Queue", here="/queue", columns=COLUMNS, verdicts=_VERDICTS,
+        views=saved(here.workspace, site.actor(request)), filtered=any(how.of(one) for one in FILTERS[1:]),
+        **_as_context(shown(visible, how, site.actor(request))),
+    )  # fmt: skip
+
+
+_READ = {"incident": "incident.read", "alerts": "alert.read"}
+
+
+def _as_context(found: Shown) -> dict[str, Any]:
+    return {"found": found, "asked": found.asked, "page": found.page}
+
+
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """A view that somebody saved: its name and its address's query."""
+
+    name: str
+    query: str
+
+
+def saved(workspace: app.Workspace, who: str) -> list[SavedView]:
+    """Return the views that somebody saved, by name; the last word on a name counts."""
+    found: dict[str, str] = {}
+    for entry in app.journal(workspace).entries(kind=SAVED, subject=who):
+        found[str(entry.payload["name"])] = str(entry.payload["query"])
+    return [SavedView(name, query) for name, query in sorted(found.items()) if query]
+
+
+def act(request: Request, form: site.Form) -> Response:
+    """Do what was chosen with the incidents that were chosen."""
+    chosen = [one for one in dict.fromkeys(form.every("id")) if one.startswith("in-")]
+    back = f"/queue?{form.get('back', '')[:2000]}"
+    if not chosen:
+        return site.back(
+            request, back, "Nothing was chosen", "Choose incidents with x, then act.", kind="warn"
+        )
+    if len(chosen) > MOST_AT_ONCE:
+        raise UsageError(f"{len(chosen)} incidents at once", fix=f"at most {MOST_AT_ONCE}")
+    done, refused = each(chosen, lambda one: _one(request, form, one))
+    title = f"{len(done)} of {len(chosen)} done" if refused else f"{len(done)} done"
+    return site.back(request, back, title, "; ".join(refused[:3]), kind="warn" if refused else "fine")
+
+
+def each(chosen: Iterable[str], work: Callable[[str], object]) -> tuple[list[str], list[str]]:
+    """Do something with each; return those that it was done with, and why not with the others."""
+    done, refused = [], []
+    for one in chosen:
+        try:
+            work(one)
+        except LemnisError as error:
+            refused.append(f"{one}: {error.what}")
+        else:
+            done.append(one)
+    return done, refused
+
+
+def _one(request: Request, form: Mapping[str, str], incident: str) -> None:
+    here, who = site.at(request), site.actor(request)
+    what = form.get("do", "")
+    known = about(here.board.find(incident))
+    if what == "close":
+        site.demand(site.whose(request), "incident.close", known)
+        verdict = verdict_of(form.get("verdict", ""))
+        incidents.close(here.workspace, incident, verdict, actor=who, reason=form.get("reason", ""))
+        return
+    site.demand(site.whose(request), "incident.change", known)
+    if what == "take":
+        incidents.acknowledge(here.workspace, incident, actor=who, reason=form.get("reason", ""))
+    elif what == "assign":
+        owner = form.get("to", "").strip() or who
+        incidents.assign(here.workspace, incident, owner[:200], actor=who)
+    else:
+        raise UsageError(f"{what!r} cannot be done with incidents", fix="take, assign or close them")
+
+
+def verdict_of(name: str) -> Verdict:
+    """Read a verdict; raises UsageError for none."""
+    found = next((one for one in _VERDICTS if one.name.lower() == name), None)
+    if found is None:
+        raise UsageError("an incident is closed with a verdict", fix="choose what it was")
+    return found
+
+
+def save(request: Request, form: site.Form) -> Response:
+    """Save the view at hand under a name; without a query it is forgotten."""
+    here, who = site.at(request), site.actor(request)
+    name, query = form.get("name", "").strip()[:60], form.get("query", "")[:2000]
+    if not name:
+        return site.back(request, f"/queue?{query}", "A view needs a name", kind="warn")
+    now = here.workspace.clock.now()
+    payload = {"name": name, "query": query}
+    key = stable_id("cv", who, name, query, str(now))
+    app.journal(here.workspace).append(NewEntry(SAVED, who, key, payload, actor=who, reason=f"view {name}"))
+    return site.back(request, f"/queue?{query}", f"The view {name} is {'kept' if query else 'gone'}")
+
+
+ROUTES = (
+    site.shows("/queue", page, "incident.read"),
+    site.does("/queue", act, "incident.read"),
+    site.does("/queue/views", save, "incident.read"),
+)

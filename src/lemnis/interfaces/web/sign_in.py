@@ -1,0 +1,140 @@
+"""Signing in and out, and the link by which an account is begun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from lemnis.app.access import accounts, signing
+from lemnis.app.access.service import Access
+from lemnis.app.access.signing import SignedIn
+from lemnis.contracts.errors import BusyError, LemnisError
+from lemnis.interfaces.api import guard
+from lemnis.interfaces.web import site
+from lemnis.interfaces.web.words import lasting
+
+_AGENT = "user-agent"
+
+
+def _access(request: Request) -> Access:
+    found: Access = request.state.access
+    return found
+
+
+def _from(request: Request) -> dict[str, str]:
+    """Return from where and by what somebody signs in."""
+    return {"address": request.state.visitor.address, "agent": request.headers.get(_AGENT, "")}
+
+
+def _base(request: Request) -> str:
+    return str(request.scope.get("root_path", ""))
+
+
+async def sign_in(request: Request) -> Response:
+    """Show where one signs in; who is signed in already is sent on."""
+    onward = site.safe(request.query_params.get("next", "/"))
+    if site.whose(request) is not None:
+        return RedirectResponse(f"{_base(request)}{onward}", 303)
+    return await run_in_threadpool(lambda: _form(request, onward))
+
+
+def _form(
+    request: Request, onward: str, *, name: str = "", why: str = "", code: bool = False, status: int = 200
+) -> Response:
+    here = site.at(request)
+    return here.page(
+        request, "sign_in.html", status=status, title="Sign in", onward=onward, name=name, why=why, code=code,
+    )  # fmt: skip
+
+
+async def do_sign_in(request: Request) -> Response:
+    """Sign somebody in by name and password, and by a code where the account has a second factor."""
+    form = await site.read_form(request)
+    if isinstance(form, Response):
+        return form
+    onward, name = site.safe(form.get("next", "/")), form.get("name", "")
+
+    def work() -> Response:
+        try:
+            signed = signing.sign_in(
+                _access(request), name, form.get("password", ""), code=form.get("code", ""), **_from(request)
+            )
+        except LemnisError as error:
+            needs = type(error).__name__ == "SecondError" or bool(form.get("code"))
+            status = 429 if isinstance(error, BusyError) else 403
+            return _form(request, onward, name=name, why=_why(error), code=needs, status=status)
+        return _begun(request, signed, onward)
+
+    return await run_in_threadpool(work)
+
+
+def _why(error: LemnisError) -> str:
+    if isinstance(error, BusyError):
+        return f"{error.what}: try again in {lasting(int(error.retry_after_s * 1000))}"
+    return f"{error.what}{f': {error.fix}' if error.fix else ''}"
+
+
+def _begun(request: Request, signed: SignedIn, onward: str) -> Response:
+    answer = RedirectResponse(f"{_base(request)}{onward}", 303)
+    guard.signed_in(request, answer, signed)
+    return answer
+
+
+async def sign_out(request: Request) -> Response:
+    """End the session."""
+    form = await site.read_form(request)
+    if isinstance(form, Response):
+        return form
+    await run_in_threadpool(signing.sign_out, _access(request), request.state.cookie)
+    answer = RedirectResponse(f"{_base(request)}/sign-in", 303)
+    guard.signed_out(request, answer)
+    return answer
+
+
+async def welcome(request: Request) -> Response:
+    """Show where an account is begun, by a link that counts once."""
+    return await run_in_threadpool(lambda: _welcome(request, request.path_params["key"]))
+
+
+def _welcome(
+    request: Request, key: str, *, given: Mapping[str, str] | None = None, why: str = "", status: int = 200
+) -> Response:
+    name = accounts.invited(_access(request), key)
+    return site.at(request).page(
+        request, "welcome.html", status=404 if name is None else status, title="Begin", over=name is None,
+        fixed=name or "", name=(given or {}).get("name", name or ""), why=why,
+    )  # fmt: skip
+
+
+async def do_welcome(request: Request) -> Response:
+    """Begin the account, and sign in."""
+    form = await site.read_form(request)
+    if isinstance(form, Response):
+        return form
+    key = request.path_params["key"]
+
+    def work() -> Response:
+        if form.get("password", "") != form.get("again", ""):
+            return _welcome(request, key, given=form, why="the two passwords differ", status=400)
+        try:
+            signed = accounts.accept(
+                _access(request), key, form.get("name", ""), form.get("password", ""), **_from(request)
+            )
+        except LemnisError as error:
+            return _welcome(request, key, given=form, why=_why(error), status=400)
+        return _begun(request, signed, "/")
+
+    return await run_in_threadpool(work)
+
+
+ROUTES = (
+    Route("/sign-in", sign_in, methods=["GET"]),
+    Route("/sign-in", do_sign_in, methods=["POST"]),
+    Route("/sign-out", sign_out, methods=["POST"]),
+    Route("/welcome/{key}", welcome, methods=["GET"]),
+    Route("/welcome/{key}", do_welcome, methods=["POST"]),
+)

@@ -1,0 +1,382 @@
+"""What all pages share: templates, the board, who asks; how a handler becomes an answer."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode
+
+import jinja2
+from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from lemnis import app
+from lemnis.app import settings
+from lemnis.app.access.people import Person, demand, may
+from lemnis.app.board import Board
+from lemnis.content.library import Library
+from lemnis.contracts.errors import (
+    AccessError,
+    BusyError,
+    InputError,
+    LemnisError,
+    NotFoundError,
+    RefusedError,
+)
+from lemnis.contracts.ids import Json
+from lemnis.interfaces.web import words
+from lemnis.interfaces.web.keeping import Kept
+
+STATIC = Path(__file__).parent / "static"
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_FORM = 65_536
+"""So many bytes a form may have."""
+_MOST_KEPT, _CONTENT_S = 200, 10.0
+_THEMES = frozenset({"light", "dark"})
+_MENU: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
+    (
+        ("/", "Loop", "loop", "incident.read"),
+        ("/queue", "Queue", "queue", "incident.read"),
+        ("/search", "Search", "search", "event.search"),
+        ("/playbooks", "Playbooks", "playbooks", "playbook.read"),
+    ),
+    (
+        ("/detections", "Detections", "detections", "rule.read"),
+        ("/pipeline", "Pipeline", "pipeline", "gate.read"),
+        ("/posture", "Posture", "posture", "posture.read"),
+        ("/sources", "Sources", "sources", "source.read"),
+        ("/lessons", "Lessons", "lessons", "lesson.read"),
+    ),
+)
+"""The menu: address, title, icon, and the permission without which it is not shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a page tells of what was just done."""
+
+    title: str
+    text: str = ""
+    kind: str = "fine"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The console's pages over one workspace. ``stream`` is the address of live events; empty: none."""
+
+    workspace: app.Workspace
+    board: Board
+    stream: str = ""
+    kept: dict[str, Kept[Any]] = field(default_factory=dict)
+    """What is dear to work out and may be some minutes old, by name."""
+    said: dict[str, str] = field(default_factory=dict)
+    """Words that outlive a request."""
+
+    @cached_property
+    def templates(self) -> jinja2.Environment:
+        """The templates: what they are given is escaped, and shows what hides in it."""
+        made = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True, finalize=_shown, auto_reload=False, cache_size=100,
+        )  # fmt: skip
+        made.filters.update(
+            iso=words.iso,
+            utc=words.utc,
+            words=words.words,
+            short=words.short,
+            number=words.number,
+            about=words.about,
+            lasting=words.lasting,
+            percent=words.percent,
+            query=words.query,
+        )
+        made.globals.update(asset=asset)
+        return made
+
+    @cached_property
+    def name(self) -> str:
+        """What the workspace is called."""
+        return settings.load(self.workspace).name
+
+    @property
+    def library(self) -> Library:
+        """The content, looked at anew every few seconds."""
+        found: Library = self.keep("library", lambda: app.library(self.workspace), _CONTENT_S).get()
+        return found
+
+    def keep(self, name: str, make: Callable[[], Any], seconds: float) -> Kept[Any]:
+        """Return what is kept by a name; it is worked out when it is asked for. The oldest names are let go."""
+        found = self.kept.get(name)
+        if found is None:
+            while len(self.kept) >= _MOST_KEPT:
+                self.kept.pop(next(iter(self.kept)), None)
+            found = self.kept.setdefault(name, Kept(make, seconds))
+        return found
+
+    def forget(self, name: str) -> None:
+        """Let what is kept by a name be worked out anew."""
+        if name in self.kept:
+            self.kept[name].forget()
+
+    def say(self, name: str, text: str) -> None:
+        """Keep a word, such as why what was begun beside a page failed; empty takes it away."""
+        self.said.pop(name, None)
+        if text:
+            while len(self.said) >= _MOST_KEPT:
+                self.said.pop(next(iter(self.said)), None)
+            self.said[name] = text
+
+    def kept_word(self, name: str) -> str:
+        """Return a word that was kept; empty if there is none."""
+        return self.said.get(name, "")
+
+    def page(self, request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
+        """Render a page."""
+        person = whose(request)
+        theme = request.cookies.get("lemnis-theme", "")
+        known = {
+            "base": str(request.scope.get("root_path", "")), "person": person, "csrf": csrf(request),
+            "theme": theme if theme in _THEMES else "", "workspace_name": self.name, "menu": self._menu(person),
+            "here": context.pop("here", request.url.path), "said": told(request),
+            "live": self.stream if person is not None else "", "can": _Can(person),
+        }  # fmt: skip
+        text = self.templates.get_template(template).render(known | context)
+        answer = HTMLResponse(text, status)
+        if known["said"] is not None:
+            answer.delete_cookie(_SAID, path=f"{known['base']}/", httponly=True, samesite="lax")
+        return answer
+
+    def _menu(self, person: Person | None) -> list[list[dict[str, object]]]:
+        counts = {"queue": self.board.count} if person is not None else {}
+        return [
+            [
+                {"href": href, "title": title, "icon": icon, "count": counts.get(icon, 0)}
+                for href, title, icon, permission in group
+                if person is None or may(person, permission)
+            ]
+            for group in _MENU
+        ]
+
+
+class _Can:
+    """Asked in templates: may who looks do this, about that."""
+
+    def __init__(self, person: Person | None) -> None:
+        self._person = person
+
+    def __call__(self, permission: str, about: Mapping[str, Json] | None = None) -> bool:
+        return may(self._person, permission, about)
+
+
+def _shown(value: object) -> object:
+    return words.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def asset(name: str) -> str:
+    """Return the address of a static file: it changes with the file, so that it may be kept for ever."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def whose(request: Request) -> Person | None:
+    """Return who asks; None if nobody is signed in."""
+    found: Person | None = getattr(request.state, "person", None)
+    return found
+
+
+def csrf(request: Request) -> str:
+    """Return the token that a form of this session carries."""
+    return str(getattr(request.state, "csrf", "") or "")
+
+
+def at(request: Request) -> Site:
+    """Return the site that a request came to."""
+    found: Site = request.app.state.site
+    return found
+
+
+def actor(request: Request) -> str:
+    """Return by whom a change is, as the journal names people."""
+    person = whose(request)
+    return person.name if person is not None else ""
+
+
+# -- handlers ----------------------------------------------------------------------------------------------
+
+
+class Form(Mapping[str, str]):
+    """The fields of a form, each as a text; ``every`` has all values of one."""
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self._pairs = tuple(pairs)
+        self._first = {name: value for name, value in reversed(self._pairs)}
+
+    def __getitem__(self, name: str) -> str:
+        """Return the first value of a field."""
+        return self._first[name]
+
+    def __iter__(self) -> Any:
+        """Yield the names."""
+        return iter(self._first)
+
+    def __len__(self) -> int:
+        """Return how many fields there are."""
+        return len(self._first)
+
+    def every(self, name: str) -> list[str]:
+        """Return all values of a field."""
+        return [value for key, value in self._pairs if key == name]
+
+
+Shows = Callable[[Request], Response]
+
+
+class Does(Protocol):
+    """What answers a form."""
+
+    def __call__(self, request: Request, form: Form, /) -> Response: ...
+
+
+def shows(path: str, handler: Shows, permission: str) -> Route:
+    """Return a route of a page that people with a permission see."""
+
+    async def endpoint(request: Request) -> Response:
+        if whose(request) is None:
+            return to_sign_in(request)
+        return await answered(request, lambda: _permitted(request, permission, lambda: handler(request)))
+
+    return Route(path, endpoint, methods=["GET"], name=path)
+
+
+def does(path: str, handler: Does, permission: str) -> Route:
+    """Return a route of a form that people with a permission send; it needs the session's token."""
+
+    async def endpoint(request: Request) -> Response:
+        if whose(request) is None:
+            return to_sign_in(request)
+        form = await read_form(request)
+        if isinstance(form, Response):
+            return form
+        return await answered(
+            request, lambda: _permitted(request, permission, lambda: handler(request, form))
+        )
+
+    return Route(path, endpoint, methods=["POST"], name=f"{path} POST")
+
+
+async def read_form(request: Request) -> Form | Response:
+    """Read a form and check its token; return an answer instead where it is too large or has none."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_FORM:
+            return _refused(request, 413, "this form is too large", "send less")
+    try:
+        pairs = parse_qsl(
+            body.decode("utf-8"), keep_blank_values=True, max_num_fields=2_000, strict_parsing=False
+        )
+    except ValueError:
+        return _refused(request, 400, "this form cannot be read", "reload the page and send it again")
+    form = Form(pairs)
+    if not csrf(request) or not hmac.compare_digest(form.get("csrf", "").encode(), csrf(request).encode()):
+        return _refused(request, 403, "this form is not of your session", "reload the page and send it again")
+    return form
+
+
+def _permitted(request: Request, permission: str, handler: Callable[[], Response]) -> Response:
+    demand(whose(request), permission)
+    return handler()
+
+
+async def answered(request: Request, work: Callable[[], Response]) -> Response:
+    """Do the work beside the event loop; what is wrong is told as a page."""
+    try:
+        return await run_in_threadpool(work)
+    except LemnisError as error:
+        return await run_in_threadpool(lambda: trouble(request, error))
+
+
+def trouble(request: Request, error: LemnisError) -> Response:
+    """Return the page that tells of an error."""
+    where = f"{error.at}: " if error.at and not isinstance(error, NotFoundError) else ""
+    return at(request).page(
+        request, "trouble.html", status=status_of(error), title=_TITLES[status_of(error)],
+        what=f"{where}{error.what}", fix=error.fix,
+    )  # fmt: skip
+
+
+_TITLES = {
+    403: "That is not yours to do", 404: "There is no such thing", 409: "That was refused",
+    400: "That cannot be read", 503: "Not now", 500: "Something does not hold",
+}  # fmt: skip
+
+
+def status_of(error: LemnisError) -> int:
+    """Return the status that tells of an error."""
+    kinds: tuple[tuple[type[LemnisError], int], ...] = (
+        (AccessError, 403), (NotFoundError, 404), (InputError, 400), (RefusedError, 409), (BusyError, 503),
+    )  # fmt: skip
+    return next(
+        (status for kind, status in kinds if isinstance(error, kind)), 503 if error.exit_code == 3 else 500
+    )
+
+
+def _refused(request: Request, status: int, what: str, fix: str) -> Response:
+    return at(request).page(
+        request, "trouble.html", status=status, title="That was refused", what=what, fix=fix
+    )
+
+
+def to_sign_in(request: Request) -> Response:
+    """Send who is not signed in to the page where that is done, and back from there."""
+    base = str(request.scope.get("root_path", ""))
+    back = request.url.path.removeprefix(base) + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"{base}/sign-in?{urlencode({'next': back})}", 303)
+
+
+def back(request: Request, path: str, title: str = "", text: str = "", *, kind: str = "fine") -> Response:
+    """Send on to a page after something was done, which tells what."""
+    base = str(request.scope.get("root_path", ""))
+    answer = RedirectResponse(f"{base}{safe(path)}", 303)
+    if title:
+        told_once = urlencode({"t": title[:200], "d": text[:600], "k": kind})
+        answer.set_cookie(_SAID, told_once, max_age=20, httponly=True, samesite="lax", path=f"{base}/")
+    return answer
+
+
+_SAID = "lemnis-said"
+
+
+def told(request: Request) -> Said | None:
+    """Return what the last form said that was done; it is told once, for a while."""
+    raw = request.cookies.get(_SAID, "")
+    if not raw or request.method != "GET":
+        return None
+    parts = dict(parse_qsl(raw[:2000]))
+    kind = parts.get("k", "fine")
+    return Said(parts.get("t", ""), parts.get("d", ""), kind if kind in {"fine", "warn", "bad"} else "fine")
+
+
+def safe(path: str) -> str:
+    """Return a path of this site; the queue's for what leads elsewhere."""
+    if (
+        not path.startswith("/")
+        or path.startswith(("//", "/\\"))
+        or "\\" in path
+        or "\r" in path
+        or "\n" in path
+    ):
+        return "/queue"
+    return path
+
+
+Work = Callable[[], Awaitable[Response]]

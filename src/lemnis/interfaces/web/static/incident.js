@@ -1,0 +1,3 @@
+import { load } from "./times.js";
+
+for (const part of document.querySelectorAll("[data-load]")) load(part, part.dataset.load);

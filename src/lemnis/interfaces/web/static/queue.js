@@ -1,0 +1,42 @@
+// The queue by keyboard: choose, take, close.
+const form = document.querySelector("#chosen");
+const bulk = form.querySelector("[data-bulk]");
+const count = form.querySelector("[data-bulk-count]");
+const boxes = () => [...form.querySelectorAll("input[data-choose]")];
+
+function show() {
+  const chosen = boxes().filter((box) => box.checked);
+  for (const box of boxes()) box.closest("tr").setAttribute("aria-selected", String(box.checked));
+  count.textContent = String(chosen.length);
+  bulk.hidden = chosen.length === 0;
+}
+form.addEventListener("change", show);
+form.addEventListener("swapped", show);
+show();
+
+function send(what) {
+  const button = form.querySelector(`button[name="do"][value="${what}"]`);
+  form.requestSubmit(button);
+}
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=checkbox]), textarea, select")) return;
+  const row = document.activeElement?.closest?.("tr[data-row]");
+  const box = row?.querySelector("input[data-choose]");
+  if (event.key === "x" && box) {
+    box.checked = !box.checked;
+    show();
+  } else if (event.key === "Escape") {
+    for (const other of boxes()) other.checked = false;
+    show();
+  } else if (event.key === "a" && (box || !bulk.hidden)) {
+    if (bulk.hidden) box.checked = true;
+    show();
+    send("take");
+  } else if (event.key === "c" && (box || !bulk.hidden)) {
+    if (bulk.hidden) box.checked = true;
+    show();
+    form.querySelector("#f-verdict").focus();
+  } else return;
+  event.preventDefault();
+});

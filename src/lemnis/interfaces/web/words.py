@@ -1,0 +1,90 @@
+"""How values are written on pages: times, spans, counts, names. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from lemnis.contracts.clock import span, to_iso
+
+_FORMS: Mapping[str, str] = {
+    "short": "%-d %b %H:%M", "long": "%-d %b %H:%M:%S", "day": "%-d %b %Y", "clock": "%H:%M:%S",
+    "full": "%Y-%m-%d %H:%M:%S",
+}  # fmt: skip
+_K, _M = 1_000, 1_000_000
+_HIDDEN = {"Cc", "Cf", "Co", "Cs"}
+"""Categories of characters that do not show, or turn the direction of what stands around them."""
+
+
+def iso(instant: int) -> str:
+    """Return an instant (ms) as RFC 3339 in UTC, or nothing where no calendar has it."""
+    try:
+        return to_iso(instant)
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def utc(instant: int, form: str = "full") -> str:
+    """Return an instant (ms) in UTC for people: ``short``, ``long``, ``day``, ``clock`` or ``full``."""
+    try:
+        moment = datetime.fromtimestamp(instant / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{instant} ms"
+    return moment.strftime(_FORMS.get(form, _FORMS["full"]))
+
+
+def words(text: object) -> str:
+    """Return a name as people write it: ``true_positive`` as ``true positive``."""
+    return str(text).replace("_", " ").replace("-", " ")
+
+
+def visible(text: object) -> str:
+    """Return a text in which nothing hides: control and direction marks are written as what they are."""
+    raw = str(text)
+    if raw.isascii() and raw.isprintable():
+        return raw
+    return "".join(
+        f"\\u{ord(one):04x}" if unicodedata.category(one) in _HIDDEN and one not in "\n\t" else one
+        for one in raw
+    )
+
+
+def short(text: object, most: int = 80) -> str:
+    """Return a text, cut in the middle if it is longer than ``most``: both its ends tell."""
+    raw = str(text)
+    if len(raw) <= most:
+        return raw
+    tail = most // 3
+    return f"{raw[: most - tail - 1]}…{raw[-tail:]}"
+
+
+def number(value: float | None) -> str:
+    """Return a count with its thousands parted."""
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
+
+
+def about(value: float) -> str:
+    """Return a count in little room: 1.2 k, 3.4 M."""
+    if value < _K:
+        return f"{value:,.0f}" if value == int(value) else f"{value:.1f}"
+    size, unit = (_M, "M") if value >= _M else (_K, "k")
+    return f"{value / size:.3g} {unit}"
+
+
+def lasting(milliseconds: int | None) -> str:
+    """Return a span for people; a dash where there is none."""
+    return "–" if milliseconds is None else span(milliseconds)
+
+
+def percent(part: float | None) -> str:
+    """Return a share in percent."""
+    return "–" if part is None else f"{part:.0%}"
+
+
+def query(parts: Mapping[str, object]) -> str:
+    """Return the query of an address; what is empty is left out."""
+    return urlencode({key: str(value) for key, value in parts.items() if value not in {"", None, False}})
