@@ -30,3 +30,11 @@ def test_ordinary_records_that_come_near_are_taken_and_none_of_the_attack():
     assert "raw 200" in sample.records
     assert not {"raw 1", "raw 300", "raw far"} & set(sample.records)
     assert list(sample.records) == sorted(sample.records, key=lambda raw: int(raw.split()[1]))
+
+
+def test_an_ordinary_record_does_not_bring_the_attack_along():
+    first = Record("ev-a", 1, "audit", "", {"Image": "/sh"}, "raw a")
+    child = Record("ev-b", 3, "audit", "", {"Image": "/ls"}, "raw b", needs=("ev-a",))
+    alone = Record("ev-c", 5, "audit", "", {"Image": "/ls"}, "raw c")
+    assert benign_sample([first, child, alone], {"ev-a"}, {"ev-a"}).records == ("raw c",)
+    assert benign_sample([first, child], {"ev-a"}, {"ev-a"}) is None

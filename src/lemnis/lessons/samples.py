@@ -35,13 +35,18 @@ def benign_sample(records: Iterable[Record], attack: Collection[str], like: Coll
     """Return ordinary records of the same source as those in ``like``: nearest to them first.
 
     Near is what has most in common with them: the same path, the same parent or program; then what has the
-    most different characters, since the more a request carries, the more could be taken for an attack.
+    most different characters, since the more a request carries, the more could be taken for an attack. What
+    needs an event of the attack to be understood is left out: it would bring that along.
     """
     known = {record.uid: record for record in records}
     models = [known[uid] for uid in like if uid in known]
     sources = {model.source for model in models}
     shared = {(name, value) for model in models for name, value in model.fields.items() if value}
-    ordinary = [one for one in known.values() if one.uid not in attack and one.source in sources]
+    ordinary = [
+        one
+        for one in known.values()
+        if one.uid not in attack and one.source in sources and not any(uid in attack for uid in one.needs)
+    ]
     ordinary.sort(key=lambda one: (-len(shared & set(one.fields.items())), -_variety(one), *_order(one)))
     return _sample(sorted(_distinct(ordinary)[:MOST], key=_order), known)
 
