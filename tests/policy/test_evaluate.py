@@ -175,3 +175,21 @@ def test_another_evaluator_agrees(reference, rules, document):
 
 def canonical(value):
     return json.dumps(value, sort_keys=True)
+
+
+@pytest.mark.parametrize(
+    "whole", [[1], [True], [1.0], ["1"], [], list(range(20)), [0, None], {"a": 1}, "1", None, 1]
+)
+@pytest.mark.parametrize("item", ["1", "0", '"1"', "true", "null", "1.0"])
+def test_a_constant_is_in_what_the_same_value_is_in(item, whole):
+    text = f"package lemnis.p\nimport rego.v1\nwritten if {item} in input.whole\ngiven if {{\n    some one in input.one\n    one in input.whole\n}}\n"
+    document = {"whole": whole, "one": [json.loads(item)]}
+    written, given = (evaluate([text], f"data.lemnis.p.{name}", document) for name in ("written", "given"))
+    assert written == given
+
+
+@pytest.mark.parametrize("value", [True, False, None, 0, "", [], {}])
+def test_a_field_as_a_condition_holds_unless_false_or_absent(value):
+    text = "package lemnis.p\nimport rego.v1\nfound contains n if {\n    some n, one in input.ones\n    one.a\n}\n"
+    said = evaluate([text], "data.lemnis.p.found", {"ones": [{"a": value}, {}, 1, ["a"]]})
+    assert said == ([] if value is False else [0])

@@ -35,12 +35,13 @@ class Function:
                 f"not evaluated: {self.name} takes {len(self.takes)} arguments, not {len(arguments)}"
             )
         for number, (types, argument) in enumerate(zip(self.takes, arguments, strict=True), 1):
-            if "any" not in types and type_name(argument) not in types:
+            name = type_name(argument)
+            if name not in types and "any" not in types:
                 raise ContentError(
-                    f"not evaluated: {self.name} refused its argument {number}: {type_name(argument)}, "
+                    f"not evaluated: {self.name} refused its argument {number}: {name}, "
                     f"not {' or '.join(sorted(types))}"
                 )
-            if isinstance(argument, str | list | dict | Set):
+            if name in _SIZED:
                 budget.spend(len(argument) >> 4)
         try:
             value = self.does(budget, *arguments)
@@ -60,19 +61,18 @@ def bounded(value: Any, name: str) -> Any:
     return value
 
 
+_TYPES: Mapping[type, str] = MappingProxyType(
+    {
+        type(None): "null", bool: "boolean", int: "number", float: "number", str: "string", list: "array",
+        dict: "object", Set: "set",
+    }
+)  # fmt: skip
+_SIZED = frozenset({"string", "array", "object", "set"})
+
+
 def type_name(value: Any) -> str:
     """Return a value's type as Rego names it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    if isinstance(value, list):
-        return "array"
-    return "object" if isinstance(value, dict) else "set"
+    return _TYPES.get(type(value)) or next(name for kind, name in _TYPES.items() if isinstance(value, kind))
 
 
 def _registry() -> Mapping[str, Function]:

@@ -14,6 +14,9 @@ from lemnis.policy.values import UNDEFINED, Budget, Set, equal, order
 
 Env = list[Any]
 Get = Callable[[Env], Any]
+_PAIR = 2
+_SHORT = 8
+"""A list of fewer elements is looked through for nothing."""
 
 
 def field(get: Get, name: str) -> Get:
@@ -82,6 +85,8 @@ def index(get: Get, at: Get) -> Get:
 
 def call(gets: Sequence[Get], does: Callable[[Env, list[Any]], Any]) -> Get:
     """Return the value of a function of several terms; undefined if one of them is."""
+    if len(gets) == _PAIR:
+        return _call_of_two(*gets, does)
 
     def value(env: Env) -> Any:
         values = []
@@ -91,6 +96,17 @@ def call(gets: Sequence[Get], does: Callable[[Env, list[Any]], Any]) -> Get:
                 return UNDEFINED
             values.append(one)
         return does(env, values)
+
+    return value
+
+
+def _call_of_two(first: Get, second: Get, does: Callable[[Env, list[Any]], Any]) -> Get:
+    def value(env: Env) -> Any:
+        one = first(env)
+        if one is UNDEFINED:
+            return UNDEFINED
+        other = second(env)
+        return UNDEFINED if other is UNDEFINED else does(env, [one, other])
 
     return value
 
@@ -175,6 +191,21 @@ def _in(item: Any, whole: Any, budget: Budget) -> Any:
     return any(equal(item, one, budget) for one in values)
 
 
+def _contains(left: Get, right: Get) -> Get:
+    """``x in xs``; of a text or number that is written out and a short list, in one step."""
+    if not isinstance(left, Constant) or type(left.value) not in {str, int}:
+        return _binary(_in)(left, right)
+    wanted = left.value
+
+    def value(env: Env) -> Any:
+        whole = right(env)
+        if type(whole) is list and len(whole) < _SHORT and wanted not in whole:
+            return False
+        return UNDEFINED if whole is UNDEFINED else _in(wanted, whole, env[0].budget)
+
+    return value
+
+
 def _arithmetic(sign: str, does: Callable[[Any, Any], Any]) -> Callable[[Get, Get], Get]:
     def compute(left: Any, right: Any, budget: Budget) -> Any:  # noqa: ARG001 - an operator
         if type_name(left) != "number" or type_name(right) != "number":
@@ -236,7 +267,7 @@ BINARY: Mapping[str, Callable[[Get, Get], Get]] = MappingProxyType(
         "<=": _compared(operator.le),
         ">": _compared(operator.gt),
         ">=": _compared(operator.ge),
-        "in": _binary(_in),
+        "in": _contains,
         "+": _arithmetic("+", lambda left, right: left + right),
         "-": _binary(_minus),
         "*": _arithmetic("*", lambda left, right: left * right),

@@ -209,10 +209,17 @@ class Maker:
             step = self.assign(literal.term, scope, after)
         elif literal.term is None:
             self.fail("an empty line", literal.span[0])
+        elif isinstance(literal.term, Ref) and (name := self.field(literal.term, scope)):
+            step = _field_true(scope[literal.term.name], name, after)
         else:
             step = _true(self.term(literal.term, scope), after)
         loops, self.loops = self.loops, kept
         return _looped(loops, step)
+
+    def field(self, term: Ref, scope: Scope) -> str:
+        """Return the name of the one field of a bound name that a term is; empty if it is another."""
+        path = term.path
+        return path[0] if term.name in scope and len(path) == 1 and isinstance(path[0], str) else ""
 
     def assign(self, term: Binary, scope: Scope, after: Step) -> Step:
         """``pattern := term``."""
@@ -445,6 +452,18 @@ def _any(env: Env, value: Any) -> bool:  # noqa: ARG001 - a pattern
 
 def _enough(env: Env) -> bool:  # noqa: ARG001 - a step
     return True
+
+
+def _field_true(place: int, name: str, after: Step) -> Step:
+    """``x.name`` as a condition, in one step."""
+    get = operators.field_at(place, name)
+
+    def step(env: Env) -> bool:
+        found = env[place]
+        value = found.get(name, UNDEFINED) if type(found) is dict else get(env)
+        return value is not UNDEFINED and value is not False and after(env)
+
+    return step
 
 
 def _true(get: Get, after: Step) -> Step:
