@@ -21,7 +21,8 @@ from lemnis.contracts.findings import Finding
 from lemnis.contracts.ids import Json
 from lemnis.contracts.provenance import Edge, Strength
 from lemnis.graph.code.lines import LEADS, Found, Logged
-from lemnis.graph.code.packages import shared, through, words
+from lemnis.graph.code.packages import inner, shared, through, words
+from lemnis.graph.code.stacktraces import Files, Frame
 from lemnis.graph.connections import sent
 from lemnis.graph.requests import AFTER, BEFORE, Behind, Request, values
 from lemnis.lessons.prevent.base import Traced
@@ -51,7 +52,7 @@ class _Sign:
             return min(tie, Strength.RECORDED)
         if self.requests and (self.reached or self.exploited):
             return Strength.LABEL
-        return Strength.NAME_MATCH if self.requests or tie or (self.reached and self.exploited) else tie
+        return Strength.NAME_MATCH if self.requests else tie
 
     @property
     def events(self) -> tuple[str, ...]:
@@ -80,12 +81,16 @@ def _chain(asked: Asked, begun: Begun) -> Chain | None:
     signs = _signs(asked, begun, place)
     if not signs:
         return None
-    best = signs[0]
+    best, own = signs[0], process.find(asked, begun, place)
+    explained = _explained(best, begun.behind, own)
+    rivals = {_purl(one) for one in signs if one.strength == best.strength} - {_purl(best)}
+    if own is not None and not explained and (rivals or best.strength is Strength.NAME_MATCH):
+        return None  # a likeness of names, and one's own code is as likely
     edge, located = code.line(
         begun.edges[-1].target, place, best.finding.path, best.finding.line, method="vulnerable_package",
         strength=best.strength, findings=(best.finding,),
     )  # fmt: skip
-    doubts = _doubts(signs, begun.behind, process.find(asked, begun, place))
+    doubts = [*explained, *([f"as much speaks for {', '.join(sorted(rivals))}"] if rivals else [])]
     edge = noted(edge, **_told(best), notes=list(doubts))
     if doubts:
         edge = replace(edge, strength=Strength.NAME_MATCH)
@@ -118,7 +123,10 @@ def _signs(asked: Asked, begun: Begun, place: Place) -> list[_Sign]:
     near = [one for one in scene.requests if -AFTER <= first.at - one.at <= BEFORE]
     plain = (value for one in scene.requests for value in values(one.query) if not _strange(value))
     ordinary = {word for value in plain for word in words(value)}
-    logged = trace_code.logged(asked.lake, first, begun.behind)
+    paths = Files(place.files)
+    logged = [
+        (one, inner(one.stack, paths.own)) for one in trace_code.logged(asked.lake, first, begun.behind)
+    ]
     reached = tuple(sent(first.process, scene.reached(first), near))
     found = [_sign(one, near, ordinary, logged, reached) for one in listed]
     told = [one for one in found if one.strength is not Strength.BROKEN]
@@ -129,11 +137,11 @@ def _sign(
     finding: Finding,
     near: Sequence[Request],
     ordinary: set[str],
-    logged: Sequence[Logged],
+    logged: Sequence[tuple[Logged, Sequence[Frame]]],
     reached: tuple[Behind, ...],
 ) -> _Sign:
     purl = finding.vulnerability.purl if finding.vulnerability else ""
-    passed = [(one, frame) for one in logged if (frame := through(one.stack, purl)) is not None]
+    passed = [(one, frame) for one, frames in logged if (frame := through(frames, purl)) is not None]
     best, frame = max(passed, key=lambda one: one[0].tie, default=(None, None))
     frames = " ".join(one.function for _, one in passed)
     told = " ".join((finding.title.partition(":")[2], finding.message, frames))
@@ -152,19 +160,14 @@ def _strange(value: str) -> bool:
     return any(not (character.isalnum() or character.isspace() or character in "-._") for character in value)
 
 
-def _doubts(signs: Sequence[_Sign], behind: Sequence[Behind], own: Found | None) -> list[str]:
-    """Return what speaks against the first: own code that explains it, packages that as much speaks for."""
-    best, doubts = signs[0], []
-    rivals = {_purl(one) for one in signs if one.strength == best.strength} - {_purl(best)}
-    if rivals:
-        doubts.append(f"as much speaks for {', '.join(sorted(rivals))}")
+def _explained(best: _Sign, behind: Sequence[Behind], own: Found | None) -> list[str]:
+    """Say which line of one's own code explains it, if something of the attack leads there."""
     asked = max((one.strength for one in behind), default=Strength.NAME_MATCH)
     if own is None or min(own.located.strength, asked) <= Strength.NAME_MATCH:
-        return doubts
+        return []
     located = own.located
-    if located.method in LEADS or (located.method == "stack_trace" and best.logged is None):
-        doubts.append(f"{located.path}:{located.line} of one's own code explains it ({located.method})")
-    return doubts
+    leads = located.method in LEADS or (located.method == "stack_trace" and best.logged is None)
+    return [f"{located.path}:{located.line} of own code explains it ({located.method})"] if leads else []
 
 
 def _told(sign: _Sign) -> dict[str, Json]:
