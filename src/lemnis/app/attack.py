@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lemnis.app.replay import replay
-from lemnis.app.scene import Scene, Seen
+from lemnis.app.scene import LASTS, Scene, Seen
 from lemnis.app.trace import Chain
 from lemnis.content.library import Library
 from lemnis.contracts.detection import Frame
@@ -61,8 +61,10 @@ def gather(lake: Readable, library: Library, scene: Scene, chain: Chain) -> Atta
     """
     seen = _of(scene, chain)
     injected = [one for some in seen for one in scene.behind(some) if one.injected]
-    clients = {one.request.client for one in injected} - {""}
-    paths = frozenset(one.request.path for one in injected or chain.behind)
+    named = [one for one in scene.requests if one.uid in chain.events]
+    sent = [*(one.request for one in injected), *named]
+    clients = {one.client for one in sent} - {""}
+    paths = frozenset(one.path for one in sent or [one.request for one in chain.behind])
     asked = [one for one in scene.requests if one.client in clients]
     inside = _inside(scene, chain)
     ran = caused(inside, asked)
@@ -70,9 +72,10 @@ def gather(lake: Readable, library: Library, scene: Scene, chain: Chain) -> Atta
         child.uid
         for one in inside
         if one.uid in ran
-        for child in scene.tree.descendants(one, one.at + 600_000)
+        for child in scene.tree.descendants(one, one.at + LASTS)
     }
-    chained = {link.uid for one in seen for link in scene.inside(one)}
+    # Outside of a container an origin says itself what of the processes above belongs to the attack.
+    chained = {link.uid for one in seen if one.container or not chain.events for link in scene.inside(one)}
     web, processes, products = _read(lake, library, paths)
     theirs = {one.uid for one in web if one.client in clients} | {one.uid for one in asked}
     alerts = {uid for alert in scene.alerts for uid in alert.event_uids}

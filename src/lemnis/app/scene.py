@@ -19,6 +19,7 @@ from lemnis.store.lakes import Readable
 from lemnis.store.rows import uids
 
 REACH = 30 * 86_400_000  # ms: how long before an alert a container may have been started
+LASTS = 600_000  # ms: how long after its start what a process starts is of one piece with it
 _FILE_ACTIVITY = 1001
 
 
@@ -88,6 +89,10 @@ class Scene:
         start = self.tree.at(one.host, one.pid, one.at)
         home = container_of(start, self.tree, self.containers) if start else None
         return home[0].id if home else ""
+
+    def began(self, root: Started) -> tuple[str, ...]:
+        """Return the events of a process and of what it and its children started within ten minutes."""
+        return tuple(one.uid for one in self.tree.descendants(root, root.at + LASTS))
 
     def of(self, container: Container) -> list[Seen]:
         """Return what was seen in a container."""

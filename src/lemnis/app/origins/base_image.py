@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lemnis.app import attest_labels
@@ -78,24 +78,23 @@ def chains(asked: Asked) -> Sequence[Chain]:
 def _chain(asked: Asked, begun: Begun) -> Chain | None:
     if begun.build is None or begun.image is None or any(one.text for one in begun.behind):
         return None  # what somebody asked for is told by the process's own chain
-    came = [(seen, links) for seen in begun.group if (links := _unasked(asked, seen))]
-    if not came:
-        return None
+    came = [links for seen in begun.group if (links := _unasked(asked, seen))]
     try:
-        place = code.place(asked, begun.build.repository, begun.build.commit)
+        place = code.place(asked, begun.build.repository, begun.build.commit) if came else None
     except InputError:
+        return None  # where it breaks, the process's own chain says
+    files = list(_dockerfiles(place)) if place else []
+    if place is None or not files:
         return None
-    files = [_File(path, made) for path, made in _dockerfiles(place)]
-    files = _started(files, came[0][1][-1]) or files
-    found = _based(asked, begun.image, begun.build, files)
-    if found is None:
-        return None
-    one_of = [found.file] if isinstance(found, _Based) else files
-    for _, links in came:
-        if not any(_own(place, one.image, links) for one in one_of):
-            if isinstance(found, Edge):  # the sources contradict each other
-                return _told(begun, [found])
-            return _ended(asked, begun, place, found, links)
+    found = _based(asked, begun.image, begun.build, files, came[0][-1])
+    made = files if isinstance(found, Edge) else [found.file]
+    for links in came:
+        if not any(_runs_own(place, one.image, link) for one in made for link in links):
+            return (
+                _told(begun, [found])
+                if isinstance(found, Edge)
+                else _ended(asked, begun, place, found, links)
+            )
     return None
 
 
@@ -132,6 +131,7 @@ def _ended(asked: Asked, begun: Begun, place: Place, found: _Based, links: Seque
         _told(begun, []),
         hops=hops([*begun.edges, based, edge, *ended.edges]),
         source=ended.source,
+        events=asked.scene.began(links[-2] if len(links) > 1 else links[0]),
         facts=Traced(
             located.findings, located.path, located.line, ended.source.text, base=Base(name, found.digest)
         ),
@@ -157,22 +157,17 @@ def _unasked(asked: Asked, seen: Seen) -> list[Started]:
     return []
 
 
-def _dockerfiles(place: Place) -> Iterator[tuple[str, Image]]:
+def _dockerfiles(place: Place) -> Iterator[_File]:
     for path, data in sorted(place.files.items()):
         made = dockerfiles.read(data.decode(errors="replace")) if dockerfiles.fits(path) else None
         if made is not None and made.base not in {UNKNOWN, "scratch"}:
-            yield path, made
+            yield _File(path, made)
 
 
-def _started(files: Sequence[_File], first: Started) -> list[_File]:
-    """Return the Dockerfiles whose command stands in that of a container's first process."""
+def _started(files: Sequence[_File], first: Started) -> Sequence[_File]:
+    """Return the Dockerfiles whose command stands in that of a container's first process; else all."""
     said = " ".join(_words(first.command))
-    return [one for one in files if one.image.command and one.image.command in said]
-
-
-def _own(place: Place, made: Image, links: Sequence[Started]) -> bool:
-    """Say whether any of some processes ran a file of the image's own, or a module of the repository."""
-    return any(_runs_own(place, made, link) for link in links)
+    return [one for one in files if one.image.command and one.image.command in said] or files
 
 
 def _runs_own(place: Place, made: Image, link: Started) -> bool:
@@ -205,57 +200,50 @@ def _words(command: str) -> list[str]:
         return command.split()
 
 
-def _based(asked: Asked, running: Entity, build: Build, files: Sequence[_File]) -> _Based | Edge | None:
+def _based(
+    asked: Asked, running: Entity, build: Build, files: Sequence[_File], first: Started
+) -> _Based | Edge:
     """Return what the image is built on, as far as attestation, labels and Dockerfiles agree.
 
     A broken edge where the attestation names images and no Dockerfile of the commit builds on any.
     """
     taken = {one.image: dependency_name(one) for one in build.dependencies if one.image}
-    said = [(one, digest) for one in files for digest, name in taken.items() if _same(one, name, digest)]
     labels = [
         one
         for one in attest_labels.of_image(asked.workspace, running.value)
         if one.fact.startswith("base_") and one.said.value
     ]
     told: list[Json] = [f"{one.said.name}: {one.said.value}" for one in labels]
-    if taken and not said and files:
+    built = [one for one in files if not taken or _attested(one, taken)]
+    if not built:
         there = ", ".join(f"{one.path} builds on {one.image.base}" for one in files)
         attested = ", ".join(f"{name}@{digest}" for digest, name in taken.items())
         return code_edges.broken(
             running, "based_on", EntityKind.IMAGE, "attestation",
             f"the attestation names {attested}, but {there}", labels=told,
         )  # fmt: skip
-    if said:
-        one, digest = said[0]
-        method, strength = "attestation", Strength.VERIFIED
-    elif files:
-        one = files[0]
-        digest, method, strength = (
-            one.digest,
-            "dockerfile",
-            Strength.RECORDED if one.digest else Strength.LABEL,
-        )
-        said = [(each, each.digest) for each in files]
-    else:
-        return None
+    one, *others = _started(built, first)
+    digest = _attested(one, taken) or one.digest
     wrong = [label for label in labels if not _agrees(one, digest, label.fact, label.said.value)]
+    strength = Strength.VERIFIED if taken else Strength.RECORDED if digest else Strength.LABEL
+    if others or (wrong and not taken):
+        strength = Strength.NAME_MATCH  # which of them made the image, or which is true, nothing says
     if not digest and not wrong:  # a tag says which name, a label which image
         digest = next((label.said.value for label in labels if label.fact == "base_digest"), "")
-    others = [f"{each.path} builds on {each.image.base}" for each, _ in said[1:]]
-    if len({(each.path) for each, _ in said}) > 1:
-        strength = Strength.NAME_MATCH  # which of them made the image, nothing says
-    if wrong and method != "attestation":
-        strength = Strength.NAME_MATCH
     evidence: dict[str, Json] = {
-        "file": f"{one.path}:{one.image.line}", "labels": told, "others": list(others),
+        "file": f"{one.path}:{one.image.line}", "labels": told,
+        "others": [f"{each.path} builds on {each.image.base}" for each in others],
         "contradicted_by": [f"{label.said.name} says {label.said.value}" for label in wrong],
     }  # fmt: skip
+    method = "attestation" if taken else "dockerfile"
     return _Based(one, digest, method, strength, {name: value for name, value in evidence.items() if value})
 
 
-def _same(one: _File, name: str, digest: str) -> bool:
-    """Say whether a Dockerfile builds on an image that a build took in: by digest, else by name."""
-    return one.digest == digest if one.digest else one.name == name
+def _attested(one: _File, taken: Mapping[str, str]) -> str:
+    """Return the digest of the image that a build took in and a Dockerfile builds on, by digest or name."""
+    if one.digest:
+        return one.digest if one.digest in taken else ""
+    return next((digest for digest, name in taken.items() if name == one.name), "")
 
 
 def _agrees(one: _File, digest: str, fact: str, value: str) -> bool:

@@ -45,6 +45,16 @@ class Line:
     evidence: dict[str, Json] = field(default_factory=dict)
     findings: tuple[Finding, ...] | None = None
     action: Action | None = None
+    within: str = ""
+    """The folder in which everything that ran is of what the line brought in; empty if there is none."""
+
+    def began(self, ran: Sequence[Started]) -> Started:
+        """Return what of some processes (the last first) was the first that the line brought in, if known.
+
+        Without a folder of its own that is the last: what ran above it may be as harmless as ever.
+        """
+        inside = [one for one in ran if self.within and f"{one.folder}/".startswith(f"{self.within}/")]
+        return inside[-1] if inside else ran[0]
 
     def uses(self, source: Entity) -> Edge:
         """Return the edge from what ran, or from what it was made into, to what the line brought in."""
@@ -69,11 +79,11 @@ def _chain(asked: Asked, begun: Begun) -> Chain | None:
         except InputError:
             return None
         if (found := find(place, ran)) is not None:
-            return _ended(asked, begun, place, found)
+            return _ended(asked, begun, place, found, asked.scene.began(found.began(ran)))
     return None
 
 
-def _ended(asked: Asked, begun: Begun, place: Place, found: Line) -> Chain:
+def _ended(asked: Asked, begun: Begun, place: Place, found: Line, events: tuple[str, ...]) -> Chain:
     edge, located = code.line(
         begun.edges[-1].target, place, found.path, found.number, method=found.method, strength=found.strength,
         findings=found.findings,
@@ -87,6 +97,7 @@ def _ended(asked: Asked, begun: Begun, place: Place, found: Line) -> Chain:
         source=ended.source,
         facts=Traced(located.findings, located.path, located.line, ended.source.text),
         alerts=begun.alerts,
+        events=events,
         first=begun.first,
         others=len(begun.group) - 1,
         behind=begun.behind,
@@ -137,7 +148,7 @@ def _line(place: Place, found: Sequence[Component], told: Told) -> Line:
     }  # fmt: skip
     return Line(
         one.path, one.line, "package_folder" if told.within else "package_program", strength,
-        Entity(EntityKind.PACKAGE, one.purl), evidence, here,
+        Entity(EntityKind.PACKAGE, one.purl), evidence, here, within=told.text if told.within else "",
     )  # fmt: skip
 
 

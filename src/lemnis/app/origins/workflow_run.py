@@ -92,10 +92,17 @@ def _chain(asked: Asked, group: Sequence[tuple[Seen, Job, Edge, Ran | None]]) ->
         source=ended.source if ended else None,
         facts=facts,
         alerts=tuple(dict.fromkeys(one.alert.id for one, *_ in group)),
+        events=_events(asked, [job for _, job, *_ in group], line),
         first=first,
         others=len(group) - 1,
         beside=(*uses, *(ended.beside if ended else ())),
     )
+
+
+def _events(asked: Asked, jobs: Sequence[Job], line: Line | None) -> tuple[str, ...]:
+    """Return the events of what the line brought in: of all that was seen in the run."""
+    roots = [line.began(job.ran) if line else job.ran[0] for job in jobs]
+    return tuple(dict.fromkeys(uid for root in roots for uid in asked.scene.began(root)))
 
 
 def _named(job: Job) -> bool:
