@@ -61,7 +61,7 @@ def test_the_line_is_found_in_the_history_though_it_was_taken_out(tmp_path, used
     assert str(chain.begin) == f"credential:{KEY}"
     assert (chain.source.deployed, chain.source.culprit, chain.source.owner) == (leak, leak, "@shop/data")
     assert {finding.kind for finding in chain.facts.findings} == {Kind.SECRET}
-    assert chain.hops[0].edge.evidence["taken_out"]
+    assert chain.hops[0].edge.evidence["notes"] == ["it is not there any more, but in the history"]
     assert [str(edge.source) for edge in chain.beside if edge.relation == "holds"] == [
         "principal:arn:aws:iam::111122223333:user/robot"
     ]
@@ -109,8 +109,8 @@ def test_the_oldest_of_several_places_is_taken_and_the_others_are_told(tmp_path,
     world.trail(used)
     chain = one(world, "CreateUser")
     assert chain.hops[0].edge.target.value == "infra:data/job.sh:2"
-    [copy] = chain.hops[0].edge.evidence["also"]
-    assert copy.startswith("copies:copy.sh:2 (")
+    _, copy = chain.hops[0].edge.evidence["notes"]
+    assert copy.startswith("it stands in copies:copy.sh:2 (")
 
 
 def test_a_key_that_no_scanner_knows_is_traced_and_hidden(tmp_path):

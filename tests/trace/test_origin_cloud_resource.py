@@ -80,7 +80,7 @@ def test_from_the_bucket_to_the_line_its_commit_and_owner(tmp_path):
     assert str(chain.begin) == f"cloud_resource:{ARN}"
     assert chain.facts.text == 'acl    = "public-read"'
     assert {finding.rule_id for finding in chain.facts.findings} == {"aws_s3_public_acl"}
-    assert chain.hops[0].edge.evidence["holds"] == ["customers: email, iban"]
+    assert chain.hops[0].edge.evidence["notes"] == ["it holds customers (email, iban)"]
     assert [str(edge.source) for edge in chain.beside if edge.relation == "stored_in"] == [
         "data_set:customers"
     ]
@@ -162,6 +162,17 @@ def test_as_of_the_incident_nothing_was_known_to_define_it(tmp_path):
     assert why.startswith("nothing that was collected says which code defines it")
 
 
+def test_two_stacks_that_claim_it_are_both_told(tmp_path):
+    world = cloud(tmp_path, *OPENED)
+    world.collect(LIVE)
+    world.collect(LIVE, scope="legacy")
+    world.trail(listed())
+    edge = one(world).hops[0].edge
+    assert edge.strength.name == "NAME_MATCH"
+    assert len(edge.evidence["notes"]) == 2
+    assert edge.evidence["notes"][1].startswith("terraform_state says that ")
+
+
 def test_what_was_opened_by_hand_has_no_line(tmp_path):
     world = cloud(tmp_path, Change("begin", OWNERS), Change("close", {"data/main.tf": PRIVATE + BLOCK}))
     world.collect(LIVE)
@@ -189,7 +200,7 @@ def test_a_stack_without_a_repository_s_name_is_looked_for(tmp_path):
     world.trail(listed())
     chain = one(world)
     assert told(chain)[1] == ("has_line", "infra:data/main.tf:6", "label")  # its name is written there
-    assert chain.hops[1].edge.evidence["notes"] == ["no record says of which repository the stack is"]
+    assert "no record says of which repository the stack is" in chain.hops[1].edge.evidence["notes"]
 
 
 def test_two_places_that_may_be_meant_are_no_answer(tmp_path):

@@ -140,6 +140,54 @@ def test_what_no_policy_of_the_code_allows_was_granted_elsewhere(tmp_path):
     assert why == "no policy that the code gives aws_iam_role.deploy allows iam:CreateUser"
 
 
+def test_what_is_not_weighed_is_told(tmp_path):
+    text = (
+        HEAD
+        + """\
+resource "aws_iam_role_policy" "deploy" {
+  role   = aws_iam_role.deploy.id
+  policy = jsonencode({ Statement = { Effect = "Allow", NotAction = "s3:*", Resource = "*" } })
+}
+resource "aws_iam_role_policy_attachment" "power" {
+  role       = aws_iam_role.deploy.name
+  policy_arn = "arn:aws:iam::aws:policy/PowerUserAccess"
+}
+"""
+    )
+    _, why = broken(one(made(tmp_path, text)))
+    assert why == (
+        "no policy that the code gives aws_iam_role.deploy allows iam:CreateUser; not weighed: "
+        "aws_iam_role_policy.deploy.policy, arn:aws:iam::aws:policy/PowerUserAccess"
+    )
+
+
+def test_a_policy_of_aws_own_is_found_where_it_is_attached(tmp_path):
+    text = (
+        HEAD
+        + """\
+resource "aws_iam_role_policy_attachment" "all" {
+  role       = aws_iam_role.deploy.name
+  policy_arn = "arn:aws:iam::aws:policy/AdministratorAccess"
+}
+"""
+    )
+    chain = one(made(tmp_path, text))
+    assert told(chain)[2] == ("has_line", "infra:data/r.tf:16", "recorded")
+    assert (chain.facts.setting.name, chain.facts.setting.steps) == (
+        "aws_iam_role_policy_attachment.all", ("policy_arn",)
+    )  # fmt: skip
+
+
+def test_without_a_past_it_is_not_known_that_the_role_did_not_need_it(tmp_path):
+    trail = Trail()
+    trail.call(AT, session("deploy", "run-9"), "iam:CreateUser", source=STRANGER)
+    chain = one(made(tmp_path, trail=trail))
+    assert told(chain)[2] == ("has_line", "infra:data/r.tf:28", "label")
+    assert chain.hops[2].edge.evidence["notes"][0] == (
+        "iam:CreateUser was used, and nothing is known of what the role did before"
+    )
+
+
 def test_a_role_that_no_state_knows(tmp_path):
     world = cloud(tmp_path, Change("begin", OWNERS))
     world.trail(attacked())

@@ -122,11 +122,9 @@ def _code(asked: Asked, key: Entity) -> tuple[list[Edge], code.End | None, Trace
     edge, located = code.line(
         key, place, first.path, number, method=METHOD, strength=Strength.RECORDED, findings=findings
     )
-    also: list[Json] = list(islice((str(one) for one in found if one is not first), _MOST))
-    edge = noted(
-        edge, also=also, troubles=list(troubles), scanners=place.trouble, id_at=f"{first.path}:{first.line}",
-        taken_out=_taken_out(first, key.value),
-    )  # fmt: skip
+    others = [f"it stands in {one}, too" for one in found if one is not first][:_MOST]
+    notes = filter(None, [_taken_out(first, key.value), *others, *troubles])
+    edge = noted(edge, notes=list(notes), scanners=place.trouble, id_at=f"{first.path}:{first.line}")
     ended = code.end(asked, place, edge.target, located)
     ended = replace(
         ended,

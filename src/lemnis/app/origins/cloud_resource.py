@@ -10,7 +10,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import Any
 
 from lemnis.app.origins import code, terraform
@@ -93,8 +92,9 @@ def _chain(asked: Asked, thing: Entity, events: Sequence[Event]) -> Chain:
     held = [edge for edge in asked.graph.edges_to([thing], asked.at, ["stored_in"]) if edge.holds]
     defined = noted(
         terraform.defined_by(asked, thing), alert=first.id, rule=first.title,
-        events=[event.uid for event in events[:_MOST]], holds=_data(asked, held),
+        events=[event.uid for event in events[:_MOST]],
     )  # fmt: skip
+    defined = noted(defined, notes=[*_data(asked, held), *_noted(defined)])
     edges, ended, facts = [defined], None, Traced()
     if defined.holds:
         more, ended, facts = _code(asked, defined)
@@ -110,14 +110,17 @@ def _chain(asked: Asked, thing: Entity, events: Sequence[Event]) -> Chain:
     )
 
 
-def _data(asked: Asked, held: Sequence[Edge]) -> list[Json]:
+def _data(asked: Asked, held: Sequence[Edge]) -> Iterator[str]:
     """Say which data sets lie in a resource, with their labels of personal data."""
-    told = []
     for node in asked.graph.nodes(edge.source for edge in held):
         labels = node.properties.get("labels")
         some = ", ".join(map(str, labels)) if isinstance(labels, list) else ""
-        told.append(f"{node.entity.value}: {some}" if some else node.entity.value)
-    return list(told)
+        yield f"it holds {node.entity.value}" + (f" ({some})" if some else "")
+
+
+def _noted(edge: Edge) -> list[Json]:
+    told = edge.evidence.get("notes")
+    return told if isinstance(told, list) else []
 
 
 def _code(asked: Asked, defined: Edge) -> tuple[list[Edge], code.End | None, Traced]:
@@ -138,9 +141,9 @@ def _code(asked: Asked, defined: Edge) -> tuple[list[Edge], code.End | None, Tra
         defined.target, where.place, first.path, first.line, method=terraform.METHOD,
         strength=where.strength, findings=here,
     )  # fmt: skip
-    others = (f"{one.path}:{one.line} {one.rule_id}" for one in found if one not in here)
-    also: list[Json] = list(islice(others, _MOST))
-    edge = noted(edge, **where.evidence, also=also, scanners=where.place.trouble)
+    others = ", ".join(f"{one.rule_id} (line {one.line})" for one in found if one not in here)
+    told = [f"it is opened by {others}, too"] if others else []
+    edge = noted(edge, **where.evidence, notes=[*told, *where.notes], scanners=where.place.trouble)
     ended = code.end(asked, where.place, edge.target, located)
     return [edge, *ended.edges], ended, Traced(tuple(here), first.path, first.line, ended.source.text)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
-from itertools import islice
+from types import MappingProxyType
 from typing import Final
 
 import pyarrow as pa
@@ -22,11 +22,12 @@ from lemnis.app.origins.base import Asked, Chain, Event, hops, noted
 from lemnis.app.origins.cloud_key import used
 from lemnis.app.origins.terraform import Written
 from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.findings import Place
 from lemnis.contracts.ids import Json
 from lemnis.contracts.provenance import Edge, Strength
 from lemnis.contracts.resources import Resource
 from lemnis.lessons.prevent import observed
-from lemnis.lessons.prevent.base import Grant, Traced
+from lemnis.lessons.prevent.base import Grant, Setting, Traced
 from lemnis.scan.readers import listed, mapping, texts
 from lemnis.store.columns import leaf
 from lemnis.store.rows import uids
@@ -37,19 +38,25 @@ _POLICY = "iam.policy"
 _MOST = 20
 
 
+_OF_AWS = "arn:aws:iam::aws:policy/"
+_MANAGED: Final = MappingProxyType({"AdministratorAccess": "*", "IAMFullAccess": "iam:*"})
+"""What policies of AWS' own allow on every resource (AWS Managed Policy Reference)."""
+_DAYS = 90 * 86_400_000
+"""How far (ms) a role's past is looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Allowed:
-    """A statement that allows an action: the policy, its place in it, and whether on everything."""
+    """What allows an action: a statement, or a policy of AWS' own; where, and whether on everything."""
 
-    policy: Resource
-    number: int
+    policy: str
+    spot: Place
     everywhere: bool
+    setting: Setting | None = None
 
-    @property
-    def line(self) -> tuple[str, int]:
-        """Where the statement stands."""
-        spot = self.policy.at(("statements", self.number))
-        return spot.path, spot.line
+    def __str__(self) -> str:
+        """Render as people write it."""
+        return f"{self.policy} {self.spot.path}:{self.spot.line}"
 
 
 def chains(asked: Asked) -> Sequence[Chain]:
@@ -112,23 +119,34 @@ def _code(
     where = terraform.written(asked, defined)
     if isinstance(where, str):
         return [code.broken(defined.target, terraform.METHOD, where)], None, Traced()
-    found = sorted(_allowing(where, grant), key=lambda one: (not one.everywhere, one.line))
+    allowed = [*_statements(where, grant), *_managed(where, grant)]
+    found = sorted(allowed, key=lambda one: (not one.everywhere, one.spot.path, one.spot.line))
     if not found:
-        reason = f"no policy that the code gives {where.resource.name} allows {grant.action}"
+        reason = f"no policy that the code gives {where.resource.name} allows {grant.action}{_unread(where)}"
         return [code.broken(defined.target, METHOD, reason)], None, Traced()
-    path, number = found[0].line
+    first, spot = found[0], found[0].spot
     edge, located = code.line(
-        defined.target, where.place, path, number, method=METHOD, strength=where.strength
-    )
-    others = (f"{one.policy.name} {one.line[0]}:{one.line[1]}" for one in found[1:])
-    also: list[Json] = list(islice(others, _MOST))
+        defined.target, where.place, spot.path, spot.line, method=METHOD,
+        strength=where.strength if known else min(where.strength, Strength.LABEL),
+    )  # fmt: skip
     edge = noted(
-        edge, **where.evidence, action=grant.action, event=event.uid, policy=found[0].policy.name,
-        statement=found[0].number, used_before=known, also=also, scanners=where.place.trouble,
+        edge, **where.evidence, action=grant.action, event=event.uid, policy=first.policy, used_before=known,
+        notes=[_says(grant, known, found[1:]), *where.notes], scanners=where.place.trouble,
     )  # fmt: skip
     ended = code.end(asked, where.place, edge.target, located)
-    facts = Traced(located.findings, path, number, ended.source.text, grant=grant)
+    facts = Traced(
+        located.findings, spot.path, spot.line, ended.source.text, setting=first.setting, grant=grant
+    )
     return [edge, *ended.edges], ended, facts
+
+
+def _says(grant: Grant, known: Sequence[Json], others: Sequence[_Allowed]) -> str:
+    """Say what was used, whether the role needs it, and what else allows it."""
+    told = f"{grant.action} was used, " + (
+        "and never before by this role" if known else "and nothing is known of what the role did before"
+    )
+    also = ", ".join(map(str, others[:_MOST]))
+    return f"{told}; it is also allowed by {also}" if also else told
 
 
 def _excess(
@@ -154,13 +172,13 @@ def _grant(event: Event, role: str) -> Grant | None:
 
 
 def _used_before(asked: Asked, role: str, own: Sequence[str]) -> set[str]:
-    """Return the actions that a role used before the incident, as far back as the lake goes.
+    """Return the actions that a role used in the 90 days before the incident.
 
     What the attack's sessions did (``own``, uids of events) before the first alert is no use of the role.
     """
     names = ("actor.session.issuer", "api.service.name", "api.operation", "api.response.error")
     found: set[tuple[str, str]] = set()
-    for batch in asked.lake.scan(_API, end=asked.at):
+    for batch in asked.lake.scan(_API, start=asked.at - _DAYS, end=asked.at):
         who, service, name, error = (leaf(batch.table, one) for one in names)
         if who is None or service is None or name is None:
             continue
@@ -178,26 +196,50 @@ def _used_before(asked: Asked, role: str, own: Sequence[str]) -> set[str]:
     return {grant.action for row in rows if (grant := observed.grant(row)) is not None}
 
 
-def _allowing(where: Written, grant: Grant) -> Iterator[_Allowed]:
+def _statements(where: Written, grant: Grant) -> Iterator[_Allowed]:
     """Yield the statements that the code gives a role and that allow an action."""
-    near = where.around()
-    names = {one.name for one in near}
-    for policy in where.module:
-        if policy.kind != _POLICY or policy.data.get("trust") or policy.name.rpartition(".")[0] not in names:
-            continue
-        if _trusts(where, policy):
-            continue
+    for policy in _policies(where):
         for number, statement in enumerate(map(mapping, listed(policy.data.get("statements")))):
-            if statement.get("effect") != "Allow":
-                continue
-            if any(_covers(one, grant.action) for one in texts(statement.get("actions"))):
-                yield _Allowed(policy, number, "*" in texts(statement.get("resources")))
+            actions = texts(statement.get("actions"))
+            if statement.get("effect") == "Allow" and any(_covers(one, grant.action) for one in actions):
+                everywhere = "*" in texts(statement.get("resources"))
+                yield _Allowed(policy.name, policy.at(("statements", number)), everywhere)
 
 
-def _trusts(where: Written, policy: Resource) -> bool:
+def _managed(where: Written, grant: Grant) -> Iterator[_Allowed]:
+    """Yield where the code gives a role a policy of AWS' own that allows an action."""
+    for one in where.around():
+        arn = str(one.data.get("policy_arn", ""))
+        pattern = _MANAGED.get(arn.removeprefix(_OF_AWS)) if arn.startswith(_OF_AWS) else None
+        if pattern is not None and _covers(pattern, grant.action):
+            setting = Setting(one.kind, one.name, ("policy_arn",), arn)
+            yield _Allowed(one.name, one.at(("policy_arn",)), everywhere=True, setting=setting)
+
+
+def _policies(where: Written) -> Iterator[Resource]:
+    """Yield the policies that the code gives a role, without who may take it on."""
+    names = {one.name for one in where.around()}
+    for policy in where.module:
+        of = policy.name.rpartition(".")[0]
+        if policy.kind == _POLICY and of in names and not policy.data.get("trust") and not _trusts(where, of):
+            yield policy
+
+
+def _unread(where: Written) -> str:
+    """Say which of a role's policies say something that was not weighed."""
+    odd = [
+        policy.name
+        for policy in _policies(where)
+        if policy.unknown or any(mapping(one).get("all_but") for one in listed(policy.data.get("statements")))
+    ]
+    arns = (str(one.data.get("policy_arn", "")) for one in where.around())
+    odd += [arn for arn in arns if arn.startswith(_OF_AWS) and arn.removeprefix(_OF_AWS) not in _MANAGED]
+    return f"; not weighed: {', '.join(odd[:_MOST])}" if odd else ""
+
+
+def _trusts(where: Written, document: str) -> bool:
     """Say whether a document says who may take the role on, not what it may do."""
-    said = str(where.resource.data.get("assume_role_policy", ""))
-    return policy.name.rpartition(".")[0] + "." in said
+    return f"{document}." in str(where.resource.data.get("assume_role_policy", ""))
 
 
 def _covers(pattern: str, action: str) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from lemnis.app import settings
 from lemnis.app.origins import code
-from lemnis.app.origins.base import Asked
+from lemnis.app.origins.base import Asked, noted
 from lemnis.app.origins.code import Place
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.clock import from_iso
@@ -47,6 +47,7 @@ class Written:
     module: tuple[Resource, ...]
     strength: Strength
     evidence: Mapping[str, Json]
+    notes: tuple[str, ...]
 
     def around(self) -> tuple[Resource, ...]:
         """Return the resource, what refers to it, and the documents and policies that those name in turn."""
@@ -69,17 +70,25 @@ class Written:
 
 def defined_by(asked: Asked, thing: Entity) -> Edge:
     """Return the edge from what runs in a cloud to the code that defines it, as of then; else broken."""
-    known = [
-        edge
-        for edge in asked.graph.edges_from(thing, asked.at, ["defined_by"])
+    known = {
+        edge.target: edge
+        for edge in reversed(asked.graph.edges_from(thing, asked.at, ["defined_by"]))
         if edge.target.kind is EntityKind.IAC_RESOURCE and edge.holds
-    ]
+    }
     if known:
-        return known[0]
+        first, *others = sorted(known.values(), key=lambda edge: -edge.strength)
+        return _doubted(first, others)
     return code_edges.broken(
         thing, "defined_by", EntityKind.IAC_RESOURCE, "terraform_state",
         "nothing that was collected says which code defines it (`lemnis graph collect` takes states)",
     )  # fmt: skip
+
+
+def _doubted(edge: Edge, others: Sequence[Edge]) -> Edge:
+    """Return an edge with what says otherwise; where that counts as much, it is a mere name."""
+    told: list[Json] = [f"{one.method} says that {one.target.value} defines it" for one in others[:_MOST]]
+    even = any(one.strength >= edge.strength for one in others)
+    return noted(replace(edge, strength=Strength.NAME_MATCH if even else edge.strength), notes=told)
 
 
 def written(asked: Asked, defined: Edge) -> Written | str:
@@ -107,10 +116,7 @@ def written(asked: Asked, defined: Edge) -> Written | str:
         return "; ".join([*troubles, _not_one(found, address, name if name in known else "")])
     [one] = found
     strength = Strength.RECORDED if told else Strength.LABEL if live else Strength.NAME_MATCH
-    notes: list[Json] = [
-        *troubles,
-        *([told] if told else ["no record says of which repository the stack is"]),
-    ]
+    notes = [*troubles, told or "no record says of which repository the stack is"]
     if several:
         notes.append("the address is in several folders; this one gives the resource its name")
     return one.at(when, strength, address, notes)
@@ -133,11 +139,11 @@ class _Found:
     resource: Resource
     module: tuple[Resource, ...]
 
-    def at(self, asked: Asked, strength: Strength, address: str, notes: Sequence[Json]) -> Written:
+    def at(self, asked: Asked, strength: Strength, address: str, notes: Sequence[str]) -> Written:
         """Return it with its place opened and scanned."""
         place = code.place(asked, self.repository, self.commit)
-        facts: dict[str, Json] = {"address": address, "folder": self.folder or ".", "notes": list(notes)}
-        return Written(place, self.resource, self.module, strength, facts)
+        facts: dict[str, Json] = {"address": address, "folder": self.folder or "."}
+        return Written(place, self.resource, self.module, strength, facts, tuple(notes))
 
 
 def _tagged(asked: Asked, defined: Edge, address: str) -> tuple[Written | None, list[str]]:
