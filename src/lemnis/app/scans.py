@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -225,7 +226,14 @@ def gating(workspace: app.Workspace, library: Library) -> tuple[list[Scanner], l
 
 def _reads(scanner: scanning.Scanner, repository: Repository, commits: Sequence[Commit]) -> bool:
     """Say whether a scanner has something to read in any commit: laying trees out for nothing is slow."""
-    return any(scanner.fits(path) for one in commits for path in repository.files(one.id))
+    paths = frozenset().union(*(_paths(repository.path, one.id) for one in commits))
+    return any(map(scanner.fits, paths))
+
+
+@lru_cache(maxsize=4096)
+def _paths(repository: Path, commit: str) -> frozenset[str]:
+    """Return the paths of a commit's files, which never change."""
+    return frozenset(Repository(repository).files(commit))
 
 
 def _both(one: ScanReport, other: ScanReport) -> ScanReport:
