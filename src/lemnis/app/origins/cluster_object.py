@@ -212,7 +212,7 @@ def _line(
 ) -> tuple[list[Edge], code.End | None, Traced]:
     """Return the edges from the commit to the line that let the container out, its end and its facts."""
     commit = home.edge(Entity(EntityKind.CLUSTER_OBJECT, str(wanted))).target
-    found = [(one, out) for one in declared.manifests(home.place, wanted) for out in _outs(one, commands)]
+    found = [(one, out) for one in home.manifests(wanted) for out in _outs(one, commands)]
     if not found:
         reason = f"no manifest of {wanted} lets a container out: what runs is not what was committed"
         return [code.broken(commit, "manifest", reason)], None, Traced()

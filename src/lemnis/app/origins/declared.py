@@ -67,6 +67,12 @@ class Home:
     strength: Strength
     evidence: Mapping[str, Json] = field(default_factory=dict)
 
+    def manifests(self, wanted: Object) -> list[Manifest]:
+        """Return the manifests of an object: those of the folder that was applied, if it has any."""
+        found = list(manifests(self.place.files, wanted))
+        folder = str(self.evidence.get("folder", ""))
+        return [one for one in found if folder and one.path.startswith(f"{folder}/")] or found
+
     def edge(self, source: Entity) -> Edge:
         """Return the edge from what was deployed to the commit."""
         commit = Entity(EntityKind.COMMIT, self.place.commit)
@@ -98,7 +104,7 @@ def home(asked: Asked, things: Sequence[Entity], wanted: Object) -> Home | Edge:
         except InputError as error:
             troubles.append(f"{one.method}: {error}")
             continue
-        if any(manifests(place, wanted)):
+        if any(manifests(place.files, wanted)):
             return _doubted(Home(place, one.method, one.strength, one.evidence), one, said, troubles)
         troubles.append(f"{one.method}: {place.name} at {place.commit[:12]} has no manifest of {wanted}")
     if troubles:  # what a record says and does not hold is no ground for a guess
@@ -118,11 +124,11 @@ def _doubted(home: Home, chosen: _Said, said: Sequence[_Said], troubles: Sequenc
     return replace(home, evidence=facts, strength=Strength.NAME_MATCH if even else home.strength)
 
 
-def manifests(place: Place, wanted: Object) -> Iterator[Manifest]:
-    """Yield the manifests of an object in the files of a place, those first that name its namespace."""
+def manifests(files: Mapping[str, bytes], wanted: Object) -> Iterator[Manifest]:
+    """Yield the manifests of an object in some files, those first that name its namespace."""
     found = [
         one
-        for path, data in place.files.items()
+        for path, data in files.items()
         if resources.fits(path) and wanted.name.encode() in data
         for one in _manifests(path, data.decode(errors="replace"), wanted)
     ]
@@ -176,28 +182,33 @@ def _of(asked: Asked, way: Sequence[Edge], commit: Entity) -> Iterator[_Said]:
             str(r) for edge in way if (r := edge.evidence.get("record") or edge.evidence.get("digest"))
         ],
     }
+    if folder := next((str(one) for edge in way if (one := edge.evidence.get("folder"))), ""):
+        facts["folder"] = folder
     for name in names:
         yield _Said(name, commit.value, way[0].method, weakest.strength, facts)
 
 
 def _by_name(asked: Asked, thing: Entity, wanted: Object) -> Home | Edge:
     """Look through all repositories for a manifest of that kind and name: only one may have any."""
-    found = []
-    for one in settings.load(asked.workspace).repositories:
-        try:
-            place = code.place(asked, one.name)
-        except InputError:  # it is as old as nothing here, or no repository: it declares nothing
-            continue
-        if any(manifests(place, wanted)):
-            found.append(place)
+    found = [one.name for one in settings.load(asked.workspace).repositories if _has(asked, one.name, wanted)]
     if len(found) == 1:
-        return Home(found[0], "manifest_name", Strength.NAME_MATCH, {"weaker": [_UNRECORDED]})
-    where = ", ".join(place.name for place in found)
+        place = code.place(asked, found[0])
+        return Home(place, "manifest_name", Strength.NAME_MATCH, {"weaker": [_UNRECORDED]})
     return _broken(
         thing, "manifest_name",
-        f"{wanted} is declared in several repositories: {where}" if found
+        f"{wanted} is declared in several repositories: {', '.join(found)}" if found
         else f"no record of a deployment, and no repository of the settings has a manifest of {wanted}",
     )  # fmt: skip
+
+
+def _has(asked: Asked, name: str, wanted: Object) -> bool:
+    """Say whether a repository had a manifest of an object at the time; one that began later had none."""
+    try:
+        repository = settings.repository(asked.workspace, name)
+        files = dict(repository.tree(code.newest(repository, asked.at)))
+    except InputError:
+        return False
+    return any(manifests(files, wanted))
 
 
 def _broken(source: Entity, method: str, reason: str) -> Edge:

@@ -30,15 +30,15 @@ _HOSTS = ("http_request.url.hostname", "dst_endpoint.hostname", "tls.sni")
 _UNGUARDED = (frozenset({287, 306, 862}), frozenset({284, 668}))
 """Weaknesses (CWE) that are to let anybody in, and then to be where everybody is: asked in this order."""
 _OPEN = ("LoadBalancer", "NodePort")
+_FRONT = ("kubernetes.Ingress", "kubernetes.Service")
 _AROUND = 3_600_000  # ms: what the same clients asked so long before and after belongs to the attack
 
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """An endpoint that alerts are about: the host and its clients, the edges to it, what makes it one."""
+    """An endpoint that alerts are about: where that begins, the edges to it, what makes it one."""
 
     begin: Entity
-    host: str
     edges: tuple[Edge, ...]
     objects: tuple[tuple[Edge, ...], ...] = ()
     """Ways from the endpoint to objects of the cluster, the nearest first."""
@@ -102,18 +102,26 @@ def _begun(asked: Asked, host: str, paths: Sequence[str]) -> _Begun:
     """Return how the chain of a host begins: the endpoint that serves most of the paths asked for."""
     name = Entity(EntityKind.DOMAIN, host)
     ways = [edge for edge in asked.graph.edges_from(name, asked.at, ["resolves_to"]) if edge.holds]
-    ways = [edge for edge in ways if edge.target.kind is EntityKind.ENDPOINT]
-    if not ways:
+    ways = [
+        edge for edge in ways if edge.target.kind is EntityKind.ENDPOINT and _served(edge.target, paths)[0]
+    ]
+    best = max(ways, key=lambda edge: _served(edge.target, paths), default=None)
+    balanced = asked.graph.beginning(EntityKind.ENDPOINT, f"tcp://{host}:", 1)  # a balancer's own address
+    edges: tuple[Edge, ...] = ()
+    if best is not None:
+        begin, edges, thing = name, (best,), best.target
+    elif balanced:
+        begin = thing = balanced[0]
+    else:
         why = "nothing that was collected of a cluster at that time serves it (`lemnis graph collect`)"
         edge = code_edges.broken(name, "resolves_to", EntityKind.ENDPOINT, "kubernetes", why)
-        return _Begun(name, host, (edge,))
-    best = max(ways, key=lambda edge: _served(edge.target, paths))
-    objects = tuple(_objects(asked, best.target))
-    if not objects:
-        why = "nothing that was collected of the cluster says which object makes it one"
-        lost = code_edges.broken(best.target, declared.RELATION, EntityKind.CLUSTER_OBJECT, "kubernetes", why)
-        return _Begun(name, host, (best, lost))
-    return _Begun(name, host, (best,), objects)
+        return _Begun(name, (edge,))
+    objects = tuple(_objects(asked, thing))
+    if objects:
+        return _Begun(begin, edges, objects)
+    why = "nothing that was collected of the cluster says which object makes it one"
+    lost = code_edges.broken(thing, declared.RELATION, EntityKind.CLUSTER_OBJECT, "kubernetes", why)
+    return _Begun(begin, (*edges, lost))
 
 
 def _served(endpoint: Entity, paths: Sequence[str]) -> tuple[int, int]:
@@ -155,24 +163,28 @@ class _Opened:
 def _follow(asked: Asked, ways: Sequence[tuple[Edge, ...]]) -> tuple[list[Edge], code.End | None, Traced]:
     """Return the edges from an endpoint to the line that opens it, its end and its facts."""
     found: list[_Opened] = []
+    kept: list[Edge] = []
     lost: list[Edge] = []
     for way in ways:
         thing, wanted = way[-1].target, Object.of(way[-1].target)
         home = declared.home(asked, [thing, *(edge.source for edge in way[1:])], wanted)
         if isinstance(home, Edge):
-            lost += [] if lost else [*way, home]
+            lost = lost or [*way, home]
         else:
-            found += [
-                one
-                for manifest in declared.manifests(home.place, wanted)
-                for one in _opened(way, home, manifest)
-            ]
-    if not found:
-        if lost:
-            return lost, None, Traced()
-        why = "no manifest of what makes it an endpoint opens it: what runs is not what was committed"
-        return [*ways[0], code.broken(ways[0][-1].target, "manifest", why)], None, Traced()
-    best = min(found, key=lambda one: one.rank)
+            kept = kept or [*way, home.edge(thing)]
+            found += [one for manifest in home.manifests(wanted) for one in _opened(way, home, manifest)]
+    if found:
+        return _ended(asked, min(found, key=lambda one: one.rank), found)
+    if not kept:
+        return lost, None, Traced()
+    why = "no manifest of what makes it an endpoint opens it: what runs is not what was committed"
+    return [*kept, code.broken(kept[-1].target, "manifest", why)], None, Traced()
+
+
+def _ended(
+    asked: Asked, best: _Opened, found: Sequence[_Opened]
+) -> tuple[list[Edge], code.End | None, Traced]:
+    """Return the edges to the line that opens it most, its end and its facts; the other lines are told."""
     commit = best.home.edge(best.way[-1].target)
     same = {one.manifest.path for one in found if one.rank == best.rank and one.way == best.way}
     strength = Strength.RECORDED if best.manifest.within else Strength.LABEL
@@ -189,10 +201,14 @@ def _follow(asked: Asked, ways: Sequence[tuple[Edge, ...]]) -> tuple[list[Edge],
 
 
 def _opened(way: tuple[Edge, ...], home: Home, manifest: Manifest) -> Iterator[_Opened]:
-    """Yield the lines of a manifest that open an endpoint: those of findings, then the setting itself."""
+    """Yield the lines of a manifest that open an endpoint: those of findings, then the setting itself.
+
+    What runs behind opens it by letting anybody in; that it could be reached is said before it.
+    """
     lines = _lines(manifest)
+    weaknesses = _UNGUARDED if manifest.resources[0].kind in _FRONT else _UNGUARDED[:1]
     for finding in home.place.findings:
-        rank = next((n for n, cwes in enumerate(_UNGUARDED) if cwes & set(finding.cwes)), None)
+        rank = next((n for n, cwes in enumerate(weaknesses) if cwes & set(finding.cwes)), None)
         if rank is not None and finding.path == manifest.path and finding.line in lines:
             yield _Opened(way, home, manifest, finding.line, finding, None, (rank, -finding.severity))
     for resource in manifest.resources:

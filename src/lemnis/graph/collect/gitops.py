@@ -1,14 +1,16 @@
 """What GitOps tools say that they applied: the repository and commit of a release. Pure.
 
-Formats: Argo CD's Application (argoproj.io/v1alpha1: ``spec.source(s).repoURL``, ``status.sync.revision(s)``,
-annotation ``argocd.argoproj.io/tracking-id``: ``APP:GROUP/KIND:NAMESPACE/NAME``); Flux's Kustomization
-(kustomize.toolkit.fluxcd.io: ``status.lastAppliedRevision``, ``BRANCH@sha1:COMMIT``) and GitRepository.
+Formats: Argo CD's Application (argoproj.io/v1alpha1: ``spec.source(s)`` with ``repoURL`` and ``path``, and
+``status.sync.revision(s)``; annotation ``argocd.argoproj.io/tracking-id``: ``APP:GROUP/KIND:SPACE/NAME``);
+Flux's Kustomization (kustomize.toolkit.fluxcd.io: ``spec.path``, ``status.lastAppliedRevision``:
+``BRANCH@sha1:COMMIT``) and GitRepository.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from lemnis.graph.builds import at as inner
@@ -35,10 +37,20 @@ def releases(said: Mapping[str, Any], space: str) -> Iterator[tuple[str, ...]]:
                 yield tool, release.partition(":")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A release (parts of its name), and the repository, commit and folder that it was applied of."""
+
+    release: tuple[str, ...]
+    repository: str
+    commit: str
+    folder: str
+
+
 def applied(
     kind: str, one: Mapping[str, Any], source: Callable[[str, str], Mapping[str, Any]]
-) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Yield release (parts of its name), repository and commit that a tool's object says it applied.
+) -> Iterator[Applied]:
+    """Yield what a tool's object says it applied.
 
     ``source`` finds a GitRepository by namespace and name; it is empty where there is none.
     """
@@ -49,15 +61,15 @@ def applied(
         whole = objects(spec, "sources") or [inner(spec, "source")]
         revisions = texts(sync.get("revisions")) or [text(sync, "revision")]
         for each, revision in zip(whole, revisions, strict=False):
-            yield from _told(("argocd", name), text(each, "repoURL"), revision)
+            yield from _told(("argocd", name), text(each, "repoURL"), revision, text(each, "path"))
     elif kind == KUSTOMIZATION:
         about = inner(spec, "sourceRef")
         found = source(text(about, "namespace") or space, text(about, "name"))
-        url = text(inner(found, "spec"), "url")
-        yield from _told(("kustomization", space, name), url, text(status, "lastAppliedRevision"))
+        url, revision = text(inner(found, "spec"), "url"), text(status, "lastAppliedRevision")
+        yield from _told(("kustomization", space, name), url, revision, text(spec, "path"))
 
 
-def _told(name: tuple[str, ...], url: str, revision: str) -> Iterator[tuple[tuple[str, ...], str, str]]:
+def _told(release: tuple[str, ...], url: str, revision: str, folder: str) -> Iterator[Applied]:
     commit = _COMMIT.search(revision)
     if url and commit:  # a chart has a version, not a commit
-        yield name, url, commit[1]
+        yield Applied(release, url, commit[1], folder.removeprefix("./").strip("/"))

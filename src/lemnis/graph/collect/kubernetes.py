@@ -381,11 +381,12 @@ class _Cluster:
             found = self._known.get((gitops.SOURCE, space, name))
             return {} if found is None else found.data
 
-        for release, repository, commit in gitops.applied(one.kind, one.data, source):
-            made = Entity(EntityKind.COMMIT, commit)
-            target = self._named(EntityKind.IAC_RESOURCE, *release)
-            self._say(one, target, "built_from", made, repository=repository)
-            self._say(one, made, "in_repository", Entity(EntityKind.REPOSITORY, repository))
+        for applied in gitops.applied(one.kind, one.data, source):
+            made = Entity(EntityKind.COMMIT, applied.commit)
+            target = self._named(EntityKind.IAC_RESOURCE, *applied.release)
+            home = Entity(EntityKind.REPOSITORY, applied.repository)
+            self._say(one, target, "built_from", made, repository=applied.repository, folder=applied.folder)
+            self._say(one, made, "in_repository", home)
 
     def _account(self, one: _Object) -> None:
         own = self._named(EntityKind.SERVICE_ACCOUNT, one.space, one.name)
