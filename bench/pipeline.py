@@ -66,10 +66,11 @@ def imports() -> list[Figure]:
         app.init(folder / "w")
         argv: list[str | Path] = [sys.executable, "-m", "bench._imports", folder / "w", folder / "reports"]
         first, again = child(argv, keep=True), child(argv, keep=True)
+        known = findings_life.store(app.open_workspace(folder / "w")).briefs("shop")
     said, more = first.said, again.said
     return [
         Figure("findings imported", float(said["findings"]), "findings", float(count)),
-        Figure("problems that they are", float(said["problems"]), "problems"),
+        Figure("problems that they are", float(len({one.problem for one in known})), "problems"),
         Figure("import and putting together", first.wall, "s", IMPORT_S * scale, at_least=False),
         Figure("CPU of it", first.cpu, "s"),
         Figure("memory of it", first.peak_mb, "MB", IMPORT_MB, at_least=False),
@@ -80,7 +81,7 @@ def imports() -> list[Figure]:
 
 
 def bring_in(root: Path, folder: Path) -> dict[str, int]:
-    """Import all reports in a folder; return how many findings there were and are new, and the problems."""
+    """Import all reports in a folder; return how many findings there were and are new."""
     workspace = app.open_workspace(root)
     library = app.library(workspace)
     total = new = 0
@@ -90,8 +91,7 @@ def bring_in(root: Path, folder: Path) -> dict[str, int]:
         )
         total += done.findings
         new += done.new or 0
-    found = findings_life.store(workspace).briefs("shop")
-    return {"findings": total, "new": new, "problems": len({one.problem for one in found})}
+    return {"findings": total, "new": new}
 
 
 def _reports(folder: Path, count: int) -> int:

@@ -1,5 +1,7 @@
 """Reports of other tools, imported: good parts kept, bad ones told, the same again known."""
 
+import shutil
+
 import orjson
 import pytest
 
@@ -112,3 +114,19 @@ def test_an_unknown_tool_names_those_there_are(tmp_path, where, capsys):
     code, _, errors = imported(capsys, file, "--tool", "nobody", *where)
     assert code == 2
     assert "trivy" in errors
+
+
+def test_the_same_again_is_known_as_long_as_the_lake_has_it(tmp_path, where, capsys):
+    file = tmp_path / "report.json"
+    file.write_bytes(orjson.dumps(sarif(*map(result, range(30)))))
+    assert imported(capsys, file, "--tool", "sarif", *where)[1]["new"] == 30
+    code, again, _ = imported(capsys, file, "--tool", "sarif", *where)
+    assert (code, again["findings"], again["new"]) == (0, 30, 0)
+    shutil.rmtree(tmp_path / "w" / ".lemnis" / "lake")
+    assert imported(capsys, file, "--tool", "sarif", *where)[1]["new"] == 30
+    (kept,) = (tmp_path / "w" / ".lemnis" / "cache" / "imports").iterdir()
+    kept.write_bytes(orjson.dumps({**orjson.loads(kept.read_bytes()), "events": {"no_such_table": ["ev-1"]}}))
+    assert imported(capsys, file, "--tool", "sarif", *where)[1]["new"] == 0  # read again, and all of it known
+    kept.write_bytes(orjson.dumps({"tool": "sarif", "findings": 30, "uids": []}))
+    assert imported(capsys, file, "--tool", "sarif", *where)[1]["new"] == 0
+    assert imported(capsys, file, "--tool", "no_such_tool", *where)[0] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -93,17 +94,17 @@ def bring_in(
             fix="let the tool write several reports, or filter it",
         )  # fmt: skip
     data = file.read_bytes()
-    known = layouts(library)
     name = tool.replace("-", "_").lower()
     if tool == AUTO:
         name = recognise(data, layouts(library, aliases=False), str(file))
-    if name not in known:
-        raise NotFoundError(f"no reader for {tool!r}", fix=f"auto, or one of {', '.join(sorted(known))}")
     about = resource or file.name
     key = stable_id("import", digest(data), name, about, revision, library.digest, str(root))
     before = _before(workspace, key) if workspace is not None else None
     if before is not None:
         return before
+    known = layouts(library)
+    if name not in known:
+        raise NotFoundError(f"no reader for {tool!r}", fix=f"auto, or one of {', '.join(sorted(known))}")
     lines = cache(lambda path: source(root / path) if root is not None else [])
     try:
         found = read(name, with_standards(known[name]), data, lines, root=str(root.resolve()) if root else "")
@@ -119,33 +120,36 @@ def bring_in(
     new = pipeline.into_lake(workspace, report, resource=about, revision=revision)
     findings_life.remember(workspace, report, resource=about, revision=revision, told=digest(data))
     done = Import(name, len(found.findings), found.errors, found.lost, new)
-    _keep(workspace, key, done, [posture.uid(one, about, revision) for one in found.findings])
+    events: dict[str, list[str]] = defaultdict(list)
+    for one in found.findings:
+        events[posture.table(one)].append(posture.uid(one, about, revision))
+    _keep(workspace, key, done, events)
     return done
 
 
-def _keep(workspace: app.Workspace, key: str, done: Import, uids: Sequence[str]) -> None:
-    """Remember an import, and some of the events by which it can be seen that the lake still has it."""
-    some = [*dict.fromkeys(uids[:: max(len(uids) // _SAMPLED, 1)])]
-    scans.kept(workspace, "imports")[key] = orjson.dumps({**asdict(done), "uids": some})
+def _keep(workspace: app.Workspace, key: str, done: Import, events: Mapping[str, Sequence[str]]) -> None:
+    """Remember an import, and of each table some events by which to see that the lake still has it."""
+    some = {table: [*dict.fromkeys(uids[:: max(len(uids) // _SAMPLED, 1)])] for table, uids in events.items()}
+    scans.kept(workspace, "imports")[key] = orjson.dumps({**asdict(done), "events": some})
 
 
 def _before(workspace: app.Workspace, key: str) -> Import | None:
     """Return what a former import of the same told, if the lake still holds what it brought in."""
-    from lemnis.scan.posture import TABLES
-
     kept = scans.kept(workspace, "imports")
     if key not in kept:
         return None
     said = orjson.loads(kept[key])
-    uids, lake = said["uids"], app.events(workspace)
-    there = 0
-    for table in (one for one in TABLES if one in lake.schemas()):
+    if "events" not in said:  # as an earlier version kept it
+        return None
+    lake = app.events(workspace)
+    for table, uids in said["events"].items():
+        if table not in lake.schemas():
+            return None
         query = (
             f'SELECT count(DISTINCT metadata.uid) AS n FROM "{table}" WHERE list_contains(?, metadata.uid)'  # noqa: S608 - own names
         )
-        there += lake.query(query, parameters=[uids]).to_pylist()[0]["n"]
-    if there < len(uids):
-        return None
+        if lake.query(query, parameters=[uids]).to_pylist()[0]["n"] < len(uids):
+            return None
     return Import(said["tool"], said["findings"], tuple(said["errors"]), said["lost"], 0)
 
 

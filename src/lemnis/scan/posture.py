@@ -65,6 +65,11 @@ def class_of(finding: Finding) -> int:
     return uid if uid != VULNERABILITY or finding.vulnerability is not None else POSTURE
 
 
+def table(finding: Finding) -> str:
+    """Return the table of the lake in which a finding is."""
+    return schema.event_class(class_of(finding)).name
+
+
 def event(finding: Finding, *, version: str, resource: str, revision: str, now: int) -> dict[str, Json]:
     """Return one finding as an OCSF event.
 
