@@ -56,6 +56,7 @@ def test_an_address_is_written_one_way():
         {"name": "x", "uid": "S-1-5-18"},
         {"name": "-"},
         {"name": "system:anonymous"},
+        {"name": "anonymous"},
     ],
 )
 def test_accounts_that_every_machine_has_are_left_out(user):
@@ -64,6 +65,11 @@ def test_accounts_that_every_machine_has_are_left_out(user):
 
 def test_a_user_is_known_by_domain_and_name():
     assert about(3002, user={"name": "Kim", "domain": "CORP"}) == {"user:corp\\kim"}
+
+
+@pytest.mark.parametrize("name", ["anonymous", "ANONYMOUS_PRINCIPAL"])
+def test_who_calls_an_api_without_a_login_is_nobody(name):
+    assert about(6003, actor={"user": {"name": name}}) == set()
 
 
 def test_an_api_call_is_about_principal_credential_and_caller_address():

@@ -4,7 +4,7 @@ An entity is worth having only if sharing it means something. Left out, with the
 
 - loopback, unspecified, link-local and multicast addresses: every machine has them;
 - the server's own address in what servers log (HTTP, logins, API calls), and resolvers: all clients share it;
-- root, SYSTEM and their like: an account that every machine has says nothing of who acted;
+- root, SYSTEM, anonymous and their like: an account that every machine has says nothing of who acted;
 - programs as files, and hashes of files in the system's own folders: ``cmd.exe`` runs everywhere;
 - the first process (pid 0, 1; Windows' System, 4): everything descends from it;
 - the instance metadata address counts as link-local; the principal that used what it gave does not.
@@ -25,8 +25,8 @@ from lemnis.contracts.network import read_address
 
 Event = Mapping[str, Any]
 _NAMES = re.compile(
-    r"^(root|system|local service|network service|anonymous logon|nobody|unknown|n/a|none|-|\(null\)|dwm-\d+"
-    r"|umfd-\d+|(nt authority|autorite nt|nt-autorität|font driver host|window manager)\\.*"
+    r"^(root|system|local service|network service|anonymous( logon|_principal)?|nobody|unknown|n/a|none|-"
+    r"|\(null\)|dwm-\d+|umfd-\d+|(nt authority|autorite nt|nt-autorität|font driver host|window manager)\\.*"
     r"|system:(?!serviceaccount:).*)$",
     re.IGNORECASE,
 )
