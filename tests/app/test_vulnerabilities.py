@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from lemnis import app
-from lemnis.app import feeds, vulnerabilities
+from lemnis.app import feeds, gate_facts, vulnerabilities
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.findings import Health
 from lemnis.interfaces.cli import run
@@ -143,6 +143,25 @@ def test_the_assets_say_what_a_service_is_exposed_to(folder, data, tmp_path):
     assert {one.rule_id: one.vulnerability.decision for one in found} == {
         "CVE-2024-0001": "immediate", "PYSEC-2": "out-of-cycle",
     }  # fmt: skip
+
+
+def test_the_assets_are_asked_only_of_what_is_vulnerable(folder, data, tmp_path, monkeypatch):
+    asked = []
+    known = gate_facts.facts
+
+    def counted(*given):
+        asked.append(given)
+        return known(*given)
+
+    monkeypatch.setattr(gate_facts, "facts", counted)
+    workspace = app.init(tmp_path / "w")
+    look(folder, tmp_path / "nothing", workspace)
+    (folder / "requirements.txt").write_text("other==3.0\n")
+    look(folder, data, workspace)
+    assert asked == []
+    (folder / "requirements.txt").write_text("demo==1.2\n")
+    look(folder, data, workspace)
+    assert len(asked) == 1
 
 
 def test_a_bill_of_materials_in_the_folder(folder, data):

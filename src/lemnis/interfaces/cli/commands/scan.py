@@ -62,7 +62,6 @@ def scan(
     """
     from lemnis import app
     from lemnis.app import scans
-    from lemnis.scan import sarif as writer
     from lemnis.scan.kept import plain
 
     opened = app.around(workspace)
@@ -70,6 +69,8 @@ def scan(
         done = scans.scan(path, app.library(opened), opened, asked=tool or (), progress=progress)
     report = done.report
     if sarif is not None:
+        from lemnis.scan import sarif as writer
+
         sarif.write_bytes(orjson.dumps(writer.write(report), option=orjson.OPT_INDENT_2))
     if sbom is not None:
         _write_sboms(sbom, done.sboms)
