@@ -60,8 +60,8 @@ class Change:
     name: str = ""
 
 
-def _nothing(_world: World) -> None:
-    """Prepare nothing."""
+def _nothing(_: object) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ class Scenario:
     ``cause`` is the line as ``path:line``. ``warns`` names gates of the content that ships which only warn in this
     workspace, because they would have stopped the culprit; ``content`` is further content of its own, by path
     below ``content/``. ``deployed`` is the change that was built (the last but for ``fix`` where empty);
-    ``incidents`` is how many become of it, of which the first is the lesson's.
+    ``incidents`` is how many become of it, of which the first is the lesson's; ``more`` asserts what else must
+    hold of the story before the variant.
     """
 
     repository: str
@@ -88,6 +89,7 @@ class Scenario:
     content: Mapping[str, str] = field(default_factory=dict)
     deployed: str = ""
     incidents: int = 1
+    more: Callable[[Story], None] = _nothing
 
 
 @dataclass(slots=True)
@@ -255,6 +257,17 @@ def live(story: Story) -> None:
         world.read(write(world.folder / name))
         new = [one for one in world.alerts(rule) if one.id not in before]
         assert bool(new) is fires, f"{name}: {[one.title for one in new] or 'silent'}"
+
+
+def said(story: Story) -> None:
+    """The lesson is about the line that the scenario names, and what else the scenario says holds."""
+    cause = story.lesson.written.lesson.cause
+    assert (f"{cause.path}:{cause.line}", cause.owner) == (
+        story.world.scenario.cause,
+        story.world.scenario.owner,
+    )
+    assert cause.commit == story.world.commits["culprit"]
+    story.world.scenario.more(story)
 
 
 def settled(story: Story) -> None:

@@ -7,8 +7,11 @@ request named its address. Traced to the line that fetches, refused as a code pa
 from urllib.parse import quote
 
 from everyday import history
-from harness import AT, HOUR, LATER, MINUTE, SECOND, Change, Scenario, line
+from harness import AT, HOUR, LATER, MINUTE, SECOND, Change, Scenario, line, traced
 from rawlogs import Raw
+
+from lemnis.app import trace
+from lemnis.contracts.provenance import Strength
 
 IMAGE = "sha256:" + "c3" * 32
 CONTAINER = "c0ffee03" * 8
@@ -141,6 +144,16 @@ def benign_hour(folder):
     return ordinary(folder, LATER - HOUR, container=False)
 
 
+def more(story):
+    """The other incident, that the keys are used, is traced to the same line; the way out is told beside."""
+    [used] = [one for one in story.world.incidents if one != story.incident]
+    seen = trace.trace(story.world.workspace, used)
+    traced(story.world, seen)
+    [obtained] = [hop.edge for hop in seen.hops if hop.edge.relation == "obtained_by"]
+    assert (obtained.strength, obtained.evidence["clients"]) == (Strength.OBSERVED, [ATTACKER])
+    assert any("network policy" in point for point in story.lesson.proposed.payload["review"])
+
+
 def fetched(raw, at, client, picture, to):
     """Someone asks for a preview; the service connects to where the picture is."""
     raw.asks(at, client, "/preview?picture=" + quote(picture, safe=""))
@@ -188,4 +201,5 @@ SCENARIO = Scenario(
     content={"detections/service_reaches_metadata/rule.yml": RULE},
     warns=("new_findings_below_medium",),
     incidents=2,
+    more=more,
 )  # fmt: skip

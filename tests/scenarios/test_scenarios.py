@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 
 import pytest
-from harness import gated, live, play, settled
+from harness import gated, live, play, said, settled
 
 SCENARIOS = sorted(
     path.stem
@@ -17,6 +17,7 @@ SCENARIOS = sorted(
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_it_goes_round(name, tmp_path):
     story = play(importlib.import_module(name).SCENARIO, tmp_path)
+    said(story)
     gated(story)
     settled(story)
     live(story)

@@ -12,6 +12,7 @@ from harness import AT, HOUR, LATER, MINUTE, SECOND, Change, Scenario, line
 from rawlogs import Raw
 
 from lemnis.app import feeds
+from lemnis.contracts.provenance import Strength
 
 IMAGE = "sha256:" + "c2" * 32
 CONTAINER = "c0ffee02" * 8
@@ -166,6 +167,18 @@ def benign_hour(folder):
     return ordinary(folder, LATER - HOUR, container=False)
 
 
+def more(story):
+    """The line is as strong as a stack trace that tells the request's own text; each reason is told."""
+    lines = [hop.edge for hop in story.trace.hops if hop.edge.method == "vulnerable_package"]
+    assert [one.strength for one in lines] == [Strength.RECORDED]
+    told = lines[0].evidence
+    assert told["exploited"] is True
+    assert told["package"] == "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1"
+    assert told["stack_trace"]["frame"].endswith("JndiManager.lookup")
+    assert [one["address"] for one in told["reached"]] == [LOOKUPS]
+    assert {word for one in told["requests"] for word in one["words"]} >= {"jndi"}
+
+
 def searched(raw, at, client, text, to):
     """Someone searches for a text that the service looks up."""
     raw.asks(at, client, "/search?q=" + quote(text, safe=""))
@@ -207,6 +220,7 @@ SCENARIO = Scenario(
     variant=variant,
     benign_hour=benign_hour,
     prepare=prepare,
+    more=more,
     content={"detections/java_starts_shell/rule.yml": RULE},
     warns=("new_findings_below_medium", "no_exploited_vulnerabilities"),
 )  # fmt: skip

@@ -142,6 +142,7 @@ RELATIONS: Mapping[str, Relation] = MappingProxyType(
         "has_role": _of("an identity or workload a role", Exposed.SOURCE),
         "grants": _of("a role what may be done to a resource", Exposed.NEITHER),
         "holds": _of("an identity, workload or file a credential", Exposed.SOURCE),
+        "obtained_by": _of("a session of a cloud by the process that got its keys", Exposed.NEITHER),
         # what is wrong with it, and what is done about it
         "affects": _of("a vulnerability a package", Exposed.TARGET),
         "has_finding": _of("anything a finding", Exposed.NEITHER),

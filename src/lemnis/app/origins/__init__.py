@@ -15,6 +15,7 @@ from lemnis.app.origins import (
     endpoint,
     forge_setting,
     installed,
+    machine_key,
     package,
     principal,
     process,
@@ -23,7 +24,8 @@ from lemnis.app.origins import (
 from lemnis.app.origins.base import Asked, Chain, Origin, Source
 
 ORIGINS: tuple[Origin, ...] = (
-    package.chains, installed.chains, process.chains, base_image.chains, workflow_run.chains,
+    package.chains, installed.chains, process.chains, machine_key.chains, base_image.chains,
+    workflow_run.chains,
     cloud_key.chains, cloud_resource.chains, principal.chains, cluster_object.chains, endpoint.chains,
     forge_setting.chains,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lemnis.app import trace_code
 from lemnis.app.origins import code, image
@@ -16,8 +17,10 @@ from lemnis.graph import code_edges
 from lemnis.graph.code import history
 from lemnis.graph.code import lines as code_lines
 from lemnis.graph.code.lines import Found
+from lemnis.graph.connections import NETWORK_ACTIVITY
 from lemnis.graph.source_line import Located, locate, read
-from lemnis.lessons.prevent.base import Traced
+from lemnis.lessons.prevent.base import Flow, Traced
+from lemnis.lessons.prevent.observed import flow
 
 
 def chains(asked: Asked) -> Sequence[Chain]:
@@ -37,7 +40,7 @@ def _chain(asked: Asked, begun: Begun) -> Chain:
         alert=begun.first.alert,
         hops=hops(edges),
         source=source,
-        facts=facts(source) if source else Traced(),
+        facts=replace(facts(source), flow=_flow(asked, begun)) if source else Traced(unproven=begun.unproven),
         alerts=begun.alerts,
         first=begun.first,
         others=len(begun.group) - 1,
@@ -50,6 +53,20 @@ def facts(source: Source) -> Traced:
     """Return what a line of code says of a cause: its findings and its text."""
     located = source.located
     return Traced(located.findings, located.path, located.line, source.text)
+
+
+def _flow(asked: Asked, begun: Begun) -> Flow | None:
+    """Return the way that a connection took which the alerts are about, out of a pod."""
+    container = begun.first.container
+    if container is None or "/" not in container.workload:
+        return None  # a namespace is what a cluster's containers have
+    for event in asked.named():
+        if event.kind == NETWORK_ACTIVITY and set(event.alerts) & set(begun.alerts):
+            port = event.get("dst_endpoint.port")
+            row = {"DestinationIp": event.get("dst_endpoint.ip"), "DestinationPort": str(port or "")}
+            if (found := flow(row, "cluster")) is not None:
+                return found
+    return None
 
 
 def _code(asked: Asked, begun: Begun, repository: str, commit: str) -> tuple[list[Edge], End | None]:
