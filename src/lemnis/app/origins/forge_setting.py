@@ -136,7 +136,10 @@ def _code(
         defined.target, where.place, spot.path, spot.line, method=terraform.METHOD, strength=where.strength
     )
     also: list[Json] = [_said(one) for one in found[1:]]
-    edge = noted(edge, **where.evidence, attribute=_said(let), also=also, scanners=where.place.trouble)
+    edge = noted(
+        edge, **where.evidence, attribute=_said(let), also=also, notes=list(where.notes),
+        scanners=where.place.trouble,
+    )  # fmt: skip
     ended = code.end(asked, where.place, edge.target, located)
     setting = Setting(let.resource.kind, let.resource.name, let.guard.steps, let.value, let.guard.good)
     facts = Traced(located.findings, spot.path, spot.line, ended.source.text, setting=setting)
