@@ -40,6 +40,11 @@ _INTERPRETERS = re.compile(
     r"^(?:(?:ba|da|a|z|k)?sh|busybox|python[\d.]*|node|perl|ruby|php[\d.]*|java|tini|dumb-init)$"
 )
 
+_SHELLS = re.compile(r"^-\w*c$")
+_EVALUATES = re.compile(r"^(?:-\w*[eEpr]|--eval|--print|--run)$")
+_CODE = dict.fromkeys(("node", "perl", "ruby", "php"), _EVALUATES)
+"""The options after which code stands, of those that are no shells and not Python."""
+
 
 @dataclass(frozen=True, slots=True)
 class _File:
@@ -176,8 +181,9 @@ def _runs_own(place: Place, made: Image, link: Started) -> bool:
     if not _INTERPRETERS.match(posixpath.basename(link.program)):
         return False
     words = iter(_words(link.command)[1:])
+    told = _CODE.get(posixpath.basename(link.program).rstrip("0123456789."), _SHELLS)
     for word in words:
-        if word in {"-c", "-e", "-lc", "-ec"}:
+        if told.match(word):
             return False  # what it was told stands in the command: who told it, its parent shows
         if word == "-m":
             module = next(words, "").replace(".", "/")
