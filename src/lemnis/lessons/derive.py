@@ -152,9 +152,9 @@ def measure(
 def best(measured: Iterable[Measured], by: int | None = None) -> Measured | None:
     """Choose: it must hit the attack, in time (``by``, ms) if any does; then the fewest others, the first."""
 
-    def rank(one: Measured) -> tuple[bool, int, int, str]:
+    def rank(one: Measured) -> tuple[bool, int, int, int, str]:
         late = by is not None and one.first > by
-        return late, len(one.other_hits), one.first, one.candidate.name
+        return late, len(one.other_hits), one.first, -len(one.attack_hits), one.candidate.name
 
     return min((one for one in measured if one.attack_hits), key=rank, default=None)
 
