@@ -58,6 +58,15 @@ def test_without_feeds_exploitation_is_unknown_and_there_is_no_decision(tmp_path
     )
 
 
+def test_what_was_made_to_do_harm_is_critical_and_says_so(tmp_path):
+    for one in (record("MAL-2025-1"), record("GHSA-1", aliases=["MAL-2025-1"], top=HIGH)):
+        (tmp_path / one["id"]).mkdir()
+        made = assessed(tmp_path / one["id"], Data(), one=one)
+        assert (made.severity, made.rated) == (Severity.CRITICAL, "malicious")
+        [finding] = findings([made], chains={}, lines={})
+        assert "made to do harm" in finding.message
+
+
 def test_an_advisory_without_a_score_is_rated_by_its_word_or_by_the_decision(tmp_path):
     worded = record(aliases=["CVE-2024-1"], top={"database_specific": {"severity": "MODERATE"}})
     assert assessed(tmp_path, Data({}), one=worded).severity is Severity.MEDIUM

@@ -164,6 +164,7 @@ def lines(one: Assessed) -> Iterator[tuple[str, str]]:
 _RATED = {
     "cvss": "CVSS",
     "database": "the advisory's word",
+    "malicious": "an advisory that it was made to do harm",
     "ssvc": "the SSVC decision, as no score is published",
 }
 

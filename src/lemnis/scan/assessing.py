@@ -17,6 +17,8 @@ from lemnis.scan.matching import Match
 from lemnis.scan.vex_statements import Statement, applying
 
 TOOL: Final = "lemnis_vulnerabilities"
+MALICIOUS: Final = "MAL-"
+"""How OSV names advisories of packages that were made to do harm (ossf/malicious-packages)."""
 _LABELS: Final = {
     "critical": Severity.CRITICAL, "high": Severity.HIGH, "important": Severity.HIGH,
     "moderate": Severity.MEDIUM, "medium": Severity.MEDIUM, "low": Severity.LOW,
@@ -56,7 +58,7 @@ class Assessed:
     in_source: bool
     severity: Severity
     rated: str
-    """What the severity is by: ``cvss``, ``database`` or ``ssvc``."""
+    """What the severity is by: ``malicious``, ``cvss``, ``database`` or ``ssvc``."""
     catalogued: bool
     """Whether CISA's catalogue was looked into."""
 
@@ -118,8 +120,11 @@ def _points(
 def _severity(match: Match, vector: cvss.Vector | None, decision: ssvc.Decision) -> tuple[Severity, str]:
     """Return the severity by CVSS, else by the database's word, else by what SSVC decides.
 
-    Most advisories of some ecosystems have no score: as unknown they would pass below every threshold.
+    Most advisories of some ecosystems have no score: as unknown they would pass below every threshold. What
+    was made to do harm is as bad as can be, and never scored: who has run it has been attacked.
     """
+    if any(name.startswith(MALICIOUS) for name in match.names):
+        return Severity.CRITICAL, "malicious"
     if vector is not None:
         return vector.severity, "cvss"
     labels = [_LABELS[why.advisory.label] for why in match.whys if why.advisory.label in _LABELS]
@@ -184,6 +189,8 @@ def _finding(one: Assessed, fingerprint: str, *, chain: Sequence[str], to: str, 
     parts = [said, "; ".join(f"{why.advisory.id}: {why.words}" for why in match.whys)]
     if len(chain) > 1:
         parts.append("needed by " + " > ".join(chain))
+    if one.rated == "malicious":
+        parts.append("the package was made to do harm: what it ran on and could reach is no longer one's own")
     if one.rated == "ssvc":
         parts.append("no severity is published: rated by the SSVC decision")
     return Finding(

@@ -24,10 +24,8 @@ from lemnis.graph.process_tree import Started
 from lemnis.graph.runners import Told
 from lemnis.lessons.prevent.base import Action, Traced
 from lemnis.scan import sbom_locks
+from lemnis.scan.assessing import MALICIOUS
 from lemnis.scan.sbom import Component
-
-_MALICIOUS = "MAL-"
-"""How OSV names advisories of packages that were made to do harm (ossf/malicious-packages)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ def _line(place: Place, found: Sequence[Component], told: Told) -> Line:
         for each in here
         if each.vulnerability
         for name in each.vulnerability.ids
-        if name.startswith(_MALICIOUS)
+        if name.startswith(MALICIOUS)
     ]
     sure = len({other.version for other in found}) == 1
     strength = Strength.LABEL if malicious else Strength.NAME_MATCH
