@@ -19,6 +19,7 @@ from lemnis.app.incidents_handling import Desk, Standing, handling_of, handlings
 from lemnis.app.resting import uncollected
 from lemnis.contracts.alerts import Entity, Severity
 from lemnis.contracts.errors import NotFoundError
+from lemnis.contracts.ids import Json
 from lemnis.contracts.incidents import AlertGroup, Incident
 from lemnis.contracts.journal import Entry
 from lemnis.correlate.risk import Points
@@ -59,7 +60,7 @@ class Loose:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What there is as of the journal's entry ``seq``: incidents that were not merged into others, and alerts."""
+    """What there is as of entry ``seq``: incidents that were not merged into others, and alerts."""
 
     seq: int
     standings: tuple[Standing, ...] = ()
@@ -100,7 +101,7 @@ class Board:
         return self._view.open
 
     def look(self) -> View:
-        """Return what there is now. Raises ContentError where the content of grouping or handling is wrong."""
+        """Return what there is now; raises ContentError where the content that weighs it is wrong."""
         with self._lock, uncollected():
             head = self._journal.head()[0]
             now = time.monotonic()
@@ -248,6 +249,6 @@ def _time(entry: Entry) -> int:
     return int(str(entry.payload["time"]))
 
 
-def _list(payload: Mapping[str, object], name: str) -> list[object]:
+def _list(payload: Mapping[str, Json], name: str) -> list[Json]:
     found = payload.get(name)
     return found if isinstance(found, list) else []

@@ -15,7 +15,8 @@ from lemnis.app import coverage
 from lemnis.app.coverage import Coverage, Covering
 from lemnis.app.coverage_attack import Known, tags
 from lemnis.app.watching import whole_sources
-from lemnis.detect.rules import load_rules
+from lemnis.contracts.correlations import Correlation
+from lemnis.detect.rules import Rule, load_rules
 from lemnis.ingest.health import SILENT
 
 if TYPE_CHECKING:
@@ -56,11 +57,15 @@ def look(
     fired |= {one.group.rule_id for one in view.loose}
     lessons = coverage.of_lessons(workspace, library)
     covering = []
-    for rule in (*loaded.rules, *loaded.correlations):
+    every: list[Rule | Correlation] = [*loaded.rules, *loaded.correlations]
+    for rule in every:
         name, key = names.get(rule.path, rule.path), rule.id or rule.title
         holds = {
-            "written": True, "tested": name in tested, "fed": key in fed, "proven": key in fired or name in lessons,
-        }  # fmt: skip
+            "written": True,
+            "tested": name in tested,
+            "fed": key in fed,
+            "proven": key in fired or name in lessons,
+        }
         covering.append(
             Covering(
                 name,

@@ -20,6 +20,7 @@ from lemnis.content.library import REFERENCE, Library
 from lemnis.content.schemas.grouping import Risk
 from lemnis.content.schemas.handling import Handling as Policy
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
+from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.handling import (
     Asset,
     Handling,
@@ -321,10 +322,17 @@ def due(text: str, now: int) -> int:
 
 
 def _open(workspace: app.Workspace, incident: str) -> tuple[SqlJournal, Incident]:
-    """Return the journal and the incident; raises RefusedError for one that was merged into another."""
-    one = incidents.get(workspace, incident)
+    """Return the journal and the incident; raises RefusedError for one that was merged into another.
+
+    One that is there already does not wait until all that came since is grouped.
+    """
+    journal = app.journal(workspace)
+    try:
+        one = incidents.by_id(journal, incident)
+    except NotFoundError:
+        one = incidents.get(workspace, incident)
     incidents.refuse_merged(one)
-    return app.journal(workspace), one
+    return journal, one
 
 
 def _write(workspace: app.Workspace, journal: SqlJournal, one: Incident, entry: NewEntry) -> Standing:

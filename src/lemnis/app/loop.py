@@ -30,9 +30,12 @@ MOST = 30
 """So many things that are stuck are named."""
 _CODE = frozenset({"editor", "commit", "pull_request"})
 _GATES: Mapping[str, frozenset[str]] = {
-    "code": _CODE, "build": frozenset({"build"}), "release": frozenset({"release"}), "deploy": frozenset({"deploy"}),
+    "code": _CODE,
+    "build": frozenset({"build"}),
+    "release": frozenset({"release"}),
+    "deploy": frozenset({"deploy"}),
     "operate": frozenset({"runtime"}),
-}  # fmt: skip
+}
 _GRAVE = Severity.HIGH
 _KINDS = frozenset({
     gates.DECISION, attest.ATTESTATION, lifecycle.ALERT, lifecycle.OPENED, kinds.STARTED, kinds.FINISHED,

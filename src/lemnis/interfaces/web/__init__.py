@@ -1,1 +1,1 @@
-"""The console's pages: rendered on the server, one module a page. What they show is asked of ``lemnis.app``."""
+"""The console's pages: rendered on the server, one module a page; what they show is of ``lemnis.app``."""

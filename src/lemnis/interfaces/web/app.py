@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from functools import cache
 
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from lemnis import app
 from lemnis.app.board import Board
-from lemnis.contracts.errors import NotFoundError
+from lemnis.contracts.errors import NotFoundError, ServiceError
 from lemnis.interfaces.web import (
     detections,
     entity,
@@ -31,11 +32,24 @@ from lemnis.interfaces.web import (
 )
 from lemnis.interfaces.web.site import STATIC, Site
 
+LOG = logging.getLogger("lemnis.console")
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 PAGES = (
-    loop, queue, incident, search, events, entity, detections, pipeline, playbooks, sources, lessons, posture, sign_in,
-)  # fmt: skip
+    loop,
+    queue,
+    incident,
+    search,
+    events,
+    entity,
+    detections,
+    pipeline,
+    playbooks,
+    sources,
+    lessons,
+    posture,
+    sign_in,
+)
 
 
 def build(workspace: app.Workspace, *, stream: str = "") -> Starlette:
@@ -46,7 +60,7 @@ def build(workspace: app.Workspace, *, stream: str = "") -> Starlette:
     routes: list[BaseRoute] = [Route("/static/{name}", static, methods=["GET"])]
     for page in PAGES:
         routes += page.ROUTES
-    made = Starlette(routes=routes, exception_handlers={404: missing, 405: missing})
+    made = Starlette(routes=routes, exception_handlers={404: missing, 405: missing, 500: broken})
     made.state.site = Site(workspace, Board(workspace), stream)
     return made
 
@@ -81,3 +95,11 @@ async def missing(request: Request, _error: Exception) -> Response:
         return site.to_sign_in(request)
     error = NotFoundError("no page has this address", fix="the menu leads to all that there are")
     return site.trouble(request, error)
+
+
+async def broken(request: Request, error: Exception) -> Response:
+    """Tell that something nobody foresaw went wrong; what, is in the log and not on the page."""
+    LOG.error("%s %s failed: %s: %s", request.method, request.url.path, type(error).__name__, error)
+    return site.trouble(
+        request, ServiceError("a defect of Lemnis", fix="the log of the console says what; please report it")
+    )

@@ -58,14 +58,17 @@ def matrix(found: Coverage, base: str = "") -> list[Tactic]:
             words(tactic),
             tuple(
                 Cell(
-                    one.id, one.state, len(one.rules), f"{base}/detections?{query({'technique': one.id})}#rules",
-                    f"{one.id} {one.name}: {one.state} by {len(one.rules)} rule{'' if len(one.rules) == 1 else 's'}",
+                    one.id,
+                    one.state,
+                    len(one.rules),
+                    f"{base}/detections?{query({'technique': one.id})}#rules",
+                    f"{one.id} {one.name}: {one.state}, rules: {len(one.rules)}",
                 )
                 for one in sorted(found.under(tactic), key=lambda one: (-one.reached, one.id))
             ),
         )
         for tactic in found.tactics
-    ]  # fmt: skip
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +119,17 @@ def rows(found: Sequence[Covering], view: View) -> list[Row]:
     alerts, last, harmless = counted(view)
     return [
         Row(
-            one.name, one.title, STATES[max(0, one.reached - 1)], one.reached, one.techniques,
-            alerts[one.rule_id or one.title], last.get(one.rule_id or one.title, 0), harmless[one.rule_id or one.title],
+            one.name,
+            one.title,
+            STATES[max(0, one.reached - 1)],
+            one.reached,
+            one.techniques,
+            alerts[one.rule_id or one.title],
+            last.get(one.rule_id or one.title, 0),
+            harmless[one.rule_id or one.title],
         )
         for one in found
-    ]  # fmt: skip
+    ]
 
 
 class Passing:
@@ -179,10 +188,21 @@ def page(request: Request) -> Response:
     in_order, how = asking.ordered(some, COLUMNS, how)
     counts = Counter(one.state for one in found.coverage.techniques)
     return here.page(
-        request, "detections.html", title="Detections", here="/detections", tactics=matrix(found.coverage, base(request)),
-        page=asking.paged(in_order, how, SIZE), columns=COLUMNS, asked=how, counts=counts, states=STATES, ready=ready,
-        untagged=len(found.coverage.untagged), problems=found.coverage.problems[:5], total=len(every),
-    )  # fmt: skip
+        request,
+        "detections.html",
+        title="Detections",
+        here="/detections",
+        tactics=matrix(found.coverage, base(request)),
+        page=asking.paged(in_order, how, SIZE),
+        columns=COLUMNS,
+        asked=how,
+        counts=counts,
+        states=STATES,
+        ready=ready,
+        untagged=len(found.coverage.untagged),
+        problems=found.coverage.problems[:5],
+        total=len(every),
+    )
 
 
 def base(request: Request) -> str:
@@ -200,17 +220,29 @@ def detection(request: Request) -> Response:
     keys = {one.id or one.title for one in fires}
     view = here.board.look()
     mine = [group for group in groups(view) if group.rule_id in keys]
+    site.see(request, {entity for group in mine for entity in group.entities}, about=item.name)
     now = here.workspace.clock.now()
     found, _ = _now(here)
     covering = next((one for one in found.rules if one.name == item.name), None)
     head = fires[-1] if fires else None
     return here.page(
-        request, "detection.html", title=head.title if head else item.name, here="/detections", item=item, rule=head,
-        covering=covering, states=STATES, text=yaml.read_text(item.manifest), why=why(item),
-        bars=per_day(mine, now), groups=sorted(mine, key=lambda one: -one.last)[:50],
-        total=sum(one.count for one in mine), verdicts=verdicts(view, keys), problems=loaded.problems,
+        request,
+        "detection.html",
+        title=head.title if head else item.name,
+        here="/detections",
+        item=item,
+        rule=head,
+        covering=covering,
+        states=STATES,
+        text=yaml.read_text(item.manifest),
+        why=why(item),
+        bars=per_day(mine, now),
+        groups=sorted(mine, key=lambda one: -one.last)[:50],
+        total=sum(one.count for one in mine),
+        verdicts=verdicts(view, keys),
+        problems=loaded.problems,
         tested=_tested(here, item),
-    )  # fmt: skip
+    )
 
 
 def why(item: Item) -> str:

@@ -94,11 +94,16 @@ def spark(values: Sequence[float], *, label: str, width: int = 112, height: int 
     most = max(values, default=0) or 1
     step = width / max(1, len(values))
     drawn = [
-        tag("rect", x=n * step, y=height - (tall := max(1.0, height * value / most)), width=max(1.0, step - 1),
-            height=tall)
+        tag(
+            "rect",
+            x=n * step,
+            y=height - (tall := max(1.0, height * value / most)),
+            width=max(1.0, step - 1),
+            height=tall,
+        )
         for n, value in enumerate(values)
         if value
-    ]  # fmt: skip
+    ]
     size = f"0 0 {width} {height}"
     return tag("svg", *drawn, viewBox=size, class_="spark", role="img", aria_label=label)
 
@@ -128,10 +133,16 @@ class Lesson:
     proven: bool
 
 
-_A, _MARGIN, _RADIUS = 455.0, 78.0, 52.0
+_A, _MARGIN, _LOW, _RADIUS = 455.0, 78.0, 58.0, 52.0
 _PLACES: Mapping[str, float] = {
-    "code": 0.70, "build": 1.0, "test": 1.30, "release": 1.66, "deploy": 1.89, "operate": 2.11, "monitor": 2.34,
-}  # fmt: skip
+    "code": 0.70,
+    "build": 1.0,
+    "test": 1.30,
+    "release": 1.66,
+    "deploy": 1.89,
+    "operate": 2.11,
+    "monitor": 2.34,
+}
 """Where on the curve each stage lies, in half turns."""
 
 
@@ -145,7 +156,7 @@ def _point(turn: float, a: float = _A) -> tuple[float, float]:
 def loop(stops: Sequence[Stop], lessons: Sequence[Lesson], *, chosen: str = "", tall: bool = False) -> Markup:
     """Return the ∞ with the stages on it; ``tall`` turns it for narrow screens."""
     reach = _A * 1.25 / (2 * math.sqrt(2))
-    half_w, half_h = (_A + _MARGIN, reach + _MARGIN) if not tall else (reach + _MARGIN, _A + _MARGIN)
+    half_w, half_h = (_A + _MARGIN, reach + _LOW) if not tall else (reach + _LOW, _A + _MARGIN)
 
     def place(turn: float) -> tuple[float, float]:
         x, y = _point(turn)
@@ -190,10 +201,15 @@ def _stop(one: Stop, centre: tuple[float, float], *, chosen: bool) -> Markup:
         else Markup("")
     )
     inside = tag(
-        "g", tag("circle", cx=x, cy=y, r=_RADIUS), tag("text", one.title, x=x, y=y - 17, class_="name"),
-        tag("text", about(one.flow), x=x, y=y + 10, class_="n"), tag("text", one.unit, x=x, y=y + 28, class_="unit"),
-        below, class_=kind, aria_hidden="true",
-    )  # fmt: skip
+        "g",
+        tag("circle", cx=x, cy=y, r=_RADIUS),
+        tag("text", one.title, x=x, y=y - 17, class_="name"),
+        tag("text", about(one.flow), x=x, y=y + 10, class_="n"),
+        tag("text", one.unit, x=x, y=y + 28, class_="unit"),
+        below,
+        class_=kind,
+        aria_hidden="true",
+    )
     said = f"{one.title}: {one.flow:,} {one.unit}{stuck}"
     return tag(
         "a",
@@ -271,21 +287,27 @@ def graph(nodes: Sequence[Node], lines: Sequence[Line], *, label: str) -> Markup
             places[one.id] = (4 + n * (_WIDE + _GAP_X), top + m * (_TALL + _GAP_Y))
     edges = [_line(one, places) for one in lines if one.source in places and one.target in places]
     return svg(
-        width, height, tag("g", *edges, aria_hidden="true"), tag("g", *(_node(one, places[one.id]) for one in nodes)),
-        label=label, class_="graph", role="group",
-    )  # fmt: skip
+        width,
+        height,
+        tag("g", *edges, aria_hidden="true"),
+        tag("g", *(_node(one, places[one.id]) for one in nodes)),
+        label=label,
+        class_="graph",
+        role="group",
+    )
 
 
 def _line(one: Line, places: Mapping[str, tuple[float, float]]) -> Markup:
     (x1, y1), (x2, y2) = places[one.source], places[one.target]
     y1, y2 = y1 + _TALL / 2, y2 + _TALL / 2
     if x1 == x2:
-        way = f"M{x1 + _WIDE:.1f} {y1:.1f}C{x1 + _WIDE + 44:.1f} {y1:.1f} {x1 + _WIDE + 44:.1f} {y2:.1f} {x1 + _WIDE:.1f} {y2:.1f}"
-        at = (x1 + _WIDE + 40, (y1 + y2) / 2)
+        edge, out = x1 + _WIDE, x1 + _WIDE + 44
+        way = f"M{edge:.1f} {y1:.1f}C{out:.1f} {y1:.1f} {out:.1f} {y2:.1f} {edge:.1f} {y2:.1f}"
+        at = (out - 4, (y1 + y2) / 2)
     else:
         left, right = ((x1 + _WIDE, y1), (x2, y2)) if x1 < x2 else ((x2 + _WIDE, y2), (x1, y1))
-        bend = (right[0] - left[0]) / 2
-        way = f"M{left[0]:.1f} {left[1]:.1f}C{left[0] + bend:.1f} {left[1]:.1f} {right[0] - bend:.1f} {right[1]:.1f} {right[0]:.1f} {right[1]:.1f}"
+        (x1, y1), (x2, y2), bend = left, right, (left[0] + right[0]) / 2
+        way = f"M{x1:.1f} {y1:.1f}C{bend:.1f} {y1:.1f} {bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
         at = ((left[0] + right[0]) / 2, (left[1] + right[1]) / 2 - 4)
     drawn = tag("path", d=way, class_=f"edge{' broken' if one.broken else ''}")
     return tag("g", drawn, tag("text", one.says, x=at[0], y=at[1], class_="rel")) if one.says else drawn
@@ -294,10 +316,17 @@ def _line(one: Line, places: Mapping[str, tuple[float, float]]) -> Markup:
 def _node(one: Node, place: tuple[float, float]) -> Markup:
     x, y = place
     inside = tag(
-        "g", tag("rect", x=x, y=y, width=_WIDE, height=_TALL),
-        tag("text", f"{one.kind.replace('_', ' ')}{f' · {one.note}' if one.note else ''}", x=x + 9, y=y + 14, class_="kind"),
+        "g",
+        tag("rect", x=x, y=y, width=_WIDE, height=_TALL),
+        tag(
+            "text",
+            f"{one.kind.replace('_', ' ')}{f' · {one.note}' if one.note else ''}",
+            x=x + 9,
+            y=y + 14,
+            class_="kind",
+        ),
         tag("text", short(one.value, 24), x=x + 9, y=y + 31, class_="value"),
         class_=f"node {one.kind}{' focus' if one.focus else ''}",
-    )  # fmt: skip
+    )
     said = f"{one.kind.replace('_', ' ')} {one.value}"
     return tag("a", tag("title", said), inside, href=one.href, aria_label=said) if one.href else inside

@@ -9,8 +9,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lemnis import app
+from lemnis.app import assets, incidents_handling
 from lemnis.app import graph as graphs
-from lemnis.app import incidents_handling
 from lemnis.app.access.people import may
 from lemnis.app.board import View
 from lemnis.app.graph import Around
@@ -20,8 +21,8 @@ from lemnis.contracts.errors import NotFoundError, UsageError
 from lemnis.contracts.incidents import AlertGroup
 from lemnis.contracts.provenance import Edge
 from lemnis.correlate.risk import Points
-from lemnis.interfaces.web import drawing, queue, site
-from lemnis.interfaces.web.words import query, words
+from lemnis.interfaces.web import drawing, queue, site, words
+from lemnis.interfaces.web.words import query
 
 DAY = 86_400_000
 DAYS = 30
@@ -81,7 +82,7 @@ def ties(around: Around) -> list[tuple[str, list[Tie]]]:
     found: dict[str, list[Tie]] = {}
     for edges, back in ((around.out, False), (around.into, True)):
         for edge in edges:
-            says = words(edge.relation) if not back else f"{words(edge.relation)} (from)"
+            says = words.words(edge.relation) if not back else f"{words.words(edge.relation)} (from)"
             found.setdefault(says, []).append(_tie(edge, says, back=back))
     return list(found.items())
 
@@ -103,14 +104,14 @@ def drawn(entity: Entity, around: Around) -> Any:
                     drawing.Node(str(other), other.kind.value, other.value, address(other), 0 if back else 2)
                 )
             lines.append(
-                drawing.Line(str(edge.source), str(edge.target), words(edge.relation), not edge.holds)
+                drawing.Line(str(edge.source), str(edge.target), words.words(edge.relation), not edge.holds)
             )
     return drawing.graph(nodes, lines, label=f"What {entity} is tied to") if lines else None
 
 
 def address(entity: Entity) -> str:
     """Return the page of an entity. Pure."""
-    return f"/entity?{query({'name': str(entity)})}"
+    return f"/entity?{query({'name': words.masked(entity)})}"
 
 
 def read(text: str) -> Entity:
@@ -126,6 +127,22 @@ def read(text: str) -> Entity:
     return found
 
 
+def unmasked(request: Request, name: str, view: View) -> str:
+    """Return which entity is meant, where a person goes by what stands for them."""
+    masker = site.at(request).personal(request).masker
+    kind, _, value = name.partition(":")
+    if not value.startswith("person~"):
+        return name
+    known = {e for one in view.standings for e in one.incident.entities if e.kind == kind}
+    known |= {e for one in view.loose for e in one.group.entities if e.kind == kind}
+    return next((str(e) for e in sorted(known) if masker.pseudonym(e.value) == value), name)
+
+
+def _beside(view: View, entity: Entity) -> set[Entity]:
+    """Return what alerts name together with an entity."""
+    return {other for group in groups_about(view, entity) for other in group.entities}
+
+
 def page(request: Request) -> Response:
     """Show an entity, or where one is looked for."""
     here = site.at(request)
@@ -134,8 +151,9 @@ def page(request: Request) -> Response:
         return here.page(
             request, "entity_none.html", title="Entities", here="/search", kinds=list(EntityKind)
         )
-    entity = read(name)
     view = here.board.look()
+    entity = read(unmasked(request, name, view))
+    site.see(request, [entity, *_beside(view, entity)], about=words.masked(name))
     groups = groups_about(view, entity)
     about = [
         s
@@ -143,21 +161,33 @@ def page(request: Request) -> Response:
         if entity in s.incident.entities and may(site.whose(request), "incident.read", queue.about(s))
     ]
     try:
-        around = graphs.around(here.workspace, name, None, limit=_EDGES)
+        around = graphs.around(here.workspace, str(entity), None, limit=_EDGES)
     except NotFoundError:
         around = None
     now = here.workspace.clock.now()
     over_time = days(groups, here.board.risk, now)
     return here.page(
-        request, "entity.html", title=entity.value, here="/search", entity=entity, around=around,
-        ties=ties(around) if around else [], drawing=drawn(entity, around) if around else None,
-        known=_known(here, entity, now), days=over_time, risk=max((one.risk for one in over_time), default=0),
+        request,
+        "entity.html",
+        title=words.masked(entity.value),
+        here="/search",
+        entity=entity,
+        around=around,
+        ties=ties(around) if around else [],
+        drawing=drawn(entity, around) if around else None,
+        known=_known(here, entity, now),
+        days=over_time,
+        risk=max((one.risk for one in over_time), default=0),
         spark=drawing.histogram(
-            [(one.at, one.risk) for one in over_time], over_time[0].at, over_time[-1].at + DAY,
-            label=f"risk of {entity} over {DAYS} days", height=72,
+            [(one.at, one.risk) for one in over_time],
+            over_time[0].at,
+            over_time[-1].at + DAY,
+            label=f"risk of {entity} over {DAYS} days",
+            height=72,
         ),
-        rows=[queue.of_incident(s) for s in about], alerts=rules(groups),
-    )  # fmt: skip
+        rows=[queue.of_incident(s) for s in about],
+        alerts=rules(groups),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +218,6 @@ def rules(groups: Sequence[AlertGroup]) -> list[RuleCount]:
 
 def _known(here: site.Site, entity: Entity, now: int) -> Mapping[str, Any]:
     """Return what the tables of assets and identities say of it."""
-    from lemnis import app
-    from lemnis.app import assets
-
     if not incidents_handling.knows_assets(here.workspace, app.library(here.workspace)):
         return {}
     found = assets.of_entities(here.workspace, [entity], now).get(entity)

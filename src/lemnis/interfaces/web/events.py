@@ -80,6 +80,11 @@ def page(request: Request) -> Response:
     """Show an event."""
     here = site.at(request)
     event = find(here.workspace, request.path_params["uid"])
+    known: tuple[Entity, ...] = entities(int(event.get("class_uid", 0)), event)
+    masker = site.see(
+        request, known, about=str(request.path_params["uid"]), also=site.personal_in(request, event)
+    )
+    event = event if masker is None else masker.event(event)
     source = str((event.get("metadata") or {}).get("log_name", ""))
     lines: Sequence[Origin] = ()
     try:
@@ -89,11 +94,10 @@ def page(request: Request) -> Response:
         ]
     except LemnisError:  # of findings of our own, and of sources that were taken away, no mapping tells
         lines = ()
-    about: tuple[Entity, ...] = entities(int(event.get("class_uid", 0)), event)
     message = str(event.get("message") or event.get("class_name") or "An event")
     return here.page(
         request, "event.html", title=message[:120], here="/search", event=event, source=source,
-        uid=request.path_params["uid"], attributes=attributes(event, lines), about=about,
+        uid=request.path_params["uid"], attributes=attributes(event, lines), about=known,
         raw=str(event.get("raw_data") or ""), unmapped=str(event.get("unmapped") or ""),
     )  # fmt: skip
 

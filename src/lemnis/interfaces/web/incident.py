@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -24,21 +25,34 @@ from lemnis.contracts.incidents import AlertGroup, Incident, TimelineItem
 from lemnis.incidents.metrics import measure
 from lemnis.interfaces.web import asking, drawing, queue, site
 from lemnis.interfaces.web.keeping import Kept
-from lemnis.interfaces.web.words import query
+from lemnis.interfaces.web.words import masked, query
 
 FILTERS = ("kind", "every")
 SIZE = 60
 MOST_IN_COLUMN = 6
 _ORDER: tuple[frozenset[EntityKind], ...] = (
     frozenset({EntityKind.ADDRESS, EntityKind.DOMAIN, EntityKind.ENDPOINT, EntityKind.PERSON}),
-    frozenset({
-        EntityKind.USER, EntityKind.IDENTITY, EntityKind.SERVICE_ACCOUNT, EntityKind.PRINCIPAL, EntityKind.ROLE,
-        EntityKind.CREDENTIAL,
-    }),
-    frozenset({EntityKind.HOST, EntityKind.WORKLOAD, EntityKind.CONTAINER, EntityKind.CLOUD_RESOURCE,
-               EntityKind.CLUSTER_OBJECT}),
+    frozenset(
+        {
+            EntityKind.USER,
+            EntityKind.IDENTITY,
+            EntityKind.SERVICE_ACCOUNT,
+            EntityKind.PRINCIPAL,
+            EntityKind.ROLE,
+            EntityKind.CREDENTIAL,
+        }
+    ),
+    frozenset(
+        {
+            EntityKind.HOST,
+            EntityKind.WORKLOAD,
+            EntityKind.CONTAINER,
+            EntityKind.CLOUD_RESOURCE,
+            EntityKind.CLUSTER_OBJECT,
+        }
+    ),
     frozenset({EntityKind.PROCESS, EntityKind.IMAGE, EntityKind.BUILD}),
-)  # fmt: skip
+)
 """The columns of the graph: from where, by whom, on what, by what; last what it was done to."""
 _MOVES = ("in_progress", "on_hold", "resolved")
 
@@ -51,11 +65,15 @@ def graph(incident: Incident) -> tuple[list[drawing.Node], list[drawing.Line]]:
     counts = shown_entities(incident)
     nodes = [
         drawing.Node(
-            str(entity), entity.kind.value, entity.value, f"/entity?{query({'name': str(entity)})}", _column(entity.kind),
+            str(entity),
+            entity.kind.value,
+            entity.value,
+            f"/entity?{query({'name': masked(entity)})}",
+            _column(entity.kind),
             note=f"{count} alert{'' if count == 1 else 's'}",
         )
         for entity, count in counts
-    ]  # fmt: skip
+    ]
     known = {entity for entity, _ in counts}
     pairs: dict[tuple[str, str], set[str]] = {}
     for group in incident.groups:
@@ -90,7 +108,7 @@ def _neighbours(chain: Sequence[Entity]) -> Iterable[tuple[Entity, Entity]]:
     for one in chain:
         by_column.setdefault(_column(one.kind), []).append(one)
     columns = [by_column[n] for n in sorted(by_column)]
-    for some, following in zip(columns, columns[1:], strict=False):
+    for some, following in pairwise(columns):
         for one in some:
             for other in following:
                 yield one, other
@@ -159,8 +177,16 @@ def chains(found: Trace) -> list[ChainShown]:
             chain.hops[0].edge.source if chain.hops else None,
             tuple(
                 HopShown(
-                    hop.edge.relation, hop.edge.target, hop.edge.method, hop.edge.strength.name.lower(), hop.broken,
-                    tuple((name, _proof(value)) for name, value in hop.edge.evidence.items() if value not in ("", [], None)),
+                    hop.edge.relation,
+                    hop.edge.target,
+                    hop.edge.method,
+                    hop.edge.strength.name.lower(),
+                    hop.broken,
+                    tuple(
+                        (name, _proof(value))
+                        for name, value in hop.edge.evidence.items()
+                        if value not in ("", [], None)
+                    ),
                 )
                 for hop in chain.hops
             ),
@@ -169,7 +195,7 @@ def chains(found: Trace) -> list[ChainShown]:
             chain.source.owner if chain.source else "",
         )
         for chain in found.chains
-    ]  # fmt: skip
+    ]
 
 
 def _proof(value: object) -> str:
@@ -202,12 +228,11 @@ class RuleShown:
 
 def by_rule(groups: Iterable[AlertGroup]) -> list[RuleShown]:
     """Return an incident's rules, the most severe first. Pure."""
-    found = [
+    return [
         RuleShown(one.title, one.rule_id, one.severity.name.lower(), one.count, one.first, one.last,
                   one.alerts[0][0], one.reasons)
         for one in sorted(groups, key=lambda one: (-one.severity, one.first))
     ]  # fmt: skip
-    return found
 
 
 # -- pages -------------------------------------------------------------------------------------------------
@@ -228,15 +253,33 @@ def page(request: Request) -> Response:
             whole=bool(how.of("every")),
         )
         there = line.kinds
+    site.see(request, one.entities, about=one.id)
     nodes, lines = graph(one)
     return here.page(
-        request, "incident.html", title=one.title, here="/queue", one=one, stands=stands, asked=how,
-        about=queue.about(stands), metrics=measure(one, stands.handling.contained), rules=by_rule(one.by_rule),
-        graph=drawing.graph(nodes, lines, label=f"Entities of {one.id}"), hidden=len(one.entities) - len(nodes),
-        moments=[moment(item) for item in shown.items], after=shown.after, total=shown.total, kinds=there,
-        chosen_kinds=kinds, now=here.workspace.clock.now(), verdicts=queue._VERDICTS,  # noqa: SLF001 - of the room
-        moves=_MOVES, runs=_runs(here.workspace, one.id), playbooks=_playbooks(here), lesson=_lesson(here, one.id),
-    )  # fmt: skip
+        request,
+        "incident.html",
+        title=one.title,
+        here="/queue",
+        one=one,
+        stands=stands,
+        asked=how,
+        about=queue.about(stands),
+        metrics=measure(one, stands.handling.contained),
+        rules=by_rule(one.by_rule),
+        graph=drawing.graph(nodes, lines, label=f"Entities of {one.id}"),
+        hidden=len(one.entities) - len(nodes),
+        moments=[moment(item) for item in shown.items],
+        after=shown.after,
+        total=shown.total,
+        kinds=there,
+        chosen_kinds=kinds,
+        now=here.workspace.clock.now(),
+        verdicts=queue._VERDICTS,  # noqa: SLF001 - of the room
+        moves=_MOVES,
+        runs=_runs(here.workspace, one.id),
+        playbooks=_playbooks(here),
+        lesson=_lesson(here, one.id),
+    )
 
 
 def _known(request: Request) -> Standing:
@@ -259,10 +302,7 @@ def _playbooks(here: site.Site) -> list[tuple[str, str]]:
 
 
 def _titles(library: Library) -> list[tuple[str, str]]:
-    found = []
-    for name in library.items("playbooks"):
-        found.append((name, name.replace("_", " ")))
-    return found
+    return [(name, name.replace("_", " ")) for name in library.items("playbooks")]
 
 
 def _lesson(here: site.Site, incident: str) -> lessons.State | None:
@@ -278,6 +318,7 @@ def trace(request: Request) -> Response:
     """Show from where an incident came: to the line of code and its owner. It is looked for when asked."""
     here = site.at(request)
     one = _known(request).incident
+    site.see(request, one.entities, about=one.id)
     last = here.board.last(one)
     kept: Kept[Trace] = here.keep(
         f"trace:{one.id}:{last}", lambda: tracing.trace(here.workspace, one.id), 600
@@ -289,9 +330,14 @@ def trace(request: Request) -> Response:
         why = str(error)
     part = request.query_params.get("part") == "1"
     return here.page(
-        request, "trace_part.html" if part else "trace.html", title=f"Trace of {one.title}", here="/queue", one=one,
-        chains=found, why=why,
-    )  # fmt: skip
+        request,
+        "trace_part.html" if part else "trace.html",
+        title=f"Trace of {one.title}",
+        here="/queue",
+        one=one,
+        chains=found,
+        why=why,
+    )
 
 
 def alert(request: Request) -> Response:
@@ -303,10 +349,12 @@ def alert(request: Request) -> Response:
         "alert.read",
         {"kind": "alert", "id": one.id, "severity": one.severity.name.lower()},
     )
+    masker = site.see(request, one.entities, about=one.id, also=site.personal_in(request, one.event))
+    event = one.event if masker is None else masker.event(one.event)
     holder = next((s.incident for s in here.board.look().standings if one.id in s.incident.alert_ids), None)
     return here.page(
         request, "alert.html", title=one.title, here="/queue", one=one, holder=holder,
-        event=pretty(one.event), facts=_facts(one),
+        event=pretty(event), facts=_facts(one),
     )  # fmt: skip
 
 

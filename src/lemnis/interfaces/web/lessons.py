@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lemnis.app import lesson_report, lessons
+from lemnis.app import proof as proving
 from lemnis.app.lesson_report import Report, Row
 from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.interfaces.web import site
@@ -42,10 +43,21 @@ def shown(one: Row) -> LessonShown:
     """Return a lesson as a line. Pure."""
     found = one.measures
     return LessonShown(
-        found.taught.lesson, one.state.written.lesson.title, found.taught.incident, found.taught.state,
-        found.taught.cause, found.taught.gate, found.to_gate, len(found.taught.again), found.right, found.wrong,
-        found.open, found.developer_minutes, found.exposed_before, found.exposed_now,
-    )  # fmt: skip
+        found.taught.lesson,
+        one.state.written.lesson.title,
+        found.taught.incident,
+        found.taught.state,
+        found.taught.cause,
+        found.taught.gate,
+        found.to_gate,
+        len(found.taught.again),
+        found.right,
+        found.wrong,
+        found.open,
+        found.developer_minutes,
+        found.exposed_before,
+        found.exposed_now,
+    )
 
 
 def page(request: Request) -> Response:
@@ -88,8 +100,6 @@ def _review(state: lessons.State) -> list[str]:
 
 def act(request: Request, form: site.Form) -> Response:
     """Prove a lesson, or merge one that is proven."""
-    from lemnis.app import proof
-
     here, who = site.at(request), site.actor(request)
     name = request.path_params["id"]
     if form.get("do") == "merge":
@@ -97,7 +107,7 @@ def act(request: Request, form: site.Form) -> Response:
         here.forget("lessons")
         here.forget("lesson-report")
         return site.back(request, f"/lesson/{name}", "Merged", "The gate and the detection hold from now on.")
-    ended = beside(lambda: proof.prove(here.workspace, name), lambda why: here.say(f"proof:{name}", why))
+    ended = beside(lambda: proving.prove(here.workspace, name), lambda why: here.say(f"proof:{name}", why))
     here.forget("lessons")
     here.forget("lesson-report")
     return site.back(

@@ -52,11 +52,19 @@ def stages(found: Loop, chosen: str, base: str = "") -> list[StageShown]:
     """Return the stages as a page shows them. Pure."""
     return [
         StageShown(
-            one.name, _TITLES[one.name], f"{base}/?{query({'stage': one.name})}#stuck", one.flow, one.unit, one.stuck,
-            one.stuck_unit, one.told, tuple(_thing(thing, base) for thing in one.things), one.name == chosen,
+            one.name,
+            _TITLES[one.name],
+            f"{base}/?{query({'stage': one.name})}#stuck",
+            one.flow,
+            one.unit,
+            one.stuck,
+            one.stuck_unit,
+            one.told,
+            tuple(_thing(thing, base) for thing in one.things),
+            one.name == chosen,
         )
         for one in found.stages
-    ]  # fmt: skip
+    ]
 
 
 def _thing(one: Thing, base: str) -> ThingShown:
@@ -89,11 +97,19 @@ def page(request: Request) -> Response:
     chosen = asked if asked in looking.STAGES else worst(found)
     shown = stages(found, chosen, str(request.scope.get("root_path", "")))
     return here.page(
-        request, "loop.html", title="The loop", here="/", found=found, stages=shown, view=view,
+        request,
+        "loop.html",
+        title="The loop",
+        here="/",
+        found=found,
+        stages=shown,
+        view=view,
         chosen=next((one for one in shown if one.chosen), None),
-        wide=drawn(shown, found.taught, chosen, tall=False), tall=drawn(shown, found.taught, chosen, tall=True),
-        lessons=sum(one.count for one in found.taught), proven=sum(one.proven for one in found.taught),
-    )  # fmt: skip
+        wide=drawn(shown, found.taught, chosen, tall=False),
+        tall=drawn(shown, found.taught, chosen, tall=True),
+        lessons=sum(one.count for one in found.taught),
+        proven=sum(one.proven for one in found.taught),
+    )
 
 
 ROUTES = (site.shows("/", page, "incident.read"),)

@@ -1,4 +1,4 @@
-"""The pipeline: what gates decided by service and stage, findings with their priority, exceptions that end."""
+"""The pipeline: what gates decided by service and stage, findings by priority, exceptions that end."""
 
 from __future__ import annotations
 
@@ -121,10 +121,18 @@ def problem(one: findings_life.Problem, priority: Mapping[str, Any]) -> Problem:
     chief = one.chief.finding
     where = f"{chief.path}:{chief.line}" if chief.path else chief.resource
     return Problem(
-        one.id, chief.title, chief.severity.name.lower(), int(chief.severity), str(priority.get("priority", "unknown")),
-        str(priority.get("priority_because", "")), where, one.chief.resource,
-        tuple(sorted({row.finding.tool for row in one.rows})), min(row.first_seen for row in one.rows), chief.fix,
-    )  # fmt: skip
+        one.id,
+        chief.title,
+        chief.severity.name.lower(),
+        int(chief.severity),
+        str(priority.get("priority", "unknown")),
+        str(priority.get("priority_because", "")),
+        where,
+        one.chief.resource,
+        tuple(sorted({row.finding.tool for row in one.rows})),
+        min(row.first_seen for row in one.rows),
+        chief.fix,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +178,22 @@ def page(request: Request) -> Response:
     rows, how = asking.ordered(some, COLUMNS, how)
     exceptions, trouble = _exceptions(here)
     return here.page(
-        request, "pipeline.html", title="Pipeline", here="/pipeline", cells=cells, stages=stages, columns=COLUMNS,
-        asked=how, page=asking.paged(rows, how, SIZE), recent=sorted(every, key=lambda one: -one.seq)[:20],
-        resources=sorted({one.resource for one in problems}), exceptions=exceptions, trouble=trouble, soon=SOON_DAYS,
+        request,
+        "pipeline.html",
+        title="Pipeline",
+        here="/pipeline",
+        cells=cells,
+        stages=stages,
+        columns=COLUMNS,
+        asked=how,
+        page=asking.paged(rows, how, SIZE),
+        recent=sorted(every, key=lambda one: -one.seq)[:20],
+        resources=sorted({one.resource for one in problems}),
+        exceptions=exceptions,
+        trouble=trouble,
+        soon=SOON_DAYS,
         total=len(problems),
-    )  # fmt: skip
+    )
 
 
 def _problems(workspace: app.Workspace) -> list[Problem]:
@@ -207,10 +226,16 @@ def decision(request: Request) -> Response:
         one for one in journal.entries(kind=gates.DECISION, subject=entry.subject) if one.seq != entry.seq
     ]
     return here.page(
-        request, "decision.html", title=f"{decided(entry).stage} gate: {decided(entry).effect}", here="/pipeline",
-        one=decided(entry), reasons=list(p.get("reasons") or ()), exceptions=list(p.get("exceptions") or ()),
-        content=str(p.get("content", "")), before=[decided(one) for one in reversed(before)][:20],
-    )  # fmt: skip
+        request,
+        "decision.html",
+        title=f"{decided(entry).stage} gate: {decided(entry).effect}",
+        here="/pipeline",
+        one=decided(entry),
+        reasons=list(p.get("reasons") or ()),
+        exceptions=list(p.get("exceptions") or ()),
+        content=str(p.get("content", "")),
+        before=[decided(one) for one in reversed(before)][:20],
+    )
 
 
 def finding(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Playbooks: their graphs, plans with blast radius and approval, runs step by step, what waits, the way back."""
+"""Playbooks: their graphs, plans with blast radius and approval, runs, what waits, the way back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from lemnis import app
 from lemnis.app import respond, respond_blast
+from lemnis.app.access.masking import KINDS
 from lemnis.app.access.people import demand
 from lemnis.app.respond_blast import Blast
 from lemnis.content import yaml
@@ -32,10 +33,10 @@ PATIENCE_S = 4.0
 
 
 def graph(playbook: Playbook) -> tuple[list[drawing.Node], list[drawing.Line]]:
-    """Return a playbook's steps in the order in which they are done, and what leads from one to the next. Pure."""
+    """Return a playbook's steps in their order, and what leads from one to the next. Pure."""
     nodes: list[drawing.Node] = []
     lines: list[drawing.Line] = []
-    _lay(playbook.steps, 0, [], nodes, lines, "")
+    _lay(playbook.steps, 0, [], "", nodes=nodes, lines=lines)
     return nodes, lines
 
 
@@ -43,9 +44,10 @@ def _lay(
     steps: Sequence[Step],
     column: int,
     before: list[str],
+    says: str,
+    *,
     nodes: list[drawing.Node],
     lines: list[drawing.Line],
-    says: str,
 ) -> tuple[int, list[str]]:
     """Place steps from a column on; return the column after them, and what ends they have."""
     for step in steps:
@@ -58,9 +60,11 @@ def _lay(
         blocks = step.blocks()
         column, before, says = column + 1, [step.id], ""
         if blocks:
-            ends, furthest = [], column
+            ends: list[str] = []
+            furthest = column
             for name, inner in blocks.items():
-                far, last = _lay(inner, column, [step.id], nodes, lines, "" if name == "parallel" else name)
+                told = "" if name == "parallel" else name
+                far, last = _lay(inner, column, [step.id], told, nodes=nodes, lines=lines)
                 furthest, ends = max(furthest, far), ends + last
             column, before = furthest, ends
     return column, before
@@ -68,7 +72,7 @@ def _lay(
 
 @dataclass(frozen=True, slots=True)
 class ActionShown:
-    """An action of a plan: what would be done to what, with what effect, its inverse, and who depends on it."""
+    """An action of a plan: what would be done to what, its effect and inverse, and what depends on it."""
 
     step: str
     action: str
@@ -116,10 +120,18 @@ def page(request: Request) -> Response:
     waiting = [one for one in every if one.finished is None]
     shown = here.keep(f"playbooks:{here.library.digest}", lambda: _listed(here), 3_600).get()
     return here.page(
-        request, "playbooks.html", title="Playbooks", here="/playbooks", waiting=waiting,
-        questions=list(respond.questions(here.workspace)), runs=every[:MOST_RUNS], total=len(every), playbooks=shown[0],
-        problems=shown[1], now=here.workspace.clock.now(),
-    )  # fmt: skip
+        request,
+        "playbooks.html",
+        title="Playbooks",
+        here="/playbooks",
+        waiting=waiting,
+        questions=list(respond.questions(here.workspace)),
+        runs=every[:MOST_RUNS],
+        total=len(every),
+        playbooks=shown[0],
+        problems=shown[1],
+        now=here.workspace.clock.now(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +178,7 @@ def plan(request: Request) -> Response:
     journal = app.journal(here.workspace)
     planned, entry = records.find_plan(journal, request.path_params["digest"])
     _see(request, planned.plan.incident_id)
+    site.see(request, _touched(planned), about=planned.plan.incident_id, also=_targets(planned))
     blasts = here.keep(
         f"blast:{planned.plan.digest}", lambda: respond_blast.blast(here.workspace, planned), 60
     ).get()
@@ -176,11 +189,29 @@ def plan(request: Request) -> Response:
         if one.plan == planned.plan.digest
     ]
     return here.page(
-        request, "plan.html", title=f"Plan: {words(planned.plan.playbook)}", here="/playbooks", planned=planned, by=entry,
-        actions=actions(planned, blasts), lacks=lacks, refusals=planned.refusals, runs=runs,
+        request,
+        "plan.html",
+        title=f"Plan: {words(planned.plan.playbook)}",
+        here="/playbooks",
+        planned=planned,
+        by=entry,
+        actions=actions(planned, blasts),
+        lacks=lacks,
+        refusals=planned.refusals,
+        runs=runs,
         writes=sum(one.effect is not EffectClass.READ for one in planned.plan.actions),
         failed=here.kept_word(f"failed:{planned.plan.digest}"),
-    )  # fmt: skip
+    )
+
+
+def _touched(planned: Planned) -> set[str]:
+    return {name for one in planned.plan.actions for name in one.touches}
+
+
+def _targets(planned: Planned) -> set[str]:
+    """Return the targets that are people."""
+    people = (one for one in planned.plan.actions if any(t.partition(":")[0] in KINDS for t in one.touches))
+    return {one.target for one in people}
 
 
 def _see(request: Request, incident: str) -> Mapping[str, Any]:
@@ -199,12 +230,21 @@ def run(request: Request) -> Response:
     one = records.find_run(journal, request.path_params["id"])
     _see(request, one.incident_id)
     planned, _ = records.find_plan(journal, one.plan)
+    site.see(request, _touched(planned), about=one.incident_id, also=_targets(planned))
     asked = [q for q in respond.questions(here.workspace) if q.run == one.id]
     undo = [other for other in respond.runs(here.workspace, one.incident_id) if other.undoes == one.id]
     return here.page(
-        request, "run.html", title=f"Run: {words(one.playbook)}", here="/playbooks", run=one, planned=planned,
-        actions=actions(planned, (), one.results), questions=asked, undone=undo, now=here.workspace.clock.now(),
-    )  # fmt: skip
+        request,
+        "run.html",
+        title=f"Run: {words(one.playbook)}",
+        here="/playbooks",
+        run=one,
+        planned=planned,
+        actions=actions(planned, (), one.results),
+        questions=asked,
+        undone=undo,
+        now=here.workspace.clock.now(),
+    )
 
 
 # -- what is done ------------------------------------------------------------------------------------------

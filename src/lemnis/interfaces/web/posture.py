@@ -1,4 +1,4 @@
-"""Posture and controls: what checks found, what is new, which controls are met by what, which threats there are."""
+"""Posture: what checks found, what is new, which controls are met by what, which threats there are."""
 
 from __future__ import annotations
 
@@ -118,10 +118,22 @@ def page(request: Request) -> Response:
     found = [one for one in controls(checks, gates, rows) if how.of("q").lower() in one.id.lower()]
     in_order, how = asking.ordered(found, COLUMNS, how)
     return here.page(
-        request, "posture.html", title="Posture", here="/posture", resources=resources(config, now), columns=COLUMNS,
-        asked=how, controls=in_order[:300], total=len(found), threats=threats, problems=problems, checks=len(checks),
-        new=sum(row.first_seen > now - NEW_DAYS * DAY for row in config), days=NEW_DAYS, open=len(config),
-    )  # fmt: skip
+        request,
+        "posture.html",
+        title="Posture",
+        here="/posture",
+        resources=resources(config, now),
+        columns=COLUMNS,
+        asked=how,
+        controls=in_order[:300],
+        total=len(found),
+        threats=threats,
+        problems=problems,
+        checks=len(checks),
+        new=sum(row.first_seen > now - NEW_DAYS * DAY for row in config),
+        days=NEW_DAYS,
+        open=len(config),
+    )
 
 
 def content(library: Library) -> tuple[dict[str, Check], dict[str, Policy], dict[str, Threat], list[str]]:
@@ -137,7 +149,7 @@ def content(library: Library) -> tuple[dict[str, Check], dict[str, Policy], dict
     ):
         for name, item in library.items(kind).items():
             try:
-                into[name] = yaml.load(item.manifest, model)  # type: ignore[index,assignment]
+                into[name] = yaml.load(item.manifest, model)  # type: ignore[assignment]
             except LemnisError as error:
                 problems.append(str(error))
     return checks, gates, threats, problems

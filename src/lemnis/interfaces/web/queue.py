@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from lemnis import app
 from lemnis.app import incidents
-from lemnis.app.access.people import may
+from lemnis.app.access.people import demand, may
 from lemnis.app.board import Loose, View
 from lemnis.app.incidents_handling import Standing
 from lemnis.contracts.alerts import Entity, Verdict
@@ -78,12 +78,12 @@ COLUMNS: tuple[Column[Row], ...] = (
 )
 _Test = Callable[[Row, str], bool]
 TABS: Mapping[str, tuple[str, _Test]] = {
-    "open": ("Open", lambda row, me: row.open),
+    "open": ("Open", lambda row, _: row.open),
     "mine": ("Mine", lambda row, me: row.open and bool(me) and row.owner == me),
-    "unassigned": ("Nobody's", lambda row, me: row.open and row.kind == "incident" and not row.owner),
-    "breached": ("Too late", lambda row, me: row.open and row.breached),
-    "alerts": ("Alerts alone", lambda row, me: row.kind == "alerts"),
-    "closed": ("Closed", lambda row, me: not row.open),
+    "unassigned": ("Nobody's", lambda row, _: row.open and row.kind == "incident" and not row.owner),
+    "breached": ("Too late", lambda row, _: row.open and row.breached),
+    "alerts": ("Alerts alone", lambda row, _: row.kind == "alerts"),
+    "closed": ("Closed", lambda row, _: not row.open),
 }
 
 
@@ -184,10 +184,12 @@ def page(request: Request) -> Response:
     how = asking.asked(request.query_params, FILTERS, sort="-risk")
     person = site.whose(request)
     visible = [row for row in rows(here.board.look()) if may(person, _READ[row.kind], row.about)]
+    found = shown(visible, how, site.actor(request))
+    site.see(request, {entity for row in found.page.rows for entity in row.entities})
     return here.page(
         request, "queue.html", title="Queue", here="/queue", columns=COLUMNS, verdicts=_VERDICTS,
         views=saved(here.workspace, site.actor(request)), filtered=any(how.of(one) for one in FILTERS[1:]),
-        **_as_context(shown(visible, how, site.actor(request))),
+        **_as_context(found),
     )  # fmt: skip
 
 
@@ -247,11 +249,11 @@ def _one(request: Request, form: Mapping[str, str], incident: str) -> None:
     what = form.get("do", "")
     known = about(here.board.find(incident))
     if what == "close":
-        site.demand(site.whose(request), "incident.close", known)
+        demand(site.whose(request), "incident.close", known)
         verdict = verdict_of(form.get("verdict", ""))
         incidents.close(here.workspace, incident, verdict, actor=who, reason=form.get("reason", ""))
         return
-    site.demand(site.whose(request), "incident.change", known)
+    demand(site.whose(request), "incident.change", known)
     if what == "take":
         incidents.acknowledge(here.workspace, incident, actor=who, reason=form.get("reason", ""))
     elif what == "assign":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -126,14 +126,36 @@ class Result:
     column: int = 0
 
 
-def run(workspace: app.Workspace, text: str, when: Window) -> Result:
+Hide = Callable[[Any], Any]
+"""Takes personal data out of an event."""
+
+
+def plain(request: Request, text: str) -> Hide:
+    """Return what takes personal data out of what a query finds.
+
+    Rows of a query would tell personal data that it names: raises AccessError for such a one.
+    """
+    here = site.at(request)
+    masker = site.see(request, about=text[:200])
+    if masker is None:
+        return lambda event: event
+    if "|" in text:
+        here.personal(request).demand_plain(searches.expand(here.workspace, text)[0])
+    return masker.event
+
+
+def run(workspace: app.Workspace, text: str, when: Window, hide: Hide) -> Result:
     """Search; what is wrong with the query is told, with the column where it is."""
     try:
         found = asking.search(
             workspace, text, since=when.since, until=when.until, limit=LIMIT, timeout=TIMEOUT
         )
         if found.finds_events:
-            hits = [hit(one, found.headings) for some in found.found() for one in some]
+            hits = [
+                hit(replace(one, event=hide(one.event)), found.headings)
+                for some in found.found()
+                for one in some
+            ]
             return Result(tuple(hits), tuple(found.headings), more=found.more)
         tables = list(found.tables())
         rows = pa.concat_tables(tables).to_pylist() if tables else []
@@ -156,12 +178,22 @@ def page(request: Request) -> Response:
         return site.back(request, f"/{kind}/{text}")
     when = window(request.query_params, here.workspace.clock.now())
     asked = bool(request.query_params)
-    result = run(here.workspace, text, when) if asked else Result()
+    result = run(here.workspace, text, when, plain(request, text)) if asked else Result()
     again = query({"q": text, **when.parts()})
     return here.page(
-        request, "search.html", title=text or "Search", here="/search", q=text, when=when, result=result, asked=asked,
-        spans=SPANS, again=again, saved=_saved(here.workspace), limit=LIMIT,
-    )  # fmt: skip
+        request,
+        "search.html",
+        title=text or "Search",
+        here="/search",
+        q=text,
+        when=when,
+        result=result,
+        asked=asked,
+        spans=SPANS,
+        again=again,
+        saved=_saved(here.workspace),
+        limit=LIMIT,
+    )
 
 
 def _saved(workspace: app.Workspace) -> list[tuple[str, str]]:
@@ -211,6 +243,8 @@ def fields(request: Request) -> Response:
     text = request.query_params.get("q", "")[:_LONGEST]
     when = window(request.query_params, here.workspace.clock.now())
     if name:
+        if site.see(request, about=name) is not None:
+            here.personal(request).demand_plain(f"| top {name}")
         values = top(here.workspace, text, name, when)
         return here.page(request, "values_part.html", title="", name=name, values=values)
     like = request.query_params.get("like", "")[:100]
@@ -243,6 +277,8 @@ def complete(request: Request) -> Response:
     text = request.query_params.get("q", "")[:_LONGEST]
     try:
         found = asking.complete(here.workspace, text, limit=12)
+        if site.see(request) is not None and any(one.kind == "value" for one in found):
+            here.personal(request).demand_plain(found[0].text)
     except LemnisError:  # half a query is often none
         found = []
     last = asking.last_word(text)

@@ -10,9 +10,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from lemnis.app.access import accounts, signing
+from lemnis.app.access.people import demand
+from lemnis.app.access.personal import LONGEST, SHORTEST
 from lemnis.app.access.service import Access
 from lemnis.app.access.signing import SignedIn
-from lemnis.contracts.errors import BusyError, LemnisError
+from lemnis.contracts.errors import BusyError, LemnisError, UsageError
 from lemnis.interfaces.api import guard
 from lemnis.interfaces.web import site
 from lemnis.interfaces.web.words import lasting
@@ -95,6 +97,19 @@ async def sign_out(request: Request) -> Response:
     return answer
 
 
+def purpose(request: Request, form: site.Form) -> Response:
+    """Keep for what somebody needs to see personal data, for a while; empty ends it."""
+    here, text = site.at(request), " ".join(form.get("purpose", "").split())
+    if text:
+        demand(site.whose(request), "personal.read")
+        if not SHORTEST <= len(text) <= LONGEST:
+            raise UsageError(
+                f"a purpose has {SHORTEST} to {LONGEST} characters", fix="say what it is needed for"
+            )
+    here.state_purpose(request, text)
+    return site.back(request, form.get("back", "/queue"))
+
+
 async def welcome(request: Request) -> Response:
     """Show where an account is begun, by a link that counts once."""
     return await run_in_threadpool(lambda: _welcome(request, request.path_params["key"]))
@@ -135,6 +150,7 @@ ROUTES = (
     Route("/sign-in", sign_in, methods=["GET"]),
     Route("/sign-in", do_sign_in, methods=["POST"]),
     Route("/sign-out", sign_out, methods=["POST"]),
+    site.does("/purpose", purpose, "incident.read"),
     Route("/welcome/{key}", welcome, methods=["GET"]),
     Route("/welcome/{key}", do_welcome, methods=["POST"]),
 )

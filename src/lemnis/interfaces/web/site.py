@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,7 +21,9 @@ from starlette.routing import Route
 
 from lemnis import app
 from lemnis.app import settings
+from lemnis.app.access.masking import Masker
 from lemnis.app.access.people import Person, demand, may
+from lemnis.app.access.personal import Personal
 from lemnis.app.board import Board
 from lemnis.content.library import Library
 from lemnis.contracts.errors import (
@@ -30,6 +33,7 @@ from lemnis.contracts.errors import (
     LemnisError,
     NotFoundError,
     RefusedError,
+    ServiceError,
 )
 from lemnis.contracts.ids import Json
 from lemnis.interfaces.web import words
@@ -77,6 +81,8 @@ class Site:
     stream: str = ""
     kept: dict[str, Kept[Any]] = field(default_factory=dict)
     """What is dear to work out and may be some minutes old, by name."""
+    once: dict[str, Any] = field(default_factory=dict)
+    purposes: dict[str, tuple[str, float]] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     """Words that outlive a request."""
 
@@ -95,6 +101,7 @@ class Site:
             number=words.number,
             about=words.about,
             lasting=words.lasting,
+            masked=words.masked,
             percent=words.percent,
             query=words.query,
         )
@@ -113,7 +120,7 @@ class Site:
         return found
 
     def keep(self, name: str, make: Callable[[], Any], seconds: float) -> Kept[Any]:
-        """Return what is kept by a name; it is worked out when it is asked for. The oldest names are let go."""
+        """Return what is kept by a name, worked out when it is asked for; the oldest names are let go."""
         found = self.kept.get(name)
         if found is None:
             while len(self.kept) >= _MOST_KEPT:
@@ -125,6 +132,27 @@ class Site:
         """Let what is kept by a name be worked out anew."""
         if name in self.kept:
             self.kept[name].forget()
+
+    def personal(self, request: Request) -> Personal:
+        """Return who sees personal data."""
+        if "personal" not in self.once:
+            self.once["personal"] = Personal(request.state.access)
+        found: Personal = self.once["personal"]
+        return found
+
+    def purpose(self, request: Request) -> str:
+        """Return for what who asks said that they need personal data; empty if they did not, or long ago."""
+        said, until = self.purposes.get(_session(request), ("", 0.0))
+        return said if time.monotonic() < until else ""
+
+    def state_purpose(self, request: Request, text: str) -> None:
+        """Keep for what somebody needs personal data, in this session and for a while; empty ends it."""
+        now = time.monotonic()
+        for old in [one for one, (_, until) in self.purposes.items() if until <= now]:
+            self.purposes.pop(old, None)
+        self.purposes.pop(_session(request), None)
+        if text:
+            self.purposes[_session(request)] = (text, now + PURPOSE_S)
 
     def say(self, name: str, text: str) -> None:
         """Keep a word, such as why what was begun beside a page failed; empty takes it away."""
@@ -143,11 +171,19 @@ class Site:
         person = whose(request)
         theme = request.cookies.get("lemnis-theme", "")
         known = {
-            "base": str(request.scope.get("root_path", "")), "person": person, "csrf": csrf(request),
-            "theme": theme if theme in _THEMES else "", "workspace_name": self.name, "menu": self._menu(person),
-            "here": context.pop("here", request.url.path), "said": told(request),
-            "live": self.stream if person is not None else "", "can": _Can(person),
-        }  # fmt: skip
+            "base": str(request.scope.get("root_path", "")),
+            "person": person,
+            "csrf": csrf(request),
+            "theme": theme if theme in _THEMES else "",
+            "workspace_name": self.name,
+            "menu": self._menu(person),
+            "here": context.pop("here", request.url.path),
+            "address": _address(request),
+            "purpose": self.purpose(request) if person is not None else "",
+            "said": told(request),
+            "live": self.stream if person is not None else "",
+            "can": _Can(person),
+        }
         text = self.templates.get_template(template).render(known | context)
         answer = HTMLResponse(text, status)
         if known["said"] is not None:
@@ -193,6 +229,11 @@ def whose(request: Request) -> Person | None:
     return found
 
 
+def _session(request: Request) -> str:
+    """Return what stands for a session, and says nothing of its cookie."""
+    return hashlib.sha256(str(getattr(request.state, "cookie", "")).encode()).hexdigest()
+
+
 def csrf(request: Request) -> str:
     """Return the token that a form of this session carries."""
     return str(getattr(request.state, "csrf", "") or "")
@@ -210,6 +251,39 @@ def actor(request: Request) -> str:
     return person.name if person is not None else ""
 
 
+# -- personal data -----------------------------------------------------------------------------------------
+
+PURPOSE_S = 1_800.0
+"""How long somebody who said what for sees personal data."""
+
+
+def see(
+    request: Request, entities: Iterable[object] = (), *, about: str = "", also: Iterable[str] = ()
+) -> Masker | None:
+    """Let the page at hand show no personal data of these entities, unless who looks said what for.
+
+    Then it is written down that they saw it. Returns what takes personal data out of events; None if nothing
+    does. ``also`` are further values that are personal.
+    """
+    here, person = at(request), whose(request)
+    if person is None:
+        raise AccessError("nobody is signed in", fix="sign in")
+    masker = here.personal(request).seen_by(
+        person, here.purpose(request), what=f"GET {request.url.path}", about=about
+    )
+    if masker is None:
+        words.HIDES.set(None)
+        return None
+    values = {*masker.of_entities(map(str, entities)), *also}
+    words.HIDES.set(lambda text: str(masker.document(text, values)) if values else text)
+    return masker
+
+
+def personal_in(request: Request, event: Mapping[str, Any]) -> frozenset[str]:
+    """Return what in an event is personal by the labels of its source."""
+    return at(request).personal(request).masker.values(event)
+
+
 # -- handlers ----------------------------------------------------------------------------------------------
 
 
@@ -218,7 +292,7 @@ class Form(Mapping[str, str]):
 
     def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
         self._pairs = tuple(pairs)
-        self._first = {name: value for name, value in reversed(self._pairs)}
+        self._first = dict(reversed(self._pairs))
 
     def __getitem__(self, name: str) -> str:
         """Return the first value of a field."""
@@ -243,7 +317,9 @@ Shows = Callable[[Request], Response]
 class Does(Protocol):
     """What answers a form."""
 
-    def __call__(self, request: Request, form: Form, /) -> Response: ...
+    def __call__(self, request: Request, form: Form, /) -> Response:
+        """Do it."""
+        ...
 
 
 def shows(path: str, handler: Shows, permission: str) -> Route:
@@ -302,7 +378,8 @@ async def answered(request: Request, work: Callable[[], Response]) -> Response:
     try:
         return await run_in_threadpool(work)
     except LemnisError as error:
-        return await run_in_threadpool(lambda: trouble(request, error))
+        wrong = error
+    return await run_in_threadpool(lambda: trouble(request, wrong))
 
 
 def trouble(request: Request, error: LemnisError) -> Response:
@@ -326,7 +403,8 @@ def status_of(error: LemnisError) -> int:
         (AccessError, 403), (NotFoundError, 404), (InputError, 400), (RefusedError, 409), (BusyError, 503),
     )  # fmt: skip
     return next(
-        (status for kind, status in kinds if isinstance(error, kind)), 503 if error.exit_code == 3 else 500
+        (status for kind, status in kinds if isinstance(error, kind)),
+        503 if isinstance(error, ServiceError) else 500,
     )
 
 
@@ -336,11 +414,16 @@ def _refused(request: Request, status: int, what: str, fix: str) -> Response:
     )
 
 
+def _address(request: Request) -> str:
+    """Return the address of the page at hand, within the site."""
+    path = request.url.path.removeprefix(str(request.scope.get("root_path", "")))
+    return path + (f"?{request.url.query}" if request.url.query else "")
+
+
 def to_sign_in(request: Request) -> Response:
     """Send who is not signed in to the page where that is done, and back from there."""
     base = str(request.scope.get("root_path", ""))
-    back = request.url.path.removeprefix(base) + (f"?{request.url.query}" if request.url.query else "")
-    return RedirectResponse(f"{base}/sign-in?{urlencode({'next': back})}", 303)
+    return RedirectResponse(f"{base}/sign-in?{urlencode({'next': _address(request)})}", 303)
 
 
 def back(request: Request, path: str, title: str = "", text: str = "", *, kind: str = "fine") -> Response:
@@ -377,6 +460,3 @@ def safe(path: str) -> str:
     ):
         return "/queue"
     return path
-
-
-Work = Callable[[], Awaitable[Response]]

@@ -54,11 +54,21 @@ def row(one: Watched, now: int) -> Row:
     health, band = one.health, one.health.band
     usual = "" if band is None else f"{band.low:,.0f} to {band.high:,.0f}"
     return Row(
-        health.source, one.state, health.learning, health.rate, usual,
+        health.source,
+        one.state,
+        health.learning,
+        health.rate,
+        usual,
         drawing.spark(health.spark, label=f"events of {health.source} in each of the last 24 hours"),
-        health.lag.p50, health.lag.p99, health.last, None if health.last is None else max(0, now - health.last),
-        health.events, health.rejected, sum(not blind.elsewhere for blind in one.blind), one.why,
-    )  # fmt: skip
+        health.lag.p50,
+        health.lag.p99,
+        health.last,
+        None if health.last is None else max(0, now - health.last),
+        health.events,
+        health.rejected,
+        sum(not blind.elsewhere for blind in one.blind),
+        one.why,
+    )
 
 
 def look(here: site.Site) -> list[Watched]:
@@ -80,8 +90,15 @@ def page(request: Request) -> Response:
     rows, how = asking.ordered(some, COLUMNS, how)
     wrong = [one for one in rows if one.why]
     return here.page(
-        request, "sources.html", title="Sources", here="/sources", rows=rows, wrong=wrong, columns=COLUMNS, asked=how,
-    )  # fmt: skip
+        request,
+        "sources.html",
+        title="Sources",
+        here="/sources",
+        rows=rows,
+        wrong=wrong,
+        columns=COLUMNS,
+        asked=how,
+    )
 
 
 def source(request: Request) -> Response:

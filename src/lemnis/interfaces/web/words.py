@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -14,6 +15,8 @@ _FORMS: Mapping[str, str] = {
     "full": "%Y-%m-%d %H:%M:%S",
 }  # fmt: skip
 _K, _M = 1_000, 1_000_000
+_NONE = "\N{EN DASH}"
+"""What stands where there is no value."""
 _HIDDEN = {"Cc", "Cf", "Co", "Cs"}
 """Categories of characters that do not show, or turn the direction of what stands around them."""
 
@@ -40,9 +43,22 @@ def words(text: object) -> str:
     return str(text).replace("_", " ").replace("-", " ")
 
 
+HIDES: ContextVar[Callable[[str], str] | None] = ContextVar("hides", default=None)
+"""What takes personal data out of the texts of the page at hand; None: nothing is taken out."""
+
+
+def masked(text: object) -> str:
+    """Return a text without the personal data that who looks is not to see."""
+    hides = HIDES.get()
+    return str(text) if hides is None else hides(str(text))
+
+
 def visible(text: object) -> str:
-    """Return a text in which nothing hides: control and direction marks are written as what they are."""
-    raw = str(text)
+    """Return a text in which nothing hides: control and direction marks are written as what they are.
+
+    What is personal is not in it, if who looks is not to see that.
+    """
+    raw = masked(text)
     if raw.isascii() and raw.isprintable():
         return raw
     return "".join(
@@ -53,7 +69,7 @@ def visible(text: object) -> str:
 
 def short(text: object, most: int = 80) -> str:
     """Return a text, cut in the middle if it is longer than ``most``: both its ends tell."""
-    raw = str(text)
+    raw = masked(text)
     if len(raw) <= most:
         return raw
     tail = most // 3
@@ -63,7 +79,7 @@ def short(text: object, most: int = 80) -> str:
 def number(value: float | None) -> str:
     """Return a count with its thousands parted."""
     if value is None:
-        return "–"
+        return _NONE
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
 
 
@@ -77,14 +93,15 @@ def about(value: float) -> str:
 
 def lasting(milliseconds: int | None) -> str:
     """Return a span for people; a dash where there is none."""
-    return "–" if milliseconds is None else span(milliseconds)
+    return _NONE if milliseconds is None else span(milliseconds)
 
 
 def percent(part: float | None) -> str:
     """Return a share in percent."""
-    return "–" if part is None else f"{part:.0%}"
+    return _NONE if part is None else f"{part:.0%}"
 
 
 def query(parts: Mapping[str, object]) -> str:
     """Return the query of an address; what is empty is left out."""
-    return urlencode({key: str(value) for key, value in parts.items() if value not in {"", None, False}})
+    said = {key: str(value) for key, value in parts.items() if value is not None and value is not False}
+    return urlencode({key: value for key, value in said.items() if value})
