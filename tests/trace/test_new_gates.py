@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 from telemetry import Logs, read_in, the_incident
-from world import AT, OWNERS, World, make_workspace
+from world import AT, BUILDER, IMAGE, KEY, OWNERS, World, make_workspace
 
 from lemnis import app
-from lemnis.app import gates, ingest, lesson_check, lessons, preventing, settings, shelf, trace
+from lemnis.app import attest, gates, ingest, lesson_check, lessons, preventing, settings, shelf, trace
 from lemnis.app.origins import Chain, code
 from lemnis.app.origins.base import hops
 from lemnis.app.proof import prove
@@ -22,6 +22,7 @@ from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.errors import RefusedError
 from lemnis.contracts.findings import Effect
 from lemnis.contracts.provenance import Edge, Strength
+from lemnis.graph import attestation
 from lemnis.lessons.prevent import Traced
 from lemnis.lessons.prevent.base import Setting
 from lemnis.store.git import Repository
@@ -295,3 +296,52 @@ def test_a_sequence_is_proposed_where_no_single_event_tells(tmp_path, infra, mon
     lessons.merge(world.workspace, lesson.id, actor="ana")
     [one] = lesson_check.check(world.workspace)
     assert [part.state for part in one.parts] == ["holds"] * 4, one.parts
+
+
+def attested_is_only_warned_of(world):
+    source = builtin_root() / "policies" / "image_attested"
+    folder = shutil.copytree(source, world.workspace.content / "policies" / "image_attested")
+    manifest = folder / "policy.yaml"
+    manifest.write_text(manifest.read_text().replace("effect: deny", "effect: warn"))
+    shelf.repository(world.workspace).commit_all("Only a warning", author=app.AUTHOR, at=AT)
+
+
+def test_an_image_without_proof_is_refused_at_deployment(world, tmp_path):
+    read_in(world.workspace, Logs(tmp_path / "logs").story())
+    proper = "sha256:" + "cd" * 32
+    attest.sign(
+        world.workspace, image=proper, key=lambda statement: attestation.sign(statement, KEY), builder=BUILDER,
+        repository="https://git.example/shop.git", commit=world.commits["other"],
+    )  # fmt: skip
+    attested_is_only_warned_of(world)
+    incident = the_incident(world)
+    with pytest.raises(RefusedError) as refused:
+        lessons.propose(world.workspace, incident)
+    assert "--untraced" in refused.value.fix
+    found = lessons.propose(world.workspace, incident, untraced=True)
+    lesson = found.written.lesson
+    assert (lesson.cause.image, lesson.cause.commit, lesson.cause.place) == (IMAGE, "", f"image {IMAGE}")
+    assert found.proposed.payload["kind"] == "missing attestation"
+    [gate] = found.proposed.payload["gates"]
+    assert (gate["stopped"], gate["wrongly"]) == ([IMAGE], [])
+    proof = prove(world.workspace, lesson.id)
+    assert proof.reasons == ()
+    assert (proof.history["changes"], proof.stopped) == (2, (IMAGE,))
+    assert (proof.old["cause"], proof.new["cause"]) == ("allow", "deny")
+    lessons.merge(world.workspace, lesson.id, actor="ana")
+    assert gates.image(world.workspace, "deploy", IMAGE).effect is Effect.DENY
+    assert gates.image(world.workspace, "deploy", proper).effect is Effect.ALLOW
+    [one] = lesson_check.check(world.workspace)
+    assert [part.state for part in one.parts] == ["holds"] * 4, one.parts
+    world.attest()  # what is proven later is let pass; that the gate was blunted its own tests would say
+    [one] = lesson_check.check(world.workspace, again=True)
+    assert [part.name for part in one.unknown] == ["gate", "detection"], one.parts
+
+
+def test_an_image_that_was_deployed_past_the_gate_needs_no_other(world, tmp_path):
+    read_in(world.workspace, Logs(tmp_path / "logs").story())
+    with pytest.raises(RefusedError, match=r"image_attested stops .* at deploy already"):
+        lessons.propose(world.workspace, the_incident(world), untraced=True)
+    world.attest()
+    with pytest.raises(RefusedError, match="does not break at an image"):
+        lessons.propose(world.workspace, the_incident(world), untraced=True)

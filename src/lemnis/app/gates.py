@@ -111,20 +111,53 @@ def image(
         raise UsageError(
             f"stage {stage!r} does not decide on images", fix=f"stages: {', '.join(IMAGE_STAGES)}"
         )
-    facts = _attestation(workspace, digest_, repository)
-    subject = str(facts.pop("subject"))
-    known = gate_facts.facts(workspace, str(facts["repository"]), subject, workload)
     found = report or ScanReport((), ())
-    document = image_document(
-        stage, image=digest_, name=subject, attestation=facts,
-        statements=attest.statements(workspace, digest_), report=found, facts=known,
-        labels=attest_labels.facts(workspace, digest_),
-    )  # fmt: skip
+    facts, document = _image(workspace, stage, digest_, repository, report=found, workload=workload)
     if stage == "runtime":
-        document |= {"workload": workload, "alerts": [dict(one) for one in alerts]}
+        document |= {"alerts": [dict(one) for one in alerts]}
     made = _decided(workspace, stage, document, repository, found.findings)
     write_down(workspace, stage, f"image:{digest_}", made, {"attestation": facts})
     return made
+
+
+def images(
+    workspace: app.Workspace, digests: Sequence[str], content: Library, stage: str = "deploy"
+) -> Mapping[str, Decision]:
+    """Return what a gate of ``content`` says of each image, by what is attested of them now.
+
+    Nothing is written down, and no image is scanned.
+    """
+    rules = policies.load(content)
+    allowed = (*policies.exceptions(content), *gate_facts.waived(workspace))
+    now, nothing = workspace.clock.now(), ScanReport((), ())
+    return {
+        one: decide(
+            rules, _image(workspace, stage, one, None, report=nothing)[1], stage, allowed, now,
+            content_digest=content.digest,
+        )
+        for one in digests
+    }  # fmt: skip
+
+
+def _image(
+    workspace: app.Workspace,
+    stage: str,
+    digest_: str,
+    repository: Repository | None,
+    *,
+    report: ScanReport,
+    workload: str = "",
+) -> tuple[dict[str, Json], dict[str, Any]]:
+    """Return what is attested of an image, and the document of it at a stage."""
+    facts = _attestation(workspace, digest_, repository)
+    subject = str(facts.pop("subject"))
+    document = image_document(
+        stage, image=digest_, name=subject, attestation=facts,
+        statements=attest.statements(workspace, digest_), report=report,
+        facts=gate_facts.facts(workspace, str(facts["repository"]), subject, workload),
+        labels=attest_labels.facts(workspace, digest_),
+    )  # fmt: skip
+    return facts, document | ({"workload": workload, "alerts": []} if stage == "runtime" else {})
 
 
 def history(

@@ -23,7 +23,7 @@ from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.lesson import Lesson
 from lemnis.contracts.errors import ContentError, IntegrityError, LemnisError, NotFoundError, RefusedError
-from lemnis.contracts.findings import Effect
+from lemnis.contracts.findings import Decision, Effect
 from lemnis.contracts.ids import Json, canonical, digest, tree_digest
 from lemnis.contracts.journal import NewEntry
 from lemnis.ingest.sources import Sources
@@ -161,17 +161,26 @@ def _gate(workspace: app.Workspace, library: Library, lesson: Lesson) -> tuple[S
     failed = [f"{one.name}: {one.trouble or 'did not hold'}" for one in cases if not one.passed]
     if failed or not cases:
         return "broken", "; ".join(failed) or "its own tests are gone"
-    repository = settings.repository(workspace, lesson.cause.repository)
-    commit = pipeline.find(repository, lesson.cause.commit)
-    stage = proof.stage(library, lesson.gate)
-    decision = gates.history(workspace, repository, [commit], library, stage)[commit.id]
+    decision = _decision(workspace, library, lesson)
     mine = any(one.policy == lesson.gate and one.effect is Effect.DENY for one in decision.reasons)
     if decision.effect is Effect.UNKNOWN:
         return "unknown", "; ".join(one.message for one in decision.reasons)[:300]
+    if not mine and lesson.cause.image:
+        return "unknown", f"{lesson.cause.image[:19]} passes now: what it lacked may have come since"
     if not mine:
         by = f", by {', '.join(decision.exceptions)}" if decision.exceptions else ""
-        return "broken", f"it lets {commit.id[:12]} pass, which brought the cause in{by}"
-    return "holds", f"{len(cases)} tests; {commit.id[:12]} is refused"
+        return "broken", f"it lets {lesson.cause.change[:19]} pass, which brought the cause in{by}"
+    return "holds", f"{len(cases)} tests; {lesson.cause.change[:19]} is refused"
+
+
+def _decision(workspace: app.Workspace, library: Library, lesson: Lesson) -> Decision:
+    """Ask the gates about the change that brought the cause in, at the stage that the lesson's names."""
+    stage, cause = proof.stage(library, lesson.gate), lesson.cause
+    if cause.image:
+        return gates.images(workspace, [cause.image], library, stage)[cause.image]
+    repository = settings.repository(workspace, cause.repository)
+    commit = pipeline.find(repository, cause.commit)
+    return gates.history(workspace, repository, [commit], library, stage)[commit.id]
 
 
 def _detection(
@@ -183,7 +192,7 @@ def _detection(
     if trouble := sampling.single(detection):
         return "broken", trouble
     found = trace(workspace, lesson.incident)
-    chain, _ = lessons.the_chain(found)
+    chain, _ = lessons.the_chain(found, untraced=bool(lesson.cause.image))
     lake = app.events(workspace)
     attack = attacks.gather(lake, library, found.scene, chain)
     alerts = replay(

@@ -9,7 +9,7 @@ from lemnis import app
 from lemnis.app import attack as attacks
 from lemnis.app import evidence, lesson_seal, shelf
 from lemnis.app.attack import Attack
-from lemnis.app.preventing import prevent
+from lemnis.app.preventing import History, prevent, prevent_unproven
 from lemnis.app.shelf import Written
 from lemnis.app.trace import Chain, Source, Trace, trace
 from lemnis.content.library import Library
@@ -43,13 +43,15 @@ class State:
         return self.proved is not None and bool(self.proved.payload["proven"])
 
 
-def propose(workspace: app.Workspace, incident: str) -> State:
+def propose(workspace: app.Workspace, incident: str, *, untraced: bool = False) -> State:
     """Write the lesson of an incident to its branch; the same incident gives the same lesson and tree.
 
+    With ``untraced`` the cause is the image that ran without a proof of where it comes from, if the trace
+    breaks there: what is in its code stays unknown.
     Raises RefusedError where the cause is not known or nothing can be derived from it, InputError where the
     branch holds another proposal.
     """
-    facts, costs, tried = _facts(workspace, incident)
+    facts, costs, tried = _facts(workspace, incident, untraced=untraced)
     lesson = lesson_id(facts.incident_id, facts.at)
     git = shelf.repository(workspace)
     known = lesson in shelf.names(workspace)
@@ -130,50 +132,53 @@ def merge(workspace: app.Workspace, lesson: str, *, actor: str) -> str:
     return head
 
 
-def the_chain(found: Trace) -> tuple[Chain, Source]:
+def the_chain(found: Trace, *, untraced: bool = False) -> tuple[Chain, Source | None]:
     """Return the chain that a lesson is drawn from: of those that hold to a line the one that holds best.
 
-    Of equals it is the first. Raises RefusedError where none holds.
+    Of equals it is the first. With ``untraced`` it is one that breaks at an image without proof; then there
+    is no source. Raises RefusedError where there is none.
     """
+    broken = next((chain for chain in found.chains if chain.facts.unproven is not None), None)
     able = [(chain, chain.source) for chain in found.chains if chain.holds and chain.source is not None]
-    if able:
+    if untraced and broken is not None:
+        return broken, None
+    if able and not untraced:
         return max(able, key=lambda one: one[0].strength)
-    last = found.chains[0].hops[-1]
+    subject, last = found.subject, found.chains[0].hops[-1]
+    if untraced:
+        raise RefusedError(
+            f"the trace of {subject} does not break at an image without proof",
+            fix=f"`lemnis incident trace {subject}` shows the chain",
+        )
+    image = f"; `lemnis lesson propose {subject} --untraced` refuses such images" if broken else ""
     raise RefusedError(
-        f"the cause of {found.subject} is not known: the trace breaks at {last.edge.relation}: {last.broken}",
-        fix=f"`lemnis incident trace {found.subject}` shows the chain",
+        f"the cause of {subject} is not known: the trace breaks at {last.edge.relation}: {last.broken}",
+        fix=f"`lemnis incident trace {subject}` shows the chain{image}",
     )
 
 
-def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, tuple[Cost, ...], list[Measured]]:
+def _facts(
+    workspace: app.Workspace, incident: str, *, untraced: bool
+) -> tuple[Facts, tuple[Cost, ...], list[Measured]]:
     """Gather all that a lesson is compiled from, and what else was tried."""
     found = trace(workspace, incident)
-    chain, source = the_chain(found)
+    chain, source = the_chain(found, untraced=untraced)
     at = min(alert.time for alert in found.scene.alerts)
-    prevented = prevent(workspace, source, chain.facts, lesson_id(found.subject, at))
-    past = prevented.past
+    lesson = lesson_id(found.subject, at)
+    prevented = (
+        prevent_unproven(workspace, chain.facts, lesson)
+        if source is None
+        else prevent(workspace, source, chain.facts, lesson)
+    )
     library, lake = Library.open(workspace.content), app.events(workspace)
     attack = attacks.gather(lake, library, found.scene, chain)
     best, tried, records = evidence.detect(lake, library, attack, found.scene.alerts)
-    container = chain.first.container if chain.first else None
-    author = next((c for c in past.commits if c.id == past.culprit), None)
     facts = Facts(
         incident_id=found.subject,
         title=_title(source, chain),
         at=at,
         alerts=tuple(one for one in found.scene.alerts if one.id in chain.alerts),
-        cause=Cause(
-            repository=source.name,
-            commit=past.culprit,
-            path=source.located.path,
-            line=source.located.line,
-            text=source.text,
-            author=f"{author.author} <{author.email}>" if author else "",
-            owner=source.owner,
-            workload=container.workload if container else source.name,
-            entry_point=source.located.route,
-            findings=past.cause,
-        ),
+        cause=_cause(chain, source, prevented.past),
         gate=prevented.cost,
         detection=best,
         **_samples(records, attack, best),  # type: ignore[arg-type]
@@ -183,6 +188,27 @@ def _facts(workspace: app.Workspace, incident: str) -> tuple[Facts, tuple[Cost, 
         beside=tuple(one for one in prevented.prevention.drawn if one != prevented.drawn),
     )
     return facts, prevented.costs, tried
+
+
+def _cause(chain: Chain, source: Source | None, past: History) -> Cause:
+    """Return what is known of the cause: the line and who brought it in, or the image without proof."""
+    container = chain.first.container if chain.first else None
+    if source is None:
+        workload = container.workload if container else ""
+        return Cause("", "", "", 0, "", "", "", workload, "", (), image=past.culprit)
+    author = next((c for c in past.commits if c.id == past.culprit), None)
+    return Cause(
+        repository=source.name,
+        commit=past.culprit,
+        path=source.located.path,
+        line=source.located.line,
+        text=source.text,
+        author=f"{author.author} <{author.email}>" if author else "",
+        owner=source.owner,
+        workload=container.workload if container else source.name,
+        entry_point=source.located.route,
+        findings=past.cause,
+    )
 
 
 def _samples(records: Sequence[Record], attack: Attack, best: Measured) -> dict[str, object]:
@@ -195,8 +221,11 @@ def _samples(records: Sequence[Record], attack: Attack, best: Measured) -> dict[
     return {"attack": attacked, "benign": benign}
 
 
-def _title(source: Source, chain: Chain) -> str:
+def _title(source: Source | None, chain: Chain) -> str:
     """Say in one line what happened."""
+    if source is None:
+        one = chain.facts.unproven
+        return f"{one.image or one.digest} ran without a {one.statement} that holds" if one else "no proof"
     where = source.located.route or source.located.path
     what = "runs what a stranger sends" if chain.behind and chain.behind[0].injected else "let an attacker in"
     return f"{where} of {source.name} {what}"
@@ -212,10 +241,18 @@ def _message(facts: Facts, lesson: str) -> str:
     cause = facts.cause
     return (
         f"Lesson {lesson}: {facts.title}\n\n"
-        f"Incident {facts.incident_id}. Cause: {cause.path}:{cause.line} of {cause.repository}, brought in\n"
-        f"by {cause.commit}, owned by {cause.owner or 'nobody'}.\n\n"
+        f"Incident {facts.incident_id}. Cause: {_told(cause)}.\n\n"
         + "".join(f"- {point}\n" for point in review(facts))
         + f"\nProve it with `lemnis lesson prove {lesson}`.\n"
+    )
+
+
+def _told(cause: Cause) -> str:
+    if cause.image:
+        return f"image {cause.image}\nran without proof"
+    return (
+        f"{cause.path}:{cause.line} of {cause.repository}, brought in\n"
+        f"by {cause.commit}, owned by {cause.owner or 'nobody'}"
     )
 
 

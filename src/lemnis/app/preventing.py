@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lemnis import app
-from lemnis.app import scans, settings, shelf
+from lemnis.app import attest, gates, scans, settings, shelf
 from lemnis.app.origins import Source
 from lemnis.content.library import Library
 from lemnis.contracts.errors import LemnisError, RefusedError
-from lemnis.contracts.findings import Finding, ScanReport
+from lemnis.contracts.findings import Effect, Finding, ScanReport
+from lemnis.graph.store import Graph
 from lemnis.lessons import gate
 from lemnis.lessons.compile import folder
-from lemnis.lessons.gate import Cost
-from lemnis.lessons.prevent import Drawn, Prevention, Traced, draw, write
+from lemnis.lessons.gate import Cost, Scope
+from lemnis.lessons.prevent import Drawn, Prevention, Traced, attestation, draw, write
 from lemnis.policy.document import CODE_STAGES
 from lemnis.store.git import Commit
 
-JUDGED_AT = "build"
-"""The stage at which commits of the past are judged, if the gate decides there; else its first about code."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+JUDGED_AT = ("build", "deploy")
+"""The stages at which commits and images of the past are judged, if the gate decides there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,13 @@ class History:
     again: frozenset[str]
     fixes: tuple[str, ...]
     cause: tuple[Finding, ...]
+    images: tuple[str, ...] = ()
+    """The digests of images instead of commits, where the cause is an image."""
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The ids of all changes."""
+        return self.images or tuple(one.id for one in self.commits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +111,53 @@ def history(
     )
 
 
+def prevent_unproven(workspace: app.Workspace, traced: Traced, lesson: str) -> Prevented:
+    """Take the gate against images without the statement that this one lacks, judged over all that are known.
+
+    Raises RefusedError where the present gates stop the image, or nothing says that it lacks one.
+    """
+    prevention = draw(traced, folder(lesson))
+    drawn = next((one for one in prevention.drawn if one.kind == attestation.NAME), None)
+    if drawn is None or traced.unproven is None:
+        raise RefusedError(prevention.missing.get(attestation.NAME, "no image is known that lacks a proof"))
+    image, stage = traced.unproven.digest, stage_of(drawn.stages)
+    past, library = history_of_images(workspace, image), app.library(workspace)
+    old = gates.images(workspace, past.changes, library, stage)
+    if old[image].effect is not Effect.ALLOW:
+        reasons = [one for one in old[image].reasons if one.effect is old[image].effect]
+        by = ", ".join(sorted({one.policy for one in reasons}))
+        raise RefusedError(
+            f"{by} stops {image[:19]}… at {stage} already: it was deployed past the gate",
+            fix="let what deploys ask the gate (`lemnis admission serve`, `lemnis gate deploy`)",
+        )
+    with shelf.laid_over(library, write.write(drawn, None, folder(lesson), lesson, "")) as content:
+        new = gates.images(workspace, past.changes, content, stage)
+    stopped = tuple(
+        one for one in past.changes if new[one].effect is Effect.DENY and old[one].effect is not Effect.DENY
+    )
+    if image not in stopped:
+        raise RefusedError(f"the gate does not stop {image[:19]}…")
+    cost = Cost(Scope("any image", images=True), stopped, tuple(one for one in stopped if one != image))
+    return Prevented(drawn, cost, (cost,), past, prevention)
+
+
+def history_of_images(workspace: app.Workspace, image: str) -> History:
+    """Return the images that are known, by what was attested and by what ran, as the changes of the past."""
+    entries = app.journal(workspace).entries(kind=attest.ATTESTATION, bare=True)
+    told = {entry.subject.removeprefix("image:") for entry in entries}
+    graph = Graph(app.engine(workspace))
+    ran = {edge.target.value for edge in graph.related("instance_of") if edge.holds}
+    known = sorted(one for one in {*told, *ran, image} if _DIGEST.fullmatch(one))
+    return History((), {}, {}, image, frozenset({image}), (), (), tuple(known))
+
+
 def stage_of(stages: Sequence[str]) -> str:
-    """Return the stage at which a gate is judged: the build if it decides there, else its first."""
-    able = [one for one in stages if one in CODE_STAGES]
-    return JUDGED_AT if JUDGED_AT in able or not stages else (able or list(stages))[0]
+    """Return the stage at which a gate is judged: the build if it decides there, else its first about code.
+
+    One that judges images only is judged at deployment if it decides there, else at its first.
+    """
+    able = [one for one in stages if one in CODE_STAGES] or list(stages) or [*JUDGED_AT]
+    return next((one for one in JUDGED_AT if one in able), able[0])
 
 
 def _judged(

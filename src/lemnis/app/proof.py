@@ -10,7 +10,7 @@ from lemnis import app
 from lemnis.app import attack as attacks
 from lemnis.app import gates, lesson_cost, lesson_seal, lessons, pipeline, sampling, settings, shelf
 from lemnis.app.lessons import PROVED
-from lemnis.app.preventing import History, history, stage_of
+from lemnis.app.preventing import History, history, history_of_images, stage_of
 from lemnis.app.replay import replay
 from lemnis.app.rules_test import cases as read_cases
 from lemnis.app.shelf import Written
@@ -42,7 +42,7 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
     written = shelf.find(workspace, lesson)
     lake = app.events(workspace)
     found = trace(workspace, written.lesson.incident)
-    chain, source = lessons.the_chain(found)
+    chain, source = lessons.the_chain(found, untraced=bool(written.lesson.cause.image))
     with (
         shelf.library_at(workspace, written.base) as before,
         shelf.library_at(workspace, written.commit) as after,
@@ -55,14 +55,16 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
             lesson=lesson,
             gate=written.lesson.gate,
             rule_id=_rule_id(detection) or rule_id(lesson),
-            culprit=written.lesson.cause.commit,
-            commits=tuple(commit.id for commit in past.commits),
+            culprit=written.lesson.cause.change,
+            commits=past.changes,
             again=past.again,
             fixes=past.fixes,
             attack=attack.uids,
             first=attack.first,
-            declared_wrongly=frozenset(written.lesson.cost.commits_stopped_wrongly),
-            where=f"{written.lesson.cause.path}:{written.lesson.cause.line}",
+            declared_wrongly=frozenset(
+                (*written.lesson.cost.commits_stopped_wrongly, *written.lesson.cost.images_stopped_wrongly)
+            ),
+            where=written.lesson.cause.place,
             beside=shelf.beside(workspace, written),
             declared_digest=written.lesson.old_digest,
             declared_alerts=written.lesson.cost.alerts_added,
@@ -78,10 +80,12 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
 
 
 def _past(
-    workspace: app.Workspace, chain: Chain, source: Source, contents: Sequence[Library], gate: str
+    workspace: app.Workspace, chain: Chain, source: Source | None, contents: Sequence[Library], gate: str
 ) -> History:
     """Scan the past with the new content; where that cannot be used, which is told later, with the old."""
     new, old = contents
+    if source is None:
+        return history_of_images(workspace, chain.facts.unproven.digest if chain.facts.unproven else "")
     try:
         return history(workspace, source, new, chain.facts.findings, gate)
     except ContentError:
@@ -116,10 +120,9 @@ class _Hearing:
         if problems is not None and _item(library, "policies", lesson.gate) is not None:
             passed, failed = _policy_tests(library, lesson.gate)
         wrong = [] if problems is None else [*problems, *_problems(library, self.written)]
-        repository = settings.repository(self.workspace, lesson.cause.repository)
         decisions: Mapping[str, Decision] = {}
         try:
-            decisions = gates.history(self.workspace, repository, self.past.commits, library, self.stage)
+            decisions = self._decisions(library)
         except ContentError as error:
             wrong.append(str(error))
         found = Content(
@@ -134,6 +137,13 @@ class _Hearing:
             alerts=_alerts(self.workspace, library),
         )
         return _placeless(found, *(str(root) for root in library.roots), str(self.folder.parent.parent))
+
+    def _decisions(self, library: Library) -> Mapping[str, Decision]:
+        """Let the gates of one state of the content judge the past."""
+        if self.past.images:
+            return gates.images(self.workspace, self.past.images, library, self.stage)
+        repository = settings.repository(self.workspace, self.written.lesson.cause.repository)
+        return gates.history(self.workspace, repository, self.past.commits, library, self.stage)
 
 
 def _placeless(found: Content, *roots: str) -> Content:

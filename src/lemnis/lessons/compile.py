@@ -25,6 +25,7 @@ from lemnis.lessons.scrub import mask, scrub
 from lemnis.lessons.sequence import Ordered, documents
 
 _NAMESPACE = uuid.UUID("6b1c8a52-5d0e-5c7b-9a0f-0c1f2b6e9d41")
+_WRONGLY = ("commits_stopped_wrongly", "images_stopped_wrongly")
 _TACTIC = re.compile(r"attack\.t\d{4}(\.\d{3})?")
 
 
@@ -42,6 +43,8 @@ class Cause:
     workload: str
     entry_point: str
     findings: tuple[Finding, ...]
+    image: str = ""
+    """The digest of an image without proof, where that is the cause and no line is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +251,7 @@ def _lesson(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
         "incident": facts.incident_id,
         "title": facts.title,
         "cause": {
-            "repository": cause.repository,
-            "commit": cause.commit,
-            "path": cause.path,
-            "line": cause.line,
+            **_origin(cause),
             "text": cause.text.strip(),
             "author": cause.author,
             "owner": cause.owner,
@@ -262,12 +262,21 @@ def _lesson(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
         "detection": name,
         "threat": name,
         "cost": {
-            "commits_stopped_wrongly": list(facts.gate.wrongly),
+            _WRONGLY[bool(cause.image)]: list(facts.gate.wrongly),
             "alerts_added": len(facts.detection.other_hits),
         },
         "old_digest": facts.content_digest,
         "trace": list(facts.hops),
     }
+
+
+def _origin(cause: Cause) -> dict[str, Json]:
+    """Return what a lesson names as its cause: the line and its commit, or the image."""
+    if cause.image:
+        return {"image": cause.image}
+    return {
+        "repository": cause.repository, "commit": cause.commit, "path": cause.path, "line": cause.line,
+    }  # fmt: skip
 
 
 def _tags(facts: Facts) -> list[str]:

@@ -22,7 +22,8 @@ class Scope:
 
     Of these weaknesses, by these scanner rules (``tool:rule``), below this folder, of this kind, in these
     packages (package URLs without their version), of these vulnerabilities (any of their names). With
-    ``judged``, what somebody accepted or a VEX statement answered is let be.
+    ``judged``, what somebody accepted or a VEX statement answered is let be. Of ``images`` it refuses no
+    finding: its gate asks for what was said of them.
     """
 
     name: str
@@ -33,17 +34,20 @@ class Scope:
     packages: tuple[str, ...] = ()
     vulnerabilities: tuple[str, ...] = ()
     judged: bool = False
+    images: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a scope that would refuse everything."""
-        if not (self.cwes or self.rules or self.kind or self.packages or self.vulnerabilities):
+        named = self.cwes or self.rules or self.kind or self.packages or self.vulnerabilities
+        if not (named or self.images):
             raise ValueError(f"scope {self.name!r} names nothing: its gate would refuse every finding")
 
     def covers(self, finding: Finding) -> bool:
         """Say whether the gate would refuse this finding if a change brought it in."""
         about = finding.vulnerability
         return (
-            (not self.cwes or bool(set(self.cwes) & set(finding.cwes)))
+            not self.images
+            and (not self.cwes or bool(set(self.cwes) & set(finding.cwes)))
             and (not self.rules or f"{finding.tool}:{finding.rule_id}" in self.rules)
             and finding.path.startswith(self.folder)
             and (not self.kind or finding.kind.value == self.kind)

@@ -17,7 +17,8 @@ def review(facts: Facts) -> list[str]:
     ]
     if facts.drawn is not None and not by_weakness(facts):
         drawn = facts.drawn
-        points = [f"{owner}: {drawn.says} is refused in {cause.repository} ({gate.scope.name})"]
+        where = f" in {cause.repository}" if cause.repository else ""
+        points = [f"{owner}: {drawn.says} is refused{where} ({gate.scope.name})"]
         points[0] += f", from {drawn.stages[0]} on; {drawn.because}"
         points += [f"{owner}: {point}" for point in drawn.review]
     points += [

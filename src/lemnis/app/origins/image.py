@@ -17,6 +17,7 @@ from lemnis.graph.attestation import Build
 from lemnis.graph.labels import State
 from lemnis.graph.process_tree import Container, instance_of, runs_in
 from lemnis.graph.requests import Behind
+from lemnis.lessons.prevent.base import Unproven
 
 _CLAIMS: Mapping[str, tuple[str, EntityKind]] = MappingProxyType(
     {
@@ -51,6 +52,17 @@ class Begun:
         """The image that ran, if its digest is known."""
         found = (e.target for e in self.edges if e.relation == "instance_of" and e.holds)
         return next(found, None)
+
+    @property
+    def unproven(self) -> Unproven | None:
+        """The image, if it is known and no provenance of it holds."""
+        broken = self.edges[-1]
+        if self.image is None or broken.relation != "built_by" or broken.holds:
+            return None
+        name = self.first.container.image if self.first.container else ""
+        state = "invalid" if broken.evidence.get("attestations") else "missing"
+        reason = str(broken.evidence["reason"])
+        return Unproven(name, self.image.value, "provenance", state, reason)
 
     @property
     def alerts(self) -> tuple[str, ...]:

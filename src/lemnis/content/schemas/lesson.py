@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 import pydantic
 
@@ -11,25 +11,46 @@ from lemnis.content.schemas import Model
 Name = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,80}$")]
 Commit = Annotated[str, pydantic.Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 
+Image = Annotated[str, pydantic.Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
 
 class Cause(Model):
-    """The line that let the incident happen, and the commit that brought it in."""
+    """What let the incident happen: a line and the commit that brought it in, or an image without proof."""
 
-    repository: str = pydantic.Field(min_length=1)
-    commit: Commit
-    path: str = pydantic.Field(min_length=1)
-    line: int = pydantic.Field(ge=1)
+    repository: str = ""
+    commit: Commit | Literal[""] = ""
+    path: str = ""
+    line: int = pydantic.Field(default=0, ge=0)
+    image: Image | Literal[""] = ""
     text: str = ""
     author: str = ""
     owner: str = ""
     entry_point: str = ""
     findings: tuple[str, ...] = ()
 
+    @pydantic.model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        line = (self.repository, self.commit, self.path, self.line)
+        if not (all(line) or (self.image and not any(line))):
+            raise ValueError("a cause is a line (repository, commit, path, line), or an image")
+        return self
+
+    @property
+    def change(self) -> str:
+        """What a gate has to stop: the commit, or the image's digest."""
+        return self.commit or self.image
+
+    @property
+    def place(self) -> str:
+        """Where it is: ``path:line``, or ``image DIGEST``."""
+        return f"image {self.image}" if self.image else f"{self.path}:{self.line}"
+
 
 class Cost(Model):
     """What the lesson costs, as measured when it was written: a proof that finds more does not hold."""
 
     commits_stopped_wrongly: tuple[Commit, ...] = ()
+    images_stopped_wrongly: tuple[Image, ...] = ()
     alerts_added: int = pydantic.Field(default=0, ge=0)
 
 

@@ -44,6 +44,10 @@ def register(app: typer.Typer) -> None:
 
 def propose(
     incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="The incident to learn from.")],
+    untraced: Annotated[
+        bool,
+        typer.Option("--untraced", help="Against the image without proof that the trace breaks at."),
+    ] = False,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -51,7 +55,8 @@ def propose(
 
     The cause is traced, gates of several widths and detections of several kinds are measured on the whole
     history, and the cheapest that would have worked are taken. Your work tree is not touched. The same
-    incident gives the same lesson.
+    incident gives the same lesson. Where the trace breaks at an image that nobody attested, `--untraced`
+    draws the gate against such images: what is wrong in the code stays unknown.
 
     Example: lemnis lesson propose in-0123456789abcdef
     """
@@ -60,7 +65,7 @@ def propose(
 
     opened = app.open_workspace(workspace)
     with messages.status("tracing the cause, measuring gates and detections …"):
-        found = lessons.propose(opened, incident)
+        found = lessons.propose(opened, incident, untraced=untraced)
     _show(opened, found, json=json)
 
 
@@ -191,8 +196,9 @@ def _show(opened: app.Workspace, found: State, *, json: bool) -> None:
     console.print(f"\n[bold]lesson {written.id}[/]  {state}  [dim]{lesson.incident}[/]")
     console.print(f"{escape(lesson.title)}\n")
     cause = lesson.cause
-    console.print(f"  cause       [bold]{escape(cause.path)}:{cause.line}[/]  {escape(cause.text)}")
-    console.print(f"  introduced  {cause.commit[:_SHORT]}  {escape(cause.author)}")
+    console.print(f"  cause       [bold]{escape(cause.place)}[/]  {escape(cause.text)}")
+    if cause.commit:
+        console.print(f"  introduced  {cause.commit[:_SHORT]}  {escape(cause.author)}")
     console.print(f"  owner       {escape(cause.owner or 'nobody')}")
     console.print(f"  branch      {written.branch or 'merged'}  [dim]{written.commit[:_SHORT]}[/]")
     if found.proved is not None:
