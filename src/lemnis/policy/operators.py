@@ -86,7 +86,8 @@ def index(get: Get, at: Get) -> Get:
 def call(gets: Sequence[Get], does: Callable[[Env, list[Any]], Any]) -> Get:
     """Return the value of a function of several terms; undefined if one of them is."""
     if len(gets) == _PAIR:
-        return _call_of_two(*gets, does)
+        first, second = gets
+        return _call_of_two(first, second, does)
 
     def value(env: Env) -> Any:
         values = []

@@ -227,8 +227,8 @@ def _vulnerability(event: Mapping[str, Any], place: Mapping[str, Any]) -> Json:
 
 def ours(event: Mapping[str, Any]) -> bool:
     """Say whether an event of the lake is a finding of one of our scans or imports."""
-    about = event["metadata"]
-    return about.get("log_name") == SOURCE and about.get("log_provider") == PROVIDER
+    about: Mapping[str, Any] = event["metadata"]
+    return (about.get("log_name"), about.get("log_provider")) == (SOURCE, PROVIDER)
 
 
 def row(event: Mapping[str, Any]) -> dict[str, Json]:
