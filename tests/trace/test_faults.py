@@ -5,6 +5,7 @@ Histories that are not what they were (rewritten, renamed, squashed) and several
 
 import json
 
+import yaml
 from test_trace import follow
 from world import IMAGE
 
@@ -67,3 +68,13 @@ def test_labels_without_an_attestation_do_not_stand_in_for_it(world, tmp_path):
     found = follow(world)
     assert found.hops[-1].edge.relation == "built_by"
     assert found.hops[-1].broken
+
+
+def test_a_repository_that_is_not_there_hides_no_chain(world, tmp_path):
+    world.attack()
+    world.attest()
+    settings = world.workspace.root / app.SETTINGS
+    known = yaml.safe_load(settings.read_text())
+    known["repositories"].append({"name": "gone", "path": str(tmp_path / "gone")})
+    settings.write_text(yaml.safe_dump(known))
+    assert follow(world).holds
