@@ -42,10 +42,12 @@ class Listed:
 
 def listed(library: Library) -> list[Listed]:
     """Return the library's detections."""
-    return [
-        Listed(item, _firing(load_rules([item.manifest])), _count(item))
-        for item in library.items("detections").values()
-    ]
+    return [listed_one(item) for item in library.items("detections").values()]
+
+
+def listed_one(item: Item) -> Listed:
+    """Return one detection as a list shows it."""
+    return Listed(item, _firing(load_rules([item.manifest])), _count(item))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,11 +62,15 @@ def built(
     known = access or Access(
         workspace, idle_ms=int(read.idle_minutes * _MINUTE), lasts_ms=int(read.session_hours * _HOUR)
     )
-    routes: list[BaseRoute] = [Mount(API, api.build(workspace, known, read))]
+    routes: list[BaseRoute] = []
+    board = None
     if pages:
         from lemnis.interfaces.web import app as web  # noqa: PLC0415 - where they are wanted
 
-        routes.append(Mount("/", web.build(workspace, stream=f"{API}/stream")))
+        site = web.build(workspace, stream=f"{API}/stream")
+        board = site.state.site.board  # one view of what there is for both
+        routes.append(Mount("/", site))
+    routes.insert(0, Mount(API, api.build(workspace, known, read, board)))
     names = [*read.hosts, read.host, *([urlsplit(read.url).hostname or ""] if read.url else [])]
     trust = Trust.of(read.proxies, [one for one in names if one])
     return Built(Guard(Starlette(routes=routes), known, trust=trust, rates=rates), known, read)

@@ -111,6 +111,20 @@ class SqlJournal:
                 return
             after = int(page[-1][0])
 
+    def newest(
+        self, *, kinds: Sequence[str] = (), subject: str = "", before: int | None = None, limit: int = 100
+    ) -> list[Entry]:
+        """Return the newest entries first, of some kinds (all, if none is named), before a number."""
+        query = sa.select(_JOURNAL).order_by(_JOURNAL.c.seq.desc()).limit(limit)
+        if kinds:
+            query = query.where(_JOURNAL.c.kind.in_(kinds))
+        if subject:
+            query = query.where(_JOURNAL.c.subject == subject)
+        if before is not None:
+            query = query.where(_JOURNAL.c.seq < before)
+        with self._engine.connect() as connection:
+            return [_entry(row) for row in connection.execute(query)]
+
     def subjects(self, kinds: Sequence[str], *, beginning: str = "", mentioning: str = "") -> list[str]:
         """Return what entries of these kinds are about, each once, in the order in which it first came up.
 

@@ -337,6 +337,15 @@ def test_strange_cookies_are_nobody(built, cookie):
     run(work)
 
 
+def test_paths_with_hidden_signs_are_refused(built):
+    async def work():
+        async with guarding.client(built) as one:
+            for path in ("/who%0a", "/%00", "/who%0d%0aset-cookie:%20a=b"):
+                assert (await one.get(path)).status_code == 400, path
+
+    run(work)
+
+
 def test_websockets_are_closed(built):
     sent = []
 

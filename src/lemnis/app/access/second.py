@@ -110,14 +110,14 @@ def _spare(account: str, code: str) -> str:
 
 def _seal(access: Access, account: str, text: str) -> str:
     nonce = access.random(_NONCE)
-    sealed = AESGCM(_key(access)).encrypt(nonce, text.encode(), account.encode())
+    sealed = AESGCM(key_of(access)).encrypt(nonce, text.encode(), account.encode())
     return base64.b64encode(nonce + sealed).decode()
 
 
 def _open(access: Access, account: str, sealed: str) -> str:
     raw = base64.b64decode(sealed)
     try:
-        return AESGCM(_key(access)).decrypt(raw[:_NONCE], raw[_NONCE:], account.encode()).decode()
+        return AESGCM(key_of(access)).decrypt(raw[:_NONCE], raw[_NONCE:], account.encode()).decode()
     except InvalidTag as error:
         raise IntegrityError(
             "a second factor cannot be opened: it was sealed with another key",
@@ -129,7 +129,7 @@ def _file(access: Access) -> Path:
     return access.workspace.state / "keys" / "access.key"
 
 
-def _key(access: Access) -> bytes:
+def key_of(access: Access) -> bytes:
     """Return the key of this workspace, made when it is first needed."""
     path = _file(access)
     if not path.exists():

@@ -131,10 +131,9 @@ class Guard:
 
     async def _refused(self, scope: Scope, receive: Receive, asked: _Asked) -> Response | None:
         """Return why a request is not let through; None if it is."""
-        if not answers_to(asked.visitor.host, self._trust):
-            return problem(
-                status=421, title="no such host here", fix="`console: {hosts: […]}` in lemnis.yaml"
-            )
+        refused = self._misled(scope, asked)
+        if refused is not None:
+            return refused
         self._cookies(asked)
         await self._who(asked)
         changes = scope["method"] not in _SAFE
@@ -152,6 +151,15 @@ class Guard:
                     "the request does not come from a page of this console", fix="load the page again"
                 )
             )
+        return None
+
+    def _misled(self, scope: Scope, asked: _Asked) -> Response | None:
+        """Return why a request is for no host or path of ours."""
+        if not answers_to(asked.visitor.host, self._trust):
+            fix = "`console: {hosts: […]}` in lemnis.yaml names others"
+            return problem(status=421, title="no such host here", fix=fix)
+        if any(sign < " " or sign == "\x7f" for sign in scope["path"]):
+            return problem(status=400, title="the path has signs that no path of ours has")
         return None
 
     def _cookies(self, asked: _Asked) -> None:

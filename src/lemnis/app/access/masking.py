@@ -1,0 +1,190 @@
+"""Personal data taken out of what is shown: by the labels of the sources' mappings. Pure.
+
+In the place of what is personal in an event stands a pseudonym, always the same for the same value, so that
+work goes on: who it was is asked for with a purpose. The same values are replaced wherever else they stand in
+what is shown (messages, entities, raw fields). A raw record is withheld whole: who knows what else is in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from lemnis.contracts.ids import Json
+
+Pseudonym = Callable[[str], str]
+WITHHELD = "(withheld: personal data)"
+KINDS = frozenset({"user", "person", "identity"})
+"""Kinds of entities that are people."""
+UNMAPPED = ("user.name", "user.full_name", "user.email_addr", "location.city")
+"""What is personal in events of sources whose mapping is not known, or passes events through."""
+_SHORTEST = 3
+_MOST = 2000
+_RAW = ("raw_data", "raw_data_hash")
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What is personal of one source: paths of OCSF attributes (lists without places), and raw fields."""
+
+    paths: frozenset[str] = frozenset()
+    raw: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Masker:
+    """Takes personal data out of documents; ``labels`` are by the name of the source."""
+
+    labels: Mapping[str, Labels]
+    pseudonym: Pseudonym
+    _every: frozenset[str] = field(init=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        """Note the names of all personal fields."""
+        named = {name for one in self.labels.values() for name in (*one.paths, *one.raw)}
+        object.__setattr__(self, "_every", frozenset(named | set(UNMAPPED)))
+
+    # -- what is personal ----------------------------------------------------------------------------------
+
+    def names(self, name: str) -> bool:
+        """Say whether a field of a query may be, hold or be part of personal data."""
+        if "*" in name or name in {*_RAW, "unmapped", "message"}:
+            return True
+        wanted = _bare(name).split(".")
+        return any(_within(wanted, path.split(".")) for path in self._every)
+
+    def values(self, event: Mapping[str, Any]) -> frozenset[str]:
+        """Return the personal values in an event."""
+        source = str((event.get("metadata") or {}).get("log_name", ""))
+        labels = self.labels.get(source)
+        paths = labels.paths if labels is not None else frozenset()
+        found = {value for path in paths for value in _at(event, path.split("."))}
+        if labels is None:
+            found |= {value for path, value in _leaves(event, "") if path.endswith(UNMAPPED)}
+        elif labels.raw:
+            raw = event.get("unmapped")
+            found |= {value for name, value in _raw(raw) if name in labels.raw}
+        return frozenset(found)
+
+    # -- taking it out -------------------------------------------------------------------------------------
+
+    def event(self, event: Mapping[str, Any], also: Iterable[str] = ()) -> Any:
+        """Return an event without personal data."""
+        source = str((event.get("metadata") or {}).get("log_name", ""))
+        labels = self.labels.get(source)
+        shown = dict(event)
+        if labels is None or labels.paths or labels.raw:
+            shown |= {name: WITHHELD for name in _RAW if shown.get(name)}
+        return self.document(shown, {*self.values(event), *also})
+
+    def document(self, document: Any, values: Iterable[str]) -> Any:
+        """Return a document in which none of these values stands any more, as a word or whole."""
+        known = frozenset(one for one in values if one)
+        if not known:
+            return document
+        whole = {one: self.pseudonym(one) for one in sorted(known)}
+        words = sorted((one for one in known if len(one) >= _SHORTEST), key=len, reverse=True)[:_MOST]
+        if not words:
+            return _each(document, lambda text: whole.get(text, text))
+        pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
+        folded = {one.casefold(): name for one, name in whole.items()}
+
+        def masked(text: str) -> str:
+            if text in whole:
+                return whole[text]
+            return pattern.sub(lambda found: folded.get(found[0].casefold(), WITHHELD), text)
+
+        return _each(document, masked)
+
+    def of_entities(self, entities: Iterable[str]) -> frozenset[str]:
+        """Return the values of entities (``kind:value``) that are people, whole and without their domains."""
+        found: set[str] = set()
+        for one in entities:
+            kind, colon, value = one.partition(":")
+            if colon and kind in KINDS:
+                found |= {value, value.rpartition("\\")[2], value.partition("@")[0]}
+        return frozenset(one for one in found if one)
+
+
+def entities_in(document: Json) -> Iterator[str]:
+    """Yield every text in a document that is an entity of a person, wherever it stands."""
+    if isinstance(document, str):
+        if document.partition(":")[0] in KINDS:
+            yield document
+    elif isinstance(document, Mapping):
+        kind, value = document.get("kind"), document.get("value")
+        if isinstance(kind, str) and isinstance(value, str) and kind in KINDS:
+            yield f"{kind}:{value}"
+        for one in document.values():
+            yield from entities_in(one)
+    elif isinstance(document, Sequence):
+        for one in document:
+            yield from entities_in(one)
+
+
+def _bare(path: str) -> str:
+    return re.sub(r"\[\d*\]", "", path)
+
+
+def _within(some: Sequence[str], whole: Sequence[str]) -> bool:
+    size = len(some)
+    return any(list(whole[start : start + size]) == list(some) for start in range(len(whole) - size + 1))
+
+
+def _at(value: Any, path: Sequence[str]) -> Iterator[str]:
+    """Yield the texts at a path; of a list, those of each of its objects."""
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _at(one, path)
+    elif not path:
+        yield from _texts(value)
+    elif isinstance(value, Mapping) and path[0] in value:
+        yield from _at(value[path[0]], path[1:])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield str(value)
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _leaves(one, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _leaves(one, path)
+    elif isinstance(value, str):
+        yield path, value
+
+
+def _raw(unmapped: Any) -> Iterator[tuple[str, str]]:
+    """Yield raw fields by their names; the lake keeps them as JSON or as an object."""
+    if isinstance(unmapped, str):
+        try:
+            unmapped = orjson.loads(unmapped)
+        except orjson.JSONDecodeError:
+            return
+    yield from _leaves(unmapped, "")
+
+
+def _each(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {name: _each(one, change) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_each(one, change) for one in value]
+    return value

@@ -1,0 +1,49 @@
+"""The journal, read: the newest entries first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.requests import Request
+
+from lemnis.app.access.permissions import Person
+from lemnis.contracts.clock import to_iso
+from lemnis.contracts.journal import Entry
+from lemnis.interfaces.api import models
+from lemnis.interfaces.api.paging import Page, decode, encode
+from lemnis.interfaces.api.routing import USUAL_LIMIT, After, Limit, Purpose, Using, allowed, router
+from lemnis.interfaces.api.services import Sight, sight
+
+ROUTER = router("journal")
+Reader = Annotated[Person, allowed("journal.read")]
+
+
+@ROUTER.get("/journal")
+def list_(
+    request: Request,
+    person: Reader,
+    using: Using,
+    *,
+    kind: Annotated[list[str] | None, Query(max_length=50, description="Only these kinds.")] = None,
+    subject: Annotated[str, Query(max_length=200, description="Only about this.")] = "",
+    limit: Limit = USUAL_LIMIT,
+    after: After = "",
+    purpose: Purpose = "",
+) -> Page[models.JournalEntry]:
+    """List the journal's entries, the newest first. Masked payloads no longer match their hashes."""
+    seen = sight(request, person, purpose)
+    before = int(decode(after, "i")[0]) if after else None
+    found = using.journal.newest(kinds=kind or (), subject=subject, before=before, limit=limit + 1)
+    items = [_document(one, seen) for one in found[:limit]]
+    following = encode([found[limit - 1].seq]) if len(found) > limit else None
+    return Page[models.JournalEntry](items=items, next=following)
+
+
+def _document(one: Entry, seen: Sight) -> models.JournalEntry:
+    payload = dict(one.payload)
+    shown = seen.alert(payload) if isinstance(payload.get("event"), dict) else seen.document(payload)
+    return models.JournalEntry(
+        seq=one.seq, at=to_iso(one.at), kind=one.kind, subject=one.subject, actor=one.actor,
+        reason=one.reason, payload=shown, previous=one.previous, hash=one.hash,
+    )  # fmt: skip

@@ -1,0 +1,62 @@
+"""Lists in pages: a cursor is where a page ended; it holds while the list changes. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+import orjson
+import pydantic
+
+from lemnis.contracts.errors import UsageError
+
+Item = TypeVar("Item")
+MOST, USUAL = 500, 50
+_LONGEST = 2000
+
+
+class Page(pydantic.BaseModel, Generic[Item]):
+    """A page of a list. ``next`` is the cursor of the next page; none where this is the last."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+def encode(place: list[Any]) -> str:
+    """Return a place as a cursor."""
+    return base64.urlsafe_b64encode(orjson.dumps(place)).rstrip(b"=").decode()
+
+
+def decode(cursor: str, like: str) -> list[Any]:
+    """Return the place of a cursor; ``like`` has a letter a part: ``i`` a number, ``s`` a text.
+
+    Raises UsageError for what is no cursor of this list.
+    """
+    wrong = UsageError("the cursor is none of this list", fix="leave it out, and begin with the first page")
+    try:
+        raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        place = orjson.loads(raw)
+    except (binascii.Error, ValueError) as error:
+        raise wrong from error
+    if len(cursor) > _LONGEST or not isinstance(place, list) or len(place) != len(like):
+        raise wrong
+    for part, kind in zip(place, like, strict=True):
+        if isinstance(part, bool) or not isinstance(part, int if kind == "i" else str):
+            raise wrong
+    return place
+
+
+def paged(
+    items: Iterable[Item], key: Callable[[Item], list[Any]], *, like: str, after: str = "", limit: int = USUAL
+) -> tuple[list[Item], str | None]:
+    """Return so many items that come after a cursor, in the order of their keys, and the next cursor.
+
+    Keys have the parts that ``like`` says (see ``decode``), and the last part is the item's own.
+    """
+    place = decode(after, like) if after else None
+    keyed = ((key(one), one) for one in items)
+    left = sorted((pair for pair in keyed if place is None or pair[0] > place), key=lambda pair: pair[0])
+    shown = left[:limit]
+    return [one for _, one in shown], encode(shown[-1][0]) if len(left) > limit else None

@@ -1,0 +1,111 @@
+"""What routes ask: the workspace, the board of incidents, who may see what; one of each a console."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from starlette.requests import Request
+
+from lemnis import app
+from lemnis.app.access.masking import Masker, entities_in
+from lemnis.app.access.permissions import Person
+from lemnis.app.access.personal import Personal
+from lemnis.app.access.service import Access
+from lemnis.app.board import Board
+from lemnis.content.schemas.console import Console
+from lemnis.contracts.errors import BusyError
+from lemnis.store.journal import SqlJournal
+
+
+@dataclass(frozen=True)
+class Services:
+    """What routes ask; made once."""
+
+    workspace: app.Workspace
+    access: Access
+    board: Board
+    settings: Console
+    slots: Slots
+
+    @property
+    def journal(self) -> SqlJournal:
+        """The account of what was done."""
+        return self.access.journal
+
+    @cached_property
+    def personal(self) -> Personal:
+        """Who sees personal data."""
+        return Personal(self.access)
+
+
+class Slots:
+    """How much dear work goes on at once: of all, and of one person."""
+
+    def __init__(self, most: int = 4, each: int = 2) -> None:
+        """``most`` at once, ``each`` of one person."""
+        self._most, self._each = most, each
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def taken(self, name: str) -> Iterator[None]:
+        """Hold a slot in the block; raises BusyError where there is none."""
+        with self._lock:
+            if self._held.total() >= self._most or self._held[name] >= self._each:
+                raise BusyError(
+                    "as much goes on as may at once", retry_after_s=2, fix="try again in a moment"
+                )
+            self._held[name] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held[name] -= 1
+                self._held += Counter()
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What somebody sees of personal data: ``masker`` takes it out; None where they see it."""
+
+    masker: Masker | None
+    seen: list[str] = field(default_factory=list)
+
+    def document(self, document: Any, *also: str) -> Any:
+        """Return a document as they see it: without people's names, if they are not to see them."""
+        if self.masker is None:
+            return document
+        values = self.masker.of_entities(entities_in(document))
+        return self.masker.document(document, {*values, *also})
+
+    def alert(self, document: Any) -> Any:
+        """Return an alert as they see it: its event, and what is said of it."""
+        if self.masker is None:
+            return document
+        event = document.get("event") or {}
+        values = {*self.masker.values(event), *self.masker.of_entities(entities_in(document))}
+        shown = self.masker.document({**document, "event": None}, values)
+        return {**shown, "event": self.masker.event(event, values)}
+
+    def event(self, event: Any) -> Any:
+        """Return an event as they see it."""
+        return event if self.masker is None else self.masker.event(event)
+
+
+def services(request: Request) -> Services:
+    """Return the services of the console that a request came to."""
+    found: Services = request.app.state.services
+    return found
+
+
+def sight(request: Request, person: Person, purpose: str, about: str = "") -> Sight:
+    """Return what this person sees for this purpose; that they see personal data is written down."""
+    path = request.url.path.removeprefix(str(request.scope.get("root_path", "")))
+    masker = services(request).personal.seen_by(person, purpose, what=f"{request.method} {path}", about=about)
+    return Sight(masker)

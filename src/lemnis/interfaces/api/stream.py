@@ -1,0 +1,152 @@
+"""What happens, while it happens: server-sent events of new alerts, incidents and runs.
+
+One task looks at the journal for all who listen; each is sent what they may see. An event has the entry's
+number as its id, so that a browser that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+from fastapi import APIRouter, Header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from lemnis.app.access.permissions import Person, may
+from lemnis.contracts.errors import BusyError, LemnisError, StrangerError
+from lemnis.contracts.journal import Entry
+from lemnis.interfaces.api.services import Services, services
+
+if TYPE_CHECKING:
+    from lemnis.store.journal import SqlJournal
+
+LOG = logging.getLogger("lemnis.api")
+ROUTER = APIRouter(tags=["stream"])
+_LOOK_S = 0.25
+_BEAT_S = 15.0
+_KEPT = 2000
+_EACH, _MOST = 8, 400
+"""Streams of one person, and of all."""
+_LASTS_S = 3600.0
+
+
+class Hub:
+    """The newest entries of the journal, read by one task while somebody listens."""
+
+    def __init__(self, journal: SqlJournal) -> None:
+        self._journal = journal
+        self._entries: list[Entry] = []
+        self._seq = -1
+        self._news = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self.listening: Counter[str] = Counter()
+
+    async def begin(self) -> int:
+        """Begin to read, if nobody has; return the number of the last entry."""
+        if self._task is None or self._task.done():
+            self._seq, _ = await run_in_threadpool(self._journal.head)
+            self._entries = []
+            self._task = asyncio.create_task(self._read())
+        return self._seq
+
+    async def after(self, seq: int, timeout: float) -> tuple[list[Entry], int, bool]:  # noqa: ASYNC109
+        """Return the entries after a number, waiting a while; the last number; whether some are missing."""
+        if self._seq <= seq:
+            try:
+                async with asyncio.timeout(timeout), self._news:
+                    await self._news.wait_for(lambda: self._seq > seq)
+            except TimeoutError:
+                return [], seq, False
+        found = [one for one in self._entries if one.seq > seq]
+        return found, self._seq, not found or found[0].seq != seq + 1
+
+    async def _read(self) -> None:
+        while self.listening:
+            try:
+                head, _ = await run_in_threadpool(self._journal.head)
+                if head > self._seq:
+                    new = await run_in_threadpool(self._journal.newest, limit=min(_KEPT, head - self._seq))
+                    self._entries = (self._entries + new[::-1])[-_KEPT:]
+                    async with self._news:
+                        self._seq = new[0].seq
+                        self._news.notify_all()
+            except LemnisError as error:
+                LOG.warning("the journal cannot be looked at: %s", error)
+            await asyncio.sleep(_LOOK_S)
+
+
+@ROUTER.get("/stream", response_class=StreamingResponse)
+async def stream(
+    request: Request,
+    last: Annotated[
+        str, Header(alias="Last-Event-ID", max_length=20, description="Go on after this event.")
+    ] = "",
+) -> StreamingResponse:
+    """Send what happens as it happens: events ``alert``, ``incident`` and ``run``, with kind and subject.
+
+    ``lost`` says that some could not be told: read the lists anew. The stream ends with the session.
+    """
+    person: Person | None = request.state.person
+    if person is None:
+        raise StrangerError("sign in first", fix="sign in, or send a token")
+    hub: Hub = request.app.state.hub
+    if hub.listening[person.id] >= _EACH or hub.listening.total() >= _MOST:
+        raise BusyError("too many streams are open", retry_after_s=10, fix="close some")
+    hub.listening[person.id] += 1
+    return StreamingResponse(
+        _told(request, hub, person, last), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+    )
+
+
+async def _told(request: Request, hub: Hub, person: Person, last: str) -> AsyncIterator[bytes]:
+    using, loop = services(request), asyncio.get_running_loop()
+    begun = beat = loop.time()
+    try:
+        now = await hub.begin()
+        seq = int(last) if last.isascii() and last.isdecimal() and int(last) <= now else now
+        yield b": begun\nretry: 2000\n\n"
+        while loop.time() - begun < _LASTS_S:
+            found, seq, missing = await hub.after(seq, _BEAT_S)
+            if missing:
+                yield b"event: lost\ndata: {}\n\n"
+            for entry in found:
+                event = _event(entry, person)
+                if event:
+                    yield event
+            if loop.time() - beat >= _BEAT_S:
+                beat = loop.time()
+                if not await run_in_threadpool(_still, request, using, person):
+                    return
+                yield b": beat\n\n"
+    finally:
+        hub.listening[person.id] -= 1
+        hub.listening += Counter()
+
+
+def _event(entry: Entry, person: Person) -> bytes:
+    """Return an entry as an event that this person may see; nothing if there is none."""
+    room = entry.kind.partition(".")[0]
+    name, permission = {
+        "alert": ("alert", "alert.read"), "incident": ("incident", "incident.read"),
+        "evidence": ("incident", "incident.read"), "playbook": ("run", "playbook.read"),
+        "action": ("run", "playbook.read"),
+    }.get(room, ("", ""))  # fmt: skip
+    if not name or not may(person, permission):
+        return b""
+    data = {"seq": entry.seq, "kind": entry.kind, "subject": entry.subject, "at": entry.at}
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (entry.seq, name.encode(), orjson.dumps(data))
+
+
+def _still(request: Request, using: Services, person: Person) -> bool:
+    """Say whether whoever listens is still who they were, and may what they might."""
+    if person.how == "session":
+        now = using.access.by_cookie(request.state.cookie)
+    else:
+        now = using.access.by_token(request.headers.get("authorization", "").partition(" ")[2].strip())
+    return now is not None and now.permissions == person.permissions
