@@ -117,6 +117,8 @@ def test_from_the_session_to_the_statement_its_commit_and_owner(tmp_path, text, 
     assert str(chain.begin) == "principal:arn:aws:sts::111122223333:assumed-role/deploy/run-9"
     assert (chain.facts.grant.action, chain.facts.grant.principal) == ("iam:CreateUser", ROLE)
     assert chain.hops[2].edge.evidence["used_before"] == ["ecs:UpdateService"]
+    assert "iam:create" in chain.facts.text.casefold()
+    assert chain.source.text == chain.facts.text
     assert len(chain.events) == 2  # what the session did before the first alert is of the attack, too
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from types import MappingProxyType
 from typing import Final
@@ -47,10 +47,11 @@ _DAYS = 90 * 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class _Allowed:
-    """What allows an action: a statement, or a policy of AWS' own; where, and whether on everything."""
+    """What allows an action: a statement or a policy of AWS' own, its lines, whether on everything."""
 
     policy: str
     spot: Place
+    last: int
     everywhere: bool
     setting: Setting | None = None
 
@@ -129,14 +130,14 @@ def _code(
         defined.target, where.place, spot.path, spot.line, method=METHOD,
         strength=where.strength if known else min(where.strength, Strength.LABEL),
     )  # fmt: skip
+    text = where.place.text(spot.path, spot.line, first.last)
     edge = noted(
-        edge, **where.evidence, action=grant.action, event=event.uid, policy=first.policy, used_before=known,
-        notes=[_says(grant, known, found[1:]), *where.notes], scanners=where.place.trouble,
+        edge, **where.evidence, text=text, action=grant.action, event=event.uid, policy=first.policy,
+        used_before=known, notes=[_says(grant, known, found[1:]), *where.notes], scanners=where.place.trouble,
     )  # fmt: skip
     ended = code.end(asked, where.place, edge.target, located)
-    facts = Traced(
-        located.findings, spot.path, spot.line, ended.source.text, setting=first.setting, grant=grant
-    )
+    ended = replace(ended, source=replace(ended.source, text=text))
+    facts = Traced(located.findings, spot.path, spot.line, text, setting=first.setting, grant=grant)
     return [edge, *ended.edges], ended, facts
 
 
@@ -202,8 +203,9 @@ def _statements(where: Written, grant: Grant) -> Iterator[_Allowed]:
         for number, statement in enumerate(map(mapping, listed(policy.data.get("statements")))):
             actions = texts(statement.get("actions"))
             if statement.get("effect") == "Allow" and any(_covers(one, grant.action) for one in actions):
-                everywhere = "*" in texts(statement.get("resources"))
-                yield _Allowed(policy.name, policy.at(("statements", number)), everywhere)
+                way, everywhere = ("statements", number), "*" in texts(statement.get("resources"))
+                lines = [spot[0] for steps, spot in policy.lines.items() if steps[:2] == way]
+                yield _Allowed(policy.name, policy.at(way), max(lines, default=0), everywhere)
 
 
 def _managed(where: Written, grant: Grant) -> Iterator[_Allowed]:
@@ -213,7 +215,8 @@ def _managed(where: Written, grant: Grant) -> Iterator[_Allowed]:
         pattern = _MANAGED.get(arn.removeprefix(_OF_AWS)) if arn.startswith(_OF_AWS) else None
         if pattern is not None and _covers(pattern, grant.action):
             setting = Setting(one.kind, one.name, ("policy_arn",), arn)
-            yield _Allowed(one.name, one.at(("policy_arn",)), everywhere=True, setting=setting)
+            spot = one.at(("policy_arn",))
+            yield _Allowed(one.name, spot, spot.line, everywhere=True, setting=setting)
 
 
 def _policies(where: Written) -> Iterator[Resource]:
