@@ -188,8 +188,9 @@ def reports(
     changing = [one for one in pythons if not one.definition and _reads(one, repository, commits)]
     if not changing:
         return found
-    more = history(repository, commits, (), None, changing)
-    return {name: _both(report, more[name]) for name, report in found.items()}
+    alike = _alike(changing, repository, commits)
+    more = history(repository, list({one.id: one for one in alike.values()}.values()), (), None, changing)
+    return {name: _both(report, more[alike[name].id]) for name, report in found.items()}
 
 
 def gated(workspace: app.Workspace, folder: Path) -> ScanReport:
@@ -226,14 +227,33 @@ def gating(workspace: app.Workspace, library: Library) -> tuple[list[Scanner], l
 
 def _reads(scanner: scanning.Scanner, repository: Repository, commits: Sequence[Commit]) -> bool:
     """Say whether a scanner has something to read in any commit: laying trees out for nothing is slow."""
-    paths = frozenset().union(*(_paths(repository.path, one.id) for one in commits))
+    paths = frozenset().union(*(_files(repository.path, one.id) for one in commits))
     return any(map(scanner.fits, paths))
 
 
+def _alike(
+    own: Sequence[scanning.Scanner], repository: Repository, commits: Sequence[Commit]
+) -> Mapping[str, Commit]:
+    """Return for each commit the first that has the same of all that some scanners read.
+
+    What looks at all commits anew each time needs to look at that one only. Of an image's layout, what fits
+    is one file, and what is read are all in its folder.
+    """
+    first: dict[frozenset[tuple[str, str]], Commit] = {}
+    found = {}
+    for one in commits:
+        files = _files(repository.path, one.id)
+        read = {path for path in files if any(scanner.fits(path) for scanner in own)}
+        layouts = tuple(path.removesuffix("oci-layout") for path in read if path.endswith("oci-layout"))
+        read |= {path for path in files if layouts and path.startswith(layouts)}
+        found[one.id] = first.setdefault(frozenset((path, files[path]) for path in read), one)
+    return found
+
+
 @lru_cache(maxsize=4096)
-def _paths(repository: Path, commit: str) -> frozenset[str]:
-    """Return the paths of a commit's files, which never change."""
-    return frozenset(Repository(repository).files(commit))
+def _files(repository: Path, commit: str) -> Mapping[str, str]:
+    """Return a commit's files, path to blob, which never change."""
+    return Repository(repository).files(commit)
 
 
 def _both(one: ScanReport, other: ScanReport) -> ScanReport:
