@@ -22,6 +22,7 @@ from clusters import (
 
 from lemnis.app.origins import cluster_object
 from lemnis.contracts.provenance import Strength
+from lemnis.interfaces.cli.commands import trace as command
 
 ESCAPE = "attack.t1611"
 HEAD = """\
@@ -287,3 +288,17 @@ def test_capabilities_and_namespaces_are_ways_too(tmp_path):
     [chain] = broke_out(world)
     assert chain.facts.setting.steps == ("securityContext", "capabilities", "add", 1)
     assert chain.hops[4].edge.evidence["also"] == ["spec.hostIPC (line 9)"]
+
+
+def test_what_is_known_of_a_hop_is_shown(tmp_path):
+    world = cloud(tmp_path, *STORY)
+    gitops(world, "closes")
+    deployed(world, "ops/tuner", "opens")
+    [chain] = broke_out(world)
+    said = "\n".join(line for hop in chain.hops for line in command.evidence(hop))
+    for words in (
+        "object DaemonSet/ops/tuner", "attribute securityContext.privileged", f"also: spec.hostPID (line {PID})",
+        "known by: deployed_by workflow_run:https://ci.example/runs/7 (recorded), triggered_by commit:",
+        f"another says: kubernetes: {world.commits['infra']['closes']}",
+    ):  # fmt: skip
+        assert words in said, said

@@ -21,7 +21,9 @@ STYLES = {
     Strength.BROKEN: "bold red", Strength.NAME_MATCH: "yellow", Strength.LABEL: "cyan",
     Strength.RECORDED: "blue", Strength.OBSERVED: "green", Strength.VERIFIED: "bold green",
 }  # fmt: skip
-_SHORT = 12
+_SHORT, _MOST = 12, 4
+_LISTS = {"did": "did", "way": "known by", "also": "also", "several": "as well in"}
+"""Lists in a hop's evidence, and what a person calls them."""
 
 
 def register(app: typer.Typer) -> None:
@@ -164,7 +166,8 @@ def evidence(hop: Hop) -> list[str]:
     lines += [escape(", ".join(facts["findings"]))] if facts.get("findings") else []
     lines += [f"[yellow]{escape(str(one))}[/]" for key in ("notes", "weaker") for one in facts.get(key, ())]
     lines += [f"[yellow]{escape(facts['rewritten'])}[/]"] if facts.get("rewritten") else []
-    lines += [f"[red]also built: {escape(str(one))}[/]" for one in facts.get("contradicted_by", ())]
+    other = "also built" if hop.edge.relation.startswith("built_") else "another says"
+    lines += [f"[red]{other}: {escape(str(one))}[/]" for one in facts.get("contradicted_by", ())]
     lines += [f"[bold red]{escape(facts['contradicts'])}[/]"] if facts.get("contradicts") else []
     if facts.get("author"):
         behind = facts["commits_before_deployed"]
@@ -172,8 +175,14 @@ def evidence(hop: Hop) -> list[str]:
         count = f"{behind} commit{'' if behind == 1 else 's'} before" if behind else "itself"
         lines.append(f"{count} the deployed {facts['deployed'][:_SHORT]}")
     keys = ["workload", "image", "file", "scanners"] if not facts.get("text") else ["scanners"]
+    keys += ["object", "attribute"]
     keys += ["repository"] if "repository" in facts else ["builder", "attestation"]
     lines += [f"{key} {escape(_short(str(facts[key])))}" for key in keys if facts.get(key)]
+    lines += [
+        f"{said}: {escape(', '.join(map(str, facts[key][:_MOST])))}"
+        for key, said in _LISTS.items()
+        if isinstance(facts.get(key), list) and facts[key]
+    ]
     if facts.get("events"):
         rest = len(facts["events"]) - 2
         lines.append("events " + ", ".join(facts["events"][:2]) + (f" and {rest} more" if rest > 0 else ""))
