@@ -17,6 +17,7 @@ from typing import Any
 
 from lemnis import app
 from lemnis.app import processes, receiving, running, settings, transports
+from lemnis.app.console_process import ConsoleProcess
 from lemnis.app.intake import Counts, Intake
 from lemnis.app.lake_background import Keeping
 from lemnis.app.observing import Observing, unwell
@@ -94,6 +95,7 @@ class Serving:
         self.keeping = Keeping(
             workspace.root, every_s=read.lake.look_s, heard=lambda facts: self._tell("kept", **facts)
         )
+        self.console = ConsoleProcess(workspace.root, self._console) if read.console is not None else None
         self.observing: Observing | None = None
         self.stopping = False
         self._stop = asyncio.Event()
@@ -125,6 +127,7 @@ class Serving:
         searching = asyncio.create_task(searches_schedule.keep(self.workspace, self._stop))
         responding = asyncio.create_task(respond_service.keep(self.workspace, self._stop))
         timing = asyncio.create_task(incidents_sla.keep(self.workspace, self._stop))
+        shown = asyncio.create_task(self.console.run(self._stop) if self.console else asyncio.sleep(0))
         try:
             await running.run(self.transports, intake, self._stop, self._tell)
         except ServiceError:  # nothing came, and what waited is worked on at the next start
@@ -138,7 +141,7 @@ class Serving:
                 one.stop()
             await asyncio.gather(*workers, return_exceptions=True)
             self.settler.stop()  # it settles what the workers did last
-            others = (settler, observing, admin, keeping, searching, responding, timing)
+            others = (settler, observing, admin, keeping, searching, responding, timing, shown)
             await asyncio.gather(*others, return_exceptions=True)
             self._tell("stopped", waiting=sum(one.deliveries for one in self.waiting()))
             self.inbox.close()
@@ -171,6 +174,9 @@ class Serving:
     def _tell(self, event: str, /, **facts: Any) -> None:
         for one in self.heard:
             one(event, facts)
+
+    def _console(self, said: dict[str, Any]) -> None:
+        self._tell("console", url=said.get("url", ""), welcome=said.get("welcome", ""))
 
     def _received(self, deliveries: Sequence[Delivery]) -> None:
         self._tell("received", deliveries=deliveries)

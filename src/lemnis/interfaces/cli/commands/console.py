@@ -27,6 +27,7 @@ def console(
     port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="At which port; 0 takes a free one.")
     ] = None,
+    child: Annotated[bool, typer.Option("--child", hidden=True, help="End when stdin ends.")] = False,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -48,15 +49,17 @@ def console(
     chosen = {"host": host or read.host, "port": read.port if port is None else port}
     how = read.model_copy(update=chosen)
     serving.safe(how)
-    asyncio.run(_run(serving.built(opened, how=how), json=json))
+    asyncio.run(_run(serving.built(opened, how=how), json=json, child=child))
 
 
-async def _run(built: Built, *, json: bool) -> None:
+async def _run(built: Built, *, json: bool, child: bool) -> None:
     from lemnis.interfaces import console as serving
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if child:
+        loop.add_reader(sys.stdin.fileno(), stop.set)  # nothing is ever written there: it ended
 
     def listening(host: str, port: int) -> None:
         base = serving.address(built.settings, host, port)

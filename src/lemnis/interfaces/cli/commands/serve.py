@@ -170,6 +170,7 @@ class _Lines:
 _LINES = {
     "listening": "{transport} listens at {host} port {port}",
     "admin": "health and metrics at http://{host}:{port}",
+    "console": "the console is at {url} {welcome}",
     "ready": "a worker is ready: {rules} rules, {problems} problems in the content",
     "failed": "{transport}: {problem}",
     "stopped": "stopped; {waiting} deliveries wait for the next start",
