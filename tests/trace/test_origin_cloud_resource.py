@@ -109,21 +109,43 @@ def test_by_the_bucket_s_own_access_log(tmp_path):
     assert told(one(world, "REST.GET.BUCKET"))[1] == ("has_line", "infra:data/main.tf:6", "recorded")
 
 
+def test_what_else_the_strangers_asked_of_it_belongs_to_the_attack(tmp_path):
+    world = cloud(tmp_path, *OPENED)
+    world.collect(LIVE)
+    trail = listed()
+    trail.data(AT + 1000, ANYBODY, "GetObject", BUCKET, "a.csv", source="198.51.100.9")
+    trail.data(AT + 2000, ANYBODY, "GetObject", BUCKET, "b.csv", source="198.51.100.9", error="AccessDenied")
+    trail.data(AT + 3000, ANYBODY, "GetObject", BUCKET, "a.csv", source="203.0.113.5")
+    trail.data(AT + 4000, session("exporter", "i-0abc"), "GetObject", BUCKET, "a.csv", source="198.51.100.9")
+    trail.data(AT + 5000, ANYBODY, "GetObject", "another", "a.csv", source="198.51.100.9")
+    trail.data(AT + 2 * HOUR, ANYBODY, "GetObject", BUCKET, "c.csv", source="198.51.100.9")
+    world.trail(trail)
+    taken = [row["metadata"]["uid"] for _, row in world.rows("GetObject")[:2]]
+    [seen] = [row["metadata"]["uid"] for _, row in world.rows("ListObjects")]
+    assert one(world).events == (seen, *taken)
+
+
 def test_by_a_finding_of_guardduty(tmp_path):
     world = cloud(tmp_path, *OPENED)
     world.collect(LIVE)
+    world.trail(listed())
     finding = {
         "schemaVersion": "2.0", "accountId": "111122223333", "region": "eu-central-1", "id": "f1",
         "arn": "arn:aws:guardduty:eu-central-1:111122223333:detector/d1/finding/f1",
         "type": "Policy:S3/BucketAnonymousAccessGranted", "severity": 8, "title": "Anyone may read the bucket",
         "createdAt": "2025-11-24T16:00:00Z", "updatedAt": "2025-11-24T16:00:00Z",
         "resource": {"resourceType": "S3Bucket", "s3BucketDetails": [{"arn": ARN, "name": BUCKET}]},
-        "service": {"serviceName": "guardduty", "count": 1, "archived": False},
+        "service": {
+            "serviceName": "guardduty", "count": 1, "archived": False,
+            "action": {"awsApiCallAction": {"api": "x", "remoteIpDetails": {"ipAddressV4": "198.51.100.9"}}},
+        },
     }  # fmt: skip
     path = tmp_path / "findings.jsonl"
     path.write_text(json.dumps(finding) + "\n")
     world.read("aws_guardduty", path)
-    assert told(one(world, finding["type"]))[1] == ("has_line", "infra:data/main.tf:6", "recorded")
+    chain = one(world, finding["type"])
+    assert told(chain)[1] == ("has_line", "infra:data/main.tf:6", "recorded")
+    assert len(chain.events) == 1
 
 
 def test_a_call_that_opened_it_leads_there_too(tmp_path):

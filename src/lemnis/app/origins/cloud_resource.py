@@ -12,19 +12,23 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from lemnis.app.origins import code, terraform
-from lemnis.app.origins.base import Asked, Chain, Event, hops, noted
+from lemnis.app.origins.base import Asked, Chain, Event, at_path, hops, noted
 from lemnis.app.origins.terraform import Written
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.findings import Finding, Kind
 from lemnis.contracts.ids import Json
 from lemnis.contracts.provenance import Edge
 from lemnis.lessons.prevent.base import Traced
+from lemnis.store.columns import leaf
 
 _API, _FINDING = 6003, 2004
 _OPENS = re.compile(
     r"^(?:Put|Create|Delete|Add|Update|Modify|Set)\w*"
-    r"(?:Policy|Acl|PublicAccessBlock|Permission|SnapshotAttribute|ImageAttribute)(?:\d{8}\w*)?$"
+    r"(?:Policy|Acl|PublicAccessBlock|Permission|SnapshotAttribute|ImageAttribute)(?:\d{8}\w*)?$|^CreateBucket$"
 )
 """Calls that say who may reach a resource."""
 _ABOUT_STRANGERS = re.compile(
@@ -35,6 +39,8 @@ _OPEN = frozenset({284, 306, 552, 668, 732, 862, 863})
 """Weaknesses by which somebody reaches what he should not (MITRE): exposure, missing or wrong permission."""
 _OBJECT = re.compile(r"^(arn:[a-z-]+:s3:::[^/]+)/")
 _MOST = 20
+_HOUR = 3_600_000
+"""Milliseconds before and after the alerts in which calls belong to the same attack."""
 
 
 def chains(asked: Asked) -> Sequence[Chain]:
@@ -106,8 +112,31 @@ def _chain(asked: Asked, thing: Entity, events: Sequence[Event]) -> Chain:
         source=ended.source if ended else None,
         facts=facts,
         alerts=alerts,
+        events=tuple(_others(asked, thing, events)),
         beside=(*held, *(ended.beside if ended else ())),
     )
+
+
+def _others(asked: Asked, thing: Entity, events: Sequence[Event]) -> Iterator[str]:
+    """Yield what else strangers from the alerts' addresses asked of a resource, about their time."""
+    addresses = sorted({one for event in events for one in _addresses(event)})
+    first, last = min(event.at for event in events) - _HOUR, max(event.at for event in events) + _HOUR
+    for batch in asked.lake.scan(_API, start=first, end=last + 1) if addresses else ():
+        where = leaf(batch.table, "src_endpoint.ip")
+        if where is None:
+            continue
+        theirs = batch.table.filter(pc.is_in(where.cast(pa.string()), pa.array(addresses, pa.string())))
+        for row in theirs.to_pylist():
+            event = Event(row["metadata"]["uid"], row["time"], _API, batch.source, (), row)
+            if _stranger(event) and thing.value in _arns(event):
+                yield event.uid
+
+
+def _addresses(event: Event) -> Iterator[str]:
+    """Yield where an event says that somebody came from."""
+    for one in (event.row, *(event.get("evidences") or ())):
+        if found := at_path(one, "src_endpoint.ip"):
+            yield str(found)
 
 
 def _data(asked: Asked, held: Sequence[Edge]) -> Iterator[str]:
