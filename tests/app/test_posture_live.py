@@ -187,6 +187,28 @@ def test_policies_of_a_live_account_are_judged_as_those_in_terraform(workspace, 
     assert fails(posture_collect.check(workspace, LIBRARY, scope="other")[0]) == set()
 
 
+def test_a_policy_of_aws_is_judged_by_who_has_it(workspace, collected):
+    admin = "arn:aws:iam::aws:policy/AdministratorAccess"
+    document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    has = [{"PolicyName": "AdministratorAccess", "PolicyArn": admin}]
+    said = account()
+    said["UserDetailList"] = [{"Arn": "arn:aws:iam::111122223333:user/eve", "AttachedManagedPolicies": has}]
+    made = {"Arn": "arn:aws:iam::111122223333:role/aws-service-role/x", "AttachedManagedPolicies": has}
+    made["AssumeRolePolicyDocument"] = said["RoleDetailList"][0]["AssumeRolePolicyDocument"]
+    said["RoleDetailList"].append(made)
+    said["Policies"] = [
+        {"Arn": admin, "PolicyVersionList": [{"IsDefaultVersion": True, "Document": document}]}
+    ]
+    collected(said, scope="shown")
+    collected({**said, "Policies": []}, scope="unseen")
+    shown, unseen = posture_collect.check(workspace, LIBRARY)
+    assert fails(shown) == {
+        (check, "arn:aws:iam::111122223333:user/eve/AdministratorAccess.policy")
+        for check in ("iam_everything_allowed",)
+    }
+    assert (fails(unseen), unseen.health.state) == (set(), Health.UNKNOWN)
+
+
 def test_security_groups_of_config_are_judged_and_other_items_are_named(workspace, collected):
     opened = {"ipProtocol": "tcp", "fromPort": 22, "toPort": 22, "ipv4Ranges": [{"cidrIp": "0.0.0.0/0"}]}
     group = {
@@ -242,6 +264,37 @@ def test_a_path_leads_from_outside_through_a_weakness_to_personal_data(workspace
     for step in one.steps:
         assert step.edge.evidence.get("position")
     assert (found.workloads, found.outside, found.weak) == (1, 1, 1)
+
+
+def test_a_right_by_a_pattern_leads_on_as_a_name_does(workspace, collected):
+    collected(cluster(), account("arn:aws:s3:::shop-*"), tagged(), scope="eu")
+    scanned(workspace)
+    (one,) = posture_paths.paths(workspace, NOW).paths
+    step = one.steps[-2]
+    assert (step.edge.relation, step.edge.method, one.strength) == ("grants", "pattern", Strength.NAME_MATCH)
+    assert step.edge.evidence["pattern"] == "s3:GetObject on arn:aws:s3:::shop-*"
+
+
+@pytest.mark.parametrize(
+    ("said", "resource", "does"),
+    [
+        ("* on *", BUCKET, True),
+        ("s3:Get*, s3:List* on arn:aws:s3:::shop-*", BUCKET, True),
+        ("s3:GetObject on arn:aws:s3:::*/*", BUCKET, True),
+        ("s3:GetObject on arn:aws:s3:::shop-order?", BUCKET, True),
+        ("s3:GetObject on arn:aws:s3:::shop", BUCKET, False),
+        ("ec2:* on *", BUCKET, False),
+        ("not iam:* on *", BUCKET, True),
+        ("s3:* on arn:aws:s3:::shop-*", "arn:aws:s3:::other", False),
+        ("s3:* on *", "aws_s3_bucket/orders", False),
+        ("* on *", "aws_s3_bucket/orders", True),
+        ("s3:* on arn:aws:s3:::a(b*", BUCKET, False),
+        ("s3:* on " + "*o" * 140, f"{BUCKET}{'o' * 300}x", False),
+        ("", BUCKET, False),
+    ],
+)
+def test_what_a_pattern_means(said, resource, does):
+    assert posture_paths.grants(said, resource) is does
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import re2
+
 from lemnis import app
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.ids import Json
@@ -26,6 +28,8 @@ DEPTH: Final = 10
 """So many hops from a workload to a data set at most."""
 _SCORES: Final = ((9.0, Severity.CRITICAL), (7.0, Severity.HIGH), (4.0, Severity.MEDIUM), (0.1, Severity.LOW))
 _NOT_PERSONAL: Final = frozenset({"public", "internal", "confidential", "restricted", "secret", "none"})
+_SERVICE: Final = 2
+"""Where in an ARN its service stands."""
 _OUTSIDE: Final = frozenset({"Ingress", "LoadBalancer"})
 
 
@@ -222,11 +226,12 @@ def _reached(graph: Graph, workloads: set[Entity], at: int | None) -> dict[Entit
     """Return the data sets that each workload comes to by its rights, their labels, the shortest way."""
     out: dict[Entity, list[Step]] = defaultdict(list)
     seen, here = set(workloads), set(workloads)
+    stored = {edge.target for edge in graph.related("stored_in", at) if edge.holds}
     for _ in range(DEPTH):
         if not here:
             break
         fresh: set[Entity] = set()
-        for step in _onward(graph, here, at):
+        for step in (*_onward(graph, here, at), *_by_pattern(graph, here, stored)):
             before, after = _ends(step)
             out[before].append(step)
             fresh.add(after)
@@ -253,6 +258,33 @@ def _onward(graph: Graph, here: set[Entity], at: int | None) -> Iterator[Step]:
     for edge in graph.edges_to(here, at, ["stored_in"]):
         if edge.holds:
             yield Step(edge, back=True)
+
+
+def _by_pattern(graph: Graph, here: set[Entity], stored: set[Entity]) -> Iterator[Step]:
+    """Yield what roles grant by a pattern: each resource with data that it means, as a name match."""
+    roles = [one for one in here if one.kind is EntityKind.ROLE]
+    for node in graph.nodes(roles):
+        said = node.properties.get("grants")
+        for text in said if isinstance(said, list) else ():
+            for resource in sorted(one for one in stored if grants(str(text), one.value)):
+                evidence: dict[str, Json] = {"pattern": str(text), "noted_on": str(node.entity)}
+                edge = Edge(node.entity, resource, "grants", "pattern", Strength.NAME_MATCH, evidence)
+                yield Step(edge, back=False)
+
+
+def grants(said: str, resource: str) -> bool:
+    """Say whether what a role lets be done (``s3:Get*, s3:List* on arn:aws:s3:::shop-*``) is about a resource.
+
+    It is if the pattern means it, or what is in it, and one of the actions is of its service. IAM's wildcards
+    are ``*`` and ``?`` (IAM JSON policy elements: Resource).
+    """
+    actions, _, pattern = said.rpartition(" on ")
+    parts = resource.split(":")
+    service = parts[2] if len(parts) > _SERVICE else ""
+    services = {one.partition(":")[0] for one in actions.split(", ")}
+    about = "*" in services or service in services or any(one.startswith("not ") for one in services)
+    words = "".join({"*": ".*", "?": "."}.get(letter) or re2.escape(letter) for letter in pattern)
+    return about and any(re2.fullmatch(f"(?s){words}", one) for one in (resource, f"{resource}/x"))
 
 
 def _ends(step: Step) -> tuple[Entity, Entity]:

@@ -1,8 +1,8 @@
 """Answers of AWS about a live account as resources, in the words that Terraform's are judged in too. Pure.
 
 Read are IAM's `get-account-authorization-details` (policies of users, groups and roles, who may take on a
-role, managed policies of the account's own) and the security groups of an AWS Config snapshot. Which other
-resources there are is told in ``left``: no check reads what AWS says of them.
+role, managed policies of the account's own, and who has which of AWS's), and the security groups of an AWS
+Config snapshot. Which other resources there are is told in ``left``: no check reads what AWS says of them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _DETAILS: Final = (
 )
 """Who has policies of their own, under which name, and what Terraform calls these."""
 _OF_AWS: Final = ":iam::aws:policy/"
+_SERVICE: Final = ":role/aws-service-role/"
 _GROUP: Final = "AWS::EC2::SecurityGroup"
 _DIRECTIONS: Final = (("ipPermissions", "ingress"), ("ipPermissionsEgress", "egress"))
 _RANGES: Final = (("ipv4Ranges", "cidrIp"), ("ipv6Ranges", "cidrIpv6"), ("ipRanges", "cidrIp"))
@@ -36,7 +37,12 @@ _EVERY: Final = (0, 65535)
 def read(document: Any, path: str) -> Read:
     """Read one answer; what of it cannot be read is told, and the rest is kept."""
     whole, errors = mapping(document), list[str]()
-    found = [*_own(whole, errors), *_trusts(whole, errors), *_managed(whole, errors)]
+    found = [
+        *_own(whole, errors),
+        *_trusts(whole, errors),
+        *_managed(whole, errors),
+        *_attached(whole, errors),
+    ]
     others: Counter[str] = Counter()
     for number, one in enumerate(listed(whole.get("configurationItems"))):
         kind = str(mapping(one).get("resourceType", ""))
@@ -67,16 +73,45 @@ def _trusts(whole: Mapping[str, Any], errors: list[str]) -> Iterator[Resource]:
 
 
 def _managed(whole: Mapping[str, Any], errors: list[str]) -> Iterator[Resource]:
-    """Yield the account's own managed policies, in the version that counts; AWS's are not its settings."""
+    """Yield the account's own managed policies, in the version that counts."""
     for number, one in enumerate(listed(whole.get("Policies"))):
         policy = mapping(one)
-        if _OF_AWS in str(policy.get("Arn", "")):
-            continue
-        for version in map(mapping, listed(policy.get("PolicyVersionList"))):
-            if version.get("IsDefaultVersion") is True:
-                said = version.get("Document")
-                about = ("aws_iam_policy", "policy")
-                yield from _policy(_named(policy), said, about, f"Policies[{number}]", errors)
+        if _OF_AWS not in _named(policy):
+            for said in _documents(policy):
+                where = f"Policies[{number}]"
+                yield from _policy(_named(policy), said, ("aws_iam_policy", "policy"), where, errors)
+
+
+def _attached(whole: Mapping[str, Any], errors: list[str]) -> Iterator[Resource]:
+    """Yield the policies of AWS's own by who has them: what is in them is AWS's, that they are there is not.
+
+    Roles that AWS makes for its services are left out. What a policy says that is not shown is unknown.
+    """
+    known = {_named(one): list(_documents(one)) for one in map(mapping, listed(whole.get("Policies")))}
+    about = ("aws_iam_policy_attachment", "policy")
+    for details, _, _ in _DETAILS:
+        for number, one in enumerate(listed(whole.get(details))):
+            who = mapping(one)
+            if _SERVICE in _named(who):
+                continue
+            for policy in map(mapping, listed(who.get("AttachedManagedPolicies"))):
+                arn = str(policy.get("PolicyArn", ""))
+                name = f"{_named(who)}/{policy.get('PolicyName', arn)}"
+                if _OF_AWS in arn and known.get(arn):
+                    where = f"{details}[{number}]"
+                    yield from _policy(name, known[arn][0], about, where, errors)
+                elif _OF_AWS in arn:
+                    unseen: dict[str, Any] = {
+                        "of": about[0], "attribute": about[1], "trust": False, "statements": [],
+                    }  # fmt: skip
+                    yield Resource("iam.policy", f"{name}.policy", Place(""), unseen, (("statements",),))
+
+
+def _documents(policy: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the document of the version that counts."""
+    for version in map(mapping, listed(policy.get("PolicyVersionList"))):
+        if version.get("IsDefaultVersion") is True:
+            yield version.get("Document")
 
 
 def _policy(
