@@ -273,7 +273,7 @@ def _by_pattern(graph: Graph, here: set[Entity], stored: set[Entity]) -> Iterato
 
 
 def grants(said: str, resource: str) -> bool:
-    """Say whether what a role lets be done (``s3:Get*, s3:List* on arn:aws:s3:::shop-*``) is about a resource.
+    """Say whether what a role lets be done (``s3:Get*, s3:List* on arn:aws:s3:::a-*``) is about a resource.
 
     It is if the pattern means it, or what is in it, and one of the actions is of its service. IAM's wildcards
     are ``*`` and ``?`` (IAM JSON policy elements: Resource).

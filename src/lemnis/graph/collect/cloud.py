@@ -252,7 +252,7 @@ def _grants(
                 else resource
             )
             if "*" in bare or "?" in bare or not bare.startswith("arn:"):
-                wide.append(f"{told} on {resource}"[:300])
+                wide.append(f"{told[:200]} on {resource[:2000]}")  # the end is what says on what
                 continue
             kind = EntityKind.ROLE if _ROLE.match(bare) else EntityKind.CLOUD_RESOURCE
             said.say(role, "grants", Entity(kind, bare), spot[0], of=spot[1], since=since, actions=told)
