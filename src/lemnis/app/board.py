@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -86,6 +87,8 @@ class Board:
         self._standings: dict[str, Standing] = {}
         self._alerts: dict[str, Entry] = {}
         self._held: dict[str, frozenset[str]] = {}
+        self._inside: Counter[str] = Counter()
+        self._loose: tuple[Loose, ...] | None = None
         self._view = View(0)
         self._timed = self._weighed = 0.0
         self._seq = 0
@@ -139,11 +142,10 @@ class Board:
         self._desk.foresee(found.values())
         for one in found.values():
             self._standings[one.id] = self._desk.stand(one, handled.get(one.id, NOTHING))
-            self._held[one.id] = frozenset(one.alert_ids)
+            self._hold(one)
         self._weighed = time.monotonic()
-        inside = frozenset().union(*self._held.values())
         ids = [one.subject for one in self._journal.entries(kind=lifecycle.ALERT, bare=True)]
-        loose = [one for one in dict.fromkeys(ids) if one not in inside][-MOST_LOOSE:]
+        loose = [one for one in dict.fromkeys(ids) if one not in self._inside][-MOST_LOOSE:]
         for start in range(0, len(loose), _AT_ONCE):
             for key, entry in self._journal.of_keys(loose[start : start + _AT_ONCE]).items():
                 self._alerts[key] = _light(entry)
@@ -154,7 +156,7 @@ class Board:
         for entry in entries:
             self._seq = entry.seq
             if entry.kind == lifecycle.ALERT:
-                self._alerts[entry.subject] = _light(entry)
+                self._keep(entry)
             elif entry.kind in _OF_INCIDENTS:
                 touched[entry.subject] = None
         for name in touched:
@@ -163,19 +165,32 @@ class Board:
             except NotFoundError:  # what it is about was never an incident
                 continue
             self._standings[name] = self._stand(one)
-            gone = self._held.get(name, frozenset()) - set(one.alert_ids)
-            self._held[name] = frozenset(one.alert_ids)
-            self._back(gone)
-        inside = frozenset().union(*self._held.values()) if self._alerts else frozenset()
-        for alert in self._alerts.keys() & inside:
-            del self._alerts[alert]
-        for alert in list(self._alerts)[: max(0, len(self._alerts) - MOST_LOOSE)]:
-            del self._alerts[alert]
+            gone = self._hold(one)
+            for entry in self._journal.of_keys(sorted(gone)).values():
+                self._keep(entry)
+        while len(self._alerts) > MOST_LOOSE:
+            self._alerts.pop(next(iter(self._alerts)))
 
-    def _back(self, alerts: Iterable[str]) -> None:
-        """Take alerts that left an incident: they are in none unless another one has them."""
-        for key, entry in self._journal.of_keys(sorted(alerts)).items():
-            self._alerts[key] = _light(entry)
+    def _keep(self, entry: Entry) -> None:
+        """Keep an alert that is in no incident."""
+        if entry.subject not in self._inside:
+            self._alerts[entry.subject] = _light(entry)
+            self._loose = None
+
+    def _hold(self, one: Incident) -> frozenset[str]:
+        """Note which alerts an incident has; return those that it has no more."""
+        before, now = self._held.get(one.id, frozenset()), frozenset(one.alert_ids)
+        self._held[one.id] = now
+        for alert in now - before:
+            self._inside[alert] += 1
+            if self._alerts.pop(alert, None) is not None:
+                self._loose = None
+        gone = before - now
+        self._inside.subtract(gone)
+        for alert in gone:
+            if self._inside[alert] <= 0:
+                del self._inside[alert]
+        return gone
 
     def _stand(self, one: Incident) -> Standing:
         desk = self._desk
@@ -205,7 +220,9 @@ class Board:
     def _seen(self) -> View:
         shown = (one for one in self._standings.values() if not one.incident.merged_into)
         standings = tuple(self._timed_now(one) for one in shown)
-        return View(self._seq, standings, tuple(folded(self._alerts.values(), self.risk)))
+        if self._loose is None:
+            self._loose = tuple(folded(self._alerts.values(), self.risk))
+        return View(self._seq, standings, self._loose)
 
 
 def _light(entry: Entry) -> Entry:

@@ -6,6 +6,7 @@ sources sent, incidents, runs, lessons. Nothing is asked of the lake's events.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -37,10 +38,8 @@ _GATES: Mapping[str, frozenset[str]] = {
     "operate": frozenset({"runtime"}),
 }
 _GRAVE = Severity.HIGH
-_KINDS = frozenset({
-    gates.DECISION, attest.ATTESTATION, lifecycle.ALERT, lifecycle.OPENED, kinds.STARTED, kinds.FINISHED,
-    lessons.PROPOSED, lessons.PROVED, lessons.MERGED,
-})  # fmt: skip
+_TOLD = (gates.DECISION, attest.ATTESTATION)
+"""The kinds of entries that are looked at one by one; others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,7 @@ class Gathered:
     """What the stages are counted from."""
 
     entries: Sequence[Entry]
+    counts: Mapping[str, int]
     denied: Sequence[Entry]
     findings: Sequence[Thing]
     scans: int
@@ -110,13 +110,21 @@ def look(workspace: app.Workspace, view: View) -> Loop:
     journal, now = app.journal(workspace), workspace.clock.now()
     since = now - DAY
     problems: list[str] = []
-    recent = [entry for entry in journal.entries(after=before(journal, since)) if entry.kind in _KINDS]
+    first = before(journal, since)
+    recent = [entry for kind in _TOLD for entry in journal.entries(kind=kind, after=first)]
     found, scans = _findings(workspace, since)
     events, silent = _sources(workspace, since)
     gathered = Gathered(
-        recent, standing_denials(journal.entries(kind=gates.DECISION)), found, scans, events, silent,
-        _late(view), _waiting(workspace),
-    )  # fmt: skip
+        recent,
+        journal.counts(first),
+        standing_denials(journal.entries(kind=gates.DECISION)),
+        found,
+        scans,
+        events,
+        silent,
+        _late(view),
+        _waiting(workspace),
+    )
     taught: tuple[Taught, ...] = ()
     try:
         taught = lessons_by_stage(workspace, lessons.list_(workspace))
@@ -143,7 +151,7 @@ def stages(known: Gathered) -> tuple[Stage, ...]:
     decided = [one for one in known.entries if one.kind == gates.DECISION]
     by_gate = {stage: _subjects(decided, names) for stage, names in _GATES.items()}
     denied = {stage: _things(known.denied, names) for stage, names in _GATES.items()}
-    of_kind = {kind: sum(one.kind == kind for one in known.entries) for kind in _KINDS}
+    of_kind = Counter(known.counts)
     built = len({one.subject for one in known.entries if one.kind == attest.ATTESTATION})
     runs, over = of_kind[kinds.STARTED], of_kind[kinds.FINISHED]
     proofs = of_kind[lessons.PROVED]

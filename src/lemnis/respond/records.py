@@ -6,6 +6,7 @@ holds the definitions of its actions too: what was approved is what runs, whatev
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -224,15 +225,18 @@ def effect_key(run: str, one: PlannedAction) -> str:
 def runs(journal: Journal, incident: str | None = None) -> Iterator[Run]:
     """Yield the runs, oldest first, of one incident or all; also those that wait for approval.
 
-    The journal is read once, whatever there is of runs.
+    Of the journal only what is about runs is read, and that once.
     """
     began: dict[str, Entry] = {}
     results: dict[str, list[Mapping[str, Any]]] = {}
     begun: dict[str, set[str]] = {}
     ended: dict[str, Entry] = {}
-    for entry in journal.entries(subject=incident):
-        if entry.kind not in _OF_RUNS:
-            continue
+    if incident is None:
+        streams = [journal.entries(kind=kind) for kind in sorted(_OF_RUNS)]
+        entries = heapq.merge(*streams, key=lambda entry: entry.seq)
+    else:
+        entries = (entry for entry in journal.entries(subject=incident) if entry.kind in _OF_RUNS)
+    for entry in entries:
         run = str(entry.payload["run"])
         if entry.kind in {kinds.STARTED, REQUESTED}:
             began[run] = entry

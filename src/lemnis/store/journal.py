@@ -206,6 +206,12 @@ class SqlJournal:
                 return
             after = int(page[-1][0])
 
+    def counts(self, after: int) -> dict[str, int]:
+        """Return how many entries of each kind follow a number; no payload is read."""
+        query = sa.select(_JOURNAL.c.kind, sa.func.count()).where(_JOURNAL.c.seq > after)
+        with self._engine.connect() as connection:
+            return {str(kind): int(n) for kind, n in connection.execute(query.group_by(_JOURNAL.c.kind))}
+
     def some(self, after: int, count: int) -> list[Entry]:
         """Return some entries that follow a number, in order, without what their payloads say."""
         query = sa.select(*_BARE).where(_JOURNAL.c.seq > after).order_by(_JOURNAL.c.seq).limit(count)

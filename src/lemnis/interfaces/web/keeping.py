@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from lemnis.contracts.errors import LemnisError
+
 Value = TypeVar("Value")
 
 
@@ -45,3 +47,43 @@ class Kept(Generic[Value]):
         if self._value is None:
             raise RuntimeError("there is no value yet")
         return self._value
+
+
+@dataclass
+class Later(Generic[Value]):
+    """A value that takes too long for a page: it is worked out beside the pages, and None until then."""
+
+    make: Callable[[], Value]
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _value: Value | None = None
+    _made: float | None = None
+    _working: bool = False
+    _wrong: Exception | None = None
+
+    def get(self) -> Value | None:
+        """Return the value, which may be an old one while a new one is made; raises what went wrong last."""
+        with self._lock:
+            old = self._made is None or self.clock() - self._made >= self.seconds
+            if old and not self._working:
+                self._working = True
+                threading.Thread(target=self._work, daemon=True, name="a page's figures").start()
+            if self._wrong is not None:
+                raise self._wrong
+            return self._value
+
+    def forget(self) -> None:
+        """Work it out anew when it is asked for next."""
+        with self._lock:
+            self._made = None
+
+    def _work(self) -> None:
+        value, wrong = None, None
+        try:
+            value = self.make()
+        except LemnisError as error:
+            wrong = error
+        with self._lock:
+            self._value, self._wrong, self._made = value, wrong, self.clock()
+            self._working = False

@@ -14,6 +14,7 @@ from lemnis.app import proof as proving
 from lemnis.app.lesson_report import Report, Row
 from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.interfaces.web import site
+from lemnis.interfaces.web.keeping import Later
 from lemnis.interfaces.web.playbooks import beside
 
 _FRESH_S = 30.0
@@ -64,17 +65,23 @@ def page(request: Request) -> Response:
     """Show all lessons and what they did."""
     here = site.at(request)
     try:
-        found: Report | None = here.keep(
-            "lesson-report", lambda: lesson_report.report(here.workspace), _FRESH_S
-        ).get()
+        found: Report | None = _report(here).get()
         trouble = ""
     except LemnisError as error:
         found, trouble = None, str(error)
     return here.page(
         request, "lessons.html", title="Lessons", here="/lessons", trouble=trouble,
-        rows=[shown(one) for one in found.rows] if found else [],
+        waiting=found is None and not trouble, rows=[shown(one) for one in found.rows] if found else [],
         summary=lesson_report.summary(found) if found else [], causes=found.causes if found else (),
     )  # fmt: skip
+
+
+def _report(here: site.Site) -> Later[Report]:
+    """Return the report, which asks all incidents and the whole of git: it is made beside the pages."""
+    found: Later[Report] = here.once.setdefault(
+        "lesson-report", Later(lambda: lesson_report.report(here.workspace), _FRESH_S)
+    )
+    return found
 
 
 def lesson(request: Request) -> Response:
@@ -105,11 +112,11 @@ def act(request: Request, form: site.Form) -> Response:
     if form.get("do") == "merge":
         lessons.merge(here.workspace, name, actor=who)
         here.forget("lessons")
-        here.forget("lesson-report")
+        _report(here).forget()
         return site.back(request, f"/lesson/{name}", "Merged", "The gate and the detection hold from now on.")
     ended = beside(lambda: proving.prove(here.workspace, name), lambda why: here.say(f"proof:{name}", why))
     here.forget("lessons")
-    here.forget("lesson-report")
+    _report(here).forget()
     return site.back(
         request, f"/lesson/{name}", "The replay has ended" if ended else "It is replayed over the history"
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from lemnis import app
 from lemnis.app import incidents
-from lemnis.app.access.people import demand, may
+from lemnis.app.access.people import Person, demand, may
 from lemnis.app.board import Loose, View
 from lemnis.app.incidents_handling import Standing
 from lemnis.contracts.alerts import Entity, Verdict
@@ -107,9 +108,33 @@ class Shown:
     hidden: int
 
 
-def rows(view: View) -> list[Row]:
-    """Return the lines of the queue, in no order. Pure."""
-    return [*map(of_incident, view.standings), *map(of_alerts, view.loose)]
+Known = dict[str, tuple[Standing, Row]]
+"""Lines that were made before, by the incident's id, with what they were made of."""
+
+
+def rows(view: View, known: Known | None = None) -> list[Row]:
+    """Return the lines of the queue, in no order; ``known`` is what it keeps for the next time."""
+    made = {} if known is None else known
+    return [*(_again(one, made) for one in view.standings), *map(of_alerts, view.loose)]
+
+
+def _again(one: Standing, known: Known) -> Row:
+    """Return an incident's line; only what time changes is new where nothing else is."""
+    before = known.get(one.incident.id)
+    if before is None or before[0].incident is not one.incident or before[0].weighed is not one.weighed:
+        known[one.incident.id] = before = one, of_incident(one)
+    return replace(before[1], timer=one.next, breached=one.incident.open and one.breached)
+
+
+@lru_cache(maxsize=200_000)
+def _seen(person: Person, _rules: object, permission: str, about_it: tuple[tuple[str, Json], ...]) -> bool:
+    """Say whether somebody may see a line; rules decide the same of the same."""
+    return may(person, permission, dict(about_it))
+
+
+def seen(person: Person | None, row: Row) -> bool:
+    """Say whether somebody may see a line."""
+    return person is not None and _seen(person, person.rules, _READ[row.kind], tuple(row.about.items()))
 
 
 def of_incident(one: Standing) -> Row:
@@ -183,7 +208,7 @@ def page(request: Request) -> Response:
     here = site.at(request)
     how = asking.asked(request.query_params, FILTERS, sort="-risk")
     person = site.whose(request)
-    visible = [row for row in rows(here.board.look()) if may(person, _READ[row.kind], row.about)]
+    visible = _visible(here, person)
     found = shown(visible, how, site.actor(request))
     site.see(request, {entity for row in found.page.rows for entity in row.entities})
     return here.page(
@@ -191,6 +216,22 @@ def page(request: Request) -> Response:
         views=saved(here.workspace, site.actor(request)), filtered=any(how.of(one) for one in FILTERS[1:]),
         **_as_context(found),
     )  # fmt: skip
+
+
+def _visible(here: site.Site, person: Person | None) -> Sequence[Row]:
+    """Return the lines that somebody sees; made once of what there is, and once for each who looks."""
+    view = here.board.look()
+    before: tuple[View, list[Row], dict[Person, list[Row]]] | None = here.once.get("queue")
+    if before is None or before[0] is not view:
+        known: Known = here.once.setdefault("rows", {})
+        before = view, rows(view, known), {}
+        here.once["queue"] = before
+    if person is None:
+        return ()
+    _, every, by_person = before
+    if person not in by_person:
+        by_person[person] = [row for row in every if seen(person, row)]
+    return by_person[person]
 
 
 _READ = {"incident": "incident.read", "alerts": "alert.read"}

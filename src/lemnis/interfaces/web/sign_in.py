@@ -41,6 +41,7 @@ async def sign_in(request: Request) -> Response:
     onward = site.safe(request.query_params.get("next", "/"))
     if site.whose(request) is not None:
         return RedirectResponse(f"{_base(request)}{onward}", 303)
+    site.at(request).warm()
     return await run_in_threadpool(lambda: _form(request, onward))
 
 

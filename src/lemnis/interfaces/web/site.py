@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +41,7 @@ from lemnis.contracts.ids import Json
 from lemnis.interfaces.web import words
 from lemnis.interfaces.web.keeping import Kept
 
+LOG = logging.getLogger("lemnis.console")
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_FORM = 65_536
@@ -132,6 +135,18 @@ class Site:
         """Let what is kept by a name be worked out anew."""
         if name in self.kept:
             self.kept[name].forget()
+
+    def warm(self) -> None:
+        """Read what people work on beside the pages: whoever signs in will ask for it."""
+        if self.once.setdefault("warm", True) is True:
+            self.once["warm"] = threading.Thread(target=self._look, daemon=True, name="the first look")
+            self.once["warm"].start()
+
+    def _look(self) -> None:
+        try:
+            self.board.look()
+        except LemnisError as error:  # the page that needs it will tell
+            LOG.warning("what people work on cannot be read: %s", error)
 
     def personal(self, request: Request) -> Personal:
         """Return who sees personal data."""

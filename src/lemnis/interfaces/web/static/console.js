@@ -108,6 +108,9 @@ function swap(part, fresh) {
   if (at) place(query(`tr[data-row="${CSS.escape(at)}"]`));
 }
 
+// What is being worked out beside the page is asked for again.
+if (query("[data-again]")) setTimeout(() => location.reload(), 2000);
+
 // A form that wants a word before it is sent.
 for (const form of all("form[data-once]")) {
   form.addEventListener("submit", () => { for (const button of all("button", form)) setTimeout(() => { button.disabled = true; }); });

@@ -1,0 +1,223 @@
+"""The console in a real browser: the system's Chromium, driven by Playwright, over a server that listens."""
+
+import asyncio
+import shutil
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from consoled import PASSWORD, START, alert, built, incident, joined, workspace
+
+from lemnis import app
+from lemnis.app import incidents
+from lemnis.contracts.alerts import Entity, EntityKind, IncidentStatus, Verdict
+from lemnis.contracts.incidents import Incident
+from lemnis.interfaces import console
+from lemnis.interfaces.cli import run as lemnis
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"),
+    pytest.mark.filterwarnings("default"),
+]
+LOG = "".join(
+    f'{{"time": "2026-09-21T14:{minute:02}:00Z", "user": "u{minute % 3}", "what": "login {minute}"}}\n'
+    for minute in range(10, 50)
+)
+
+
+@contextmanager
+def served(made):
+    """Serve the console in a thread; yield its address."""
+    place, there = {}, threading.Event()
+
+    def listening(host, port):
+        place["base"] = f"http://{host}:{port}"
+        there.set()
+
+    async def run():
+        place["loop"], place["stop"] = asyncio.get_running_loop(), asyncio.Event()
+        await console.serve(free, place["stop"], listening=listening)
+
+    free = replace(made, settings=made.settings.model_copy(update={"port": 0}))
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    try:
+        assert there.wait(30)
+        yield place["base"]
+    finally:
+        place["loop"].call_soon_threadsafe(place["stop"].set)
+        thread.join(30)
+
+
+@pytest.fixture
+def soc(tmp_path):
+    return workspace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visiting(chromium, made, name, *roles, **how):
+    """A page of a browser in which somebody signed in by the form; what goes wrong in it fails the test."""
+    joined(made, name, *roles)
+    with served(made) as base:
+        context = chromium.new_context(timezone_id="Asia/Tokyo", **how)
+        page = context.new_page()
+        wrong = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.goto(f"{base}/queue")
+        page.fill("#f-name", name)
+        page.fill("#f-password", PASSWORD)
+        page.click("button[type=submit]")
+        page.wait_for_url("**/queue")
+        yield page
+        context.close()
+        assert not wrong
+
+
+def test_triage_by_keyboard(soc, chromium):
+    names = [
+        incident(soc, alert(n, entities=(Entity(EntityKind.HOST, f"web-{n}"),), rule=f"r{n}", at=n * 1000))
+        for n in range(1, 6)
+    ]
+    made = built(soc)
+    with visiting(chromium, made, "ana", "analyst") as page:
+        assert page.locator("tr[data-row]").count() == 5
+        assert page.locator("time").first.get_attribute("title").endswith("UTC")
+        assert "23:13" in page.locator("time").first.inner_text()  # the viewer's zone
+        page.keyboard.press("j")
+        first = page.evaluate("document.activeElement.dataset.row")
+        page.keyboard.press("x")
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+        second = page.evaluate("document.activeElement.dataset.row")
+        assert page.locator("[data-bulk-count]").inner_text() == "2"
+        page.keyboard.press("c")
+        page.select_option("#f-verdict", "false_positive")
+        page.fill("#f-reason", "a drill")
+        page.locator("button[value=close]").click()
+        page.wait_for_selector("text=2 done")
+        assert page.locator("tr[data-row]").count() == 3
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/incident/*")
+    known = {name: incidents.by_id(app.journal(soc), name) for name in names}
+    closed = {name for name, one in known.items() if one.status is IncidentStatus.CLOSED}
+    assert closed == {first, second}
+    assert all(known[name].verdict is Verdict.FALSE_POSITIVE for name in closed)
+
+
+def test_a_key_in_the_queue_is_answered_at_once(soc, chromium):
+    for n in range(1, 51):
+        incident(soc, alert(n, entities=(Entity(EntityKind.HOST, f"web-{n}"),), rule=f"r{n}", at=n * 1000))
+    with visiting(chromium, built(soc), "ana", "analyst") as page:
+        took = page.evaluate(
+            """async () => {
+                const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+                const took = [];
+                for (let n = 0; n < 40; n++) {
+                    const began = performance.now();
+                    press(n % 2 ? "x" : "j");
+                    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+                    took.push(performance.now() - began);
+                }
+                return took.sort((a, b) => a - b);
+            }"""
+        )
+        assert page.locator("tr[aria-selected=true]").count() == 20
+        assert took[len(took) // 2] < 50, took
+
+
+def test_what_others_do_is_shown_without_losing_the_place(soc, chromium):
+    names = [
+        incident(soc, alert(n, entities=(Entity(EntityKind.HOST, f"web-{n}"),), rule=f"r{n}")) for n in (1, 2, 3)
+    ]
+    with visiting(chromium, built(soc), "ana", "analyst") as page:
+        page.wait_for_selector(".live.on")
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+        at = page.evaluate("document.activeElement.dataset.row")
+        other = next(name for name in names if name != at)
+        found: Incident = incidents.assign(soc, other, "lee", actor="lee")
+        assert found.owner == "lee"
+        page.wait_for_selector("td:has-text('lee')", timeout=5_000)
+        assert page.evaluate("document.activeElement.dataset.row") == at
+        assert page.locator(f"input[value='{at}']").is_checked()
+
+
+def test_a_histogram_is_brushed_and_a_query_completed(soc, chromium, monkeypatch, tmp_path, capsys):
+    log = tmp_path / "logins.ndjson"
+    log.write_text(LOG)
+    monkeypatch.setenv("LEMNIS_WORKSPACE", str(soc.root))
+    assert lemnis(["sources", "new", "logins", "--from", str(log)]) == 0
+    assert lemnis(["ingest", "logins", str(log)]) == 0
+    capsys.readouterr()
+    with visiting(chromium, built(soc), "ana", "analyst") as page:
+        page.goto(page.url.replace("/queue", "/search?q=source:logins&span=all"))
+        bars = page.wait_for_selector("[data-brush] svg")
+        assert page.locator("text=40 events").count() == 1
+        box = bars.bounding_box()
+        y = box["y"] + box["height"] / 3
+        page.mouse.move(box["x"] + 2, y)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2, y, steps=4)
+        page.mouse.up()
+        page.wait_for_url("**from=*")
+        page.wait_for_selector("[data-brush] svg")
+        assert 10 <= page.locator("tr[data-row]").count() <= 30
+        page.fill("#q", "")
+        page.locator("#q").press_sequentially("sou")
+        page.wait_for_selector("#offers [role=option]")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        assert page.input_value("#q").startswith("source")
+        page.locator("tr[data-row] a").first.click()
+        page.wait_for_url("**/event/*")
+        assert page.locator("text=As it came").count() == 1
+
+
+def test_light_and_dark_narrow_and_wide_nothing_is_cut_off_and_axe_finds_nothing(soc, chromium):
+    axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
+    script = next(Path(axe.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")
+    name = incident(soc, alert(1), alert(2, rule="rule-2", at=60_000))
+    paths = ("/", "/queue", f"/incident/{name}", "/search", "/detections", "/pipeline", "/playbooks", "/sources",
+             "/lessons", "/posture", "/entity?name=host:web-1", "/alert/al-0000000000000001")  # fmt: skip
+    made = built(soc)
+    with visiting(chromium, made, "ana", "admin", "responder", "developer", bypass_csp=True) as page:
+        base = page.url.removesuffix("/queue")
+        for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 844})
+            for path in paths:
+                page.goto(base + path)
+                page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+                assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), (path, width)
+                page.evaluate(script)
+                found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
+                assert not [one for one in found if one[0] in {"serious", "critical"}], (path, scheme, width)
+
+
+def test_the_first_load_is_small_and_asks_no_other_host(soc, chromium):
+    incident(soc, alert(1))
+    with visiting(chromium, built(soc), "ana", "analyst") as page:
+        sizes, hosts = [], set()
+        page.on("response", lambda answer: (sizes.append(len(answer.body())), hosts.add(answer.url.split("/")[2]))
+                if "stream" not in answer.url else None)  # fmt: skip
+        page.goto(page.url, wait_until="load")
+        page.wait_for_timeout(200)
+        assert 10_000 < sum(sizes) < 500_000
+        assert hosts == {page.url.split("/")[2]}
+        assert START
