@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from lemnis.app.rules_test import test_rules as try_rules
 from lemnis.content.library import Library
 from lemnis.lessons.compile import rule_id, sigma
+from lemnis.lessons.places import destination
 from lemnis.lessons.scrub import scrub
 from lemnis.lessons.sequence import Ordered, Step, from_steps
-from lemnis.lessons.places import destination
 from lemnis.lessons.shapes import SHAPES
 
-CALLS, CONNECTIONS, WRITES, PODS, LOGINS, ACTIONS, REQUESTS = SHAPES
+CALLS, CONNECTIONS, WRITES, PODS, LOGINS, ACTIONS, REQUESTS, BUILDS = SHAPES
 
 
 def fires(folder, text, source, cases):

@@ -99,7 +99,7 @@ def _began(folder, runner, at, repository):
 def _sends(job, at, node, *children, address):
     """An action hands a line to a shell; the last of what that starts calls out."""
     words = [[exe.rpartition("/")[2], *arguments] for exe, *arguments in children]
-    shell = job.ran(at, node, "/usr/bin/bash", "bash", "-c", " | ".join(map(" ".join, words)))
+    shell = job.ran(at, node, "/usr/bin/dash", "/bin/sh", "-c", " | ".join(map(" ".join, words)))
     for number, (exe, *_) in enumerate(children):
         last = job.ran(at + 10 + 10 * number, shell, exe, *words[number])
     job.runner.connect(at + 60, shell, last, children[-1][0], address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from lemnis.app import attack as attacks
 from lemnis.app.attack import Attack
@@ -42,13 +43,19 @@ def detect(
         more, found = look(lake, library, attack.uids, alerts)
         if found:
             tried += attacks.measure(lake, library, attack, found)
-            records, best = (*records, *more), derive.best(tried, attack.first)
+            records, best = (*records, *_whole(more, attack)), derive.best(tried, attack.first)
     if best is None:
         raise RefusedError(
             "nothing in the attack's events tells it from ordinary ones",
             fix="write the detection by hand, or read a source that shows more of the attack",
         )
     return best, tried, records
+
+
+def _whole(records: Sequence[Record], attack: Attack) -> list[Record]:
+    """Return records with the events that they are not understood without, where those are known."""
+    needs = {one.uid: one.needs for one in attack.processes if one.needs}
+    return [replace(one, needs=needs.get(one.uid, one.needs)) for one in records]
 
 
 def further(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from lemnis.contracts.ids import Json
-from lemnis.lessons import places
+from lemnis.lessons import builds, places
 from lemnis.lessons.derive import Candidate, Row
 from lemnis.lessons.places import METADATA, PRIVATE, destination
 from lemnis.lessons.sequence import SPECIAL
@@ -232,6 +232,7 @@ SHAPES: tuple[Shape, ...] = (
     ),
     Shape(6003, {"product": "github", "service": "audit"}, places.ACTIONS, places.from_countries),
     Shape(4002, {"category": "webserver"}, places.REQUESTS, places.from_outside),
+    Shape(1007, {"product": "linux", "category": "process_creation"}, builds.FIELDS, builds.from_builds),
 )  # fmt: skip
 """The shapes besides requests and processes, in the order in which they are tried."""
 
