@@ -87,6 +87,11 @@ def ask(workspace: app.Workspace, subject: str, alerts: Sequence[Alert]) -> Aske
 
 
 def _kept(chains: Sequence[Chain]) -> list[Chain]:
-    """Leave out the chains that are lost at once, where others tell of all their alerts."""
+    """Leave out the chains that break, where others that hold, or break later, tell of all their alerts."""
+    held = {alert for chain in chains if chain.holds for alert in chain.alerts}
     told = {alert for chain in chains if not chain.lost for alert in chain.alerts}
-    return [chain for chain in chains if not chain.lost or not told.issuperset(chain.alerts)]
+    return [
+        chain
+        for chain in chains
+        if chain.holds or not (told if chain.lost else held).issuperset(chain.alerts)
+    ]
