@@ -19,6 +19,7 @@ from lemnis.app.origins import (
     package,
     principal,
     process,
+    session_policy,
     workflow_run,
 )
 from lemnis.app.origins.base import Asked, Chain, Origin, Source
@@ -27,7 +28,7 @@ ORIGINS: tuple[Origin, ...] = (
     package.chains, installed.chains, process.chains, machine_key.chains, base_image.chains,
     workflow_run.chains,
     cloud_key.chains, cloud_resource.chains, principal.chains, cluster_object.chains, endpoint.chains,
-    forge_setting.chains,
+    forge_setting.chains, session_policy.chains,
 )  # fmt: skip
 """In order: of chains that hold equally well a lesson is drawn from the first."""
 

@@ -19,7 +19,7 @@ from lemnis.app.origins.base import Asked, Chain, hops, noted
 from lemnis.contracts.alerts import Alert, Entity, EntityKind
 from lemnis.contracts.provenance import Edge, Strength
 from lemnis.graph.connections import NETWORK_ACTIVITY, Reached, reached
-from lemnis.lessons.shapes import METADATA
+from lemnis.lessons.places import METADATA
 
 LASTS: Final = 12 * 3_600_000
 """How long (ms) before the keys are used somebody may have asked for them: they hold for some hours."""
