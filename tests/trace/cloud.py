@@ -1,5 +1,6 @@
 """A cloud's account for tests of origins: repositories, what was collected, CloudTrail's records, alerts on calls."""
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,14 @@ class Cloud:
         path = self.folder / f"state-{at}-{scope.replace('/', '-')}.json"
         path.write_text(state(*resources))
         account = graph_collect.collect(self.workspace, path, Options(scope=scope, at=at))
+        assert not account.problems
+
+    def stack(self, *rows):
+        """Put CloudFormation's resources into the graph: stack, logical id, type, physical id."""
+        path = self.folder / "stack.json"
+        names = ("StackName", "LogicalResourceId", "ResourceType", "PhysicalResourceId")
+        path.write_text(json.dumps({"StackResources": [dict(zip(names, row, strict=True)) for row in rows]}))
+        account = graph_collect.collect(self.workspace, path, Options(at=AT - HOUR))
         assert not account.problems
 
     def read(self, source, path):

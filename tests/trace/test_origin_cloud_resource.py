@@ -262,6 +262,33 @@ def test_a_resource_of_a_module_is_found_where_the_module_is(tmp_path):
     ]
 
 
+TEMPLATE = """\
+AWSTemplateFormatVersion: "2010-09-09"
+Resources:
+  Other:
+    Type: AWS::S3::Bucket
+    Properties:
+      AccessControl: PublicRead
+  Exports:
+    Type: AWS::S3::Bucket
+    Properties:
+      BucketName: shop-exports
+      AccessControl: PublicRead
+"""
+
+
+def test_a_stack_of_cloudformation_is_looked_for_in_templates(tmp_path):
+    world = cloud(tmp_path, Change("begin", OWNERS), Change("open", {"data/stack.yaml": TEMPLATE}))
+    world.stack(("shop", "Exports", "AWS::S3::Bucket", BUCKET))
+    world.trail(listed())
+    chain = one(world)
+    assert told(chain)[:2] == [
+        ("defined_by", "cloudformation/shop/Exports", "recorded"),
+        ("has_line", "infra:data/stack.yaml:11", "label"),
+    ]
+    assert chain.source.owner == "@shop/data"
+
+
 def test_tags_of_yor_say_which_commit(tmp_path):
     world = cloud(tmp_path, *OPENED, Change("mend", {"data/main.tf": PRIVATE + BLOCK}))
     commit = world.commits["infra"]["open"]

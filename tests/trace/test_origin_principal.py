@@ -122,6 +122,43 @@ def test_from_the_session_to_the_statement_its_commit_and_owner(tmp_path, text, 
     assert len(chain.events) == 2  # what the session did before the first alert is of the attack, too
 
 
+TEMPLATE = """\
+AWSTemplateFormatVersion: "2010-09-09"
+Resources:
+  Deploy:
+    Type: AWS::IAM::Role
+    Properties:
+      RoleName: deploy
+      AssumeRolePolicyDocument:
+        Statement: [{Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: sts:AssumeRole}]
+      Policies:
+        - PolicyName: a
+          PolicyDocument:
+            Statement:
+              - Effect: Allow
+                Action: ecs:*
+                Resource: "*"
+              - Effect: Allow
+                Action: iam:*
+                Resource: "*"
+"""
+MANAGED = (
+    TEMPLATE.partition("      Policies:")[0]
+    + "      ManagedPolicyArns: [arn:aws:iam::aws:policy/IAMFullAccess]\n"
+)
+
+
+@pytest.mark.parametrize(("text", "line"), [(TEMPLATE, 16), (MANAGED, 9)], ids=["inline", "managed"])
+def test_a_role_of_cloudformation(tmp_path, text, line):
+    world = cloud(tmp_path, Change("begin", OWNERS), Change("broad", {"data/stack.yaml": text}))
+    world.stack(("shop", "Deploy", "AWS::IAM::Role", ROLE))
+    world.trail(attacked())
+    assert told(one(world))[1:3] == [
+        ("defined_by", "cloudformation/shop/Deploy", "recorded"),
+        ("has_line", f"infra:data/stack.yaml:{line}", "label"),
+    ]
+
+
 def test_what_the_role_does_anyway_was_not_granted_in_excess(tmp_path):
     trail = attacked()
     trail.call(AT + 1000, session("deploy", "run-9"), "ecs:UpdateService", source=STRANGER)

@@ -7,7 +7,6 @@ the cause: there the principal or its key is.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -38,6 +37,7 @@ _ABOUT_STRANGERS = re.compile(
 _OPEN = frozenset({284, 306, 552, 668, 732, 862, 863})
 """Weaknesses by which somebody reaches what he should not (MITRE): exposure, missing or wrong permission."""
 _OBJECT = re.compile(r"^(arn:[a-z-]+:s3:::[^/]+)/")
+_BUCKET = re.compile(r"arn:[a-z-]+:s3:::([^/]+)")
 _MOST = 20
 _HOUR = 3_600_000
 """Milliseconds before and after the alerts in which calls belong to the same attack."""
@@ -49,8 +49,18 @@ def chains(asked: Asked) -> Sequence[Chain]:
     for event in asked.named():
         for arn in _reached(event):
             about.setdefault(arn, []).append(event)
-    known = asked.graph.nodes(Entity(EntityKind.CLOUD_RESOURCE, arn) for arn in about)
-    return [_chain(asked, one.entity, about[one.entity.value]) for one in known]
+    found = []
+    for arn, events in about.items():
+        known = asked.graph.nodes(Entity(EntityKind.CLOUD_RESOURCE, name) for name in _names(arn))
+        found += [_chain(asked, one.entity, arn, events) for one in known[:1]]
+    return found
+
+
+def _names(arn: str) -> Iterator[str]:
+    """Yield how the graph may call a resource: by its ARN, or as stacks do, by type and name."""
+    yield arn
+    if bucket := _BUCKET.fullmatch(arn):
+        yield f"AWS::S3::Bucket/{bucket[1]}"
 
 
 def _reached(event: Event) -> Iterator[str]:
@@ -92,7 +102,7 @@ def _arns(event: Event) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _chain(asked: Asked, thing: Entity, events: Sequence[Event]) -> Chain:
+def _chain(asked: Asked, thing: Entity, arn: str, events: Sequence[Event]) -> Chain:
     alerts = tuple(dict.fromkeys(alert for event in events for alert in event.alerts))
     first = asked.alert(alerts)
     held = [edge for edge in asked.graph.edges_to([thing], asked.at, ["stored_in"]) if edge.holds]
@@ -112,12 +122,12 @@ def _chain(asked: Asked, thing: Entity, events: Sequence[Event]) -> Chain:
         source=ended.source if ended else None,
         facts=facts,
         alerts=alerts,
-        events=tuple(_others(asked, thing, events)),
+        events=tuple(_others(asked, arn, events)),
         beside=(*held, *(ended.beside if ended else ())),
     )
 
 
-def _others(asked: Asked, thing: Entity, events: Sequence[Event]) -> Iterator[str]:
+def _others(asked: Asked, arn: str, events: Sequence[Event]) -> Iterator[str]:
     """Yield what else strangers from the alerts' addresses asked of a resource, about their time."""
     addresses = sorted({one for event in events for one in _addresses(event)})
     first, last = min(event.at for event in events) - _HOUR, max(event.at for event in events) + _HOUR
@@ -128,7 +138,7 @@ def _others(asked: Asked, thing: Entity, events: Sequence[Event]) -> Iterator[st
         theirs = batch.table.filter(pc.is_in(where.cast(pa.string()), pa.array(addresses, pa.string())))
         for row in theirs.to_pylist():
             event = Event(row["metadata"]["uid"], row["time"], _API, batch.source, (), row)
-            if _stranger(event) and thing.value in _arns(event):
+            if _stranger(event) and arn in _arns(event):
                 yield event.uid
 
 
@@ -180,12 +190,11 @@ def _code(asked: Asked, defined: Edge) -> tuple[list[Edge], code.End | None, Tra
 def _opening(where: Written) -> list[Finding]:
     """Return the findings that something opens a resource, the gravest first."""
     names = {one.name for one in where.around()}
-    folder = posixpath.dirname(where.resource.place.path)
     found = [
         one
         for one in where.place.findings
         if one.kind is Kind.CONFIG
-        and posixpath.dirname(one.path) == folder
+        and one.path in where.files
         and _OPEN.intersection(one.cwes)
         and any(one.resource == name or one.resource.startswith(f"{name}.") for name in names)
         and one.line

@@ -217,6 +217,11 @@ def _managed(where: Written, grant: Grant) -> Iterator[_Allowed]:
             setting = Setting(one.kind, one.name, ("policy_arn",), arn)
             spot = one.at(("policy_arn",))
             yield _Allowed(one.name, spot, spot.line, everywhere=True, setting=setting)
+    for number, arn in enumerate(texts(where.resource.data.get("managed_policy_arns"))):
+        pattern = _MANAGED.get(arn.removeprefix(_OF_AWS)) if arn.startswith(_OF_AWS) else None
+        if pattern is not None and _covers(pattern, grant.action):
+            spot = where.resource.at(("managed_policy_arns", number))
+            yield _Allowed(where.resource.name, spot, spot.line, everywhere=True)
 
 
 def _policies(where: Written) -> Iterator[Resource]:

@@ -1,8 +1,9 @@
-"""Where what runs in a cloud is written as Terraform: repository, commit, folder, and the resources there.
+"""Where what runs in a cloud is written as code: repository, commit, folder, and the resources there.
 
 A state says which address in the code a resource has, and not in which repository. The stack's name says that
 where it is a repository's (``--scope infra``, or ``infra/envs/prod`` for a folder of it); tags of yor name
-file and commit; else the address is looked for in all repositories, and has to be in one place only.
+file and commit; else the address is looked for in all repositories, and has to be in one place only. So it is
+with stacks of CloudFormation (``cloudformation/STACK/LOGICAL-ID``), which are looked for in templates.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _INDEX = re.compile(r"\[(?:\d+|\"(?:[^\"\\]|\\.)*\")\]")
 _PREFIX = "terraform."
 _MODULE = "module."
 _ELSEWHERE = "?"
-_OWN_NAME = ("bucket", "name", "identifier", "cluster_identifier", "function_name", "user_name")
+_STACKS = "cloudformation/"
+_OWN_NAME = ("bucket", "name", "role_name", "identifier", "cluster_identifier", "function_name", "user_name")
 """Attributes by which resources are called in the cloud."""
 _OF = ("bucket", "role", "user", "function_name", "repository", "db_instance_identifier", "resource_arn")
 """Attributes that say for which other resource something is set."""
@@ -48,6 +50,11 @@ class Written:
     strength: Strength
     evidence: Mapping[str, Json]
     notes: tuple[str, ...]
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The files of its module, or its template."""
+        return frozenset(one.place.path for one in self.module)
 
     def around(self) -> tuple[Resource, ...]:
         """Return the resource, what refers to it, and the documents and policies that those name in turn."""
@@ -103,12 +110,14 @@ def written(asked: Asked, defined: Edge) -> Written | str:
     if tagged is not None:
         return tagged
     name, _, folder = scope.partition("/")
+    stack = scope.startswith(_STACKS)
     known = [one.name for one in settings.load(asked.workspace).repositories]
-    if name in known:
+    if name in known and not stack:
         found = _in_repository(when, name, address, below=folder)
         told = f"the stack {scope} is of repository {name}"
     else:
-        found = [one for repository in known for one in _in_repository(when, repository, address)]
+        look = _in_templates if stack else _in_repository
+        found = [one for repository in known for one in look(when, repository, address)]
         told = ""
     live = [one for one in found if _called_as(one.resource, defined.source)]
     several, found = len(found) > 1, live if len(live) == 1 else found
@@ -131,7 +140,7 @@ def split(value: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A resource in a module of a repository at a commit."""
+    """A resource in a module (or a template: ``folder`` is its path) of a repository at a commit."""
 
     repository: str
     commit: str
@@ -192,6 +201,26 @@ def _in_repository(
         _Found(name, whole, folder, resource, tuple(modules[folder]))
         for folder, resource in _addressed(modules, address, below)
     ]
+
+
+def _in_templates(asked: Asked, name: str, logical: str) -> list[_Found]:
+    """Return where CloudFormation's templates of a repository have a logical id, at the newest commit."""
+    repository = settings.repository(asked.workspace, name)
+    try:
+        commit = code.newest(repository, asked.at)
+    except NotFoundError:
+        return []
+    found = []
+    for path, data in repository.tree(commit):
+        if not resources.fits(path) or logical.encode() not in data:
+            continue
+        read = resources.read(path, data.decode(errors="replace")).resources
+        found += [
+            _Found(name, commit, path, one, read)
+            for one in read
+            if one.name == logical and one.kind.startswith(_PREFIX)
+        ]
+    return found
 
 
 def _modules(files: Sequence[tuple[str, str]]) -> dict[str, list[Resource]]:
@@ -270,6 +299,7 @@ def _references(text: str) -> Iterator[str]:
     for part in re.findall(r"\$\{([^{}]*)\}", text):
         for match in TARGET.finditer(part):
             yield match.group().strip()
+        yield part.strip().partition(".")[0]  # a logical id; no address of Terraform is one word
 
 
 def _texts(value: Json) -> Iterator[str]:
