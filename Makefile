@@ -65,7 +65,7 @@ docs: setup
 # Pins every dependency by version and hash; needs uv (`pip install uv`).
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	  --extra aws --extra fast --extra grpc --extra kafka --extra lsp --extra nats --extra scan --extra sigstore --extra dev pyproject.toml -o requirements/dev.txt
+	  --extra aws --extra browser --extra console --extra fast --extra grpc --extra kafka --extra lsp --extra nats --extra scan --extra sigstore --extra dev pyproject.toml -o requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  requirements/spark.in -o requirements/spark.txt
 
