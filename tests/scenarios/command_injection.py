@@ -48,7 +48,17 @@ def free():
 OWNERS = "* @shop/all\n/shop/labels.py @shop/shipping\n"
 
 
-def ordinary(folder, start=AT - HOUR, *, container=True):
+OTHERS = (
+    "Smith & Sons",
+    "Anna Smith",
+    "c/o Renée: 2nd floor",
+    "Kids' corner (blue)",
+    "Müller, 3/4",
+    "<Rosa>",
+)
+
+
+def ordinary(folder, start=AT - HOUR, *, container=True, names=NAMES):
     """Shoppers look at labels."""
     raw = Raw(folder, serial=start % 1_000_000)
     if container:
@@ -56,7 +66,7 @@ def ordinary(folder, start=AT - HOUR, *, container=True):
         raw.starts(start - MINUTE + 100, 500, 499, "/usr/bin/python3.11", "python3", "-m", "shop")
     for number in range(50):
         at, client = start + number * MINUTE, f"203.0.113.{number % 20 + 1}"
-        preview(raw, at, client, NAMES[number % len(NAMES)], 1000 + number * 10, plus=number % 2 == 0)
+        preview(raw, at, client, names[number % len(names)], 1000 + number * 10, plus=number % 2 == 0)
         raw.asks(at + 500, client, "/?page=2")
     return raw.logs
 
@@ -75,14 +85,14 @@ def attack(folder):
 def variant(folder):
     """Somebody else, from elsewhere, with another way to chain commands, and other commands."""
     raw = Raw(folder, serial=LATER % 1_000_000)
-    preview(raw, LATER, "192.0.2.77", "Rue & hostname", 4000, ("/usr/bin/hostname", "hostname"))
+    preview(raw, LATER, "192.0.2.77", "`hostname`", 4000, ("/usr/bin/hostname", "hostname"))
     preview(raw, LATER + 9_000, "192.0.2.77", "$(nproc)", 4010, ("/usr/bin/nproc", "nproc"))
     return raw.logs
 
 
 def benign_hour(folder):
-    """The same hour a day later, other customers."""
-    return ordinary(folder, LATER - HOUR, container=False)
+    """The same hour a day later; some write their names with what nobody had written before."""
+    return ordinary(folder, LATER - HOUR, container=False, names=OTHERS)
 
 
 def preview(raw, at, client, text, pid, *children, plus=False):

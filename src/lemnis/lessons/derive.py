@@ -20,7 +20,9 @@ from lemnis.lessons.sequence import Ordered
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SIGMA_SPECIAL = str.maketrans({"\\": "\\\\", "*": "\\*", "?": "\\?"})
 _ACTED_ON = frozenset(";|&`$(){}<>\n")
-"""What shells and templates act on: who injected with one of them can with any other."""
+"""What shells and templates act on."""
+_SHELL = frozenset(";|`$\n")
+"""Those of them with which a shell goes on to another command, but for those that people write in names."""
 _SEPARATORS = "&="  # they stand between parameters; only their encoded form can be part of a value
 _ADDRESS = (
     r"(?:=|@|%40|//|%2[Ff]%2[Ff])(?:(?:\[|%5[Bb])[0-9A-Fa-f]{0,4}(?::|%3[Aa])|(?:\d{1,3}\.){3}\d{1,3}(?:[^\w.]|$))"
@@ -55,10 +57,10 @@ def from_requests(
 ) -> list[Candidate]:
     """Derive what the query of the attack's requests held that no other request to that path did.
 
-    Where one of its characters is one that shells and templates act on, the others of them which no other
-    request had are looked for, too: the next attack is written with these. Rows have the Sigma web fields
-    ``cs-uri-stem`` and ``cs-uri-query``. One candidate a path, and one where the attack named a host by its
-    address and nobody else did.
+    Where it held characters that shells and templates act on, these are what is looked for, and not what was
+    only written with them; of shells also the others that no other request had, because the next attack is
+    written with those. Rows have the Sigma web fields ``cs-uri-stem`` and ``cs-uri-query``. One candidate a
+    path, and one where the attack named a host by its address and nobody else did.
     """
     found = []
     for stem in sorted({row["cs-uri-stem"] or "" for row in attack} - {""}):
@@ -67,7 +69,8 @@ def from_requests(
         found += _by_address(logsource, stem, attack, other)
         if not foreign:
             continue
-        alike = sorted(_ACTED_ON - seen - set(foreign)) if _ACTED_ON & set(foreign) else []
+        foreign = sorted(_ACTED_ON & set(foreign)) or foreign
+        alike = sorted(_SHELL - seen - set(foreign)) if _shells(set(foreign)) else []
         forms = [form for character in sorted([*foreign, *alike]) for form in _query_forms(character)]
         found.append(
             Candidate(
@@ -85,6 +88,11 @@ def from_requests(
     return found
 
 
+def _shells(characters: set[str]) -> bool:
+    """Say whether it was a shell that characters were for: a template has ``${``."""
+    return bool(characters & (_SHELL - {"$"})) or {"$", "("} <= characters
+
+
 def _by_address(
     logsource: Mapping[str, str], stem: str, attack: Sequence[Row], other: Sequence[Row]
 ) -> list[Candidate]:
@@ -98,7 +106,7 @@ def _by_address(
         return []
     return [
         Candidate(
-            name=f"a host named by its address in a request to {stem}",
+            name=f"requests to {stem} that name a host by its address",
             logsource=logsource,
             detection={
                 "path": {"cs-uri-stem": stem.translate(_SIGMA_SPECIAL)},
