@@ -4,8 +4,8 @@ import json
 
 import pytest
 from cloud import AT, HOUR, OWNERS, Change, broken, cloud, told
-from clusters import alerted, read
 from clusterlogs import iso
+from clusters import alerted, read
 
 from lemnis.app.origins import session_policy
 
