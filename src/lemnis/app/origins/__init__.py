@@ -13,6 +13,7 @@ from lemnis.app.origins import (
     cloud_resource,
     cluster_object,
     endpoint,
+    forge_run,
     forge_setting,
     installed,
     machine_key,
@@ -28,7 +29,7 @@ ORIGINS: tuple[Origin, ...] = (
     package.chains, installed.chains, process.chains, machine_key.chains, base_image.chains,
     workflow_run.chains,
     cloud_key.chains, cloud_resource.chains, principal.chains, cluster_object.chains, endpoint.chains,
-    forge_setting.chains, session_policy.chains,
+    forge_setting.chains, session_policy.chains, forge_run.chains,
 )  # fmt: skip
 """In order: of chains that hold equally well a lesson is drawn from the first."""
 

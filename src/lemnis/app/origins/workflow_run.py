@@ -135,7 +135,7 @@ def _run(ran: Sequence[Ran], one: Seen, job: Job) -> tuple[Edge, Ran | None]:
         several = ", ".join(sorted({str(each.run.value) for each in found}))
         why = f"several runs may be meant: {several}" if found else _unknown(job, host)
         return code_edges.broken(one.entity, "runs_in", EntityKind.WORKFLOW_RUN, method, why, **facts), None
-    told = _whole(ran, found[-1])
+    told = whole(ran, found[-1])
     facts |= {"records": sorted({each.uid for each in found}), "job": told.job, "runner": told.runner,
               "workflow": told.workflow, "on": told.on}  # fmt: skip
     edge = Edge(one.entity, told.run, "runs_in", method, strength, facts, told.since, told.until)
@@ -160,7 +160,7 @@ def _during(ran: Ran, at: int) -> bool:
     )
 
 
-def _whole(ran: Sequence[Ran], found: Ran) -> Ran:
+def whole(ran: Sequence[Ran], found: Ran) -> Ran:
     """Return a job with what else is told of its run: its page, its workflow's file, how it was set off."""
     about = (found.repository, found.number)
     same = [one for one in ran if found.number and (one.repository, one.number) == about]
@@ -173,8 +173,8 @@ def _whole(ran: Sequence[Ran], found: Ran) -> Ran:
     return replace(found, run=run.run, workflow=run.workflow or found.workflow, on=run.on, until=ended)
 
 
-def _code(asked: Asked, job: Job, ran: Ran) -> tuple[list[Edge], End | None, Line | None]:
-    """Return the hops from a run: its commit, the line, who wrote it, whose it is."""
+def triggered(ran: Ran) -> Edge:
+    """Return the edge from a run to its commit."""
     commit = Entity(EntityKind.COMMIT, ran.commit)
     facts: dict[str, Json] = {
         "event": ran.uid,
@@ -186,7 +186,13 @@ def _code(asked: Asked, job: Job, ran: Ran) -> tuple[list[Edge], End | None, Lin
     if ran.on in _ELSEWHERE:
         strength = Strength.LABEL
         facts["weaker"] = [f"a run on {ran.on} goes by the workflow as the target branch or the merge has it"]
-    begun = Edge(ran.run, commit, "triggered_by", "forge_event", strength, facts)
+    return Edge(ran.run, commit, "triggered_by", "forge_event", strength, facts)
+
+
+def _code(asked: Asked, job: Job, ran: Ran) -> tuple[list[Edge], End | None, Line | None]:
+    """Return the hops from a run: its commit, the line, who wrote it, whose it is."""
+    begun = triggered(ran)
+    commit = begun.target
     try:
         place = code.place(asked, ran.repository, ran.commit)
     except InputError as error:
