@@ -100,9 +100,9 @@ def history(
     commits = list({one.id: one for tip in tips for one in source.repository.commits(tip)}.values())
     reports = scans.reports(workspace, source.repository, commits, library=library)
     findings = {commit: report.findings for commit, report in reports.items()}
-    here = tuple(_at(source, findings[source.deployed], rule)) if rule else ()
-    about = here or tuple(cause)
     new_in = gate.brought(commits, findings)
+    about = tuple(_at(source, findings[source.deployed], rule, new_in)) if rule else ()
+    about = about or tuple(cause)
     again = gate.bring(new_in, about)
     first = next((one.id for one in commits if one.id in again), "")
     culprit = source.culprit if source.culprit in again else first
@@ -211,10 +211,13 @@ def _program(workspace: app.Workspace, library: Library, drawn: Drawn) -> str:
     return ""
 
 
-def _at(source: Source, findings: Sequence[Finding], rule: str) -> list[Finding]:
-    """Return what a rule finds at the line; what it finds once in the file is at the line too."""
+def _at(
+    source: Source, findings: Sequence[Finding], rule: str, new_in: Mapping[str, Sequence[Finding]]
+) -> list[Finding]:
+    """Return what a rule finds at the line; else in its file, if the same commit brought that in."""
     mine = [one for one in findings if one.rule_id == rule and one.path == source.located.path]
     line = source.located.line
-    return [one for one in mine if one.line <= line <= max(one.line, one.end_line)] or mine[:1] * (
-        len({one.fingerprint for one in mine}) == 1
-    )
+    if here := [one for one in mine if one.line <= line <= max(one.line, one.end_line)]:
+        return here
+    came = {one.fingerprint for one in new_in.get(source.culprit, ())}
+    return [one for one in mine if one.fingerprint in came]
