@@ -66,9 +66,9 @@ class Pod:
         return json.dumps({"process_exec": told, "node_name": self.node, "time": iso(at)})
 
 
-def audited(
+def audited(  # noqa: PLR0917 - as they stand in a record
     at, verb, resource, space, name, user, address, *, sub="", code=200, body=None, agent="kubectl/v1.33.1"
-):  # noqa: PLR0917 - as they stand in a record
+):
     """The API server answered a request (its audit log)."""
     path = f"/api/v1/namespaces/{space}/{resource}/{name}" + (f"/{sub}" if sub else "")
     about = {
