@@ -261,3 +261,10 @@ def test_names_are_matched_as_fnmatch_does(path, patterns):
 )
 def test_each_kind_is_told_by_its_patterns_alone(path):
     assert kinds_of(path) >= {kind for kind, patterns in NAMES.items() if named(path, patterns)} != set()
+
+
+def test_what_programs_say_of_themselves_is_kept_apart(folder, recorded):
+    found, versions = {}, {}
+    scan(folder, [recorded[0]], kept=found, versions=versions)
+    assert [one.partition("-")[0] for one in versions] == ["version"]
+    assert [one.partition("-")[0] for one in found] == ["pack"]

@@ -141,7 +141,7 @@ def scan(
     with ThreadPoolExecutor(max_workers=1) as meanwhile:
         if workspace is not None:
             meanwhile.submit(_ready, workspace)
-        done = run(path, programs, pythons, kept=kept, asked=asked, progress=progress)
+        done = run(path, programs, pythons, kept=kept, versions=_versions(), asked=asked, progress=progress)
     kept.trim(_MOST_KEPT)
     if workspace is not None:
         from lemnis.app import findings_life, pipeline
@@ -151,6 +151,11 @@ def scan(
         if not asked:
             findings_life.remember(workspace, done.report, resource=resource, revision="work tree")
     return done
+
+
+def _versions() -> Kept:
+    """Return what programs say of themselves, by their files: for all workspaces, as asking takes a while."""
+    return Kept(app.cache_folder() / "programs")
 
 
 def _ready(workspace: app.Workspace) -> None:
@@ -200,7 +205,7 @@ def gated(workspace: app.Workspace, folder: Path) -> ScanReport:
     programs, pythons = gating(workspace, app.library(workspace))
     kept = Kept(workspace.state / "cache" / "scanned")
     names = [*(one.name for one in programs), *(one.name for one in pythons)]
-    return run(folder, programs, pythons, kept=kept, asked=names).report
+    return run(folder, programs, pythons, kept=kept, versions=_versions(), asked=names).report
 
 
 def gating(workspace: app.Workspace, library: Library) -> tuple[list[Scanner], list[scanning.Scanner]]:

@@ -62,6 +62,7 @@ def scan(
     own: Sequence[scanning.Scanner] = (),
     *,
     kept: MutableMapping[str, bytes] | None = None,
+    versions: MutableMapping[str, bytes] | None = None,
     asked: Sequence[str] = (),
     progress: Progress = lambda _name, _health: None,
     within: Path | None = None,
@@ -71,12 +72,14 @@ def scan(
     ``within`` is the folder that a file is of: findings, and so their fingerprints, have its path there.
 
     Programs of part ``present`` run if they are installed, those of part ``asked`` if they are named in
-    ``asked``; with ``asked`` no others run. ``kept`` holds what was found in files that did not change.
+    ``asked``; with ``asked`` no others run. ``kept`` holds what was found in files that did not change,
+    ``versions`` (or else ``kept``) what programs say of themselves.
     Raises NotFoundError if there is nothing at ``path``.
     """
     folder = path if path.is_dir() else within or path.parent
     found = take(path, within)
     digests = cache(lambda name: digest((folder / name).read_bytes()))
+    told = kept if versions is None else versions
     jobs: list[_Job] = []
     absent: list[Scanner] = []
 
@@ -85,10 +88,10 @@ def scan(
         if not files and not unseen:
             continue
         optional = one.part == "present" and not asked
-        if optional and (programs.missing(one, kept) or not programs.has_rules(one)):
+        if optional and (programs.missing(one, told) or not programs.has_rules(one)):
             absent.append(one)
         else:
-            make = partial(looking.program, folder, one, unseen, kept)
+            make = partial(looking.program, folder, one, unseen, told)
             jobs.append(_Job(one.name, make, files, unseen))
     for each in (each for each in own if not asked or each.name in asked):
         files = [name for name in found.files if each.fits(name)]
