@@ -23,6 +23,7 @@ from lemnis.interfaces.api import (
     lessons,
     models,
     oneself,
+    openid,
     people,
     playbooks,
     rules,
@@ -64,7 +65,8 @@ def build(workspace: Workspace, access: Access, read: Console, board: Board | No
     made.state.hub = stream.Hub(access.journal)
     for one in _ROUTERS:
         made.include_router(one, responses=ERRORS)
-    made.include_router(oneself.OPEN, responses=ERRORS)
+    for one in (oneself.OPEN, openid.ROUTER):
+        made.include_router(one, responses=ERRORS)
     made.add_exception_handler(LemnisError, _told)
     made.add_exception_handler(RequestValidationError, _invalid)
     made.add_exception_handler(HTTPException, _http)
@@ -124,7 +126,8 @@ def _described(made: FastAPI) -> dict[str, Any]:
                         "description": "A session; changes also need its X-CSRF-Token (see /me)."},
         }  # fmt: skip
         found["security"] = [{"token": []}, {"session": []}]
-        for path in ("/session", "/welcome"):
-            found["paths"][path]["post"]["security"] = []
+        for path in ("/session", "/welcome", "/openid", "/openid/{name}", "/openid/{name}/callback"):
+            for one in (v for m, v in found["paths"][path].items() if m != "delete"):
+                one["security"] = []
         made.openapi_schema = found
     return made.openapi_schema

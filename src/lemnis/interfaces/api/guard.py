@@ -124,7 +124,8 @@ class Guard:
             return
         state = scope.setdefault("state", {})
         state.update(
-            person=asked.person, visitor=asked.visitor, cookie=asked.cookie, access=self._access,
+            person=asked.person, visitor=asked.visitor, cookie=asked.cookie, visit=asked.visit or asked.fresh,
+            access=self._access,
             csrf=csrf_of(asked.cookie or asked.visit or asked.fresh),
         )  # fmt: skip
         await self._app(scope, receive if asked.body is None else _replay(asked.body, receive), out)
@@ -237,6 +238,18 @@ def signed_out(request: Request, response: Response) -> None:
     secure = request.state.visitor.secure
     response.headers.append("set-cookie", _cookie(_named(SESSION, secure), "", secure=secure, over=True))
     response.headers["clear-site-data"] = '"cache"'
+
+
+def visit(request: Request) -> tuple[str, bool]:
+    """Return what ties steps of a sign-in to one browser that nobody is signed in at; whether it is new."""
+    known: str = request.state.visit
+    return (known, False) if known else (secrets.token_urlsafe(32), True)
+
+
+def visited(request: Request, response: Response, value: str) -> None:
+    """Give the browser what ties the steps of a sign-in to it."""
+    secure = request.state.visitor.secure
+    response.headers.append("set-cookie", _cookie(_named(VISIT, secure), value, secure=secure))
 
 
 def _named(name: str, secure: bool) -> str:  # noqa: FBT001 - of a request

@@ -407,6 +407,14 @@ class Me(Told):
     csrf: str | None = None
 
 
+class Provider(Told):
+    """A provider of OpenID Connect, and where one begins to sign in by it."""
+
+    name: str
+    title: str
+    url: str
+
+
 class SigningIn(Given):
     """Name and password, and a code where the account has a second factor."""
 

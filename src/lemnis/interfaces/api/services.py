@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
@@ -21,6 +21,9 @@ from lemnis.app.board import Board
 from lemnis.content.schemas.console import Console
 from lemnis.contracts.errors import BusyError
 from lemnis.store.journal import SqlJournal
+
+if TYPE_CHECKING:
+    from lemnis.app.access.openid import Provider
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,13 @@ class Services:
     def journal(self) -> SqlJournal:
         """The account of what was done."""
         return self.access.journal
+
+    @cached_property
+    def providers(self) -> dict[str, Provider]:
+        """The providers of OpenID Connect that people sign in with."""
+        from lemnis.app.access import openid  # noqa: PLC0415 - where there are some
+
+        return openid.providers(self.settings.openid)
 
     @cached_property
     def personal(self) -> Personal:
