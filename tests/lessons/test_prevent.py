@@ -71,6 +71,9 @@ CAUSES = {
         Traced(path=".github/workflows/ci.yml", line=7, text="      - uses: acme/changed-files@v45"),
         "workflow", "editor",
     ),
+    "an action at a tag that led to a bad commit": (
+        Traced(action=Action("Acme/changed-files", "v4", "b" * 40)), "workflow", "editor",
+    ),
     "an action at a bad commit": (Traced(action=Action("acme/changed-files", "b" * 40)), "workflow", "editor"),
     "a right": (Traced(path=".github/workflows/ci.yml", text="  contents: write # push"), "workflow", "editor"),
     "a right that was traced": (Traced(right=Right("id-token")), "workflow", "editor"),

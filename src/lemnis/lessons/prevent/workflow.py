@@ -57,28 +57,42 @@ def _right(text: str) -> Right | None:
 
 
 def _action_check(one: Action) -> NewCheck:
-    """Refuse the action at the commit that ran, or at anything that is no commit."""
-    commit = bool(_COMMIT.fullmatch(one.ref))
-    ran = f"one.uses.ref == {literal(one.ref)}" if commit else "one.uses.pinned == false"
-    ref = one.ref if commit else one.ref or "main"
+    """Refuse the actions of a repository at the commit that ran, and unless that was named, at what moves.
+
+    Names of owners and repositories are the same whatever their case (GitHub).
+    """
+    repository = "/".join(one.name.split("/")[:2]).lower()
+    pinned = bool(_COMMIT.fullmatch(one.ref))
+    ref, commit = one.ref or "main", one.ref if pinned else one.commit
 
     def uses(name: str, ref: str) -> dict[str, object]:
-        pinned = bool(_COMMIT.fullmatch(ref))
-        return {"uses": {"kind": "action", "action": name, "ref": ref, "pinned": pinned, "own": False}}
+        known = bool(_COMMIT.fullmatch(ref))
+        return {"uses": {"kind": "action", "action": name, "ref": ref, "pinned": known, "own": False}}
 
-    other = one.name.partition("/")[0] + "/another"
+    def rule(wanted: str) -> str:
+        return f"""{fails('["uses"]', 'sprintf("%s@%s", [one.uses.action, one.uses.ref])')}
+    some i, one in input.resources
+    startswith(sprintf("%s/", [lower(one.uses.action)]), {literal(repository + "/")})
+    {wanted}
+}}"""
+
+    rules = [] if pinned else [rule("one.uses.pinned == false")]
+    rules += [rule(f"one.uses.ref == {literal(commit)}")] if commit else []
+    bad = [uses(one.name, ref), uses(repository.upper(), ref), uses(f"{repository}/below", ref)]
+    bad += [uses(one.name, commit)] if commit and not pinned else []
+    good = [
+        uses(one.name, _GOOD),
+        uses(repository.partition("/")[0] + "/another", ref),
+        uses(f"{repository}-x", ref),
+    ]
     return NewCheck(
-        title=f"{one.name} is used at {'a bad commit' if commit else 'a ref that moves'}",
+        title=f"{one.name} is used at {'a bad commit' if pinned else 'a ref that moves'}",
         kinds=("github.step", "github.job"),
         why="An incident came of what this action did at that ref.",
         fix="Name a commit that was looked at since, or take the action out.",
-        body=f"""{fails('["uses"]', 'sprintf("%s@%s", [one.uses.action, one.uses.ref])')}
-    some i, one in input.resources
-    one.uses.action == {literal(one.name)}
-    {ran}
-}}""",
-        fails=(uses(one.name, ref),),  # type: ignore[arg-type]
-        passes=(uses(one.name, _GOOD), uses(other, ref)),  # type: ignore[arg-type]
+        body="\n\n".join(rules),
+        fails=tuple(bad),  # type: ignore[arg-type]
+        passes=tuple(good),  # type: ignore[arg-type]
         unknown=("uses",),
         cwes=(829,),
         controls=_CONTROLS,
