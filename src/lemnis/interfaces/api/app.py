@@ -20,6 +20,7 @@ from lemnis.interfaces.api import (
     findings,
     incidents,
     journal,
+    keys,
     lessons,
     models,
     oneself,
@@ -47,9 +48,15 @@ _ABOUT = (
     "changed the same. Errors are problem documents (RFC 9457). Personal data is masked unless X-Purpose "
     "says what it is needed for."
 )
+_OPEN = (
+    "/session", "/session/passkey", "/session/passkey/begin", "/welcome", "/openid", "/openid/{name}",
+    "/openid/{name}/callback",
+)  # fmt: skip
+"""Paths for which nobody has to be signed in, but to delete."""
 _ROUTERS = (
     incidents.ROUTER, alerts.ROUTER, events.ROUTER, findings.ROUTER, rules.ROUTER, sources.ROUTER,
-    playbooks.ROUTER, lessons.ROUTER, journal.ROUTER, oneself.ROUTER, people.ROUTER, stream.ROUTER,
+    playbooks.ROUTER, lessons.ROUTER, journal.ROUTER, oneself.ROUTER, keys.ROUTER,
+    people.ROUTER, stream.ROUTER,
 )  # fmt: skip
 
 
@@ -65,7 +72,7 @@ def build(workspace: Workspace, access: Access, read: Console, board: Board | No
     made.state.hub = stream.Hub(access.journal)
     for one in _ROUTERS:
         made.include_router(one, responses=ERRORS)
-    for one in (oneself.OPEN, openid.ROUTER):
+    for one in (oneself.OPEN, keys.OPEN, openid.ROUTER):
         made.include_router(one, responses=ERRORS)
     made.add_exception_handler(LemnisError, _told)
     made.add_exception_handler(RequestValidationError, _invalid)
@@ -126,7 +133,7 @@ def _described(made: FastAPI) -> dict[str, Any]:
                         "description": "A session; changes also need its X-CSRF-Token (see /me)."},
         }  # fmt: skip
         found["security"] = [{"token": []}, {"session": []}]
-        for path in ("/session", "/welcome", "/openid", "/openid/{name}", "/openid/{name}/callback"):
+        for path in _OPEN:
             for one in (v for m, v in found["paths"][path].items() if m != "delete"):
                 one["security"] = []
         made.openapi_schema = found

@@ -549,3 +549,25 @@ class Spare(Told):
     """Codes that count once each."""
 
     codes: list[str]
+
+
+class Passkey(Told):
+    """A passkey of one's own."""
+
+    id: str
+    name: str
+    created: str
+    used: str | None = None
+
+
+class PasskeyMade(Given):
+    """What the browser answered when it made a passkey (as JSON), and what to call it."""
+
+    answer: dict[str, Any]
+    name: Annotated[str, pydantic.Field(max_length=100)] = ""
+
+
+class PasskeyProven(Given):
+    """What the browser answered when it proved a passkey."""
+
+    answer: dict[str, Any]

@@ -51,7 +51,7 @@ def sign_in(body: models.SigningIn, request: Request, using: Using) -> Any:
         using.access, body.name, body.password, address=visitor.address, code=body.code,
         agent=request.headers.get("user-agent", ""),
     )  # fmt: skip
-    return _begun(request, signed)
+    return begun(request, signed)
 
 
 @OPEN.post("/welcome", response_model=models.Me)
@@ -66,7 +66,7 @@ def welcome(body: models.Welcoming, request: Request, using: Using) -> Any:
     except AccessError:
         signing.fail(using.access, "", address)
         raise
-    return _begun(request, signed)
+    return begun(request, signed)
 
 
 @ROUTER.delete("/session", status_code=204)
@@ -154,7 +154,7 @@ def change_password(
 @ROUTER.post("/me/second", status_code=201)
 def begin_second(body: models.Proving, request: Request, person: Present, using: Using) -> models.SecondBegun:
     """Begin a second factor: an authenticator takes the secret, and a code of it confirms it."""
-    account = _proven(request, using, person, body.password)
+    account = proven(request, using, person, body.password)
     begun = second.begin(using.access, account)
     return models.SecondBegun(key=begun.key, secret=begun.secret, uri=begun.uri)
 
@@ -169,11 +169,11 @@ def confirm_second(body: models.Confirming, person: Present, using: Using) -> mo
 @ROUTER.post("/me/second/drop", status_code=204)
 def drop_second(body: models.Proving, request: Request, person: Present, using: Using) -> Response:
     """Take the own second factor away."""
-    second.drop(using.access, _proven(request, using, person, body.password), actor=person.name)
+    second.drop(using.access, proven(request, using, person, body.password), actor=person.name)
     return Response(status_code=204)
 
 
-def _proven(request: Request, using: Any, person: Person, password: str) -> kept.Account:
+def proven(request: Request, using: Any, person: Person, password: str) -> kept.Account:
     """Return the own account, of somebody who knows its password: an open session alone is not enough."""
     address = request.state.visitor.address
     signing.patience(using.access, person.name, address)
@@ -184,7 +184,8 @@ def _proven(request: Request, using: Any, person: Person, password: str) -> kept
     return account
 
 
-def _begun(request: Request, signed: SignedIn) -> Response:
+def begun(request: Request, signed: SignedIn) -> Response:
+    """Answer somebody whose session began: who they are, and the cookie."""
     me_ = _me(signed.person, secret.csrf(signed.cookie))
     response = JSONResponse(me_.model_dump())
     guard.signed_in(request, response, signed)
