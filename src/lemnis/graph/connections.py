@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
@@ -34,6 +34,8 @@ _PATHS = (
 _HOST = re.compile(
     r"(?:(?<=://)|(?<=@)|^|(?<=//))(?:\[([0-9A-Fa-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3}|0[xX][0-9A-Fa-f]{8}|\d{8,10}))(?![\w.])"
 )
+_MAYBE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|0[xX][0-9A-Fa-f]{8}|\d{8}|\[|%5[Bb]")
+"""What every such address has in it, encoded or not: most requests are told from their bytes alone."""
 _SMALLEST = 1 << 24  # a smaller number is an address in 0.0.0.0/8, which nobody is at
 
 
@@ -63,19 +65,24 @@ def reached(table: pa.Table) -> Iterator[Reached]:
         yield Reached(uid, host or "", pid, at, address, port or 0)
 
 
-def sent(process: Started, connections: Iterable[Reached], requests: Sequence[Request]) -> list[Behind]:
+def sent(process: Started, connections: Sequence[Reached], requests: Sequence[Request]) -> list[Behind]:
     """Return the requests that named an address which was connected to soon after, nearest in time first.
 
     ``connections`` are those of the container of ``process``; each request is told once.
     """
+    wanted = {one.address for one in connections}
+    naming: dict[str, list[tuple[Request, str]]] = {}
+    for request in requests if wanted else ():
+        for address, text in _named(request.path, request.query).items():
+            if address in wanted:
+                naming.setdefault(address, []).append((request, text))
     found: dict[str, tuple[int, Behind]] = {}
     for one in connections:
-        for request in requests:
+        for request, text in naming.get(one.address, ()):
             apart = one.at - request.at
             if not -AFTER <= apart <= BEFORE or (request.host and request.host != one.host):
                 continue
-            text = _named(request.path, request.query).get(one.address)
-            if text and (request.uid not in found or abs(apart) < found[request.uid][0]):
+            if request.uid not in found or abs(apart) < found[request.uid][0]:
                 found[request.uid] = abs(apart), Behind(request, process, text, one.uid)
     return [behind for _, behind in sorted(found.values(), key=lambda one: (one[0], one[1].request.uid))]
 
@@ -84,6 +91,8 @@ def sent(process: Started, connections: Iterable[Reached], requests: Sequence[Re
 def _named(path: str, query: str) -> dict[str, str]:
     """Return the addresses in a request, each with the text that names it."""
     found: dict[str, str] = {}
+    if not _MAYBE.search(query) and not _MAYBE.search(path):
+        return found
     for value in [*values(query), unquote(path)]:
         for match in _HOST.finditer(value):
             address = _address(match[1] or match[2])
