@@ -28,6 +28,8 @@ def connection(address=METADATA, at=AT, host="node-1"):
         ("http%3A%2F%2F169.254.169.254%2Flatest", METADATA),
         ("http://2852039166/", METADATA),
         ("http://0xA9FEA9FE/", METADATA),
+        ("http://169%2E254%2e169%2E254/", METADATA),
+        ("http://%31%36%39.254.169.254/", METADATA),
         ("//x@169.254.169.254:80/", METADATA),
         ("169.254.169.254", METADATA),
         ("http://[::ffff:169.254.169.254]/", METADATA),

@@ -34,7 +34,7 @@ _PATHS = (
 _HOST = re.compile(
     r"(?:(?<=://)|(?<=@)|^|(?<=//))(?:\[([0-9A-Fa-f:.]+)\]|(\d{1,3}(?:\.\d{1,3}){3}|0[xX][0-9A-Fa-f]{8}|\d{8,10}))(?![\w.])"
 )
-_MAYBE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|0[xX][0-9A-Fa-f]{8}|\d{8}|\[|%5[Bb]")
+_MAYBE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|0[xX][0-9A-Fa-f]{8}|\d{8}|\[|%5[Bb]|%2[Ee]|%3\d")
 """What every such address has in it, encoded or not: most requests are told from their bytes alone."""
 _SMALLEST = 1 << 24  # a smaller number is an address in 0.0.0.0/8, which nobody is at
 
