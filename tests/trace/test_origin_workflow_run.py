@@ -182,6 +182,21 @@ def test_a_run_for_a_stranger_goes_by_another_workflow(world):
     assert told(found)[1][2] == "label"
 
 
+def test_what_another_step_of_the_run_did_is_not_the_actions_doing(world):
+    runner = ran(world)
+    worker = runner.run(AT, 900, f"{runner.home}/bin/Runner.Worker", ["Runner.Worker"], runner.home)
+    place = f"{runner.home}/_work/shop/shop"
+    step = runner.run(
+        AT + SECOND, worker, "/usr/bin/bash", ["bash", "-e", f"{runner.home}/_work/_temp/2.sh"], place
+    )
+    runner.run(AT + 2 * SECOND, step, "/usr/bin/bash", ["bash", "-c", SENDS], place)
+    world.logs(runner.logs(world.folder))
+    action, own = workflow_run.chains(world.alerted(SENDS))
+    assert action.holds
+    assert broken(own)[0] == "has_line"
+    assert not set(action.alerts) & set(own.alerts)
+
+
 def test_what_runs_on_no_runner_has_no_chain(world):
     runner = Runner("srv-1")
     runner.run(AT, 1, "/usr/bin/bash", ["bash", "-c", SENDS], "/srv/shop")

@@ -61,16 +61,16 @@ class _Used:
 
 
 def chains(asked: Asked) -> Sequence[Chain]:
-    """Return one chain a run of a workflow that alerts saw a process in."""
+    """Return one chain a run of a workflow, and action or package in it, that alerts saw a process of."""
     seen = [(one, job) for one in asked.scene.seen if one.container is None and (job := _job(asked, one))]
     if not seen:
         return []
     moments = [one.process.at for one, _ in seen]
     told = forges.of_lake(asked.lake, min(moments) - LONGEST, max(moments) + LONGEST)
-    groups: dict[Entity, list[tuple[Seen, Job, Edge, Ran | None]]] = {}
+    groups: dict[tuple[Entity, str], list[tuple[Seen, Job, Edge, Ran | None]]] = {}
     for one, job in seen:
         edge, ran = _run(told.ran, one, job)
-        groups.setdefault(edge.target, []).append((one, job, edge, ran))
+        groups.setdefault((edge.target, _named(job)), []).append((one, job, edge, ran))
     return [_chain(asked, group) for group in groups.values()]
 
 
@@ -80,8 +80,7 @@ def _job(asked: Asked, one: Seen) -> Job | None:
 
 def _chain(asked: Asked, group: Sequence[tuple[Seen, Job, Edge, Ran | None]]) -> Chain:
     """Follow one run to its end, from the first process that was seen in it."""
-    # What names an action or a package says most; of several the first.
-    first, job, edge, ran = max(group, key=lambda one: bool(_named(one[1])))
+    first, job, edge, ran = group[0]
     edges = [noted(edge, alert=first.alert.id, rule=first.alert.title)]
     ended, line = None, None
     if ran is not None:
@@ -112,8 +111,14 @@ def _events(asked: Asked, jobs: Sequence[Job], line: Line | None) -> tuple[str, 
     return tuple(dict.fromkeys(uid for root in roots for uid in asked.scene.began(root)))
 
 
-def _named(job: Job) -> bool:
-    return runners.action(job.ran) is not None or any(True for _ in runners.packages(job.ran))
+def _named(job: Job) -> str:
+    """Return the action or package that is named nearest to the last of what ran; empty if none is."""
+    for step in job.ran:
+        if told := next((f"{kind}/{one.name}" for kind, one in runners.packages((step,))), ""):
+            return told
+        if (action := runners.action((step,))) is not None:
+            return action.name
+    return ""
 
 
 def _run(ran: Sequence[Ran], one: Seen, job: Job) -> tuple[Edge, Ran | None]:
