@@ -2,8 +2,8 @@
 
     python docs/screenshots.py [--workspace DIR] [--all FOLDER] [PAGE…]
 
-Without a workspace the demo is run in a folder of its own. The pictures of docs/console.md go to docs/img; with
-``--all`` every page goes to a folder in all four ways. Needs Playwright and the system's Chromium.
+Without a workspace the demo is run in a folder of its own. The pictures of docs/console.md go to docs/img;
+with ``--all`` every page goes to a folder in all four ways. Needs Playwright and the system's Chromium.
 """
 
 from __future__ import annotations
@@ -28,10 +28,17 @@ from playwright.sync_api import Page, sync_playwright
 
 IMAGES = Path(__file__).parent / "img"
 SHOWN = (
-    ("loop", "light", 1280), ("loop", "dark", 390), ("queue", "dark", 1280), ("incident", "light", 1280),
-    ("trace", "dark", 1280), ("search", "light", 1280), ("detections", "light", 1280), ("plan", "light", 1280),
-    ("lesson", "dark", 1280), ("queue", "light", 390),
-)  # fmt: skip
+    ("loop", "light", 1280),
+    ("loop", "dark", 390),
+    ("queue", "dark", 1280),
+    ("incident", "light", 1280),
+    ("trace", "dark", 1280),
+    ("search", "light", 1280),
+    ("detections", "light", 1280),
+    ("plan", "light", 1280),
+    ("lesson", "dark", 1280),
+    ("queue", "light", 390),
+)
 """The pictures in the docs: page, colours, width."""
 WAYS = tuple((scheme, width) for scheme in ("light", "dark") for width in (1280, 390))
 PLAIN = {
@@ -121,7 +128,7 @@ def _demo(folder: Path) -> Path:
 
 @contextmanager
 def _served(root: Path) -> Iterator[tuple[str, str, str]]:
-    """Serve a workspace's console as if its last entry had just been written; yield address, name, password."""
+    """Serve a workspace as if its last entry had just been written; yield address, name, password."""
     with sqlite3.connect(root / ".lemnis" / "journal.db") as journal:
         query = "SELECT max(at) FROM journal WHERE kind NOT LIKE 'access.%'"
         (last,) = journal.execute(query).fetchone()
@@ -134,7 +141,8 @@ def _served(root: Path) -> Iterator[tuple[str, str, str]]:
     made = replace(made, settings=made.settings.model_copy(update={"port": 0}))
     name, password = f"ana-{secrets.token_hex(2)}", secrets.token_urlsafe(24)
     _, invitation = accounts.add(made.access, name, sorted(made.access.rights.roles), actor="root")
-    assert invitation is not None
+    if invitation is None:
+        sys.exit("no invitation: the account signs in elsewhere")
     accounts.accept(made.access, invitation.secret, "", password)
     there, place = threading.Event(), {}
 

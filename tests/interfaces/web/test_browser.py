@@ -16,6 +16,7 @@ from lemnis.contracts.alerts import Entity, EntityKind, IncidentStatus, Verdict
 from lemnis.contracts.incidents import Incident
 from lemnis.interfaces import console
 from lemnis.interfaces.cli import run as lemnis
+from lemnis.respond import waiting
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -143,7 +144,8 @@ def test_a_key_in_the_queue_is_answered_at_once(soc, chromium):
 
 def test_what_others_do_is_shown_without_losing_the_place(soc, chromium):
     names = [
-        incident(soc, alert(n, entities=(Entity(EntityKind.HOST, f"web-{n}"),), rule=f"r{n}")) for n in (1, 2, 3)
+        incident(soc, alert(n, entities=(Entity(EntityKind.HOST, f"web-{n}"),), rule=f"r{n}"))
+        for n in (1, 2, 3)
     ]
     with visiting(chromium, built(soc), "ana", "analyst") as page:
         page.wait_for_selector(".live.on")
@@ -189,6 +191,59 @@ def test_a_histogram_is_brushed_and_a_query_completed(soc, chromium, monkeypatch
         assert page.locator("text=As it came").count() == 1
 
 
+def test_a_rule_is_edited_and_tried(soc, chromium):
+    with visiting(chromium, built(soc), "dee", "detection_engineer") as page:
+        page.goto(page.url.replace("/queue", "/detections"))
+        page.click("a:has-text('New')")
+        page.fill(
+            "#f-text", page.input_value("#f-text").replace("condition: selection", "condition: nothing")
+        )
+        page.click("button[value=try]")
+        page.wait_for_selector("text=cannot be used")
+        page.fill(
+            "#f-text", page.input_value("#f-text").replace("condition: nothing", "condition: selection")
+        )
+        page.click("button[value=try]")
+        page.wait_for_selector("text=What it would have found")
+        page.fill("#f-name", "a_new_one")
+        page.click("button[value=save]")
+        page.wait_for_url("**/detection/a_new_one")
+        assert page.locator("h1").inner_text() == "A new detection"
+
+
+PLAYBOOK = """\
+title: Keep and ask
+description: Keeps the alerts, then asks somebody.
+steps:
+  - id: keep
+    evidence: {alerts: true, events: false}
+  - id: sure
+    ask: {text: "Is it real?"}
+"""
+
+
+def test_a_playbook_is_planned_run_and_its_question_answered(soc, chromium):
+    folder = soc.content / "playbooks" / "keep_and_ask"
+    folder.mkdir(parents=True)
+    (folder / "playbook.yaml").write_text(PLAYBOOK)
+    name = incident(soc, alert(1))
+    with visiting(chromium, built(soc), "rae", "responder") as page:
+        page.goto(page.url.replace("/queue", f"/incident/{name}"))
+        page.select_option("#f-playbook", "keep_and_ask")
+        page.click("button[value=plan]")
+        page.wait_for_url("**/plan/*")
+        assert page.locator("text=It only reads").count() == 1
+        page.click("button[value=run]")
+        page.wait_for_url("**/run/*", timeout=60_000)
+        page.wait_for_selector("h2:has-text('Is it real?')", timeout=30_000)
+        page.fill("input[name=reason]", "seen by eye")
+        page.click("button[value=yes]")
+        page.wait_for_selector("text=Answered yes")
+        assert page.locator("h2:has-text('Is it real?')").count() == 0
+    (said,) = (one for one in app.journal(soc).entries() if one.kind == waiting.ANSWERED)
+    assert (said.actor, said.reason) == ("rae", "seen by eye")
+
+
 def test_light_and_dark_narrow_and_wide_nothing_is_cut_off_and_axe_finds_nothing(soc, chromium):
     axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
     script = next(Path(axe.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")
@@ -206,7 +261,9 @@ def test_light_and_dark_narrow_and_wide_nothing_is_cut_off_and_axe_finds_nothing
                 page.wait_for_function("!document.querySelector('[aria-busy=true]')")
                 assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), (path, width)
                 page.evaluate(script)
-                found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
+                found = page.evaluate(
+                    "axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))"
+                )
                 assert not [one for one in found if one[0] in {"serious", "critical"}], (path, scheme, width)
 
 

@@ -345,3 +345,41 @@ def test_times_are_written_in_utc_with_what_the_browser_needs(soc):
             return await ana.get(f"/incident/{name}")
 
     assert f'<time datetime="{to_iso(START)}"' in asyncio.run(run()).text
+
+
+def test_a_detection_is_written_tried_on_the_lake_and_kept(soc, monkeypatch, tmp_path, capsys):
+    from lemnis.interfaces.cli import run as lemnis  # noqa: PLC0415 - it makes the console of the terminal
+
+    log = tmp_path / "logins.ndjson"
+    log.write_text("".join(f'{{"time": "2026-09-21T14:0{n}:00Z", "what": "login {n}"}}\n' for n in range(5)))
+    monkeypatch.setenv("LEMNIS_WORKSPACE", str(soc.root))
+    monkeypatch.setattr(app, "default_clock", lambda: soc.clock)
+    assert lemnis(["sources", "new", "logins", "--from", str(log)]) == 0
+    assert lemnis(["ingest", "logins", str(log)]) == 0
+    capsys.readouterr()
+
+    async def run():
+        made = built(soc)
+        async with browser(made, cookie=joined(made, "dee", "detection_engineer")) as dee:
+            page = await dee.get("/detections/new?q=login")
+            text = page.text.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
+            draft = text.replace("&#34;", '"').replace("&lt;", "<")
+            rule = draft.replace("category: process_creation\n  product: linux", "product: logins").replace(
+                'CommandLine|contains: "change me"', 'what|endswith: "3"'
+            )
+            broken = await send(dee, page, "/detections/edit", do="try", text="title: [", days="7")
+            tried = await send(dee, page, "/detections/edit", do="try", text=rule, days="7")
+            refused = await send(dee, page, "/detections/edit", do="save", text="title: x", name="mine")
+            strange = await send(dee, page, "/detections/edit", do="save", text=rule, name="../mine")
+            kept = await send(dee, page, "/detections/edit", do="save", text=rule, name="login_three")
+            return rule, broken, tried, refused, strange, kept, await dee.get("/detection/login_three")
+
+    rule, broken, tried, refused, strange, kept, shown = asyncio.run(run())
+    assert "Drawn from the search: login" in rule
+    assert "cannot be used" in broken.text
+    assert "1 alerts in 5 events" in tried.text, tried.text
+    assert (refused.status_code, strange.status_code) == (409, 400)
+    assert kept.status_code == 303
+    assert (soc.content / "detections" / "login_three" / "rule.yml").read_text() == rule
+    assert shown.status_code == 200
+    assert "your own" in shown.text

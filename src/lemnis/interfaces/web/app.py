@@ -16,6 +16,7 @@ from lemnis.app.board import Board
 from lemnis.contracts.errors import NotFoundError, ServiceError
 from lemnis.interfaces.web import (
     detections,
+    editor,
     entity,
     events,
     incident,
@@ -42,6 +43,7 @@ PAGES = (
     search,
     events,
     entity,
+    editor,
     detections,
     pipeline,
     playbooks,

@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from lemnis.app import settings
 from lemnis.app.access import accounts, signing
 from lemnis.app.access.people import demand
 from lemnis.app.access.personal import LONGEST, SHORTEST
+from lemnis.app.access.second import SecondError
 from lemnis.app.access.service import Access
 from lemnis.app.access.signing import SignedIn
 from lemnis.contracts.errors import BusyError, LemnisError, UsageError
@@ -50,8 +52,16 @@ def _form(
 ) -> Response:
     here = site.at(request)
     return here.page(
-        request, "sign_in.html", status=status, title="Sign in", onward=onward, name=name, why=why, code=code,
-    )  # fmt: skip
+        request,
+        "sign_in.html",
+        status=status,
+        title="Sign in",
+        onward=onward,
+        name=name,
+        why=why,
+        code=code,
+        providers=_providers(here),
+    )
 
 
 async def do_sign_in(request: Request) -> Response:
@@ -67,12 +77,18 @@ async def do_sign_in(request: Request) -> Response:
                 _access(request), name, form.get("password", ""), code=form.get("code", ""), **_from(request)
             )
         except LemnisError as error:
-            needs = type(error).__name__ == "SecondError" or bool(form.get("code"))
+            needs = isinstance(error, SecondError) or bool(form.get("code"))
             status = 429 if isinstance(error, BusyError) else 403
             return _form(request, onward, name=name, why=_why(error), code=needs, status=status)
         return _begun(request, signed, onward)
 
     return await run_in_threadpool(work)
+
+
+def _providers(here: site.Site) -> list[tuple[str, str]]:
+    """Return the names and titles of the providers that one can sign in with."""
+    read = settings.load(here.workspace).console
+    return [(one.name, one.title or one.name) for one in read.openid] if read is not None else []
 
 
 def _why(error: LemnisError) -> str:
