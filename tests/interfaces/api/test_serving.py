@@ -1,5 +1,6 @@
 """The console as a process on a real socket: first account, live events, hostile clients, TLS."""
 
+import ast
 import contextlib
 import os
 import signal
@@ -19,6 +20,9 @@ from lemnis.app.access import accounts, tokens
 from lemnis.app.access.service import Access
 from lemnis.contracts.alerts import Alert, Severity
 from lemnis.incidents import entries
+from lemnis.interfaces.api import generate
+from lemnis.interfaces.api.calling import ApiError
+from lemnis.interfaces.api.client import Client
 from lemnis.testing import certificates
 
 PASSWORD = "a lemniscate turns twice"
@@ -105,6 +109,26 @@ def test_live_events_come_within_a_second(root, console, key):
 
 def _alert(name):
     return Alert(name, "rule-1", "t", Severity.HIGH, 1, "s", ("ev-1",), (), "sha256:0", fingerprint="f")
+
+
+def test_the_client_of_the_description(console, key):
+    said, _ = console
+    with Client(said["url"], key) as lemnis:
+        assert lemnis.me_oneself()["name"] == "machine"
+        assert list(lemnis.every(lemnis.list_incidents, state="all", limit=1)) == []
+        with pytest.raises(ApiError) as refused:
+            lemnis.show_incidents("in-0000000000000000")
+        assert (refused.value.status, refused.value.kind) == (404, "not-found")
+        with pytest.raises(ApiError) as refused:
+            lemnis.list_journal()
+        assert refused.value.status == 403
+
+
+def test_the_client_is_of_today():
+    made = ast.parse(generate.generated(generate.described()))
+    assert ast.dump(made) == ast.dump(ast.parse(generate.TARGET.read_text())), (
+        "python -m lemnis.interfaces.api.generate"
+    )
 
 
 def test_nobody_listens_without_an_account(console):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -65,6 +66,7 @@ def build(workspace: Workspace, access: Access, read: Console, board: Board | No
     made = FastAPI(
         title="Lemnis", version=__version__, description=_ABOUT, openapi_url="/openapi.json", docs_url=None,
         redoc_url=None, redirect_slashes=False, separate_input_output_schemas=False,
+        generate_unique_id_function=_operation,
     )  # fmt: skip
     made.state.services = Services(
         workspace, access, board or Board(workspace, engine=access.engine), read, Slots()
@@ -80,6 +82,11 @@ def build(workspace: Workspace, access: Access, read: Console, board: Board | No
     made.add_exception_handler(Exception, _defect)
     made.openapi = lambda: _described(made)  # type: ignore[method-assign] # as FastAPI's documentation has it
     return made
+
+
+def _operation(route: APIRoute) -> str:
+    """Name an operation as its function and module are: ``list_incidents``."""
+    return f"{route.name.rstrip('_')}_{route.endpoint.__module__.rpartition('.')[2]}"
 
 
 async def _told(_request: Request, error: Exception) -> Response:
