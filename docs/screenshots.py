@@ -95,6 +95,11 @@ def _take(page: Page, base: str, what: str, scheme: str, width: int, out: Path, 
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.goto(base + _address(page, base, what))
     page.wait_for_function("!document.querySelector('[aria-busy=true], [data-again]')", timeout=240_000)
+    for _ in range(60):
+        if not page.locator("text=The tests are being run").count():
+            break
+        page.wait_for_timeout(5_000)
+        page.reload()
     page.wait_for_timeout(300)
     out.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=str(out), full_page=whole)

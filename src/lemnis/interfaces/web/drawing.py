@@ -133,7 +133,7 @@ class Lesson:
     proven: bool
 
 
-_A, _MARGIN, _LOW, _RADIUS = 455.0, 78.0, 58.0, 52.0
+_A, _MARGIN, _LOW, _RADIUS = 455.0, 78.0, 44.0, 52.0
 _PLACES: Mapping[str, float] = {
     "code": 0.70,
     "build": 1.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import html
 import logging
 import threading
 import time
@@ -99,7 +100,7 @@ class Site:
         made.filters.update(
             iso=words.iso,
             utc=words.utc,
-            words=words.words,
+            words=_named,
             short=words.short,
             number=words.number,
             about=words.about,
@@ -225,6 +226,11 @@ class _Can:
 
     def __call__(self, permission: str, about: Mapping[str, Json] | None = None) -> bool:
         return may(self._person, permission, about)
+
+
+def _named(name: object) -> Markup:
+    """Return a name of ours (a kind, a status, a relation, a method) as people write it: nobody's name."""
+    return Markup(html.escape(words.words(name)))  # noqa: S704 - escaped
 
 
 def _shown(value: object) -> object:
