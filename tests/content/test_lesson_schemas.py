@@ -73,3 +73,12 @@ def test_lint_reads_them(tmp_path, kind, file, text):
     [problem] = lint(Library.open(tmp_path), kind)
     assert str(problem.at).startswith(f"{place}:")
     assert "more" in problem.what
+
+
+def test_a_cause_is_a_line_or_an_image():
+    image = LESSON.replace(
+        LESSON[LESSON.index("  repository") : LESSON.index("gate:")], f"  image: sha256:{'c' * 64}\n"
+    )
+    assert yaml.load(image, Lesson).cause.line == 0
+    with pytest.raises(ContentError, match="a cause is a line"):
+        yaml.load(LESSON.replace("gate:", f"  image: sha256:{'c' * 64}\ngate:"), Lesson)

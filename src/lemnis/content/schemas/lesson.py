@@ -20,7 +20,7 @@ class Cause(Model):
     repository: str = ""
     commit: Commit | Literal[""] = ""
     path: str = ""
-    line: int = pydantic.Field(default=0, ge=0)
+    line: int = pydantic.Field(default=0, ge=1)  # none for an image; who names one, names it from 1
     image: Image | Literal[""] = ""
     text: str = ""
     author: str = ""
@@ -31,7 +31,7 @@ class Cause(Model):
     @pydantic.model_validator(mode="after")
     def _one_of_both(self) -> Self:
         line = (self.repository, self.commit, self.path, self.line)
-        if not (all(line) or (self.image and not any(line))):
+        if any(line) if self.image else not all(line):
             raise ValueError("a cause is a line (repository, commit, path, line), or an image")
         return self
 
