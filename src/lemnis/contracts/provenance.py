@@ -101,7 +101,7 @@ _K = EntityKind
 RELATIONS: Mapping[str, Relation] = MappingProxyType(
     {
         # where it runs
-        "runs_in": _of("a process in a container", Exposed.SOURCE, _K.PROCESS),
+        "runs_in": _of("a process in a container or a workflow run", Exposed.SOURCE, _K.PROCESS),
         "runs_on": _of("a container, workload or process on a host", Exposed.SOURCE, _K.CONTAINER),
         "instance_of": _of("a container or workload runs an image", Exposed.SOURCE, _K.CONTAINER),
         "part_of": _of("a container of a workload, a file of a repository", Exposed.TARGET),

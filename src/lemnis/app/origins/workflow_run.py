@@ -107,7 +107,7 @@ def _chain(asked: Asked, group: Sequence[tuple[Seen, Job, Edge, Ran | None]]) ->
 
 def _events(asked: Asked, jobs: Sequence[Job], line: Line | None) -> tuple[str, ...]:
     """Return the events of what the line brought in: of all that was seen in the run."""
-    roots = [line.began(job.ran) if line else job.ran[0] for job in jobs]
+    roots = dict.fromkeys(line.began(job.ran) if line else job.ran[0] for job in jobs)
     return tuple(dict.fromkeys(uid for root in roots for uid in asked.scene.began(root)))
 
 
