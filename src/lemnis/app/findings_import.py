@@ -16,7 +16,7 @@ from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.reader import Format, Reader, Report
 from lemnis.contracts.errors import InputError, Location, NotFoundError, RecordError
-from lemnis.contracts.findings import Health, ScanHealth, ScanReport
+from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
 from lemnis.contracts.ids import digest, stable_id
 
 AUTO = "auto"
@@ -26,7 +26,9 @@ AUTO = "auto"
 class Import:
     """An imported report: whose it is, how many findings it has, how many of them are new (None: no lake).
 
-    ``errors`` are its parts that cannot be read, ``lost`` by path what has no place in a finding.
+    ``errors`` are its parts that cannot be read, ``lost`` by path what has no place in a finding. Of
+    documents that make statements ``statements`` says how many, and ``new`` how many of those are new.
+    ``unknown`` is what nobody could look up of a bill of materials.
     """
 
     tool: str
@@ -34,6 +36,8 @@ class Import:
     errors: tuple[str, ...]
     lost: Mapping[str, int]
     new: int | None
+    statements: int | None = None
+    unknown: tuple[str, ...] = ()
 
 
 def layouts(library: Library, *, aliases: bool = True) -> dict[str, tuple[Report, ...]]:
@@ -80,8 +84,7 @@ def bring_in(
     Raises NotFoundError for no such file or tool, RecordError for what is no report of the tool, InputError
     if ``auto`` finds nobody whose report it is.
     """
-    from lemnis.app import findings_life, pipeline
-    from lemnis.scan import posture
+    from lemnis.app import findings_documents as documents
     from lemnis.scan.decoding import MAX_REPORT
     from lemnis.scan.programs import source
     from lemnis.scan.reading import read
@@ -95,16 +98,20 @@ def bring_in(
         )  # fmt: skip
     data = file.read_bytes()
     name = tool.replace("-", "_").lower()
+    about = resource or file.name
+    form = documents.form(data) if name == AUTO else name
+    if form in documents.FORMS:
+        return _document(file, data, form, workspace, about=about, revision=revision)
     if tool == AUTO:
         name = recognise(data, layouts(library, aliases=False), str(file))
-    about = resource or file.name
     key = stable_id("import", digest(data), name, about, revision, library.digest, str(root))
     before = _before(workspace, key) if workspace is not None else None
     if before is not None:
         return before
     known = layouts(library)
     if name not in known:
-        raise NotFoundError(f"no reader for {tool!r}", fix=f"auto, or one of {', '.join(sorted(known))}")
+        every = ", ".join(sorted([*known, *documents.FORMS]))
+        raise NotFoundError(f"no reader for {tool!r}", fix=f"auto, or one of {every}")
     lines = cache(lambda path: source(root / path) if root is not None else [])
     try:
         found = read(name, with_standards(known[name]), data, lines, root=str(root.resolve()) if root else "")
@@ -112,19 +119,59 @@ def bring_in(
         raise RecordError(error.what, at=Location(str(file)), fix=error.fix or _FIX) from error
     if workspace is None:
         return Import(name, len(found.findings), found.errors, found.lost, None)
+    from lemnis.scan import posture
+
     health = ScanHealth(
         name, found.version, Health.UNKNOWN if found.errors else Health.OK, 0, found.errors, 0,
         rules=digest(data),
     )  # fmt: skip
-    report = ScanReport(found.findings, (health,))
-    new = pipeline.into_lake(workspace, report, resource=about, revision=revision)
-    findings_life.remember(workspace, report, resource=about, revision=revision, told=digest(data))
+    new = _into_lake(workspace, found.findings, health, about=about, revision=revision, data=data)
     done = Import(name, len(found.findings), found.errors, found.lost, new)
     events: dict[str, list[str]] = defaultdict(list)
     for one in found.findings:
         events[posture.table(one)].append(posture.uid(one, about, revision))
     _keep(workspace, key, done, events)
     return done
+
+
+def _into_lake(
+    workspace: app.Workspace,
+    findings: tuple[Finding, ...],
+    health: ScanHealth,
+    *,
+    about: str,
+    revision: str,
+    data: bytes,
+) -> int:
+    """Put findings into the lake, and what came of them into their lives; return how many are new."""
+    from lemnis.app import findings_life, pipeline
+
+    report = ScanReport(findings, (health,))
+    new = pipeline.into_lake(workspace, report, resource=about, revision=revision)
+    findings_life.remember(workspace, report, resource=about, revision=revision, told=digest(data))
+    return new
+
+
+def _document(
+    file: Path, data: bytes, form: str, workspace: app.Workspace | None, *, about: str, revision: str
+) -> Import:
+    """Import what is no report (``findings_documents``); raises RecordError for what is none of that form."""
+    from lemnis.app import findings_documents as documents
+
+    if form == "in_toto":
+        kept, errors, lost = documents.attested(file, workspace)
+        return Import(form, 0, errors, lost, None, kept)
+    if form != "spdx":
+        said, fresh, errors, lost = documents.statements(data, file, workspace)
+        return Import(form, 0, errors, lost, fresh, said)
+    found, health, errors, lost = documents.components(data, file, workspace, about)
+    new = (
+        None
+        if workspace is None
+        else _into_lake(workspace, found, health, about=about, revision=revision, data=data)
+    )
+    unknown = tuple(one for one in health.errors if one not in errors)
+    return Import(form, len(found), errors, lost, new, unknown=unknown)
 
 
 def _keep(workspace: app.Workspace, key: str, done: Import, events: Mapping[str, Sequence[str]]) -> None:

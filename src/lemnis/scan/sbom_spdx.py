@@ -61,7 +61,7 @@ def of_tags(whole: str, file: str = "") -> Sbom:
     packages: list[dict[str, Any]] = []
     relations: list[Relation] = []
     now: dict[str, Any] = {}
-    for number, tag, value in _tags(whole):
+    for number, tag, value in tags(whole):
         if tag == "SPDXVersion":
             version = value
         elif tag == "DocumentNamespace":
@@ -107,8 +107,8 @@ def _package_tag(now: dict[str, Any], tag: str, value: str) -> None:
             now["refs"].append((parts[1], parts[2]))
 
 
-def _tags(whole: str) -> Iterator[tuple[int, str, str]]:
-    """Yield line, tag and value; a value in ``<text>`` goes on over lines."""
+def tags(whole: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line, tag and value of a tag-value document; a value in ``<text>`` goes on over lines."""
     inside = ""
     for number, line in enumerate(whole.splitlines(), 1):
         if inside:

@@ -187,7 +187,7 @@ def show(
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The report of a scanner.")],
     tool: Annotated[
-        str, typer.Option(metavar="TOOL", help="Whose report it is, a format (sarif, ocsf …) or auto.")
+        str, typer.Option(metavar="TOOL", help="Whose report it is, a format (sarif, ocsf, spdx …) or auto.")
     ] = "auto",
     resource: Annotated[
         str, typer.Option(metavar="NAME", help="What was scanned: a repository, an image; default the file.")
@@ -206,6 +206,9 @@ def import_(
     report each field that has no place in a finding, with how often it held something. Exit 2 if a part of
     the report is broken; the good parts are imported nevertheless.
 
+    Components of SPDX are looked up in the advisories (exit 3 if that could not be done), VEX (OpenVEX, CSAF)
+    becomes the workspace's own, in-toto statements are kept; of those two `statements` says how many.
+
     Example: lemnis findings import --tool trivy report.json
     """
     from lemnis import app
@@ -220,6 +223,8 @@ def import_(
         warn(error)
     if len(done.errors) > _MOST_TOLD:
         warn(f"and {len(done.errors) - _MOST_TOLD} more parts that cannot be read")
+    for one in done.unknown:
+        warn(one)
     if json:
         emit(
             {
@@ -228,13 +233,15 @@ def import_(
                 "new": done.new,
                 "errors": len(done.errors),
                 "lost_fields": dict(done.lost),
+                **({} if done.statements is None else {"statements": done.statements}),
             }
         )
     else:
-        count, new = done.findings, "" if done.new is None else f", {done.new} new in the lake"
-        show_table(f"{count} findings of {done.tool}{new}; lost", ("field", "times"), done.lost.items())
-    if done.errors:
-        raise typer.Exit(_BROKEN)
+        count = f"{done.findings} findings" if done.statements is None else f"{done.statements} statements"
+        new = "" if done.new is None else f", {done.new} new"
+        show_table(f"{count} of {done.tool}{new}; lost", ("field", "times"), done.lost.items())
+    if done.errors or done.unknown:
+        raise typer.Exit(_BROKEN if done.errors else _UNKNOWN)
 
 
 def _show(report: ScanReport, inventory: Mapping[str, int], absent: Mapping[str, str]) -> None:
