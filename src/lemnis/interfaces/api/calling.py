@@ -16,7 +16,7 @@ class ApiError(Exception):
     """What the API refused or could not do: status and kind, what is wrong, what to do."""
 
     def __init__(self, status: int, kind: str, title: str, fix: str = "", retry_after_s: float = 0) -> None:
-        """Take what a problem document says; ``retry_after_s`` is when it may do, 0 where that is not said."""
+        """Take what a problem document says; ``retry_after_s``: when it may do, 0 if that is not said."""
         super().__init__(f"{title} ({fix})" if fix else title)
         self.status, self.kind, self.title, self.fix = status, kind, title, fix
         self.retry_after_s = retry_after_s
