@@ -60,7 +60,7 @@ class Slack(Vendor):
 
 
 class Pagerduty(Vendor):
-    """PagerDuty's REST API v2: incidents. A key has one open incident; it needs the header From."""
+    """PagerDuty's REST API v2: incidents and their notes. A key has one open incident; it needs the header From."""
 
     credential = f"Token token={TOKEN}"
     rows = (
@@ -68,6 +68,10 @@ class Pagerduty(Vendor):
             filters={"incident_key": "incident_key"}),
         Row("POST", "/incidents", "open", "incident", "{id}", 201, wrap="incident", unwrap="incident",
             needs=("title", "service")),
+        Row("GET", "/incidents/{id}", "get", "incident", "{id}", wrap="incident"),
+        Row("GET", "/incidents/{incident}/notes", "list_", "note", "{incident}/", wrap="notes"),
+        Row("POST", "/incidents/{incident}/notes", "create", "note", "{incident}/{id}", wrap="note",
+            unwrap="note", needs=("content",)),
         Row("PUT", "/incidents/{id}", "merge", "incident", "{id}", wrap="incident", unwrap="incident"),
     )  # fmt: skip
 
@@ -87,8 +91,7 @@ class Pagerduty(Vendor):
 
     def made(self, row: Row, body: dict[str, Any], number: int) -> dict[str, Any]:
         """Give it an id as PagerDuty's look."""
-        del row
-        return {**body, "id": f"PT{number:05}"}
+        return {**body, "id": f"P{'N' if row.kind == 'note' else 'T'}{number:05}"}
 
 
 class Jira(Vendor):
