@@ -35,6 +35,7 @@ def test_a_report_counts_what_the_gate_did(enforced):
     assert (found["recurrences"], found["visible_from"]) == (0, "build")
     assert found["precision"]["share"] == 1.0
     assert found["precision"]["low"] < 0.5
+    assert found["exposure"] == {"before": 1, "now": 1, "removed": 0}  # the workload of the traced container
     week = found["analyst_minutes_a_week"]
     assert week["low"] == week["rate"] == 0
     assert week["high"] > 0

@@ -11,6 +11,7 @@ from lemnis.app import incidents, trace_code
 from lemnis.app import scene as scenes
 from lemnis.app.origins import ORIGINS, Asked, Chain, Source
 from lemnis.app.origins.base import events
+from lemnis.app.origins.cluster_object import part_of
 from lemnis.app.scene import Scene
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.errors import NotFoundError
@@ -69,6 +70,8 @@ def trace_alerts(workspace: app.Workspace, subject: str, alerts: Sequence[Alert]
     graph.renew([edge for edge in walked if edge.relation in _LOOKED_AT])
     graph.add([edge for edge in walked if edge.relation not in _LOOKED_AT])
     graph.add([edge for chain in chains for edge in chain.beside])
+    seen = (chain.first.container for chain in chains if chain.first and chain.first.container)
+    graph.add([edge for one in seen if (edge := part_of(asked, one)) is not None])
     return Trace(subject, asked.scene, tuple(chains))
 
 
