@@ -251,13 +251,13 @@ def test_a_moment_leads_to_what_it_tells_of():
 def test_the_risk_of_an_entity_by_day(soc):
     incident(soc, alert(1), alert(2, rule="r2", at=-DAY))
     view = Board(soc).look()
-    groups = entity.groups_about(view, HOST)
+    groups = [group for _, group in entity.index(view)[HOST]]
     found = entity.days(groups, Board(soc).risk, START)
     assert len(found) == entity.DAYS
     assert [day.risk > 0 for day in found[-2:]] == [True, True]
     assert found[-1].parts == (("A shell was opened", 1),)
     assert not any(day.risk for day in found[:-2])
-    assert entity.groups_about(view, Entity(EntityKind.HOST, "other")) == []
+    assert Entity(EntityKind.HOST, "other") not in entity.index(view)
 
 
 def test_an_event_is_told_flat():

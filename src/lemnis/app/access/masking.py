@@ -83,13 +83,18 @@ class Masker:
 
     def document(self, document: Any, values: Iterable[str]) -> Any:
         """Return a document in which none of these values stands any more, as a word or whole."""
+        hide = self.hiding(values)
+        return document if hide is None else _each(document, hide)
+
+    def hiding(self, values: Iterable[str]) -> Callable[[str], str] | None:
+        """Return what takes these values out of texts; None if there is nothing to take out."""
         known = frozenset(one for one in values if one)
         if not known:
-            return document
+            return None
         whole = {one: self.pseudonym(one) for one in sorted(known)}
         words = sorted((one for one in known if len(one) >= _SHORTEST), key=len, reverse=True)[:_MOST]
         if not words:
-            return _each(document, lambda text: whole.get(text, text))
+            return lambda text: whole.get(text, text)
         pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
         folded = {one.casefold(): name for one, name in whole.items()}
 
@@ -98,7 +103,7 @@ class Masker:
                 return whole[text]
             return pattern.sub(lambda found: folded.get(found[0].casefold(), WITHHELD), text)
 
-        return _each(document, masked)
+        return masked
 
     def of_entities(self, entities: Iterable[str]) -> frozenset[str]:
         """Return the values of entities (``kind:value``) that are people, whole and without their domains."""

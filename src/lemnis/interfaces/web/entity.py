@@ -9,7 +9,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lemnis import app
 from lemnis.app import assets, incidents_handling
 from lemnis.app import graph as graphs
 from lemnis.app.access.people import may
@@ -59,10 +58,29 @@ def days(groups: Iterable[AlertGroup], risk: Risk, now: int) -> list[Day]:
     ]  # fmt: skip
 
 
-def groups_about(view: View, entity: Entity) -> list[AlertGroup]:
-    """Return the alerts about an entity, of incidents and alone. Pure."""
-    found = [g for one in view.standings for g in one.incident.groups if entity in g.entities]
-    return found + [one.group for one in view.loose if entity in one.group.entities]
+Index = Mapping[Entity, Sequence[tuple[str, AlertGroup]]]
+"""The alerts about each entity, each with the incident that they are in; empty: in none."""
+
+
+def index(view: View) -> Index:
+    """Return what there is about each entity. Pure."""
+    found: dict[Entity, list[tuple[str, AlertGroup]]] = {}
+    for one in view.standings:
+        for group in one.incident.groups:
+            for entity in group.entities:
+                found.setdefault(entity, []).append((one.incident.id, group))
+    for alone in view.loose:
+        for entity in alone.group.entities:
+            found.setdefault(entity, []).append(("", alone.group))
+    return found
+
+
+def indexed(here: site.Site, view: View) -> Index:
+    """Return the index of a view, made once for each state of the journal."""
+    before: tuple[int, Index] | None = here.once.get("entities")
+    if before is None or before[0] != view.seq:
+        before = here.once["entities"] = view.seq, index(view)
+    return before[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +145,14 @@ def read(text: str) -> Entity:
     return found
 
 
-def unmasked(request: Request, name: str, view: View) -> str:
+def unmasked(request: Request, name: str, known: Iterable[Entity]) -> str:
     """Return which entity is meant, where a person goes by what stands for them."""
-    masker = site.at(request).personal(request).masker
     kind, _, value = name.partition(":")
     if not value.startswith("person~"):
         return name
-    known = {e for one in view.standings for e in one.incident.entities if e.kind == kind}
-    known |= {e for one in view.loose for e in one.group.entities if e.kind == kind}
-    return next((str(e) for e in sorted(known) if masker.pseudonym(e.value) == value), name)
-
-
-def _beside(view: View, entity: Entity) -> set[Entity]:
-    """Return what alerts name together with an entity."""
-    return {other for group in groups_about(view, entity) for other in group.entities}
+    masker = site.at(request).personal(request).masker
+    people = sorted(one for one in known if one.kind == kind)
+    return next((str(one) for one in people if masker.pseudonym(one.value) == value), name)
 
 
 def page(request: Request) -> Response:
@@ -152,14 +164,14 @@ def page(request: Request) -> Response:
             request, "entity_none.html", title="Entities", here="/search", kinds=list(EntityKind)
         )
     view = here.board.look()
-    entity = read(unmasked(request, name, view))
-    site.see(request, [entity, *_beside(view, entity)], about=words.masked(name))
-    groups = groups_about(view, entity)
-    about = [
-        s
-        for s in view.standings
-        if entity in s.incident.entities and may(site.whose(request), "incident.read", queue.about(s))
-    ]
+    known = indexed(here, view)
+    entity = read(unmasked(request, name, known))
+    told = known.get(entity, ())
+    groups = [group for _, group in told]
+    site.see(request, {entity, *(other for group in groups for other in group.entities)}, about=name)
+    names = {incident for incident, _ in told}
+    some = (one for one in view.standings if one.incident.id in names)
+    about = [one for one in some if may(site.whose(request), "incident.read", queue.about(one))]
     try:
         around = graphs.around(here.workspace, str(entity), None, limit=_EDGES)
     except NotFoundError:
@@ -218,7 +230,7 @@ def rules(groups: Sequence[AlertGroup]) -> list[RuleCount]:
 
 def _known(here: site.Site, entity: Entity, now: int) -> Mapping[str, Any]:
     """Return what the tables of assets and identities say of it."""
-    if not incidents_handling.knows_assets(here.workspace, app.library(here.workspace)):
+    if not incidents_handling.knows_assets(here.workspace, here.library):
         return {}
     found = assets.of_entities(here.workspace, [entity], now).get(entity)
     if found is None:

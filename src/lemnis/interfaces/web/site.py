@@ -296,7 +296,7 @@ def see(
         words.HIDES.set(None)
         return None
     values = {*masker.of_entities(map(str, entities)), *also}
-    words.HIDES.set(lambda text: str(masker.document(text, values)) if values else text)
+    words.HIDES.set(masker.hiding(values))
     return masker
 
 
