@@ -60,7 +60,7 @@ class Slack(Vendor):
 
 
 class Pagerduty(Vendor):
-    """PagerDuty's REST API v2: incidents and their notes. A key has one open incident; it needs the header From."""
+    """PagerDuty's REST API v2: incidents, notes. A key has one open incident; it needs the header From."""
 
     credential = f"Token token={TOKEN}"
     rows = (

@@ -199,6 +199,27 @@ def test_no_more_than_so_many_are_connected(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_a_connection_is_read_at_its_rate_and_others_go_on(tmp_path: Path) -> None:
+    async def story() -> None:
+        receiver = MemoryReceiver()
+        transport = listener(tmp_path, bytes_per_s=4_000_000)
+        data = b"\n".join(lines(120_000, 100)) + b"\n"  # 12 MB: three seconds' worth, one of them at once
+        async with running(transport, receiver):
+            _, fast = await connect(transport)
+            began = time.monotonic()
+            fast.write(data)
+            sending = asyncio.create_task(fast.drain())
+            await say(transport, b"<13>another\n")
+            await until(lambda: b"<13>another" in receiver.lines())
+            assert time.monotonic() - began < 1.5
+            await sending
+            await until(lambda: sum(len(one.data) for one in receiver.taken) == len(data) + 12)
+            assert time.monotonic() - began > 1.4
+            fast.close()
+
+    asyncio.run(story())
+
+
 def test_what_was_sent_before_the_stop_is_handed_over(tmp_path: Path) -> None:
     async def story() -> None:
         receiver = MemoryReceiver()
@@ -349,6 +370,7 @@ def test_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         ({"protocol": "tls", "tls": {"certificate": "a", "key": "b", "peers": ["x"]}}, "needs `client_ca`"),
         ({"routes": [{"match": "(?=x)", "source": "y"}]}, "not an RE2 expression"),
         ({"hots": "x"}, "Extra inputs"),
+        ({"protocol": "udp", "bytes_per_s": 1}, "cannot be slowed down"),
         ({"encoding": "runes"}, "no encoding"),
         ({"encoding": "hex"}, "no encoding"),
     ]

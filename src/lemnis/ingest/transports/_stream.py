@@ -39,7 +39,10 @@ class Counts:
 
 @dataclass(slots=True)
 class Connections:
-    """Listens for connections; ``address`` is where, once it does."""
+    """Listens for connections; ``address`` is where, once it does.
+
+    A connection is read at ``bytes_per_s`` on the average, 0 is as it comes; TCP slows its sender.
+    """
 
     name: str
     listens_at: tuple[str, int]
@@ -51,6 +54,7 @@ class Connections:
     flush_s: float
     tls: Tls | None = None
     context: ssl.SSLContext | None = None
+    bytes_per_s: int = 0
     address: tuple[str, int] | None = None
     counts: Counts = field(default_factory=Counts)
     _open: set[asyncio.Task[None]] = field(default_factory=set)
@@ -131,6 +135,7 @@ class Connections:
         """Read to the end, no further than a window ahead of what is durable."""
         framer = Framer(self.max_bytes, self.framing)
         offset = ahead = 0
+        pace = _Pace(self.bytes_per_s)
         try:
             async for data in _pieces(reader, stop):
                 self._take(gatherer, framer, framer.feed(data), origin, f"{session}+{offset}")
@@ -140,6 +145,7 @@ class Connections:
                 if ahead >= _WINDOW:
                     await gatherer.settle()
                     ahead = 0
+                await pace.keep(len(data), stop)
         finally:
             self.counts.bytes += offset
             self._take(gatherer, framer, framer.end(), origin, f"{session}+{offset}")
@@ -152,6 +158,24 @@ class Connections:
         for number, one in enumerate(refused):
             self.counts.refused += 1
             gatherer.refuse(origin, f"{key}/{number}", one.raw, one.reason)
+
+
+@dataclass(slots=True)
+class _Pace:
+    """Keeps a connection to so many bytes a second, with a burst of a second; 0 is any."""
+
+    bytes_per_s: int
+    _free_at: float = 0.0
+
+    async def keep(self, size: int, stop: asyncio.Event) -> None:
+        """Wait as long as what was read is worth, or until ``stop``."""
+        if not self.bytes_per_s:
+            return
+        now = asyncio.get_running_loop().time()
+        self._free_at = max(self._free_at, now - 1) + size / self.bytes_per_s
+        if self._free_at > now:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._free_at - now)
 
 
 async def _pieces(reader: asyncio.StreamReader, stop: asyncio.Event) -> AsyncIterator[bytes]:

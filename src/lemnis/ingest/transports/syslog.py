@@ -54,6 +54,7 @@ class Settings(Model):
     max_connections: int = pydantic.Field(default=256, ge=1, le=65_536)
     receive_buffer_bytes: int = pydantic.Field(default=33_554_432, ge=65_536, le=1_073_741_824)
     encoding: str = "utf-8"
+    bytes_per_s: int = pydantic.Field(default=0, ge=0)
     flush_s: float = pydantic.Field(default=0.2, gt=0, le=5)
     tls: _tls.Tls | None = None
 
@@ -70,6 +71,14 @@ class Settings(Model):
     def _tls_where_it_belongs(self) -> Settings:
         if (self.protocol == "tls") != (self.tls is not None):
             raise ValueError("`protocol: tls` needs `tls: {certificate, key}`, and nothing else has it")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _a_rate_where_it_can_be_kept(self) -> Settings:
+        if self.bytes_per_s and self.protocol == "udp":
+            raise ValueError(
+                "`bytes_per_s` is for `tcp` and `tls`: the sender of a datagram cannot be slowed down"
+            )
         return self
 
     @property
@@ -91,5 +100,5 @@ def build(name: str, settings: Settings, setup: Setup) -> Transport:
         name, settings.listens_at, setup.clock, sorter,
         max_bytes=settings.max_message_bytes, max_connections=settings.max_connections,
         framing=settings.framing, flush_s=settings.flush_s, tls=settings.tls,
-        context=_tls.context(settings.tls, setup) if settings.tls else None,
+        bytes_per_s=settings.bytes_per_s, context=_tls.context(settings.tls, setup) if settings.tls else None,
     )  # fmt: skip
