@@ -159,6 +159,18 @@ def test_commands_of_the_dockerfile_may_have_brought_it(tmp_path):
 
 @pytest.mark.parametrize(
     "first",
+    [("/usr/sbin/nginx", "nginx", "-g", "daemon off;"), ("/usr/bin/python3", "python3", "/usr/lib/serve.py")],
+)
+def test_a_server_of_the_base_may_have_been_asked_for_it(tmp_path, first):
+    world = make(tmp_path, f"FROM {BASE}:3.12@{BAD}\nCOPY pages/ /usr/share/pages/\n")
+    world.attested(IMAGE, "begin", (BASE, BAD))
+    [found] = starts(world, first=first)
+    assert ("has_line", "shop:Dockerfile:1", "name_match") in told(found)
+    assert "may have been asked" in found.hops[5].edge.evidence["weaker"][0]
+
+
+@pytest.mark.parametrize(
+    "first",
     [
         ("/usr/bin/python3", "python3", "-m", "shop"),
         ("/usr/bin/dash", "/bin/sh", "/srv/shop/start.sh"),

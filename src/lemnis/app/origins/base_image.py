@@ -40,6 +40,8 @@ _INTERPRETERS = re.compile(
     r"^(?:(?:ba|da|a|z|k)?sh|busybox|python[\d.]*|node|perl|ruby|php[\d.]*|java|tini|dumb-init)$"
 )
 
+_STARTS = re.compile(r"^(?:(?:ba|da|a|z|k)?sh|busybox|tini|dumb-init|docker-init)$")
+"""What only starts others as a container begins: scripts of shells, and what stands in for an init."""
 _SHELLS = re.compile(r"^-\w*c$")
 _EVALUATES = re.compile(r"^(?:-\w*[eEpr]|--eval|--print|--run)$")
 _CODE = dict.fromkeys(("node", "perl", "ruby", "php"), _EVALUATES)
@@ -121,15 +123,15 @@ def _ended(asked: Asked, begun: Begun, place: Place, found: _Based, links: Seque
     based = Edge(
         running, base, "based_on", found.method, found.strength, {"base": one.base, **found.evidence}
     )
+    doubts = dict(_doubts(one, links))
     edge, located = code.line(
         begun.edges[-1].target, place, found.file.path, one.line, method="came_with_base",
-        strength=min(found.strength, Strength.LABEL if one.runs else Strength.RECORDED),
+        strength=min(found.strength, Strength.RECORDED, *doubts.values()),
         findings=[each for each in place.at(found.file.path, one.line) if each.rule_id.startswith(_ABOUT)],
     )  # fmt: skip
     edge = noted(
         edge, events=[link.uid for link in links], programs=[link.command or link.program for link in links],
-        own=list(one.own),
-        weaker=["the Dockerfile runs commands: one of them may have brought it, too"] if one.runs else [],
+        own=list(one.own), weaker=list(doubts),
     )  # fmt: skip
     ended = code.end(asked, place, edge.target, located)
     return replace(
@@ -142,6 +144,18 @@ def _ended(asked: Asked, begun: Begun, place: Place, found: _Based, links: Seque
         ),
         beside=ended.beside,
     )
+
+
+def _doubts(one: Image, links: Sequence[Started]) -> Iterator[tuple[str, Strength]]:
+    """Yield what speaks against the base, and how much is left of it then."""
+    if one.runs:
+        yield "the Dockerfile runs commands: one of them may have brought it, too", Strength.LABEL
+    for link in links[1:]:
+        command = " ".join(_words(link.command))
+        if not _STARTS.match(posixpath.basename(link.program)) or (
+            one.command and command.startswith(one.command)
+        ):
+            yield f"{link.program} may have been asked for it: it may serve others", Strength.NAME_MATCH
 
 
 def _unasked(asked: Asked, seen: Seen) -> list[Started]:
