@@ -149,8 +149,10 @@ def test_changed_roles_count_at_once(access):
 def test_reset_ends_sessions_and_password(access):
     joined(access, "root", "admin")
     one = joined(access, "ana", "analyst")
+    _, key = tokens.make(access, accounts.find(access, "ana"), "ci", ["alert.read"], days=1, actor="ana")
     link = accounts.reset(access, "ana", actor="root")
     assert access.by_cookie(one.cookie) is None
+    assert access.by_token(key) is None
     with pytest.raises(AccessError):
         signed(access, "ana")
     accounts.accept(access, link.secret, "ignored", PASSWORD + "!")

@@ -1,3 +1,4 @@
+import shutil
 import time
 
 import anyio
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lemnis import app
 from lemnis.app import incidents as working
 from lemnis.app.access.secret import csrf as csrf_of
 from lemnis.contracts.errors import UsageError
@@ -352,6 +354,45 @@ def test_nobody_does_what_their_role_may_not(built, incident, role):
                     problem(answer, 403, "not-allowed")
                 else:
                     assert answer.status_code != 403, (path, answer.text)
+
+    run(work)
+
+
+RULE = """\
+package lemnis.grave_ones_are_of_soc
+
+import rego.v1
+
+deny contains reason if {
+    startswith(input.permission, "incident.")
+    input.about.severity in {"high", "critical"}
+    not "soc" in input.person.teams
+    reason := {"message": "grave incidents are for the team soc"}
+}
+"""
+
+
+def test_rules_of_the_workspace_decide_who_sees_what(okta, tmp_path, incident):
+    root = shutil.copytree(okta, tmp_path / "ruled")
+    folder = root / "content/policies/grave_ones_are_of_soc"
+    folder.mkdir(parents=True)
+    (folder / "policy.rego").write_text(RULE)
+    (folder / "policy.yaml").write_text("id: grave_ones_are_of_soc\ntitle: t\nstages: [access]\n")
+    built = guarding.console_of(app.open_workspace(root))
+    guarding.joined(built, "inside", "analyst", teams=["soc"])
+    guarding.joined(built, "outside", "analyst", teams=["shop"])
+
+    async def work():
+        async with asking(built, "inside") as ask:
+            assert len((await ask.get("/incidents")).json()["items"]) == 1
+            assert (await ask.post(f"/incidents/{incident.id}/notes", json={"text": "x"})).status_code == 201
+        async with asking(built, "outside") as ask:
+            assert (await ask.get("/incidents")).json() == {"items": [], "next": None}
+            for path in ("", "/timeline", "/alerts"):
+                told = problem(await ask.get(f"/incidents/{incident.id}{path}"), 403, "not-allowed")
+                assert told["title"] == "grave incidents are for the team soc"
+            answer = await ask.post(f"/incidents/{incident.id}/notes", json={"text": "x"})
+            problem(answer, 403, "not-allowed")
 
     run(work)
 

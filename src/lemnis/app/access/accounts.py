@@ -63,11 +63,13 @@ def add(
 
 
 def reset(access: Access, name: str, *, actor: str) -> Invitation:
-    """Take an account's password, second factor and passkeys away, end what it has open, and invite anew."""
+    """Take an account's password, codes, passkeys and tokens away, end its sessions, and invite anew."""
     account = find(access, name)
     _write(access, replace(account, password="", second="", disabled=False, changed=access.clock.now()))
     for passkey in access.tables.passkeys(account.id):
         access.tables.drop_passkey(passkey.id, account.id)
+    for token in access.tables.tokens(account.id):
+        access.tables.drop_token(token.id)
     access.tables.end(account=account.id)
     access.tell("reset", account.id, actor=actor, reason=f"account {account.name} is invited anew")
     return _invitation(access, account, actor)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from lemnis.app import incidents as working
 from lemnis.app import incidents_timeline
 from lemnis.app.access.masking import KINDS
-from lemnis.app.access.permissions import Person, demand
+from lemnis.app.access.permissions import Person, demand, may
 from lemnis.app.incidents_handling import Standing
 from lemnis.app.instants import instant
 from lemnis.contracts.alerts import IncidentStatus, Severity, Verdict
@@ -84,7 +84,10 @@ def list_(
         and (not rule or one.incident.has(rule))
         and (not breached or (one.breached and one.incident.open))
     ]
-    shown, following = paged(wanted, _KEYS[sort], like=_LIKE[sort], after=after, limit=limit)
+    shown, following = paged(
+        wanted, _KEYS[sort], like=_LIKE[sort], after=after, limit=limit,
+        keep=lambda one: may(person, "incident.read", _about(one)),
+    )  # fmt: skip
     items = [seen.document(_summary(one), *_people(seen, one)) for one in shown]
     return Page[models.IncidentSummary](items=items, next=following)
 
@@ -94,7 +97,7 @@ def show(
     id: Id, request: Request, response: Response, person: Reader, using: Using, purpose: Purpose = "",
 ) -> models.Incident:  # fmt: skip
     """Show an incident; its tag is for changes that are to be made only if nobody changed it meanwhile."""
-    one = _find(using, id)
+    one = _find(using, id, person)
     seen = sight(request, person, purpose, id)
     document = seen.document(_document(using, one), *_people(seen, one))
     versioned(response, int(document["version"]), _steady(document))
@@ -116,7 +119,7 @@ def timeline(
     purpose: Purpose = "",
 ) -> Page[models.TimelineItem]:
     """Tell what happened, was seen, built, decided and done, in the order of time."""
-    one = _find(using, id)
+    one = _find(using, id, person)
     seen = sight(request, person, purpose, id)
     place = str(decode(after, "s")[0]) if after else ""
     with incidents_timeline.opened(using.workspace, one.incident) as found:
@@ -134,7 +137,7 @@ def alerts(
     limit: Limit = USUAL_LIMIT, after: After = "", purpose: Purpose = "",
 ) -> Page[models.Alert]:  # fmt: skip
     """List the alerts of an incident by the time of their events."""
-    one = _find(using, id)
+    one = _find(using, id, person)
     seen = sight(request, person, purpose, id)
     pairs = sorted((time, alert) for group in one.incident.groups for alert, time in group.alerts)
     shown, following = paged(pairs, list, like="is", after=after, limit=limit)
@@ -227,27 +230,33 @@ _KEYS = {
 _LIKE = {"urgency": "iiiiis", "opened": "is", "updated": "is", "risk": "is"}
 
 
-def _find(using: Services, id: str) -> Standing:
-    """Return how an incident stands; of one that was merged, itself."""
-    return using.board.find(id)
+def _find(using: Services, id: str, person: Person) -> Standing:
+    """Return how an incident stands that this person may see, by the rules over who and what."""
+    one = using.board.find(id)
+    demand(person, "incident.read", _about(one))
+    return one
 
 
 def _mine(using: Services, id: str, person: Person, permission: str) -> Standing:
     """Return an incident that this person may change, by the rules over who and what."""
-    one = _find(using, id)
+    one = _find(using, id, person)
     working.refuse_merged(one.incident)
-    team = next((asset.team for asset in one.assets if asset.team), "")
-    service = next((name for asset in one.assets for name in asset.services), "")
-    about: dict[str, Json] = {
-        "kind": "incident", "id": id, "owner": one.incident.owner, "team": team, "service": service,
-        "severity": one.weighed.severity.name.lower(),
-    }  # fmt: skip
-    demand(person, permission, about)
+    demand(person, permission, _about(one))
     return one
 
 
+def _about(one: Standing) -> dict[str, Json]:
+    """Return what rules may know of an incident."""
+    return {
+        "kind": "incident", "id": one.incident.id, "owner": one.incident.owner,
+        "team": next((asset.team for asset in one.assets if asset.team), ""),
+        "service": next((name for asset in one.assets for name in asset.services), ""),
+        "severity": one.weighed.severity.name.lower(),
+    }  # fmt: skip
+
+
 def _after(using: Services, id: str, request: Request, response: Response, person: Person) -> Any:
-    one = _find(using, id)
+    one = _find(using, id, person)
     seen = sight(request, person, "", id)
     document = seen.document(_document(using, one), *_people(seen, one))
     versioned(response, int(document["version"]), _steady(document))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -49,14 +50,23 @@ def decode(cursor: str, like: str) -> list[Any]:
 
 
 def paged(
-    items: Iterable[Item], key: Callable[[Item], list[Any]], *, like: str, after: str = "", limit: int = USUAL
+    items: Iterable[Item],
+    key: Callable[[Item], list[Any]],
+    *,
+    like: str,
+    after: str = "",
+    limit: int = USUAL,
+    keep: Callable[[Item], bool] | None = None,
 ) -> tuple[list[Item], str | None]:
     """Return so many items that come after a cursor, in the order of their keys, and the next cursor.
 
-    Keys have the parts that ``like`` says (see ``decode``), and the last part is the item's own.
+    Keys have the parts that ``like`` says (see ``decode``), and the last part is the item's own. ``keep``
+    says which are shown; it is asked of no more items than a page takes.
     """
     place = decode(after, like) if after else None
     keyed = ((key(one), one) for one in items)
     left = sorted((pair for pair in keyed if place is None or pair[0] > place), key=lambda pair: pair[0])
-    shown = left[:limit]
-    return [one for _, one in shown], encode(shown[-1][0]) if len(left) > limit else None
+    kept = (pair for pair in left if keep is None or keep(pair[1]))
+    shown = list(islice(kept, limit + 1))
+    page = shown[:limit]
+    return [one for _, one in page], encode(page[-1][0]) if len(shown) > limit else None

@@ -112,9 +112,8 @@ async def _once(
         return problem(UsageError("the idempotency key is too long, or no text"))
     using = services(request)
     tables, now = using.access.tables, using.workspace.clock.now()
-    asked = hashlib.sha256(
-        f"{request.url.path}?{request.url.query}\0".encode() + await request.body()
-    ).hexdigest()
+    said = f"{request.url.path}?{request.url.query}\0{request.headers.get('x-purpose', '')}\0"
+    asked = hashlib.sha256(said.encode() + await request.body()).hexdigest()
     wanted = Answered(person.id, key, asked, 0, "", now)
     before = await run_in_threadpool(tables.claim, wanted, forget=now - _DAY)
     if before is not None:
