@@ -36,6 +36,14 @@ PackageComment: <text>two
 lines</text>
 ExternalRef: PACKAGE-MANAGER purl pkg:pypi/demo@1.0
 """
+CYCLONEDX = {
+    "bomFormat": "CycloneDX", "specVersion": "1.7",
+    "components": [{"type": "library", "name": "demo", "version": "1.0", "purl": "pkg:pypi/demo@1.0", "author": "a",
+                    "components": [{"type": "file", "name": "part", "version": "1", "purl": "pkg:pypi/part@1", "cpe": "c"}]}],
+}  # fmt: skip
+XML = """<?xml version="1.0"?><bom xmlns="http://cyclonedx.org/schema/bom/1.6" version="1"><components>
+<component type="library"><name>demo</name><version>1.0</version><purl>pkg:pypi/demo@1.0</purl><author>a</author>
+<hashes><hash alg="SHA-256">00</hash></hashes></component></components></bom>"""
 OPENVEX = {
     "@context": "https://openvex.dev/ns/v0.2.0", "author": "me", "timestamp": "2026-01-01T00:00:00Z",
     "statements": [
@@ -84,11 +92,14 @@ def imported(capsys, place, name, document, *arguments):
         (SPDX, {"name": 1, "creationInfo.created": 1, "creationInfo.creators[]": 1,
                 "packages[].downloadLocation": 1, "packages[].externalRefs[].referenceCategory": 1}),
         (TAGS.encode(), {"Creator": 1, "PackageComment": 1}),
+        (CYCLONEDX, {"components[].author": 1, "components[].components[].cpe": 1}),
+        (XML.encode(), {"@version": 1, "components[].component[].author[]": 1}),
     ],
 )  # fmt: skip
-def test_components_of_spdx_are_looked_up_and_what_is_not_read_is_told(place, capsys, document, lost):
+def test_components_of_a_bill_are_looked_up_and_what_is_not_read_is_told(place, capsys, document, lost):
     code, said, _ = imported(capsys, place, "bill", document)
-    assert (code, said["tool"], said["findings"], said["new"]) == (0, "spdx", 1, 1)
+    assert (code, said["findings"], said["new"]) == (0, 1, 1)
+    assert said["tool"] in {"spdx", "cyclonedx"}
     assert said["lost_fields"] == lost
     assert imported(capsys, place, "bill", document)[1]["new"] == 0
     assert run(["findings", "list", "--json", "-w", str(place)]) == 0
@@ -126,6 +137,13 @@ def test_statements_of_in_toto_are_kept(place, capsys):
     code, said, errors = imported(capsys, place, "s.jsonl", lines)
     assert (code, said["tool"], said["statements"]) == (2, "in_toto", 1)
     assert "s.jsonl" in errors
+
+
+def test_what_lists_vulnerabilities_is_a_report(place, capsys):
+    more = {**CYCLONEDX, "version": 1, "vulnerabilities": [{"id": "CVE-2026-1"}, {"id": "CVE-2026-2"}]}
+    code, said, _ = imported(capsys, place, "bom.json", more)
+    assert (code, said["tool"], said["findings"]) == (0, "cyclonedx", 2)
+    assert imported(capsys, place, "bom.json", CYCLONEDX, "--tool", "syft")[1]["findings"] == 1
 
 
 def test_components_that_nobody_can_look_up_are_unknown(place, capsys):

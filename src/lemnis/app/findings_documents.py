@@ -1,4 +1,4 @@
-"""Imports of documents that are no reports: SPDX, VEX (OpenVEX, CSAF), and in-toto statements.
+"""Imports of documents that are no reports: bills of materials, VEX (OpenVEX, CSAF), and in-toto statements.
 
 The components of a bill of materials are looked up as those of a scanned one. A VEX document becomes one of
 the operator's own (``vex/`` in the workspace). Statements are kept as ``lemnis attest import`` keeps them.
@@ -21,18 +21,27 @@ from lemnis.contracts.findings import Finding, Health, ScanHealth
 from lemnis.scan import assessing, losses_standards, sbom, vex
 
 FORMS: Final = ("spdx", "openvex", "csaf", "in_toto")
-_SIGNS: Final = (b"SPDXVersion", b"spdxVersion", b"openvex", b"csaf_version", b"in-toto", b"dsseEnvelope")
+BILL: Final = "cyclonedx"
+"""CycloneDX that lists no vulnerabilities: who reads it as a report would take it for clean."""
+LISTING: Final = frozenset({BILL, "cyclonedx_py", "cdxgen", "syft"})
+"""Tools that list components and do not look for vulnerabilities."""
+_SIGNS: Final = (
+    b"SPDXVersion", b"spdxVersion", b"openvex", b"csaf_version", b"in-toto", b"dsseEnvelope", b"bomFormat",
+    b"cyclonedx.org/schema/bom",
+)  # fmt: skip
 """One of these is in every such document: others are not even parsed."""
 _ODD: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def form(data: bytes) -> str:
-    """Return which of ``FORMS`` a document has; empty for any other."""
+    """Return which of ``FORMS`` a document has, or ``BILL``; empty for any other."""
     if not any(sign in data for sign in _SIGNS):
         return ""
     head = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"SPDXVersion:"):
         return "spdx"
+    if head.startswith(b"<"):
+        return "" if b"vulnerabilities>" in head or b"cyclonedx.org/schema/bom" not in head else BILL
     try:
         document = orjson.loads(head)
     except orjson.JSONDecodeError:
@@ -46,6 +55,8 @@ def _form(document: dict[str, Any]) -> str:
         return "in_toto"
     if "spdxVersion" in document:
         return "spdx"
+    if "bomFormat" in document:
+        return "" if document.get("vulnerabilities") else BILL
     if "openvex" in str(document.get("@context", "")) and "statements" in document:
         return "openvex"
     about = document.get("document")
@@ -72,9 +83,9 @@ def _object(line: bytes) -> dict[str, Any]:
 def components(
     data: bytes, file: Path, workspace: app.Workspace | None, about: str
 ) -> tuple[tuple[Finding, ...], ScanHealth, tuple[str, ...], Mapping[str, int]]:
-    """Look the components of an SPDX document up; return vulnerabilities, how that went, errors, losses.
+    """Look the components of a bill of materials up; return vulnerabilities, how that went, errors, losses.
 
-    Raises RecordError for what is no SPDX that is read.
+    Raises RecordError for what is no bill that is read.
     """
     made = sbom.read(data, file.name).at(file.name)
     statements, problems = vulnerabilities.vex_of(workspace)
@@ -90,7 +101,8 @@ def components(
         assessing.TOOL, __version__, Health.UNKNOWN if told else Health.OK, 1, tuple(told), 0,
         rules=looked.rules, data_until=looked.until,
     )  # fmt: skip
-    return found, health, tuple(map(str, made.errors)), losses_standards.spdx(data)
+    losses = losses_standards.spdx if made.format.startswith("SPDX") else losses_standards.cyclonedx
+    return found, health, tuple(map(str, made.errors)), losses(data)
 
 
 def statements(

@@ -99,8 +99,8 @@ def bring_in(
     data = file.read_bytes()
     name = tool.replace("-", "_").lower()
     about = resource or file.name
-    form = documents.form(data) if name == AUTO else name
-    if form in documents.FORMS:
+    form = documents.form(data) if name == AUTO or name in documents.LISTING else name
+    if form in {*documents.FORMS, documents.BILL}:
         return _document(file, data, form, workspace, about=about, revision=revision)
     if tool == AUTO:
         name = recognise(data, layouts(library, aliases=False), str(file))
@@ -161,7 +161,7 @@ def _document(
     if form == "in_toto":
         kept, errors, lost = documents.attested(file, workspace)
         return Import(form, 0, errors, lost, None, kept)
-    if form != "spdx":
+    if form not in {"spdx", documents.BILL}:
         said, fresh, errors, lost = documents.statements(data, file, workspace)
         return Import(form, 0, errors, lost, fresh, said)
     found, health, errors, lost = documents.components(data, file, workspace, about)

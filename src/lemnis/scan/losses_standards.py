@@ -1,13 +1,14 @@
-"""What of SPDX, OpenVEX and CSAF documents is not read: counted by path, or by tag, never by value. Pure."""
+"""What of bills of materials and of VEX is not read: counted by path, or by tag, never by value. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
+from lemnis.scan import sbom_xml
 from lemnis.scan.losses import Tree, lost, tree
 from lemnis.scan.sbom_spdx import tags
 
@@ -67,6 +68,61 @@ def _csaf() -> Tree:
 
 
 _CSAF: Final = _csaf()
+
+
+def _cyclonedx(component: Tree, *, ways: Iterable[tuple[str, ...]], within: tuple[str, ...]) -> Tree:
+    """Return what is read of CycloneDX; components lie within components, at the steps of ``within``."""
+    found = tree(ways)
+    for top in (component, found):
+        node = top
+        for step in within[:-1]:
+            node = node.setdefault(step, {})
+        node[within[-1]] = component
+    found["metadata"] = {"component": component}
+    return found
+
+
+_TEXTS: Final = ("group", "name", "version", "purl", "scope")
+_JSON_BILL: Final = _cyclonedx(
+    tree(
+        [
+            ("bom-ref",), ("type",), *((name,) for name in _TEXTS), ("hashes", "alg"), ("hashes", "content"),
+            ("licenses", "license", "id"), ("licenses", "license", "name"), ("licenses", "expression"),
+        ]
+    ),
+    ways=[("$schema",), ("bomFormat",), ("specVersion",), ("serialNumber",), ("dependencies", "ref"),
+          ("dependencies", "dependsOn")],
+    within=("components",),
+)  # fmt: skip
+_XML_BILL: Final = _cyclonedx(
+    tree(
+        [
+            ("@bom-ref",), ("@type",), *((name,) for name in _TEXTS), ("hashes", "hash"),
+            ("licenses", "license", "id"), ("licenses", "license", "name"), ("licenses", "expression"),
+        ]
+    ),
+    ways=[("@xmlns",), ("@serialNumber",), ("dependencies", "dependency", "@ref"),
+          ("dependencies", "dependency", "dependency", "@ref")],
+    within=("components", "component"),
+)  # fmt: skip
+
+
+def cyclonedx(data: bytes) -> Mapping[str, int]:
+    """Return what ``sbom.read`` leaves out of a CycloneDX document without vulnerabilities: by path."""
+    head = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if head.startswith(b"<"):
+        return lost(_plain(sbom_xml.parse(head)), _XML_BILL)
+    return lost(orjson.loads(head), _JSON_BILL)
+
+
+def _plain(element: sbom_xml.Element) -> Any:
+    """Return an element as JSON would have it: attributes with ``@``, children by name, or the text alone."""
+    found: dict[str, Any] = {f"@{name}": value for name, value in element.attributes.items()}
+    for child in element.children:
+        found.setdefault(child.name, []).append(_plain(child))
+    if found and element.text.strip():
+        found["#"] = element.text
+    return found or element.text.strip()
 
 
 def spdx(data: bytes) -> Mapping[str, int]:

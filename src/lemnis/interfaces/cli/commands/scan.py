@@ -206,8 +206,9 @@ def import_(
     report each field that has no place in a finding, with how often it held something. Exit 2 if a part of
     the report is broken; the good parts are imported nevertheless.
 
-    Components of SPDX are looked up in the advisories (exit 3 if that could not be done), VEX (OpenVEX, CSAF)
-    becomes the workspace's own, in-toto statements are kept; of those two `statements` says how many.
+    Components of SPDX, and of CycloneDX without vulnerabilities, are looked up in the advisories (exit 3 if
+    that could not be done), VEX (OpenVEX, CSAF) becomes the workspace's own, in-toto
+    statements are kept; of those two `statements` says how many.
 
     Example: lemnis findings import --tool trivy report.json
     """
