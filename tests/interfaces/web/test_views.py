@@ -19,6 +19,7 @@ from lemnis.app.coverage_attack import Known
 from lemnis.app.loop import Gathered, Thing
 from lemnis.content.schemas.grouping import Risk
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
+from lemnis.contracts.errors import BusyError
 from lemnis.contracts.incidents import TimelineItem
 from lemnis.contracts.journal import Entry
 from lemnis.incidents import entries as writing
@@ -369,3 +370,13 @@ def test_what_is_dear_is_worked_out_once_while_it_is_young():
 @pytest.mark.parametrize("path", ["//evil", "/\\evil", "https://evil", "", "/a\r\nb", "evil"])
 def test_nobody_is_sent_elsewhere(path):
     assert site.safe(path) == "/queue"
+
+
+def test_of_what_is_dear_only_so_much_goes_on_at_once():
+    slots = site.Slots(2, 1)
+    with slots.taken("ana"), slots.taken("lee"):
+        for name in ("ana", "pia"):
+            with pytest.raises(BusyError), slots.taken(name):
+                pass
+    with slots.taken("ana"):
+        pass

@@ -468,7 +468,7 @@ def propose(request: Request, _form: site.Form) -> Response:
 
 ROUTES = (
     site.shows("/incident/{id}", page, "incident.read"),
-    site.shows("/incident/{id}/trace", trace, "incident.read"),
+    site.shows("/incident/{id}/trace", site.dear(trace), "incident.read"),
     site.shows("/alert/{id}", alert, "alert.read"),
     site.does("/incident/{id}", act, "incident.read"),
     site.does("/incident/{id}/lesson", propose, "lesson.change"),

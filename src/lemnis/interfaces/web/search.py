@@ -297,9 +297,9 @@ def save(request: Request, form: site.Form) -> Response:
 
 
 ROUTES = (
-    site.shows("/search", page, "event.search"),
-    site.shows("/search/bars", bars, "event.search"),
-    site.shows("/search/fields", fields, "event.search"),
+    site.shows("/search", site.dear(page), "event.search"),
+    site.shows("/search/bars", site.dear(bars), "event.search"),
+    site.shows("/search/fields", site.dear(fields), "event.search"),
     site.shows("/search/complete", complete, "event.search"),
     site.does("/search/save", save, "rule.change"),
 )

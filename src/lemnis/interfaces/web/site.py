@@ -39,6 +39,7 @@ from lemnis.contracts.errors import (
     ServiceError,
 )
 from lemnis.contracts.ids import Json
+from lemnis.interfaces.api.services import Slots
 from lemnis.interfaces.web import words
 from lemnis.interfaces.web.keeping import Kept
 
@@ -47,6 +48,8 @@ STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_FORM = 65_536
 """So many bytes a form may have."""
+_DEAR, _DEAR_EACH = 8, 4
+"""How much dear work goes on at once: of all, and of one person."""
 _MOST_KEPT, _CONTENT_S = 200, 10.0
 _THEMES = frozenset({"light", "dark"})
 _MENU: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
@@ -86,6 +89,7 @@ class Site:
     kept: dict[str, Kept[Any]] = field(default_factory=dict)
     """What is dear to work out and may be some minutes old, by name."""
     once: dict[str, Any] = field(default_factory=dict)
+    slots: Slots = field(default_factory=lambda: Slots(_DEAR, _DEAR_EACH))
     purposes: dict[str, tuple[str, float]] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     """Words that outlive a request."""
@@ -387,6 +391,17 @@ async def read_form(request: Request) -> Form | Response:
     if not csrf(request) or not hmac.compare_digest(form.get("csrf", "").encode(), csrf(request).encode()):
         return _refused(request, 403, "this form is not of your session", "reload the page and send it again")
     return form
+
+
+def dear(handler: Shows) -> Shows:
+    """Return a handler of which only so many work at once, of all and of one person; others wait."""
+
+    def answering(request: Request) -> Response:
+        person = whose(request)
+        with at(request).slots.taken(person.id if person is not None else ""):
+            return handler(request)
+
+    return answering
 
 
 def _permitted(request: Request, permission: str, handler: Callable[[], Response]) -> Response:
