@@ -69,9 +69,9 @@ def add(
 
     Example: lemnis access add ana --role analyst --team soc
     """
+    opened = _open(workspace)
     from lemnis.app.access import accounts
 
-    opened = _open(workspace)
     who = actor_name(actor)
     account, invitation = accounts.add(
         opened, name, role or ["viewer"], team or (), actor=who, outside=outside
@@ -94,9 +94,9 @@ def change(
 
     Example: lemnis access change ana --role analyst --role responder
     """
+    opened = _open(workspace)
     from lemnis.app.access import accounts
 
-    opened = _open(workspace)
     changed = accounts.change(
         opened, name, actor=actor_name(actor), roles=role, teams=team, disabled=disabled
     )
@@ -114,9 +114,9 @@ def reset(
 
     Example: lemnis access reset ana
     """
+    opened = _open(workspace)
     from lemnis.app.access import accounts
 
-    opened = _open(workspace)
     invitation = accounts.reset(opened, name, actor=actor_name(actor))
     _invited(opened, accounts.find(opened, name), invitation, json=json)
 
@@ -140,9 +140,9 @@ def token(
 
     Example: lemnis access token ci --label "nightly report" --scope incident.read --days 90
     """
+    opened = _open(workspace)
     from lemnis.app.access import accounts, tokens
 
-    opened = _open(workspace)
     account, who = accounts.find(opened, name), actor_name(actor)
     if revoke:
         tokens.revoke(opened, revoke, account, actor=who)
@@ -169,9 +169,14 @@ def token(
 
 
 def _open(workspace: Path | None) -> Access:
+    from importlib.util import find_spec
+
     from lemnis import app
     from lemnis.app.access.service import Access
+    from lemnis.contracts.errors import ServiceError
 
+    if find_spec("argon2") is None:
+        raise ServiceError("the console is not installed", fix='pip install "lemnis[console]"')
     return Access(app.open_workspace(workspace))
 
 

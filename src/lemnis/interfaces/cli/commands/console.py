@@ -41,8 +41,12 @@ def console(
     from lemnis import app
     from lemnis.app import logs, settings
     from lemnis.content.schemas.console import Console
-    from lemnis.interfaces import console as serving
+    from lemnis.contracts.errors import ServiceError
 
+    try:
+        from lemnis.interfaces import console as serving
+    except ModuleNotFoundError as error:
+        raise ServiceError("the console is not installed", fix='pip install "lemnis[console]"') from error
     logs.configure(logging.INFO if json or not messages.is_terminal else logging.WARNING)
     opened = app.open_workspace(workspace)
     read = settings.load(opened).console or Console()
