@@ -2,7 +2,7 @@ import re
 
 import pytest
 import yaml
-from telemetry import Logs, read_in, the_incident
+from telemetry import ATTACKER, Logs, read_in, the_incident
 from world import AT
 
 from lemnis import app
@@ -47,6 +47,19 @@ def test_a_lesson_is_proven_merged_and_closed(proposed):
     closed = lessons.show(world.workspace, written.id)
     assert (closed.state, closed.proven, closed.written.branch) == ("merged", True, "")
     assert prove(world.workspace, written.id).proven
+
+
+def test_what_comes_after_a_merged_lesson_leaves_it_closed(proposed, tmp_path):
+    world, written = proposed
+    prove(world.workspace, written.id)
+    head = lessons.merge(world.workspace, written.id, actor="ana")
+    more = Logs(tmp_path / "more")
+    more.serial, more.pid = 5_000, 9_000
+    more.preview(AT + 20_000, ATTACKER, "x;env", ("/usr/bin/env", "env"))
+    read_in(world.workspace, more.write())
+    again = lessons.propose(world.workspace, written.lesson.incident)
+    assert (again.state, again.written.id) == ("merged", written.id)
+    assert shelf.repository(world.workspace).resolve("HEAD") == head
 
 
 def test_proving_again_says_the_same_and_is_written_down_once(proposed):

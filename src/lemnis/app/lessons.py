@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lemnis import app
 from lemnis.app import attack as attacks
-from lemnis.app import evidence, lesson_seal, shelf
+from lemnis.app import evidence, incidents, lesson_seal, shelf
 from lemnis.app.attack import Attack
 from lemnis.app.preventing import History, prevent, prevent_unproven
 from lemnis.app.shelf import Written
@@ -46,11 +46,14 @@ class State:
 def propose(workspace: app.Workspace, incident: str, *, untraced: bool = False) -> State:
     """Write the lesson of an incident to its branch; the same incident gives the same lesson and tree.
 
+    A lesson that is merged is closed, whatever came to be known of its incident since: it is returned.
     With ``untraced`` the cause is the image that ran without a proof of where it comes from, if the trace
     breaks there: what is in its code stays unknown.
     Raises RefusedError where the cause is not known or nothing can be derived from it, InputError where the
     branch holds another proposal.
     """
+    if (closed := _merged(workspace, incident)) is not None:
+        return closed
     facts, costs, tried = _facts(workspace, incident, untraced=untraced)
     lesson = lesson_id(facts.incident_id, facts.at)
     git = shelf.repository(workspace)
@@ -65,7 +68,8 @@ def propose(workspace: app.Workspace, incident: str, *, untraced: bool = False) 
         if changed := sorted(path for path, data in files.items() if first.get(path) != data):
             raise InputError(
                 f"lesson {lesson} was proposed otherwise: {', '.join(changed)}",
-                fix=f"keep it, or delete branch {shelf.branch_of(lesson)} to propose it anew",
+                fix="more is known of the incident since, or the content is another: keep it, or delete "
+                f"branch {shelf.branch_of(lesson)} to propose it anew",
             )
     else:
         git.write_branch(
@@ -85,6 +89,15 @@ def propose(workspace: app.Workspace, incident: str, *, untraced: bool = False) 
     key = f"{PROPOSED}:{lesson}:{written.first}"
     app.journal(workspace).append(NewEntry(PROPOSED, lesson, key, payload, reason=facts.title))
     return show(workspace, lesson)
+
+
+def _merged(workspace: app.Workspace, incident: str) -> State | None:
+    """Return the merged lesson of an incident; None if there is none."""
+    subject = incidents.get(workspace, incident).id
+    found = (show(workspace, name) for name in shelf.names(workspace))
+    return next(
+        (one for one in found if one.state == "merged" and one.written.lesson.incident == subject), None
+    )
 
 
 def show(workspace: app.Workspace, lesson: str) -> State:
