@@ -118,7 +118,9 @@ def state(*resources, serial=7):
     made = []
     for kind, name, attributes, depends, *module in resources:
         one = {"mode": "managed", "type": kind, "name": name}
-        one |= {"provider": 'provider["registry.example/hashicorp/aws"]'} | ({"module": module[0]} if module else {})
+        one |= {"provider": 'provider["registry.example/hashicorp/aws"]'} | (
+            {"module": module[0]} if module else {}
+        )
         instance = {"schema_version": 0, "attributes": attributes, "dependencies": list(depends)}
         made.append({**one, "instances": [instance]})
     return json.dumps(
