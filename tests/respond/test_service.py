@@ -4,14 +4,19 @@ import asyncio
 import time
 
 import httpx
+import orjson
 import pytest
 from vendor import outcomes, site
 
-from lemnis.app import respond, respond_services
+from lemnis.app import pipeline, respond, respond_services, respond_triggers
 from lemnis.app.respond_service import Responder
 from lemnis.app.respond_webhooks import application
+from lemnis.content.library import Library
+from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import RefusedError
+from lemnis.contracts.findings import Finding, Kind, ScanReport
 from lemnis.contracts.handling import Timer
+from lemnis.contracts.ids import stable_id
 from lemnis.incidents import handling
 from lemnis.respond import records
 
@@ -184,6 +189,75 @@ triggers:
             respond.approve(place.workspace, request.plan, actor="ana", reason="test")
         settle(responder)
     assert sorted(place.vendor.changes) == ["on hooked", "on timer", "on x"]  # x once, whoever is about it
+
+
+def found(place, *things):
+    """Put findings into the lake: rule, and what it is about."""
+    pipeline.into_lake(
+        place.workspace,
+        ScanReport(tuple(finding(*one) for one in things), ()), resource="shop", revision="1",
+    )  # fmt: skip
+
+
+def finding(rule, about):
+    return Finding(
+        stable_id("fp", rule, about),
+        "tool",
+        rule,
+        rule,
+        Severity.HIGH,
+        "",
+        0,
+        0,
+        kind=Kind.CONFIG,
+        resource=about,
+    )
+
+
+def test_a_new_finding_and_an_alert_begin_playbooks_once(place):
+    head = """\
+triggers:
+  - {by: finding, if: "trigger.rule_id == 'open'", entities: ["host:{about}", "user:{owner}"]}
+  - {by: alert, if: "trigger.rule != 'x'"}
+"""
+    place.playbook(STEPS, head=head)
+    place.settings(ROLES + "playbooks: {start: [book]}\n")
+    found(place, ("open", "old"))
+    with Responder(place.workspace) as responder:
+        settle(responder)
+        responder.findings()
+        found(place, ("open", "old"), ("open", "new"), ("closed", "other"))
+        responder.findings()
+        responder.findings()
+        place.incident("in-0000000000000001", ["host:x"])
+        settle(responder)
+    begun = [(one.payload["by"], one.reason) for one in place.journal().entries(kind="playbook.triggered")]
+    said = "planned, waits for approval"
+    assert begun == [("finding", said), ("alert", said)]
+    planned = [one.payload for one in place.journal().entries(kind="playbook.planned")]
+    assert '"new"' in str(orjson.dumps(planned))
+
+
+def test_an_exposed_bucket_is_told_of_by_a_scanner(place):
+    (trigger,) = [
+        one
+        for one in respond_triggers.armed(Library.open(), ["exposed_bucket"])
+        if one.trigger.by == "finding"
+    ]
+    row = {"id": "fp-1", "resource": "cloud", "severity": "high", "rule_id": "s3_bucket_public_access", "title": "t",
+           "about": "arn:aws:s3:::data", "suppressed": False}  # fmt: skip
+    facts = respond_triggers.of_finding(trigger, row)
+    assert [str(one) for one in facts.entities] == ["file:arn:aws:s3:::data"]
+    assert respond_triggers.wants(trigger, "finding", facts, {})
+    for other in (
+        {"about": None},
+        {"about": "arn:aws:iam::1:user/a"},
+        {"suppressed": True},
+        {"rule_id": "no_log"},
+    ):
+        assert not respond_triggers.wants(
+            trigger, "finding", respond_triggers.of_finding(trigger, row | other), {}
+        )
 
 
 def test_an_incident_that_came_while_nothing_served_begins_a_playbook(place):

@@ -211,10 +211,20 @@ class Responder:
         rows = {f"{row['id']} {row['resource']}": row for row in findings.listed(self.workspace)}
         known, self._findings = self._findings, set(rows)
         for key in sorted(set(rows) - (known if known is not None else set(rows))):
-            facts = respond_triggers.of_finding(rows[key])
             for one in self._armed:
-                if respond_triggers.wants(one, "finding", facts, self.room.policies):
-                    respond_triggers.begin(self.room, one, facts)
+                self._found(one, rows[key])
+
+    def _found(self, one: Armed, row: Mapping[str, Any]) -> None:
+        """Begin a playbook by a finding, if it wants to."""
+        if one.trigger.by != "finding":
+            return
+        try:
+            facts = respond_triggers.of_finding(one, row)
+        except (LemnisError, ValueError) as error:
+            LOG.warning("playbook %s does not begin by finding %s: %s", one.name, row["id"], error)
+            return
+        if respond_triggers.wants(one, "finding", facts, self.room.policies):
+            respond_triggers.begin(self.room, one, facts)
 
     # -- runs ----------------------------------------------------------------------------------------------
 

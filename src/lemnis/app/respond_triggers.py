@@ -16,6 +16,7 @@ from lemnis.app import respond
 from lemnis.app.respond_services import Room
 from lemnis.content import yaml
 from lemnis.content.library import Library
+from lemnis.content.schemas.action import PLACE
 from lemnis.content.schemas.playbook import Playbook, Trigger
 from lemnis.contracts.alerts import Entity, Severity
 from lemnis.contracts.errors import LemnisError
@@ -72,13 +73,18 @@ def of_entry(made: Room, entry: Entry) -> tuple[str, Facts] | None:
     return None
 
 
-def of_finding(row: Mapping[str, Any]) -> Facts:
-    """Return what is known of a scanner's finding."""
+def of_finding(one: Armed, row: Mapping[str, Any]) -> Facts:
+    """Return what is known of a scanner's finding, its entities by the trigger's templates."""
     name = str(row["severity"]).upper()
     severity = Severity[name] if name in Severity.__members__ else Severity.UNKNOWN
     said = {key: value for key, value in row.items() if isinstance(value, str | int | float | bool)}
-    facts = Facts(stable_id("fi", str(row["id"]), str(row["resource"])), str(row.get("title", "")), severity)
-    return kept(facts, said)
+    whole = [
+        text for text in one.trigger.entities
+        if all(said.get(place[1]) for place in PLACE.finditer(text) if place[1])
+    ]  # fmt: skip
+    entities = tuple(sorted({Entity.parse(fill_text(text, said)) for text in whole}))
+    subject = stable_id("fi", str(row["id"]), str(row["resource"]))
+    return kept(Facts(subject, str(row.get("title", "")), severity, entities), said)
 
 
 def of_webhook(one: Armed, body: Mapping[str, Any], at: int) -> Facts:

@@ -263,9 +263,10 @@ class Trigger(Model):
     """What begins a playbook by itself, in ``lemnis serve``, where lemnis.yaml turns it on.
 
     ``if`` is a condition (no inputs, no steps); ``cron`` has five fields, in UTC. ``entities`` of a
-    webhook are ``kind:{place}``, where a place is keys of the JSON that came, joined by dots. ``given`` are
-    inputs as ``--set`` gives them. ``sla`` is a timer of an incident that ran out or is near: ``trigger`` has
-    ``timer``, ``state`` (``breached``, ``near``), ``priority`` and ``due`` (ms).
+    webhook or a finding are ``kind:{place}``, where a place is keys of the JSON that came, joined by dots, or
+    what ``lemnis findings list --json`` calls it; of a finding, those without a value are left out. ``given``
+    are inputs as ``--set`` gives them. ``sla`` is a timer of an incident that ran out or is near: ``trigger``
+    has ``timer``, ``state`` (``breached``, ``near``), ``priority`` and ``due`` (ms).
     """
 
     by: Literal["alert", "incident", "finding", "sla", "schedule", "webhook", "hand"]
@@ -282,8 +283,10 @@ class Trigger(Model):
             raise ValueError("`cron` has five fields: minute, hour, day of month, month, day of week")
         if self.condition is not None and next(self.condition.inputs(), None) is not None:
             raise ValueError("`has` asks for an input, and what begins a playbook has none yet")
-        if self.entities and self.by != "webhook":
-            raise ValueError("`entities` belong to a webhook: what else begins a playbook has its own")
+        if self.entities and self.by not in {"webhook", "finding"}:
+            raise ValueError(
+                "`entities` belong to a webhook or a finding: what else begins a playbook has its own"
+            )
         return self
 
 
