@@ -154,6 +154,20 @@ def test_lint_says_what_is_wrong_with_file_and_line(place):
     assert any("nobody is nobody" in one.error.what for one in found)
 
 
+def test_a_new_workspace_has_nothing_to_mend_until_it_uses_a_playbook(place):
+    def said(*names):
+        found = playbook_lint.lint(Library.open(place.workspace.content), names, workspace=place.workspace)
+        return {(one.name, one.error.what) for one in found}
+
+    assert said() == set()
+    assert said("exposed_bucket") == {
+        ("exposed_bucket", "nobody is lead"),
+        ("exposed_bucket", "nobody is responder"),
+    }
+    place.settings("playbooks: {start: [phishing_report]}\n")
+    assert said() == {("phishing_report", "nobody is analyst")}
+
+
 class Caller:
     url = "http://v"
 

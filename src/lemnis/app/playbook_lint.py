@@ -38,7 +38,8 @@ def lint(
 ) -> list[Problem]:
     """Check every action, and the playbooks of these names (all if none); return what is wrong.
 
-    With a workspace, also whether the connections lead where actions may call, and whether its roles exist.
+    With a workspace, also whether the connections lead where actions may call, and whether somebody has the
+    roles of those playbooks that are its own, are named, or begin by themselves there.
     """
     found: list[Problem] = []
     known: dict[str, Action] = {}
@@ -50,6 +51,7 @@ def lint(
         else:
             found += [Problem(name, one) for one in _clear(item.manifest)]
             found += [Problem(name, one) for one in _leaving(item, known[name], workspace)]
+    started = settings.load(workspace).playbooks.start if workspace is not None else ()
     parsed: dict[str, Playbook] = {}
     for name, item in library.items("playbooks").items():
         try:
@@ -61,7 +63,8 @@ def lint(
         item = library.get("playbooks", name)
         if name in parsed:
             policies = respond_services.Policies(library)
-            found += [Problem(name, one) for one in _playbook(item, parsed, known, workspace, policies)]
+            peopled = workspace if item.own or name in (*names, *started) else None
+            found += [Problem(name, one) for one in _playbook(item, parsed, known, peopled, policies)]
     if workspace is not None:
         found += [Problem("notify", one) for one in _notify(workspace, known)]
     return found
