@@ -42,6 +42,7 @@ def test_the_change_set_is_valid_content():
     assert {path.split("/")[1] for path in files} == {"policies", "detections", "threats", "lessons"}
     threat = content.load(files[f"content/threats/{NAME}/threat.yaml"].decode(), Threat)
     assert (threat.techniques, threat.state, threat.owner) == (("T1059.004", "T1190"), "realised", "@team")
+    assert threat.figure == 5 * 2  # it happened, and the alert's severity is low
     lesson = content.load(files[f"content/lessons/{LESSON}/lesson.yaml"].decode(), Lesson)
     assert (lesson.gate, lesson.cause.text, lesson.old_digest) == (NAME, "run(x)", FACTS.content_digest)
     rule = yaml.safe_load(files[f"content/detections/{NAME}/rule.yml"])

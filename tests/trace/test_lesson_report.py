@@ -30,9 +30,9 @@ def test_a_report_counts_what_the_gate_did(enforced):
     assert found["blocks"] == {"right": 1, "wrong": 0, "open": 0}
     assert found["developer_minutes"] == 20.0
     assert found["time_to_gate"] == 60_000
-    assert found["escape"]["before"] == {"seen": 1, "escaped": 1, "travelled": 3, "rate": 1.0}
-    assert found["escape"]["after"] == {"seen": 1, "escaped": 0, "travelled": 0, "rate": 0.0}
-    assert (found["recurrences"], found["visible_from"]) == (0, "build")
+    assert found["escape"]["before"] == {"seen": 1, "escaped": 1, "travelled": 6, "rate": 1.0}
+    assert found["escape"]["after"] == {"seen": 1, "escaped": 0, "travelled": 3, "rate": 0.0}
+    assert (found["recurrences"], found["visible_from"]) == (0, "editor")
     assert found["precision"]["share"] == 1.0
     assert found["precision"]["low"] < 0.5
     assert found["exposure"] == {"before": 1, "now": 1, "removed": 0}  # the workload of the traced container

@@ -85,7 +85,7 @@ def report(workspace: app.Workspace, *, days: int = DAYS, soon: int = SOON) -> R
         *unfed,
         *gates(known, decided, changes, now=now, days=days),
         *unasked(known, decided),
-        *ending(_exempt(workspace, content), now, soon),
+        *ending(exempt(workspace, content), now, soon),
         *_of_rules(content, now, soon, problems),
         *_lessons(content, {one.name: one for one in unfed}),
     ]
@@ -220,7 +220,7 @@ def _of_rules(content: Library, now: int, soon: int, problems: list[str]) -> Ite
             yield Point(EXCEPTION, one.name, "ends soon", _left(left, last), "mend the rule before", facts)
 
 
-def _exempt(workspace: app.Workspace, content: Library) -> list[Exempt]:
+def exempt(workspace: app.Workspace, content: Library) -> list[Exempt]:
     """Return the exceptions from policies, those void that an alert touched, in whatever repository."""
     from lemnis.app import gate_facts, policies, settings
     from lemnis.app.feedback_findings import code_of

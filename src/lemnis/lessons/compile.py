@@ -222,7 +222,7 @@ def _policy(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
             f"Lesson {lesson}: refuses a change that brings in a new finding of {weaknesses} "
             f"(scope: {facts.gate.scope.name})."
         ),
-        "stages": ["build"],
+        "stages": list(pattern.STAGES),
         "effect": "deny",
         "severity": "high",
         "controls": ["NIST.SSDF.PW.7", "NIST.SSDF.RV.3"],
@@ -238,6 +238,8 @@ def _threat(facts: Facts, lesson: str, name: str) -> dict[str, Json]:
         "cwes": list(facts.weaknesses),
         "techniques": sorted({tag[7:].upper() for tag in _tags(facts) if _TACTIC.fullmatch(tag)}),
         "state": "realised",
+        "likelihood": 5,  # it happened
+        "impact": min(5, max([1, *(int(alert.severity) for alert in facts.alerts)])),
         "incidents": [facts.incident_id],
         "mitigations": {"gate": name, "detection": name, "lesson": lesson},
         "owner": facts.cause.owner,

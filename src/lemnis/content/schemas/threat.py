@@ -9,6 +9,8 @@
     cwes: [78]
     techniques: [T1059.004]             # MITRE ATT&CK
     state: realised                     # assumed, realised, mitigated, accepted
+    likelihood: 5                       # 1 to 5, as is the impact; their product is the risk
+    impact: 4
     incidents: [in-0123456789abcdef]
     mitigations: {gate: lesson_2026_014, detection: lesson_2026_014, lesson: 2026-014}
     owner: "@example/billing"
@@ -46,9 +48,16 @@ class Threat(Model):
     cwes: tuple[Weakness, ...] = ()
     techniques: tuple[Technique, ...] = ()
     state: Literal["assumed", "realised", "mitigated", "accepted"]
+    likelihood: int = pydantic.Field(default=3, ge=1, le=5)
+    impact: int = pydantic.Field(default=3, ge=1, le=5)
     incidents: tuple[str, ...] = ()
     mitigations: Mitigations = Mitigations()
     owner: str = ""
+
+    @property
+    def figure(self) -> int:
+        """The risk: likelihood times impact, 1 to 25, as in a repository's own threat model."""
+        return self.likelihood * self.impact
 
     @pydantic.model_validator(mode="after")
     def _realised_has_an_incident(self) -> Threat:

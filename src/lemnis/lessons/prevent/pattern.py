@@ -22,6 +22,9 @@ _LANGUAGES = {
 }  # fmt: skip
 _CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w*(?:(?:\.|::|->)[A-Za-z_]\w*)+)\s*\(")
 
+STAGES = ("editor", "commit", "pull_request", "build")
+"""Where a line of code is seen, the earliest first."""
+
 
 def recognise(traced: Traced, name: str) -> Drawn | str:
     """Draw a gate over what scanners say of the line; if none does, over a rule for the call in it."""
@@ -33,7 +36,7 @@ def recognise(traced: Traced, name: str) -> Drawn | str:
             says=", ".join(f"CWE-{cwe}" for cwe in cwes) or ", ".join(rules_of(found)),
             earliest="editor",
             because=f"the line is there ({traced.path}:{traced.line}), and a scanner finds it",
-            stages=("build",),
+            stages=STAGES,
             fix="see the lesson",
             controls=_CONTROLS,
             scopes=tuple(scopes(found)) if cwes else widths(rules_of(found), found),
@@ -50,7 +53,7 @@ def recognise(traced: Traced, name: str) -> Drawn | str:
         says=f"`{pattern}` in a change",
         earliest="editor",
         because=f"the line is there ({traced.path}:{traced.line}); no scanner found it, the new rule does",
-        stages=("editor", "commit", "pull_request", "build"),
+        stages=STAGES,
         fix="write it another way",
         controls=_CONTROLS,
         scopes=(Scope("new rule", rules=(f"{_TOOL}:{name}",), judged=True),),

@@ -185,11 +185,13 @@ def show_proof(found: Proof) -> None:
 
 
 def _show(opened: app.Workspace, found: State, *, json: bool) -> None:
-    from lemnis.app import shelf
+    from lemnis.app import lesson_beside, shelf
 
+    beside = lesson_beside.look(opened, found.written)
     files = {path: len(data.splitlines()) for path, data in shelf.lesson_files(opened, found.written).items()}
     if json:
-        emit({**_document(found), "files": files, **(dict(found.proposed.payload) if found.proposed else {})})
+        told = dict(found.proposed.payload) if found.proposed else {}
+        emit({**_document(found), "files": files, **told, "beside": beside.document()})
         return
     written, lesson = found.written, found.written.lesson
     state = f"[{_STATES[found.state]}]{_state(found)}[/]"
@@ -210,6 +212,16 @@ def _show(opened: app.Workspace, found: State, *, json: bool) -> None:
         console.print(f"  [green]+{lines:<4}[/] {escape(path)}")
     if found.proposed is not None:
         _measured(dict(found.proposed.payload))
+    for point in beside.points():
+        console.print(f"  [yellow]•[/] {escape(point)}")
+    if written.branch:
+        owner = f" --set owner={lesson.cause.owner}" if lesson.cause.owner else ""
+        console.print(
+            f"  [dim]a pull request to its owner: git push REMOTE {written.branch}, then[/]\n"
+            f"  [dim]lemnis playbook plan propose_lesson -i {lesson.incident} --set lesson={written.id} "
+            f"--set content=OWNER/NAME@main{escape(owner)}[/]"
+        )
+    console.print()
 
 
 def _measured(facts: dict[str, Any]) -> None:
@@ -230,7 +242,6 @@ def _measured(facts: dict[str, Any]) -> None:
     console.print("\n  [bold]for review[/]")
     for point in facts["review"]:
         console.print(f"  [yellow]•[/] {escape(point)}")
-    console.print()
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
