@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lemnis import app
-from lemnis.app import attest, attest_import
+from lemnis.app import attest, attest_import, gates
 from lemnis.app.attest_import import Brought, Refused
 from lemnis.contracts.errors import InputError, Location, NotFoundError
 from lemnis.graph import attestation, builds, envelopes, predicates
@@ -126,6 +126,43 @@ def test_what_nobody_trusted_signed_is_kept_and_proves_nothing(trusting, tmp_pat
     assert {kind: state for kind, (state, _) in said.items()} == {
         "provenance": "invalid", "sbom": "invalid", "scan": "missing", "tests": "missing", "gate": "missing",
     }  # fmt: skip
+
+
+POLICY = """package lemnis.no_agpl
+import rego.v1
+deny contains reason if {
+    some one in input.sbom
+    "AGPL-3.0-only" in one.licenses
+    reason := {"message": one.purl, "where": input.image.name, "fix": "use another"}
+}
+"""
+
+
+def test_a_policy_sees_what_an_image_is_made_of_where_a_trusted_key_says_it(trusting, tmp_path):
+    part = {
+        "type": "library",
+        "name": "p",
+        "version": "1.5",
+        "purl": "pkg:pypi/p@1.5",
+        "licenses": [{"license": {"id": "AGPL-3.0-only"}}],
+    }
+    bill = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [part], "score": 1.5}
+    made = statement("https://cyclonedx.org/bom", bill)
+    folder = trusting.content / "policies/no_agpl"
+    folder.mkdir(parents=True)
+    (folder / "policy.rego").write_text(POLICY)
+    (folder / "policy.yaml").write_text(
+        "id: no_agpl\ntitle: None\ndescription: None.\nstages: [release]\neffect: deny\nseverity: high\ncontrols: []\n"
+    )
+    bring(trusting, tmp_path / "a.json", made)
+    assert attest.components(trusting, IMAGE) == []
+    assert "pkg:pypi/p@1.5" not in str(gates.image(trusting, "release", IMAGE).reasons)
+    bring(trusting, tmp_path / "a.json", signed({**made, "predicate": {**bill, "components": [7]}}))
+    bring(trusting, tmp_path / "a.json", signed(made))
+    assert attest.components(trusting, IMAGE) == [
+        {"name": "p", "version": "1.5", "purl": "pkg:pypi/p@1.5", "licenses": ["AGPL-3.0-only"]}
+    ]
+    assert "pkg:pypi/p@1.5" in str(gates.image(trusting, "release", IMAGE).reasons)
 
 
 def test_other_statements_are_no_provenance_that_fails(trusting, tmp_path):

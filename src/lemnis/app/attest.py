@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
+
 from lemnis import app
 from lemnis.app import settings
-from lemnis.contracts.errors import InputError, IntegrityError, Location, NotFoundError, UsageError
+from lemnis.contracts.errors import (
+    InputError,
+    IntegrityError,
+    Location,
+    NotFoundError,
+    RecordError,
+    UsageError,
+)
 from lemnis.contracts.journal import NewEntry
 
 if TYPE_CHECKING:
@@ -225,6 +234,30 @@ def statements(workspace: app.Workspace, image: str) -> dict[str, tuple[str, str
     for kind in TYPES:
         said[kind] = _stands(kind, kept.get(kind, ()), trusted, image)
     return said
+
+
+def components(workspace: app.Workspace, image: str) -> list[dict[str, Json]]:
+    """Return what an image is made of: name, version, purl, and licenses, by its newest bill that holds.
+
+    Empty where no trusted key signed one, and where it cannot be read; ``statements`` tells which.
+    """
+    from lemnis.graph import statements as kinds
+    from lemnis.scan import sbom
+
+    trusted = settings.trusted(workspace)
+    for name, data in _kept(workspace, of_image(workspace, image).known):
+        if _kind(data) != "sbom":
+            continue
+        try:
+            told = kinds.verify(data, trusted, subject_digest=image, kind="sbom", file=name)
+            made = sbom.read(orjson.dumps(told.predicate), name)
+        except (InputError, IntegrityError, RecordError):
+            continue
+        return [
+            {"name": one.name, "version": one.version, "purl": one.purl, "licenses": list(one.licenses)}
+            for one in made.components
+        ]
+    return []
 
 
 def _kept(workspace: app.Workspace, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:

@@ -155,7 +155,7 @@ def _image(
         stage, image=digest_, name=subject, attestation=facts,
         statements=attest.statements(workspace, digest_), report=report,
         facts=gate_facts.facts(workspace, str(facts["repository"]), subject, workload),
-        labels=attest_labels.facts(workspace, digest_),
+        labels=attest_labels.facts(workspace, digest_), sbom=attest.components(workspace, digest_),
     )  # fmt: skip
     return facts, document | ({"workload": workload, "alerts": []} if stage == "runtime" else {})
 

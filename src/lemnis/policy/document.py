@@ -76,6 +76,7 @@ _LABELS: Shape = {
     }],
 }  # fmt: skip
 _STATEMENTS: Shape = {kind: {"state": PROOFS, "problem": None} for kind in STATEMENTS}
+_COMPONENT: Shape = {"name": None, "version": None, "purl": None, "licenses": [None]}
 _ALERT: Shape = {
     "id": None, "rule_id": None, "title": None, "severity": SEVERITIES, "severity_id": None, "time": None,
 }  # fmt: skip
@@ -107,7 +108,7 @@ def _built(stage: str) -> Shape:
     """What is known where an image is judged."""
     return {
         "stage": (stage,), "image": _IMAGE, "attestation": _ATTESTATION, "statements": _STATEMENTS,
-        "labels": _LABELS,
+        "labels": _LABELS, "sbom": [_COMPONENT],
         "findings": [_FINDING], "health": [_HEALTH], "facts": _FACTS,
     }  # fmt: skip
 
@@ -177,11 +178,13 @@ def image_document(
     report: ScanReport,
     facts: Facts | None = None,
     labels: tuple[str, Sequence[Mapping[str, Json]]] = ("unknown", ()),
+    sbom: Sequence[Mapping[str, Json]] = (),
 ) -> dict[str, Json]:
     """Return the document of a stage that judges an image.
 
     ``statements`` are the state and problem of each kind that was looked for; the others are missing;
-    ``labels`` how the image's labels stand against its provenance, together and each. What is found in an
+    ``labels`` how the image's labels stand against its provenance, together and each; ``sbom`` are the
+    components of the bill of materials that was attested. What is found in an
     image is new by definition: there is no state before it.
     """
     return {
@@ -193,6 +196,7 @@ def image_document(
             for kind in STATEMENTS
         },
         "labels": {"state": labels[0], "compared": [dict(one) for one in labels[1]]},
+        "sbom": [dict(one) for one in sbom],
         **_scanned(report, ()),
         "facts": facts_document(facts or Facts()),
     }
