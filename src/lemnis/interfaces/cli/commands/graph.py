@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -214,6 +215,9 @@ def collect(
     findings: Annotated[
         bool, typer.Option("--findings", help="The findings that this workspace knows.")
     ] = False,
+    lessons: Annotated[
+        bool, typer.Option("--lessons", help="Its lessons with their incidents, and its policies.")
+    ] = False,
     json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -227,17 +231,18 @@ def collect(
     Example: lemnis graph collect cluster.json terraform.tfstate --scope prod
     """
     from lemnis import app
-    from lemnis.app import graph_collect
+    from lemnis.app import graph_collect, graph_learnt
     from lemnis.store.search import instant
 
-    if not (paths or findings):
-        raise UsageError("nothing to collect", fix="name files, or --findings")
+    if not (paths or findings or lessons):
+        raise UsageError("nothing to collect", fix="name files, --findings or --lessons")
     opened = app.open_workspace(workspace)
     moment = instant(at, opened.clock.now()) if at else None
     options = graph_collect.Options(kind, scope, about, moment, whole=whole, keep_secrets=keep_secrets)
     bad = False
     with messages.status("collecting …"):
-        for one in graph_collect.every(opened, paths or (), options, findings=findings):
+        learnt = (graph_learnt.collect(opened) for _ in range(lessons))
+        for one in chain(graph_collect.every(opened, paths or (), options, findings=findings), learnt):
             bad = bad or bool(one.problems)
             if json:
                 emit(one.document())
