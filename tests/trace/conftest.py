@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lemnis import app
-from lemnis.app import lessons
+from lemnis.app import lessons, scans
 from lemnis.contracts.clock import ManualClock
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -38,3 +38,19 @@ def proposed(told, tmp_path):
     world, written = told
     copy = shutil.copytree(world.workspace.root, tmp_path / "soc", symlinks=True)
     return World(app.open_workspace(copy, clock=ManualClock(AT + 60_000)), world.shop, world.commits), written
+
+
+@pytest.fixture(scope="session")
+def scanned(tmp_path_factory):
+    return tmp_path_factory.mktemp("scanned")
+
+
+@pytest.fixture(autouse=True)
+def scans_are_shared(scanned, monkeypatch):
+    """What scanners found in a tree says the same in every test: it goes by the tree, the scanners and rules."""
+    kept = scans.Kept
+
+    def shared(folder):
+        return kept(scanned if folder.name == "scans" else folder)
+
+    monkeypatch.setattr(scans, "Kept", shared)
