@@ -214,7 +214,7 @@ def _show(opened: app.Workspace, found: State, *, json: bool) -> None:
         _measured(dict(found.proposed.payload))
     for point in beside.points():
         console.print(f"  [yellow]•[/] {escape(point)}")
-    if written.branch:
+    if not written.merged:
         owner = f" --set owner={lesson.cause.owner}" if lesson.cause.owner else ""
         console.print(
             f"  [dim]a pull request to its owner: git push REMOTE {written.branch}, then[/]\n"
