@@ -263,6 +263,17 @@ def test_two_builds_of_one_commit_bear_each_other_out(own):
     assert [one["build"] for one in built.evidence["also_built_by"]] == ["run-7"]
 
 
+def test_the_run_that_an_attestation_names_is_in_the_graph(own):
+    run = "https://github.com/example/shop/actions/runs/7"
+    attest_again(own, own.commits["other"], f"{run}/attempts/2")
+    follow(own)
+    graph = Graph(app.engine(own.workspace))
+    [edge] = [one for one in graph.related("run_by") if one.holds]
+    assert (str(edge.source), str(edge.target)) == (f"build:{run}/attempts/2", f"workflow_run:{run}")
+    assert edge.strength is Strength.VERIFIED
+    assert edge.evidence["attestation"].startswith("sha256:")
+
+
 def test_two_images_of_one_commit_have_each_their_own_build(own):
     own.attest()
     attest_again(own, own.commits["other"], "run-8", image="sha256:" + "cd" * 32)

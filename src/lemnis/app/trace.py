@@ -16,6 +16,7 @@ from lemnis.app.scene import Scene
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.provenance import Hop
+from lemnis.graph import code_edges
 from lemnis.graph.code import forges
 from lemnis.graph.store import WALK
 
@@ -70,6 +71,7 @@ def trace_alerts(workspace: app.Workspace, subject: str, alerts: Sequence[Alert]
     graph.renew([edge for edge in walked if edge.relation in _LOOKED_AT])
     graph.add([edge for edge in walked if edge.relation not in _LOOKED_AT])
     graph.add([edge for chain in chains for edge in chain.beside])
+    graph.add([run for edge in walked if (run := code_edges.ran(edge)) is not None])
     seen = (chain.first.container for chain in chains if chain.first and chain.first.container)
     graph.add([edge for one in seen if (edge := part_of(asked, one)) is not None])
     return Trace(subject, asked.scene, tuple(chains))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lemnis.contracts.alerts import Entity, EntityKind
@@ -13,6 +14,9 @@ from lemnis.graph.attestation import Build
 from lemnis.graph.requests import Behind
 from lemnis.graph.source_line import Located
 from lemnis.store.git import BlameLine, Commit
+
+_GITHUB_RUN = re.compile(r"(https://[^\s?#]+/actions/runs/[0-9]+)(?:/attempts/[0-9]+)?")
+"""``invocationId`` as GitHub's attestations have it."""
 
 
 def broken(source: Entity, relation: str, kind: EntityKind, method: str, reason: str, **facts: Json) -> Edge:
@@ -38,6 +42,16 @@ def built(image: Entity, build: Build, attestation: str) -> list[Edge]:
             {**evidence, "repository": build.repository},
         ),
     ]  # fmt: skip
+
+
+def ran(build: Edge) -> Edge | None:
+    """Return the edge from a build (``built_by``) to the run of GitHub that its attestation names, if one."""
+    named = _GITHUB_RUN.fullmatch(build.target.value)
+    if named is None or build.relation != "built_by" or not build.holds:
+        return None
+    run = Entity(EntityKind.WORKFLOW_RUN, named[1])
+    kept = {name: build.evidence[name] for name in ("attestation", "builder") if name in build.evidence}
+    return Edge(build.target, run, "run_by", build.method, build.strength, kept)
 
 
 def line(commit: Entity, target: Entity, located: Located, text: str, behind: Sequence[Behind]) -> Edge:
