@@ -15,6 +15,7 @@ from lemnis import app
 from lemnis.app.board import Board
 from lemnis.contracts.errors import NotFoundError, ServiceError
 from lemnis.interfaces.web import (
+    account,
     detections,
     editor,
     entity,
@@ -51,6 +52,7 @@ PAGES = (
     lessons,
     posture,
     sign_in,
+    account,
 )
 
 

@@ -79,7 +79,7 @@ async def do_sign_in(request: Request) -> Response:
         except LemnisError as error:
             needs = isinstance(error, SecondError) or bool(form.get("code"))
             status = 429 if isinstance(error, BusyError) else 403
-            return _form(request, onward, name=name, why=_why(error), code=needs, status=status)
+            return _form(request, onward, name=name, why=reason_of(error), code=needs, status=status)
         return _begun(request, signed, onward)
 
     return await run_in_threadpool(work)
@@ -91,7 +91,8 @@ def _providers(here: site.Site) -> list[tuple[str, str]]:
     return [(one.name, one.title or one.name) for one in read.openid] if read is not None else []
 
 
-def _why(error: LemnisError) -> str:
+def reason_of(error: LemnisError) -> str:
+    """Return what went wrong with a form and what to do; of what is tried too often, when to try again."""
     if isinstance(error, BusyError):
         return f"{error.what}: try again in {lasting(int(error.retry_after_s * 1000))}"
     return f"{error.what}{f': {error.fix}' if error.fix else ''}"
@@ -157,7 +158,7 @@ async def do_welcome(request: Request) -> Response:
                 _access(request), key, form.get("name", ""), form.get("password", ""), **_from(request)
             )
         except LemnisError as error:
-            return _welcome(request, key, given=form, why=_why(error), status=400)
+            return _welcome(request, key, given=form, why=reason_of(error), status=400)
         return _begun(request, signed, "/")
 
     return await run_in_threadpool(work)

@@ -51,6 +51,8 @@ MOST_FORM = 65_536
 _DEAR, _DEAR_EACH = 8, 4
 """How much dear work goes on at once: of all, and of one person."""
 _MOST_KEPT, _CONTENT_S = 200, 10.0
+ANYBODY = ""
+"""In the place of a permission: whoever is signed in, for what is about themselves."""
 _THEMES = frozenset({"light", "dark"})
 _MENU: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
     (
@@ -196,7 +198,7 @@ class Site:
             "csrf": csrf(request),
             "theme": theme if theme in _THEMES else "",
             "workspace_name": self.name,
-            "menu": self._menu(person),
+            "menu": self._menu(request, person),
             "here": context.pop("here", request.url.path),
             "address": _address(request),
             "purpose": self.purpose(request) if person is not None else "",
@@ -210,8 +212,21 @@ class Site:
             answer.delete_cookie(_SAID, path=f"{known['base']}/", httponly=True, samesite="lax")
         return answer
 
-    def _menu(self, person: Person | None) -> list[list[dict[str, object]]]:
-        counts = {"queue": self.board.count} if person is not None else {}
+    def _count(self, request: Request) -> int:
+        """Return how many open incidents whoever asks sees; counted once for each state of things."""
+        person, view = whose(request), self.board.last_view
+        if person is None or not person.rules:
+            return view.open
+        known: tuple[object, dict[Person, int]] | None = self.once.get("count")
+        if known is None or known[0] is not view:
+            known = self.once["count"] = view, {}
+        if person not in known[1]:
+            sees = eyes(request).sees
+            known[1][person] = sum(one.incident.open and sees(one) for one in view.standings)
+        return known[1][person]
+
+    def _menu(self, request: Request, person: Person | None) -> list[list[dict[str, object]]]:
+        counts = {"queue": self._count(request)} if person is not None else {}
         return [
             [
                 {"href": href, "title": title, "icon": icon, "count": counts.get(icon, 0)}
@@ -252,6 +267,20 @@ def whose(request: Request) -> Person | None:
     """Return who asks; None if nobody is signed in."""
     found: Person | None = getattr(request.state, "person", None)
     return found
+
+
+def eyes(request: Request) -> Eyes:
+    """Return what whoever asks sees of incidents and what belongs to them; made once a request.
+
+    Raises AccessError where nobody is signed in.
+    """
+    person = whose(request)
+    if person is None:
+        raise AccessError("nobody is signed in", fix="sign in")
+    known: Eyes | None = getattr(request.state, "eyes", None)
+    if known is None:
+        known = request.state.eyes = Eyes(person, at(request).board)
+    return known
 
 
 def _session(request: Request) -> str:
@@ -405,7 +434,8 @@ def dear(handler: Shows) -> Shows:
 
 
 def _permitted(request: Request, permission: str, handler: Callable[[], Response]) -> Response:
-    demand(whose(request), permission)
+    if permission != ANYBODY:
+        demand(whose(request), permission)
     return handler()
 
 

@@ -1,11 +1,10 @@
-// Signing in by a passkey: the browser asks for it, the server checks what it says.
+// Passkeys: signing in by one, and adding one. The browser asks its owner, the server checks what it says.
 const base = document.body.dataset.base ?? "";
-const part = document.querySelector("[data-passkey]");
-const form = document.querySelector("form[action$='/sign-in']");
 const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0));
 const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const sealed = (some) => (some ?? []).map((one) => ({ ...one, id: bytes(one.id) }));
 
-async function ask(path, body) {
+async function ask(form, path, body) {
   const answer = await fetch(`${base}/api/v1${path}`, {
     method: "POST",
     credentials: "same-origin",
@@ -17,18 +16,14 @@ async function ask(path, body) {
   return said;
 }
 
-async function signIn() {
-  const options = await ask("/session/passkey/begin");
+async function signIn(form) {
+  const options = await ask(form, "/session/passkey/begin");
   const known = options.publicKey ?? options;
   const made = await navigator.credentials.get({
-    publicKey: {
-      ...known,
-      challenge: bytes(known.challenge),
-      allowCredentials: (known.allowCredentials ?? []).map((one) => ({ ...one, id: bytes(one.id) })),
-    },
+    publicKey: { ...known, challenge: bytes(known.challenge), allowCredentials: sealed(known.allowCredentials) },
   });
   const { response } = made;
-  await ask("/session/passkey", {
+  await ask(form, "/session/passkey", {
     answer: {
       id: made.id,
       rawId: text(made.rawId),
@@ -44,9 +39,60 @@ async function signIn() {
   location.assign(base + form.elements.next.value);
 }
 
-if (part && globalThis.PublicKeyCredential) {
-  part.hidden = false;
-  part.querySelector("button").addEventListener("click", () => {
-    signIn().catch((error) => { part.querySelector("[role=status]").textContent = error.message; });
+async function add(form) {
+  const known = await ask(form, "/me/passkeys/begin", { password: form.elements.password.value });
+  const made = await navigator.credentials.create({
+    publicKey: {
+      ...known,
+      challenge: bytes(known.challenge),
+      user: { ...known.user, id: bytes(known.user.id) },
+      excludeCredentials: sealed(known.excludeCredentials),
+    },
+  });
+  await ask(form, "/me/passkeys", {
+    name: form.elements.name.value,
+    answer: {
+      id: made.id,
+      rawId: text(made.rawId),
+      type: made.type,
+      response: {
+        clientDataJSON: text(made.response.clientDataJSON),
+        attestationObject: text(made.response.attestationObject),
+      },
+    },
+  });
+  location.assign(`${base}/me`);
+}
+
+// What a browser says of why is for programmers, and a passkey is bound to a name: an address of numbers has none.
+const numbers = /^[\d.]+$|:/.test(location.hostname);
+function why(error) {
+  if (numbers) return "Passkeys need a host name: open the console by its name, or as localhost.";
+  if (error.name === "NotAllowedError") return "The device gave no passkey: it was cancelled, or took too long.";
+  if (error.name === "InvalidStateError") return "This device has a passkey for you already.";
+  return error.message;
+}
+
+const can = "PublicKeyCredential" in globalThis;
+const within = document.querySelector("[data-passkey]");
+if (within && can) {
+  const form = document.querySelector("form[action$='/sign-in']");
+  within.hidden = false;
+  within.querySelector("button").addEventListener("click", () => {
+    signIn(form).catch((error) => { within.querySelector("[role=status]").textContent = why(error); });
+  });
+}
+const adding = document.querySelector("[data-passkey-add]");
+if (adding && can) {
+  const form = adding.querySelector("form");
+  adding.hidden = false;
+  document.querySelector("[data-passkey-none]").hidden = true;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const said = form.querySelector("[role=status]");
+    const button = form.querySelector("button");
+    said.textContent = "The browser asks you for the passkey.";
+    button.disabled = true;
+    add(form).catch((error) => { said.textContent = why(error); }).finally(() => { button.disabled = false; });
   });
 }
