@@ -113,6 +113,30 @@ def test_a_pull_request_is_compared_with_where_it_left_the_main_branch(workspace
         gates.code(workspace, "pull_request", shop, start)
 
 
+def test_a_policy_sees_the_components_of_lock_files_where_a_commit_is_judged(workspace, shop):
+    folder = workspace.content / "policies/no_leftpad"
+    folder.mkdir(parents=True)
+    (folder / "policy.rego").write_text("""package lemnis.no_leftpad
+import rego.v1
+deny contains reason if {
+    some one in input.sbom
+    startswith(one.purl, "pkg:pypi/leftpad@")
+    reason := {"message": "no", "where": one.path, "fix": "write it yourself"}
+}
+""")
+    manifest = "id: no_leftpad\ntitle: T\ndescription: D.\nstages: [{}]\neffect: deny\nseverity: high\ncontrols: []\n"
+    (folder / "policy.yaml").write_text(manifest.format("commit, build"))
+    assert gates.code(workspace, "build", shop, "HEAD").effect is Effect.ALLOW
+    commit(shop, "leftpad==1.0\n", "requirements.txt")
+    assert policies(gates.code(workspace, "build", shop, "HEAD")) == [("no_leftpad", "requirements.txt")]
+    (shop.path / "requirements.txt").write_text("other==1.0\n")
+    shop.run("add", "requirements.txt")
+    assert gates.staged(workspace, shop).effect is Effect.ALLOW
+    (folder / "policy.yaml").write_text(manifest.format("editor"))
+    with pytest.raises(ContentError, match="sbom"):
+        gates.code(workspace, "build", shop, "HEAD")
+
+
 def test_an_exploited_vulnerability_counts_though_it_is_old(workspace, shop):
     commit(shop, "KEV\n", "requirements.txt")
     commit(shop, "x = 2\n")

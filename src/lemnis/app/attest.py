@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from lemnis.contracts.ids import Json
     from lemnis.graph.attestation import Build, Signer
+    from lemnis.scan.sbom import Component
 
 Sign = Callable[["Mapping[str, Json]"], bytes]
 """Signs a statement; gives the envelope or bundle."""
@@ -236,8 +237,8 @@ def statements(workspace: app.Workspace, image: str) -> dict[str, tuple[str, str
     return said
 
 
-def components(workspace: app.Workspace, image: str) -> list[dict[str, Json]]:
-    """Return what an image is made of: name, version, purl, and licenses, by its newest bill that holds.
+def components(workspace: app.Workspace, image: str) -> tuple[Component, ...]:
+    """Return what an image is made of, by its newest bill of materials that holds.
 
     Empty where no trusted key signed one, and where it cannot be read; ``statements`` tells which.
     """
@@ -253,11 +254,8 @@ def components(workspace: app.Workspace, image: str) -> list[dict[str, Json]]:
             made = sbom.read(orjson.dumps(told.predicate), name)
         except (InputError, IntegrityError, RecordError):
             continue
-        return [
-            {"name": one.name, "version": one.version, "purl": one.purl, "licenses": list(one.licenses)}
-            for one in made.components
-        ]
-    return []
+        return made.components
+    return ()
 
 
 def _kept(workspace: app.Workspace, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:

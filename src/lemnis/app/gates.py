@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lemnis import app
-from lemnis.app import attest, attest_labels, gate_facts, pipeline, policies, scans, settings, threats
+from lemnis.app import (
+    attest,
+    attest_labels,
+    gate_components,
+    gate_facts,
+    pipeline,
+    policies,
+    scans,
+    settings,
+    threats,
+)
 from lemnis.contracts.errors import InputError, NotFoundError, UsageError
 from lemnis.contracts.findings import Decision, Finding, Reason, ScanReport
 from lemnis.contracts.ids import Json, canonical, digest, stable_id
@@ -17,6 +27,7 @@ from lemnis.policy.document import IMAGE_STAGES, Facts, change_document, code_do
 
 if TYPE_CHECKING:
     from lemnis.content.library import Library
+    from lemnis.policy.decide import Policy
     from lemnis.store.git import Commit, Repository
 
 DECISION = "decision"
@@ -47,6 +58,7 @@ def code(
     document = document_of(
         stage, repository, name, commit, reports[commit.id], known=known,
         base=others[0].id if others else "", facts=gate_facts.facts(workspace, name),
+        rules=policies.load(app.library(workspace)),
     )  # fmt: skip
     made = _decided(workspace, stage, document, repository, reports[commit.id].findings)
     pipeline.into_lake(workspace, reports[commit.id], resource=name, revision=commit.id)
@@ -70,6 +82,7 @@ def staged(workspace: app.Workspace, repository: Repository) -> Decision:
     document = document_of(
         "commit", repository, name, commit, reports[commit.id], known=known,
         base=before[0].id if before else "", facts=gate_facts.facts(workspace, name),
+        rules=policies.load(app.library(workspace)),
     )  # fmt: skip
     return _decided(workspace, "commit", document, repository, reports[commit.id].findings)
 
@@ -155,7 +168,8 @@ def _image(
         stage, image=digest_, name=subject, attestation=facts,
         statements=attest.statements(workspace, digest_), report=report,
         facts=gate_facts.facts(workspace, str(facts["repository"]), subject, workload),
-        labels=attest_labels.facts(workspace, digest_), sbom=attest.components(workspace, digest_),
+        labels=attest_labels.facts(workspace, digest_),
+        sbom=gate_components.documents(attest.components(workspace, digest_)),
     )  # fmt: skip
     return facts, document | ({"workload": workload, "alerts": []} if stage == "runtime" else {})
 
@@ -185,7 +199,15 @@ def history(
         known = {f.fingerprint for p in commit.parents if p in reports for f in reports[p].findings}
         base = commit.parents[0] if commit.parents else ""
         document = document_of(
-            stage, repository, name, commit, reports[commit.id], known=known, base=base, facts=facts
+            stage,
+            repository,
+            name,
+            commit,
+            reports[commit.id],
+            known=known,
+            base=base,
+            facts=facts,
+            rules=rules,
         )
         found[commit.id] = decide(rules, document, stage, allowed, commit.at, content_digest=content.digest)
     return found
@@ -201,8 +223,9 @@ def document_of(
     known: Collection[str],
     base: str,
     facts: Facts,
+    rules: Sequence[Policy],
 ) -> dict[str, Any]:
-    """Return the document of one commit at a stage."""
+    """Return the document of one commit at a stage, with its components if one of the ``rules`` asks."""
     files = [
         (status, path.encode(errors="surrogateescape").decode(errors="backslashreplace"))
         for status, path in repository.changed(commit.id)
@@ -212,7 +235,10 @@ def document_of(
         subject=commit.subject, at=commit.at, files=files,
     )  # fmt: skip
     added = threats.change(repository, commit.id, base).document()
-    return code_document(stage, change, report, known, facts=facts, threats=added)
+    named = gate_components.of_commit(repository, commit.id) if gate_components.asked(rules, stage) else ()
+    return code_document(
+        stage, change, report, known, facts=facts, threats=added, sbom=gate_components.documents(named)
+    )
 
 
 def _bases(stage: str, repository: Repository, commit: Commit, base: str) -> list[Commit]:

@@ -76,7 +76,7 @@ _LABELS: Shape = {
     }],
 }  # fmt: skip
 _STATEMENTS: Shape = {kind: {"state": PROOFS, "problem": None} for kind in STATEMENTS}
-_COMPONENT: Shape = {"name": None, "version": None, "purl": None, "licenses": [None]}
+_COMPONENT: Shape = {"name": None, "version": None, "purl": None, "licenses": [None], "path": None}
 _ALERT: Shape = {
     "id": None, "rule_id": None, "title": None, "severity": SEVERITIES, "severity_id": None, "time": None,
 }  # fmt: skip
@@ -100,7 +100,7 @@ def _code(stage: str) -> Shape:
     """What is known where a change is judged."""
     return {
         "stage": (stage,), "change": _CHANGE, "findings": [_FINDING], "health": [_HEALTH], "facts": _FACTS,
-        "threats": _THREATS,
+        "threats": _THREATS, **({} if stage == "editor" else {"sbom": [_COMPONENT]}),
     }  # fmt: skip
 
 
@@ -154,10 +154,12 @@ def code_document(
     *,
     facts: Facts | None = None,
     threats: Mapping[str, Json] | None = None,
+    sbom: Sequence[Mapping[str, Json]] = (),
 ) -> dict[str, Json]:
     """Return the document of a stage that judges a change; findings not in ``known`` are new.
 
-    ``threats`` says what the change adds to the attack surface, and whether the threat model follows.
+    ``threats`` says what the change adds to the attack surface, and whether the threat model follows;
+    ``sbom`` are the components that lock files name (not asked for at stage ``editor``).
     """
     return {
         "stage": stage,
@@ -165,6 +167,7 @@ def code_document(
         **_scanned(report, known),
         "facts": facts_document(facts or Facts()),
         "threats": dict(threats) if threats is not None else {"model": "", "followed": False, "added": []},
+        "sbom": [dict(one) for one in sbom],
     }
 
 
