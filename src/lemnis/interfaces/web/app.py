@@ -23,6 +23,7 @@ from lemnis.interfaces.web import (
     incident,
     lessons,
     loop,
+    people,
     pipeline,
     playbooks,
     posture,
@@ -53,6 +54,7 @@ PAGES = (
     posture,
     sign_in,
     account,
+    people,
 )
 
 

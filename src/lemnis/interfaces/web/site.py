@@ -67,6 +67,7 @@ _MENU: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
         ("/posture", "Posture", "posture", "posture.read"),
         ("/sources", "Sources", "sources", "source.read"),
         ("/lessons", "Lessons", "lessons", "lesson.read"),
+        ("/people", "People", "people", "access.read"),
     ),
 )
 """The menu: address, title, icon, and the permission without which it is not shown."""
