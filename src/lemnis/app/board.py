@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -87,7 +86,7 @@ class Board:
         self._standings: dict[str, Standing] = {}
         self._alerts: dict[str, Entry] = {}
         self._held: dict[str, frozenset[str]] = {}
-        self._inside: Counter[str] = Counter()
+        self._inside: dict[str, tuple[str, ...]] = {}
         self._loose: tuple[Loose, ...] | None = None
         self._view = View(0)
         self._timed = self._weighed = 0.0
@@ -123,11 +122,26 @@ class Board:
     def find(self, incident: str) -> Standing:
         """Return how an incident stands now; raises NotFoundError."""
         self.look()
+        return self._timed_now(self.standing(incident))
+
+    def standing(self, incident: str) -> Standing:
+        """Return how an incident stood at the last look, but for its timers; raises NotFoundError."""
         found = self._standings.get(incident)
-        if found is None:
-            one = incidents.by_id(self._journal, incident)
-            found = self._stand(one)
-        return self._timed_now(found)
+        return self._stand(incidents.by_id(self._journal, incident)) if found is None else found
+
+    def holders(self, alert: str) -> tuple[str, ...]:
+        """Return the incidents that have an alert, as of the last look; none if it is alone."""
+        return self._inside.get(alert, ())
+
+    def holder(self, alert: str) -> str | None:
+        """Return the incident that an alert is in, as of the last look: none that was merged into another."""
+        known = (self._standings.get(one) for one in self.holders(alert))
+        return next((one.incident.id for one in known if one and not one.incident.merged_into), None)
+
+    @property
+    def last_view(self) -> View:
+        """What there was when it was last looked."""
+        return self._view
 
     def last(self, incident: Incident) -> int:
         """Return the number of the last entry about an incident, or about one that was merged into it."""
@@ -182,14 +196,16 @@ class Board:
         before, now = self._held.get(one.id, frozenset()), frozenset(one.alert_ids)
         self._held[one.id] = now
         for alert in now - before:
-            self._inside[alert] += 1
+            self._inside[alert] = (*self._inside.get(alert, ()), one.id)
             if self._alerts.pop(alert, None) is not None:
                 self._loose = None
         gone = before - now
-        self._inside.subtract(gone)
         for alert in gone:
-            if self._inside[alert] <= 0:
-                del self._inside[alert]
+            left = tuple(name for name in self._inside.get(alert, ()) if name != one.id)
+            if left:
+                self._inside[alert] = left
+            else:
+                self._inside.pop(alert, None)
         return gone
 
     def _stand(self, one: Incident) -> Standing:

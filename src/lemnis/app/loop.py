@@ -7,7 +7,7 @@ sources sent, incidents, runs, lessons. Nothing is asked of the lake's events.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from lemnis.incidents import entries as lifecycle
 if TYPE_CHECKING:
     from lemnis.app.board import View
     from lemnis.app.lessons import State
+    from lemnis.respond.records import Run
     from lemnis.store.journal import SqlJournal
 
 DAY = 86_400_000
@@ -105,8 +106,11 @@ class Gathered:
     waiting: Sequence[Thing]
 
 
-def look(workspace: app.Workspace, view: View) -> Loop:
-    """Return the loop as of now; what cannot be looked at is told, and the rest goes on."""
+def look(workspace: app.Workspace, view: View, *, hides: Callable[[Run], object] | None = None) -> Loop:
+    """Return the loop as of now; what cannot be looked at is told, and the rest goes on.
+
+    ``hides`` says which runs are left out.
+    """
     journal, now = app.journal(workspace), workspace.clock.now()
     since = now - DAY
     problems: list[str] = []
@@ -123,7 +127,7 @@ def look(workspace: app.Workspace, view: View) -> Loop:
         events,
         silent,
         _late(view),
-        _waiting(workspace),
+        _waiting(workspace, hides),
     )
     taught: tuple[Taught, ...] = ()
     try:
@@ -266,14 +270,14 @@ def _late(view: View) -> list[Thing]:
     return found
 
 
-def _waiting(workspace: app.Workspace) -> list[Thing]:
+def _waiting(workspace: app.Workspace, hides: Callable[[Run], object] | None) -> list[Thing]:
     """Return the runs that wait for an approval or an answer."""
     from lemnis.app import respond
 
     return [
         Thing(one.playbook.replace("_", " "), one.outcome, one.started, "run", one.id)
         for one in respond.runs(workspace)
-        if one.finished is None
+        if one.finished is None and not (hides and hides(one))
     ]
 
 

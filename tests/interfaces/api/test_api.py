@@ -1,5 +1,6 @@
 import shutil
 import time
+from dataclasses import replace
 
 import anyio
 import guarding
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from lemnis import app
 from lemnis.app import incidents as working
+from lemnis.app.access import accounts
 from lemnis.app.access.secret import csrf as csrf_of
 from lemnis.contracts.errors import UsageError
-from lemnis.interfaces.api import events, paging
+from lemnis.incidents import entries as lifecycle
+from lemnis.interfaces.api import events, paging, stream
 
 API = "/api/v1"
 
@@ -372,21 +375,26 @@ deny contains reason if {
 """
 
 
-def test_rules_of_the_workspace_decide_who_sees_what(okta, tmp_path, incident):
+@pytest.fixture
+def ruled(okta, tmp_path):
+    """A console where a rule keeps grave incidents for the team soc, with somebody inside and one outside."""
     root = shutil.copytree(okta, tmp_path / "ruled")
     folder = root / "content/policies/grave_ones_are_of_soc"
     folder.mkdir(parents=True)
     (folder / "policy.rego").write_text(RULE)
     (folder / "policy.yaml").write_text("id: grave_ones_are_of_soc\ntitle: t\nstages: [access]\n")
-    built = guarding.console_of(app.open_workspace(root))
-    guarding.joined(built, "inside", "analyst", teams=["soc"])
-    guarding.joined(built, "outside", "analyst", teams=["shop"])
+    made = guarding.console_of(app.open_workspace(root))
+    guarding.joined(made, "inside", "analyst", teams=["soc"])
+    guarding.joined(made, "outside", "analyst", teams=["shop"])
+    return made
 
+
+def test_rules_of_the_workspace_decide_who_sees_what(ruled, incident):
     async def work():
-        async with asking(built, "inside") as ask:
+        async with asking(ruled, "inside") as ask:
             assert len((await ask.get("/incidents")).json()["items"]) == 1
             assert (await ask.post(f"/incidents/{incident.id}/notes", json={"text": "x"})).status_code == 201
-        async with asking(built, "outside") as ask:
+        async with asking(ruled, "outside") as ask:
             assert (await ask.get("/incidents")).json() == {"items": [], "next": None}
             for path in ("", "/timeline", "/alerts"):
                 told = problem(await ask.get(f"/incidents/{incident.id}{path}"), 403, "not-allowed")
@@ -395,6 +403,53 @@ def test_rules_of_the_workspace_decide_who_sees_what(okta, tmp_path, incident):
             problem(answer, 403, "not-allowed")
 
     run(work)
+
+
+def test_what_belongs_to_an_incident_is_seen_by_who_sees_the_incident(ruled, incident):
+    alert = incident.groups[0].alerts[0][0]
+    elsewhere = lifecycle.alert_entry(
+        replace(working.alert(ruled.access.workspace, alert), id="al-00000000000000aa")
+    )
+    ruled.access.journal.append(elsewhere)
+
+    async def seen(ask):
+        listed = (await ask.get("/alerts")).json()["items"]
+        entries = (await ask.get("/journal", params={"limit": 500})).json()["items"]
+        about = await ask.get("/journal", params={"subject": incident.id})
+        return {one["id"] for one in listed}, {one["subject"] for one in entries}, about.json()["items"]
+
+    async def work():
+        async with asking(ruled, "inside") as ask:
+            alerts, subjects, about = await seen(ask)
+            assert alerts == {*incident.alert_ids, "al-00000000000000aa"}
+            assert {incident.id, alert} <= subjects
+            assert about
+        async with asking(ruled, "outside") as ask:
+            alerts, subjects, about = await seen(ask)
+            assert alerts == {"al-00000000000000aa"}, "an alert that is in no incident stands for itself"
+            assert not {incident.id, *incident.alert_ids} & subjects
+            assert "al-00000000000000aa" in subjects
+            assert about == []
+            problem(await ask.get(f"/alerts/{alert}"), 403, "not-allowed")
+            assert (await ask.get("/alerts/al-00000000000000aa")).json()["incident"] is None
+        async with asking(ruled, "inside", ["alert.read"]) as ask:
+            answer = await ask.get(f"/alerts/{alert}")
+            assert answer.json()["incident"] == incident.id, "rules take away; scopes are another matter"
+
+    run(work)
+
+
+def test_the_stream_names_nothing_that_may_not_be_seen(ruled, incident):
+    using = services_of(ruled)
+    entries = [*ruled.access.journal.entries(subject=incident.id)]
+    assert entries
+    for name, told in (("inside", len(entries)), ("outside", 0)):
+        person = ruled.access.person(accounts.find(ruled.access, name))
+        assert len(stream._events(using, person, entries)) == told
+
+
+def services_of(made):
+    return made.application._app.routes[0].app.state.services
 
 
 @given(

@@ -1,6 +1,7 @@
 """The console's pages as a browser is given them: what they show, to whom, and what forms do."""
 
 import asyncio
+import re
 
 import pytest
 from consoled import (
@@ -383,3 +384,56 @@ def test_a_detection_is_written_tried_on_the_lake_and_kept(soc, monkeypatch, tmp
     assert (soc.content / "detections" / "login_three" / "rule.yml").read_text() == rule
     assert shown.status_code == 200
     assert "your own" in shown.text
+
+
+RULE = """\
+package lemnis.grave_ones_are_of_soc
+
+import rego.v1
+
+deny contains reason if {
+    startswith(input.permission, "incident.")
+    input.about.severity in {"high", "critical"}
+    not "soc" in input.person.teams
+    reason := {"message": "grave incidents are for the team soc"}
+}
+"""
+
+
+def test_what_belongs_to_an_incident_is_shown_to_who_sees_the_incident(soc):
+    hidden = incident(soc, alert(1, title="The hidden one"), alert(2, title="The hidden one"))
+    tell(soc, alert(9, title="One alone", rule="rule-9"))
+    folder = soc.content / "policies/grave_ones_are_of_soc"
+    folder.mkdir(parents=True)
+    (folder / "policy.rego").write_text(RULE)
+    (folder / "policy.yaml").write_text("id: grave_ones_are_of_soc\ntitle: t\nstages: [access]\n")
+    pages = ("/queue", f"/entity?name={HOST}", f"/alert/al-{1:016x}", "/", f"/alert/al-{9:016x}")
+
+    async def run():
+        made = built(soc)
+        found = {}
+        for name, team in (("inside", "soc"), ("outside", "shop")):
+            async with browser(made, cookie=joined(made, name, "analyst", teams=[team])) as one:
+                await one.get("/queue")
+                found[name] = {path: await one.get(path) for path in pages}
+                found[name]["search"] = await one.get(f"/search?q=al-{1:016x}", follow_redirects=True)
+        return found
+
+    found = asyncio.run(run())
+    inside, outside = found["inside"], found["outside"]
+    for path in (pages[0], pages[1], pages[2], "search"):
+        assert "The hidden one" in inside[path].text, path
+        assert "The hidden one" not in outside[path].text, path
+        assert hidden not in outside[path].text, path
+    assert (outside[pages[2]].status_code, outside["search"].status_code) == (403, 403)
+    assert "grave incidents are for the team soc" in outside[pages[2]].text
+    for path in (pages[0], pages[1], pages[4]):
+        assert "One alone" in outside[path].text, path
+    assert menu_count(inside["/"]) == 1
+    assert menu_count(outside["/"]) == 0
+
+
+def menu_count(page):
+    """Return how many incidents the menu says there are."""
+    found = re.search(r'class="count"[^>]*>(\d+)<', page.text)
+    return int(found[1]) if found else 0

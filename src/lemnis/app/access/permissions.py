@@ -82,7 +82,12 @@ def refusal(person: Person | None, permission: str, about: Mapping[str, Json] | 
         return f"{person.name} may not {PERMISSIONS[permission]}"
     if person.how == "token" and permission not in person.scopes:
         return f"the token has no scope {permission}"
-    if not about or not person.rules:
+    return barred(person, permission, about) if about else ""
+
+
+def barred(person: Person, permission: str, about: Mapping[str, Json]) -> str:
+    """Return why rules take something away, whatever roles and tokens give; empty if none does."""
+    if not person.rules:
         return ""
     decision = decide(person.rules, _document(person, permission, about), STAGE, steps=STEPS)
     if decision.effect is Effect.ALLOW:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Path, Query
@@ -10,10 +10,9 @@ from starlette.requests import Request
 
 from lemnis.app import incidents as working
 from lemnis.app.access.permissions import Person
+from lemnis.app.access.seeing import shown
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.clock import to_iso
-from lemnis.contracts.ids import Json
-from lemnis.contracts.incidents import Incident
 from lemnis.contracts.journal import Entry
 from lemnis.incidents import entries, export
 from lemnis.interfaces.api import models
@@ -44,16 +43,17 @@ def list_(
 
     A page may have fewer than ``limit`` although there are more: so many are looked at for one page.
     """
-    seen = sight(request, person, purpose)
+    seen, eyes = sight(request, person, purpose), using.eyes(person)
     before = int(decode(after, "i")[0]) if after else None
     least = int(Severity[severity.upper()]) if severity else 0
 
-    def wanted(told: Mapping[str, Json]) -> bool:
+    def wanted(entry: Entry) -> bool:
+        told = entry.payload
         same = rule in {"", told["rule_id"]} and source in {"", told["source"]}
-        return same and int(str(told["severity"])) >= least
+        return same and int(str(told["severity"])) >= least and not eyes.subject(entry)
 
-    shown, last = _read(using, wanted, before, limit)
-    items = [seen.alert(_summary(entry)) for entry in shown]
+    found, last = _read(using, wanted, before, limit)
+    items = [seen.alert(_summary(entry)) for entry in found]
     return Page[models.AlertSummary](
         items=[models.AlertSummary.model_validate({**one, "event": None}) for one in items],
         next=None if last is None else encode([last]),
@@ -61,7 +61,7 @@ def list_(
 
 
 def _read(
-    using: Services, wanted: Callable[[Mapping[str, Json]], bool], before: int | None, limit: int
+    using: Services, wanted: Callable[[Entry], bool], before: int | None, limit: int
 ) -> tuple[list[Entry], int | None]:
     """Return so many entries that are wanted, and the number of the last one read; None if none follows."""
     shown: list[Entry] = []
@@ -69,7 +69,7 @@ def _read(
         page = using.journal.newest(kinds=[entries.ALERT], before=before, limit=_AT_ONCE)
         for entry in page:
             before = entry.seq
-            if wanted(entry.payload):
+            if wanted(entry):
                 shown.append(entry)
             if len(shown) == limit:
                 return shown, before
@@ -82,14 +82,11 @@ def _read(
 def show(id: Id, request: Request, person: Reader, using: Using, purpose: Purpose = "") -> models.Alert:
     """Show an alert as it stands, with the event that fired and the incident that it is in."""
     found = working.alert(using.workspace, id)
+    using.board.look()
+    shown(using.eyes(person).alert(id, found.severity))
     seen = sight(request, person, purpose, id)
-    standings = using.board.look().standings
-    inside = next((one.incident.id for one in standings if _has(one.incident, id)), None)
+    inside = using.board.holder(id)
     return models.Alert.model_validate(seen.alert({**export.alert(found), "incident": inside}))
-
-
-def _has(incident: Incident, id: str) -> bool:
-    return any(alert == id for group in incident.groups for alert, _ in group.alerts)
 
 
 def _summary(entry: Entry) -> dict[str, object]:

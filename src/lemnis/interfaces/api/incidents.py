@@ -12,13 +12,14 @@ from starlette.responses import Response
 from lemnis.app import incidents as working
 from lemnis.app import incidents_timeline
 from lemnis.app.access.masking import KINDS
-from lemnis.app.access.permissions import Person, demand, may
+from lemnis.app.access.permissions import Person, demand
+from lemnis.app.access.seeing import about_incident
+from lemnis.app.access.seeing import shown as seeable
 from lemnis.app.incidents_handling import Standing
 from lemnis.app.instants import instant
 from lemnis.contracts.alerts import IncidentStatus, Severity, Verdict
 from lemnis.contracts.errors import UsageError
 from lemnis.contracts.handling import Priority
-from lemnis.contracts.ids import Json
 from lemnis.incidents import export
 from lemnis.incidents.metrics import measure
 from lemnis.interfaces.api import models
@@ -86,7 +87,7 @@ def list_(
     ]
     shown, following = paged(
         wanted, _KEYS[sort], like=_LIKE[sort], after=after, limit=limit,
-        keep=lambda one: may(person, "incident.read", _about(one)),
+        keep=using.eyes(person).sees,
     )  # fmt: skip
     items = [seen.document(_summary(one), *_people(seen, one)) for one in shown]
     return Page[models.IncidentSummary](items=items, next=following)
@@ -141,7 +142,9 @@ def alerts(
     seen = sight(request, person, purpose, id)
     pairs = sorted((time, alert) for group in one.incident.groups for alert, time in group.alerts)
     shown, following = paged(pairs, list, like="is", after=after, limit=limit)
-    found = (working.alert(using.workspace, alert) for _, alert in shown)
+    eyes = using.eyes(person)
+    every = (working.alert(using.workspace, alert) for _, alert in shown)
+    found = (alert for alert in every if not eyes.alert(alert.id, alert.severity))
     items = [seen.alert({**export.alert(alert), "incident": one.incident.id}) for alert in found]
     return Page[models.Alert](items=items, next=following)
 
@@ -233,7 +236,7 @@ _LIKE = {"urgency": "iiiiis", "opened": "is", "updated": "is", "risk": "is"}
 def _find(using: Services, id: str, person: Person) -> Standing:
     """Return how an incident stands that this person may see, by the rules over who and what."""
     one = using.board.find(id)
-    demand(person, "incident.read", _about(one))
+    seeable(using.eyes(person).incident(one.incident.id))
     return one
 
 
@@ -241,18 +244,8 @@ def _mine(using: Services, id: str, person: Person, permission: str) -> Standing
     """Return an incident that this person may change, by the rules over who and what."""
     one = _find(using, id, person)
     working.refuse_merged(one.incident)
-    demand(person, permission, _about(one))
+    demand(person, permission, about_incident(one))
     return one
-
-
-def _about(one: Standing) -> dict[str, Json]:
-    """Return what rules may know of an incident."""
-    return {
-        "kind": "incident", "id": one.incident.id, "owner": one.incident.owner,
-        "team": next((asset.team for asset in one.assets if asset.team), ""),
-        "service": next((name for asset in one.assets for name in asset.services), ""),
-        "severity": one.weighed.severity.name.lower(),
-    }  # fmt: skip
 
 
 def _after(using: Services, id: str, request: Request, response: Response, person: Person) -> Any:

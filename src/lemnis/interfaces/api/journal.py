@@ -31,11 +31,14 @@ def list_(
     after: After = "",
     purpose: Purpose = "",
 ) -> Page[models.JournalEntry]:
-    """List the journal's entries, the newest first. Masked payloads no longer match their hashes."""
-    seen = sight(request, person, purpose)
+    """List the journal's entries, the newest first. Masked payloads no longer match their hashes.
+
+    Entries about what one may not see are left out: a page may have fewer than ``limit``.
+    """
+    seen, eyes = sight(request, person, purpose), using.eyes(person)
     before = int(decode(after, "i")[0]) if after else None
     found = using.journal.newest(kinds=kind or (), subject=subject, before=before, limit=limit + 1)
-    items = [_document(one, seen) for one in found[:limit]]
+    items = [_document(one, seen) for one in found[:limit] if not eyes.entry(one)]
     following = encode([found[limit - 1].seq]) if len(found) > limit else None
     return Page[models.JournalEntry](items=items, next=following)
 

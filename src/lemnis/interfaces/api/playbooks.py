@@ -10,9 +10,11 @@ from starlette.requests import Request
 from lemnis import app
 from lemnis.app import respond, respond_blast
 from lemnis.app.access.permissions import Person, demand
+from lemnis.app.access.seeing import shown as shown_to
 from lemnis.contracts import kinds
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import UsageError
+from lemnis.contracts.journal import Entry
 from lemnis.contracts.response import node_json
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.paging import Page, paged
@@ -61,6 +63,7 @@ def plan(
     purpose: Purpose = "",
 ) -> models.Plan:  # fmt: skip
     """Say exactly what a playbook would do about an incident: targets are read, nothing is changed."""
+    shown_to(using.eyes(person).incident(body.incident))
     with using.slots.taken(person.id):
         made = respond.plan(
             using.workspace, body.playbook, body.incident, given=body.inputs, actor=person.name
@@ -74,9 +77,12 @@ def plans(
     after: After = "", purpose: Purpose = "",
 ) -> Page[models.Plan]:  # fmt: skip
     """List the plans, the newest first."""
-    seen = sight(request, person, purpose, incident)
+    seen, eyes = sight(request, person, purpose, incident), using.eyes(person)
     found = using.journal.newest(kinds=[kinds.PLANNED], subject=incident, limit=10_000)
-    shown, following = paged(found, lambda one: [-one.seq], like="i", after=after, limit=limit)
+    shown, following = paged(
+        found, lambda one: [-one.seq], like="i", after=after, limit=limit,
+        keep=lambda one: not eyes.plan(str(one.payload["digest"]), one.subject, one.actor),
+    )  # fmt: skip
     items = [_plan(using, str(one.payload["digest"]), seen) for one in shown if "program" in one.payload]
     return Page[models.Plan](items=items, next=following)
 
@@ -86,6 +92,7 @@ def show_plan(
     digest: Digest, request: Request, person: Reader, using: Using, purpose: Purpose = ""
 ) -> models.Plan:
     """Show a plan: what would be done to what, how far its approval is, what depends on its targets."""
+    _see_plan(using, person, digest)
     return _plan(using, digest, sight(request, person, purpose, digest))
 
 
@@ -98,7 +105,7 @@ def approve(
         raise UsageError(
             "the body is about another plan", fix="send the digest of the plan that was looked at"
         )
-    _, entry = records.find_plan(using.journal, digest)
+    entry = _see_plan(using, person, digest)
     demand(person, "playbook.approve", {"kind": "plan", "id": digest, "author": entry.actor})
     granted = respond.approve(using.workspace, digest, actor=person.name, reason=body.reason)
     lacking = respond.lacking(using.workspace, digest)
@@ -113,6 +120,7 @@ def run(
     digest: Digest, request: Request, person: Runner, using: Using, key: IdempotencyKey = ""
 ) -> models.Run:
     """Let a plan be run: `lemnis serve` begins it once it is approved."""
+    _see_plan(using, person, digest)
     return _run(
         using, respond.request(using.workspace, digest, actor=person.name), sight(request, person, "")
     )
@@ -124,9 +132,12 @@ def runs(
     after: After = "", purpose: Purpose = "",
 ) -> Page[models.Run]:  # fmt: skip
     """List the runs, the newest first; those that wait for approval too."""
-    seen = sight(request, person, purpose, incident)
+    seen, eyes = sight(request, person, purpose, incident), using.eyes(person)
     found = respond.runs(using.workspace, incident or None)
-    shown, following = paged(found, lambda one: [-one.started, one.id], like="is", after=after, limit=limit)
+    shown, following = paged(
+        found, lambda one: [-one.started, one.id], like="is", after=after, limit=limit,
+        keep=lambda one: not eyes.run(one),
+    )  # fmt: skip
     return Page[models.Run](items=[_run(using, one, seen) for one in shown], next=following)
 
 
@@ -139,7 +150,7 @@ def show_run(
     purpose: Purpose = "",
 ) -> models.Run:
     """Show a run with the outcome of each step so far."""
-    return _run(using, records.find_run(using.journal, id), sight(request, person, purpose, id))
+    return _run(using, _see_run(using, person, id), sight(request, person, purpose, id))
 
 
 @ROUTER.post("/runs/{id}/cancel")
@@ -148,6 +159,7 @@ def cancel(
     key: IdempotencyKey = "",
 ) -> models.Run:  # fmt: skip
     """Let a run do nothing more: what it has begun is settled, then it ends."""
+    _see_run(using, person, id)
     done = respond.cancel(using.workspace, id, actor=person.name, reason=body.reason)
     return _run(using, done, sight(request, person, "", id))
 
@@ -162,17 +174,21 @@ def undo(
     purpose: Purpose = "",
 ) -> models.Plan:
     """Plan to take back what a run did, last first; the plan is approved and run as any other."""
+    _see_run(using, person, id)
     made = respond.plan_undo(using.workspace, id, actor=person.name)
     return _plan(using, made.plan.digest, sight(request, person, purpose, id))
 
 
 @ROUTER.get("/questions")
 def questions(
-    _person: Reader, using: Using, limit: Limit = USUAL_LIMIT, after: After = ""
+    person: Reader, using: Using, limit: Limit = USUAL_LIMIT, after: After = ""
 ) -> Page[models.Question]:
     """List what runs ask, what is to be answered soonest first."""
-    found = respond.questions(using.workspace)
-    shown, following = paged(found, lambda one: [one.until, one.key], like="is", after=after, limit=limit)
+    found, eyes = respond.questions(using.workspace), using.eyes(person)
+    shown, following = paged(
+        found, lambda one: [one.until, one.key], like="is", after=after, limit=limit,
+        keep=lambda one: not eyes.incident(one.incident_id),
+    )  # fmt: skip
     items = [
         models.Question(
             run=one.run,
@@ -193,8 +209,23 @@ def answer(
     key: IdempotencyKey = "",
 ) -> models.Run:  # fmt: skip
     """Answer what a run asks in a step."""
+    _see_run(using, person, id)
     respond.answer(using.workspace, id, body.step, body.answer, actor=person.name, reason=body.reason)
     return _run(using, records.find_run(using.journal, id), sight(request, person, "", id))
+
+
+def _see_plan(using: Services, person: Person, digest: str) -> Entry:
+    """Return the entry of a plan that this person may see; raises AccessError, NotFoundError."""
+    planned, entry = records.find_plan(using.journal, digest)
+    shown_to(using.eyes(person).plan(digest, planned.plan.incident_id, entry.actor))
+    return entry
+
+
+def _see_run(using: Services, person: Person, id: str) -> records.Run:
+    """Return a run that this person may see; raises AccessError, NotFoundError."""
+    found = records.find_run(using.journal, id)
+    shown_to(using.eyes(person).run(found))
+    return found
 
 
 def _plan(using: Services, digest: str, seen: Sight) -> models.Plan:

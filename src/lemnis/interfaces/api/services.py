@@ -16,6 +16,7 @@ from lemnis import app
 from lemnis.app.access.masking import Masker, entities_in
 from lemnis.app.access.permissions import Person
 from lemnis.app.access.personal import Personal
+from lemnis.app.access.seeing import Eyes
 from lemnis.app.access.service import Access
 from lemnis.app.board import Board
 from lemnis.content.schemas.console import Console
@@ -40,6 +41,10 @@ class Services:
     def journal(self) -> SqlJournal:
         """The account of what was done."""
         return self.access.journal
+
+    def eyes(self, person: Person) -> Eyes:
+        """Return what somebody sees of incidents and what belongs to them, for one request."""
+        return Eyes(person, self.board)
 
     @cached_property
     def providers(self) -> dict[str, Provider]:

@@ -115,22 +115,29 @@ async def _told(request: Request, hub: Hub, person: Person, last: str) -> AsyncI
             found, seq, missing = await hub.after(seq, _BEAT_S)
             if missing:
                 yield b"event: lost\ndata: {}\n\n"
-            for entry in found:
-                event = _event(entry, person)
-                if event:
-                    yield event
+            for event in await run_in_threadpool(_events, using, person, found) if found else ():
+                yield event
             if loop.time() - beat >= _BEAT_S:
                 beat = loop.time()
-                if not await run_in_threadpool(_still, request, using, person):
+                known = await run_in_threadpool(_still, request, using, person)
+                if known is None:
                     return
+                person = known
                 yield b": beat\n\n"
     finally:
         hub.listening[person.id] -= 1
         hub.listening += Counter()
 
 
+def _events(using: Services, person: Person, entries: list[Entry]) -> list[bytes]:
+    """Return the entries as events, without those that this person may not see."""
+    eyes = using.eyes(person)
+    told = ((one, _event(one, person)) for one in entries)
+    return [event for one, event in told if event and not eyes.subject(one)]
+
+
 def _event(entry: Entry, person: Person) -> bytes:
-    """Return an entry as an event that this person may see; nothing if there is none."""
+    """Return an entry as an event, if this person may know of such; nothing if not."""
     room = entry.kind.partition(".")[0]
     name, permission = {
         "alert": ("alert", "alert.read"), "incident": ("incident", "incident.read"),
@@ -143,10 +150,10 @@ def _event(entry: Entry, person: Person) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (entry.seq, name.encode(), orjson.dumps(data))
 
 
-def _still(request: Request, using: Services, person: Person) -> bool:
-    """Say whether whoever listens is still who they were, and may what they might."""
+def _still(request: Request, using: Services, person: Person) -> Person | None:
+    """Return who listens, with the rules of today; None if they may no more what they might."""
     if person.how == "session":
         now = using.access.by_cookie(request.state.cookie)
     else:
         now = using.access.by_token(request.headers.get("authorization", "").partition(" ")[2].strip())
-    return now is not None and now.permissions == person.permissions
+    return now if now is not None and now.permissions == person.permissions else None

@@ -177,7 +177,7 @@ def page(request: Request) -> Response:
     here = site.at(request)
     found, ready = _now(here)
     how = asking.asked(request.query_params, FILTERS, sort="title")
-    every = rows(found.rules, here.board.look())
+    every = rows(found.rules, site.eyes(request).view(here.board.look()))
     some = [
         one
         for one in every
@@ -218,7 +218,7 @@ def detection(request: Request) -> Response:
     loaded = load_rules([item.manifest])
     fires: Any = (*loaded.rules, *loaded.correlations)
     keys = {one.id or one.title for one in fires}
-    view = here.board.look()
+    view = site.eyes(request).view(here.board.look())
     mine = [group for group in groups(view) if group.rule_id in keys]
     site.see(request, {entity for group in mine for entity in group.entities}, about=item.name)
     now = here.workspace.clock.now()

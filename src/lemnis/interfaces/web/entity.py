@@ -166,12 +166,14 @@ def page(request: Request) -> Response:
     view = here.board.look()
     known = indexed(here, view)
     entity = read(unmasked(request, name, known))
-    told = known.get(entity, ())
+    eyes = site.eyes(request)
+    told = [pair for pair in known.get(entity, ()) if eyes.sees_group(*pair)]
     groups = [group for _, group in told]
     site.see(request, {entity, *(other for group in groups for other in group.entities)}, about=name)
     names = {incident for incident, _ in told}
-    some = (one for one in view.standings if one.incident.id in names)
-    about = [one for one in some if may(site.whose(request), "incident.read", queue.about(one))]
+    about = [one for one in view.standings if one.incident.id in names]
+    if not may(site.whose(request), "incident.read"):
+        about = []
     try:
         around = graphs.around(here.workspace, str(entity), None, limit=_EDGES)
     except NotFoundError:

@@ -15,6 +15,7 @@ from lemnis import app
 from lemnis.app import incidents, incidents_handling, incidents_timeline, lessons, respond
 from lemnis.app import trace as tracing
 from lemnis.app.access.people import demand
+from lemnis.app.access.seeing import about_incident, shown
 from lemnis.app.incidents_handling import Standing
 from lemnis.app.trace import Trace
 from lemnis.content.library import Library
@@ -246,7 +247,7 @@ def page(request: Request) -> Response:
     how = asking.asked(request.query_params, FILTERS)
     kinds = tuple(part for part in how.of("kind").split(",") if part)
     with incidents_timeline.opened(here.workspace, one) as line:
-        shown = line.page(
+        told = line.page(
             limit=SIZE,
             after=request.query_params.get("from", "")[:500],
             kinds=kinds,
@@ -263,20 +264,20 @@ def page(request: Request) -> Response:
         one=one,
         stands=stands,
         asked=how,
-        about=queue.about(stands),
+        about=about_incident(stands),
         metrics=measure(one, stands.handling.contained),
         rules=by_rule(one.by_rule),
         graph=drawing.graph(nodes, lines, label=f"Entities of {one.id}"),
         hidden=len(one.entities) - len(nodes),
-        moments=[moment(item) for item in shown.items],
-        after=shown.after,
-        total=shown.total,
+        moments=[moment(item) for item in told.items],
+        after=told.after,
+        total=told.total,
         kinds=there,
         chosen_kinds=kinds,
         now=here.workspace.clock.now(),
         verdicts=queue._VERDICTS,  # noqa: SLF001 - of the room
         moves=_MOVES,
-        runs=_runs(here.workspace, one.id),
+        runs=[run for run in respond.runs(here.workspace, one.id) if not site.eyes(request).run(run)],
         playbooks=_playbooks(here),
         lesson=_lesson(here, one.id),
     )
@@ -285,12 +286,8 @@ def page(request: Request) -> Response:
 def _known(request: Request) -> Standing:
     """Return the incident of the address if who asks may see it; raises NotFoundError, AccessError."""
     stands = site.at(request).board.find(request.path_params["id"])
-    demand(site.whose(request), "incident.read", queue.about(stands))
+    shown(site.eyes(request).incident(stands.incident.id))
     return stands
-
-
-def _runs(workspace: app.Workspace, incident: str) -> list[Any]:
-    return list(respond.runs(workspace, incident))
 
 
 def _playbooks(here: site.Site) -> list[tuple[str, str]]:
@@ -344,14 +341,12 @@ def alert(request: Request) -> Response:
     """Show an alert: what matched, in which events, about what."""
     here = site.at(request)
     one = incidents.alert(here.workspace, request.path_params["id"])
-    demand(
-        site.whose(request),
-        "alert.read",
-        {"kind": "alert", "id": one.id, "severity": one.severity.name.lower()},
-    )
+    here.board.look()
+    shown(site.eyes(request).alert(one.id, one.severity))
     masker = site.see(request, one.entities, about=one.id, also=site.personal_in(request, one.event))
     event = one.event if masker is None else masker.event(one.event)
-    holder = next((s.incident for s in here.board.look().standings if one.id in s.incident.alert_ids), None)
+    inside = here.board.holder(one.id)
+    holder = here.board.standing(inside).incident if inside else None
     return here.page(
         request, "alert.html", title=one.title, here="/queue", one=one, holder=holder,
         event=pretty(event), facts=_facts(one),
@@ -378,7 +373,7 @@ def act(request: Request, form: site.Form) -> Response:
     here, who = site.at(request), site.actor(request)
     stands = _known(request)
     incident, what = stands.incident.id, form.get("do", "")
-    known = queue.about(stands)
+    known = about_incident(stands)
     demand(site.whose(request), "incident.close" if what == "close" else "incident.change", known)
     told = _do(here.workspace, incident, what, form, who)
     return site.back(request, f"/incident/{incident}{_PLACES.get(what, '')}", told)

@@ -90,8 +90,13 @@ def worst(found: Loop) -> str:
 def page(request: Request) -> Response:
     """Show the loop."""
     here = site.at(request)
-    view = here.board.look()
-    kept = here.keep("loop", lambda: looking.look(here.workspace, here.board.look()), _FRESH_S)
+    eyes, whole = site.eyes(request), here.board.look()
+    view = eyes.view(whole)
+    if view is whole:
+        kept = here.keep("loop", lambda: looking.look(here.workspace, here.board.look()), _FRESH_S)
+    else:  # to somebody who does not see all, no more is counted than is seen
+        name = f"loop:{site.actor(request)}"
+        kept = here.keep(name, lambda: looking.look(here.workspace, view, hides=eyes.run), _FRESH_S)
     found: Loop = kept.get()
     asked = request.query_params.get("stage", "")
     chosen = asked if asked in looking.STAGES else worst(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,13 @@ from lemnis import app
 from lemnis.app import respond, respond_blast
 from lemnis.app.access.masking import KINDS
 from lemnis.app.access.people import demand
+from lemnis.app.access.seeing import about_incident, shown
 from lemnis.app.respond_blast import Blast
 from lemnis.content import yaml
 from lemnis.content.schemas.playbook import Playbook, Step
 from lemnis.contracts.errors import LemnisError, UsageError
 from lemnis.contracts.response import EffectClass, PlannedAction
-from lemnis.interfaces.web import drawing, queue, site
+from lemnis.interfaces.web import drawing, site
 from lemnis.interfaces.web.words import words
 from lemnis.respond import records
 from lemnis.respond.records import Planned, Run
@@ -116,20 +117,21 @@ def _told(values: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def page(request: Request) -> Response:
     """Show the playbooks, what waits, and what ran."""
     here = site.at(request)
-    every = sorted(respond.runs(here.workspace), key=lambda run: -run.started)
+    every = sorted(_seen(request, respond.runs(here.workspace)), key=lambda run: -run.started)
+    eyes = site.eyes(request)
     waiting = [one for one in every if one.finished is None]
-    shown = here.keep(f"playbooks:{here.library.digest}", lambda: _listed(here), 3_600).get()
+    listed = here.keep(f"playbooks:{here.library.digest}", lambda: _listed(here), 3_600).get()
     return here.page(
         request,
         "playbooks.html",
         title="Playbooks",
         here="/playbooks",
         waiting=waiting,
-        questions=list(respond.questions(here.workspace)),
+        questions=[q for q in respond.questions(here.workspace) if not eyes.incident(q.incident_id)],
         runs=every[:MOST_RUNS],
         total=len(every),
-        playbooks=shown[0],
-        problems=shown[1],
+        playbooks=listed[0],
+        problems=listed[1],
         now=here.workspace.clock.now(),
     )
 
@@ -164,7 +166,7 @@ def playbook(request: Request) -> Response:
     item = here.library.get("playbooks", request.path_params["name"])
     one = yaml.load(item.manifest, Playbook)
     nodes, lines = graph(one)
-    mine = [run for run in respond.runs(here.workspace) if run.playbook == item.name]
+    mine = [run for run in _seen(request, respond.runs(here.workspace)) if run.playbook == item.name]
     return here.page(
         request, "playbook.html", title=one.title, here="/playbooks", one=one, item=item,
         graph=drawing.graph(nodes, lines, label=f"Steps of {one.title}"), text=yaml.read_text(item.manifest),
@@ -177,7 +179,7 @@ def plan(request: Request) -> Response:
     here = site.at(request)
     journal = app.journal(here.workspace)
     planned, entry = records.find_plan(journal, request.path_params["digest"])
-    _see(request, planned.plan.incident_id)
+    shown(site.eyes(request).plan(planned.plan.digest, planned.plan.incident_id, entry.actor))
     site.see(request, _touched(planned), about=planned.plan.incident_id, also=_targets(planned))
     blasts = here.keep(
         f"blast:{planned.plan.digest}", lambda: respond_blast.blast(here.workspace, planned), 60
@@ -218,9 +220,14 @@ def _see(request: Request, incident: str) -> Mapping[str, Any]:
     """Check that who asks may see the incident; return what rules may know of it."""
     if not incident.startswith("in-"):
         return {}
-    about = queue.about(site.at(request).board.find(incident))
-    demand(site.whose(request), "incident.read", about)
-    return about
+    shown(site.eyes(request).incident(incident))
+    return about_incident(site.at(request).board.find(incident))
+
+
+def _seen(request: Request, runs: Iterable[Run]) -> list[Run]:
+    """Return the runs that who asks may see."""
+    eyes = site.eyes(request)
+    return [one for one in runs if not eyes.run(one)]
 
 
 def run(request: Request) -> Response:
@@ -228,7 +235,7 @@ def run(request: Request) -> Response:
     here = site.at(request)
     journal = app.journal(here.workspace)
     one = records.find_run(journal, request.path_params["id"])
-    _see(request, one.incident_id)
+    shown(site.eyes(request).run(one))
     planned, _ = records.find_plan(journal, one.plan)
     site.see(request, _touched(planned), about=one.incident_id, also=_targets(planned))
     asked = [q for q in respond.questions(here.workspace) if q.run == one.id]
@@ -263,7 +270,8 @@ def make_plan(request: Request, form: site.Form) -> Response:
 def act_on_plan(request: Request, form: site.Form) -> Response:
     """Approve a plan, or begin its run."""
     here, who = site.at(request), site.actor(request)
-    planned, _ = records.find_plan(app.journal(here.workspace), request.path_params["digest"])
+    planned, entry = records.find_plan(app.journal(here.workspace), request.path_params["digest"])
+    shown(site.eyes(request).plan(planned.plan.digest, planned.plan.incident_id, entry.actor))
     digest, about = planned.plan.digest, _see(request, planned.plan.incident_id)
     place = f"/plan/{digest.removeprefix('sha256:')}"
     if form.get("do") == "approve":
@@ -311,6 +319,7 @@ def act_on_run(request: Request, form: site.Form) -> Response:
     """Answer what a run asks, cancel it, or plan its undoing."""
     here, who = site.at(request), site.actor(request)
     one: Run = records.find_run(app.journal(here.workspace), request.path_params["id"])
+    shown(site.eyes(request).run(one))
     about, what = _see(request, one.incident_id), form.get("do", "")
     reason = form.get("reason", "")[:2000]
     if what in {"yes", "no"}:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from starlette.requests import Request
@@ -13,9 +12,11 @@ from starlette.responses import Response
 from lemnis import app
 from lemnis.app import incidents
 from lemnis.app.access.people import Person, demand, may
+from lemnis.app.access.seeing import Eyes, about_incident
+from lemnis.app.access.seeing import shown as may_see
 from lemnis.app.board import Loose, View
 from lemnis.app.incidents_handling import Standing
-from lemnis.contracts.alerts import Entity, Verdict
+from lemnis.contracts.alerts import Entity, Severity, Verdict
 from lemnis.contracts.errors import LemnisError, UsageError
 from lemnis.contracts.handling import Timer
 from lemnis.contracts.ids import Json, stable_id
@@ -112,6 +113,11 @@ Known = dict[str, tuple[Standing, Row]]
 """Lines that were made before, by the incident's id, with what they were made of."""
 
 
+def seen(eyes: Eyes, row: Row) -> bool:
+    """Say whether rules let somebody see a line."""
+    return not (eyes.incident(row.id) if row.kind == "incident" else eyes.alert(row.id, Severity(row.level)))
+
+
 def rows(view: View, known: Known | None = None) -> list[Row]:
     """Return the lines of the queue, in no order; ``known`` is what it keeps for the next time."""
     made = {} if known is None else known
@@ -124,17 +130,6 @@ def _again(one: Standing, known: Known) -> Row:
     if before is None or before[0].incident is not one.incident or before[0].weighed is not one.weighed:
         known[one.incident.id] = before = one, of_incident(one)
     return replace(before[1], timer=one.next, breached=one.incident.open and one.breached)
-
-
-@lru_cache(maxsize=200_000)
-def _seen(person: Person, _rules: object, permission: str, about_it: tuple[tuple[str, Json], ...]) -> bool:
-    """Say whether somebody may see a line; rules decide the same of the same."""
-    return may(person, permission, dict(about_it))
-
-
-def seen(person: Person | None, row: Row) -> bool:
-    """Say whether somebody may see a line."""
-    return person is not None and _seen(person, person.rules, _READ[row.kind], tuple(row.about.items()))
 
 
 def of_incident(one: Standing) -> Row:
@@ -150,18 +145,8 @@ def of_incident(one: Standing) -> Row:
         rules=len({group.rule_id for group in incident.groups}), risk=weighed.risk or incident.risk,
         first=incident.first_event, last=incident.last_event, timer=one.next,
         entities=entities[:_SHOWN_ENTITIES], more_entities=max(0, len(entities) - _SHOWN_ENTITIES),
-        open=incident.open, breached=incident.open and one.breached, about=about(one),
+        open=incident.open, breached=incident.open and one.breached, about=about_incident(one),
     )  # fmt: skip
-
-
-def about(one: Standing) -> dict[str, Json]:
-    """Return what rules of access may know of an incident. Pure."""
-    known = next((asset for asset in one.assets if asset.team or asset.services), None)
-    service = known.services[0] if known and known.services else ""
-    return {
-        "kind": "incident", "id": one.incident.id, "owner": one.incident.owner, "service": service,
-        "team": known.team if known else "", "severity": one.weighed.severity.name.lower(),
-    }  # fmt: skip
 
 
 def of_alerts(one: Loose) -> Row:
@@ -207,9 +192,7 @@ def page(request: Request) -> Response:
     """Show the queue."""
     here = site.at(request)
     how = asking.asked(request.query_params, FILTERS, sort="-risk")
-    person = site.whose(request)
-    visible = _visible(here, person)
-    found = shown(visible, how, site.actor(request))
+    found = shown(_visible(request), how, site.actor(request))
     site.see(request, {entity for row in found.page.rows for entity in row.entities})
     return here.page(
         request, "queue.html", title="Queue", here="/queue", columns=COLUMNS, verdicts=_VERDICTS,
@@ -218,8 +201,9 @@ def page(request: Request) -> Response:
     )  # fmt: skip
 
 
-def _visible(here: site.Site, person: Person | None) -> Sequence[Row]:
+def _visible(request: Request) -> Sequence[Row]:
     """Return the lines that somebody sees; made once of what there is, and once for each who looks."""
+    here, person = site.at(request), site.whose(request)
     view = here.board.look()
     before: tuple[View, list[Row], dict[Person, list[Row]]] | None = here.once.get("queue")
     if before is None or before[0] is not view:
@@ -230,7 +214,9 @@ def _visible(here: site.Site, person: Person | None) -> Sequence[Row]:
         return ()
     _, every, by_person = before
     if person not in by_person:
-        by_person[person] = [row for row in every if seen(person, row)]
+        eyes = site.eyes(request)
+        gives = {kind: may(person, permission) for kind, permission in _READ.items()}
+        by_person[person] = [row for row in every if gives[row.kind] and seen(eyes, row)]
     return by_person[person]
 
 
@@ -288,7 +274,8 @@ def each(chosen: Iterable[str], work: Callable[[str], object]) -> tuple[list[str
 def _one(request: Request, form: Mapping[str, str], incident: str) -> None:
     here, who = site.at(request), site.actor(request)
     what = form.get("do", "")
-    known = about(here.board.find(incident))
+    may_see(site.eyes(request).incident(incident))
+    known = about_incident(here.board.find(incident))
     if what == "close":
         demand(site.whose(request), "incident.close", known)
         verdict = verdict_of(form.get("verdict", ""))

@@ -27,6 +27,7 @@ from lemnis.app import settings
 from lemnis.app.access.masking import Masker
 from lemnis.app.access.people import Person, demand, may
 from lemnis.app.access.personal import Personal
+from lemnis.app.access.seeing import Eyes
 from lemnis.app.board import Board
 from lemnis.content.library import Library
 from lemnis.contracts.errors import (
