@@ -1,0 +1,87 @@
+"""Findings, rules, sources, lessons and entries of the journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lemnis.interfaces.api.models.base import SeverityName, Told
+
+
+class Finding(Told):
+    """What is to be mended: findings of several tools about one thing are one."""
+
+    id: str
+    severity: SeverityName
+    kind: str
+    title: str
+    path: str
+    line: int
+    resource: str
+    tools: list[str]
+    findings: list[str]
+    first_seen: str
+    fixed_at: str | None = None
+    fix: str
+
+
+class Rule(Told):
+    """A detection. One that is not ``usable`` has no id and title."""
+
+    name: str
+    id: str
+    title: str
+    level: str
+    tags: list[str]
+    cases: int
+    own: bool
+    usable: bool
+
+
+class RuleDetail(Rule):
+    """A detection with the text of its file."""
+
+    text: str
+
+
+class Source(Told):
+    """How a source does: what came of it, what was usual, what is wrong and what is blind meanwhile."""
+
+    name: str
+    host: str
+    state: str
+    why: list[str]
+    learning: bool
+    events: int
+    rejects: int
+    reasons: dict[str, int]
+    rate: float
+    last_ms: int | None = None
+    alarms: list[dict[str, Any]]
+    blind: list[dict[str, Any]]
+
+
+class Lesson(Told):
+    """A lesson, and how far it is: proposed, proven or merged."""
+
+    id: str
+    incident: str
+    state: str
+    proven: bool
+    title: str
+    gate: str | None = None
+    detection: str | None = None
+    threat: str | None = None
+
+
+class JournalEntry(Told):
+    """An entry of the journal; ``hash`` covers all of it and ``previous``."""
+
+    seq: int
+    at: str
+    kind: str
+    subject: str
+    actor: str
+    reason: str
+    payload: dict[str, Any]
+    previous: str
+    hash: str
