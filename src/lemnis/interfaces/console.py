@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp
 
+    from lemnis.interfaces.api.stream import Hub
+
 _HOUR, _MINUTE = 3_600_000, 60_000
 API = "/api/v1"
 Listening = Callable[[str, int], None]
@@ -34,11 +36,12 @@ Listening = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The application, who may do what in it, and the settings that it was built by."""
+    """The application, who may do what in it, the settings that it was built by, and who listens."""
 
     application: ASGIApp
     access: Access
     settings: Settings
+    hub: Hub
 
 
 def build(workspace: app.Workspace) -> ASGIApp:
@@ -70,10 +73,12 @@ def built(
         site = web.build(workspace, stream=f"{API}/stream")
         board = site.state.site.board  # one view of what there is for both
         routes.append(Mount("/", site))
-    routes.insert(0, Mount(API, api.build(workspace, known, read, board)))
+    served = api.build(workspace, known, read, board)
+    routes.insert(0, Mount(API, served))
     names = [*read.hosts, read.host, *([urlsplit(read.url).hostname or ""] if read.url else [])]
     trust = Trust.of(read.proxies, [one for one in names if one])
-    return Built(Guard(Starlette(routes=routes), known, trust=trust, rates=rates), known, read)
+    guarded = Guard(Starlette(routes=routes), known, trust=trust, rates=rates)
+    return Built(guarded, known, read, served.state.hub)
 
 
 async def serve(one: Built, stop: asyncio.Event, *, listening: Listening) -> None:
@@ -83,7 +88,17 @@ async def serve(one: Built, stop: asyncio.Event, *, listening: Listening) -> Non
         "console", one.application, host=read.host, port=read.port, connections=read.connections,
         tls=tls(one.access.workspace, read),
     )  # fmt: skip
-    await server.run(stop, listening=listening)
+    ending = asyncio.create_task(_end(stop, one.hub))
+    try:
+        await server.run(stop, listening=listening)
+    finally:
+        ending.cancel()
+
+
+async def _end(stop: asyncio.Event, hub: Hub) -> None:
+    """Let streams end at the stop: the server waits for what is under way, and they would go on."""
+    await stop.wait()
+    await hub.end()
 
 
 def tls(workspace: app.Workspace, read: Settings) -> ssl.SSLContext | None:

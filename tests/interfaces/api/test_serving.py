@@ -107,6 +107,24 @@ def test_live_events_come_within_a_second(root, console, key):
         assert "event: lost" in found, "what came before it began to look is not told one by one"
 
 
+def test_at_the_stop_streams_end_at_once_and_quietly(root, key):
+    command = [*LEMNIS, "console", "--port", "0", "--json", "--workspace", str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        said = orjson.loads(process.stdout.readline())
+        machine = httpx.Client(base_url=said["url"], headers={"authorization": f"Bearer {key}"}, timeout=20)
+        with machine, machine.stream("GET", "/api/v1/stream") as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == ": begun"
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert not [line for line in lines if line.startswith("event:")]
+            assert time.monotonic() - begun < 5
+        _, told = process.communicate(timeout=20)
+        assert process.returncode == 0
+        assert "ancel" not in told
+        assert "Traceback" not in told
+
+
 def _alert(name):
     return Alert(name, "rule-1", "t", Severity.HIGH, 1, "s", ("ev-1",), (), "sha256:0", fingerprint="f")
 

@@ -46,6 +46,13 @@ class Hub:
         self._news = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self.listening: Counter[str] = Counter()
+        self.over = False
+
+    async def end(self) -> None:
+        """Let all streams end: the console stops."""
+        self.over = True
+        async with self._news:
+            self._news.notify_all()
 
     async def begin(self) -> int:
         """Begin to read, if nobody has; return the number of the last entry."""
@@ -60,9 +67,11 @@ class Hub:
         if self._seq <= seq:
             try:
                 async with asyncio.timeout(timeout), self._news:
-                    await self._news.wait_for(lambda: self._seq > seq)
+                    await self._news.wait_for(lambda: self._seq > seq or self.over)
             except TimeoutError:
                 return [], seq, False
+        if self._seq <= seq:
+            return [], seq, False
         found = [one for one in self._entries if one.seq > seq]
         return found, self._seq, not found or found[0].seq != seq + 1
 
@@ -111,7 +120,7 @@ async def _told(request: Request, hub: Hub, person: Person, last: str) -> AsyncI
         now = await hub.begin()
         seq = int(last) if last.isascii() and last.isdecimal() and int(last) <= now else now
         yield b": begun\nretry: 2000\n\n"
-        while loop.time() - begun < _LASTS_S:
+        while loop.time() - begun < _LASTS_S and not hub.over:
             found, seq, missing = await hub.after(seq, _BEAT_S)
             if missing:
                 yield b"event: lost\ndata: {}\n\n"
