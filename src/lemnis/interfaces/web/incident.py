@@ -24,7 +24,7 @@ from lemnis.contracts.errors import LemnisError, NotFoundError, UsageError
 from lemnis.contracts.handling import TaskState
 from lemnis.contracts.incidents import AlertGroup, Incident, TimelineItem
 from lemnis.incidents.metrics import measure
-from lemnis.interfaces.web import asking, drawing, queue, site
+from lemnis.interfaces.web import asking, drawing, naming, queue, site
 from lemnis.interfaces.web.keeping import Kept
 from lemnis.interfaces.web.words import masked, query
 
@@ -311,11 +311,22 @@ def _lesson(here: site.Site, incident: str) -> lessons.State | None:
         return None
 
 
+def walked(found: Iterable[ChainShown]) -> set[str]:
+    """Return whom a trace names, as entities: what it leads to, and who wrote what it leads over. Pure."""
+    people: set[str] = set()
+    for chain in found:
+        for hop in chain.hops:
+            people.add(str(hop.target))
+            people |= naming.addressed([chain.owner, hop.broken, *(value for _, value in hop.proof)])
+            if hop.relation == "authored_by":
+                people |= {f"person:{value}" for name, value in hop.proof if name == "name"}
+    return people
+
+
 def trace(request: Request) -> Response:
     """Show from where an incident came: to the line of code and its owner. It is looked for when asked."""
     here = site.at(request)
     one = _known(request).incident
-    site.see(request, one.entities, about=one.id)
     last = here.board.last(one)
     kept: Kept[Trace] = here.keep(
         f"trace:{one.id}:{last}", lambda: tracing.trace(here.workspace, one.id), 600
@@ -325,6 +336,7 @@ def trace(request: Request) -> Response:
         found = chains(kept.get())
     except NotFoundError as error:
         why = str(error)
+    site.see(request, {*map(str, one.entities), *walked(found)}, about=one.id)
     part = request.query_params.get("part") == "1"
     return here.page(
         request,

@@ -13,7 +13,7 @@ from lemnis.app import lesson_report, lessons
 from lemnis.app import proof as proving
 from lemnis.app.lesson_report import Report, Row
 from lemnis.contracts.errors import LemnisError, NotFoundError
-from lemnis.interfaces.web import site
+from lemnis.interfaces.web import naming, site
 from lemnis.interfaces.web.keeping import Later
 from lemnis.interfaces.web.playbooks import beside
 
@@ -69,6 +69,8 @@ def page(request: Request) -> Response:
         trouble = ""
     except LemnisError as error:
         found, trouble = None, str(error)
+    incidents = {one.measures.taught.incident for one in found.rows} if found else ()
+    site.see(request, {entity for one in incidents for entity in _about(here, one)})
     return here.page(
         request, "lessons.html", title="Lessons", here="/lessons", trouble=trouble,
         waiting=found is None and not trouble, rows=[shown(one) for one in found.rows] if found else [],
@@ -93,10 +95,28 @@ def lesson(request: Request) -> Response:
     except LemnisError as error:
         raise NotFoundError(f"no lesson {name!r}", fix="the page of lessons lists them") from error
     proof: Mapping[str, Any] = state.proved.payload if state.proved else {}
+    site.see(request, _people(here, state), about=name)
     return here.page(
         request, "lesson.html", title=state.written.lesson.title, here="/lessons", state=state,
         one=state.written.lesson, proof=proof, review=_review(state), failed=here.kept_word(f"proof:{name}"),
     )  # fmt: skip
+
+
+def _people(here: site.Site, state: lessons.State) -> set[str]:
+    """Return whom the page of a lesson names: authors, owners, and who its incident is about."""
+    one = state.written.lesson
+    said = [*_review(state), *naming.texts(state.proved.payload if state.proved else {})]
+    named = naming.author(one.cause.author) | naming.addressed([one.cause.owner, one.cause.text, *said])
+    walked = {hop.partition(" ")[2] for hop in one.trace}
+    return named | walked | _about(here, one.incident)
+
+
+def _about(here: site.Site, incident: str) -> set[str]:
+    """Return the entities of an incident; of one that is not known here, none."""
+    try:
+        return set(map(str, here.board.find(incident).incident.entities))
+    except NotFoundError:
+        return set()
 
 
 def _review(state: lessons.State) -> list[str]:

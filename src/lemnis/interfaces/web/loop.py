@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lemnis.app import loop as looking
+from lemnis.app.board import View
 from lemnis.app.loop import Loop, Stage, Taught, Thing
-from lemnis.interfaces.web import drawing, site
+from lemnis.interfaces.web import drawing, naming, site
 from lemnis.interfaces.web.words import query
 
 _TITLES: Mapping[str, str] = {name: name.capitalize() for name in looking.STAGES}
@@ -87,6 +88,20 @@ def worst(found: Loop) -> str:
     return max(stuck, key=lambda one: one.stuck).name if stuck else ""
 
 
+def people(found: Loop, view: View) -> set[str]:
+    """Return whom things that are stuck may name: entities of incidents, and whose address is told. Pure."""
+    things = [thing for stage in found.stages for thing in stage.things]
+    told = {thing.id for thing in things if thing.kind == "incident"}
+    about = {
+        str(one)
+        for stands in view.standings
+        if stands.incident.id in told
+        for one in stands.incident.entities
+    }
+    texts = (text for thing in things for text in (thing.title, thing.why))
+    return about | naming.addressed([*texts, *found.problems])
+
+
 def page(request: Request) -> Response:
     """Show the loop."""
     here = site.at(request)
@@ -101,6 +116,7 @@ def page(request: Request) -> Response:
     asked = request.query_params.get("stage", "")
     chosen = asked if asked in looking.STAGES else worst(found)
     shown = stages(found, chosen, str(request.scope.get("root_path", "")))
+    site.see(request, people(found, view))
     return here.page(
         request,
         "loop.html",

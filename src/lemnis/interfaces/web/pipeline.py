@@ -16,7 +16,7 @@ from lemnis.app.loop import short
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.contracts.journal import Entry
-from lemnis.interfaces.web import asking, site
+from lemnis.interfaces.web import asking, naming, site
 from lemnis.interfaces.web.asking import Column
 from lemnis.policy.decide import Exempt
 
@@ -177,6 +177,11 @@ def page(request: Request) -> Response:
     ]
     rows, how = asking.ordered(some, COLUMNS, how)
     exceptions, trouble = _exceptions(here)
+    shown = asking.paged(rows, how, SIZE)
+    recent = sorted(every, key=lambda one: -one.seq)[:20]
+    said = [text for row in shown.rows for text in (row.title, row.because, row.where)]
+    said += [text for one in recent for text in (one.why, one.name, one.service)]
+    site.see(request, naming.addressed([*said, *cells, *(f"{one.name} {one.where}" for one in exceptions)]))
     return here.page(
         request,
         "pipeline.html",
@@ -186,8 +191,8 @@ def page(request: Request) -> Response:
         stages=stages,
         columns=COLUMNS,
         asked=how,
-        page=asking.paged(rows, how, SIZE),
-        recent=sorted(every, key=lambda one: -one.seq)[:20],
+        page=shown,
+        recent=recent,
         resources=sorted({one.resource for one in problems}),
         exceptions=exceptions,
         trouble=trouble,
@@ -225,6 +230,7 @@ def decision(request: Request) -> Response:
     before = [
         one for one in journal.entries(kind=gates.DECISION, subject=entry.subject) if one.seq != entry.seq
     ]
+    site.see(request, naming.addressed([entry.reason, *naming.texts(p)]), about=entry.subject)
     return here.page(
         request,
         "decision.html",
@@ -243,6 +249,9 @@ def finding(request: Request) -> Response:
     here = site.at(request)
     one = findings_life.problem(here.workspace, request.path_params["id"])
     attacked = feedback_findings.Attacked(here.workspace)
+    chief = one.chief.finding
+    said = [chief.title, chief.message, chief.snippet, chief.fix, *(row.because for row in one.rows)]
+    site.see(request, naming.addressed([*said, one.chief.resource, chief.path]), about=one.id)
     return here.page(
         request, "finding.html", title=one.chief.finding.title, here="/pipeline", one=one,
         shown=problem(one, attacked.problem(one)), severity=Severity,
