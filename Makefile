@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo test slow scale spark check bench docs lock clean
+.PHONY: setup demo test slow scale spark check bench docs screenshots lock clean
 setup: $(STAMP)
 
 $(STAMP): requirements/dev.txt pyproject.toml
@@ -61,6 +61,10 @@ bench: setup
 
 docs: setup
 	$(BIN)/python docs/generate.py
+
+# The pictures of docs/console.md, with the demo's data; needs Chromium and `pip install 'lemnis[browser]'`.
+screenshots: setup
+	$(BIN)/python docs/screenshots.py
 
 # Pins every dependency by version and hash; needs uv (`pip install uv`).
 lock:
