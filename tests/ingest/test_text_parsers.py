@@ -121,7 +121,7 @@ def test_nothing_breaks_a_parser_and_nothing_is_lost(tmp_path_factory, name, dat
     for parsed in parsers.get(name).parse(Stream(path), {}, Start(), whole=True):
         assert len(parsed.records) == parsed.fields.num_rows == len(parsed.positions)
         assert all(reject.reason and reject.at.file == str(path) for reject in parsed.rejects)
-    if name in {"access", "syslog", "audit"}:
+    if name in {"access", "syslog", "audit"} and not data.startswith((b"\xfe\xff", b"\xff\xfe")):  # UTF-16
         good = [line for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.removesuffix(b"\r")]
         taken = sum(
             len(parsed.records) + len(parsed.rejects)
