@@ -5,7 +5,7 @@ from functools import partial
 import anyio
 import guarding
 import pytest
-from test_api import asking, browsing, problem
+from test_api import RULE, asking, browsing, problem
 
 from lemnis import app
 from lemnis.app import respond
@@ -86,6 +86,34 @@ def test_a_plan_is_approved_by_its_digest_and_begun_once(built, incident, vendor
             back = await ask.post(f"/runs/{one['id']}/undo")
             assert back.status_code == 201, back.text
             assert back.json()["undoes"] == one["id"]
+
+    run(work)
+
+
+def test_plans_and_runs_are_seen_by_who_sees_their_incident(built, incident, vendor):
+    async def work():
+        body = {"playbook": "book", "incident": incident.id, "inputs": {"host": ["web-1"]}}
+        async with asking(built, "responder") as ask:
+            plan = (await ask.post("/plans", json=body)).json()["digest"]
+            approval = {"digest": plan, "reason": "x"}
+            assert (await ask.post(f"/plans/{plan}/approve", json=approval)).status_code == 200
+            begun = (await ask.post(f"/plans/{plan}/run")).json()["id"]
+            assert len((await ask.get("/plans")).json()["items"]) == 1
+            assert len((await ask.get("/runs")).json()["items"]) == 1
+            folder = built.access.workspace.content / "policies/grave_ones_are_of_soc"
+            folder.mkdir(parents=True)
+            (folder / "policy.rego").write_text(RULE)
+            (folder / "policy.yaml").write_text("id: grave_ones_are_of_soc\ntitle: t\nstages: [access]\n")
+            built.access._looked = 0
+            assert (await ask.get("/plans")).json()["items"] == []
+            assert (await ask.get("/runs")).json()["items"] == []
+            for path in (f"/plans/{plan}", f"/runs/{begun}"):
+                told = problem(await ask.get(path), 403, "not-allowed")
+                assert told["title"] == "grave incidents are for the team soc"
+            problem(await ask.post("/plans", json=body), 403, "not-allowed")
+            problem(await ask.post(f"/plans/{plan}/approve", json=approval), 403, "not-allowed")
+            problem(await ask.post(f"/plans/{plan}/run"), 403, "not-allowed")
+            problem(await ask.post(f"/runs/{begun}/cancel", json={"reason": "x"}), 403, "not-allowed")
 
     run(work)
 

@@ -54,12 +54,18 @@ class Eyes:
     """
 
     def __init__(self, person: Person, board: Board) -> None:
-        """Bring the board up to date, where there are rules at all."""
-        self.person, self._board = person, board
+        """The board is brought up to date when something is asked of it first."""
+        self.person, self._last = person, board
+        self._looked = False
         self._known: dict[str, str] = {}
         self._standing: dict[str, Standing | None] = {}
-        if person.rules:
-            board.look()
+
+    @property
+    def _board(self) -> Board:
+        if not self._looked:
+            self._looked = True
+            self._last.look()
+        return self._last
 
     # -- asked with an id: why it may not be seen, empty if it may ---------------------------------------
 

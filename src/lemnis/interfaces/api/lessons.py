@@ -8,6 +8,7 @@ from fastapi import Path
 
 from lemnis.app import lessons
 from lemnis.app.access.permissions import Person
+from lemnis.app.access.seeing import shown as seeable
 from lemnis.app.lessons import State
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.paging import Page, paged
@@ -21,21 +22,24 @@ Id = Annotated[
 
 
 @ROUTER.get("/lessons")
-def list_(
-    _person: Reader, using: Using, limit: Limit = USUAL_LIMIT, after: After = ""
-) -> Page[models.Lesson]:
+def list_(person: Reader, using: Using, limit: Limit = USUAL_LIMIT, after: After = "") -> Page[models.Lesson]:
     """List the lessons, proposed, proven and merged."""
     found = lessons.list_(using.workspace)
-    shown, following = paged(found, lambda one: [one.written.id], like="s", after=after, limit=limit)
+    eyes = using.eyes(person)
+    shown, following = paged(
+        found, lambda one: [one.written.id], like="s", after=after, limit=limit,
+        keep=lambda one: not eyes.incident(one.written.lesson.incident),
+    )  # fmt: skip
     return Page[models.Lesson](
         items=[models.Lesson.model_validate(_document(one)) for one in shown], next=following
     )
 
 
 @ROUTER.get("/lessons/{id}")
-def show(id: Id, _person: Reader, using: Using) -> models.Lesson:
+def show(id: Id, person: Reader, using: Using) -> models.Lesson:
     """Show a lesson: its cause, and the last verdict on it."""
     found = lessons.show(using.workspace, id)
+    seeable(using.eyes(person).incident(found.written.lesson.incident))
     proof = dict(found.proved.payload) if found.proved is not None else None
     return models.Lesson.model_validate(_document(found) | {"proof": proof})
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from lemnis.app import lesson_report, lessons
 from lemnis.app import proof as proving
+from lemnis.app.access.seeing import shown as seeable
 from lemnis.app.lesson_report import Report, Row
 from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.interfaces.web import naming, site
@@ -69,11 +70,13 @@ def page(request: Request) -> Response:
         trouble = ""
     except LemnisError as error:
         found, trouble = None, str(error)
-    incidents = {one.measures.taught.incident for one in found.rows} if found else ()
+    eyes = site.eyes(request)
+    rows = [one for one in found.rows if not eyes.incident(one.measures.taught.incident)] if found else []
+    incidents = {one.measures.taught.incident for one in rows}
     site.see(request, {entity for one in incidents for entity in _about(here, one)})
     return here.page(
         request, "lessons.html", title="Lessons", here="/lessons", trouble=trouble,
-        waiting=found is None and not trouble, rows=[shown(one) for one in found.rows] if found else [],
+        waiting=found is None and not trouble, rows=[shown(one) for one in rows],
         summary=lesson_report.summary(found) if found else [], causes=found.causes if found else (),
     )  # fmt: skip
 
@@ -94,6 +97,7 @@ def lesson(request: Request) -> Response:
         state = lessons.show(here.workspace, name)
     except LemnisError as error:
         raise NotFoundError(f"no lesson {name!r}", fix="the page of lessons lists them") from error
+    seeable(site.eyes(request).incident(state.written.lesson.incident))
     proof: Mapping[str, Any] = state.proved.payload if state.proved else {}
     site.see(request, _people(here, state), about=name)
     return here.page(
