@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from spoken import MONDAY, beats, chatty, cron, heard, history, nightly, office, sparse
 
@@ -233,6 +233,19 @@ BEATS = st.lists(
 )  # fmt: skip
 
 
+OVERLAPPING = [
+    (0, STEP),
+    (0, HOUR),
+    (1, STEP),
+    (2, STEP),
+    (3, STEP),
+    (4, STEP),
+    (5, STEP),
+    (12, STEP),
+    (12, HOUR),
+]
+
+
 def made(rows):
     found = {}
     for place, step, events, rejects, active in rows:
@@ -244,6 +257,7 @@ def made(rows):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(BEATS, BEATS, st.integers(0, 41 * DAY), st.sets(st.sampled_from(TROUBLES)))
+@example([(12, STEP, 1, 0, 1)], [(*one, 0, 0, 0) for one in OVERLAPPING], 0, set())
 def test_any_history_is_judged_and_its_numbers_hold_together(rows, listened, ago, troubled):
     now = MONDAY + ago
     listening = tuple(dataclasses.replace(one, active=max(1, one.active)) for one in made(listened))

@@ -96,10 +96,12 @@ class _Due:
 
     def __init__(self, activity: Activity, listening: Sequence[Beat]) -> None:
         edges, due = [0.0], [0.0]
-        for beat in listening:
-            gain = activity.share(beat.at) * beat.active
-            edges += [float(beat.at), float(beat.at + beat.step)]
-            due += [due[-1], due[-1] + gain]
+        for beat in sorted(listening, key=lambda one: one.at):
+            begin, end = max(edges[-1], float(beat.at)), float(beat.at + beat.step)
+            if end > begin:  # of beats that overlap, what was counted is not counted again
+                gain = activity.share(beat.at) * beat.active * (end - begin) / beat.step
+                edges += [begin, end]
+                due += [due[-1], due[-1] + gain]
         self._edges, self._due = np.array(edges), np.array(due)
 
     def at(self, instants: Floats) -> Floats:
