@@ -249,7 +249,7 @@ def test_light_and_dark_narrow_and_wide_nothing_is_cut_off_and_axe_finds_nothing
     script = next(Path(axe.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")
     name = incident(soc, alert(1), alert(2, rule="rule-2", at=60_000))
     paths = ("/", "/queue", f"/incident/{name}", "/search", "/detections", "/pipeline", "/playbooks", "/sources",
-             "/lessons", "/posture", "/entity?name=host:web-1", "/alert/al-0000000000000001")  # fmt: skip
+             "/lessons", "/posture", "/entity?name=host:web-1", "/alert/al-0000000000000001", "/me", "/people")  # fmt: skip
     made = built(soc)
     with visiting(chromium, made, "ana", "admin", "responder", "developer", bypass_csp=True) as page:
         base = page.url.removesuffix("/queue")
