@@ -68,6 +68,7 @@ def test_the_times_come_from_events_and_journal(first):
     assert metrics["time_to_detect"] > 0
 
 
+@pytest.mark.slow
 def test_twice_it_gives_the_same_ids_and_verdicts(first, tmp_path):
     _, one = first
     other = tell(tmp_path / "second")

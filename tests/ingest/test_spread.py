@@ -38,7 +38,7 @@ def written(value):
         return value
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(texts(), min_size=1, max_size=12),
     st.integers(0, 2),

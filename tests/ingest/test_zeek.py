@@ -68,7 +68,7 @@ def comparable(event):
     return alike(plain)
 
 
-@pytest.mark.parametrize("log", ["conn", "dns", "http"])
+@pytest.mark.parametrize("log", [pytest.param("conn", marks=pytest.mark.slow), "dns", "http"])
 def test_both_formats_give_the_same_events(sources, log):
     folder = sources.get("zeek").folder / "samples"
     tabbed, refused = events(sources, folder / f"{log}.log")

@@ -139,6 +139,7 @@ def test_a_gate_that_needs_a_new_check_is_written_proven_and_merged(queue):
 
 
 @pytest.mark.usefixtures("begins_at_hosts")
+@pytest.mark.slow
 def test_a_check_that_was_blunted_on_the_branch_proves_nothing(queue):
     written = lessons.propose(queue.workspace, the_incident(queue)).written
     queue.edit(written, {"check.rego": lambda text: text.replace("== 60", "== 61")})
@@ -182,6 +183,7 @@ print(json.dumps({{"results": results, "errors": [], "paths": {{"scanned": files
 """
 
 
+@pytest.mark.slow
 def test_a_new_rule_is_written_with_its_scanner_and_proven(queue, monkeypatch, tmp_path):
     program = tmp_path / "bin" / "opengrep"
     program.parent.mkdir()
@@ -267,6 +269,7 @@ def by_a_principal(asked):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_sequence_is_proposed_where_no_single_event_tells(tmp_path, infra, monkeypatch):
     world = World(make_workspace(tmp_path / "soc", infra), *infra)
     folder = world.workspace.content / "detections" / "machines_stopped"

@@ -42,6 +42,7 @@ def console(okta, tmp_path_factory):
     return built
 
 
+@pytest.mark.slow
 def test_every_route_does_as_it_is_described(console):
     headers = {"authorization": f"Bearer {guarding.token(console, 'all')}"}
     schema = schemathesis.openapi.from_asgi(
