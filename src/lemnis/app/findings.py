@@ -44,7 +44,8 @@ def shown(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
 def _rows(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
     """Read the lake, the newest first; with a fingerprint only that finding.
 
-    What others sent (alerts by webhook, events of other products) is left out where they say it is resolved.
+    What was resolved is left out: gaps of traces, and what others sent (alerts by webhook, events of other
+    products) where they say so.
     """
     from lemnis.scan import posture, posture_others
 
@@ -57,10 +58,8 @@ def _rows(workspace: app.Workspace, fingerprint: str) -> list[dict[str, Json]]:
         query = f'SELECT {columns} FROM "{name}"{which}'  # noqa: S608 - own names
         given = [fingerprint] if fingerprint else []
         for event in lake.query(query, limit=_ALL, timeout=_TIMEOUT, parameters=given).to_pylist():
-            if posture.ours(event):
-                found.append((posture_others.changed(event), posture.row(event)))
-                continue
-            at, row = posture_others.changed(event), posture_others.row(event)
+            at = posture_others.changed(event)
+            row = posture.row(event) if posture.ours(event) else posture_others.row(event)
             if posture_others.gone(event) and not fingerprint:
                 key = row["id"], row["resource"]
                 over[key] = max(over.get(key, at), at)

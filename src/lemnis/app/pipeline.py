@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from lemnis.store.git import Commit, Repository
 
 
-def into_lake(workspace: app.Workspace, report: ScanReport, *, resource: str, revision: str) -> int:
-    """Append a scan's findings to the lake; return how many are new there."""
+def into_lake(
+    workspace: app.Workspace, report: ScanReport, *, resource: str, revision: str, gone: bool = False
+) -> int:
+    """Append a scan's findings to the lake, or (``gone``) that they are resolved; return how many are new."""
     from lemnis.scan import posture
 
     if not report.findings:
         return 0
-    made = posture.batches(report, resource=resource, revision=revision, now=workspace.clock.now())
+    made = posture.batches(report, resource=resource, revision=revision, now=workspace.clock.now(), gone=gone)
     return app.lake(workspace).append(made).accepted
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from lemnis import app
-from lemnis.app import incidents, trace_code
+from lemnis.app import incidents, trace_code, trace_gaps
 from lemnis.app import scene as scenes
 from lemnis.app.origins import ORIGINS, Asked, Chain, Source
 from lemnis.app.origins.base import events
@@ -15,6 +15,7 @@ from lemnis.app.origins.cluster_object import part_of
 from lemnis.app.scene import Scene
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.errors import NotFoundError
+from lemnis.contracts.findings import Finding
 from lemnis.contracts.provenance import Hop
 from lemnis.graph import code_edges
 from lemnis.graph.code import forges
@@ -27,11 +28,15 @@ __all__ = ["Chain", "Source", "Trace", "trace", "trace_alerts"]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The chains of an incident or alert, by where they begin, and the alerts that are in none."""
+    """The chains of an incident or alert, by where they begin, and the alerts that are in none.
+
+    ``gaps`` are findings: the hops that are missing, contradicted or a name match only.
+    """
 
     subject: str
     scene: Scene
     chains: tuple[Chain, ...]
+    gaps: tuple[Finding, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -49,7 +54,8 @@ class Trace:
 def trace(workspace: app.Workspace, subject: str) -> Trace:
     """Trace an incident or an alert; the edges that were found are added to the graph.
 
-    Raises NotFoundError where there is no such incident or alert, or no origin knows anything of it.
+    The gaps are added to the findings. Raises NotFoundError where there is no such incident or alert, or no
+    origin knows anything of it.
     """
     known = subject if subject.startswith("al-") else incidents.get(workspace, subject).id
     return trace_alerts(workspace, known, incidents.alerts_of(workspace, known))
@@ -74,7 +80,8 @@ def trace_alerts(workspace: app.Workspace, subject: str, alerts: Sequence[Alert]
     graph.add([run for edge in walked if (run := code_edges.ran(edge)) is not None])
     seen = (chain.first.container for chain in chains if chain.first and chain.first.container)
     graph.add([edge for one in seen if (edge := part_of(asked, one)) is not None])
-    return Trace(subject, asked.scene, tuple(chains))
+    gaps = trace_gaps.keep(workspace, subject, [hop for chain in chains for hop in chain.hops])
+    return Trace(subject, asked.scene, tuple(chains), gaps)
 
 
 def ask(workspace: app.Workspace, subject: str, alerts: Sequence[Alert]) -> Asked:

@@ -19,7 +19,7 @@ from lemnis.contracts.events import EventBatch
 from lemnis.contracts.findings import NOT_JUDGED, Finding, Kind, ScanReport
 from lemnis.contracts.ids import Json, canonical, stable_id
 from lemnis.ocsf import schema
-from lemnis.ocsf.findings import CREATE, base
+from lemnis.ocsf.findings import CLOSE, CREATE, base
 
 VULNERABILITY, COMPLIANCE, POSTURE = 2002, 2003, 2007
 CLASSES: Final[Mapping[Kind, int]] = {
@@ -30,23 +30,27 @@ TABLES: Final = tuple(schema.event_class(uid).name for uid in (POSTURE, VULNERAB
 SOURCE = "lemnis"
 PROVIDER = "scan"
 """In ``metadata.log_provider``: which of our own findings come from scans."""
-_RULE, _REGULAR_FILE, _UNKNOWN, _FAIL = 1, 1, 0, 3
+_RULE, _REGULAR_FILE, _UNKNOWN, _PASS, _FAIL = 1, 1, 0, 1, 3
 _TYPES: Final[Mapping[Kind, str]] = {
     Kind.CODE: "Static Analysis", Kind.SECRET: "Secret", Kind.DEPENDENCY: "Software Composition",
     Kind.IMAGE: "Container Image", Kind.CONFIG: "Configuration",
 }  # fmt: skip
 
 
-def batches(report: ScanReport, *, resource: str, revision: str, now: int) -> list[EventBatch]:
+def batches(
+    report: ScanReport, *, resource: str, revision: str, now: int, gone: bool = False
+) -> list[EventBatch]:
     """Return a scan's findings as events, one batch a class that has any.
 
     ``resource`` is the repository or folder, ``revision`` its state. The same finding in the same state is
-    the same event, however often it is found.
+    the same event, however often it is found. With ``gone`` they say that the findings are resolved.
     """
     versions = {health.tool: health.version for health in report.health}
     rows: dict[int, list[dict[str, Json]]] = {}
     for one in report.findings:
-        made = event(one, version=versions.get(one.tool, ""), resource=resource, revision=revision, now=now)
+        made = event(
+            one, version=versions.get(one.tool, ""), resource=resource, revision=revision, now=now, gone=gone
+        )
         rows.setdefault(class_of(one), []).append(made)
     return [
         EventBatch(uid, SOURCE, PROVIDER, pa.Table.from_pylist(many, schema=schema.arrow_schema(uid)))
@@ -70,17 +74,21 @@ def table(finding: Finding) -> str:
     return schema.event_class(class_of(finding)).name
 
 
-def event(finding: Finding, *, version: str, resource: str, revision: str, now: int) -> dict[str, Json]:
-    """Return one finding as an OCSF event.
+def event(
+    finding: Finding, *, version: str, resource: str, revision: str, now: int, gone: bool = False
+) -> dict[str, Json]:
+    """Return one finding as an OCSF event; with ``gone`` that it is resolved.
 
     Its place and what the class has no attribute for are in ``unmapped``, where every finding has them.
     """
     number = class_of(finding)
     suppressed = finding.suppression is not None
     status = FindingStatus.SUPPRESSED if suppressed else FindingStatus.NEW
+    if gone:
+        status = FindingStatus.RESOLVED
     where = _where(finding)
     return {
-        **base(number, CREATE, finding.severity),
+        **base(number, CLOSE if gone else CREATE, finding.severity),
         "status_id": int(status), "status": status.name.title(),
         "time": now,
         "message": f"{where}: {finding.title}" if where else finding.title,
@@ -101,7 +109,7 @@ def event(finding: Finding, *, version: str, resource: str, revision: str, now: 
             "types": [_TYPES[finding.kind]], "data_sources": [finding.tool],
         },
         "resources": _resources(finding, resource, revision),
-        **_of_class(number, finding),
+        **_of_class(number, finding, gone=gone),
         "unmapped": canonical(_place(finding)).decode(),
     }  # fmt: skip
 
@@ -136,14 +144,15 @@ def _resources(finding: Finding, resource: str, revision: str) -> list[Json]:
     return found
 
 
-def _of_class(uid: int, finding: Finding) -> dict[str, Json]:
+def _of_class(uid: int, finding: Finding, *, gone: bool) -> dict[str, Json]:
     """Return the attributes that only a finding of this class has."""
     fix: Json = {"desc": finding.fix, "references": _references(finding)} if finding.fix else None
     if uid == COMPLIANCE:
         looked = finding.rule_id != NOT_JUDGED
+        verdict = (_PASS, "Pass") if gone else (_FAIL, "Fail") if looked else (_UNKNOWN, "Unknown")
         made: dict[str, Json] = {
             "control": finding.rule_id, "requirements": list(finding.controls),
-            "status_id": _FAIL if looked else _UNKNOWN, "status": "Fail" if looked else "Unknown",
+            "status_id": verdict[0], "status": verdict[1],
             "status_detail": finding.message,
         }  # fmt: skip
         return {"compliance": made, "remediation": fix}

@@ -87,6 +87,8 @@ def show(found: Trace) -> None:
         if chain.others:
             console.print(f"\n[dim]{chain.others} more alerts about this container[/]")
         _end(chain)
+    for gap in found.gaps:
+        console.print(f"\n[yellow]{escape(gap.fingerprint)}[/] {escape(gap.rule_id)}: {escape(gap.fix)}")
 
 
 def _end(chain: Chain) -> None:
