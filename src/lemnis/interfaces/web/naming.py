@@ -6,14 +6,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.utils import parseaddr
 
+_SHORTEST = 3
 _ADDRESS = re.compile(r"(?<![\w.+-])[\w+-][\w.+-]*@(?:[\w-]+\.)+[A-Za-z]{2,}(?![\w:])")
 """An e-mail address, and no place of a repository (``git@host:path``) or version (``name@1.2``)."""
 
 
 def author(text: str) -> set[str]:
-    """Return who ``Name <address>`` is, as entities of people."""
+    """Return who ``Name <address>`` is, as entities of people.
+
+    The address alone is what stands for them elsewhere. Names too short to be found within a text (as of
+    two characters in Chinese) are hidden with all that stands around them.
+    """
     name, address = parseaddr(text)
-    return {f"person:{one}" for one in (text.strip(), name, address) if one}
+    whole = text.strip() if not address or 0 < len(name) < _SHORTEST else ""
+    return {f"person:{one}" for one in (whole, name, address) if one}
 
 
 def addressed(texts: Iterable[str]) -> set[str]:
