@@ -21,15 +21,20 @@ from consoled import (
 
 from lemnis import app
 from lemnis.app import incidents
+from lemnis.app.access import accounts
+from lemnis.app.access.seeing import Eyes
+from lemnis.app.board import Board
 from lemnis.contracts.alerts import (
     Entity,
     EntityKind,
+    IncidentChange,
     IncidentStatus,
     MatchedField,
     Severity,
     Verdict,
 )
 from lemnis.contracts.clock import to_iso
+from lemnis.incidents import entries as writing
 from lemnis.interfaces.web import site
 
 PAGES = (
@@ -403,10 +408,7 @@ deny contains reason if {
 def test_what_belongs_to_an_incident_is_shown_to_who_sees_the_incident(soc):
     hidden = incident(soc, alert(1, title="The hidden one"), alert(2, title="The hidden one"))
     tell(soc, alert(9, title="One alone", rule="rule-9"))
-    folder = soc.content / "policies/grave_ones_are_of_soc"
-    folder.mkdir(parents=True)
-    (folder / "policy.rego").write_text(RULE)
-    (folder / "policy.yaml").write_text("id: grave_ones_are_of_soc\ntitle: t\nstages: [access]\n")
+    rule_of_the_team(soc)
     pages = ("/queue", f"/entity?name={HOST}", f"/alert/al-{1:016x}", "/", f"/alert/al-{9:016x}")
 
     async def run():
@@ -433,7 +435,45 @@ def test_what_belongs_to_an_incident_is_shown_to_who_sees_the_incident(soc):
     assert menu_count(outside["/"]) == 0
 
 
+def rule_of_the_team(soc):
+    folder = soc.content / "policies/grave_ones_are_of_soc"
+    folder.mkdir(parents=True)
+    (folder / "policy.rego").write_text(RULE)
+    (folder / "policy.yaml").write_text("id: grave_ones_are_of_soc\ntitle: t\nstages: [access]\n")
+
+
 def menu_count(page):
     """Return how many incidents the menu says there are."""
     found = re.search(r'class="count"[^>]*>(\d+)<', page.text)
     return int(found[1]) if found else 0
+
+
+def test_what_went_into_a_hidden_incident_or_names_one_is_hidden(soc):
+    rule_of_the_team(soc)
+    low = alert(1, severity=Severity.LOW, entities=(Entity(EntityKind.HOST, "web-7"),), at=60_000)
+    plain, grave = incident(soc, low), incident(soc, alert(2))
+    other = incident(soc, alert(3, severity=Severity.LOW, entities=(Entity(EntityKind.HOST, "web-8"),)))
+    made = built(soc)
+    joined(made, "outside", "analyst", teams=["shop"])
+    person = made.access.person(accounts.find(made.access, "outside"))
+    board = Board(soc)
+
+    def seen():
+        eyes = Eyes(person, board)
+        return {one for one in (plain, grave, other) if not eyes.incident(one)}
+
+    assert seen() == {plain, other}
+    assert not Eyes(person, board).alert(low.id, low.severity)
+    change = IncidentChange(grave, (), {}, risk=180, because="the same", decisive=START, merged_from=(plain,))
+    app.journal(soc).append_all(
+        writing.change_entries(change, incidents.by_id(app.journal(soc), grave), "sha256:00")
+    )
+    assert seen() == {other}
+    assert Eyes(person, board).alert(low.id, low.severity)
+    assert board.holder(low.id) == grave
+    incidents.note(soc, other, f"see {grave}", actor="lee")
+    incidents.note(soc, other, "see nothing", actor="lee")
+    *_, naming, silent = app.journal(soc).entries(subject=other)
+    assert Eyes(person, board).entry(naming)
+    assert not Eyes(person, board).subject(naming), "the stream tells the subject, and no more"
+    assert not Eyes(person, board).entry(silent)
