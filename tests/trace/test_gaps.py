@@ -68,6 +68,8 @@ def test_a_deleted_attestation_is_one_finding_until_the_image_is_attested_again(
     assert [(e["status"], e["compliance"]["status"]) for e in events(world)] == [
         ("New", "Fail"), ("Resolved", "Pass"),
     ]  # fmt: skip
+    states = findings.shown(world.workspace, gap.fingerprint)
+    assert [one["resolved"] for one in states] == [True, False]
     [row] = findings_life.store(world.workspace).rows(fingerprint=gap.fingerprint, open_only=False)
     assert row.fixed_at == AT + 180_000
 
@@ -124,9 +126,12 @@ def test_two_builds_of_one_image_of_two_commits_contradict_each_other(world):
 def test_the_command_lists_it(world, capsys):
     world.attack()
     [gap] = follow(world).gaps
+    where = ["--workspace", str(world.workspace.root)]
     capsys.readouterr()
-    assert run(["findings", "list", "--json", "--workspace", str(world.workspace.root)]) == 0
+    assert run(["findings", "list", "--json", *where]) == 0
     assert gap.fingerprint in {orjson.loads(line)["id"] for line in capsys.readouterr().out.splitlines()}
+    assert run(["graph", "show", f"finding:{gap.fingerprint}", *where]) == 0
+    assert "in-1" in capsys.readouterr().out
 
 
 def test_a_trace_that_did_not_ask_resolves_nothing(world):

@@ -257,6 +257,7 @@ def row(event: Mapping[str, Any]) -> dict[str, Json]:
         "about": place.get("purl") or place.get("resource"),
         "fix": place.get("fix"),
         "suppressed": event["status_id"] == int(FindingStatus.SUPPRESSED),
+        "resolved": event["status_id"] == int(FindingStatus.RESOLVED),
         "vulnerability": _vulnerability(event, place),
         "resource": event["resources"][0]["uid"],
         "revision": event["resources"][0]["version"],

@@ -43,6 +43,7 @@ def row(event: Mapping[str, Any]) -> dict[str, Json]:
         "about": _text(package, "purl") or _text(package, "name") or None,
         "fix": _text(fix, "desc") or _fixed(package) or None,
         "suppressed": event.get("status_id") == FindingStatus.SUPPRESSED,
+        "resolved": gone(event),
         "vulnerability": _vulnerability(analytic, flaw, package),
         "resource": _text(about, "name") or _text(about, "uid"),
         "revision": _text(about, "version"),
