@@ -11,7 +11,7 @@ from lemnis import app
 from lemnis.app.access import accounts, signing, tokens
 from lemnis.app.access.second import SecondError
 from lemnis.contracts.errors import AccessError
-from lemnis.interfaces.web import account
+from lemnis.interfaces.web import account, site
 from lemnis.store.access import Session
 
 NEW = "four turns make a whole figure"
@@ -226,3 +226,11 @@ def test_who_comes_from_a_provider_is_told_what_there_is_not(soc):
     assert "your provider signs you in" in page.text
     assert "data-passkey-add" not in page.text
     assert tried.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example", "/\\evil.example", "/\t/evil.example", "/a\r\nb", "me", ""]
+)
+def test_what_leads_elsewhere_leads_to_the_queue(path):
+    assert site.safe(path) == "/queue"
+    assert site.safe("/me?a=//b") == "/me?a=//b"

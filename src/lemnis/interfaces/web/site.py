@@ -43,6 +43,7 @@ from lemnis.contracts.ids import Json
 from lemnis.interfaces.api.services import Slots
 from lemnis.interfaces.web import words
 from lemnis.interfaces.web.keeping import Kept
+from lemnis.interfaces.web.menu import menu
 
 LOG = logging.getLogger("lemnis.console")
 STATIC = Path(__file__).parent / "static"
@@ -55,23 +56,6 @@ _MOST_KEPT, _CONTENT_S = 200, 10.0
 ANYBODY = ""
 """In the place of a permission: whoever is signed in, for what is about themselves."""
 _THEMES = frozenset({"light", "dark"})
-_MENU: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
-    (
-        ("/", "Loop", "loop", "incident.read"),
-        ("/queue", "Queue", "queue", "incident.read"),
-        ("/search", "Search", "search", "event.search"),
-        ("/playbooks", "Playbooks", "playbooks", "playbook.read"),
-    ),
-    (
-        ("/detections", "Detections", "detections", "rule.read"),
-        ("/pipeline", "Pipeline", "pipeline", "gate.read"),
-        ("/posture", "Posture", "posture", "posture.read"),
-        ("/sources", "Sources", "sources", "source.read"),
-        ("/lessons", "Lessons", "lessons", "lesson.read"),
-        ("/people", "People", "people", "access.read"),
-    ),
-)
-"""The menu: address, title, icon, and the permission without which it is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +184,7 @@ class Site:
             "csrf": csrf(request),
             "theme": theme if theme in _THEMES else "",
             "workspace_name": self.name,
-            "menu": self._menu(request, person),
+            "menu": menu(person, {"queue": self._count(request)} if person is not None else {}),
             "here": context.pop("here", request.url.path),
             "address": _address(request),
             "purpose": self.purpose(request) if person is not None else "",
@@ -226,17 +210,6 @@ class Site:
             sees = eyes(request).sees
             known[1][person] = sum(one.incident.open and sees(one) for one in view.standings)
         return known[1][person]
-
-    def _menu(self, request: Request, person: Person | None) -> list[list[dict[str, object]]]:
-        counts = {"queue": self._count(request)} if person is not None else {}
-        return [
-            [
-                {"href": href, "title": title, "icon": icon, "count": counts.get(icon, 0)}
-                for href, title, icon, permission in group
-                if person is None or may(person, permission)
-            ]
-            for group in _MENU
-        ]
 
 
 class _Can:
@@ -519,12 +492,5 @@ def told(request: Request) -> Said | None:
 
 def safe(path: str) -> str:
     """Return a path of this site; the queue's for what leads elsewhere."""
-    if (
-        not path.startswith("/")
-        or path.startswith(("//", "/\\"))
-        or "\\" in path
-        or "\r" in path
-        or "\n" in path
-    ):
-        return "/queue"
-    return path
+    inside = path.startswith("/") and not path.startswith("//")
+    return path if inside and not any(one == "\\" or one < " " for one in path) else "/queue"
