@@ -1,6 +1,7 @@
 """What stands beside a lesson's change set: the risk, exceptions that are void, a response that was slow.
 
-Nothing of it is written into other content: exceptions and playbooks are changed by whoever owns them.
+Nothing of it is written into other content: exceptions and playbooks are changed by whoever owns them. Where
+a playbook contained the incident slowly, the change set has one of its own that calls it (``drafted``).
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Beside:
     """The threat's risk (1 to 25; None: it cannot be read), and what its incident says of other content.
 
     ``void`` pairs exceptions with why; ``late`` pairs what was due (acknowledge, contain, resolve) with how
-    late it was (ms); ``ran`` pairs the playbooks that ran with how long after the incident was opened.
+    late it was (ms); ``ran`` pairs the playbooks that ran with how long after the incident was opened;
+    ``drafted`` is the playbook in the change set, if there is one.
     """
 
     risk: int | None = None
@@ -37,6 +39,7 @@ class Beside:
     late: tuple[tuple[str, int], ...] = ()
     ran: tuple[tuple[str, int], ...] = ()
     problems: tuple[str, ...] = ()
+    drafted: str = ""
 
     def document(self) -> dict[str, Json]:
         """Return it as JSON."""
@@ -44,6 +47,7 @@ class Beside:
             "risk": self.risk,
             "void_exceptions": [{"name": name, "why": why} for name, why in self.void],
             "late": dict(self.late), "playbooks": dict(self.ran), "problems": list(self.problems),
+            "drafted": self.drafted,
         }  # fmt: skip
 
     def points(self) -> list[str]:
@@ -54,8 +58,12 @@ class Beside:
         if self.late:
             much = ", ".join(f"{span(by)} too long to {name}" for name, by in self.late)
             ran = ", ".join(f"{name} began {span(after)} after it was opened" for name, after in self.ran)
+            todo = "" if self.drafted else ": let one begin by itself (`triggers`)"
+            found.append(f"playbooks: it took {much}; {ran or 'none ran'}{todo}")
+        if self.drafted:
             found.append(
-                f"playbooks: it took {much}; {ran or 'none ran'}: let one begin by itself (`triggers`)"
+                f"playbooks: {self.drafted} is drafted: it begins with the lesson's alert once it is merged "
+                "and turned on (`playbooks.start`)"
             )
         return found + [f"not looked at: {one}" for one in self.problems]
 
@@ -65,6 +73,7 @@ def look(workspace: app.Workspace, written: Written) -> Beside:
     from lemnis.app import incidents, respond
 
     problems: list[str] = []
+    drafted = _drafted(workspace, written)
     risk: int | None = None
     void: tuple[tuple[str, str], ...] = ()
     try:
@@ -79,8 +88,8 @@ def look(workspace: app.Workspace, written: Written) -> Beside:
         late = tuple(slow(standing(workspace, one).timers))
         ran = first(((run.playbook, run.started) for run in respond.runs(workspace, one.id)), one.opened)
     except LemnisError as error:
-        return Beside(risk, void, problems=(*problems, str(error)))
-    return Beside(risk, void, late, tuple(ran.items()), tuple(problems))
+        return Beside(risk, void, problems=(*problems, str(error)), drafted=drafted)
+    return Beside(risk, void, late, tuple(ran.items()), tuple(problems), drafted)
 
 
 def slow(timers: Iterable[Timer]) -> Iterator[tuple[str, int]]:
@@ -94,6 +103,15 @@ def first(runs: Iterable[tuple[str, int]], opened: int) -> Mapping[str, int]:
     for playbook, at in sorted(runs, key=lambda one: one[1]):
         found.setdefault(playbook, max(0, at - opened))
     return found
+
+
+def _drafted(workspace: app.Workspace, written: Written) -> str:
+    """Return the name of the playbook in the change set, empty if there is none."""
+    from lemnis.app import shelf
+
+    name = written.lesson.gate
+    there = f"{shelf.PLAYBOOK.format(name)}playbook.yaml" in shelf.lesson_files(workspace, written)
+    return name if there else ""
 
 
 def _risk(workspace: app.Workspace, written: Written) -> int:

@@ -229,7 +229,7 @@ def _proof(workspace: app.Workspace, library: Library, lesson: Lesson) -> tuple[
 def _files(library: Library, lesson: Lesson) -> str:
     """Return the digest of a lesson's files as they lie there: that of ``shelf.files_digest``."""
     places = (("policies", lesson.gate), ("detections", lesson.detection), ("threats", lesson.threat),
-              ("lessons", lesson.id))  # fmt: skip
+              ("lessons", lesson.id), ("playbooks", lesson.gate))  # fmt: skip
     files: list[tuple[str, bytes]] = []
     for kind, name in places:
         item = library.items(kind).get(name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lemnis import app
 from lemnis.app import attack as attacks
-from lemnis.app import evidence, incidents, lesson_seal, shelf
+from lemnis.app import evidence, incidents, lesson_response, lesson_seal, shelf
 from lemnis.app.attack import Attack
 from lemnis.app.preventing import History, prevent, prevent_unproven
 from lemnis.app.shelf import Written
@@ -61,10 +61,12 @@ def propose(workspace: app.Workspace, incident: str, *, untraced: bool = False) 
     base = shelf.find(workspace, lesson).base if known else git.resolve("HEAD")
     with shelf.library_at(workspace, base) as library:
         facts = _based(facts, library)
+        drafted = lesson_response.draft(workspace, facts.incident_id, lesson, library)
+    points = [*review(facts), drafted.says]
     files = compile_lesson(facts)
     if known:
         written = shelf.find(workspace, lesson)
-        first = dict(git.tree(written.first))
+        first = dict(git.tree(written.first))  # its playbook stays as it was drafted: incidents go on
         if changed := sorted(path for path, data in files.items() if first.get(path) != data):
             raise InputError(
                 f"lesson {lesson} was proposed otherwise: {', '.join(changed)}",
@@ -73,8 +75,9 @@ def propose(workspace: app.Workspace, incident: str, *, untraced: bool = False) 
             )
     else:
         git.write_branch(
-            shelf.branch_of(lesson), base, files, _message(facts, lesson), author=app.AUTHOR, at=facts.at
-        )
+            shelf.branch_of(lesson), base, {**files, **drafted.files}, _message(facts, lesson, points),
+            author=app.AUTHOR, at=facts.at,
+        )  # fmt: skip
         written = shelf.find(workspace, lesson)
     payload: dict[str, Json] = {
         "incident": facts.incident_id,
@@ -84,7 +87,7 @@ def propose(workspace: app.Workspace, incident: str, *, untraced: bool = False) 
         "kind": facts.drawn.kind if facts.drawn else "",
         "gates": [_cost(one, facts.gate) for one in costs],
         "detections": [_measured(one, facts) for one in tried],
-        "review": list(review(facts)),
+        "review": list(points),
     }
     key = f"{PROPOSED}:{lesson}:{written.first}"
     app.journal(workspace).append(NewEntry(PROPOSED, lesson, key, payload, reason=facts.title))
@@ -249,13 +252,13 @@ def _based(facts: Facts, library: Library) -> Facts:
     return replace(facts, content_digest=library.digest)
 
 
-def _message(facts: Facts, lesson: str) -> str:
+def _message(facts: Facts, lesson: str, points: Sequence[str]) -> str:
     """Write the branch's commit message."""
     cause = facts.cause
     return (
         f"Lesson {lesson}: {facts.title}\n\n"
         f"Incident {facts.incident_id}. Cause: {_told(cause)}.\n\n"
-        + "".join(f"- {point}\n" for point in review(facts))
+        + "".join(f"- {point}\n" for point in points)
         + f"\nProve it with `lemnis lesson prove {lesson}`.\n"
     )
 

@@ -8,7 +8,17 @@ from pathlib import Path
 
 from lemnis import app
 from lemnis.app import attack as attacks
-from lemnis.app import gates, lesson_cost, lesson_seal, lessons, pipeline, sampling, settings, shelf
+from lemnis.app import (
+    gates,
+    lesson_cost,
+    lesson_seal,
+    lessons,
+    pipeline,
+    playbook_lint,
+    sampling,
+    settings,
+    shelf,
+)
 from lemnis.app.lessons import PROVED
 from lemnis.app.preventing import History, history, history_of_images, stage_of
 from lemnis.app.replay import replay
@@ -204,6 +214,9 @@ def _problems(library: Library, written: Written) -> list[str]:
             found.append(str(error))
     if (detection := items["detections"]) is not None and (trouble := sampling.single(detection)):
         found.append(f"detections/{detection.name}: {trouble}")
+    if lesson.gate in library.items("playbooks"):
+        wrong = playbook_lint.lint(library, (lesson.gate,))
+        found += [f"playbooks/{one.name}: {one.error}" for one in wrong if one.name == lesson.gate]
     return found
 
 

@@ -19,6 +19,8 @@ from lemnis.store.git import Repository
 PREFIX = "lesson/"
 BESIDE_GATE = ("content/checks/{}/", "content/scanners/opengrep/rules/{}.yaml")
 """Where that lies by which a lesson's gate finds the cause, by the gate's name, if it brought any."""
+PLAYBOOK = "content/playbooks/{}/"
+"""Where the playbook lies that a lesson drafts where the response was slow, by the gate's name."""
 _HEADS = "refs/heads/"
 
 
@@ -96,12 +98,12 @@ def files_digest(workspace: app.Workspace, written: Written) -> str:
 
 
 def folders(written: Written) -> tuple[str, ...]:
-    """Return the folders that are a lesson's own, and the file of its scanner's rule if it has one."""
+    """Return the folders that are a lesson's own, those that it may have too, and its scanner's rule."""
     lesson = written.lesson
     return (
         f"content/policies/{lesson.gate}/", f"content/detections/{lesson.detection}/",
         f"content/threats/{lesson.threat}/", f"content/lessons/{lesson.id}/",
-        *(place.format(lesson.gate) for place in BESIDE_GATE),
+        *(place.format(lesson.gate) for place in (*BESIDE_GATE, PLAYBOOK)),
     )  # fmt: skip
 
 
