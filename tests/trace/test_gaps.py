@@ -14,6 +14,7 @@ from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.provenance import RELATIONS, Edge, Hop, Strength
 from lemnis.graph import gaps
 from lemnis.interfaces.cli import run
+from lemnis.store.findings import Findings
 
 BUILT = "provenance.build_attested"
 
@@ -121,6 +122,21 @@ def test_two_builds_of_one_image_of_two_commits_contradict_each_other(world):
     assert {BUILT, "provenance.source_attested"} <= set(found)
     assert found[BUILT].title.endswith("is contradicted")
     assert world.commits["other"] in found[BUILT].message or world.commits["hole"] in found[BUILT].message
+
+
+def test_two_traces_at_once_write_it_once(world, monkeypatch):
+    world.attack()
+    written = Findings.write
+
+    def late(self, *given, **told):
+        monkeypatch.setattr(Findings, "write", written)
+        written(self, *given, **told)  # another process, between the look and the write
+        written(self, *given, **told)
+
+    monkeypatch.setattr(Findings, "write", late)
+    [gap] = follow(world).gaps
+    assert [one["id"] for one in listed(world)] == [gap.fingerprint]
+    assert len(list(findings_life.store(world.workspace).rows(fingerprint=gap.fingerprint))) == 1
 
 
 def test_the_command_lists_it(world, capsys):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 import pydantic
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from lemnis.contracts.findings import Finding
 from lemnis.store.database import writing
@@ -149,7 +150,7 @@ class Findings:
         mine = TABLE.c.resource == resource
         with writing(self._engine) as connection:
             while rows := [_row(resource, one, now, revision) for one in islice(fresh, _BATCH)]:
-                connection.execute(sa.insert(TABLE), rows)
+                connection.execute(_unless_there(connection), rows)
             for one in moved:
                 row = _row(resource, one, now, revision)
                 told = {name: value for name, value in row.items() if name not in _STAYS}
@@ -208,6 +209,13 @@ class Findings:
         with writing(self._engine) as connection:
             told = orjson.dumps(dict(introduced)).decode()
             connection.execute(sa.update(TABLE).where(where).values(introduced=told))
+
+
+def _unless_there(connection: sa.Connection) -> sa.Insert:
+    """Return an insert that leaves what another, who looked at the same time, has just written."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(TABLE).on_conflict_do_nothing()
+    return sqlite.insert(TABLE).on_conflict_do_nothing()
 
 
 def _row(resource: str, placed: Placed, now: int, revision: str) -> dict[str, Any]:
