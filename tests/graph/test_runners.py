@@ -65,7 +65,9 @@ def test_a_package_is_named_by_the_folder_that_something_ran_in_or_lies_in():
     ]
     assert names(started("node /srv/node_modules/.bin/jest")) == []
     assert names(started("node /srv/node_modules/jest/bin/jest.js")) == [("npm", "jest", False)]
-    assert names(started("python -c …", f"/srv/pip-install-k3x/evil-kit_{'0f' * 16}")) == [("pypi", "evil-kit", True)]
+    assert names(started("python -c …", f"/srv/pip-install-k3x/evil-kit_{'0f' * 16}")) == [
+        ("pypi", "evil-kit", True)
+    ]
     assert names(started("python3 /usr/lib/python3/dist-packages/gunicorn/app.py")) == [
         ("pypi", "gunicorn", False)
     ]

@@ -69,10 +69,7 @@ def gather(lake: Readable, library: Library, scene: Scene, chain: Chain) -> Atta
     inside = _inside(scene, chain)
     ran = caused(inside, asked)
     started = {
-        child.uid
-        for one in inside
-        if one.uid in ran
-        for child in scene.tree.descendants(one, one.at + LASTS)
+        child.uid for one in inside if one.uid in ran for child in scene.tree.descendants(one, one.at + LASTS)
     }
     # Outside of a container an origin says itself what of the processes above belongs to the attack.
     chained = {link.uid for one in seen if one.container or not chain.events for link in scene.inside(one)}

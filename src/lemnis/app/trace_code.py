@@ -34,7 +34,7 @@ _SHORTEST = 12  # of a container's id, as people and logs cut it
 
 
 def logged(lake: Readable, first: Seen, behind: Sequence[Behind]) -> list[Logged]:
-    """Return the stack traces that services logged around what was seen, but for those of other containers."""
+    """Return the stack traces that services logged around what was seen, not those of other containers."""
     texts = [one.text for one in behind if one.injected]
     texts += [one.request.path for one in behind if len(one.request.path) > 1]
     found: list[Logged] = []

@@ -2,9 +2,9 @@
 
 An item is a folder ``KIND/NAME/`` with a file that makes it one (``rule.yml``, ``policy.yaml`` …). Actions
 are single files, ``actions/GROUP/NAME.yaml``, and are named ``GROUP.NAME``; ``exceptions/NAME.yaml`` (from a
-policy), ``protected/NAME.yaml`` and ``roles/NAME.yaml`` are too, while ``exceptions/NAME/filter.yml`` is an exception from rules;
-so are the files of what is known beside the events, ``assets/NAME.yaml``, ``identities/NAME.yaml`` and
-``networks/NAME.yaml``.
+policy), ``protected/NAME.yaml`` and ``roles/NAME.yaml`` are too, while ``exceptions/NAME/filter.yml`` is an
+exception from rules; so are the files of what is known beside the events, ``assets/NAME.yaml``,
+``identities/NAME.yaml`` and ``networks/NAME.yaml``.
 There is no list of items anywhere: what lies there is what there is.
 """
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from lemnis.contracts.errors import ContentError, UnsupportedError
 from lemnis.policy import operators
 from lemnis.policy.functions import FUNCTIONS
 from lemnis.policy.names import declared, free, names_in
+from lemnis.policy.steps import Env, Get, Step, anything, enough, field_true, looped, pairs, true
 from lemnis.policy.tokens import Source
 from lemnis.policy.tree import Binary, Call, Comprehension, Items, Literal, Module, Ref, Rule, Scalar, Term
 from lemnis.policy.values import UNDEFINED, Budget, Set, equal
 
-Env = list[Any]
-"""The names of one rule under evaluation by their places; the first place holds the run."""
-Get = Callable[[Env], Any]
-Step = Callable[[Env], bool]
-"""Goes on for every way in which something holds; true when no more ways are wanted."""
 Scope = dict[str, int]
 
 
@@ -113,7 +109,7 @@ class Maker:
                 env[sink](value)
             return constant
 
-        first = self.steps(ordered, scope, _looped(loops, last))
+        first = self.steps(ordered, scope, looped(loops, last))
 
         def run(env: Env, take: Callable[[Any], Any]) -> None:
             env[sink] = take
@@ -157,7 +153,7 @@ class Maker:
             return self.under(literal, scope, after)
         if not literal.negated:
             return self.plain(literal, scope, after)
-        inner = self.plain(literal, scope, _enough)
+        inner = self.plain(literal, scope, enough)
         return lambda env: False if inner(env) else after(env)
 
     def under(self, literal: Literal, scope: Scope, after: Step) -> Step:
@@ -196,7 +192,7 @@ class Maker:
             env[0] = env[outside]
             return enough
 
-        return _looped(loops, run)
+        return looped(loops, run)
 
     def plain(self, literal: Literal, scope: Scope, after: Step) -> Step:
         """Return the step through a literal that is neither negated nor under another input."""
@@ -210,11 +206,11 @@ class Maker:
         elif literal.term is None:
             self.fail("an empty line", literal.span[0])
         elif isinstance(literal.term, Ref) and (name := self.field(literal.term, scope)):
-            step = _field_true(scope[literal.term.name], name, after)
+            step = field_true(scope[literal.term.name], name, after)
         else:
-            step = _true(self.term(literal.term, scope), after)
+            step = true(self.term(literal.term, scope), after)
         loops, self.loops = self.loops, kept
-        return _looped(loops, step)
+        return looped(loops, step)
 
     def field(self, term: Ref, scope: Scope) -> str:
         """Return the name of the one field of a bound name that a term is; empty if it is another."""
@@ -251,7 +247,7 @@ class Maker:
 
         def step(env: Env) -> bool:
             spend = env[0].budget.spend
-            for one in _pairs(over(env)):
+            for one in pairs(over(env)):
                 spend(1)
                 if names(env, one) and after(env):
                     return True
@@ -285,14 +281,14 @@ class Maker:
             inner |= {name: self.place() for name in names_in(term)}
         names, over = self.over(literal, inner, outer=scope)
         within, ordered = self.scope(literal.body, inner)
-        body = self.steps(ordered, within, _enough)
+        body = self.steps(ordered, within, enough)
 
         def step(env: Env) -> bool:
             value = over(env)
             if not isinstance(value, list | dict | Set):
                 return False
             spend = env[0].budget.spend
-            for one in _pairs(value):
+            for one in pairs(value):
                 spend(1)
                 if not (names(env, one) and body(env)):
                     return False
@@ -318,7 +314,7 @@ class Maker:
         """Return what binds a value to a pattern's names, and says whether it fits."""
         if isinstance(term, Ref) and not term.path:
             if term.name == "_":
-                return _any
+                return anything
             if term.name not in scope:
                 scope[term.name] = self.place()
             place = scope[term.name]
@@ -444,65 +440,6 @@ class Maker:
             self.fail("`:=` inside an expression", term.at)
         left, right = self.term(term.left, scope), self.term(term.right, scope)
         return operators.BINARY[term.operator](left, right)
-
-
-def _any(env: Env, value: Any) -> bool:  # noqa: ARG001 - a pattern
-    return True
-
-
-def _enough(env: Env) -> bool:  # noqa: ARG001 - a step
-    return True
-
-
-def _field_true(place: int, name: str, after: Step) -> Step:
-    """``x.name`` as a condition, in one step."""
-    get = operators.field_at(place, name)
-
-    def step(env: Env) -> bool:
-        found = env[place]
-        value = found.get(name, UNDEFINED) if type(found) is dict else get(env)
-        return value is not UNDEFINED and value is not False and after(env)
-
-    return step
-
-
-def _true(get: Get, after: Step) -> Step:
-    def step(env: Env) -> bool:
-        value = get(env)
-        return value is not UNDEFINED and value is not False and after(env)
-
-    return step
-
-
-def _looped(loops: Sequence[tuple[Get, int]], step: Step) -> Step:
-    """Return a step once for every element of each collection, in turn."""
-    for get, place in reversed(loops):
-        step = _loop(get, place, step)
-    return step
-
-
-def _loop(get: Get, place: int, after: Step) -> Step:
-    def step(env: Env) -> bool:
-        spend = env[0].budget.spend
-        for _, value in _pairs(get(env)):
-            spend(1)
-            env[place] = value
-            if after(env):
-                return True
-        return False
-
-    return step
-
-
-def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield key and value of each element; a set's elements are their own keys."""
-    if isinstance(value, list):
-        return enumerate(value)
-    if isinstance(value, dict):
-        return iter(value.items())
-    if isinstance(value, Set):
-        return ((one, one) for one in value)
-    return iter(())
 
 
 def agreed(name: str, values: Sequence[Any], budget: Budget) -> Any:

@@ -204,7 +204,10 @@ def of(kind, name, data, *, space="prod", **meta):
 
 
 def test_gitops_tools_say_of_which_commit_they_applied_what():
-    argo = {"spec": {"source": {"repoURL": "https://git.test/a.git", "path": "./apps/shop/"}}, "status": {"sync": {"revision": SHA}}}
+    argo = {
+        "spec": {"source": {"repoURL": "https://git.test/a.git", "path": "./apps/shop/"}},
+        "status": {"sync": {"revision": SHA}},
+    }
     two = {
         "spec": {"sources": [{"repoURL": "https://charts.test"}, {"repoURL": "https://git.test/b.git"}]},
         "status": {"sync": {"revisions": ["1.4.2", OTHER]}},
