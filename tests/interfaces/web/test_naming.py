@@ -8,10 +8,10 @@ from consoled import alert, browser, built, incident, joined, send, workspace
 
 from lemnis import app
 from lemnis.app import findings_life, gates
+from lemnis.app.access import naming
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
 from lemnis.contracts.journal import NewEntry
-from lemnis.interfaces.web import naming
 from lemnis.interfaces.web.incident import ChainShown, HopShown, walked
 
 LESSON = """\
@@ -150,3 +150,24 @@ def test_people_are_hidden_on_loop_pipeline_and_lessons_until_it_is_said_what_fo
     )
     told = [one for one in app.journal(soc).entries() if one.kind == "access.personal_read"]
     assert {one.payload["what"] for one in told} >= {f"GET {path.partition('?')[0]}" for path in paths}
+
+
+def test_nor_does_the_api_tell_them(soc):
+    teach(soc, incident(soc, alert(1, title="maria.k opened a shell", severity=Severity.CRITICAL)))
+    paths = ("/lessons", "/lessons/2026-0000001", "/findings", f"/findings/{find(soc)}")
+
+    async def run():
+        made = built(soc)
+        async with browser(
+            made, cookie=joined(made, "pia", "privacy_officer", "developer", "analyst")
+        ) as pia:
+            why = {"x-purpose": "who wrote the change"}
+            hidden = [await pia.get(f"/api/v1{path}") for path in paths]
+            return hidden, [await pia.get(f"/api/v1{path}", headers=why) for path in paths]
+
+    for hidden, seen in zip(*asyncio.run(run()), strict=True):
+        assert (hidden.status_code, seen.status_code) == (200, 200), hidden.text
+        assert not [one for one in PEOPLE[1:] if one in hidden.text], hidden.url
+        assert "person~" in hidden.text
+        assert [one for one in PEOPLE[1:] if one in seen.text], seen.url
+        assert "person~" not in seen.text

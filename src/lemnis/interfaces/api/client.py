@@ -799,6 +799,7 @@ class Client(Caller):
         fixed: bool | None = None,
         limit: int | None = None,
         after: str | None = None,
+        purpose: str = "",
     ) -> PageFinding:
         """List what is to be mended: findings of several tools about one thing are one."""
         found: PageFinding = self.call(
@@ -811,12 +812,13 @@ class Client(Caller):
                 "limit": limit,
                 "after": after,
             },
+            headers={"X-Purpose": purpose},
         )
         return found
 
-    def show_findings(self, id: str) -> Finding:
+    def show_findings(self, id: str, *, purpose: str = "") -> Finding:
         """Show a problem, by its id or that of one of its findings."""
-        found: Finding = self.call("GET", f"/findings/{self.part(id)}")
+        found: Finding = self.call("GET", f"/findings/{self.part(id)}", headers={"X-Purpose": purpose})
         return found
 
     def list_incidents(
@@ -959,14 +961,18 @@ class Client(Caller):
         )
         return found
 
-    def list_lessons(self, *, limit: int | None = None, after: str | None = None) -> PageLesson:
+    def list_lessons(
+        self, *, limit: int | None = None, after: str | None = None, purpose: str = ""
+    ) -> PageLesson:
         """List the lessons, proposed, proven and merged."""
-        found: PageLesson = self.call("GET", "/lessons", query={"limit": limit, "after": after})
+        found: PageLesson = self.call(
+            "GET", "/lessons", query={"limit": limit, "after": after}, headers={"X-Purpose": purpose}
+        )
         return found
 
-    def show_lessons(self, id: str) -> Lesson:
+    def show_lessons(self, id: str, *, purpose: str = "") -> Lesson:
         """Show a lesson: its cause, and the last verdict on it."""
-        found: Lesson = self.call("GET", f"/lessons/{self.part(id)}")
+        found: Lesson = self.call("GET", f"/lessons/{self.part(id)}", headers={"X-Purpose": purpose})
         return found
 
     def me_oneself(self) -> Me:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path, Query
+from starlette.requests import Request
 
 from lemnis.app import findings_life
 from lemnis.app.access.permissions import Person
@@ -12,7 +13,8 @@ from lemnis.app.findings_life import Problem
 from lemnis.contracts.alerts import Severity
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.paging import Page, paged
-from lemnis.interfaces.api.routing import USUAL_LIMIT, After, Limit, Using, allowed, router
+from lemnis.interfaces.api.routing import USUAL_LIMIT, After, Limit, Purpose, Using, allowed, router
+from lemnis.interfaces.api.services import sight
 
 ROUTER = router("findings")
 Reader = Annotated[Person, allowed("finding.read")]
@@ -22,7 +24,8 @@ _MOST = 100_000
 
 @ROUTER.get("/findings")
 def list_(
-    _person: Reader,
+    request: Request,
+    person: Reader,
     using: Using,
     *,
     severity: Annotated[models.SeverityName | None, Query(description="This severe at least.")] = None,
@@ -32,6 +35,7 @@ def list_(
     fixed: Annotated[bool, Query(description="Also those that are gone.")] = False,
     limit: Limit = USUAL_LIMIT,
     after: After = "",
+    purpose: Purpose = "",
 ) -> Page[models.Finding]:
     """List what is to be mended: findings of several tools about one thing are one."""
     least = int(Severity[severity.upper()]) if severity else 0
@@ -39,14 +43,16 @@ def list_(
         using.workspace, resource=resource, severity=least, fixed=fixed, limit=_MOST
     )
     shown, following = paged(found, _key, like="is", after=after, limit=limit)
-    items = [models.Finding.model_validate(one.document()) for one in shown]
+    seen = sight(request, person, purpose)
+    items = [models.Finding.model_validate(seen.named(one.document())) for one in shown]
     return Page[models.Finding](items=items, next=following)
 
 
 @ROUTER.get("/findings/{id}")
-def show(id: Id, _person: Reader, using: Using) -> models.Finding:
+def show(id: Id, request: Request, person: Reader, using: Using, purpose: Purpose = "") -> models.Finding:
     """Show a problem, by its id or that of one of its findings."""
-    return models.Finding.model_validate(findings_life.problem(using.workspace, id).document())
+    found = findings_life.problem(using.workspace, id).document()
+    return models.Finding.model_validate(sight(request, person, purpose, id).named(found))
 
 
 def _key(one: Problem) -> list[int | str]:

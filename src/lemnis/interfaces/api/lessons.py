@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Path
+from starlette.requests import Request
 
 from lemnis.app import lessons
 from lemnis.app.access.permissions import Person
@@ -12,7 +13,8 @@ from lemnis.app.access.seeing import shown as seeable
 from lemnis.app.lessons import State
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.paging import Page, paged
-from lemnis.interfaces.api.routing import USUAL_LIMIT, After, Limit, Using, allowed, router
+from lemnis.interfaces.api.routing import USUAL_LIMIT, After, Limit, Purpose, Using, allowed, router
+from lemnis.interfaces.api.services import Sight, sight
 
 ROUTER = router("lessons")
 Reader = Annotated[Person, allowed("lesson.read")]
@@ -22,32 +24,38 @@ Id = Annotated[
 
 
 @ROUTER.get("/lessons")
-def list_(person: Reader, using: Using, limit: Limit = USUAL_LIMIT, after: After = "") -> Page[models.Lesson]:
+def list_(
+    request: Request, person: Reader, using: Using, limit: Limit = USUAL_LIMIT, after: After = "",
+    purpose: Purpose = "",
+) -> Page[models.Lesson]:  # fmt: skip
     """List the lessons, proposed, proven and merged."""
     found = lessons.list_(using.workspace)
-    eyes = using.eyes(person)
+    eyes, seen = using.eyes(person), sight(request, person, purpose)
     shown, following = paged(
         found, lambda one: [one.written.id], like="s", after=after, limit=limit,
         keep=lambda one: not eyes.incident(one.written.lesson.incident),
     )  # fmt: skip
     return Page[models.Lesson](
-        items=[models.Lesson.model_validate(_document(one)) for one in shown], next=following
+        items=[models.Lesson.model_validate(_document(one, seen)) for one in shown], next=following
     )
 
 
 @ROUTER.get("/lessons/{id}")
-def show(id: Id, person: Reader, using: Using) -> models.Lesson:
+def show(id: Id, request: Request, person: Reader, using: Using, purpose: Purpose = "") -> models.Lesson:
     """Show a lesson: its cause, and the last verdict on it."""
     found = lessons.show(using.workspace, id)
     seeable(using.eyes(person).incident(found.written.lesson.incident))
     proof = dict(found.proved.payload) if found.proved is not None else None
-    return models.Lesson.model_validate(_document(found) | {"proof": proof})
+    seen = sight(request, person, purpose, id)
+    return models.Lesson.model_validate(_document(found, seen, {"proof": proof}))
 
 
-def _document(one: State) -> dict[str, Any]:
+def _document(one: State, seen: Sight, more: dict[str, Any] | None = None) -> dict[str, Any]:
     lesson = one.written.lesson
-    return {
+    document = {
         "id": one.written.id, "incident": lesson.incident, "state": one.state, "proven": one.proven,
         "title": lesson.title, "gate": lesson.gate, "detection": lesson.detection, "threat": lesson.threat,
-        "branch": one.written.branch, "cause": lesson.cause.model_dump(mode="json"),
+        "branch": one.written.branch, "cause": lesson.cause.model_dump(mode="json"), **(more or {}),
     }  # fmt: skip
+    told: dict[str, Any] = seen.named(document, lesson.cause.author)
+    return told

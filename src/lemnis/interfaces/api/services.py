@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from lemnis import app
+from lemnis.app.access import naming
 from lemnis.app.access.masking import Masker, entities_in
 from lemnis.app.access.permissions import Person
 from lemnis.app.access.personal import Personal
@@ -98,6 +99,13 @@ class Sight:
             return document
         values = self.masker.of_entities(entities_in(document))
         return self.masker.document(document, {*values, *also})
+
+    def named(self, document: Any, *authors: str) -> Any:
+        """Return a document whose texts name people by their addresses, beside ``Name <address>``."""
+        if self.masker is None:
+            return document
+        people = naming.addressed(naming.texts(document)).union(*map(naming.author, authors))
+        return self.document(document, *self.masker.of_entities(people))
 
     def alert(self, document: Any) -> Any:
         """Return an alert as they see it: its event, and what is said of it."""

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from lemnis import app
 from lemnis.app import incidents, incidents_handling, incidents_timeline, lessons, respond
 from lemnis.app import trace as tracing
+from lemnis.app.access import naming
 from lemnis.app.access.people import demand
 from lemnis.app.access.seeing import about_incident, shown
 from lemnis.app.incidents_handling import Standing
@@ -24,7 +25,7 @@ from lemnis.contracts.errors import LemnisError, NotFoundError, UsageError
 from lemnis.contracts.handling import TaskState
 from lemnis.contracts.incidents import AlertGroup, Incident, TimelineItem
 from lemnis.incidents.metrics import measure
-from lemnis.interfaces.web import asking, drawing, naming, queue, site
+from lemnis.interfaces.web import asking, drawing, queue, site
 from lemnis.interfaces.web.keeping import Kept
 from lemnis.interfaces.web.words import masked, query
 

@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from lemnis.app import lesson_report, lessons
 from lemnis.app import proof as proving
+from lemnis.app.access import naming
 from lemnis.app.access.seeing import shown as seeable
 from lemnis.app.lesson_report import Report, Row
 from lemnis.contracts.errors import LemnisError, NotFoundError
-from lemnis.interfaces.web import naming, site
+from lemnis.interfaces.web import site
 from lemnis.interfaces.web.keeping import Later
 from lemnis.interfaces.web.playbooks import beside
 

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lemnis.app import loop as looking
+from lemnis.app.access import naming
 from lemnis.app.board import View
 from lemnis.app.loop import Loop, Stage, Taught, Thing
-from lemnis.interfaces.web import drawing, naming, site
+from lemnis.interfaces.web import drawing, site
 from lemnis.interfaces.web.words import query
 
 _TITLES: Mapping[str, str] = {name: name.capitalize() for name in looking.STAGES}

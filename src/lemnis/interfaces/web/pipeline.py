@@ -12,11 +12,12 @@ from starlette.responses import Response
 
 from lemnis import app
 from lemnis.app import feedback_findings, findings_life, gates, policies
+from lemnis.app.access import naming
 from lemnis.app.loop import short
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.contracts.journal import Entry
-from lemnis.interfaces.web import asking, naming, site
+from lemnis.interfaces.web import asking, site
 from lemnis.interfaces.web.asking import Column
 from lemnis.policy.decide import Exempt
 
