@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from lemnis.contracts.errors import LemnisError
+from lemnis.contracts.errors import LemnisError, ServiceError
 
+LOG = logging.getLogger("lemnis.console")
 Value = TypeVar("Value")
 
 
@@ -79,11 +81,15 @@ class Later(Generic[Value]):
             self._made = None
 
     def _work(self) -> None:
-        value, wrong = None, None
+        value: Value | None = None
+        wrong: Exception | None = None
         try:
             value = self.make()
         except LemnisError as error:
             wrong = error
+        except Exception as error:  # whatever it is, the page says so and it is tried again
+            LOG.exception("what a page shows could not be worked out")
+            wrong = ServiceError(f"this could not be worked out: {error}", fix="the log has the whole of it")
         with self._lock:
             self._value, self._wrong, self._made = value, wrong, self.clock()
             self._working = False
