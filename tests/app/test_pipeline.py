@@ -394,4 +394,4 @@ def test_findings_are_readable_in_a_narrow_terminal(workspace, repository, capsy
     assert run(["findings", "list", *at]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < 20
-    assert any("severity" in line and "where" in line for line in lines)
+    assert any("priority" in line and "where" in line for line in lines)

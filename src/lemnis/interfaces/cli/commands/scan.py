@@ -146,18 +146,27 @@ def list_(
         for one in found:
             emit(one)
         return
-    rows = (
+    rows = [
         (
             one["id"],
-            one["priority"],
-            one["severity"],
+            one["priority"]
+            if one["priority"] == one["severity"]
+            else f"{one['priority']}, was {one['severity']}",
             f"{one['path']}:{one['line']}" if one["path"] else str(one["about"]),
             f"{one['tool']}:{one['rule_id']} {one['title']}",
             "; ".join(filter(None, (str(one["priority_because"]).partition(", ")[2], str(one["exception"])))),
         )
         for one in found
-    )
-    show_table(f"{len(found)} findings", ("id", "priority", "severity", "where", "what", "why"), rows)
+    ]
+    shown = (
+        5 if any(row[-1] for row in rows) else 4
+    )  # a column in which nothing stands takes room from others
+    columns = ("id", "priority", "where", "what", "why")[:shown]
+    show_table(f"{len(found)} findings", columns, (row[:shown] for row in rows))
+
+
+def _urgent(priority: str, severity: str) -> str:
+    return priority if priority == severity else f"{priority}, was {severity}"
 
 
 def show(
