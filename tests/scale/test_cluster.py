@@ -56,7 +56,9 @@ def test_a_cluster_gives_the_alerts_of_one_process(servers, tmp_path, bodies, al
         == gateway["lemnis_cluster_messages_total"]
     )
     assert sum(one["lemnis_cluster_accepted_total"] for one in workers) == len(alone["uids"])
-    assert sum(len(one.get("lemnis_lane_behind_messages", ())) for one in workers) == 4  # one may have none yet
+    assert (
+        sum(len(one.get("lemnis_lane_behind_messages", ())) for one in workers) == 4
+    )  # one may have none yet
     assert correlator["lemnis_correlator_active"] == 1
     assert [one.behind for one in lanes[:4]] == [0] * 4
     assert all(one.held for one in lanes)
