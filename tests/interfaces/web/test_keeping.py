@@ -1,10 +1,13 @@
 """What is dear is worked out beside the pages; what goes wrong is told, and tried again."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from lemnis.app import coverage_now
 from lemnis.contracts.errors import NotFoundError, ServiceError
+from lemnis.interfaces.web.detections import Passing
 from lemnis.interfaces.web.keeping import Later
 
 
@@ -42,3 +45,20 @@ def test_what_goes_wrong_is_told_and_tried_again(wrong):
         except (NotFoundError, ServiceError):
             time.sleep(0.01)
     assert settled(later) == "there"
+
+
+def test_tests_of_rules_that_could_not_be_run_are_begun_anew(monkeypatch):
+    outcomes = [OSError("the folder is gone"), frozenset({"one"})]
+
+    def passing(_):
+        found = outcomes.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(coverage_now, "passing", passing)
+    state, until = Passing(), time.monotonic() + 10
+    library = SimpleNamespace(digest="sha256:1")
+    while not state.look(library) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (state.ready, state.names, outcomes) == (True, {"one"}, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +31,8 @@ from lemnis.interfaces.web.words import query, words
 FILTERS = ("q", "technique", "state", "own")
 DAY, DAYS = 86_400_000, 30
 SIZE = 100
+
+LOG = logging.getLogger("lemnis.console")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +155,17 @@ class Passing:
         return False
 
     def _run(self, library: Library, digest: str) -> None:
-        found = coverage_now.passing(library)
+        try:
+            found = coverage_now.passing(library)
+        except Exception:  # the next look begins anew
+            LOG.exception("the tests of rules could not be run")
+            found = None
         with self._lock:
-            if self._of == digest:
+            if self._of != digest:
+                return
+            if found is None:
+                self._of = ""
+            else:
                 self.names, self.ready = found, True
 
 

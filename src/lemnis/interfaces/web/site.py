@@ -140,6 +140,8 @@ class Site:
             self.board.look()
         except LemnisError as error:  # the page that needs it will tell
             LOG.warning("what people work on cannot be read: %s", error)
+        except Exception:  # as that page will meet it, too
+            LOG.exception("what people work on cannot be read")
 
     def personal(self, request: Request) -> Personal:
         """Return who sees personal data."""
