@@ -7,6 +7,7 @@ revision id, and ``down_revision`` is the file before it. Nothing else changes.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -109,6 +110,10 @@ def revisions() -> list[str]:
     return sorted(name for name in names if name.startswith("r"))
 
 
+_MIGRATING = threading.Lock()
+"""Alembic keeps what it works on for the whole process: two threads would work on one another's."""
+
+
 def _migrate(engine: sa.Engine) -> None:
     """Run the migrations that this database lacks, all in one transaction."""
     with engine.connect() as connection:
@@ -121,7 +126,7 @@ def _migrate(engine: sa.Engine) -> None:
     config = Config()
     config.set_main_option("script_location", "lemnis.store:migrations")
     config.set_main_option("path_separator", "os")
-    with writing(engine) as connection:
+    with _MIGRATING, writing(engine) as connection:
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
