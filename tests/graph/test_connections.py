@@ -67,7 +67,8 @@ def test_each_request_is_told_once_and_the_nearest_first():
 
 @given(st.text())
 def test_any_value_is_read(value):
-    sent(SERVER, [connection()], [request(f"u={value}")])
+    asked = request(f"u={value}")
+    assert {one.request.uid for one in sent(SERVER, [connection()], [asked])} <= {asked.uid}
 
 
 def test_connections_of_events():

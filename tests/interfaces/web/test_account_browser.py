@@ -71,6 +71,7 @@ def test_where_a_host_has_no_name_it_is_said_why_there_is_no_passkey(soc, chromi
         page.fill("#f-passkey-password", PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_selector("text=Passkeys need a host name")
+        assert made.access.tables.passkeys(accounts.find(made.access, "ana").id) == []
         page.close()
 
 
