@@ -29,3 +29,4 @@ def test_it_goes_round(name, tmp_path):
     gated(story)
     settled(story)
     live(story)
+    assert story.lesson.state == "merged"
