@@ -160,6 +160,7 @@ class Machines:
         self.cluster, self.folder = cluster, folder
         given = {"partitions": 4, "commit_s": 0.5, "commit_rows": 5000, "name": folder.name, "megabytes": 64}
         given |= settings
+        self.partitions = given["partitions"]
         given["lake"] = f"s3://{cluster.bucket}/{folder.name}"
         named = {"cluster": cluster.settings(**given)}
         self.workspace = workspace(folder, cache=cache, **named)
@@ -252,6 +253,16 @@ class Machines:
             return all(one.behind == 0 for one in lanes if not one.stream.endswith("-signals"))
 
         wait(done, "lanes are behind", seconds=seconds, look=0.5)
+
+    def shared_out(self, seconds=90):
+        """Wait until each worker holds its part of the lanes, and no lane is told of twice."""
+
+        def done():
+            held = [self.told_by(one).get("lemnis_lane_behind_messages", {}) for one in self.workers]
+            lanes = [stream for one in held for stream in one]
+            return len(set(lanes)) == len(lanes) == self.partitions and all(held)
+
+        wait(done, "the lanes are not shared out", seconds=seconds, look=0.5)
 
     def stop(self):
         """End all as they should end: what is in hand is done; correlation last."""

@@ -112,8 +112,10 @@ class Worker(Service):
         return reasons + [f"{stream}: {failed.why}" for stream, failed in self._failed.items()]
 
     def gauges(self) -> Iterator[Gauge]:
-        """Yield what is to be known of it."""
+        """Yield what is to be known of it; a lane that it has let go is another's to tell of."""
         for stream, held in sorted(self._held.items()):
+            if held.task is None or held.task.done():
+                continue
             yield Gauge("lane_behind_messages", "Messages that wait in a lane", held.behind, stream)
             yield Gauge("lane_done", "The last message of a lane that is in the lake", held.lane.done, stream)
         if self._work is not None:
