@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from lemnis.content import yaml
 from lemnis.content.schemas import Model
+from lemnis.content.schemas.settings import Admin
 from lemnis.contracts.errors import ContentError
 
 
@@ -45,6 +46,18 @@ def test_errors_have_a_place(text, line, column, word):
     found = place(text)
     assert found[:2] == (line, column)
     assert word in found[2]
+
+
+@pytest.mark.parametrize("key", ["on", "'on'", '"on"'])
+def test_keys_are_names_whatever_yaml_takes_them_for(key):
+    assert yaml.load(f"{key}: false\n", Admin).on is False
+    assert yaml.parse(f"a: {{{key}: on, yes: no, true: 1}}") == {"a": {"on": True, "yes": False, "true": 1}}
+
+
+def test_a_name_that_yaml_takes_for_a_truth_is_told_as_it_stands_there():
+    assert place("host: localhost\non: perhaps\n", Admin)[:2] == (2, 5)
+    with pytest.raises(ContentError, match="twice"):
+        yaml.load("on: false\non: true\n", Admin)
 
 
 def test_alias_bombs_are_refused():

@@ -24,8 +24,21 @@ MAX_DEPTH = 100
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
+_PLAIN = "tag:yaml.org,2002:"
+
+
 class _Loader(yaml.CSafeLoader):
-    """Safe loading of plain values, by libyaml: dates stay text, so that what is read is what was written."""
+    """Safe loading of plain values, by libyaml: dates stay text, so that what is read is what was written.
+
+    Keys are names: ``on`` is that, though YAML 1.1 takes it for a truth as it does values.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - as there
+        """Return an object."""
+        for key, _ in node.value:
+            if key.tag == f"{_PLAIN}bool":
+                key.tag = f"{_PLAIN}str"
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -74,9 +87,6 @@ def marked(text: str, file: str = "", *, tagged: bool = False) -> tuple[list[Mar
     except ContentError as error:
         return found, error
     return found, None
-
-
-_PLAIN = "tag:yaml.org,2002:"
 
 
 def _marked(root: yaml.Node, *, tagged: bool = False) -> Marked:
