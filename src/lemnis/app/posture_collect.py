@@ -105,14 +105,18 @@ def snapshots(workspace: app.Workspace, scope: str = "") -> list[Snapshot]:
 
 
 def _by_name(workspace: app.Workspace) -> dict[str, Snapshot]:
-    newest: dict[str, Snapshot] = {}
+    return {name: some[-1] for name, some in every(workspace).items()}
+
+
+def every(workspace: app.Workspace) -> dict[str, list[Snapshot]]:
+    """Return all snapshots by their names, in the order of the instants that they show."""
+    found: dict[str, list[Snapshot]] = {}
     for entry in app.journal(workspace).entries(kind=SNAPSHOT):
         said: Mapping[str, Any] = entry.payload
         files = tuple(File(one["name"], one["digest"], one["kept"]) for one in said["files"])
         one = Snapshot(said["kind"], said["scope"], said["at"], files)
-        if one.name not in newest or newest[one.name].at <= one.at:
-            newest[one.name] = one
-    return newest
+        found.setdefault(one.name, []).append(one)
+    return {name: sorted(some, key=lambda one: one.at) for name, some in found.items()}
 
 
 def check(
@@ -132,7 +136,7 @@ def check(
         for one in snapshots(workspace, scope):
             progress(one.name)
             began = time.monotonic()
-            read = _read(workspace, one)
+            read = resources(workspace, one)
             judged = judge(known.values(), read.resources, engine)
             took = round((time.monotonic() - began) * 1000)
             report = posture.report(one.name, judged, tuple(known.values()), read.errors, took, fix=_FIX)
@@ -148,7 +152,7 @@ def catalogue(library: Library) -> dict[str, Check]:
     return {one.name: one for one in known if not posture.KINDS.intersection(one.kinds)}
 
 
-def _read(workspace: app.Workspace, snapshot: Snapshot) -> Read:
+def resources(workspace: app.Workspace, snapshot: Snapshot) -> Read:
     """Return the resources of a snapshot, and what of it cannot be looked at."""
     documents: list[tuple[str, Any]] = []
     errors: list[str] = []

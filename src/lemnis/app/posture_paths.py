@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import re2
+import sqlalchemy as sa
 
 from lemnis import app
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
-from lemnis.contracts.ids import Json
+from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.provenance import Edge, Node, Strength
 from lemnis.graph.store import Graph
 from lemnis.graph.walks import Step
@@ -31,6 +32,8 @@ _NOT_PERSONAL: Final = frozenset({"public", "internal", "confidential", "restric
 _SERVICE: Final = 2
 """Where in an ARN its service stands."""
 _OUTSIDE: Final = frozenset({"Ingress", "LoadBalancer"})
+Said = tuple[Entity, str, Entity]
+"""What an edge says, whoever says it: a relation between two entities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,11 @@ class AttackPath:
     def steps(self) -> tuple[Step, ...]:
         """All hops, in order."""
         return (self.entry, *self.weakness.steps, *self.onward)
+
+    @property
+    def id(self) -> str:
+        """What it is called: there is one of each workload and data set."""
+        return stable_id("path", str(self.workload), str(self.data))
 
     @property
     def personal(self) -> str:
@@ -110,13 +118,19 @@ def refresh(workspace: app.Workspace) -> None:
     settle(workspace, of_findings(workspace), "", None)
 
 
-def paths(workspace: app.Workspace, at: int | None, *, least: Severity = Severity.HIGH) -> Found:
+def paths(
+    workspace: app.Workspace,
+    at: int | None,
+    *,
+    least: Severity = Severity.HIGH,
+    without: Collection[Said] = (),
+) -> Found:
     """Find the attack paths as of an instant (ms; None: ever), by weaknesses of at least a severity.
 
     What is known to be exploited counts whatever its severity; what was suppressed, and what VEX says is not
-    affected, does not.
+    affected, does not. ``without`` are hops that are taken away: what would be left.
     """
-    graph = Graph(app.engine(workspace))
+    graph = _Less(app.engine(workspace), frozenset(without))
     entries = _entries(graph.related("exposes", at))
     weak = _weaknesses(graph, set(entries), at, least)
     reached = _reached(graph, set(weak), at)
@@ -130,6 +144,29 @@ def paths(workspace: app.Workspace, at: int | None, *, least: Severity = Severit
     ]  # fmt: skip
     found.sort(key=_gravity)
     return Found(tuple(found), graph.count(EntityKind.WORKLOAD), len(entries), len(weak))
+
+
+def said(step: Step) -> Said:
+    """Return what a hop says."""
+    return step.edge.source, step.edge.relation, step.edge.target
+
+
+class _Less(Graph):
+    """The graph as it would be without some of what is said in it."""
+
+    def __init__(self, engine: sa.Engine, without: frozenset[Said]) -> None:
+        super().__init__(engine)
+        self._without = without
+
+    def left(self, step: Step) -> bool:
+        """Say whether a hop is not among those that were taken away."""
+        return said(step) not in self._without
+
+    def _read(
+        self, connection: sa.Connection, query: sa.Select[Any], values: Mapping[str, Any] | None = None
+    ) -> list[Edge]:
+        found = super()._read(connection, query, values)
+        return [one for one in found if self.left(Step(one, back=False))] if self._without else found
 
 
 def _gravity(one: AttackPath) -> tuple[Any, ...]:
@@ -222,7 +259,7 @@ def _scored(score: Any) -> Severity:
 _Way = tuple[Entity, tuple[str, ...], tuple[Step, ...]]
 
 
-def _reached(graph: Graph, workloads: set[Entity], at: int | None) -> dict[Entity, list[_Way]]:
+def _reached(graph: _Less, workloads: set[Entity], at: int | None) -> dict[Entity, list[_Way]]:
     """Return the data sets that each workload comes to by its rights, their labels, the shortest way."""
     out: dict[Entity, list[Step]] = defaultdict(list)
     seen, here = set(workloads), set(workloads)
@@ -231,7 +268,7 @@ def _reached(graph: Graph, workloads: set[Entity], at: int | None) -> dict[Entit
         if not here:
             break
         fresh: set[Entity] = set()
-        for step in (*_onward(graph, here, at), *_by_pattern(graph, here, stored)):
+        for step in (*_onward(graph, here, at), *filter(graph.left, _by_pattern(graph, here, stored))):
             before, after = _ends(step)
             out[before].append(step)
             fresh.add(after)
