@@ -30,6 +30,7 @@ from lemnis.policy.document import change_document, code_document
 
 if TYPE_CHECKING:
     from lemnis.content.library import Library
+    from lemnis.content.schemas.exemption import Exemption, Request
     from lemnis.content.schemas.scanner import Scanner
     from lemnis.contracts import scanning
     from lemnis.policy.decide import Policy
@@ -247,7 +248,8 @@ class Desk:
 def approve(workspace: app.Workspace, request: Path, *, actor: str) -> Path:
     """Approve an exception that was asked for: it goes to the content, to be reviewed and committed.
 
-    Raises UsageError where the one who asked approves, InputError and ContentError for what is no request.
+    One that is there is renewed by a request about the same. Raises UsageError where the one who asked
+    approves, InputError and ContentError for what is no request.
     """
     from lemnis.content import yaml
     from lemnis.content.schemas.exemption import Exemption, Request
@@ -258,7 +260,7 @@ def approve(workspace: app.Workspace, request: Path, *, actor: str) -> Path:
     folder = workspace.content / "exceptions"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / request.name
-    if path.exists():
+    if path.exists() and not _renews(asked, yaml.load(path, Exemption)):
         raise UsageError("there is an exception of this name", at=Location(str(path)))
     told = {
         **asked.model_dump(mode="json", exclude_defaults=True), "approved_by": actor,
@@ -268,6 +270,12 @@ def approve(workspace: app.Workspace, request: Path, *, actor: str) -> Path:
     path.write_text(pyyaml.safe_dump(told, sort_keys=False, allow_unicode=True), encoding="utf-8")
     request.unlink()
     return path
+
+
+def _renews(asked: Request, known: Exemption) -> bool:
+    """Say whether a request is about just what an exception is about, for longer."""
+    terms = ("policy", "where", "fingerprint", "stages", "assets")
+    return all(getattr(asked, one) == getattr(known, one) for one in terms)
 
 
 def person(repository: Repository | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +152,11 @@ def images(
     }  # fmt: skip
 
 
+def image_facts(workspace: app.Workspace, stage: str, image: str) -> dict[str, Any]:
+    """Return the document of an image at a stage, by what is attested of it now; it is not scanned."""
+    return _image(workspace, stage, image, None, report=ScanReport((), ()))[1]
+
+
 def _image(
     workspace: app.Workspace,
     stage: str,
@@ -186,31 +191,38 @@ def history(
     Nothing is written down. All trees are scanned in one run and kept; exceptions are judged at each
     commit's own time.
     """
+    rules = policies.load(content)
+    allowed = (*policies.exceptions(content), *gate_facts.waived(workspace))
+    return {
+        commit.id: decide(rules, document, stage, allowed, commit.at, content_digest=content.digest)
+        for commit, document in documents(workspace, repository, commits, content, stage, rules=rules)
+    }
+
+
+def documents(
+    workspace: app.Workspace,
+    repository: Repository,
+    commits: Sequence[Commit],
+    content: Library,
+    stage: str,
+    *,
+    rules: Sequence[Policy],
+) -> Iterator[tuple[Commit, dict[str, Any]]]:
+    """Yield each commit with its document at a stage, as ``rules`` ask for it; trees are scanned and kept."""
     by_id = {commit.id: commit for commit in repository.commits()} | {one.id: one for one in commits}
     parents = {p: by_id[p] for c in commits for p in c.parents if p in by_id}
     trees = list(({c.id: c for c in commits} | parents).values())
     reports = scans.reports(workspace, repository, trees, library=content)
-    rules = policies.load(content)
-    allowed = (*policies.exceptions(content), *gate_facts.waived(workspace))
     name = pipeline.repository_name(workspace, repository)
     facts = gate_facts.facts(workspace, name)
-    found = {}
     for commit in commits:
         known = {f.fingerprint for p in commit.parents if p in reports for f in reports[p].findings}
         base = commit.parents[0] if commit.parents else ""
-        document = document_of(
-            stage,
-            repository,
-            name,
-            commit,
-            reports[commit.id],
-            known=known,
-            base=base,
-            facts=facts,
+        asked = document_of(
+            stage, repository, name, commit, reports[commit.id], known=known, base=base, facts=facts,
             rules=rules,
-        )
-        found[commit.id] = decide(rules, document, stage, allowed, commit.at, content_digest=content.digest)
-    return found
+        )  # fmt: skip
+        yield commit, asked
 
 
 def document_of(

@@ -94,6 +94,17 @@ class Placed:
     before: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """When a tool last looked at a resource (ms), at which state of it, and how much it found."""
+
+    resource: str
+    tool: str
+    revision: str
+    at: int
+    findings: int
+
+
 class Findings:
     """The findings of all resources, in the workspace's database."""
 
@@ -120,6 +131,18 @@ class Findings:
         query = sa.select(sa.func.count()).select_from(SCANS).where(SCANS.c.at >= instant)
         with self._engine.connect() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def looks(self) -> dict[tuple[str, str], int]:
+        """Return when (ms) each tool last looked at each resource, by resource and tool."""
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.select(SCANS.c.resource, SCANS.c.tool, SCANS.c.at))
+            return {(resource, tool): int(at) for resource, tool, at in found}
+
+    def scans(self) -> list[Scan]:
+        """Return when each tool last looked at each resource."""
+        columns = (SCANS.c.resource, SCANS.c.tool, SCANS.c.revision, SCANS.c.at, SCANS.c.findings)
+        with self._engine.connect() as connection:
+            return [Scan(*row) for row in connection.execute(sa.select(*columns).order_by(*columns[:2]))]
 
     def inputs(self, resource: str) -> dict[str, tuple[str, str]]:
         """Return for each tool the revision and the digest of what it last looked at."""
