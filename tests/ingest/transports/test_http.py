@@ -204,6 +204,78 @@ def test_a_rate_fills_up_again():
     sender.spend(9000, now=100)  # larger than a burst, but nothing was sent for long
 
 
+def test_an_address_without_a_token_has_a_rate_in_every_dialect(tmp_path):
+    least = 5 * 65_536  # what may come at once when a request a second is allowed
+
+    async def talk():
+        async with http(tmp_path, address_bytes_per_s=65_536, proxies=["127.0.0.1"]) as (client, receiver):
+            own = {"X-Forwarded-For": "198.51.100.7"}
+            first = [
+                (await client.post("/ingest/a", content=b"{}", headers=own)).status_code for _ in range(6)
+            ]
+            late = [
+                await client.post(
+                    path, content=b'{"event": "x"}', headers=own | {"Content-Type": "application/json"}
+                )
+                for path in ("/ingest/a", "/_bulk", "/v1/logs", "/services/collector")
+            ]
+            others = {"X-Forwarded-For": "198.51.100.8"}
+            large = await client.post("/ingest/a", content=b"x" * (least + 1), headers=others)
+            more = await client.post("/ingest/a", content=b"x", headers=others)
+            alive = await client.get("/healthz", headers=own)
+            taken = [one.data for one in receiver.deliveries]
+        return first, late, large.status_code, more.status_code, alive.status_code, taken
+
+    first, late, large, more, alive, taken = run(talk())
+    assert first == [200] * 5 + [429]
+    assert [one.status_code for one in late] == [429, 429, 429, 503]  # the last as Splunk says it
+    assert all(int(one.headers["Retry-After"]) >= 1 for one in late)
+    assert (large, more, alive) == (200, 429, 200)
+    assert taken == [b"{}"] * 5 + [b"x" * (least + 1)]
+
+
+def test_a_bad_body_of_a_stranger_costs_as_much_as_the_largest(tmp_path):
+    async def talk():
+        sizes = {"address_bytes_per_s": 70_000, "max_body_bytes": 100_000, "max_unpacked_bytes": 100_000}
+        async with http(tmp_path, **sizes) as (client, _):
+            headers = {"Content-Encoding": "gzip"}
+            return [
+                (await client.post("/ingest/a", content=b"junk", headers=headers)).status_code
+                for _ in range(5)
+            ]
+
+    assert run(talk()) == [400, 400, 400, 429, 429]
+
+
+def test_a_webhook_that_is_not_signed_has_a_rate(tmp_path):
+    async def talk():
+        hooks = [{"name": "hub", "kind": "github", "secret_env": "HOOK"}]
+        async with http(tmp_path, webhooks=hooks, tokens=TOKENS, address_bytes_per_s=65_536) as (client, _):
+            unsigned = [(await client.post("/webhook/hub", content=b"{}")).status_code for _ in range(6)]
+            token = {"Authorization": "Bearer fake-token-b"}
+            known = [
+                (await client.post("/ingest/a", content=b"{}", headers=token)).status_code for _ in range(9)
+            ]
+        return unsigned, known
+
+    unsigned, known = run(talk())
+    assert unsigned == [401] * 5 + [429]
+    assert known == [200] * 9
+
+
+def test_strangers_are_told_apart_by_their_networks_and_forgotten_when_there_are_many():
+    strangers = _senders.Strangers(100)
+    one = strangers.at("2001:db8::1")
+    assert strangers.at("2001:db8::ffff:1") is one
+    assert strangers.at("2001:db8:0:1::1") is not one
+    assert strangers.at("::ffff:192.0.2.1").name == "192.0.2.1"
+    first = strangers.at("192.0.2.1")
+    for number in range(10_000):
+        strangers.at(f"name-{number}")
+    assert strangers.at("192.0.2.1") is not first
+    assert len(strangers._known) == 10_000
+
+
 def test_nobody_listens_to_the_network_without_a_token(tmp_path):
     with pytest.raises(pydantic.ValidationError, match="anybody could send"):
         build("http", tmp_path, host="0.0.0.0")  # noqa: S104 - that it is refused

@@ -24,7 +24,7 @@ from lemnis.contracts.clock import Clock
 from lemnis.contracts.errors import BusyError, ServiceError
 from lemnis.contracts.receiving import Delivery, Receiver
 from lemnis.ingest.transports._bodies import BadBodyError, Bodies
-from lemnis.ingest.transports._senders import Sender, Senders, UnknownError
+from lemnis.ingest.transports._senders import RateError, Sender, Senders, Strangers, UnknownError
 
 _log = logging.getLogger(__name__)
 Why = Literal["no_token", "unreadable_token", "unknown_token", "forbidden", "body", "data", "busy", "service"]
@@ -84,7 +84,7 @@ Refusal = Callable[[RefusedError], Response]
 class Desk:
     """Where requests are taken; ``receiver`` is there while the transport runs.
 
-    ``answers`` counts answers by dialect and status.
+    ``strangers`` are who sends without a token. ``answers`` counts answers by dialect and status.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Desk:
     bodies: Bodies
     origin: Callable[[str, str], str]
     clock: Clock
+    strangers: Strangers = field(default_factory=Strangers)
     receiver: Receiver | None = None
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
 
@@ -115,9 +116,14 @@ class Desk:
     def sender(self, request: Request) -> Sender:
         """Return who sends; raises RefusedError."""
         try:
-            return self.senders.find(request.headers.get("authorization", ""))
+            found = self.senders.find(request.headers.get("authorization", ""))
         except UnknownError as error:
             raise _unknown(error) from error
+        return self.stranger(request) if found is self.senders.anybody else found
+
+    def stranger(self, request: Request) -> Sender:
+        """Return who sends without a token, known by the address."""
+        return self.strangers.at(self.origin_of(request))
 
     def origin_of(self, request: Request) -> str:
         """Return where a request is from."""
@@ -127,11 +133,16 @@ class Desk:
     @asynccontextmanager
     async def body(self, request: Request, sender: Sender) -> AsyncIterator[bytes]:
         """Give a request's body, unpacked; it counts as held until the block ends. Raises RefusedError."""
+        time = asyncio.get_running_loop().time
         with self.bodies.counted(0) as add:
-            found = await self.bodies.read(request, add)
             try:
-                sender.spend(len(found), asyncio.get_running_loop().time())
-            except BusyError as error:
+                sender.ready(time())
+                found = await self.bodies.read(request, add)
+                sender.spend(len(found), time())
+            except BadBodyError:
+                sender.waste(self.bodies.max_body, time())
+                raise
+            except RateError as error:
                 raise RefusedError(
                     "busy", error.what, status=429, retry_after_s=error.retry_after_s
                 ) from error

@@ -28,11 +28,11 @@ from lemnis.content.schemas import Model
 from lemnis.content.schemas.settings import Name, Variable
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.receiving import Delivery
-from lemnis.ingest.transports import Setup, _signatures
+from lemnis.ingest import signatures
+from lemnis.ingest.transports import Setup
 from lemnis.ingest.transports._desk import Desk, RefusedError
 from lemnis.ingest.transports._dialect_hec import dumped
 from lemnis.ingest.transports._dialect_ndjson import refusal
-from lemnis.ingest.transports._senders import Sender
 
 _SEEN = 50_000
 """So many bodies that came are remembered by their digests, for each webhook."""
@@ -86,11 +86,11 @@ class Hook:
     def check(self, headers: Mapping[str, str], body: bytes, now_s: int) -> None:
         """Raise SignatureError unless who sent it has the secret."""
         if self.settings.kind == "github":
-            _signatures.github(headers, body, self.secret)
+            signatures.github(headers, body, self.secret)
         elif self.settings.kind == "gitlab":
-            _signatures.gitlab(headers, body, self.secret, now_s)
+            signatures.gitlab(headers, body, self.secret, now_s)
         else:
-            _signatures.slack(headers, body, self.secret, now_s)
+            signatures.slack(headers, body, self.secret, now_s)
 
     def line(self, headers: Mapping[str, str], payload: Mapping[str, Any], now: int, body: str = "") -> bytes:
         """Return a delivery as a record; ``body`` is the digest of what was signed."""
@@ -129,19 +129,18 @@ class _Seen:
 def routes(desk: Desk, hooks: Sequence[Hook]) -> list[Route]:
     """Return the dialect's routes."""
     by_name = {hook.settings.name: hook for hook in hooks}
-    senders = {name: Sender(f"webhook {name}") for name in by_name}
     seen = {hook.settings.name: _Seen() for hook in hooks if hook.settings.kind == "github"}
 
     async def webhook(request: Request) -> Response:
         hook = by_name.get(request.path_params["name"])
         if hook is None:
             raise RefusedError("data", "no such webhook", status=404)
-        sender = senders[hook.settings.name]
+        sender = desk.stranger(request)  # until its signature was checked
         now = desk.clock.now()
         async with desk.body(request, sender) as body:
             try:
                 hook.check(request.headers, body, now // 1000)
-            except _signatures.SignatureError as error:
+            except signatures.SignatureError as error:
                 raise RefusedError("unknown_token", str(error), status=401) from error
             payload = _payload(request, body)
             if hook.settings.kind == "slack" and payload.get("type") == "url_verification":

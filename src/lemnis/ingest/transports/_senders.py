@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -19,6 +20,11 @@ from lemnis.contracts.errors import BusyError
 from lemnis.ingest.transports import Setup
 
 _BURST_S = 5.0
+_LEAST = 1 << 16
+"""So many bytes a request of a stranger counts as at least: it costs more than its body."""
+_STRANGERS = 10_000
+_NETWORK6 = 64
+"""The part of an IPv6 address that one sender has to itself; the rest it chooses as it likes."""
 _SCHEMES = frozenset({"bearer", "splunk", "token"})
 
 
@@ -41,13 +47,21 @@ class Token(Model):
         return self
 
 
+class RateError(BusyError):
+    """Somebody sends more than is allowed."""
+
+
 @dataclass(slots=True)
 class Sender:
-    """Who sends: a token's holder, or anybody. What is sent beyond the rate has to come again later."""
+    """Who sends: a token's holder, or anybody. What is sent beyond the rate has to come again later.
+
+    A request counts as ``least`` bytes at least.
+    """
 
     name: str
     sources: Sequence[str] = ()
     bytes_per_s: int = 0
+    least: int = 0
     _left: float = 0.0
     _at: float | None = None
 
@@ -56,20 +70,68 @@ class Sender:
         return not self.sources or any(fnmatchcase(source, one) for one in self.sources)
 
     def spend(self, size: int, now: float) -> None:
-        """Count what is sent at ``now`` (s); raises BusyError when it is more than the rate allows."""
-        if not self.bytes_per_s:
-            return
-        most = self.bytes_per_s * _BURST_S
-        before = most if self._at is None else self._left + (now - self._at) * self.bytes_per_s
-        self._left, self._at = min(most, before), now
+        """Count what is sent at ``now`` (s); raises RateError when it is more than the rate allows."""
+        if self.bytes_per_s:
+            self._allow(max(size, self.least), now)
+            self._left -= max(size, self.least)
+
+    def ready(self, now: float) -> None:
+        """Raise RateError where not even the least may be sent now: its body need not be read."""
+        if self.bytes_per_s and self.least:
+            self._allow(self.least, now)
+
+    def waste(self, size: int, now: float) -> None:
+        """Count what came to nothing: a stranger's bad body costs as much as a good one of this size."""
+        if self.bytes_per_s and self.least:
+            self._fill(now)
+            self._left = max(0.0, self._left - size)
+
+    def _allow(self, size: int, now: float) -> None:
+        most = self._fill(now)
         if (
             self._left < size and self._left < most
         ):  # what is larger than a burst may come when none was spent
             wait = (min(size, most) - self._left) / self.bytes_per_s
-            raise BusyError(
+            raise RateError(
                 f"{self.name} may send {self.bytes_per_s:,} bytes a second", retry_after_s=max(1.0, wait)
             )
-        self._left -= size
+
+    def _fill(self, now: float) -> float:
+        """Let what comes free by time be there; return how much there can be at most."""
+        most = self.bytes_per_s * _BURST_S
+        before = most if self._at is None else self._left + (now - self._at) * self.bytes_per_s
+        self._left, self._at = min(most, before), now
+        return most
+
+
+@dataclass(slots=True)
+class Strangers:
+    """Senders without a token, each known by its address and with a rate of its own; 0 is any.
+
+    Those that were heard last are remembered; of IPv6 a network of 64 bits is one sender.
+    """
+
+    bytes_per_s: int = 0
+    _known: OrderedDict[str, Sender] = field(default_factory=OrderedDict)
+
+    def at(self, origin: str) -> Sender:
+        """Return the sender at an address."""
+        name = _network(origin)
+        found = self._known.pop(name, None) or Sender(name, (), self.bytes_per_s, _LEAST)
+        self._known[name] = found
+        if len(self._known) > _STRANGERS:
+            self._known.popitem(last=False)
+        return found
+
+
+def _network(origin: str) -> str:
+    try:
+        address = ipaddress.ip_address(origin)
+    except ValueError:
+        return origin
+    if isinstance(address, ipaddress.IPv4Address):
+        return origin
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((int(address), _NETWORK6), strict=False))
 
 
 class UnknownError(Exception):

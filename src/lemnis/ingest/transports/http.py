@@ -50,7 +50,9 @@ class Settings(Model):
     """One listener.
 
     A body may have ``max_body_bytes`` as it is sent and ``max_unpacked_bytes`` once unpacked; all bodies that
-    are under way at once ``max_held_bytes``. ``proxies`` are the networks whose X-Forwarded-For is believed.
+    are under way at once ``max_held_bytes``. ``address_bytes_per_s`` is what one address may send that shows
+    no token, on the average over a few seconds; each request counts as 64 KiB at least, and 0 is any.
+    ``proxies`` are the networks whose X-Forwarded-For is believed.
     ``open`` lets it listen to the network without a token.
     """
 
@@ -63,6 +65,7 @@ class Settings(Model):
     max_body_bytes: int = pydantic.Field(default=16 * _MIB, ge=1024, le=512 * _MIB)
     max_unpacked_bytes: int = pydantic.Field(default=64 * _MIB, ge=1024, le=1024 * _MIB)
     max_held_bytes: int = pydantic.Field(default=256 * _MIB, ge=1024)
+    address_bytes_per_s: int = pydantic.Field(default=64 * _MIB, ge=0)
     max_connections: int = pydantic.Field(default=512, ge=1, le=65_536)
     body_timeout_s: float = pydantic.Field(default=60, gt=0, le=3600)
     hec: _dialect_hec.Hec = _dialect_hec.Hec()
@@ -91,7 +94,8 @@ def build(name: str, settings: Settings, setup: Setup) -> Transport:
         settings.max_body_bytes, settings.max_unpacked_bytes, settings.max_held_bytes, settings.body_timeout_s
     )
     senders = _senders.Senders.of(settings.tokens, setup)
-    desk = Desk(name, senders, bodies, _senders.origins(settings.proxies), setup.clock)
+    strangers = _senders.Strangers(settings.address_bytes_per_s)
+    desk = Desk(name, senders, bodies, _senders.origins(settings.proxies), setup.clock, strangers)
     hooks = [_dialect_webhooks.Hook.of(one, setup) for one in settings.webhooks]
     app = Starlette(
         routes=[
