@@ -14,7 +14,7 @@ from lemnis.contracts.clock import ManualClock
 NOW = 1_772_366_400_000
 LIBRARY = Library.open()
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
 )

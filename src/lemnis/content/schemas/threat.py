@@ -14,10 +14,12 @@
     incidents: [in-0123456789abcdef]
     mitigations: {gate: lesson_2026_014, detection: lesson_2026_014, lesson: 2026-014}
     owner: "@example/billing"
+    review: 2027-03-01                  # by when somebody looks at it again
 """
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 import pydantic
@@ -53,6 +55,7 @@ class Threat(Model):
     incidents: tuple[str, ...] = ()
     mitigations: Mitigations = Mitigations()
     owner: str = ""
+    review: date | None = None
 
     @property
     def figure(self) -> int:

@@ -23,11 +23,13 @@
         state: mitigated                    # assumed, realised, mitigated, accepted
         mitigations: ["gate:new_findings_below_medium", "detection:container_reverse_shell"]
         owner: "@example/shop"
+        review: 2027-03-01                  # by when somebody looks at it again
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Annotated, Literal, Self
 
 import pydantic
@@ -86,6 +88,7 @@ class Risk(Model):
     state: Literal["assumed", "realised", "mitigated", "accepted"] = "assumed"
     mitigations: tuple[str, ...] = ()
     owner: str = ""
+    review: date | None = None
 
     @property
     def figure(self) -> int:
