@@ -135,7 +135,7 @@ def test_a_gateway_and_its_servers_that_fail_change_nothing(servers, tmp_path, b
                 soon(3, servers.postgres.start)
             elif number == 3 * fifth:
                 gate.shut.set()
-                soon(4, gate.shut.clear)
+                soon(4, gate.opened)
             elif number == 4 * fifth:
                 machines.correlators[0].end(signal.SIGKILL)
                 for one in later:  # one that begins without its database ends, and says so

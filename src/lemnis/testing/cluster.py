@@ -336,6 +336,12 @@ class Gate:
         self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def opened(self, *, seconds: float = 60) -> None:
+        """Hand requests on again, once one has been refused; after ``seconds`` if none was."""
+        with contextlib.suppress(TimeoutError):
+            wait(lambda: self.refused, "a refusal", seconds=seconds)
+        self.shut.clear()
+
     def close(self) -> None:
         """Take no more connections."""
         self._listening.close()
