@@ -16,6 +16,7 @@ from lemnis.app.access.seeing import shown as seeable
 from lemnis.app.lesson_report import Report, Row
 from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.interfaces.web import site
+from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.keeping import Later
 from lemnis.interfaces.web.playbooks import beside
 
@@ -130,7 +131,7 @@ def _review(state: lessons.State) -> list[str]:
     return [str(one) for one in told or ()]
 
 
-def act(request: Request, form: site.Form) -> Response:
+def act(request: Request, form: Form) -> Response:
     """Prove a lesson, or merge one that is proven."""
     here, who = site.at(request), site.actor(request)
     name = request.path_params["id"]

@@ -21,6 +21,7 @@ from lemnis.content.schemas.playbook import Playbook, Step
 from lemnis.contracts.errors import LemnisError, UsageError
 from lemnis.contracts.response import EffectClass, PlannedAction
 from lemnis.interfaces.web import drawing, site
+from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.words import words
 from lemnis.respond import records
 from lemnis.respond.records import Planned, Run
@@ -169,7 +170,7 @@ def playbook(request: Request) -> Response:
     mine = [run for run in _seen(request, respond.runs(here.workspace)) if run.playbook == item.name]
     return here.page(
         request, "playbook.html", title=one.title, here="/playbooks", one=one, item=item,
-        graph=drawing.graph(nodes, lines, label=f"Steps of {one.title}"), text=yaml.read_text(item.manifest),
+        graph=drawing.graph(nodes, lines, label=f"Steps of {one.title}", down=True), text=yaml.read_text(item.manifest),
         runs=sorted(mine, key=lambda run: -run.started)[:20],
     )  # fmt: skip
 
@@ -257,7 +258,7 @@ def run(request: Request) -> Response:
 # -- what is done ------------------------------------------------------------------------------------------
 
 
-def make_plan(request: Request, form: site.Form) -> Response:
+def make_plan(request: Request, form: Form) -> Response:
     """Plan a playbook for an incident."""
     here = site.at(request)
     incident = request.path_params["id"]
@@ -267,7 +268,7 @@ def make_plan(request: Request, form: site.Form) -> Response:
     return site.back(request, f"/plan/{planned.plan.digest.removeprefix('sha256:')}")
 
 
-def act_on_plan(request: Request, form: site.Form) -> Response:
+def act_on_plan(request: Request, form: Form) -> Response:
     """Approve a plan, or begin its run."""
     here, who = site.at(request), site.actor(request)
     planned, entry = records.find_plan(app.journal(here.workspace), request.path_params["digest"])
@@ -315,7 +316,7 @@ def beside(work: Callable[[], object], failed: Callable[[str], None]) -> bool:
     return not thread.is_alive()
 
 
-def act_on_run(request: Request, form: site.Form) -> Response:
+def act_on_run(request: Request, form: Form) -> Response:
     """Answer what a run asks, cancel it, or plan its undoing."""
     here, who = site.at(request), site.actor(request)
     one: Run = records.find_run(app.journal(here.workspace), request.path_params["id"])

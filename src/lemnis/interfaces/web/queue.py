@@ -23,6 +23,7 @@ from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import NewEntry
 from lemnis.interfaces.web import asking, site
 from lemnis.interfaces.web.asking import Asked, Column
+from lemnis.interfaces.web.forms import Form
 
 FILTERS = ("show", "q", "severity", "owner")
 SIZE = 50
@@ -243,7 +244,7 @@ def saved(workspace: app.Workspace, who: str) -> list[SavedView]:
     return [SavedView(name, query) for name, query in sorted(found.items()) if query]
 
 
-def act(request: Request, form: site.Form) -> Response:
+def act(request: Request, form: Form) -> Response:
     """Do what was chosen with the incidents that were chosen."""
     chosen = [one for one in dict.fromkeys(form.every("id")) if one.startswith("in-")]
     back = f"/queue?{form.get('back', '')[:2000]}"
@@ -299,7 +300,7 @@ def verdict_of(name: str) -> Verdict:
     return found
 
 
-def save(request: Request, form: site.Form) -> Response:
+def save(request: Request, form: Form) -> Response:
     """Save the view at hand under a name; without a query it is forgotten."""
     here, who = site.at(request), site.actor(request)
     name, query = form.get("name", "").strip()[:60], form.get("query", "")[:2000]

@@ -19,6 +19,7 @@ from lemnis.app.access.signing import SignedIn
 from lemnis.contracts.errors import BusyError, LemnisError, UsageError
 from lemnis.interfaces.api import guard
 from lemnis.interfaces.web import site
+from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.words import lasting
 
 _AGENT = "user-agent"
@@ -115,7 +116,7 @@ async def sign_out(request: Request) -> Response:
     return answer
 
 
-def purpose(request: Request, form: site.Form) -> Response:
+def purpose(request: Request, form: Form) -> Response:
     """Keep for what somebody needs to see personal data, for a while; empty ends it."""
     here, text = site.at(request), " ".join(form.get("purpose", "").split())
     if text:

@@ -8,7 +8,7 @@ import html
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -42,6 +42,7 @@ from lemnis.contracts.errors import (
 from lemnis.contracts.ids import Json
 from lemnis.interfaces.api.services import Slots
 from lemnis.interfaces.web import words
+from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.keeping import Kept
 from lemnis.interfaces.web.menu import menu
 
@@ -316,30 +317,6 @@ def personal_in(request: Request, event: Mapping[str, Any]) -> frozenset[str]:
 
 
 # -- handlers ----------------------------------------------------------------------------------------------
-
-
-class Form(Mapping[str, str]):
-    """The fields of a form, each as a text; ``every`` has all values of one."""
-
-    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
-        self._pairs = tuple(pairs)
-        self._first = dict(reversed(self._pairs))
-
-    def __getitem__(self, name: str) -> str:
-        """Return the first value of a field."""
-        return self._first[name]
-
-    def __iter__(self) -> Any:
-        """Yield the names."""
-        return iter(self._first)
-
-    def __len__(self) -> int:
-        """Return how many fields there are."""
-        return len(self._first)
-
-    def every(self, name: str) -> list[str]:
-        """Return all values of a field."""
-        return [value for key, value in self._pairs if key == name]
 
 
 Shows = Callable[[Request], Response]
