@@ -11,7 +11,7 @@ from vendor import site
 
 from lemnis.app import playbook_lint, respond_triggers
 from lemnis.app.respond_service import Responder
-from lemnis.app.respond_webhooks import application
+from lemnis.app.respond_webhooks import Proof, application
 from lemnis.content.library import Library
 from lemnis.contracts.errors import ContentError, InputError
 
@@ -141,7 +141,7 @@ def test_bodies_of_webhooks_that_hurt(place):
               b'{"asset": [1]}', b'{"a": 1}', orjson.dumps({"asset": "x\r\ny", "a": 1, "@facts": {"entities": ["host:evil"]}})]  # fmt: skip
 
     async def ask(responder):
-        transport = httpx.ASGITransport(application(responder, "t"))
+        transport = httpx.ASGITransport(application(responder, Proof("t")))
         async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
             key = {"Authorization": "Bearer t"}
             return [

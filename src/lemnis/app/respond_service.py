@@ -19,7 +19,7 @@ from lemnis.app import respond, respond_notices, respond_services, respond_trigg
 from lemnis.app.respond_triggers import Armed
 from lemnis.content.library import Library
 from lemnis.contracts import kinds
-from lemnis.contracts.errors import LemnisError, RefusedError
+from lemnis.contracts.errors import LemnisError, NotFoundError, RefusedError
 from lemnis.contracts.journal import Entry
 from lemnis.respond import approval, records
 from lemnis.respond import notices as telling
@@ -168,15 +168,23 @@ class Responder:
 
     # -- triggers ------------------------------------------------------------------------------------------
 
-    def webhook(self, name: str, body: Mapping[str, Any]) -> list[str]:
-        """Begin a playbook by what a webhook brought; return the digests of its plans."""
+    def webhook(self, name: str, body: Mapping[str, Any], delivery: str = "") -> list[str]:
+        """Begin a playbook by what a webhook brought; return the digests of its plans.
+
+        A ``delivery`` that came before begins nothing again. Raises NotFoundError if no webhook begins this
+        playbook here, RefusedError for a delivery that was for another one.
+        """
+        armed = [one for one in self._armed if one.name == name and one.trigger.by == "webhook"]
+        if not armed:
+            raise NotFoundError(f"no webhook begins a playbook {name} here")
+        if delivery:
+            respond_triggers.deliver(self.room, name, delivery)
         found: list[str] = []
-        for one in self._armed:
-            if one.name == name and one.trigger.by == "webhook":
-                facts = respond_triggers.of_webhook(one, body, self.workspace.clock.now())
-                if respond_triggers.wants(one, "webhook", facts, self.room.policies):
-                    planned = respond_triggers.begin(self.room, one, facts)
-                    found += [planned.plan.digest] if planned else []
+        for one in armed:
+            facts = respond_triggers.of_webhook(one, body, delivery or str(self.workspace.clock.now()))
+            if respond_triggers.wants(one, "webhook", facts, self.room.policies):
+                planned = respond_triggers.begin(self.room, one, facts)
+                found += [planned.plan.digest] if planned else []
         return found
 
     def _trigger(self, entry: Entry) -> None:

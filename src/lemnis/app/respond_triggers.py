@@ -19,7 +19,7 @@ from lemnis.content.library import Library
 from lemnis.content.schemas.action import PLACE
 from lemnis.content.schemas.playbook import Playbook, Trigger
 from lemnis.contracts.alerts import Entity, Severity
-from lemnis.contracts.errors import LemnisError
+from lemnis.contracts.errors import LemnisError, RefusedError
 from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import Entry, NewEntry
 from lemnis.incidents import entries as writing
@@ -31,7 +31,7 @@ from lemnis.respond.records import Planned
 from lemnis.respond.template import fill_text
 
 LOG = logging.getLogger("lemnis.respond")
-TRIGGERED = "playbook.triggered"
+TRIGGERED, DELIVERED = "playbook.triggered", "playbook.delivered"
 FACTS = "@facts"
 _TIMERS = {handling.BREACHED: "breached", handling.NEAR: "near"}
 KINDS = (writing.OPENED, writing.ALERT, *_TIMERS)
@@ -87,13 +87,27 @@ def of_finding(one: Armed, row: Mapping[str, Any]) -> Facts:
     return kept(Facts(subject, str(row.get("title", "")), severity, entities), said)
 
 
-def of_webhook(one: Armed, body: Mapping[str, Any], at: int) -> Facts:
-    """Return what is known of what a webhook brought; raises ValueError for entities that are none."""
+def deliver(made: Room, name: str, delivery: str) -> None:
+    """Note that a webhook's delivery is for a playbook; raises RefusedError if it was for another one.
+
+    What a signature covers says nothing of the address: whoever saw a delivery could send it elsewhere.
+    """
+    key = f"{DELIVERED}:{stable_id('delivery', delivery)}"
+    entry, _ = made.journal.append(NewEntry(DELIVERED, name, key, {"playbook": name}, "lemnis", ""))
+    if entry.payload["playbook"] != name:
+        raise RefusedError(f"this delivery was for the playbook {entry.payload['playbook']}")
+
+
+def of_webhook(one: Armed, body: Mapping[str, Any], delivery: str) -> Facts:
+    """Return what is known of what a webhook brought; raises ValueError for entities that are none.
+
+    What has one ``delivery`` (an id of the sender's, or a time) and body is one subject.
+    """
     values = dict(_flat(body))
     entities = tuple(sorted({Entity.parse(fill_text(text, values)) for text in one.trigger.entities}))
     level = str(dig(body, ("severity",)) or "").upper()
     severity = Severity[level] if level in Severity.__members__ else Severity.UNKNOWN
-    facts = Facts(stable_id("hook", one.name, str(at), repr(sorted(values.items()))), "", severity, entities)
+    facts = Facts(stable_id("hook", one.name, delivery, repr(sorted(values.items()))), "", severity, entities)
     return kept(facts, dict(body))
 
 

@@ -142,11 +142,22 @@ class Connection(Model):
 
 
 class Webhooks(Model):
-    """Where `serve` takes what begins playbooks: POST /playbooks/NAME, with a bearer token."""
+    """Where `serve` takes what begins playbooks: POST /playbooks/NAME, signed, or with a bearer token.
+
+    ``signature`` says how: by Standard Webhooks, or as GitHub or Slack do, with the secret of ``secret_env``.
+    """
 
     host: str = "127.0.0.1"
     port: int = pydantic.Field(default=9471, ge=0, le=65_535)
-    token_env: Variable = pydantic.Field(min_length=1)
+    token_env: Variable = ""
+    secret_env: Variable = ""
+    signature: Literal["standard", "github", "slack"] = "standard"
+
+    @pydantic.model_validator(mode="after")
+    def _from_somebody(self) -> Self:
+        if not (self.secret_env or self.token_env):
+            raise ValueError("give `secret_env` (or `token_env`, which proves less)")
+        return self
 
 
 class Notify(Model):
