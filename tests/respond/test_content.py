@@ -1,6 +1,7 @@
 """The built-in playbooks and actions hold, and mistakes in one's own are shown where they are."""
 
 from itertools import takewhile
+from pathlib import Path
 from urllib.parse import quote
 
 import orjson
@@ -152,3 +153,12 @@ def test_a_policy_that_denies_little_denies_no_sessions(change, state):
     )
     answer = Answer(200, "text/xml", body.encode())
     assert judge(probe, answer, {"role": "r", "effect.key": "ef-1"}).name == state
+
+
+def test_the_example_of_the_documentation_has_nothing_wrong(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "playbooks.md").read_text(encoding="utf-8")
+    (example,) = (part.partition("```")[0] for part in text.split("```yaml\n") if part.startswith("title:"))
+    place = tmp_path / "content" / "playbooks" / "cut_off_node"
+    place.mkdir(parents=True)
+    (place / "playbook.yaml").write_text(example, encoding="utf-8")
+    assert [str(one.error) for one in playbook_lint.lint(Library.open(tmp_path / "content"))] == []

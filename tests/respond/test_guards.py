@@ -168,6 +168,17 @@ def test_a_new_workspace_has_nothing_to_mend_until_it_uses_a_playbook(place):
     assert said() == {("phishing_report", "nobody is analyst")}
 
 
+def test_a_connection_to_a_simulator_is_told_of_only_where_an_action_would_be_kept_from_it(place):
+    place.settings(
+        '  cloud: {url: "http://127.0.0.1:1", access_key_env: A, secret_key_env: B, region: us-east-1}\n'
+        "roles: {lead: [ana], responder: [ben]}\n"
+    )
+    library = Library.open(place.workspace.content)
+    assert playbook_lint.lint(library, workspace=place.workspace) == []
+    found = playbook_lint.lint(library, ["leaked_key_in_repository"], workspace=place.workspace)
+    assert "aws.disable_access_key" in {one.name for one in found if "egress" in one.error.what}
+
+
 class Caller:
     url = "http://v"
 

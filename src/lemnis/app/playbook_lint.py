@@ -38,19 +38,12 @@ def lint(
 ) -> list[Problem]:
     """Check every action, and the playbooks of these names (all if none); return what is wrong.
 
-    With a workspace, also whether the connections lead where actions may call, and whether somebody has the
-    roles of those playbooks that are its own, are named, or begin by themselves there.
+    With a workspace, also whether somebody has the roles of those playbooks that are its own, are named, or
+    begin by themselves there, and whether the connections lead where the actions of these may call, and those
+    that are its own.
     """
     found: list[Problem] = []
-    known: dict[str, Action] = {}
-    for name, item in library.items("actions").items():
-        try:
-            known[name] = yaml.load(item.manifest, Action)
-        except ContentError as error:
-            found.append(Problem(name, error))
-        else:
-            found += [Problem(name, one) for one in _clear(item.manifest)]
-            found += [Problem(name, one) for one in _leaving(item, known[name], workspace)]
+    known = dict(_known(library, found))
     started = settings.load(workspace).playbooks.start if workspace is not None else ()
     parsed: dict[str, Playbook] = {}
     for name, item in library.items("playbooks").items():
@@ -59,15 +52,46 @@ def lint(
         except ContentError as error:
             if not names or name in names:
                 found.append(Problem(name, error))
+    policies = respond_services.Policies(library)
+    used = {name for name in known if library.get("actions", name).own}
     for name in names or library.items("playbooks"):
         item = library.get("playbooks", name)
         if name in parsed:
-            policies = respond_services.Policies(library)
-            peopled = workspace if item.own or name in (*names, *started) else None
+            taken = item.own or name in (*names, *started)
+            used |= set(_actions(name, parsed)) if taken else set()
+            peopled = workspace if taken else None
             found += [Problem(name, one) for one in _playbook(item, parsed, known, peopled, policies)]
     if workspace is not None:
+        for name in sorted(used & set(known)):
+            item = library.get("actions", name)
+            found += [Problem(name, one) for one in _leaving(item, known[name], workspace)]
         found += [Problem("notify", one) for one in _notify(workspace, known)]
     return found
+
+
+def _known(library: Library, found: list[Problem]) -> Iterator[tuple[str, Action]]:
+    """Yield the actions that can be read; what is wrong with one goes to ``found``."""
+    for name, item in library.items("actions").items():
+        try:
+            action = yaml.load(item.manifest, Action)
+        except ContentError as error:
+            found.append(Problem(name, error))
+        else:
+            found += [Problem(name, one) for one in _clear(item.manifest)]
+            yield name, action
+
+
+def _actions(name: str, parsed: Mapping[str, Playbook]) -> Iterator[str]:
+    """Yield the actions of a playbook and of those that it calls, each of them once."""
+    seen, left = {name}, [name]
+    while left:
+        for _, step in linting.steps(parsed[left.pop()]):
+            if step.action:
+                yield step.action
+            inner = step.playbook or ""
+            if inner in parsed and inner not in seen:
+                seen.add(inner)
+                left.append(inner)
 
 
 def _notify(workspace: app.Workspace, known: Mapping[str, Action]) -> Iterator[ContentError]:
@@ -145,9 +169,9 @@ def _clear(manifest: Path) -> Iterator[ContentError]:
         )  # fmt: skip
 
 
-def _leaving(item: Item, action: Action, workspace: app.Workspace | None) -> Iterator[ContentError]:
+def _leaving(item: Item, action: Action, workspace: app.Workspace) -> Iterator[ContentError]:
     """Yield that a workspace's connection leads where the action may not call."""
-    known = settings.load(workspace).connections if workspace is not None else {}
+    known = settings.load(workspace).connections
     problem = leaves(action, known[action.connection].url) if action.connection in known else ""
     if problem:
         yield ContentError(
