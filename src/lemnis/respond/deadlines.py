@@ -21,6 +21,10 @@ _SLICE = 16_384
 _GZIP = 47  # the window of zlib that tells gzip and zlib by their beginning
 IDENTITY = {"Accept-Encoding": "identity"}
 """Asks for an answer as it is; a swollen one is still unpacked no further than it may be."""
+_RAISED = (
+    httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+)  # fmt: skip
 
 
 class Deadlines(httpcore.NetworkBackend):
@@ -91,11 +95,59 @@ class _Stream(httpcore.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
-def bounded(deadlines: Deadlines, **settings: Any) -> httpx.Client:
-    """Return a client that keeps these deadlines, follows no redirect and uses no proxy."""
-    transport = httpx.HTTPTransport(verify=settings.pop("verify", True), trust_env=False)
-    transport._pool._network_backend = deadlines  # noqa: SLF001 - httpx has no setting for it
-    return httpx.Client(transport=transport, follow_redirects=False, trust_env=False, **settings)
+class _Transport(httpx.BaseTransport):
+    """Sends by way of connections that keep the deadlines: httpx's own transport takes no backend."""
+
+    def __init__(self, deadlines: Deadlines, verify: ssl.SSLContext | bool) -> None:  # noqa: FBT001 - as httpx names it
+        context = httpx.create_ssl_context(verify=verify, trust_env=False)
+        self._pool = httpcore.ConnectionPool(context, network_backend=deadlines)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        with _as_httpx():
+            answer = self._pool.handle_request(
+                httpcore.Request(
+                    request.method, target, headers=request.headers.raw, content=request.stream,
+                    extensions=request.extensions,
+                )
+            )  # fmt: skip
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    """Raise what httpcore raises as httpx's error of that name."""
+    try:
+        yield
+    except _RAISED as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
+
+
+def bounded(deadlines: Deadlines, *, verify: ssl.SSLContext | bool = True, timeout: float) -> httpx.Client:
+    """Return a client that keeps these deadlines, follows no redirect and uses no proxy.
+
+    ``timeout`` is in seconds, of each read and write.
+    """
+    transport = _Transport(deadlines, verify)
+    return httpx.Client(transport=transport, follow_redirects=False, trust_env=False, timeout=timeout)
 
 
 def unpacked(response: httpx.Response, most: int) -> Iterator[bytes]:

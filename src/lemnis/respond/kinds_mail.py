@@ -27,7 +27,7 @@ from lemnis.respond.logins import Login
 from lemnis.respond.template import Rendered
 
 _TAKEN, _IN_PART, _LATER, _REFUSED, _UNKNOWN = 202, 207, 429, 422, 404
-_READY, _PERMANENT = 220, 500
+_PERMANENT = 500
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
@@ -64,18 +64,18 @@ class Mail:
             return Answer(_UNKNOWN, "text/plain", b"a mail server only takes POST /messages")
         message = self._message(request.body)
         limit = min(timeout, self._timeout)
-        server = self._server(limit)
-        watch = threading.Timer(limit, _break_off, (server,))  # a server that drips is never late for smtplib
+        held: list[smtplib.SMTP] = []
+        watch = threading.Timer(limit, _break_off, (held,))  # a server that drips is never late for smtplib
         watch.daemon = True
         watch.start()
         try:
-            return self._talk(server, message)
+            return self._talk(held, limit, message)
         finally:
             watch.cancel()
 
-    def _talk(self, server: smtplib.SMTP, message: EmailMessage) -> Answer:
+    def _talk(self, held: list[smtplib.SMTP], limit: float, message: EmailMessage) -> Answer:
         try:
-            self._connect(server)
+            server = self._connect(held, limit)
         except smtplib.SMTPResponseException as error:
             return _refused(error.smtp_code, error.smtp_error)
         except (OSError, smtplib.SMTPException) as error:
@@ -102,31 +102,24 @@ class Mail:
             return Answer(_IN_PART, "text/plain", said.encode())
         return Answer(_TAKEN, "text/plain", b"taken over")
 
-    def _server(self, limit: float) -> smtplib.SMTP:
-        """Return a server's client that is not connected yet."""
-        context = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
-        if urlsplit(self._url).scheme == "smtps":
-            return smtplib.SMTP_SSL(timeout=limit, context=context)
-        return smtplib.SMTP(timeout=limit)
-
-    def _connect(self, server: smtplib.SMTP) -> None:
+    def _connect(self, held: list[smtplib.SMTP], limit: float) -> smtplib.SMTP:
         """Connect, begin TLS and log in; nothing of the message has gone out if this fails."""
         parts = urlsplit(self._url)
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        context = ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
+        if parts.scheme == "smtps":
+            server: smtplib.SMTP = _Tls(host, port, held, timeout=limit, context=context)
+        else:
+            server = _Clear(host, port, held, timeout=limit)
         try:
-            server._host = host  # type: ignore[attr-defined]  # noqa: SLF001 - what TLS checks the name by
-            code, said = server.connect(host, port)
-            if code != _READY:
-                raise smtplib.SMTPConnectError(code, said)  # noqa: TRY301 - closed as for any other failure
             if parts.scheme == "smtp" and not self._plain:
-                server.starttls(
-                    context=ssl.create_default_context(cafile=str(self._ca) if self._ca else None)
-                )
+                server.starttls(context=context)
             if self._login.user:
                 server.login(self._login.user, self._login.password)
         except BaseException:
             server.close()
             raise
+        return server
 
     def _message(self, body: bytes) -> EmailMessage:
         """Make the message; header values with a line break are refused by it."""
@@ -152,12 +145,30 @@ class Mail:
         return text
 
 
-def _break_off(server: smtplib.SMTP) -> None:
-    """End a connection that another thread reads from: its read fails."""
-    there = server.sock
-    if there is not None:
-        with suppress(OSError):
-            there.shutdown(socket.SHUT_RDWR)
+class _Clear(smtplib.SMTP):
+    """A client that is in ``held`` before it connects, so that it can be broken off meanwhile."""
+
+    def __init__(self, host: str, port: int, held: list[smtplib.SMTP], *, timeout: float) -> None:
+        held.append(self)
+        super().__init__(host, port, timeout=timeout)
+
+
+class _Tls(smtplib.SMTP_SSL):
+    """The same, with TLS from the first byte."""
+
+    def __init__(
+        self, host: str, port: int, held: list[smtplib.SMTP], *, timeout: float, context: ssl.SSLContext
+    ) -> None:
+        held.append(self)
+        super().__init__(host, port, timeout=timeout, context=context)
+
+
+def _break_off(held: list[smtplib.SMTP]) -> None:
+    """End the connections that another thread reads from: its read fails."""
+    for there in (server.sock for server in held):
+        if there is not None:
+            with suppress(OSError):
+                there.shutdown(socket.SHUT_RDWR)
 
 
 def _refused(code: int, text: bytes | str) -> Answer:
