@@ -1,0 +1,174 @@
+"""A workspace in which every text that can come from outside carries markup; no test itself."""
+
+import contextlib
+import io
+import subprocess
+
+import orjson
+import yaml
+
+from lemnis import app
+from lemnis.app import findings_life, gates, incidents, incidents_handling, respond
+from lemnis.content.library import builtin_root
+from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange, MatchedField, Severity
+from lemnis.contracts.clock import ManualClock
+from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
+from lemnis.contracts.journal import NewEntry
+from lemnis.incidents import entries as writing
+from lemnis.interfaces.cli import run as lemnis
+
+START = 1_772_474_400_000
+"""2026-03-02T18:00:00Z: when the samples of Okta are of."""
+LINE = """zq"'`><xss-probe onxss=1 style="x:y">zz{{7*7}}${7*7}zz</script></style></textarea></title><script>top.XSS=1</script><img src=x onerror=top.XSS=1>"""
+"""On one line: breaks out of attributes, elements, scripts and templates, as far as any of these lets it."""
+MARKUP = LINE + "\u202e\u2028<svg/onload=top.XSS=1>\n\x85]]>--><!--"
+SCRIPT = "javascript:top.XSS=1//"
+FILE = "a<xss-probe onxss=1>'\"&b.py"
+LESSON = "2026-0000001"
+
+
+def workspace(folder):
+    """Make it; return it. The names that lead to parts of it are fixed."""
+    made = app.init(folder / "soc", clock=ManualClock(START + 3_600_000))
+    _content(made)
+    _git(made, "init", "-q")
+    _git(made, "add", "-A")
+    _git(made, "commit", "-q", "--allow-empty", "-m", LINE)
+    one, two = incident(made, alert(1), alert(2, rule="rule-2", at=60_000)), incident(made, alert(3, entities=_EVIL))
+    lone(made, alert(4, title=f"{LINE} alone"))
+    _worked(made, one)
+    _gated(made)
+    _found(made)
+    _taught(made, two)
+    _sent(made, folder)
+    return made
+
+
+# -- parts -------------------------------------------------------------------------------------------------
+
+_EVIL = (
+    Entity(EntityKind.HOST, LINE), Entity(EntityKind.USER, f"user {LINE}"), Entity(EntityKind.FILE, FILE),
+    Entity(EntityKind.DOMAIN, SCRIPT), Entity(EntityKind.PROCESS, MARKUP), Entity(EntityKind.HOST, "web-1"),
+    Entity(EntityKind.IMAGE, f"sha256:{'a' * 64}"),
+)  # fmt: skip
+
+
+def alert(number, *, title=f"{LINE} title", rule="rule-1", entities=_EVIL, at=0, severity=Severity.HIGH, **more):
+    event = {
+        "class_uid": 1007, "time": START + at, "message": MARKUP, LINE: LINE, "raw_data": MARKUP,
+        "metadata": {"log_name": "okta", "uid": f"ev-{number:016x}", "product": {"name": LINE}},
+        "url": {"url_string": SCRIPT}, "unmapped": {LINE: {LINE: [LINE, MARKUP]}},
+    }  # fmt: skip
+    facts = {
+        "source": "okta", "event_uids": (f"ev-{number:016x}",), "content_digest": "sha256:00", "event": event,
+        "tags": ("attack.execution", "attack.t1059", LINE),
+        "matched": (MatchedField(LINE, f"contains {LINE}", MARKUP),),
+    } | more  # fmt: skip
+    return Alert(id=f"al-{number:016x}", rule_id=rule, title=title, severity=severity, time=START + at,
+                 entities=tuple(entities), **facts)  # fmt: skip
+
+
+def lone(made, *alerts):
+    app.journal(made).append_all([writing.alert_entry(one) for one in alerts])
+
+
+def incident(made, *alerts, risk=120):
+    lone(made, *alerts)
+    name = "in-" + alerts[0].id.removeprefix("al-")
+    reasons = {one.id: (f"shares {one.entities[0]}",) for one in alerts}
+    change = IncidentChange(name, alerts, reasons, risk=risk, because=LINE, decisive=alerts[0].time)
+    app.journal(made).append_all(writing.change_entries(change, None, "sha256:00"))
+    return name
+
+
+def _worked(made, name):
+    incidents.assign(made, name, LINE, actor=LINE)
+    incidents.note(made, name, MARKUP, actor=LINE)
+    incidents_handling.add_task(made, name, LINE, actor=LINE, assignee=LINE, due=None)
+    incidents_handling.add_link(made, name, "https://tracker.example/<xss-probe onxss=1>?a=\"'", actor=LINE, title=LINE)
+    planned = respond.plan(made, "keep_and_ask", name, actor=LINE)
+    respond.approve(made, planned.plan.digest, actor=LINE, reason=MARKUP)
+    with contextlib.suppress(Exception):  # it waits for an answer, as it is to
+        respond.run(made, planned.plan.digest, actor=LINE)
+
+
+def _gated(made):
+    reason = {"policy": LINE, "effect": "deny", "message": MARKUP, "where": FILE, "fix": LINE, "controls": [LINE],
+              "exceptions_by": LINE}  # fmt: skip
+    for number, stage in enumerate(("commit", "build", "deploy", LINE)):
+        payload = {"stage": stage, "decision": "deny", "repository": LINE, "reasons": [reason], "content": LINE,
+                   "exceptions": [LINE]}  # fmt: skip
+        new = NewEntry(gates.DECISION, f"commit:{LINE}", f"decision-{number}", payload, reason=MARKUP, actor=LINE)
+        app.journal(made).append(new)
+
+
+def _found(made):
+    one = Finding("fp-0000000000000001", LINE, LINE, LINE, Severity.CRITICAL, FILE, 5, 5, (78,), MARKUP, MARKUP,
+                  LINE, SCRIPT, fix=MARKUP, controls=(LINE,))  # fmt: skip
+    health = (ScanHealth("bandit", LINE, Health.OK, 1, (), 1),)
+    findings_life.remember(made, ScanReport((one,), health), resource=LINE, revision=LINE)
+
+
+def _taught(made, name):
+    folder = made.content / "lessons" / LESSON
+    folder.mkdir(parents=True)
+    cause = {"repository": LINE, "commit": "a" * 40, "path": "a.py", "line": 3, "text": LINE,
+             "author": f"{LINE} <evil@shop.example>", "owner": LINE}  # fmt: skip
+    lesson = {"id": LESSON, "incident": name, "title": LINE, "cause": cause, "gate": "no_shell",
+              "detection": "evil_rule", "threat": "evil_threat", "old_digest": f"sha256:{'0' * 64}",
+              "trace": [f"authored_by person:{LINE}", f"runs_on host:{LINE}"]}  # fmt: skip
+    (folder / "lesson.yaml").write_text(yaml.safe_dump(lesson, width=10_000))
+    _git(made, "add", "-A")
+    _git(made, "commit", "-q", "-m", LINE)
+
+
+def _content(made):
+    rule = {
+        "title": LINE, "id": "00000000-0000-4000-8000-000000000001", "status": "test", "description": MARKUP,
+        "references": [SCRIPT, LINE], "author": LINE, "date": "2026-01-01", "tags": ["attack.t1059"],
+        "logsource": {"product": "okta"}, "detection": {"a": {"message|contains": LINE}, "condition": "a"},
+        "falsepositives": [LINE], "level": "high",
+    }  # fmt: skip
+    playbook = {
+        "title": LINE, "description": MARKUP,
+        "steps": [{"id": "keep", "evidence": {"alerts": True, "events": False}},
+                  {"id": "sure", "ask": {"text": LINE}}],
+    }  # fmt: skip
+    for path, told in (
+        ("detections/evil_rule/rule.yml", rule),
+        ("playbooks/keep_and_ask/playbook.yaml", playbook),
+        ("searches/evil/search.yaml", {"title": LINE, "query": "message:zq"}),
+        ("policies/evil/policy.yaml", {"id": "evil", "title": LINE, "stages": ["commit"], "controls": [LINE]}),
+        ("detections/broken/rule.yml", {"title": LINE, "detection": LINE}),
+    ):
+        file = made.content / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(told, width=10_000))
+    (made.content / "policies/evil/policy.rego").write_text("package lemnis.evil\n\nimport rego.v1\n")
+    settings = yaml.safe_load((made.root / app.SETTINGS).read_text())
+    (made.root / app.SETTINGS).write_text(yaml.safe_dump(settings | {"name": LINE}))
+
+
+def _sent(made, folder):
+    """Let a source send what has markup in every text that is no time, address or word of its protocol."""
+    source = builtin_root() / "sources" / "okta" / "samples" / "system_log.jsonl"
+    kept = ("eventType", "published", "uuid", "version", "result", "type", "severity", "ipAddress", "ip")
+
+    def spoilt(value, name=""):
+        if isinstance(value, dict):
+            return {key: spoilt(one, key) for key, one in value.items()} | {LINE: LINE}
+        if isinstance(value, list):
+            return [spoilt(one, name) for one in value]
+        return f"{value} {MARKUP}" if isinstance(value, str) and name not in kept else value
+
+    lines = [orjson.loads(line) for line in source.read_bytes().splitlines()[:5]]
+    file = folder / "system_log.jsonl"
+    file.write_bytes(b"".join(orjson.dumps(spoilt(one)) + b"\n" for one in lines))
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as told:
+        status = lemnis(["ingest", "okta", str(file), "--workspace", str(made.root)])
+    assert status == 0, told.getvalue()
+
+
+def _git(made, *words):
+    who = ("-c", f"user.name={LINE}", "-c", "user.email=evil@shop.example")
+    subprocess.run(["git", *who, *words], cwd=made.root, check=True, capture_output=True)
