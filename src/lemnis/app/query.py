@@ -29,6 +29,7 @@ from lemnis.store.search import Limits, Search
 from lemnis.store.searching import completing
 from lemnis.store.searching.completing import Candidate, FieldInfo
 from lemnis.store.searching.tree import Aggregate, Dedup, Eval, Query, Timechart, Where
+from lemnis.store.searching.veils import Veil
 
 LIMIT, TIMEOUT = 100, 60.0
 
@@ -51,17 +52,31 @@ def search(
     limit: int = LIMIT,
     timeout: float = TIMEOUT,
     handle: Handle | None = None,
+    veil: Veil | None = None,
 ) -> Search:
     """Begin a search; ``text`` may name a saved one (``@NAME``, ``@NAME | stats count``).
 
     ``since`` and ``until`` are as ``store.search.instant`` reads; those of a saved search hold where they are
-    not given. ``handle.cancel()`` ends it. Raises InputError that points into the query.
+    not given. ``handle.cancel()`` ends it. What ``veil`` hides is not found. Raises InputError that points
+    into the query.
     """
     text, saved = searches.expand(workspace, text)
+    return asked(
+        workspace, text, since=since or saved.since, until=until or saved.until, limit=limit, timeout=timeout,
+        handle=handle, veil=veil,
+    )  # fmt: skip
+
+
+def asked(
+    workspace: app.Workspace, query: str | Query, *, since: str = "", until: str = "", limit: int = LIMIT,
+    timeout: float = TIMEOUT, handle: Handle | None = None, veil: Veil | None = None,
+) -> Search:  # fmt: skip
+    """Begin a search that names no saved one, as ``search`` does."""
     now = workspace.clock.now()
-    start, end = _instant(since or saved.since, now), _instant(until or saved.until, now)
-    lake = app.events(workspace)
-    return Search(lake, text, now=now, start=start, end=end, limits=Limits(limit, timeout), handle=handle)
+    return Search(
+        app.events(workspace), query, now=now, start=_instant(since, now), end=_instant(until, now),
+        limits=Limits(limit, timeout), handle=handle, veil=veil,
+    )  # fmt: skip
 
 
 def rows(
@@ -97,7 +112,7 @@ def events(
 
 def histogram(
     workspace: app.Workspace, text: str, *, since: str = "", until: str = "", bars: int = 60,
-    timeout: float = TIMEOUT, handle: Handle | None = None,
+    timeout: float = TIMEOUT, handle: Handle | None = None, veil: Veil | None = None,
 ) -> list[tuple[int, int]]:  # fmt: skip
     """Return when the events of a query were: the beginnings of at most ``bars`` buckets (ms), with counts.
 
@@ -116,17 +131,19 @@ def histogram(
     found = Search(
         app.events(workspace), Query(asked.filter, (*kept, chart)), now=now, bars=bars, handle=handle,
         start=_instant(since or saved.since, now), end=_instant(until or saved.until, now),
-        limits=Limits(10_000, timeout),
+        limits=Limits(10_000, timeout), veil=veil,
     )  # fmt: skip
     return [(row["time"], row["count"]) for table in found.tables() for row in table.to_pylist()]
 
 
-def complete(workspace: app.Workspace, text: str, *, limit: int = 20) -> list[Candidate]:
+def complete(
+    workspace: app.Workspace, text: str, *, limit: int = 20, veil: Veil | None = None
+) -> list[Candidate]:
     """Return what the last word of a query may become: fields, values, stages, saved searches."""
     if text.startswith("@") and " " not in text:
         named = [name for name in searches.names(workspace) if name.startswith(text[1:])]
         return [Candidate(f"@{name}", "saved") for name in named[:limit]]
-    return completing.complete(app.events(workspace), text, now=workspace.clock.now(), limit=limit)
+    return completing.complete(app.events(workspace), text, now=workspace.clock.now(), limit=limit, veil=veil)
 
 
 def last_word(text: str) -> str:

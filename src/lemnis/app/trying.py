@@ -1,8 +1,7 @@
-"""A rule that is being written: checked, tried on what the lake holds, and kept when it is good."""
+"""A rule that is being written: checked, and tried on what the lake holds, beside another version too."""
 
 from __future__ import annotations
 
-import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,14 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from lemnis import app
 from lemnis.app import rules_lint
-from lemnis.app.detection import detection
+from lemnis.app.backtest import Difference, Signals, compare, count_correlated
+from lemnis.app.correlation import replayed
+from lemnis.app.detection import Detection, detection
 from lemnis.app.rules_schema import Finding
 from lemnis.contracts.alerts import Alert
-from lemnis.contracts.errors import Location, RefusedError, UsageError
+from lemnis.contracts.correlations import Correlation
+from lemnis.contracts.errors import Location, UsageError
+from lemnis.contracts.events import EventBatch
+from lemnis.detect.rules import Rule, load_rules
 from lemnis.incidents.findings import SOURCE as OWN
-from lemnis.store import durable
 
 if TYPE_CHECKING:
     from lemnis.content.library import Library
@@ -28,7 +33,6 @@ MOST_TEXT = 60_000
 MOST, SECONDS = 1_000, 20.0
 """So many alerts are counted, and for so long the lake is looked at."""
 RULE = "rule.yml"
-_NAME = re.compile(r"[a-z][a-z0-9_]{2,80}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +54,126 @@ class Tried:
         return not any(not one.warning for one in self.findings)
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two versions of a rule over the same events: what became of the alerts, rule by rule."""
+
+    differences: tuple[Difference, ...]
+    events: int
+    since: int
+    whole: bool
+
+
 def check(library: Library, text: str, *, name: str = RULE) -> tuple[Finding, ...]:
-    """Return what is wrong with a rule's text."""
+    """Return what is wrong with a rule's text; raises UsageError for one that is too long."""
     with _file(text) as path:
         found = rules_lint.lint_paths(library, [path]).findings
     return tuple(
-        Finding(one.check, one.what, Location(name, one.at.line, one.at.column), one.fix, one.warning)
+        Finding(
+            one.check, one.what.replace(str(path), name), Location(name, one.at.line, one.at.column), one.fix,
+            one.warning,
+        )
         for one in found
-    )
+    )  # fmt: skip
 
 
-def tried(workspace: app.Workspace, library: Library, text: str, *, days: float = 7) -> Tried:
-    """Check a rule, and replay it over the last days; raises UsageError for a text that is too long."""
+def tried(
+    workspace: app.Workspace, library: Library, text: str, *, days: float = 7, start: int | None = None,
+    end: int | None = None, seconds: float = SECONDS,
+) -> Tried:  # fmt: skip
+    """Check a rule, and replay it over the last days, or over [start, end) (ms) where one of them is given.
+
+    Raises UsageError for a text that is too long.
+
+    Regular expressions are RE2's, which takes time in proportion to a text; of a rule that matches everything
+    no more than ``MOST`` alerts are made.
+    """
     findings = check(library, text)
-    since = workspace.clock.now() - int(days * DAY)
+    recent = workspace.clock.now() - int(days * DAY) if start is None and end is None else start
+    since = recent if recent is not None else 0
     if any(not one.warning for one in findings):
         return Tried(findings, since=since)
     found: list[Alert] = []
-    events, deadline, whole = 0, time.monotonic() + SECONDS, True
+    signals: list[Signals] = []
+    events, deadline, whole = 0, time.monotonic() + seconds, True
+    lake = app.events(workspace)
     with _file(text) as path:
         detecting = detection(library, rules=[path])
-        for batch in app.events(workspace).scan(start=since):
+        for batch in lake.scan(start=recent, end=end):
             if batch.source == OWN:
                 continue
-            found += detecting.detect(batch)
+            some, new = _some(detecting, batch, MOST + 1 - len(found))
+            found += some
+            signals += [new] if new is not None else []
             events += len(batch)
             if len(found) > MOST or time.monotonic() > deadline:
                 whole = False
                 break
+        if detecting.correlating is not None:
+            made = detecting.alerts
+            found += replayed(detecting.correlating, signals, lake, made.content_digest, made.entities)
     newest = sorted(found, key=lambda one: (-one.time, one.id))
     return Tried(findings, tuple(newest[:MOST]), events, since, whole)
 
 
-def save(workspace: app.Workspace, library: Library, name: str, text: str) -> Path:
-    """Write a rule to the workspace's content; return its file. A rule that ships is overlaid.
+def _some(detecting: Detection, batch: EventBatch, most: int) -> tuple[list[Alert], Signals | None]:
+    """Return the first alerts of a batch, ``most`` or a few more, and the signals that correlations need."""
+    frames, signals = detecting.found(batch)
+    rows = sorted({row for _, some in frames for match in some for row in match.rows})
+    if not rows:
+        return [], signals
+    part = EventBatch(
+        batch.class_uid, batch.source, batch.origin, batch.table.take(pa.array(rows[:most], pa.int64()))
+    )
+    return list(detecting.detect(part)), signals
 
-    Raises UsageError for a name that cannot be one, RefusedError for a rule that has an error.
+
+def compared(
+    workspace: app.Workspace,
+    library: Library,
+    before: str,
+    after: str,
+    *,
+    days: float = 7,
+    seconds: float = SECONDS,
+) -> Compared:
+    """Replay two versions of a rule over the last days; raises ContentError where one cannot be used.
+
+    Rules of a version are known by their ids: one that has another id is another rule.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} cannot be a detection's name", fix="small letters, digits and _")
-    wrong = [one for one in check(library, text) if not one.warning]
-    if wrong:
-        raise RefusedError(
-            f"the rule cannot be used: {wrong[0].what}", fix=wrong[0].fix or "mend it, try it again"
-        )
-    path = workspace.content / "detections" / name / RULE
-    durable.write(path, text.encode())
-    path.chmod(0o644)
-    return path
+    since = workspace.clock.now() - int(days * DAY)
+    lake, deadline = app.events(workspace), time.monotonic() + seconds
+    signals: tuple[list[Signals], list[Signals]] = ([], [])
+    events, whole = 0, True
+    with _file(before) as old, _file(after) as new:
+        found = _both(old, new)
+        sides = detection(library, rules=[old]), detection(library, rules=[new])
+        for batch in lake.scan(start=since):
+            if batch.source == OWN:
+                continue
+            compare(batch, sides, found, signals)
+            events += len(batch)
+            if time.monotonic() > deadline:
+                whole = False
+                break
+        count_correlated(lake, sides, signals, found)
+    return Compared(tuple(found.values()), events, since, whole)
+
+
+def _both(before: Path, after: Path) -> dict[str, Difference]:
+    """Return the rules of two files, each with nothing counted yet; raises ContentError."""
+    levels: dict[str, list[str]] = {}
+    titles: dict[str, str] = {}
+    for side, path in enumerate((before, after)):
+        loaded = load_rules([path])
+        for problem in loaded.problems:
+            raise type(problem)(problem.what, fix=problem.fix)
+        every: list[Rule | Correlation] = [*loaded.rules, *loaded.correlations]
+        for one in every:
+            name = one.id or one.title
+            levels.setdefault(name, ["", ""])[side] = one.level
+            titles[name] = one.title
+    return {name: Difference(name, titles[name], "", old, new) for name, (old, new) in levels.items()}
 
 
 @contextmanager
@@ -107,5 +183,5 @@ def _file(text: str) -> Iterator[Path]:
         raise UsageError(f"the rule has more than {MOST_TEXT:,} characters", fix="split it")
     with tempfile.TemporaryDirectory(prefix="lemnis-rule-") as folder:
         path = Path(folder) / RULE
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="surrogatepass")
         yield path

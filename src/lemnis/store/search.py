@@ -39,6 +39,7 @@ from lemnis.store.searching.tree import (
     Timechart,
     Where,
 )  # fmt: skip
+from lemnis.store.searching.veils import Veil
 
 MEMORY = "1GB"
 _FEW = 200
@@ -110,10 +111,11 @@ class Search:
         limits: Limits | None = None,
         handle: Handle | None = None,
         bars: int = 100,
+        veil: Veil | None = None,
     ) -> None:
         """Read and check the query; ``start`` and ``end`` (ms) bound ``time`` to [start, end).
 
-        A chart without a span has about so many ``bars``.
+        A chart without a span has about so many ``bars``. What ``veil`` hides is neither found nor counted.
         """
         self.handle = handle or Handle()
         self.limits = limits or Limits()
@@ -125,7 +127,8 @@ class Search:
         self._classes = Classes({name: one.schema for name, one in self._snapshots.items()})
         self._now, self._bars = now, bars
         self._deadline = time.monotonic() + self.limits.timeout
-        scope = Scope(self._classes, now, frozenset())
+        self._veil = veil or Veil()
+        scope = Scope(self._classes, now, frozenset(), veil=self._veil)
         self._node, self.start, self.end = joining.begun(scope, self._query, start, end)
         self._stages = joining.rest(self._query)
         margin = max((stage.within for stage in self._query.stages if isinstance(stage, Join)), default=0)
@@ -258,7 +261,7 @@ class Search:
             for p in self._tables.parts
             if (low is None or p.last >= low) and (high is None or p.first < high)
         }
-        scope = Scope(self._classes, self._now, frozenset(overlap), placed="p" in also)
+        scope = Scope(self._classes, self._now, frozenset(overlap), placed="p" in also, veil=self._veil)
         pipeline = self._compiled(scope, low, high, self._run)
         columns = pipeline.visible
         if self._streams and not (pipeline.base.wanted or pipeline.held):
@@ -300,7 +303,8 @@ class Search:
 
     def _wanted(self) -> frozenset[str]:
         """Return the classes that can have what the filter finds."""
-        scope = Scope(self._classes, self._now, frozenset(part.name for part in self._tables.parts))
+        names = frozenset(part.name for part in self._tables.parts)
+        scope = Scope(self._classes, self._now, names, veil=self._veil)
         return Base(scope, self._node, self.start, self.end).wanted
 
     def _parts(self) -> list[windows.Part]:

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from lemnis.contracts.ids import Json
+from lemnis.contracts.reference import TOLD
 
 Pseudonym = Callable[[str], str]
 WITHHELD = "(withheld: personal data)"
@@ -22,6 +23,12 @@ KINDS = frozenset({"user", "person", "identity"})
 """Kinds of entities that are people."""
 UNMAPPED = ("user.name", "user.full_name", "user.email_addr", "location.city")
 """What is personal in events of sources whose mapping is not known, or passes events through."""
+_IDENTITY = ("id", "name", "full_name", "email", "manager")
+"""What names somebody in that which is known of a user."""
+_KNOWN = frozenset(
+    name for name, told in TOLD.items() if told.kind == "identity" and told.attribute in _IDENTITY
+) | {"user.manager"}
+"""Under these names it is asked for."""
 _SHORTEST = 3
 _MOST = 2000
 _RAW = ("raw_data", "raw_data_hash")
@@ -50,9 +57,21 @@ class Masker:
 
     # -- what is personal ----------------------------------------------------------------------------------
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """The paths of attributes that are personal in the events of some source, or the ends of them."""
+        return frozenset(path for one in self.labels.values() for path in one.paths) | frozenset(UNMAPPED)
+
+    @property
+    def raw(self) -> frozenset[str]:
+        """The raw fields that are personal in the records of some source."""
+        return frozenset(name for one in self.labels.values() for name in one.raw)
+
     def names(self, name: str) -> bool:
         """Say whether a field of a query may be, hold or be part of personal data."""
         if "*" in name or name in {*_RAW, "unmapped", "message"}:
+            return True
+        if name in _KNOWN:
             return True
         wanted = _bare(name).split(".")
         return any(_within(wanted, path.split(".")) for path in self._every)
@@ -68,7 +87,7 @@ class Masker:
         elif labels.raw:
             raw = event.get("unmapped")
             found |= {value for name, value in _raw(raw) if name in labels.raw}
-        return frozenset(found)
+        return frozenset(found | set(_identities(event)))
 
     # -- taking it out -------------------------------------------------------------------------------------
 
@@ -173,6 +192,19 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _leaves(one, path)
     elif isinstance(value, str):
         yield path, value
+
+
+def _identities(event: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what names people in what an event was enriched with."""
+    for one in event.get("enrichments") or ():
+        if isinstance(one, Mapping) and one.get("type") == "identity":
+            try:
+                told = orjson.loads(one.get("data") or "{}")
+            except (orjson.JSONDecodeError, TypeError):
+                continue
+            if isinstance(told, Mapping):
+                for name in _IDENTITY:
+                    yield from _texts(told.get(name))
 
 
 def _raw(unmapped: Any) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from lemnis.app.access.masking import Labels, Masker
 from lemnis.app.access.permissions import Person, demand
 from lemnis.contracts.errors import AccessError, UsageError
 from lemnis.store.searching import pipes
-from lemnis.store.searching.tree import Aggregate, Eval, Name, Term
+from lemnis.store.searching.tree import Aggregate, Eval, Join, Name, Term
 
 if TYPE_CHECKING:
     from lemnis.app.access.service import Access
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SHORTEST, LONGEST = 8, 300
 """How long a purpose is."""
 _HEX = 10
+_PEOPLE = frozenset({"user", "principal"})
 
 
 class Personal:
@@ -71,6 +72,10 @@ class Personal:
         """
         masker = self.masker
         asked = pipes.parse(query)
+        if any(isinstance(one, Join) and one.entity in _PEOPLE for one in asked.stages):
+            raise AccessError(
+                "a join by people shows who they are", fix="say for what purpose you need it, or leave it out"
+            )
         for name in _names(asked):
             if masker.names(name):
                 raise AccessError(

@@ -47,6 +47,11 @@ def _refused(person: Person, _rules: object, permission: str, about: tuple[tuple
     return barred(person, permission, dict(about))
 
 
+def decided(person: Person, permission: str, about: Mapping[str, Json]) -> str:
+    """Return why rules refuse somebody something about a thing; empty if none does; asked once."""
+    return _refused(person, person.rules, permission, tuple(sorted(about.items())))
+
+
 class Eyes:
     """What one person sees, as things stand; made for one request: each incident is decided on once.
 

@@ -10,13 +10,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lemnis.app import trying
+from lemnis.app import rules_saving, trying
 from lemnis.app.trying import Tried
 from lemnis.content import yaml
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.web import drawing, site
+from lemnis.interfaces.web.forms import Form
 
 DAYS: Mapping[str, str] = {"1": "1 day", "7": "7 days", "30": "30 days", "365": "a year"}
 SHOWN = 50
@@ -67,12 +68,12 @@ def edit(request: Request) -> Response:
     return _page(request, item.name, yaml.read_text(item.manifest))
 
 
-def work(request: Request, form: site.Form) -> Response:
+def work(request: Request, form: Form) -> Response:
     """Try a detection, or keep it."""
     here = site.at(request)
     text, name = form.get("text", "").replace("\r\n", "\n"), form.get("name", "").strip()
     if form.get("do") == "save":
-        path = trying.save(here.workspace, here.library, name, text)
+        path = rules_saving.save(here.workspace, name, text, of=form.get("of", ""), actor=site.actor(request))
         here.forget("library")
         told = f"{path.relative_to(here.workspace.root)}: write its tests beside it, and commit both."
         return site.back(request, f"/detection/{name}", "The detection is kept", told)

@@ -15,6 +15,7 @@ from lemnis.store.searching.compiling import Compiler
 from lemnis.store.searching.fields import ENTITIES, Classes, quote, text, value
 from lemnis.store.searching.terms import Test
 from lemnis.store.searching.tree import Name, Node, problem
+from lemnis.store.searching.veils import Veil
 
 SQL_TYPES = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN"}
 _ARROW: dict[str, pa.DataType] = {
@@ -45,12 +46,13 @@ class Scope:
     now: int
     present: frozenset[str]
     placed: bool = False
+    veil: Veil = field(default_factory=Veil)
     compiler: Compiler = field(init=False)
     numbers: Callable[[], int] = field(default_factory=lambda: count().__next__)
 
     def __post_init__(self) -> None:
         """Begin with no term used."""
-        self.compiler = Compiler(self.classes, self.now)
+        self.compiler = Compiler(self.classes, self.now, self.veil)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import pyarrow as pa
+
 from lemnis.contracts.errors import InputError
 from lemnis.store.searching import terms
 from lemnis.store.searching.fields import TEXT, Classes
 from lemnis.store.searching.terms import Test
 from lemnis.store.searching.tree import Group, Node, Not, Term, problem
+from lemnis.store.searching.veils import Veil
 
 Tested = Callable[[Sequence[Term]], Test]
 """Compiles terms of one field, of whose values one shall be there."""
@@ -85,12 +88,22 @@ class Compiler:
 
     classes: Classes
     now: int
+    veil: Veil = field(default_factory=Veil)
     used: set[int] = field(default_factory=set)
     failed: dict[int, InputError | Callable[[], InputError]] = field(default_factory=dict)
 
     def test(self, name: str, node: Node | None) -> Test:
-        """Return a boolean SQL expression for a class, and the values for its ``?``."""
-        return tree(node, lambda some: self.terms(name, some))
+        """Return a boolean SQL expression for a class of what is seen, and the values for its ``?``."""
+        found = tree(node, lambda some: self.terms(name, some))
+        if self.veil.only is None or found[0] == "false":
+            return found
+        apart = Compiler(self.classes, self.now)  # what is wrong with it is nothing that who asks has written
+        seen = tree(self.veil.only, lambda some: apart.terms(name, some))
+        if seen[0] == "false":
+            return seen
+        tests = [one for one in (seen, found) if one[0] != "true"]
+        values = [value for _, some in tests for value in some]
+        return " AND ".join(f"({test})" for test, _ in tests) or "true", values
 
     def check(self) -> None:
         """Raise the error of the first term that no class could use."""
@@ -113,7 +126,10 @@ class Compiler:
         tests: list[Test] = []
         for path in paths:
             try:
-                tests.append(terms.at(self.classes.schemas[name], path, some, self.now))
+                test = terms.at(self.classes.schemas[name], path, some, self.now)
+                tests.append(
+                    test if term.field or not self.veil.hides else self.veiled(name, path, some, test)
+                )
             except InputError as error:
                 self.failed[term.column] = error
         if tests or not term.field:
@@ -125,6 +141,12 @@ class Compiler:
         return " OR ".join(f"({test})" if len(tests) > 1 else test for test, _ in tests), [
             value for _, values in tests for value in values
         ]
+
+    def veiled(self, name: str, path: str, some: Sequence[Term], test: Test) -> Test:
+        """Return the test of a word that holds without the event's personal values too."""
+        bare = self.veil.without(self.classes.schemas[name], path)
+        again, values = terms.on(bare, pa.string(), some, self.now)
+        return f"CASE WHEN {test[0]} THEN coalesce({again}, false) ELSE false END", [*test[1], *values]
 
     def of_class(self, name: str, term: Term) -> Test:
         """Say whether a class is the one that is asked for."""

@@ -16,6 +16,7 @@ from lemnis.store.search import Limits, Search
 from lemnis.store.searching import expressions, known, pipes, windows
 from lemnis.store.searching.base import kind_of
 from lemnis.store.searching.fields import ENTITIES, SHORT, Classes, quote, value
+from lemnis.store.searching.veils import Veil
 
 SAMPLE = 20_000
 """So many of the newest events of each class are looked at."""
@@ -56,14 +57,16 @@ class FieldInfo:
     examples: tuple[str, ...]
 
 
-def complete(lake: Readable, text: str, *, now: int, limit: int = 20) -> list[Candidate]:
-    """Return what the last word of a query may become, the likeliest first."""
+def complete(
+    lake: Readable, text: str, *, now: int, limit: int = 20, veil: Veil | None = None
+) -> list[Candidate]:
+    """Return what the last word of a query may become, the likeliest first, of what ``veil`` shows."""
     stage = _STAGE.search(text)
     if stage:
         return [Candidate(one, "stage") for one in pipes.STAGES if one.startswith(stage[1])][:limit]
     found = _VALUE.search(text)
     if found:
-        return values(lake, found[1], found[2], now=now, within=text[: found.start()], limit=limit)
+        return values(lake, found[1], found[2], now=now, within=text[: found.start()], limit=limit, veil=veil)
     word = last_word(text)
     inside = _INSIDE.search(text)
     if inside and inside[1] == "join" and "[" not in inside[0]:
@@ -80,7 +83,14 @@ def last_word(text: str) -> str:
 
 
 def values(
-    lake: Readable, field: str, prefix: str, *, now: int, within: str = "", limit: int = 20
+    lake: Readable,
+    field: str,
+    prefix: str,
+    *,
+    now: int,
+    within: str = "",
+    limit: int = 20,
+    veil: Veil | None = None,
 ) -> list[Candidate]:
     """Return the values of a field that begin so, the most frequent of the newest events first.
 
@@ -96,7 +106,7 @@ def values(
     search: Search | None = None
     for before in dict.fromkeys((within, "")):
         try:
-            search = Search(lake, f"{before} {stages}", now=now, start=start, limits=limits)
+            search = Search(lake, f"{before} {stages}", now=now, start=start, limits=limits, veil=veil)
             break
         except InputError:
             continue

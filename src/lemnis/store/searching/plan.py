@@ -141,6 +141,11 @@ class Pipeline:
         if term.field:
             column = self.resolve(Name(term.field, term.column))
             return terms.on(column.sql, column.kind, some, self.scope.now)
+        if self.open and self.scope.veil.hides:
+            raise problem(
+                term.column, "a word after a | would be looked for in people's names too",
+                "put it before the first |, or say what you need personal data for",
+            )  # fmt: skip
         if self.open:
             known = [
                 name for name in TEXT if any(self.scope.classes.paths(c, name) for c in self.base.looked_at)

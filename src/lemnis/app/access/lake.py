@@ -1,0 +1,118 @@
+"""What somebody sees of the events in the lake: rules of the stage ``access`` are asked about owners.
+
+An event belongs to the asset that it happened on, else to those that it came from and went to. Rules are
+asked once for each owner, team and service that there are (``event.search`` about ``kind: event``), and once
+for events of which nobody knows an owner; what they refuse becomes a filter over columns, which every search
+has, its counts and its joins too. Where no rule refuses anything, there is no filter.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lemnis.app.access.masking import Masker
+from lemnis.app.access.permissions import Person
+from lemnis.app.access.seeing import decided
+from lemnis.contracts.ids import Json
+from lemnis.contracts.reference import ASSETS
+from lemnis.store.searching.tree import Group, Node, Not, Term
+from lemnis.store.searching.veils import Veil
+
+if TYPE_CHECKING:
+    from lemnis import app
+
+PERMISSION = "event.search"
+_EVERY_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """An asset: its id, its names, and what rules may know of it."""
+
+    id: str
+    hosts: tuple[str, ...]
+    owner: str
+    team: str
+    service: str
+
+    def about(self) -> dict[str, Json]:
+        """Return what rules may know."""
+        return {"kind": "event", "owner": self.owner, "team": self.team, "service": self.service}
+
+
+class Lake:
+    """Who sees which events of a workspace's lake; assets are read again within ten seconds of a change."""
+
+    def __init__(self, workspace: app.Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._read: int | None = None
+        self._owned: tuple[Owned, ...] = ()
+
+    def veil(self, person: Person, masker: Masker | None) -> Veil:
+        """Return what this person does not see; ``masker`` is None where they see personal data."""
+        only = seen(person, self.owned()) if person.rules else None
+        if masker is None:
+            return Veil(only=only)
+        return Veil(masker.paths, masker.raw, only)
+
+    def owned(self) -> tuple[Owned, ...]:
+        """Return the assets."""
+        from lemnis.app import assets
+
+        now = self._workspace.clock.now()
+        with self._lock:
+            if self._read is None or not 0 <= now - self._read < _EVERY_MS:
+                found = assets.listing(self._workspace, table=ASSETS)
+                self._owned, self._read = tuple(owned(one.id, one.record) for one in found), now
+            return self._owned
+
+
+def owned(name: str, record: Mapping[str, Json]) -> Owned:
+    """Return an asset of its record. Pure."""
+    hosts, services = record.get("hostnames"), record.get("services")
+    return Owned(
+        name,
+        tuple(str(one) for one in hosts) if isinstance(hosts, list) else (),
+        str(record.get("owner") or ""),
+        str(record.get("team") or ""),
+        str(services[0]) if isinstance(services, list) and services else "",
+    )
+
+
+def seen(person: Person, every: Iterable[Owned]) -> Node | None:
+    """Return the filter of the events that somebody sees; None where they see all. Pure.
+
+    Of an asset that had several owners, those count that do not see it: it is hidden.
+    """
+    refused: dict[str, Owned] = {}
+    allowed: dict[str, Owned] = {}
+    for one in every:
+        (refused if decided(person, PERMISSION, one.about()) else allowed)[one.id] = one
+    strangers = not decided(person, PERMISSION, Owned("", (), "", "", "").about())
+    if strangers and not refused:
+        return None
+    hosts = [host for one in refused.values() for host in one.hosts]
+    here, anywhere = "device.asset.id", "asset.id"
+    hidden = _any(here, refused), _any("device.hostname", hosts), _without(here, _any(anywhere, refused))
+    parts: list[Node] = [Not(Group("OR", tuple(one for one in hidden if one is not None)))] if refused else []
+    if not strangers:
+        mine = [one for one in allowed if one not in refused]
+        known = _any(here, mine), _without(here, _any(anywhere, mine))
+        some = tuple(one for one in known if one is not None)
+        parts.append(Group("OR", some) if some else Not(Term("time", ":", "*", "%", 0)))
+    return parts[0] if len(parts) == 1 else Group("AND", tuple(parts))
+
+
+def _any(field: str, values: Iterable[str]) -> Node | None:
+    """Return a test that a field has one of some values."""
+    terms = tuple(Term(field, ":", one, None, 0, quoted=True) for one in values)
+    return None if not terms else terms[0] if len(terms) == 1 else Group("OR", terms)
+
+
+def _without(field: str, test: Node | None) -> Node | None:
+    """Return a test that counts only where a field has no value."""
+    return None if test is None else Group("AND", (Not(Term(field, ":", "*", "%", 0)), test))
