@@ -257,6 +257,17 @@ def _scored(score: Any) -> Severity:
 
 
 _Way = tuple[Entity, tuple[str, ...], tuple[Step, ...]]
+"""A data set, its labels of personal data (none: nobody said what is in it), and the steps to it."""
+
+
+def comes_to(
+    workspace: app.Workspace, entities: Collection[Entity], at: int | None
+) -> dict[Entity, list[_Way]]:
+    """Return the data sets that entities come to by their rights: labels of personal data, shortest way.
+
+    Those that hold no personal data are left out.
+    """
+    return _reached(_Less(app.engine(workspace), frozenset()), set(entities), at)
 
 
 def _reached(graph: _Less, workloads: set[Entity], at: int | None) -> dict[Entity, list[_Way]]:

@@ -207,6 +207,8 @@ class Findings:
         severity: int = 0,
         problems: Sequence[str] = (),
         fingerprint: str = "",
+        kind: str = "",
+        rule: str = "",
         open_only: bool = True,
         limit: int = 1_000_000,
     ) -> Iterator[Row]:
@@ -220,6 +222,10 @@ class Findings:
             query = query.where(TABLE.c.problem.in_(list(problems)))
         if fingerprint:
             query = query.where(TABLE.c.fingerprint == fingerprint)
+        if kind:
+            query = query.where(TABLE.c.kind == kind)
+        if rule:
+            query = query.where(TABLE.c.rule_id == rule)
         if open_only:
             query = query.where(TABLE.c.fixed_at.is_(None))
         with self._engine.connect() as connection:
