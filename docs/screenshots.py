@@ -1,15 +1,17 @@
-"""Makes the pictures of the console: every page with the demo's data, light and dark, wide and narrow.
+"""Makes the pictures of the console, every page with the demo's data, light and dark, and docs/gallery.md.
 
-    python docs/screenshots.py [--workspace DIR] [--all FOLDER] [PAGE…]
+    python docs/screenshots.py [--workspace DIR] [--to FOLDER] [PAGE…]
 
-Without a workspace the demo is run in a folder of its own. The pictures of docs/console.md go to docs/img;
-with ``--all`` every page goes to a folder in all four ways. Needs Playwright and the system's Chromium.
+Without a workspace the demo is run in a folder of its own. Pages that are worked on at night are taken as
+narrow as a phone, too. With ``--to`` the pictures go elsewhere, every page in all four ways. Needs Playwright
+and the system's Chromium, which writes the pictures, as WebP.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import os
 import secrets
 import shutil
@@ -19,102 +21,153 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
-IMAGES = Path(__file__).parent / "img"
-SHOWN = (
-    ("loop", "light", 1280),
-    ("loop", "dark", 390),
-    ("queue", "dark", 1280),
-    ("incident", "light", 1280),
-    ("trace", "dark", 1280),
-    ("search", "light", 1280),
-    ("detections", "light", 1280),
-    ("plan", "light", 1280),
-    ("lesson", "dark", 1280),
-    ("queue", "light", 390),
-)
-"""The pictures in the docs: page, colours, width."""
-WAYS = tuple((scheme, width) for scheme in ("light", "dark") for width in (1280, 390))
-PLAIN = {
-    "loop": "/", "queue": "/queue?show=closed", "search": "/search?span=all", "detections": "/detections",
-    "pipeline": "/pipeline", "playbooks": "/playbooks", "posture": "/posture", "sources": "/sources",
-    "lessons": "/lessons", "entity": "/entity?name=host%3Anode-1",
-}  # fmt: skip
-LINKED = (
-    ("incident", "queue", "/incident/"), ("alert", "incident", "/alert/"), ("lesson", "incident", "/lesson/"),
-    ("run", "incident", "/run/"), ("plan", "run", "/plan/"), ("event", "search", "/event/"),
-    ("detection", "detections", "/detection/"), ("playbook", "playbooks", "/playbook/"),
-)  # fmt: skip
-"""Pages that others lead to: which, from where, by what address."""
+sys.path.insert(0, str(Path(__file__).parent))
+import walking
+from walking import Place
+
+DOCS = Path(__file__).parent
+IMAGES, GALLERY = DOCS / "img", DOCS / "gallery.md"
+WIDE, NARROW = 1280, 390
+HEIGHTS = {WIDE: 800, NARROW: 844}
+TALLEST = {WIDE: 1300, NARROW: 844}
+"""A page is shown as far down as this."""
+NIGHT = ("loop", "queue", "incident", "incident-trace", "alert", "run", "search")
+"""What is looked at on a phone."""
+QUALITY = 72
 _SOON = 300_000
+_HEAD = """\
+# Every page of the console
+
+With the data of `lemnis demo`, light and dark; what is looked at on a phone is shown 390 px wide, too.
+[The console](console.md) says what each is for. `make screenshots` makes this page and its pictures.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A console that listens, and who may sign in; ``invitation`` is a link that was not used."""
+
+    base: str
+    name: str
+    password: str
+    invitation: str
 
 
 def main() -> None:
     """Make them."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("pages", nargs="*")
     parser.add_argument("--workspace", type=Path)
-    parser.add_argument("--all", type=Path)
+    parser.add_argument("--to", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         workspace = asked.workspace or _demo(Path(folder))
-        with _served(workspace) as (base, name, password), sync_playwright() as driver:
+        with _served(workspace) as served, sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1280, "height": 800}, bypass_csp=True)
-            page.goto(f"{base}/sign-in")
-            page.fill("#f-name", name)
-            page.fill("#f-password", password)
-            page.click("button[type=submit]")
-            page.wait_for_url(f"{base}/")
-            for what, scheme, width in _wanted(asked.all is not None):
-                if asked.pages and what not in asked.pages:
-                    continue
-                out = (asked.all or IMAGES) / f"console-{what}-{scheme}-{width}.png"
-                _take(page, base, what, scheme, width, out, whole=asked.all is not None)
-                print(out)
+            camera = _Camera(browser, asked.to or IMAGES, every=asked.to is not None, only=asked.pages)
+            shown = [*camera.alone(served), *camera.inside(served)]
             browser.close()
+    if not asked.pages and asked.to is None:
+        GALLERY.write_text(gallery(shown), encoding="utf-8")
 
 
-def _wanted(every: bool) -> Iterator[tuple[str, str, int]]:  # noqa: FBT001 - of a command line
-    if not every:
-        yield from SHOWN
-        return
-    for scheme, width in WAYS:
-        for what in (*PLAIN, "trace", *(name for name, _, _ in LINKED)):
-            yield what, scheme, width
+def pictures(name: str) -> list[tuple[str, int]]:
+    """Return the colours and widths that a page is shown in."""
+    return [
+        (scheme, width)
+        for width in ((WIDE, NARROW) if name in NIGHT else (WIDE,))
+        for scheme in ("light", "dark")
+    ]
 
 
-def _take(page: Page, base: str, what: str, scheme: str, width: int, out: Path, *, whole: bool) -> None:  # noqa: PLR0917 - of a picture
-    page.set_viewport_size({"width": width, "height": 800})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    page.goto(base + _address(page, base, what))
-    page.wait_for_function("!document.querySelector('[aria-busy=true], [data-again]')", timeout=240_000)
-    for _ in range(60):
-        if not page.locator("text=The tests are being run").count():
-            break
-        page.wait_for_timeout(5_000)
-        page.reload()
-    page.wait_for_timeout(300)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=str(out), full_page=whole)
+def file_name(name: str, scheme: str, width: int) -> str:
+    """Return what the picture of a page is called."""
+    return f"console-{name}-{scheme}-{width}.webp"
 
 
-def _address(page: Page, base: str, what: str) -> str:
-    """Return where a page is, following links from those that lead to it."""
-    if what == "trace":
-        return f"{_address(page, base, 'incident')}/trace"
-    if what in PLAIN:
-        return PLAIN[what]
-    start, link = next((start, link) for name, start, link in LINKED if name == what)
-    page.goto(base + _address(page, base, start))
-    found = page.locator(f"main a[href*='{link}']").first.get_attribute("href")
-    return str(found)
+def gallery(shown: Sequence[Place]) -> str:
+    """Return the page of docs that shows the pictures. Pure."""
+    parts = [_HEAD]
+    for one in shown:
+        title = one.name.replace("-", " ").capitalize()
+        parts.append(f"## {title}\n\n`{one.route}`\n")
+        for scheme, width in pictures(one.name):
+            size = "" if width == WIDE else f", {width} px wide"
+            parts.append(f"![{title}, {scheme}{size}](img/{file_name(one.name, scheme, width)})")
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+class _Camera:
+    """Takes pages in a browser; ``every``: in all four ways, whole."""
+
+    def __init__(self, browser: Browser, folder: Path, *, every: bool, only: Sequence[str]) -> None:
+        self._browser, self._folder, self._every, self._only = browser, folder, every, only
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def alone(self, served: Served) -> Iterator[Place]:
+        """Take what is seen before one signs in."""
+        page, lens = self._page()
+        for name, route, address in (
+            ("sign-in", "/sign-in", "/sign-in"),
+            ("welcome", "/welcome/{key}", f"/welcome/{served.invitation}"),
+        ):
+            page.goto(served.base + address)
+            yield from self._take(page, lens, Place(name, route, address))
+        page.close()
+
+    def inside(self, served: Served) -> Iterator[Place]:
+        """Sign in; take every page."""
+        page, lens = self._page()
+        page.goto(f"{served.base}/sign-in")
+        page.fill("#f-name", served.name)
+        page.fill("#f-password", served.password)
+        page.click("button[type=submit]")
+        page.wait_for_url(f"{served.base}/")
+        for place in walking.walk(page, served.base):
+            yield from self._take(page, lens, place)
+        page.close()
+
+    def _page(self) -> tuple[Page, CDPSession]:
+        page = self._browser.new_context(reduced_motion="reduce").new_page()
+        return page, page.context.new_cdp_session(page)
+
+    def _take(self, page: Page, lens: CDPSession, place: Place) -> Iterator[Place]:
+        if self._only and place.name not in self._only:
+            return
+        while page.locator("text=The tests are being run").count():
+            page.wait_for_timeout(2_000)
+            page.reload()
+        ways = (
+            [(s, w) for w in (WIDE, NARROW) for s in ("light", "dark")]
+            if self._every
+            else pictures(place.name)
+        )
+        for scheme, width in ways:
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
+            tall = page.evaluate("document.documentElement.scrollHeight")
+            most = 6_000 if self._every else TALLEST[width]
+            page.set_viewport_size({"width": width, "height": min(max(tall, HEIGHTS[width]), most)})
+            page.evaluate("scrollTo(0, 0)")
+            page.wait_for_timeout(100)
+            answer: dict[str, Any] = lens.send(
+                "Page.captureScreenshot", {"format": "webp", "quality": QUALITY}
+            )
+            out = self._folder / file_name(place.name, scheme, width)
+            out.write_bytes(base64.b64decode(answer["data"]))
+            print(out)
+        yield place
 
 
 def _chromium() -> str:
@@ -132,8 +185,8 @@ def _demo(folder: Path) -> Path:
 
 
 @contextmanager
-def _served(root: Path) -> Iterator[tuple[str, str, str]]:
-    """Serve a workspace as if its last entry had just been written; yield address, name, password."""
+def _served(root: Path) -> Iterator[Served]:
+    """Serve a workspace as if its last entry had just been written; yield where, and who may sign in."""
     with sqlite3.connect(root / ".lemnis" / "journal.db") as journal:
         query = "SELECT max(at) FROM journal WHERE kind NOT LIKE 'access.%'"
         (last,) = journal.execute(query).fetchone()
@@ -145,10 +198,11 @@ def _served(root: Path) -> Iterator[tuple[str, str, str]]:
     made = console.built(app.open_workspace(root))
     made = replace(made, settings=made.settings.model_copy(update={"port": 0}))
     name, password = f"ana-{secrets.token_hex(2)}", secrets.token_urlsafe(24)
-    _, invitation = accounts.add(made.access, name, sorted(made.access.rights.roles), actor="root")
-    if invitation is None:
+    _, mine = accounts.add(made.access, name, sorted(made.access.rights.roles), actor="root")
+    _, other = accounts.add(made.access, f"lee-{secrets.token_hex(2)}", ["analyst"], actor="root")
+    if mine is None or other is None:
         sys.exit("no invitation: the account signs in elsewhere")
-    accounts.accept(made.access, invitation.secret, "", password)
+    accounts.accept(made.access, mine.secret, "", password)
     there, place = threading.Event(), {}
 
     def listening(host: str, port: int) -> None:
@@ -163,7 +217,7 @@ def _served(root: Path) -> Iterator[tuple[str, str, str]]:
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
     there.wait(60)
-    yield place["base"], name, password
+    yield Served(place["base"], name, password, other.secret)
     place["loop"].call_soon_threadsafe(place["stop"].set)
     thread.join(10)
 

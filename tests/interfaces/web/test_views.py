@@ -120,9 +120,34 @@ def test_a_drawing_is_well_formed_whatever_it_says(kind, value):
     assert not root.findall(".//img")
 
 
+def test_a_graph_runs_across_or_down_and_is_as_large_as_what_it_holds():
+    nodes = [drawing.Node(str(n), "step", "x", "", min(n, 2)) for n in range(4)]
+    lines = [drawing.Line("0", "1"), drawing.Line("1", "2", "then"), drawing.Line("1", "3")]
+    for down in (False, True):
+        root = ET.fromstring(str(drawing.graph(nodes, lines, label="x", down=down)))  # noqa: S314 - our own
+        width, height = float(root.get("width")), float(root.get("height"))
+        places = [(float(one.get("x")), float(one.get("y"))) for one in root.iter("rect")]
+        assert all(0 <= x <= width - 190 and 0 <= y <= height - 40 for x, y in places)
+        first, second, third, fourth = (y if down else x for x, y in places)
+        assert first < second < third == fourth
+
+
+def test_a_kind_is_a_term_and_hidden_from_nobody():
+    token = words.HIDES.set(lambda text: text.replace("user", "person~1"))
+    try:
+        drawn = drawing.graph([drawing.Node("a", "user", "user", "/x", 0)], [], label="x")
+    finally:
+        words.HIDES.reset(token)
+    root = ET.fromstring(str(drawn))  # noqa: S314 - our own
+    assert [one.text for one in root.iter("text")] == ["user", "person~1"]
+    assert root.find(".//a").get("aria-label") == "user person~1"
+
+
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_size=50))
 def test_a_histogram_has_a_bar_for_each_count_and_is_as_high_as_it_may_be(bars):
-    root = ET.fromstring(str(drawing.histogram(bars, 0, 10**9 + 1, label="x")))  # noqa: S314 - our own
+    whole = ET.fromstring(str(drawing.histogram(bars, 0, 10**9 + 1, label="x")))  # noqa: S314 - our own
+    root = whole.find("svg")
+    assert len(whole.findall("./div/time")) == 5
     heights = [float(bar.get("height")) for bar in root.findall("./g/rect")]
     assert len(heights) == sum(count > 0 for _, count in bars)
     assert all(0 < height <= 78 for height in heights)

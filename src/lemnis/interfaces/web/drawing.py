@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-from lemnis.interfaces.web.words import about, iso, short, utc, visible
+from lemnis.interfaces.web.words import about, iso, plain, short, utc, visible, words
 
 _ATTRIBUTES = {"class_": "class", "aria_label": "aria-label", "aria_hidden": "aria-hidden"}
 
@@ -31,7 +31,7 @@ def tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
 def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.1f}".removesuffix(".0")
-    return visible(value)
+    return value if isinstance(value, Markup) else visible(value)
 
 
 def svg(
@@ -41,10 +41,12 @@ def svg(
     label: str,
     class_: str = "",
     role: str = "img",
+    sized: bool = False,
     **more: object,
 ) -> Markup:
-    """Return a drawing; ``label`` says in words what it shows."""
+    """Return a drawing; ``label`` says in words what it shows. ``sized``: it is as large as it says."""
     size = f"0 0 {width:g} {height:g}"
+    more |= {"width": width, "height": height} if sized else {}
     return tag(
         "svg", *inside, viewBox=size, class_=f"drawing {class_}".strip(), role=role, aria_label=label, **more
     )
@@ -54,39 +56,36 @@ def svg(
 
 
 def histogram(
-    bars: Sequence[tuple[int, int]], start: int, end: int, *, width: int = 960, height: int = 96, label: str
+    bars: Sequence[tuple[int, int]], start: int, end: int, *, width: int = 960, height: int = 78, label: str
 ) -> Markup:
     """Return counts over time as bars; ``bars`` are beginnings (ms) with counts, in [start, end).
 
-    What brushes it reads ``data-start`` and ``data-end``.
+    The bars are as wide as there is room; the times below keep their size. What brushes it reads
+    ``data-start`` and ``data-end``.
     """
     span = max(1, end - start)
     step = min((b[0] - a[0] for a, b in pairwise(bars)), default=span)
     most = max((count for _, count in bars), default=0) or 1
-    base, wide = height - 18, max(1.5, width * step / span - 1)
+    wide = max(1.5, width * step / span - 1)
     drawn = [
         tag(
             "rect", tag("title", f"{utc(at)} UTC: {count:,}"), x=width * (at - start) / span,
-            y=base - (tall := max(2.0, base * count / most)), width=wide, height=tall,
+            y=height - (tall := max(2.0, height * count / most)), width=wide, height=tall,
         )
         for at, count in bars
         if count
     ]  # fmt: skip
-    ticks = [
-        Markup("").join((
-            tag("line", x1=width * n / 4, x2=width * n / 4, y1=base, y2=base + 4, class_="line"),
-            tag(
-                "text", utc(start + span * n // 4, "short"), x=width * n / 4, y=height - 3, class_="label",
-                text_anchor=("start", "middle", "middle", "middle", "end")[n],
-            ),
-        ))
-        for n in range(5)
-    ]  # fmt: skip
-    return svg(
-        width, height, tag("rect", class_="ground", x=0, y=0, width=width, height=base),
-        tag("g", *drawn), tag("line", x1=0, x2=width, y1=base, y2=base, class_="line"), tag("g", *ticks),
-        label=label, class_="bars", data_start=start, data_end=end, data_first=iso(start), data_last=iso(end),
+    chart = svg(
+        width, height, tag("rect", class_="ground", x=0, y=0, width=width, height=height),
+        tag("g", *drawn), tag("line", x1=0, x2=width, y1=height, y2=height, class_="line"),
+        label=label, class_="bars", preserveAspectRatio="none",
+        data_start=start, data_end=end, data_first=iso(start), data_last=iso(end),
     )  # fmt: skip
+    ticks = [
+        tag("time", utc(at, "short"), datetime=iso(at), title=f"{utc(at)} UTC", data_form="short")
+        for at in (start + span * n // 4 for n in range(5))
+    ]
+    return tag("div", chart, tag("div", *ticks, class_="ticks"), class_="chart")
 
 
 def spark(values: Sequence[float], *, label: str, width: int = 112, height: int = 24) -> Markup:
@@ -267,25 +266,30 @@ class Line:
     broken: bool = False
 
 
-_WIDE, _TALL, _GAP_X, _GAP_Y = 190.0, 40.0, 90.0, 14.0
+_WIDE, _TALL, _GAP_X, _GAP_Y, _GAP_DOWN = 190.0, 40.0, 90.0, 14.0, 30.0
 
 
-def graph(nodes: Sequence[Node], lines: Sequence[Line], *, label: str) -> Markup:
-    """Return nodes in their columns, and the edges between them."""
+def graph(nodes: Sequence[Node], lines: Sequence[Line], *, label: str, down: bool = False) -> Markup:
+    """Return nodes in their columns, and the edges between them; ``down``: columns are rows, from the top.
+
+    It has a size of its own, so that its words stay legible: what it stands in scrolls.
+    """
     columns: dict[int, list[Node]] = {}
     for one in nodes:
         columns.setdefault(one.column, []).append(one)
-    deepest = max((len(some) for some in columns.values()), default=1)
-    height = deepest * (_TALL + _GAP_Y) + _GAP_Y
-    order = sorted(columns)
-    width = len(order) * _WIDE + max(0, len(order) - 1) * _GAP_X + 8
+    along, across = (_TALL + _GAP_DOWN, _WIDE + _GAP_Y) if down else (_WIDE + _GAP_X, _TALL + _GAP_Y)
+    length = len(columns) * along - (_GAP_DOWN if down else _GAP_X) + 8
+    breadth = max((len(some) for some in columns.values()), default=1) * across + _GAP_Y
     places: dict[str, tuple[float, float]] = {}
-    for n, column in enumerate(order):
+    for n, column in enumerate(sorted(columns)):
         some = columns[column]
-        top = (height - len(some) * (_TALL + _GAP_Y) + _GAP_Y) / 2
+        top = (breadth - len(some) * across + _GAP_Y) / 2
         for m, one in enumerate(some):
-            places[one.id] = (4 + n * (_WIDE + _GAP_X), top + m * (_TALL + _GAP_Y))
-    edges = [_line(one, places) for one in lines if one.source in places and one.target in places]
+            there = (4 + n * along, top + m * across)
+            places[one.id] = (there[1], there[0]) if down else there
+    way = _down if down else _line
+    edges = [way(one, places) for one in lines if one.source in places and one.target in places]
+    width, height = (breadth, length) if down else (length, breadth)
     return svg(
         width,
         height,
@@ -294,6 +298,7 @@ def graph(nodes: Sequence[Node], lines: Sequence[Line], *, label: str) -> Markup
         label=label,
         class_="graph",
         role="group",
+        sized=True,
     )
 
 
@@ -313,14 +318,26 @@ def _line(one: Line, places: Mapping[str, tuple[float, float]]) -> Markup:
     return tag("g", drawn, tag("text", one.says, x=at[0], y=at[1], class_="rel")) if one.says else drawn
 
 
+def _down(one: Line, places: Mapping[str, tuple[float, float]]) -> Markup:
+    """Return an edge from a node to one below it."""
+    (x1, y1), (x2, y2) = places[one.source], places[one.target]
+    x1, x2, y1 = x1 + _WIDE / 2, x2 + _WIDE / 2, y1 + _TALL
+    bend = (y1 + y2) / 2
+    way = f"M{x1:.1f} {y1:.1f}C{x1:.1f} {bend:.1f} {x2:.1f} {bend:.1f} {x2:.1f} {y2:.1f}"
+    drawn = tag("path", d=way, class_=f"edge{' broken' if one.broken else ''}")
+    said = tag("text", one.says, x=(x1 + x2) / 2, y=bend + 4, class_="rel") if one.says else Markup("")
+    return tag("g", drawn, said)
+
+
 def _node(one: Node, place: tuple[float, float]) -> Markup:
     x, y = place
+    kind = escape(plain(words(one.kind)))  # a term of ours, and nobody's name
     inside = tag(
         "g",
         tag("rect", x=x, y=y, width=_WIDE, height=_TALL),
         tag(
             "text",
-            f"{one.kind.replace('_', ' ')}{f' · {one.note}' if one.note else ''}",
+            kind + escape(visible(f" · {one.note}")) if one.note else kind,
             x=x + 9,
             y=y + 14,
             class_="kind",
@@ -328,5 +345,5 @@ def _node(one: Node, place: tuple[float, float]) -> Markup:
         tag("text", short(one.value, 24), x=x + 9, y=y + 31, class_="value"),
         class_=f"node {one.kind}{' focus' if one.focus else ''}",
     )
-    said = f"{one.kind.replace('_', ' ')} {one.value}"
+    said = kind + " " + escape(visible(one.value))
     return tag("a", tag("title", said), inside, href=one.href, aria_label=said) if one.href else inside

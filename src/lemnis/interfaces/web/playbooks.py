@@ -170,7 +170,8 @@ def playbook(request: Request) -> Response:
     mine = [run for run in _seen(request, respond.runs(here.workspace)) if run.playbook == item.name]
     return here.page(
         request, "playbook.html", title=one.title, here="/playbooks", one=one, item=item,
-        graph=drawing.graph(nodes, lines, label=f"Steps of {one.title}", down=True), text=yaml.read_text(item.manifest),
+        graph=drawing.graph(nodes, lines, label=f"Steps of {one.title}", down=True),
+        text=yaml.read_text(item.manifest),
         runs=sorted(mine, key=lambda run: -run.started)[:20],
     )  # fmt: skip
 

@@ -58,7 +58,11 @@ def visible(text: object) -> str:
 
     What is personal is not in it, if who looks is not to see that.
     """
-    raw = masked(text)
+    return plain(masked(text))
+
+
+def plain(raw: str) -> str:
+    """Return a text that is nobody's name with what hides in it written out."""
     if raw.isascii() and raw.isprintable():
         return raw
     return "".join(

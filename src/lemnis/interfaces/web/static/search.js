@@ -84,7 +84,7 @@ function brushes(within) {
     const start = Number(svg.dataset.start);
     const end = Number(svg.dataset.end);
     const width = svg.viewBox.baseVal.width;
-    const height = svg.viewBox.baseVal.height - 18;
+    const height = svg.viewBox.baseVal.height;
     const brush = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     brush.setAttribute("class", "brush");
     brush.setAttribute("y", "0");
