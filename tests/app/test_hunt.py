@@ -245,3 +245,51 @@ def test_where_no_rule_can_be_used_nothing_was_looked_for(logs, tmp_path, capsys
     said = capsys.readouterr().err.replace("\n", " ")
     assert "admins" in said
     assert "nothing was looked for" in said
+
+
+def exception(folder, name, *, expires="2026-12-31", rules="[7f3a5e0c-1b7d-5a41-9d55-0d4a5bb7a001]"):
+    place = folder / name
+    place.mkdir(parents=True)
+    (place / "filter.yml").write_text(
+        f"title: Ours\nlogsource: {{product: windows}}\nfilter:\n  rules: {rules}\n"
+        "  ours: {CommandLine|endswith: ' ours'}\n  condition: not ours\n"
+        f"x-lemnis: {{owner: priya, expires: {expires}, reason: our own scripts do that}}\n"
+    )
+    return place
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_exceptions_hold_matches_back_up_to_their_last_day_and_say_so(
+    tmp_path, rules, capsys, monkeypatch, several
+):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for number in range(2):
+        lines = [event(2 * number, "p.exe -enc aaa ours"), event(2 * number + 1, "p.exe -enc bbb")]
+        (logs / f"{number}.jsonl").write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    if several:
+        monkeypatch.setattr("lemnis.app.hunt_jobs.WORTH", 0)
+        monkeypatch.setattr("lemnis.app.hunt_jobs.SMALL", 1)
+    exception(tmp_path / "made", "own_scripts")
+    exception(tmp_path / "old", "ended", expires="2025-12-31")
+    options = ["--rules", rules, "--jobs", "2"]
+    code, found, err = hunt(capsys, logs, *options)
+    assert (code, len(found)) == (1, 4)
+    code, found, err = hunt(
+        capsys, logs, *options, "--exceptions", tmp_path / "made", "--exceptions", tmp_path / "old"
+    )
+    assert (code, [one["event"]["CommandLine"] for one in found]) == (1, ["p.exe -enc bbb"] * 2)
+    assert "2 matches held back by the exception own_scripts" in err
+    assert "ended" not in err
+
+
+def test_a_bad_exception_holds_nothing_back_and_is_told(tmp_path, rules, logs, capsys):
+    exception(tmp_path / "made", "no_day", expires="someday")
+    exception(tmp_path / "made", "of_another", rules="[gone]")
+    code, found, err = hunt(capsys, logs, "--rules", rules, "--exceptions", tmp_path / "made")
+    assert (code, len(found)) == (2, 1)
+    assert "no_day/filter.yml:7" in err
+    assert "it is for none of these rules" in err
+    (tmp_path / "empty").mkdir()
+    assert hunt(capsys, logs, "--rules", rules, "--exceptions", tmp_path / "empty")[0] == 2
+    assert hunt(capsys, logs, "--rules", rules, "--exceptions", tmp_path / "nowhere")[0] == 2

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lemnis.app.exceptions import Compiled
 from lemnis.app.hunt_correlation import Signalled
 from lemnis.app.hunting import End, Found, Hit, Hunter, Progress, Task
 from lemnis.contracts.events import Reject
@@ -77,7 +78,7 @@ class Jobs:
                 yield from self._ordered(task, self.hunter.run(task))
             return
         context = multiprocessing.get_context("spawn")
-        given = (self.rules, self.hunter.paths, self.hunter.source)
+        given = (self.rules, self.hunter.paths, self.hunter.source, self.hunter.made)
         with ProcessPoolExecutor(self.count - 1, context, _begin, given) as pool:
             try:
                 yield from self._run(todo, pool)
@@ -142,9 +143,9 @@ _hunter: list[Hunter] = []
 """A process that works for another has one."""
 
 
-def _begin(rules: RuleSet, paths: tuple[Path, ...], source: str) -> None:
+def _begin(rules: RuleSet, paths: tuple[Path, ...], source: str, made: tuple[Compiled, ...]) -> None:
     os.nice(1)  # who asked comes first
-    _hunter[:] = [Hunter(rules, paths, source)]
+    _hunter[:] = [Hunter(rules, paths, source, made)]
     gc.freeze()
 
 

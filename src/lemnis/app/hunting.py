@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lemnis.app import exceptions
 from lemnis.app.hunt_correlation import Picker, Signalled
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
+from lemnis.contracts.clock import SystemClock
 from lemnis.contracts.correlations import Correlation
+from lemnis.contracts.detection import Match
 from lemnis.contracts.errors import Location
 from lemnis.contracts.events import RawBatch, Reject
 from lemnis.detect import Matcher, Rule, RuleSet
@@ -22,6 +25,7 @@ from lemnis.ingest.coded import CodedBatch
 from lemnis.ingest.flatten import TooWideError
 from lemnis.ingest.frames import coded_frames, offered, raw_frames
 from lemnis.ingest.mapping_columns import Rows
+from lemnis.ingest.moments import moments
 from lemnis.ingest.parsers import Start
 from lemnis.ingest.quick import Batch, Quick
 from lemnis.ingest.reading import AUTO, UNRECOGNISED
@@ -64,6 +68,14 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Excepted:
+    """An exception holds back so many matches of a batch."""
+
+    exception: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """Files to look at; or a part of one, in bytes, that may follow another."""
 
@@ -80,22 +92,67 @@ class End:
     irregular: bool = False
 
 
-Found = Hit | Reject | Skipped | Progress | End | Signalled
+Found = Hit | Reject | Skipped | Progress | End | Signalled | Excepted
+Pairs = list[tuple[int, int]]
+"""Rows, and the rule that each matches."""
+
+
+class Looker:
+    """What is asked of records: rules, what exceptions take away from them, and signals for correlations."""
+
+    def __init__(self, rules: RuleSet, made: Sequence[exceptions.Compiled] = ()) -> None:
+        """Lay the exceptions over the rules."""
+        self._over = exceptions.over(rules, made) if made else None
+        self._count = len(rules.rules)
+        self.matcher = Matcher(
+            *((self._over.rules, self._over.atoms) if self._over else (rules.rules, rules.atoms))
+        )
+        self.picker = Picker(rules)
+        self._now = SystemClock().now()
+
+    @property
+    def asked(self) -> frozenset[int]:
+        """Which of the rules are for a log source that has come by."""
+        return frozenset(rule for rule in self.matcher.asked if rule < self._count)
+
+    def own(self, pairs: Pairs) -> Pairs:
+        """Return the pairs of rules, without what exceptions would take away."""
+        return [pair for pair in pairs if pair[1] < self._count]
+
+    def kept(self, pairs: Pairs, batch: RawBatch, source: LoadedSource, held: list[Excepted]) -> Pairs:
+        """Return the rows and rules of a batch that no exception holds back; ``held`` gets what one does."""
+        own = self.own(pairs)
+        if self._over is None or len(own) == len(pairs):
+            return own
+        by_rule: dict[int, list[int]] = {}
+        for row, rule in pairs:
+            by_rule.setdefault(rule, []).append(row)
+        found = moments(batch, source, now=self._now)
+        times = np.where(found.known, found.times, self._now)
+        matches = [Match(rule, rows) for rule, rows in by_rule.items()]
+        held += [Excepted(one.exception, len(one.match.rows)) for one in self._over.held(matches, times)]
+        return [(row, match.rule) for match in self._over.kept(matches, times) for row in match.rows]
 
 
 class Hunter:
     """Looks at pieces of the input, one after the other; of one process and one thread."""
 
-    def __init__(self, rules: RuleSet, paths: tuple[Path, ...], source: str = AUTO) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        paths: tuple[Path, ...],
+        source: str = AUTO,
+        made: tuple[exceptions.Compiled, ...] = (),
+    ) -> None:
         """``paths`` are what was asked for; raises NotFoundError for a source that there is not."""
         self.paths = paths
         self.source = source
+        self.made = made
         self._sources = Sources.load(Library.open())
         self._named = None if source == AUTO else self._sources.get(source)
         self._last: tuple[str, LoadedSource | None] = ("", None)
-        self._matcher = Matcher(rules.rules, rules.atoms)
-        self._picker = Picker(rules)
-        self._quick = Quick(self._sources, lambda one: self._matcher.fields(offered(one)))
+        self._looker = Looker(rules, made)
+        self._quick = Quick(self._sources, lambda one: self._looker.matcher.fields(offered(one)))
 
     def run(self, task: Task) -> Iterator[Found]:
         """Yield what is found in a piece; ``Progress`` tells of each batch by itself, ``End`` of a part."""
@@ -147,41 +204,42 @@ class Hunter:
         if isinstance(read, Reject):
             yield Skipped(read.at.file) if _no_log(read, self.paths) else read
             return
-        yield from found(self._matcher, self._picker, read, self._sources.get(read.source))
-        yield Progress(read.origin, len(read), self._matcher.asked)
+        yield from found(self._looker, read, self._sources.get(read.source))
+        yield Progress(read.origin, len(read), self._looker.asked)
 
 
 def found(
-    matcher: Matcher, picker: Picker, batch: Batch, source: LoadedSource
-) -> Iterator[Hit | Reject | Signalled]:
+    looker: Looker, batch: Batch, source: LoadedSource
+) -> Iterator[Hit | Reject | Signalled | Excepted]:
     """Yield what matched in a batch, by record, after what of it could not be read."""
     if isinstance(batch, RawBatch):
-        yield from hits(matcher, picker, batch, source)
-        yield from picker.clock(batch, source)
+        yield from hits(looker, batch, source)
+        yield from looker.picker.clock(batch, source)
         return
-    if picker.waits:
+    if looker.picker.waits:
         for _, whole, _ in _whole(batch, np.arange(len(batch))):
-            yield from picker.clock(whole, source)
+            yield from looker.picker.clock(whole, source)
     pairs = [
         (row, match.rule)
         for frame in coded_frames(batch, source)
-        for match in matcher.match(frame)
+        for match in looker.matcher.match(frame)
         for row in match.rows
     ]
     there: list[Hit] = []
-    signals: list[Signalled] = []
+    others: list[Signalled | Excepted] = []
     for _, odd, rejects in _whole(batch, batch.odd()):
         yield from rejects
-        for item in hits(matcher, picker, odd, source):
-            (there if isinstance(item, Hit) else signals).append(item)  # type: ignore[arg-type]
-    for kept, whole, rejects in _whole(batch, np.array(sorted({row for row, _ in pairs}), np.int64)):
+        for item in hits(looker, odd, source):
+            (there if isinstance(item, Hit) else others).append(item)  # type: ignore[arg-type]
+    rows = sorted({row for row, _ in looker.own(pairs)})
+    for kept, whole, rejects in _whole(batch, np.array(rows, np.int64)):
         yield from rejects
         place = {row: number for number, row in enumerate(kept.tolist())}
         within = [(place[row], rule) for row, rule in pairs if row in place]
-        there += _hits(matcher, picker, within, whole, source)
-        signals += picker.of(within, whole, source)
+        for item in _of(looker, within, whole, source):
+            (there if isinstance(item, Hit) else others).append(item)  # type: ignore[arg-type]
     yield from sorted(there, key=lambda hit: hit.record)
-    yield from signals
+    yield from others
 
 
 def _whole(batch: CodedBatch, rows: Rows) -> Iterator[tuple[Rows, RawBatch, tuple[Reject, ...]]]:
@@ -201,26 +259,32 @@ def _whole(batch: CodedBatch, rows: Rows) -> Iterator[tuple[Rows, RawBatch, tupl
     yield rows[read], whole, rejects
 
 
-def hits(
-    matcher: Matcher, picker: Picker, batch: RawBatch, source: LoadedSource
-) -> Iterator[Hit | Signalled]:
+def hits(looker: Looker, batch: RawBatch, source: LoadedSource) -> Iterator[Hit | Signalled | Excepted]:
     """Yield what matched in a batch of raw records, by record, and what correlations need of it."""
     pairs = [
         (row, match.rule)
         for frame in raw_frames(batch, source)
-        for match in matcher.match(frame)
+        for match in looker.matcher.match(frame)
         for row in match.rows
     ]
+    yield from _of(looker, pairs, batch, source)
+
+
+def _of(
+    looker: Looker, pairs: Pairs, batch: RawBatch, source: LoadedSource
+) -> Iterator[Hit | Signalled | Excepted]:
+    """Yield what comes of rows and rules of a batch, and what exceptions hold back."""
+    held: list[Excepted] = []
+    pairs = looker.kept(pairs, batch, source, held)
     if pairs:
-        yield from _hits(matcher, picker, pairs, batch, source)
-        yield from picker.of(pairs, batch, source)
+        yield from _hits(looker, pairs, batch, source)
+        yield from looker.picker.of(pairs, batch, source)
+    yield from held
 
 
-def _hits(
-    matcher: Matcher, picker: Picker, pairs: list[tuple[int, int]], batch: RawBatch, source: LoadedSource
-) -> Iterator[Hit]:
+def _hits(looker: Looker, pairs: Pairs, batch: RawBatch, source: LoadedSource) -> Iterator[Hit]:
     """Yield the hits of rows and rules, of those that are to be told by themselves."""
-    pairs = [(row, rule) for row, rule in pairs if rule not in picker.silent]
+    pairs = [(row, rule) for row, rule in pairs if rule not in looker.picker.silent]
     if not pairs:
         return
     rows = sorted({row for row, _ in pairs})
@@ -229,7 +293,7 @@ def _hits(
     for row, rule in sorted(pairs):
         event = events[row]
         time = next((str(event[name]) for name in times if name in event), "")
-        yield Hit(matcher.rules[rule], time, batch.origin, int(batch.positions[row].as_py()), event)
+        yield Hit(looker.matcher.rules[rule], time, batch.origin, int(batch.positions[row].as_py()), event)
 
 
 def _no_log(reject: Reject, paths: tuple[Path, ...]) -> bool:

@@ -38,13 +38,20 @@ def hunt(
     ] = None,
     source: Annotated[str, typer.Option(help="What the input is; see `lemnis sources list`.")] = "auto",
     level: Annotated[str, typer.Option(help="The lowest level that is told.")] = "",
+    exceptions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--exceptions", metavar="PATH", help="Exceptions from the rules, as in content/exceptions."
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes for large input; 0: one a core.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Look for what the rules describe in event logs (EVTX, JSON lines, audit, syslog, web …, .gz, .zst).
 
     With --json one object a match: `rule_id`, `rule_title`, `level`, `time`, `file`, `record`, `event`. Exit
-    code 0: nothing found, 1: something found, 2: some input or rule was bad (the rest was looked at). A rule
+    code 0: nothing found, 1: something found, 2: some input or rule was bad (the rest was looked at). What
+    exceptions hold back, up to their last day by the records' times, is counted and not told. A rule
     that is right but cannot be evaluated here (a placeholder without a value) is warned of; where no other
     rule is left, nothing was looked for, and the exit code is 2.
 
@@ -57,18 +64,22 @@ def hunt(
     if level not in _LEVELS:
         raise UsageError(f"no level {level!r}", fix=f"one of {', '.join(_LEVELS[:-1])}")
     loaded = hunting.rules(rules or [])
-    broken = [problem for problem in loaded.problems if not isinstance(problem, UnsupportedError)]
-    for problem in loaded.problems:
+    made, wrong = hunting.excepting(exceptions or [], loaded)
+    problems = (*loaded.problems, *wrong)
+    broken = [problem for problem in problems if not isinstance(problem, UnsupportedError)]
+    for problem in problems:
         (report if problem in broken else warn)(problem)
     account = _Account(_LEVELS[: _LEVELS.index(level) + 1] if level else _LEVELS, json=json)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task(f"{len(loaded.rules):,} rules")
-        for item in hunting.hunt(paths, loaded, source=source, jobs=jobs or cores()):
+        for item in hunting.hunt(paths, loaded, source=source, jobs=jobs or cores(), made=made):
             account.take(item)
             progress.update(task, description=f"{account.records:,} records · {account.matches:,} matches")
     if not json:
         _show(account, rules=len(loaded.rules))
+    for name, count in sorted(account.held.items()):
+        messages.print(f"{count:,} matches held back by the exception {name}")
     if account.records and loaded.rules and not account.asked:
         warn("none of the rules is for logs of this kind: see their logsource, and --source")
     if account.skipped:
@@ -79,7 +90,10 @@ def hunt(
         raise typer.Exit(2)
     if account.bad or broken:
         files = {problem.at.file if problem.at else "" for problem in broken}
-        warn(f"{account.bad:,} records or files and {len(files):,} files of rules could not be used")
+        warn(
+            f"{account.bad:,} records or files, and {len(files):,} files of rules or exceptions, "
+            "could not be used"
+        )
         raise typer.Exit(2)
     raise typer.Exit(1 if account.matches else 0)
 
@@ -92,12 +106,13 @@ class _Account:
     json: bool
     found: list[Hit] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    held: dict[str, int] = field(default_factory=dict)
     matches: int = 0
     bad: int = 0
     records: int = 0
     asked: int = 0
 
-    def take(self, item: Hit | Reject | Skipped | hunting.Progress) -> None:
+    def take(self, item: Hit | Reject | Skipped | hunting.Progress | hunting.Excepted) -> None:
         """Count, print or keep one thing that the hunt came upon."""
         from lemnis.app import hunt as hunting
         from lemnis.contracts.events import Reject
@@ -107,6 +122,8 @@ class _Account:
             warn(f"{item.at}: {item.reason}")
         elif isinstance(item, hunting.Skipped):
             self.skipped.append(item.file)
+        elif isinstance(item, hunting.Excepted):
+            self.held[item.exception] = self.held.get(item.exception, 0) + item.count
         elif isinstance(item, hunting.Progress):
             self.records, self.asked = item.records, item.asked
         elif item.rule.level in self.levels:
