@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from lemnis.interfaces.api.stream import Hub
 
 _HOUR, _MINUTE = 3_600_000, 60_000
+_TRY_S = 0.5
 API = "/api/v1"
 Listening = Callable[[str, int], None]
 
@@ -119,11 +122,35 @@ def tls(workspace: app.Workspace, read: Settings) -> ssl.SSLContext | None:
 
 
 def address(read: Settings, host: str, port: int) -> str:
-    """Return where a browser finds the console that listens there."""
+    """Return where a browser finds the console that listens there.
+
+    This machine is ``localhost``, by which passkeys work, where that leads there; a certificate may say else.
+    """
     if read.url:
         return read.url.rstrip("/")
+    if read.tls is None and _is_localhost(host, port):
+        host = "localhost"
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if read.tls else 'http'}://{shown}:{port}"
+
+
+def _is_localhost(host: str, port: int) -> bool:
+    """Say whether ``localhost`` leads to an address, and not to another program at the same port."""
+    try:
+        mine = ip_address(host)
+        found = socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return False
+    places = {ip_address(str(where[0])): (family, where) for family, _, _, _, where in found}
+    return mine in places and not any(
+        _listens(*place) for address, place in places.items() if address != mine
+    )
+
+
+def _listens(family: int, where: Any) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as tried:
+        tried.settimeout(_TRY_S)
+        return tried.connect_ex(where) == 0
 
 
 def safe(read: Settings) -> None:

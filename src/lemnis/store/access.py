@@ -124,10 +124,16 @@ class AccessTables:
         return _account(rows[0]) if rows else None
 
     def put_account(self, account: Account) -> bool:
-        """Write an account, in place of the one of that id; return False if the name is another one's."""
+        """Write an account, in place of the one of that id.
+
+        Return False if its name, or its identity elsewhere, is another one's.
+        """
         row = _row(account) | {"disabled": int(account.disabled)}
+        same = _ACCOUNT.c.name == account.name
+        if account.outside:
+            same |= _ACCOUNT.c.outside == account.outside
         with writing(self._engine) as connection:
-            taken = sa.select(_ACCOUNT.c.id).where(_ACCOUNT.c.name == account.name)
+            taken = sa.select(_ACCOUNT.c.id).where(same)
             if connection.execute(taken.where(_ACCOUNT.c.id != account.id)).first() is not None:
                 return False
             _replace(connection, _ACCOUNT, row, "id")

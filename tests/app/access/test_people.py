@@ -336,7 +336,7 @@ def test_command(tmp_path, capsys):
 
     code, (added,), _ = lemnis("add", "ana", "--role", "admin", "--team", "soc", "--as", "root")
     assert code == 0
-    assert added["link"].startswith("http://127.0.0.1:8687/welcome/")
+    assert added["link"].startswith("http://localhost:8687/welcome/")
     code, (made,), _ = lemnis("token", "ana", "--label", "ci", "--scope", "access.read", "--days", "2")
     assert made["token"].startswith("lmn_")
     code, (listed,), _ = lemnis("list")

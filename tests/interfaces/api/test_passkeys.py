@@ -8,7 +8,8 @@ from authenticator import Device
 from lemnis.app.access import accounts
 from lemnis.app.access.secret import csrf as csrf_of
 
-API = f"{guarding.BASE}/api/v1"
+BASE = "http://localhost:8687"
+API = f"{BASE}/api/v1"
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def run(work):
 
 
 def test_one_signs_in_by_a_passkey_alone(built):
-    cookie, device = guarding.joined(built, "ana", "analyst"), Device(guarding.BASE)
+    cookie, device = guarding.joined(built, "ana", "analyst"), Device(BASE)
 
     async def work():
         made = await enrolled(built, cookie, device)
@@ -60,7 +61,7 @@ def test_one_signs_in_by_a_passkey_alone(built):
 
 def test_what_does_not_hold_is_refused(built):
     cookie = guarding.joined(built, "ana", "analyst")
-    device, stranger = Device(guarding.BASE), Device(guarding.BASE)
+    device, stranger = Device(BASE), Device(BASE)
 
     def again(answer, kept=[]):  # noqa: B006 - the first answer, for ever
         kept.append(answer)
@@ -68,7 +69,7 @@ def test_what_does_not_hold_is_refused(built):
 
     async def work():
         assert (await enrolled(built, cookie, Device("https://evil.example"))).status_code == 403
-        assert (await enrolled(built, cookie, Device(guarding.BASE, verifies=False))).status_code == 403
+        assert (await enrolled(built, cookie, Device(BASE, verifies=False))).status_code == 403
         assert (await enrolled(built, cookie, device)).status_code == 201
         assert (await enrolled(built, cookie, device)).status_code == 409
         assert (await entered(built, stranger)).status_code == 403
@@ -79,7 +80,7 @@ def test_what_does_not_hold_is_refused(built):
         device.count = 50
         device.origin = "https://evil.example"
         assert (await entered(built, device)).status_code == 403
-        device.origin = guarding.BASE
+        device.origin = BASE
         built.access.clock.advance(3_600_000)  # so many failures make one wait
         for junk in ({}, {"id": "x"}, {"id": 1, "response": []}, {"response": {"clientDataJSON": "!"}}):
             assert (await entered(built, device, lambda _, junk=junk: junk)).status_code == 403
@@ -89,7 +90,7 @@ def test_what_does_not_hold_is_refused(built):
 
 def test_the_key_of_a_disabled_account_lets_nobody_in(built):
     guarding.joined(built, "root", "admin")
-    cookie, device = guarding.joined(built, "ana", "analyst"), Device(guarding.BASE)
+    cookie, device = guarding.joined(built, "ana", "analyst"), Device(BASE)
 
     async def work():
         await enrolled(built, cookie, device)
@@ -101,7 +102,7 @@ def test_the_key_of_a_disabled_account_lets_nobody_in(built):
 
 def test_a_key_is_made_by_who_knows_the_password_for_oneself(built):
     ana, eve = guarding.joined(built, "ana", "analyst"), guarding.joined(built, "eve", "viewer")
-    device = Device(guarding.BASE)
+    device = Device(BASE)
 
     async def work():
         async with browser(built, ana) as ask:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 _TEAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/@-]{0,99}")
+_OUTSIDE = re.compile(
+    r"(?P<issuer>https?://[^\s#?]+)(?:#(?P<subject>[^\x00-\x1f\x7f]{1,255})"
+    r"|\?email=(?P<email>[^\s@]{1,64}@[A-Za-z0-9.-]{1,253}))"
+)
 _RESERVED = frozenset({"lemnis", "system", "nobody", "anonymous"})
 VALID_MS = 24 * 60 * 60_000
 """How long an invitation can be used."""
@@ -54,8 +58,9 @@ def add(
 ) -> tuple[Account, Invitation | None]:
     """Add an account; return it with its invitation, or without one if it signs in by an identity elsewhere.
 
-    Raises UsageError for a name or role that cannot be, RefusedError for a name that is taken.
+    Raises UsageError for a name, role or identity that cannot be, RefusedError for one that is taken.
     """
+    outside = identity(outside) if outside else ""
     account = _new(access, name, roles, teams, actor=actor, outside=outside)
     if outside:
         return account, None
@@ -73,6 +78,55 @@ def reset(access: Access, name: str, *, actor: str) -> Invitation:
     access.tables.end(account=account.id)
     access.tell("reset", account.id, actor=actor, reason=f"account {account.name} is invited anew")
     return _invitation(access, account, actor)
+
+
+def link(access: Access, name: str, outside: str, *, actor: str) -> Account:
+    """Let an account sign in by an identity elsewhere (see ``identity``) in the place of the one from before.
+
+    Raises UsageError for what is none, RefusedError for one that is another account's.
+    """
+    account, wanted = find(access, name), identity(outside)
+    linked = replace(account, outside=wanted, changed=access.clock.now())
+    _write(access, linked)
+    if account.outside and account.outside != wanted:
+        access.tables.end(account=account.id)
+    access.tell(
+        "linked", account.id, actor=actor, reason=f"account {account.name}", payload={"outside": wanted}
+    )
+    return linked
+
+
+def unlink(access: Access, name: str, *, actor: str) -> tuple[Account, Invitation | None]:
+    """Take the identity elsewhere from an account, and end its sessions.
+
+    An account that is left without password and passkeys is invited anew. Raises RefusedError without one.
+    """
+    account = find(access, name)
+    if not account.outside:
+        raise RefusedError(f"{account.name} has no identity elsewhere")
+    left = replace(account, outside="", changed=access.clock.now())
+    _write(access, left)
+    access.tables.end(account=account.id)
+    access.tell("unlinked", account.id, actor=actor, reason=f"account {account.name}",
+                payload={"outside": account.outside})  # fmt: skip
+    alone = not left.password and not access.tables.passkeys(left.id)
+    return left, _invitation(access, left, actor) if alone else None
+
+
+def identity(text: str) -> str:
+    """Return the one form of an identity elsewhere; raises UsageError for what is none.
+
+    It is ``ISSUER#SUBJECT`` as the provider names somebody, or ``ISSUER?email=ADDRESS`` until they come for
+    the first time with that address, verified by the provider: then their subject takes its place.
+    """
+    found = _OUTSIDE.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(
+            f"{text[:80]!r} is no identity at a provider",
+            fix="https://id.example#SUBJECT, or https://id.example?email=ana@shop.example",
+        )
+    issuer, subject, email = found["issuer"].rstrip("/"), found["subject"], found["email"]
+    return f"{issuer}#{subject}" if subject else f"{issuer}?email={email.casefold()}"
 
 
 def change(
@@ -193,8 +247,12 @@ def _invitation(access: Access, to: Account, actor: str) -> Invitation:
 
 
 def _write(access: Access, account: Account) -> None:
-    if not access.tables.put_account(account):
-        raise RefusedError(f"there is an account {account.name!r} already", fix="choose another name")
+    if access.tables.put_account(account):
+        return
+    other = access.tables.account(outside=account.outside) if account.outside else None
+    if other is not None and other.id != account.id:
+        raise RefusedError(f"this identity is {other.name}'s already", fix="unlink it there first")
+    raise RefusedError(f"there is an account {account.name!r} already", fix="choose another name")
 
 
 def _governs(access: Access, account: Account) -> bool:

@@ -190,7 +190,7 @@ def _account(access: Access, settings: OpenId, claims: Mapping[str, Any]) -> Acc
     """Return the account of somebody; one is made, or its roles are changed, where the settings say so."""
     outside = f"{str(claims['iss']).rstrip('/')}#{claims['sub']}"
     roles = _roles(access, settings, claims)
-    found = access.tables.account(outside=outside)
+    found = access.tables.account(outside=outside) or _expected(access, settings, claims, outside)
     if found is not None:
         if found.disabled:
             raise AccessError("the account is disabled", fix="ask whoever looks after accounts")
@@ -210,6 +210,17 @@ def _account(access: Access, settings: OpenId, claims: Mapping[str, Any]) -> Acc
         access, _free_name(access, claims), roles, actor=f"openid {settings.name}", outside=outside
     )
     return made
+
+
+def _expected(access: Access, settings: OpenId, claims: Mapping[str, Any], outside: str) -> Account | None:
+    """Return the account that waits for somebody of this address; from now on it is this subject's."""
+    if claims.get("email_verified") is not True:
+        return None
+    issuer = outside.partition("#")[0]
+    found = access.tables.account(outside=f"{issuer}?email={str(claims.get('email', '')).casefold()}")
+    if found is None or found.disabled:
+        return found
+    return accounts.link(access, found.id, outside, actor=f"openid {settings.name}")
 
 
 def _roles(access: Access, settings: OpenId, claims: Mapping[str, Any]) -> tuple[str, ...]:

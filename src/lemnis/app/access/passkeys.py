@@ -23,13 +23,14 @@ from webauthn.helpers.structs import (
 from lemnis.app.access import secret, signing
 from lemnis.app.access.service import Access
 from lemnis.app.access.signing import SignedIn
-from lemnis.contracts.errors import AccessError, NotFoundError, RefusedError
+from lemnis.contracts.errors import AccessError, NotFoundError, RefusedError, UsageError
 from lemnis.store.access import Account, Passkey
 
 _KIND = "passkey"
 _LASTS_MS = 5 * 60_000
 _MOST = 20
-_LONGEST = 100
+LONGEST = 100
+"""How long a passkey's name may be."""
 Site = tuple[str, str]
 """The host name that keys are bound to, and the origin that pages of it have."""
 
@@ -61,7 +62,7 @@ def add(access: Access, account: Account, site: Site, answer: dict[str, Any], na
     except (WebAuthnException, ValueError, KeyError, TypeError) as error:
         raise AccessError(f"the passkey does not hold: {error}", fix="begin anew") from error
     key = Passkey(
-        bytes_to_base64url(made.credential_id), account.id, name.strip()[:_LONGEST] or "passkey",
+        bytes_to_base64url(made.credential_id), account.id, name.strip()[:LONGEST] or "passkey",
         bytes_to_base64url(made.credential_public_key), made.sign_count, access.clock.now(),
     )  # fmt: skip
     if access.tables.passkey(key.id) is not None:
@@ -88,6 +89,20 @@ def sign_in(access: Access, site: Site, answer: dict[str, Any], *, address: str,
     except AccessError:
         signing.fail(access, "", address)
         raise
+
+
+def rename(access: Access, account: Account, passkey: str, name: str) -> Passkey:
+    """Call a passkey of an account something else; raises NotFoundError, UsageError for no name."""
+    key = access.tables.passkey(passkey)
+    if key is None or key.account != account.id:
+        raise NotFoundError("no such passkey of yours")
+    called = " ".join(name.split())[:LONGEST]
+    if not called:
+        raise UsageError("a passkey needs a name", fix="say which device it is of")
+    renamed = replace(key, name=called)
+    access.tables.put_passkey(renamed)
+    access.tell("passkey_renamed", account.id, actor=account.name, reason=f"{key.name}: {called}")
+    return renamed
 
 
 def drop(access: Access, account: Account, passkey: str) -> None:

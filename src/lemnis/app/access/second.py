@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lemnis.app.access import secret
 from lemnis.app.access.service import PENDING, Access
-from lemnis.contracts.errors import AccessError, IntegrityError, Location
+from lemnis.contracts.errors import AccessError, IntegrityError, Location, RefusedError
 from lemnis.store.access import Account
 
 _STEP_MS = 30_000
@@ -64,7 +64,7 @@ def confirm(access: Access, account: Account, key: str, code: str) -> tuple[str,
     step = _step(shared, code, now, 0) if shared else None
     if step is None or begun is None:
         raise AccessError("the code is wrong, or it took too long", fix="begin anew")
-    spare = tuple(access.random(5).hex() for _ in range(_SPARE))
+    spare = _codes(access)
     kept = {"sealed": begun["sealed"], "last": step, "spare": [_spare(account.id, one) for one in spare]}
     access.tables.put_account(replace(account, second=orjson.dumps(kept).decode(), changed=now))
     access.tell("second_set", account.id, actor=account.name)
@@ -75,6 +75,37 @@ def drop(access: Access, account: Account, *, actor: str) -> None:
     """Take the second factor away."""
     access.tables.put_account(replace(account, second="", changed=access.clock.now()))
     access.tell("second_dropped", account.id, actor=actor)
+
+
+def renew(access: Access, account: Account) -> tuple[str, ...]:
+    """Return new spare codes of a second factor; those from before count no more.
+
+    Raises RefusedError where there is no second factor, or somebody else changed it meanwhile.
+    """
+    if not account.second:
+        raise RefusedError("there is no second factor", fix="set it up first")
+    spare = _codes(access)
+    kept = orjson.loads(account.second) | {"spare": [_spare(account.id, one) for one in spare]}
+    if not access.tables.exchange_second(account.id, account.second, orjson.dumps(kept).decode()):
+        raise RefusedError("it was used or changed meanwhile", fix="ask again")
+    access.tell("spare_renewed", account.id, actor=account.name)
+    return spare
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A second factor that counts: how many spare codes are left, and when a code was taken last (ms)."""
+
+    spare: int
+    used: int
+
+
+def state(account: Account) -> State | None:
+    """Return how an account's second factor stands; None where it has none. Pure."""
+    if not account.second:
+        return None
+    kept = orjson.loads(account.second)
+    return State(len(kept["spare"]), int(kept["last"]) * _STEP_MS)
 
 
 def demand(access: Access, account: Account, code: str) -> None:
@@ -102,6 +133,10 @@ def _step(shared: str, code: str, now: int, last: int) -> int | None:
     otp, here = pyotp.TOTP(shared), now // _STEP_MS
     fitting = [step for step in (here - 1, here, here + 1) if secret.same(otp.generate_otp(step), code)]
     return next((step for step in fitting if step > last), None)
+
+
+def _codes(access: Access) -> tuple[str, ...]:
+    return tuple(access.random(5).hex() for _ in range(_SPARE))
 
 
 def _spare(account: str, code: str) -> str:

@@ -13,6 +13,7 @@ from lemnis.store.access import Account, Session
 
 _WRONG = "name or password is wrong"
 _AGENT = 200
+_SIGNED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,22 @@ def sign_out(access: Access, cookie: str) -> None:
     found = access.tables.session(known)
     if found is not None and access.tables.end(id=known):
         access.tell("signed_out", found[1].id, actor=found[1].name)
+
+
+def sign_out_everywhere(access: Access, account: Account) -> int:
+    """End every session of an account, this one too; return how many there were. Tokens stay."""
+    ended = access.tables.end(account=account.id)
+    if ended:
+        access.tell("sessions_ended", account.id, actor=account.name, payload={"sessions": ended})
+    return ended
+
+
+def last_used(access: Access, account: Account) -> dict[str, int]:
+    """Return when somebody signed in last (ms), by what: the newest entries of the journal say it."""
+    found: dict[str, int] = {}
+    for entry in access.journal.newest(kinds=["access.signed_in"], subject=account.id, limit=_SIGNED):
+        found.setdefault(entry.reason.removeprefix("by "), entry.at)
+    return found
 
 
 def change_password(access: Access, person: Person, old: str, new: str, *, cookie: str, address: str) -> None:

@@ -11,10 +11,13 @@ from starlette.responses import Response
 
 from lemnis.app.access import accounts, passkeys
 from lemnis.contracts.clock import to_iso
+from lemnis.contracts.errors import RefusedError
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.oneself import Present, begun, proven
-from lemnis.interfaces.api.routing import TaggedRoute, Using
+from lemnis.interfaces.api.routing import IdempotencyKey, TaggedRoute, Using
 from lemnis.interfaces.api.services import Services
+from lemnis.interfaces.api.visitor import named, numbers
+from lemnis.store import access as kept
 
 ROUTER = APIRouter(route_class=TaggedRoute, tags=["self"])
 OPEN = APIRouter(tags=["self"])
@@ -24,12 +27,7 @@ Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{8,1400}$", description="The pa
 @ROUTER.get("/me/passkeys")
 def list_(person: Present, using: Using) -> list[models.Passkey]:
     """List one's own passkeys."""
-    return [
-        models.Passkey(
-            id=one.id, name=one.name, created=to_iso(one.created), used=to_iso(one.used) if one.used else None
-        )
-        for one in using.access.tables.passkeys(person.id)
-    ]
+    return [_told(one) for one in using.access.tables.passkeys(person.id)]
 
 
 @ROUTER.post("/me/passkeys/begin")
@@ -43,8 +41,7 @@ def begin(body: models.Proving, request: Request, person: Present, using: Using)
 def add(body: models.PasskeyMade, request: Request, person: Present, using: Using) -> models.Passkey:
     """Keep the passkey that the browser made."""
     account = accounts.find(using.access, person.id)
-    made = passkeys.add(using.access, account, _site(request, using), body.answer, body.name)
-    return models.Passkey(id=made.id, name=made.name, created=to_iso(made.created))
+    return _told(passkeys.add(using.access, account, _site(request, using), body.answer, body.name))
 
 
 @ROUTER.delete("/me/passkeys/{id}", status_code=204)
@@ -52,6 +49,14 @@ def drop(id: Id, person: Present, using: Using) -> Response:
     """Forget a passkey of one's own."""
     passkeys.drop(using.access, accounts.find(using.access, person.id), id)
     return Response(status_code=204)
+
+
+@ROUTER.post("/me/passkeys/{id}/rename")
+def rename(
+    id: Id, body: models.Renaming, person: Present, using: Using, key: IdempotencyKey = ""
+) -> models.Passkey:
+    """Call a passkey of one's own something else."""
+    return _told(passkeys.rename(using.access, accounts.find(using.access, person.id), id, body.name))
 
 
 @OPEN.post("/session/passkey/begin")
@@ -71,5 +76,16 @@ def sign_in(body: models.PasskeyProven, request: Request, using: Using) -> Any:
 
 
 def _site(request: Request, using: Services) -> passkeys.Site:
+    """Return what passkeys are bound to; raises RefusedError where that is numbers: browsers want a name."""
     origin = using.settings.url.rstrip("/") or request.state.visitor.origin
-    return urlsplit(origin).hostname or "", origin
+    host = urlsplit(origin).hostname or ""
+    if numbers(host):
+        there = named(request.state.visitor, using.settings.url)
+        fix = f"open {there}" if there else "give it one, and name it in `console: {hosts: […]}`"
+        raise RefusedError("passkeys need a host name", fix=fix)
+    return host, origin
+
+
+def _told(one: kept.Passkey) -> models.Passkey:
+    used = to_iso(one.used) if one.used else None
+    return models.Passkey(id=one.id, name=one.name, created=to_iso(one.created), used=used)

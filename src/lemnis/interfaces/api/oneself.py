@@ -114,6 +114,15 @@ def end_session(id: Id, person: Present, using: Using) -> Response:
     return Response(status_code=204)
 
 
+@ROUTER.delete("/me/sessions", status_code=204)
+def end_sessions(request: Request, person: Present, using: Using) -> Response:
+    """Sign out everywhere, here too; tokens stay."""
+    signing.sign_out_everywhere(using.access, accounts.find(using.access, person.id))
+    response = Response(status_code=204)
+    guard.signed_out(request, response)
+    return response
+
+
 @ROUTER.get("/me/tokens")
 def list_tokens(person: Present, using: Using) -> list[models.Token]:
     """List one's own tokens, the newest first."""
@@ -149,6 +158,22 @@ def change_password(
         address=request.state.visitor.address,
     )
     return Response(status_code=204)
+
+
+@ROUTER.get("/me/second")
+def show_second(person: Present, using: Using) -> models.Second:
+    """Say whether codes of an authenticator are asked for, and how many spare ones are left."""
+    state = second.state(accounts.find(using.access, person.id))
+    if state is None:
+        return models.Second(on=False)
+    return models.Second(on=True, spare=state.spare, used=to_iso(state.used))
+
+
+@ROUTER.post("/me/second/spare", status_code=201)
+def renew_spare(body: models.Proving, request: Request, person: Present, using: Using) -> models.Spare:
+    """Make new spare codes, told this once; those from before count no more."""
+    account = proven(request, using, person, body.password)
+    return models.Spare(codes=list(second.renew(using.access, account)))
 
 
 @ROUTER.post("/me/second", status_code=201)

@@ -8,6 +8,7 @@ from fastapi import Path
 from starlette.responses import Response
 
 from lemnis.app.access import accounts
+from lemnis.app.access.accounts import Invitation
 from lemnis.app.access.permissions import Person, demand
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import AccessError
@@ -41,9 +42,14 @@ def show(id: Id, _person: Reader, using: Using) -> models.Account:
 
 @ROUTER.post("/accounts", status_code=201)
 def add(body: models.Adding, person: Changer, using: Using) -> models.Invited:
-    """Add an account; the answer has the key of the link by which its owner sets the password."""
+    """Add an account; the answer has the key of the link by which its owner sets the password.
+
+    One that signs in by an identity elsewhere (`outside`) needs no link.
+    """
     _not_above(using, person, body.roles)
-    made, invitation = accounts.add(using.access, body.name, body.roles, body.teams, actor=person.name)
+    made, invitation = accounts.add(
+        using.access, body.name, body.roles, body.teams, actor=person.name, outside=body.outside
+    )
     return _invited(using, made, invitation)
 
 
@@ -61,6 +67,22 @@ def change(
         using.access, id, actor=person.name, roles=body.roles, teams=body.teams, disabled=body.disabled
     )
     return _account(using, changed)
+
+
+@ROUTER.post("/accounts/{id}/link")
+def link(
+    id: Id, body: models.Linking, person: Changer, using: Using, key: IdempotencyKey = ""
+) -> models.Account:
+    """Let an account sign in by an identity of an OpenID provider, in the place of the one from before."""
+    _not_above(using, person, accounts.find(using.access, id).roles)
+    return _account(using, accounts.link(using.access, id, body.outside, actor=person.name))
+
+
+@ROUTER.post("/accounts/{id}/unlink")
+def unlink(id: Id, person: Changer, using: Using) -> models.Invited:
+    """Take the identity elsewhere from an account and end its sessions; if nothing is left, invite anew."""
+    _not_above(using, person, accounts.find(using.access, id).roles)
+    return _invited(using, *accounts.unlink(using.access, id, actor=person.name))
 
 
 @ROUTER.post("/accounts/{id}/reset", status_code=201)
@@ -100,7 +122,6 @@ def _document(using: Services, one: kept.Account) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _invited(using: Services, one: kept.Account, invitation: Any) -> models.Invited:
-    return models.Invited.model_validate(
-        _document(using, one) | {"key": invitation.secret, "until": to_iso(invitation.until)}
-    )
+def _invited(using: Services, one: kept.Account, invitation: Invitation | None) -> models.Invited:
+    link = {"key": invitation.secret, "until": to_iso(invitation.until)} if invitation else {}
+    return models.Invited.model_validate(_document(using, one) | link)

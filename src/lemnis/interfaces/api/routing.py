@@ -48,14 +48,18 @@ Purpose = Annotated[
 IfMatch = Annotated[
     str, Header(alias="If-Match", max_length=200, description="Only if it is still as this tag says.")
 ]
+_KEY = "Idempotency-Key"
 IdempotencyKey = Annotated[
     str,
     Header(
-        alias="Idempotency-Key", max_length=_LONGEST_KEY,
+        alias=_KEY, max_length=_LONGEST_KEY,
         description="With the same key, the same is done once and answered alike for a day.",
     ),
 ]  # fmt: skip
 USUAL_LIMIT = USUAL
+_UNKEPT = UsageError(
+    "this is answered with what is kept nowhere", fix=f"send no {_KEY}: asked again, it is done again"
+)
 Using = Annotated[Services, Depends(services)]
 
 
@@ -69,7 +73,10 @@ def allowed(permission: str) -> Any:
 
 
 class TaggedRoute(APIRoute):
-    """Answers to GET have a tag, by which they are not sent again; a POST with a key is done once."""
+    """Answers to GET have a tag, by which they are not sent again; a POST with a key is done once.
+
+    Those that take no key answer with a secret or a file, which is kept nowhere.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what handles a request."""
@@ -82,6 +89,8 @@ class TaggedRoute(APIRoute):
             person = getattr(request.state, "person", None)
             if request.method != "POST" or not key or person is None:
                 return await inner(request)
+            if not any(one.alias == _KEY for one in self.dependant.header_params):
+                return problem(_UNKEPT)
             return await _once(request, inner, person, key)
 
         return handler

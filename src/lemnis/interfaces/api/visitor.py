@@ -70,6 +70,30 @@ def visitor(peer: str, scheme: str, headers: Mapping[str, str], trust: Trust) ->
     return Visitor(address, said == "https", host)
 
 
+def named(one: Visitor, url: str = "") -> str | None:
+    """Return where this console has a name that passkeys can be bound to, if it is not where somebody came.
+
+    ``url`` is how browsers reach it, by the settings. None: here. Empty: nowhere, as there are only numbers.
+    """
+    at = url.rstrip("/") or one.origin
+    host = _name(at.partition("://")[2])
+    if not numbers(host):
+        return None if at.casefold() == one.origin.casefold() else at
+    if not ip_address(host).is_loopback:
+        return ""
+    scheme, _, place = at.partition("://")
+    return f"{scheme}://localhost{place.rpartition(']')[2] if place.startswith('[') else place[len(host) :]}"
+
+
+def numbers(host: str) -> bool:
+    """Say whether a host has an address, and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def answers_to(host: str, trust: Trust) -> bool:
     """Say whether this host name is ours: a page of another name that leads here is an attack (rebinding)."""
     name = _name(host)

@@ -16,6 +16,7 @@ from lemnis.app.access.service import Access
 from lemnis.contracts.errors import AccessError, LemnisError, UsageError
 from lemnis.interfaces.web import asking, site
 from lemnis.interfaces.web.asking import Column
+from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.sign_in import reason_of
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def _all(
         request, "people.html", status=status, title="People", here="/people", columns=COLUMNS, asked=how,
         page=asking.paged(rows, how, SIZE), roles=sorted(access.rights.roles), states=STATES, why=why,
         total=len(every), name=given.get("name", ""), teams=given.get("teams", ""),
-        chosen=form.every("role") if isinstance(form, site.Form) else [],
+        providers=_providers(request), given=given,
+        chosen=form.every("role") if isinstance(form, Form) else [],
     )  # fmt: skip
 
 
@@ -121,7 +123,7 @@ def _one(
         request, "person.html", status=status, title=account.name, here="/people", account=account,
         shown=shown(account, len(keys)), roles=_roles(access), link=link, wrong=wrong, why=why,
         sessions=len(access.tables.sessions(account.id)), tokens=len(access.tables.tokens(account.id)),
-        own=person is not None and person.id == account.id,
+        own=person is not None and person.id == account.id, providers=_providers(request),
         changes=may(person, "access.change", {"kind": "account"}),
     )  # fmt: skip
 
@@ -144,6 +146,27 @@ class Link:
     until: int
 
 
+def outside_of(issuer: str, by: str, who: str) -> str:
+    """Return what is linked: a provider's subject, or the address that it verified of somebody. Pure."""
+    text = who.strip()
+    return f"{issuer.rstrip('/')}{'?email=' if by == 'email' else '#'}{text}" if text else ""
+
+
+def _outside(request: Request, form: Form) -> str:
+    """Return the identity that a form names; raises UsageError where it names none."""
+    issuer = {name: issuer for name, _, issuer in _providers(request)}.get(form.get("provider", ""))
+    found = outside_of(issuer, form.get("by", ""), form.get("who", "")) if issuer else ""
+    if not found:
+        raise UsageError("who it is at the provider is missing", fix="choose a provider, and name them there")
+    return found
+
+
+def _providers(request: Request) -> list[tuple[str, str, str]]:
+    """Return the providers that people can sign in with: name, title and issuer."""
+    read = settings.load(site.at(request).workspace).console
+    return [(one.name, one.title or one.name, one.issuer) for one in read.openid] if read is not None else []
+
+
 def _link(request: Request, invitation: Invitation) -> Link:
     read = settings.load(site.at(request).workspace).console
     origin = (read.url.rstrip("/") if read is not None else "") or request.state.visitor.origin
@@ -163,19 +186,24 @@ def _changer(request: Request) -> Person:
     return person
 
 
-def add(request: Request, form: site.Form) -> Response:
+def add(request: Request, form: Form) -> Response:
     """Add an account, and show the link by which its owner sets the password, once."""
     access, actor = _access(request), _changer(request).name
     try:
         made, invitation = accounts.add(
-            access, form.get("name", ""), form.every("role"), teams_of(form.get("teams", "")), actor=actor
+            access,
+            form.get("name", ""),
+            form.every("role"),
+            teams_of(form.get("teams", "")),
+            actor=actor,
+            outside=_outside(request, form) if form.get("provider") else "",
         )
     except LemnisError as error:
         return _all(request, why=reason_of(error), form=form, status=site.status_of(error))
     return _one(request, made.id, link=_link(request, invitation) if invitation else None)
 
 
-def act(request: Request, form: site.Form) -> Response:
+def act(request: Request, form: Form) -> Response:
     """Change an account; what is wrong is told where it was asked."""
     name, what = request.path_params["id"], form.get("do", "")
     step = _STEPS.get(what)
@@ -186,11 +214,11 @@ def act(request: Request, form: site.Form) -> Response:
     try:
         return step(request, account, form)
     except LemnisError as error:
-        wrong = "roles" if what == "change" else "end"
+        wrong = {"change": "roles", "link": "by", "unlink": "by"}.get(what, "end")
         return _one(request, account.id, wrong=wrong, why=reason_of(error), status=site.status_of(error))
 
 
-def _change(request: Request, account: kept.Account, form: site.Form) -> Response:
+def _change(request: Request, account: kept.Account, form: Form) -> Response:
     accounts.change(
         _access(request), account.id, actor=_changer(request).name, roles=form.every("role"),
         teams=teams_of(form.get("teams", "")),
@@ -198,7 +226,22 @@ def _change(request: Request, account: kept.Account, form: site.Form) -> Respons
     return site.back(request, f"/people/{account.id}", f"{account.name} is changed", "It counts at once.")
 
 
-def _disable(request: Request, account: kept.Account, form: site.Form) -> Response:
+def _link_to(request: Request, account: kept.Account, form: Form) -> Response:
+    accounts.link(_access(request), account.id, _outside(request, form), actor=_changer(request).name)
+    return site.back(request, f"/people/{account.id}", f"{account.name} signs in by the provider")
+
+
+def _unlink(request: Request, account: kept.Account, _form: Form) -> Response:
+    person = _changer(request)
+    if account.id == person.id and not account.password:
+        raise UsageError("this would shut you out", fix="ask somebody else who looks after accounts")
+    _, invitation = accounts.unlink(_access(request), account.id, actor=person.name)
+    if invitation is not None:
+        return _one(request, account.id, link=_link(request, invitation))
+    return site.back(request, f"/people/{account.id}", "The provider signs them in no more")
+
+
+def _disable(request: Request, account: kept.Account, form: Form) -> Response:
     off = form.get("do") == "disable"
     accounts.change(_access(request), account.id, actor=_changer(request).name, disabled=off)
     told = "Sessions and tokens are over." if off else "Tokens from before are gone."
@@ -207,7 +250,7 @@ def _disable(request: Request, account: kept.Account, form: site.Form) -> Respon
     )
 
 
-def _reset(request: Request, account: kept.Account, _form: site.Form) -> Response:
+def _reset(request: Request, account: kept.Account, _form: Form) -> Response:
     person = _changer(request)
     if account.id == person.id:
         raise UsageError("this would shut you out", fix="change your own password on your own page")
@@ -215,15 +258,16 @@ def _reset(request: Request, account: kept.Account, _form: site.Form) -> Respons
     return _one(request, account.id, link=_link(request, invitation))
 
 
-def _end(request: Request, account: kept.Account, _form: site.Form) -> Response:
+def _end(request: Request, account: kept.Account, _form: Form) -> Response:
     access = _access(request)
     access.tables.end(account=account.id)
     access.tell("sessions_ended", account.id, actor=_changer(request).name)
     return site.back(request, f"/people/{account.id}", f"{account.name}'s sessions are over")
 
 
-_STEPS: Mapping[str, Callable[[Request, kept.Account, site.Form], Response]] = {
-    "change": _change, "disable": _disable, "enable": _disable, "reset": _reset, "end": _end,
+_STEPS: Mapping[str, Callable[[Request, kept.Account, Form], Response]] = {
+    "change": _change, "link": _link_to, "unlink": _unlink,
+    "disable": _disable, "enable": _disable, "reset": _reset, "end": _end,
 }  # fmt: skip
 
 ROUTES = (

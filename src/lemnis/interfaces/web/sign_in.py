@@ -18,6 +18,7 @@ from lemnis.app.access.service import Access
 from lemnis.app.access.signing import SignedIn
 from lemnis.contracts.errors import BusyError, LemnisError, UsageError
 from lemnis.interfaces.api import guard
+from lemnis.interfaces.api.visitor import named
 from lemnis.interfaces.web import site
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.words import lasting
@@ -61,7 +62,8 @@ def _form(
         name=name,
         why=why,
         code=code,
-        providers=_providers(here),
+        providers=providers(here),
+        elsewhere=elsewhere(request),
     )
 
 
@@ -86,10 +88,17 @@ async def do_sign_in(request: Request) -> Response:
     return await run_in_threadpool(work)
 
 
-def _providers(here: site.Site) -> list[tuple[str, str]]:
+def providers(here: site.Site) -> list[tuple[str, str]]:
     """Return the names and titles of the providers that one can sign in with."""
     read = settings.load(here.workspace).console
     return [(one.name, one.title or one.name) for one in read.openid] if read is not None else []
+
+
+def elsewhere(request: Request) -> str | None:
+    """Return where passkeys work: None where they do here, empty where this console has no name anywhere."""
+    read = settings.load(site.at(request).workspace).console
+    there = named(request.state.visitor, read.url if read is not None else "")
+    return f"{there}{_base(request)}" if there else there
 
 
 def reason_of(error: LemnisError) -> str:

@@ -99,13 +99,23 @@ class Account(Told):
 
 
 class Adding(Given):
-    """An account that is to be: its owner sets the password by the link that is answered."""
+    """An account that is to be: its owner sets the password by the link that is answered.
+
+    With an identity elsewhere (``outside``, see Linking) it signs in by that, and there is no link.
+    """
 
     name: Annotated[str, pydantic.Field(min_length=1, max_length=64)]
     roles: Annotated[list[Annotated[str, pydantic.Field(max_length=63)]], pydantic.Field(max_length=20)]
     teams: list[Annotated[str, pydantic.Field(max_length=100)]] = pydantic.Field(
         default_factory=list, max_length=50
     )
+    outside: Annotated[str, pydantic.Field(max_length=800)] = ""
+
+
+class Linking(Given):
+    """By which identity elsewhere somebody signs in: ``ISSUER#SUBJECT`` or ``ISSUER?email=ADDRESS``."""
+
+    outside: Annotated[str, pydantic.Field(min_length=1, max_length=800)]
 
 
 class Changing(Given):
@@ -121,10 +131,13 @@ class Changing(Given):
 
 
 class Invited(Account):
-    """An account with the link by which its owner sets the password: it counts once, until then."""
+    """An account with the key of the link by which its owner sets the password: it counts once, until then.
 
-    key: str
-    until: str
+    There is none for an account that signs in by an identity elsewhere.
+    """
+
+    key: str | None = None
+    until: str | None = None
 
 
 class ChangingPassword(Given):
@@ -155,6 +168,14 @@ class Confirming(Given):
     code: Annotated[str, pydantic.Field(max_length=40)]
 
 
+class Second(Told):
+    """Whether codes are asked for, how many spare ones are left, and when one was taken last."""
+
+    on: bool
+    spare: int = 0
+    used: str | None = None
+
+
 class Spare(Told):
     """Codes that count once each."""
 
@@ -168,6 +189,12 @@ class Passkey(Told):
     name: str
     created: str
     used: str | None = None
+
+
+class Renaming(Given):
+    """What something is to be called."""
+
+    name: Annotated[str, pydantic.Field(min_length=1, max_length=100, pattern=r"\S")]
 
 
 class PasskeyMade(Given):
