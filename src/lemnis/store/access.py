@@ -229,10 +229,15 @@ class AccessTables:
             connection.execute(sa.delete(_ONCE).where(which))
         return dict(orjson.loads(row.data)) if row is not None and row.until > now else None
 
-    def drop_once(self, kind: str) -> None:
-        """Forget everything of a kind."""
+    def drop_once(self, kind: str, account: str = "") -> None:
+        """Forget everything of a kind, or what is of this account."""
+        which = _ONCE.c.kind == kind
         with writing(self._engine) as connection:
-            connection.execute(sa.delete(_ONCE).where(_ONCE.c.kind == kind))
+            rows = connection.execute(sa.select(_ONCE.c.hash, _ONCE.c.data).where(which)).all()
+            mine = [
+                row.hash for row in rows if not account or orjson.loads(row.data).get("account") == account
+            ]
+            connection.execute(sa.delete(_ONCE).where(which & _ONCE.c.hash.in_(mine)))
 
     # -- failed tries --------------------------------------------------------------------------------------
 

@@ -155,6 +155,7 @@ def change(
         raise RefusedError("nobody could change accounts any more", fix="make somebody else an admin first")
     _write(access, changed)
     if changed.disabled:
+        access.tables.drop_once(INVITE, account.id)
         access.tables.end(account=account.id)
         for token in access.tables.tokens(account.id):
             access.tables.drop_token(token.id)
@@ -239,7 +240,12 @@ def _new(
 
 
 def _invitation(access: Access, to: Account, actor: str) -> Invitation:
-    """Keep an invitation to an account, or to one that is to be made like this one (which has no id)."""
+    """Keep an invitation to an account, or to one that is to be made like this one (which has no id).
+
+    Those from before count no more.
+    """
+    if to.id:
+        access.tables.drop_once(INVITE, to.id)
     key, now = secret.new(access.random), access.clock.now()
     data = {"name": to.name, "roles": list(to.roles), "teams": list(to.teams), "account": to.id, "by": actor}
     access.tables.put_once(secret.known_as(key, INVITE), INVITE, data, until=now + VALID_MS, now=now)

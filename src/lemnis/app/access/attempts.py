@@ -7,6 +7,7 @@ let the person itself in from elsewhere while somebody guesses; the last is so h
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
 
 WINDOW_MS = 15 * 60_000
@@ -17,7 +18,21 @@ _FIRST_MS, _MOST_MS = 30_000, 15 * 60_000
 
 def names(account: str, address: str) -> tuple[str, ...]:
     """Return what is counted of a try."""
-    return f"pair {account} {address}", f"from {address}", f"name {account}"
+    place = network(address)
+    return f"pair {account} {place}", f"from {place}", f"name {account}"
+
+
+def network(address: str) -> str:
+    """Return what stands for whoever has an address: of IPv6 its network of 64 bits, which is theirs."""
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(known, IPv6Address):
+        return address
+    if known.ipv4_mapped is not None:
+        return str(known.ipv4_mapped)
+    return str(IPv6Network((int(known), 64), strict=False))
 
 
 def wait(failures: Mapping[str, Sequence[int]], now: int) -> int:

@@ -24,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lemnis.app.access import signing
+from lemnis.app.access.attempts import network
 from lemnis.app.access.permissions import Person, refusal
 from lemnis.app.access.secret import csrf as csrf_of
 from lemnis.app.access.secret import same
@@ -185,7 +187,7 @@ class Guard:
             asked.person = await run_in_threadpool(self._access.by_cookie, asked.cookie)
 
     def _wait(self, asked: _Asked, *, changes: bool) -> float:
-        name = asked.person.id if asked.person else asked.visitor.address
+        name = asked.person.id if asked.person else network(asked.visitor.address)
         wait = (self._people if asked.person else self._strangers).take(name)
         if changes and not wait:
             wait = self._changes.take(name)
@@ -229,6 +231,8 @@ def require(request: Request, permission: str, about: Mapping[str, Json] | None 
 def signed_in(request: Request, response: Response, signed: SignedIn) -> None:
     """Give the browser the cookie of a session that began; the one from before is worth nothing any more."""
     secure = request.state.visitor.secure
+    if request.state.cookie:
+        signing.sign_out(request.state.access, request.state.cookie)
     response.headers.append("set-cookie", _cookie(_named(SESSION, secure), signed.cookie, secure=secure))
     response.headers.append("set-cookie", _cookie(_named(VISIT, secure), "", secure=secure, over=True))
 

@@ -88,6 +88,7 @@ def unlink(id: Id, person: Changer, using: Using) -> models.Invited:
 @ROUTER.post("/accounts/{id}/reset", status_code=201)
 def reset(id: Id, person: Changer, using: Using) -> models.Invited:
     """Take password, second factor and passkeys of an account away, and invite its owner anew."""
+    _not_above(using, person, accounts.find(using.access, id).roles)
     invitation = accounts.reset(using.access, id, actor=person.name)
     return _invited(using, accounts.find(using.access, id), invitation)
 
@@ -102,12 +103,12 @@ def end_sessions(id: Id, person: Changer, using: Using) -> Response:
 
 
 def _not_above(using: Services, person: Person, roles: Any) -> None:
-    """Refuse to a token what only somebody who is present may do: to give roles."""
+    """Refuse to a token what only somebody who is present may do: to give roles, or take over who has them."""
     demand(person, "access.change", {"kind": "account"})
     if person.how == "token" and roles:
         given = using.access.rights.of(roles)
         if not given <= person.permissions & set(person.scopes):
-            raise AccessError("a token gives no roles that may more than it may", fix="sign in")
+            raise AccessError("a token decides on nobody who may more than it may", fix="sign in")
 
 
 def _account(using: Services, one: kept.Account) -> models.Account:

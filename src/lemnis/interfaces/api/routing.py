@@ -121,7 +121,8 @@ async def _once(
         return problem(UsageError("the idempotency key is too long, or no text"))
     using = services(request)
     tables, now = using.access.tables, using.workspace.clock.now()
-    said = f"{request.url.path}?{request.url.query}\0{request.headers.get('x-purpose', '')}\0"
+    rights = person.how, sorted(person.permissions), person.scopes, person.teams
+    said = f"{request.url.path}?{request.url.query}\0{request.headers.get('x-purpose', '')}\0{rights}\0"
     asked = hashlib.sha256(said.encode() + await request.body()).hexdigest()
     wanted = Answered(person.id, key, asked, 0, "", now)
     before = await run_in_threadpool(tables.claim, wanted, forget=now - _DAY)

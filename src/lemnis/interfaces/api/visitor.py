@@ -97,7 +97,9 @@ def numbers(host: str) -> bool:
 def answers_to(host: str, trust: Trust) -> bool:
     """Say whether this host name is ours: a page of another name that leads here is an attack (rebinding)."""
     name = _name(host)
-    return name in _LOCAL or name in trust.hosts
+    port = host.rpartition("]")[2] if host.startswith("[") else host[len(name) :]
+    numbered = not port or (port[0] == ":" and port[1:].isascii() and port[1:].isdecimal())
+    return numbered and (name in _LOCAL or name in trust.hosts)
 
 
 def _name(host: str) -> str:

@@ -154,7 +154,9 @@ class Site:
     def purpose(self, request: Request) -> str:
         """Return for what who asks said that they need personal data; empty if they did not, or long ago."""
         said, until = self.purposes.get(_session(request), ("", 0.0))
-        return said if time.monotonic() < until else ""
+        person = whose(request)
+        sees = person is not None and person.how == "session" and may(person, "personal.read")
+        return said if sees and time.monotonic() < until else ""
 
     def state_purpose(self, request: Request, text: str) -> None:
         """Keep for what somebody needs personal data, in this session and for a while; empty ends it."""
@@ -198,7 +200,9 @@ class Site:
         text = self.templates.get_template(template).render(known | context)
         answer = HTMLResponse(text, status)
         if known["said"] is not None:
-            answer.delete_cookie(_SAID, path=f"{known['base']}/", httponly=True, samesite="lax")
+            answer.delete_cookie(
+                _SAID, path=f"{known['base']}/", httponly=True, samesite="lax", secure=_secure(request)
+            )
         return answer
 
     def _count(self, request: Request) -> int:
@@ -452,8 +456,17 @@ def back(request: Request, path: str, title: str = "", text: str = "", *, kind: 
     answer = RedirectResponse(f"{base}{safe(path)}", 303)
     if title:
         told_once = urlencode({"t": title[:200], "d": text[:600], "k": kind})
-        answer.set_cookie(_SAID, told_once, max_age=20, httponly=True, samesite="lax", path=f"{base}/")
+        answer.set_cookie(
+            _SAID, told_once, max_age=20, httponly=True, samesite="lax", path=f"{base}/",
+            secure=_secure(request),
+        )  # fmt: skip
     return answer
+
+
+def _secure(request: Request) -> bool:
+    """Say whether the browser is asked to send cookies over TLS alone."""
+    visitor = getattr(request.state, "visitor", None)
+    return visitor is not None and bool(visitor.secure)
 
 
 _SAID = "lemnis-said"
