@@ -25,6 +25,7 @@ from lemnis.store.rows import uids
 
 NOTHING = Traced()
 """What is known of a cause where nothing is."""
+_MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,22 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """How a chain begins that follows events: where, these, the first alert about them, the ids of all."""
+
+    begin: Entity
+    events: Sequence[Event]
+    alert: Alert
+    alerts: tuple[str, ...]
+
+    @property
+    def told(self) -> dict[str, Json]:
+        """What its first hop says of that."""
+        uids: list[Json] = [event.uid for event in self.events[:_MOST]]
+        return {"alert": self.alert.id, "rule": self.alert.title, "events": uids}
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What an origin may look at: the incident's alerts and their events, the lake, the graph as of then.
 
@@ -139,6 +156,11 @@ class Asked:
         """Return the first of some alerts of the incident."""
         wanted = set(ids)
         return next(one for one in self.alerts if one.id in wanted)
+
+    def started(self, begin: Entity, events: Sequence[Event]) -> Started:
+        """Begin a chain at what events are about."""
+        ids = tuple(dict.fromkeys(alert for event in events for alert in event.alerts))
+        return Started(begin, events, self.alert(ids), ids)
 
 
 class Origin(Protocol):

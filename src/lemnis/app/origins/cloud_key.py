@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from lemnis.app import settings
 from lemnis.app.origins import code
-from lemnis.app.origins.base import Asked, Chain, Event, hops, noted
+from lemnis.app.origins.base import Asked, Chain, Event, noted
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.errors import InputError, ServiceError
 from lemnis.contracts.findings import Finding, Kind
@@ -64,23 +64,18 @@ def chains(asked: Asked) -> Sequence[Chain]:
 
 
 def _chain(asked: Asked, key: str, events: Sequence[Event]) -> Chain:
-    alerts = tuple(dict.fromkeys(alert for event in events for alert in event.alerts))
-    first, begin = asked.alert(alerts), Entity(EntityKind.CREDENTIAL, key)
+    begin = Entity(EntityKind.CREDENTIAL, key)
+    started = asked.started(begin, events)
     addresses = {str(one) for event in events if (one := event.get("src_endpoint.ip"))}
     edges, ended, facts = _code(asked, begin)
-    edges[0] = noted(
-        edges[0], alert=first.id, rule=first.title, events=[event.uid for event in events[:_MOST]],
-        addresses=sorted(addresses)[:_MOST],
-    )  # fmt: skip
-    return Chain(
-        begin=begin,
-        alert=first,
-        hops=hops(edges),
-        source=ended.source if ended else None,
-        facts=facts,
-        alerts=alerts,
+    edges[0] = noted(edges[0], **started.told, addresses=list(sorted(addresses)[:_MOST]))
+    return code.chain(
+        started,
+        edges,
+        ended,
+        facts,
         events=used(asked, "actor.user.credential_uid", key, addresses),
-        beside=(*_held(events, begin), *(ended.beside if ended else ())),
+        beside=_held(events, begin),
     )
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lemnis.app.origins import code, terraform
-from lemnis.app.origins.base import Asked, Chain, Event, at_path, hops, noted
+from lemnis.app.origins.base import Asked, Chain, Event, at_path, noted
 from lemnis.app.origins.terraform import Written
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.findings import Finding, Kind
@@ -38,7 +38,6 @@ _OPEN = frozenset({284, 306, 552, 668, 732, 862, 863})
 """Weaknesses by which somebody reaches what he should not (MITRE): exposure, missing or wrong permission."""
 _OBJECT = re.compile(r"^(arn:[a-z-]+:s3:::[^/]+)/")
 _BUCKET = re.compile(r"arn:[a-z-]+:s3:::([^/]+)")
-_MOST = 20
 _HOUR = 3_600_000
 """Milliseconds before and after the alerts in which calls belong to the same attack."""
 
@@ -103,28 +102,15 @@ def _arns(event: Event) -> list[str]:
 
 
 def _chain(asked: Asked, thing: Entity, arn: str, events: Sequence[Event]) -> Chain:
-    alerts = tuple(dict.fromkeys(alert for event in events for alert in event.alerts))
-    first = asked.alert(alerts)
+    started = asked.started(thing, events)
     held = [edge for edge in asked.graph.edges_to([thing], asked.at, ["stored_in"]) if edge.holds]
-    defined = noted(
-        terraform.defined_by(asked, thing), alert=first.id, rule=first.title,
-        events=[event.uid for event in events[:_MOST]],
-    )  # fmt: skip
+    defined = noted(terraform.defined_by(asked, thing), **started.told)
     defined = noted(defined, notes=[*_data(asked, held), *_noted(defined)])
     edges, ended, facts = [defined], None, Traced()
     if defined.holds:
         more, ended, facts = _code(asked, defined)
         edges += more
-    return Chain(
-        begin=thing,
-        alert=first,
-        hops=hops(edges),
-        source=ended.source if ended else None,
-        facts=facts,
-        alerts=alerts,
-        events=tuple(_others(asked, arn, events)),
-        beside=(*held, *(ended.beside if ended else ())),
-    )
+    return code.chain(started, edges, ended, facts, events=_others(asked, arn, events), beside=held)
 
 
 def _others(asked: Asked, arn: str, events: Sequence[Event]) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lemnis.app import scans, settings, trace_code
-from lemnis.app.origins.base import Asked, Source, line_entity, noted
+from lemnis.app.origins.base import Asked, Chain, Source, Started, hops, line_entity, noted
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.errors import InputError, NotFoundError
 from lemnis.contracts.findings import Finding, Kind
@@ -15,6 +15,7 @@ from lemnis.graph import code_edges
 from lemnis.graph.code import history
 from lemnis.graph.codeowners import PLACES
 from lemnis.graph.source_line import Located
+from lemnis.lessons.prevent.base import Traced
 from lemnis.scan.secrecy import hidden
 from lemnis.store.git import Commit, Repository
 
@@ -62,6 +63,28 @@ class End:
     source: Source
     edges: tuple[Edge, ...]
     beside: tuple[Edge, ...]
+
+
+def chain(
+    started: Started,
+    edges: Sequence[Edge],
+    ended: End | None,
+    facts: Traced,
+    *,
+    events: Iterable[str] = (),
+    beside: Iterable[Edge] = (),
+) -> Chain:
+    """Return the chain from where it started along some edges to where it ended, if it did."""
+    return Chain(
+        begin=started.begin,
+        alert=started.alert,
+        hops=hops(edges),
+        source=ended.source if ended else None,
+        facts=facts,
+        alerts=started.alerts,
+        events=tuple(events),
+        beside=(*beside, *(ended.beside if ended else ())),
+    )
 
 
 def place(asked: Asked, wanted: str, commit: str = "") -> Place:

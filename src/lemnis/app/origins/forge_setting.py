@@ -14,14 +14,13 @@ from fnmatch import fnmatchcase
 import orjson
 
 from lemnis.app.origins import code, guards, terraform
-from lemnis.app.origins.base import Asked, Chain, Event, hops, noted
+from lemnis.app.origins.base import Asked, Chain, Event, noted
 from lemnis.app.origins.guards import Guard, operation
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.resources import Resource, Steps
 from lemnis.lessons.prevent.base import Traced
 from lemnis.scan.readers import listed, mapping
 
-_MOST = 20
 _REPOSITORY = "github_repository"
 _PASSED = re.compile(r"protected_branch\.policy_override|repository_ruleset\.bypass")
 _PUSHED = re.compile(r"git\.push|pull_request\.merge")
@@ -62,13 +61,11 @@ def _repository(event: Event) -> str:
 
 
 def _chain(asked: Asked, name: str, events: Sequence[Event]) -> Chain:
-    alerts = tuple(dict.fromkeys(alert for event in events for alert in event.alerts))
-    first = asked.alert(alerts)
     thing = Entity(EntityKind.REPOSITORY, name)
+    started = asked.started(thing, events)
     live = Entity(EntityKind.CLOUD_RESOURCE, f"{_REPOSITORY}/{name.rpartition('/')[2]}")
     defined = noted(
-        replace(terraform.defined_by(asked, live), source=thing),
-        alert=first.id, rule=first.title, events=[event.uid for event in events[:_MOST]],
+        replace(terraform.defined_by(asked, live), source=thing), **started.told,
         did=sorted({operation(event) for event in events}),
         by=sorted({str(one) for event in events if (one := event.get("actor.user.name"))}),
     )  # fmt: skip
@@ -81,16 +78,7 @@ def _chain(asked: Asked, name: str, events: Sequence[Event]) -> Chain:
             found = list(guards.let(where, _GUARDS, events, _protects))
             more, ended, facts = guards.line(asked, defined, where, found)
             edges += more
-    return Chain(
-        begin=thing,
-        alert=first,
-        hops=hops(edges),
-        source=ended.source if ended else None,
-        facts=facts,
-        alerts=alerts,
-        events=tuple(guards.session(asked, events)),
-        beside=ended.beside if ended else (),
-    )
+    return code.chain(started, edges, ended, facts, events=guards.session(asked, events))
 
 
 def _protects(one: Resource, events: Sequence[Event]) -> bool:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lemnis.app.origins import code, terraform
-from lemnis.app.origins.base import Asked, Chain, Event, hops, noted
+from lemnis.app.origins.base import Asked, Chain, Event, noted
 from lemnis.app.origins.cloud_key import used
 from lemnis.app.origins.terraform import Written
 from lemnis.contracts.alerts import Entity, EntityKind
@@ -71,29 +71,15 @@ def chains(asked: Asked) -> Sequence[Chain]:
 
 
 def _chain(asked: Asked, role: str, events: Sequence[Event]) -> Chain:
-    alerts = tuple(dict.fromkeys(alert for event in events for alert in event.alerts))
-    first = asked.alert(alerts)
     begin, holder = Entity(EntityKind.PRINCIPAL, str(events[0].get("actor.user.uid"))), _role(role)
-    told: list[Json] = [event.uid for event in events[:_MOST]]
-    session = Edge(
-        begin, holder, "has_role", "cloudtrail", Strength.OBSERVED,
-        {"alert": first.id, "rule": first.title, "events": told},
-    )  # fmt: skip
+    started = asked.started(begin, events)
+    session = Edge(begin, holder, "has_role", "cloudtrail", Strength.OBSERVED, started.told)
     edges, ended, facts = [session, terraform.defined_by(asked, holder)], None, Traced()
     own = _others(asked, events)
     if edges[-1].holds:
         more, ended, facts = _code(asked, edges[-1], role, events, own)
         edges += more
-    return Chain(
-        begin=begin,
-        alert=first,
-        hops=hops(edges),
-        source=ended.source if ended else None,
-        facts=facts,
-        alerts=alerts,
-        events=own,
-        beside=ended.beside if ended else (),
-    )
+    return code.chain(started, edges, ended, facts, events=own)
 
 
 def _role(arn: str) -> Entity:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import orjson
 
 from lemnis.app.origins import code, guards, terraform
-from lemnis.app.origins.base import Asked, Chain, Event, hops, noted
+from lemnis.app.origins.base import Asked, Chain, Event, noted
 from lemnis.app.origins.guards import Guard, operation
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.ids import Json
@@ -26,7 +26,6 @@ _OKTA = "okta"
 _EVALUATED = "policy.evaluate_sign_on"
 _SIGN_ON, _APP = "okta_policy_rule_signon", "okta_app_signon_policy_rule"
 _LONGEST = 1440  # minutes: a day
-_MOST = 20
 _AROUND = 300_000  # ms: so long before and after a session's event its rule was asked
 _BEGUN = re.compile(r"^user\.session\.start$")
 _USED = re.compile(r"^(?:user\.session\.|user\.authentication\.|policy\.evaluate_sign_on)")
@@ -67,13 +66,9 @@ def _defined(asked: Asked, rule: str) -> Edge | None:
 
 
 def _chain(asked: Asked, rule: str, known: Edge, events: Sequence[Event]) -> Chain:
-    alerts = tuple(dict.fromkeys(alert for event in events for alert in event.alerts))
-    first = asked.alert(alerts)
-    thing = Entity(EntityKind.POLICY, f"{_OKTA}/{rule}")
-    defined = noted(
-        replace(known, source=thing), alert=first.id, rule=first.title,
-        events=[event.uid for event in events[:_MOST]], did=sorted({operation(event) for event in events}),
-    )  # fmt: skip
+    started = asked.started(Entity(EntityKind.POLICY, f"{_OKTA}/{rule}"), events)
+    did = sorted({operation(event) for event in events})
+    defined = noted(replace(known, source=started.begin), **started.told, did=list(did))
     edges, ended, facts = [defined], None, Traced()
     where = terraform.written(asked, known)
     if isinstance(where, str):
@@ -81,16 +76,7 @@ def _chain(asked: Asked, rule: str, known: Edge, events: Sequence[Event]) -> Cha
     else:
         more, ended, facts = guards.line(asked, defined, where, list(guards.let(where, _GUARDS, events)))
         edges += more
-    return Chain(
-        begin=thing,
-        alert=first,
-        hops=hops(edges),
-        source=ended.source if ended else None,
-        facts=facts,
-        alerts=alerts,
-        events=tuple(guards.session(asked, events)),
-        beside=ended.beside if ended else (),
-    )
+    return code.chain(started, edges, ended, facts, events=guards.session(asked, events))
 
 
 def _evaluated(asked: Asked, seen: Sequence[Event]) -> Iterator[tuple[str, frozenset[str]]]:
