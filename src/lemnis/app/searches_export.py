@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,13 @@ _COLUMNS = ("time", "class", "source", "uid", "message")
 Row = Mapping[str, Any]
 Plain = Callable[[Any], Any]
 """Returns a value of the lake as JSON knows it."""
+Change = Callable[[Any], Any]
+"""Returns an event as it is to be shown."""
+
+
+def alike(event: Any) -> Any:
+    """Return an event as it is."""
+    return event
 
 
 def export(search: Search, path: Path, plain: Plain) -> int:
@@ -48,7 +56,21 @@ def export(search: Search, path: Path, plain: Plain) -> int:
     return count
 
 
-def objects(search: Search, plain: Plain) -> Iterator[dict[str, Any]]:
+def written(search: Search, suffix: str, file: BinaryIO, plain: Plain, change: Change = alike) -> int:
+    """Write what a search finds to a file as ``export`` does; ``change`` is made to every event before.
+
+    Raises UsageError for a format of which rows cannot be changed, CancelledError where the search is ended.
+    """
+    if suffix not in FORMATS or suffix == ".parquet":
+        raise UsageError(f"there is no format {suffix}", fix="one of .json, .ndjson, .csv")
+    writer = _csv if suffix == ".csv" else _json
+    count = writer(search, file, plain, lines=suffix != ".json", change=change)
+    if search.cancelled:
+        raise CancelledError
+    return count
+
+
+def objects(search: Search, plain: Plain, change: Change = alike) -> Iterator[dict[str, Any]]:
     """Yield what a search finds as JSON objects: an event with its uid, time and class, or a row."""
     if not search.finds_events:
         for table in search.tables():
@@ -62,14 +84,14 @@ def objects(search: Search, plain: Plain) -> Iterator[dict[str, Any]]:
                 "uid": hit.uid,
                 "time": hit.time,
                 "class": hit.class_name,
-                "event": plain(hit.event),
+                "event": plain(change(hit.event)),
                 **more,
             }
 
 
-def _json(search: Search, file: BinaryIO, plain: Plain, *, lines: bool) -> int:
+def _json(search: Search, file: BinaryIO, plain: Plain, *, lines: bool, change: Change = alike) -> int:
     count = 0
-    for count, one in enumerate(objects(search, plain), 1):
+    for count, one in enumerate(objects(search, plain, change), 1):
         if not lines:
             file.write(b"[" if count == 1 else b",\n")
         file.write(orjson.dumps(one, default=str))
@@ -80,7 +102,7 @@ def _json(search: Search, file: BinaryIO, plain: Plain, *, lines: bool) -> int:
     return count
 
 
-def _csv(search: Search, file: BinaryIO, plain: Plain, *, lines: bool) -> int:
+def _csv(search: Search, file: BinaryIO, plain: Plain, *, lines: bool, change: Change = alike) -> int:
     """Write CSV (RFC 4180, UTF-8); texts that a spreadsheet would take for formulas begin with ``'``."""
     del lines
     count, text = 0, io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
@@ -90,7 +112,8 @@ def _csv(search: Search, file: BinaryIO, plain: Plain, *, lines: bool) -> int:
         writer.writerow(_safe(name) for name in (*_COLUMNS, *names, "event"))
         for some in search.found():
             for hit in some:
-                writer.writerow(_safe(cell) for cell in _event(hit, names, plain))
+                shown = replace(hit, event=change(hit.event))
+                writer.writerow(_safe(cell) for cell in _event(shown, names, plain))
                 count += 1
     else:
         begun = False

@@ -307,7 +307,10 @@ def test_the_time_of_a_search():
     brushed = search.window({"from": str(START), "to": str(START + 5)}, START)
     assert (brushed.start, brushed.end, brushed.span) == (START, START + 5, "")
     assert search.window({"from": "2026-09-21T00:00:00Z"}, START).start == START - START % DAY
-    assert search.window({"from": "nonsense", "span": "7d"}, START).span == "7d"
+    assert search.window({"from": "nonsense", "span": "7d"}, START).wrong == "'nonsense' is no time"
+    assert search.window({"from": "9", "to": "8"}, START).wrong
+    assert search.window({"to": "9" * 40}, START).wrong
+    assert search.window({"span": "15m"}, START).start == START - 900_000
     assert search.bounds([(10, 1), (20, 2)], search.Window(5, None, ""), 99) == (5, 30)
 
 

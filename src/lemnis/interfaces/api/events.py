@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Query
+from fastapi import Path, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
@@ -15,18 +15,26 @@ from lemnis.app import query as asking
 from lemnis.app import searches
 from lemnis.app.access.permissions import Person
 from lemnis.app.searches_export import objects
+from lemnis.contracts.errors import NotFoundError
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.routing import Purpose, Using, allowed, router
 from lemnis.interfaces.api.services import Services, Sight, sight
 from lemnis.store.query import Handle
 
 ROUTER = router("events")
+_NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 Reader = Annotated[Person, allowed("event.search")]
 Asked = Annotated[
     str, Query(max_length=4000, description="A query, or @NAME of a saved one (docs/search.md).")
 ]
 Instant = Annotated[str, Query(max_length=40, description="A time, or relative: -24h, -1d@d.")]
 Seconds = Annotated[float, Query(gt=0, le=60, description="Seconds after which it is ended.")]
+Named = Annotated[
+    str,
+    Query(
+        pattern=f"^({_NAME})?$", description="What you call the search, to end it by DELETE while it goes on."
+    ),
+]
 _MOST = 1000
 _LOOK_S = 0.1
 Answer = TypeVar("Answer")
@@ -43,15 +51,20 @@ async def search(
     until: Instant = "",
     limit: Annotated[int, Query(ge=1, le=_MOST)] = 100,
     timeout: Seconds = 20,  # noqa: ASYNC109 - of the search
+    name: Named = "",
     purpose: Purpose = "",
 ) -> models.Searched:
-    """Find events, newest first, or the rows that a query's stages make. To hang up ends the search."""
+    """Find events, newest first, or the rows that a query's stages make.
+
+    To hang up ends the search, and so does to delete it by its name.
+    """
 
     def work(handle: Handle) -> models.Searched:
         seen = _sight(request, using, person, query, purpose)
         found = asking.search(
-            using.workspace, query, since=since, until=until, limit=limit, timeout=timeout, handle=handle
-        )
+            using.workspace, query, since=since, until=until, limit=limit, timeout=timeout, handle=handle,
+            veil=using.lake.veil(person, seen.masker),
+        )  # fmt: skip
         some = list(objects(found, plain))
         if not found.finds_events:
             columns = [one.name for one in found.headings]
@@ -61,7 +74,7 @@ async def search(
             events=events, more=found.more, cancelled=found.cancelled, reached_ms=found.reached
         )
 
-    return await _while_there(request, using, person, work)
+    return await _while_there(request, using, person, work, name)
 
 
 @ROUTER.get("/events/histogram")
@@ -75,18 +88,31 @@ async def histogram(
     until: Instant = "",
     bars: Annotated[int, Query(ge=1, le=500)] = 60,
     timeout: Seconds = 20,  # noqa: ASYNC109 - of the search
+    name: Named = "",
     purpose: Purpose = "",
 ) -> models.Histogram:
     """Say when the events of a query were: how many in each of some bars."""
 
     def work(handle: Handle) -> models.Histogram:
-        _sight(request, using, person, query, purpose)
+        seen = _sight(request, using, person, query, purpose)
         found = asking.histogram(
-            using.workspace, query, since=since, until=until, bars=bars, timeout=timeout, handle=handle
-        )
+            using.workspace, query, since=since, until=until, bars=bars, timeout=timeout, handle=handle,
+            veil=using.lake.veil(person, seen.masker),
+        )  # fmt: skip
         return models.Histogram(bars=[models.Bar(time_ms=time, count=count) for time, count in found])
 
-    return await _while_there(request, using, person, work)
+    return await _while_there(request, using, person, work, name)
+
+
+@ROUTER.delete("/events/searches/{name}", status_code=204)
+def end(
+    name: Annotated[str, Path(pattern=f"^{_NAME}$", description="What you called it.")],
+    person: Reader,
+    using: Using,
+) -> None:
+    """End a search of yours that goes on: it answers with what it found until then."""
+    if not using.running.stop(person.id, name):
+        raise NotFoundError(f"no search {name!r} of yours goes on", fix="it may have ended")
 
 
 def _sight(request: Request, using: Services, person: Person, query: str, purpose: str) -> Sight:
@@ -105,11 +131,10 @@ def _event(one: Mapping[str, Any], seen: Sight) -> models.Event:
 
 
 async def _while_there(
-    request: Request, using: Services, person: Person, work: Callable[[Handle], Answer]
+    request: Request, using: Services, person: Person, work: Callable[[Handle], Answer], name: str
 ) -> Answer:
-    """Do dear work beside the event loop; end it when whoever asked hangs up."""
-    handle = Handle()
-    with using.slots.taken(person.id):
+    """Do dear work beside the event loop; end it when whoever asked hangs up, or deletes it."""
+    with using.slots.taken(person.id), using.running.begun(person.id, name) as handle:
         doing = asyncio.ensure_future(run_in_threadpool(work, handle))
         try:
             while not doing.done():

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from lemnis import app
 from lemnis.app.access import naming
+from lemnis.app.access.lake import Lake
 from lemnis.app.access.masking import Masker, entities_in
 from lemnis.app.access.permissions import Person
 from lemnis.app.access.personal import Personal
@@ -22,6 +23,7 @@ from lemnis.app.access.service import Access
 from lemnis.app.board import Board
 from lemnis.content.schemas.console import Console
 from lemnis.contracts.errors import BusyError
+from lemnis.interfaces.api.running import Running
 from lemnis.store.journal import SqlJournal
 
 if TYPE_CHECKING:
@@ -53,6 +55,16 @@ class Services:
         from lemnis.app.access import openid  # noqa: PLC0415 - where there are some
 
         return openid.providers(self.settings.openid)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """Who sees which events."""
+        return Lake(self.workspace)
+
+    @cached_property
+    def running(self) -> Running:
+        """The searches that go on."""
+        return Running()
 
     @cached_property
     def personal(self) -> Personal:

@@ -18,7 +18,9 @@ from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.ingest.frames import ENTRY_LIST
 from lemnis.ingest.mapping_lineage import Origin
 from lemnis.interfaces.web import site
+from lemnis.interfaces.web.asked_lake import lake
 from lemnis.ocsf.entities import entities
+from lemnis.store.searching.veils import Veil
 
 _RAW = ("raw_data", "unmapped")
 _DEEPEST = 12
@@ -67,10 +69,11 @@ def entry_of(event: Mapping[str, Any]) -> str:
     return str(found[0].get("name", "")) if isinstance(found[0], Mapping) else ""
 
 
-def find(workspace: app.Workspace, uid: str) -> Mapping[str, Any]:
-    """Return an event by its id; raises NotFoundError."""
+def find(workspace: app.Workspace, uid: str, veil: Veil) -> Mapping[str, Any]:
+    """Return an event by its id; raises NotFoundError, also for one that whoever looks does not see."""
     quoted = uid.replace("\\", "\\\\").replace('"', '\\"')
-    found = asking.events(workspace, f'uid:"{quoted}"', limit=1, timeout=20)
+    asked = asking.search(workspace, f'uid:"{quoted}"', limit=1, timeout=20, veil=veil)
+    found = [hit.event for some in asked.found() for hit in some]
     if not found:
         raise NotFoundError(f"no event {uid!r}", fix="retention may have taken it")
     return found[0]
@@ -79,11 +82,12 @@ def find(workspace: app.Workspace, uid: str) -> Mapping[str, Any]:
 def page(request: Request) -> Response:
     """Show an event."""
     here = site.at(request)
-    event = find(here.workspace, request.path_params["uid"])
+    uid = str(request.path_params["uid"])
+    person = site.whose(request)
+    veil = Veil() if person is None else lake(here).veil(person, None)
+    event = find(here.workspace, uid, veil)
     known: tuple[Entity, ...] = entities(int(event.get("class_uid", 0)), event)
-    masker = site.see(
-        request, known, about=str(request.path_params["uid"]), also=site.personal_in(request, event)
-    )
+    masker = site.see(request, known, about=uid, also=site.personal_in(request, event))
     event = event if masker is None else masker.event(event)
     source = str((event.get("metadata") or {}).get("log_name", ""))
     lines: Sequence[Origin] = ()
@@ -97,7 +101,7 @@ def page(request: Request) -> Response:
     message = str(event.get("message") or event.get("class_name") or "An event")
     return here.page(
         request, "event.html", title=message[:120], here="/search", event=event, source=source,
-        uid=request.path_params["uid"], attributes=attributes(event, lines), about=known,
+        uid=uid, attributes=attributes(event, lines), about=known,
         raw=str(event.get("raw_data") or ""), unmapped=str(event.get("unmapped") or ""),
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,66 +13,22 @@ from starlette.responses import JSONResponse, Response
 from lemnis import app
 from lemnis.app import query as asking
 from lemnis.app import searches
-from lemnis.contracts.clock import from_iso, to_iso
-from lemnis.contracts.errors import InputError, LemnisError, UsageError
-from lemnis.interfaces.web import drawing, site
+from lemnis.contracts.errors import AccessError, InputError, LemnisError, NotFoundError, UsageError
+from lemnis.interfaces.web import drawing, exporting, site
+from lemnis.interfaces.web.asked_lake import Sight, running, running_of, sight
+from lemnis.interfaces.web.forms import Form
+from lemnis.interfaces.web.search_time import SPANS, Window, window
 from lemnis.interfaces.web.words import query, utc
+from lemnis.store.query import Handle
 from lemnis.store.search import Found, Heading
 from lemnis.store.searching.completing import FieldInfo
+from lemnis.store.searching.veils import Veil
 
 LIMIT, TIMEOUT, BARS = 100, 20.0, 80
-SPANS: Mapping[str, tuple[str, int]] = {
-    "1h": ("1 h", 3_600_000), "24h": ("24 h", 86_400_000), "7d": ("7 d", 7 * 86_400_000),
-    "30d": ("30 d", 30 * 86_400_000), "all": ("All", 0),
-}  # fmt: skip
 _TEXTS = ("message", "raw_data", "unmapped")
-_LONGEST = 4_000
+_AROUND = 40
 _FEW_FIELDS, _TOP = 60, 10
 _SEVERITIES = {3: "medium", 4: "high", 5: "critical", 6: "fatal"}
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The time that a search is about: bounds (ms; None: open), and the name of the span, if it is one."""
-
-    start: int | None
-    end: int | None
-    span: str
-
-    @property
-    def since(self) -> str:
-        """The beginning as a query has it."""
-        return "" if self.start is None else to_iso(self.start)
-
-    @property
-    def until(self) -> str:
-        """The end as a query has it."""
-        return "" if self.end is None else to_iso(self.end)
-
-    def parts(self) -> dict[str, object]:
-        """Return what says it in an address."""
-        if self.span:
-            return {"span": self.span}
-        return {"from": self.start, "to": self.end}
-
-
-def window(given: Mapping[str, str], now: int) -> Window:
-    """Read the time of an address: ``from`` and ``to`` (ms or ISO), else ``span``. Pure."""
-    start, end = _instant(given.get("from", "")), _instant(given.get("to", ""))
-    if start is not None or end is not None:
-        return Window(start, end, "")
-    span = given.get("span", "24h")
-    length = SPANS[span][1] if span in SPANS else SPANS["24h"][1]
-    return Window(now - length if length else None, None, span if span in SPANS else "24h")
-
-
-def _instant(text: str) -> int | None:
-    if text.isascii() and text.isdigit():
-        return int(text[:15])
-    try:
-        return from_iso(text) if text else None
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,56 +70,57 @@ def cell(value: Any, heading: Heading) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a search gave: events or rows, whether there is more, and what was wrong with the query."""
+    """What a search gave: events or rows, whether there is more, and what was wrong with the query.
+
+    It was ``stopped`` by whoever asked, or by the time that it may take.
+    """
 
     hits: tuple[Hit, ...] = ()
     headings: tuple[Heading, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     finds_events: bool = True
     more: bool = False
+    stopped: bool = False
     wrong: str = ""
     fix: str = ""
     column: int = 0
 
 
-Hide = Callable[[Any], Any]
-"""Takes personal data out of an event."""
-
-
-def plain(request: Request, text: str) -> Hide:
-    """Return what takes personal data out of what a query finds.
-
-    Rows of a query would tell personal data that it names: raises AccessError for such a one.
-    """
-    here = site.at(request)
-    masker = site.see(request, about=text[:200])
-    if masker is None:
-        return lambda event: event
-    if "|" in text:
-        here.personal(request).demand_plain(searches.expand(here.workspace, text)[0])
-    return masker.event
-
-
-def run(workspace: app.Workspace, text: str, when: Window, hide: Hide) -> Result:
+def run(
+    workspace: app.Workspace, text: str, when: Window, seen: Sight, handle: Handle | None = None
+) -> Result:
     """Search; what is wrong with the query is told, with the column where it is."""
+    if when.wrong:
+        return Result(wrong=when.wrong, fix="choose a beginning and an end, or a span")
     try:
         found = asking.search(
-            workspace, text, since=when.since, until=when.until, limit=LIMIT, timeout=TIMEOUT
-        )
+            workspace, text, since=when.since, until=when.until, limit=LIMIT, timeout=TIMEOUT, handle=handle,
+            veil=seen.veil,
+        )  # fmt: skip
         if found.finds_events:
             hits = [
-                hit(replace(one, event=hide(one.event)), found.headings)
+                hit(replace(one, event=seen.event(one.event)), found.headings)
                 for some in found.found()
                 for one in some
             ]
-            return Result(tuple(hits), tuple(found.headings), more=found.more)
+            return Result(tuple(hits), tuple(found.headings), more=found.more, stopped=found.cancelled)
         tables = list(found.tables())
         rows = pa.concat_tables(tables).to_pylist() if tables else []
         told = tuple(tuple(cell(row[one.name], one) for one in found.headings) for row in rows)
-        return Result((), tuple(found.headings), told, finds_events=False, more=found.more)
-    except (InputError, UsageError) as error:
+        return Result(
+            (), tuple(found.headings), told, finds_events=False, more=found.more, stopped=found.cancelled
+        )
+    except (InputError, NotFoundError, UsageError) as error:
         column = error.at.column if error.at and error.at.column else 0
         return Result(wrong=error.what, fix=error.fix, column=column)
+
+
+def pointed(text: str, column: int) -> tuple[str, str]:
+    """Return the part of a query around a column (from 1), and what is before that in it. Pure."""
+    first = max(0, column - 1 - _AROUND)
+    cut = text[first : column - 1 + _AROUND].replace("\n", " ").replace("\t", " ")
+    before = ("…" if first else "") + cut[: column - 1 - first]
+    return ("…" if first else "") + cut + ("…" if column - 1 + _AROUND < len(text) else ""), before
 
 
 # -- pages -------------------------------------------------------------------------------------------------
@@ -172,18 +129,26 @@ def run(workspace: app.Workspace, text: str, when: Window, hide: Hide) -> Result
 def page(request: Request) -> Response:
     """Show the search, and what it found."""
     here = site.at(request)
-    text = request.query_params.get("q", "")[:_LONGEST].strip()
+    text = request.query_params.get("q", "").strip()
     if text.startswith(("in-", "al-")) and " " not in text:
         kind = "incident" if text.startswith("in-") else "alert"
         return site.back(request, f"/{kind}/{text}")
     when = window(request.query_params, here.workspace.clock.now())
     asked = bool(request.query_params)
-    result = run(here.workspace, text, when, plain(request, text)) if asked else Result()
+    status, result = 200, Result()
+    if asked:
+        try:
+            seen = sight(request, text)
+            with running(request) as handle:
+                result = run(here.workspace, text, when, seen, handle)
+        except AccessError as error:
+            status, result = 403, Result(wrong=error.what, fix=error.fix)
     again = query({"q": text, **when.parts()})
     return here.page(
         request,
         "search.html",
-        title=text or "Search",
+        status=status,
+        title=text[:80] or "Search",
         here="/search",
         q=text,
         when=when,
@@ -193,6 +158,8 @@ def page(request: Request) -> Response:
         again=again,
         saved=_saved(here.workspace),
         limit=LIMIT,
+        pointed=pointed(text, result.column),
+        formats=exporting.FORMATS,
     )
 
 
@@ -205,15 +172,26 @@ def bars(request: Request) -> Response:
     """Return when events were, as a drawing to brush."""
     here = site.at(request)
     now = here.workspace.clock.now()
-    when = window(request.query_params, now)
-    text = request.query_params.get("q", "")[:_LONGEST]
-    found = asking.histogram(
-        here.workspace, text, since=when.since, until=when.until, bars=BARS, timeout=TIMEOUT
-    )
+    when = _when(request, now)
+    text = request.query_params.get("q", "")
+    seen = sight(request, text, about="histogram")
+    with running(request) as handle:
+        found = asking.histogram(
+            here.workspace, text, since=when.since, until=when.until, bars=BARS, timeout=TIMEOUT,
+            handle=handle, veil=seen.veil,
+        )  # fmt: skip
     total = sum(count for _, count in found)
     start, end = bounds(found, when, now)
     drawn = drawing.histogram(found, start, end, label=f"{total:,} events over time") if found else None
     return here.page(request, "bars_part.html", drawn=drawn, total=total, title="")
+
+
+def _when(request: Request, now: int) -> Window:
+    """Read the time of an address; raises UsageError for what is none."""
+    found = window(request.query_params, now)
+    if found.wrong:
+        raise UsageError(found.wrong, fix="choose a beginning and an end, or a span")
+    return found
 
 
 def bounds(found: Sequence[tuple[int, int]], when: Window, now: int) -> tuple[int, int]:
@@ -240,12 +218,12 @@ def fields(request: Request) -> Response:
     """Return the fields that the newest events have, or the commonest values of one in what was found."""
     here = site.at(request)
     name = request.query_params.get("field", "")[:200]
-    text = request.query_params.get("q", "")[:_LONGEST]
-    when = window(request.query_params, here.workspace.clock.now())
+    text = request.query_params.get("q", "")
+    when = _when(request, here.workspace.clock.now())
     if name:
-        if site.see(request, about=name) is not None:
-            here.personal(request).demand_plain(f"| top {name}")
-        values = top(here.workspace, text, name, when)
+        seen = sight(request, f"{text} | top {name}", about=name)
+        with running(request) as handle:
+            values = top(here.workspace, text, name, when, seen.veil, handle)
         return here.page(request, "values_part.html", title="", name=name, values=values)
     like = request.query_params.get("like", "")[:100]
     known: list[FieldInfo] = here.keep("fields", lambda: asking.fields(here.workspace), 60).get()
@@ -254,7 +232,10 @@ def fields(request: Request) -> Response:
     return here.page(request, "fields_part.html", title="", fields=some[:_FEW_FIELDS], total=len(some))
 
 
-def top(workspace: app.Workspace, text: str, name: str, when: Window) -> list[tuple[str, int, float]]:
+def top(  # noqa: PLR0917 - of whom, what, when, and who looks
+    workspace: app.Workspace, text: str, name: str, when: Window, veil: Veil | None = None,
+    handle: Handle | None = None,
+) -> list[tuple[str, int, float]]:  # fmt: skip
     """Return the commonest values of a field in what a query finds: value, count, share of the first."""
     found = asking.search(
         workspace,
@@ -263,6 +244,8 @@ def top(workspace: app.Workspace, text: str, name: str, when: Window) -> list[tu
         until=when.until,
         limit=_TOP,
         timeout=TIMEOUT,
+        handle=handle,
+        veil=veil,
     )
     rows = [row for table in found.tables() for row in table.to_pylist()]
     first = found.headings[0].name if found.headings else name
@@ -274,11 +257,13 @@ def top(workspace: app.Workspace, text: str, name: str, when: Window) -> list[tu
 def complete(request: Request) -> Response:
     """Return what the last word of a query may become, as JSON."""
     here = site.at(request)
-    text = request.query_params.get("q", "")[:_LONGEST]
+    text = request.query_params.get("q", "")
     try:
-        found = asking.complete(here.workspace, text, limit=12)
-        if site.see(request) is not None and any(one.kind == "value" for one in found):
+        seen = sight(request)
+        found = asking.complete(here.workspace, text, limit=12, veil=seen.veil)
+        if seen.masker is not None and any(one.kind == "value" for one in found):
             here.personal(request).demand_plain(found[0].text)
+            here.personal(request).demand_plain(text)
     except LemnisError:  # half a query is often none
         found = []
     last = asking.last_word(text)
@@ -287,13 +272,19 @@ def complete(request: Request) -> Response:
     )
 
 
-def save(request: Request, form: site.Form) -> Response:
+def save(request: Request, form: Form) -> Response:
     """Save a search under a name, in the workspace's content."""
     here = site.at(request)
-    name, text = form.get("name", "").strip(), form.get("q", "")[:_LONGEST]
+    name, text = form.get("name", "").strip(), form.get("q", "")
     path = searches.save(here.workspace, name, text, title=form.get("title", "").strip()[:200])
     told = f"{path.relative_to(here.workspace.root)} in the workspace's content"
     return site.back(request, f"/search?{query({'q': f'@{name}'})}", f"The search {name} is kept", told)
+
+
+def stop(request: Request, _form: Form) -> Response:
+    """End what whoever asks has begun to search."""
+    person = site.whose(request)
+    return JSONResponse({"stopped": running_of(request).stop(person.id if person is not None else "")})
 
 
 ROUTES = (
@@ -302,4 +293,6 @@ ROUTES = (
     site.shows("/search/fields", site.dear(fields), "event.search"),
     site.shows("/search/complete", complete, "event.search"),
     site.does("/search/save", save, "rule.change"),
+    site.does("/search/stop", stop, "event.search"),
+    *exporting.ROUTES,
 )

@@ -77,46 +77,111 @@ q.addEventListener("keydown", (event) => {
   event.stopPropagation();
 });
 
-// Brushing.
+// Brushing, by pointer and by keys.
+const SVG = "http://www.w3.org/2000/svg";
+const LONG = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 function brushes(within) {
   for (const area of within.querySelectorAll("[data-brush]")) {
     const svg = area.querySelector("svg");
     const start = Number(svg.dataset.start);
     const end = Number(svg.dataset.end);
-    const width = svg.viewBox.baseVal.width;
-    const height = svg.viewBox.baseVal.height;
-    const brush = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const { width, height } = svg.viewBox.baseVal;
+    const told = within.querySelector("[data-brushed]");
+    const brush = document.createElementNS(SVG, "rect");
     brush.setAttribute("class", "brush");
     brush.setAttribute("y", "0");
     brush.setAttribute("height", String(height));
-    let from = null;
-    const place = (event) => {
+    const at = (share) => Math.round(start + share * (end - start));
+    let anchor = null;
+    let place = 0;
+    const show = () => {
+      const [low, high] = [Math.min(anchor, place), Math.max(anchor, place)];
+      brush.setAttribute("x", String(low * width));
+      brush.setAttribute("width", String(Math.max(high - low, 0.002) * width));
+      if (!brush.isConnected) svg.append(brush);
+      told.textContent = low === high ? LONG.format(at(low)) : `${LONG.format(at(low))} to ${LONG.format(at(high))}`;
+    };
+    const clear = () => {
+      anchor = null;
+      told.textContent = "";
+      brush.remove();
+    };
+    const go = () => {
+      const [low, high] = [Math.min(anchor, place), Math.max(anchor, place)];
+      if ((high - low) * width < 4) return clear();
+      location.assign(`${form.action}?${new URLSearchParams({ q: q.value, from: at(low), to: at(high) })}`);
+    };
+    let held = false;
+    const under = (event) => {
       const box = svg.getBoundingClientRect();
       return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
     };
     area.addEventListener("pointerdown", (event) => {
-      from = place(event);
-      brush.setAttribute("width", "0");
-      svg.append(brush);
+      held = true;
+      anchor = place = under(event);
+      show();
       area.setPointerCapture(event.pointerId);
     });
     area.addEventListener("pointermove", (event) => {
-      if (from === null) return;
-      const to = place(event);
-      brush.setAttribute("x", String(Math.min(from, to) * width));
-      brush.setAttribute("width", String(Math.abs(to - from) * width));
+      if (!held) return;
+      place = under(event);
+      show();
     });
-    area.addEventListener("pointerup", (event) => {
-      if (from === null) return;
-      const to = place(event);
-      const [low, high] = [Math.min(from, to), Math.max(from, to)];
-      from = null;
-      if ((high - low) * width < 4) return brush.remove();
-      const at = (share) => Math.round(start + share * (end - start));
-      const address = new URLSearchParams({ q: q.value, from: at(low), to: at(high) });
-      location.assign(`${form.action}?${address}`);
+    area.addEventListener("pointerup", () => {
+      if (held) go();
+      held = false;
+    });
+    area.addEventListener("pointercancel", () => { held = false; clear(); });
+    const steps = { ArrowLeft: -1 / 80, ArrowRight: 1 / 80, PageUp: -0.1, PageDown: 0.1, Home: -1, End: 1 };
+    area.addEventListener("keydown", (event) => {
+      if (event.key in steps) {
+        const from = anchor === null ? 0 : place;
+        place = Math.max(0, Math.min(1, anchor === null ? (steps[event.key] < 0 ? 1 : 0) : from + steps[event.key]));
+        if (anchor === null || !event.shiftKey) anchor = place;
+        show();
+      } else if (event.key === "Enter" && anchor !== null) go();
+      else if (event.key === "Escape" && anchor !== null) clear();
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
     });
   }
+}
+
+// The time: fields are in the viewer's zone, addresses in milliseconds.
+const zone = document.querySelector("[data-zone]");
+const instants = [...document.querySelectorAll("input.instant")];
+if (zone) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const two = (n) => String(n).padStart(2, "0");
+for (const field of instants) {
+  if (!field.value) continue;
+  const then = new Date(`${field.value}Z`);
+  field.value = `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())}T${two(then.getHours())}:${two(then.getMinutes())}:${two(then.getSeconds())}`;
+}
+form?.addEventListener("formdata", (event) => {
+  for (const field of instants) {
+    const then = new Date(field.value);
+    if (field.value && !Number.isNaN(then.getTime())) event.formData.set(field.name, String(then.getTime()));
+    else event.formData.delete(field.name);
+  }
+});
+
+// What takes long can be ended.
+const stop = document.querySelector("[data-stop]");
+form?.addEventListener("submit", () => { stop.hidden = false; });
+addEventListener("pageshow", () => { if (stop) stop.hidden = true; });
+stop?.querySelector("button").addEventListener("click", async (event) => {
+  const { address, csrf } = event.currentTarget.dataset;
+  stop.querySelector("[role=status]").textContent = "Ending…";
+  await fetch(address, { method: "POST", body: new URLSearchParams({ csrf }), credentials: "same-origin" });
+});
+
+// What is wrong with the query is where the cursor is.
+const wrong = document.querySelector("[data-column]");
+if (wrong) {
+  q.focus();
+  const column = Math.min(q.value.length, Number(wrong.dataset.column) - 1);
+  q.setSelectionRange(column, column);
 }
 
 // Fields: what they hold, and to add it to the query.
