@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lemnis import app
@@ -103,6 +103,17 @@ def report(workspace: app.Workspace) -> Report:
         runs = exposed(workspace, lesson.cause.commit, taught.opened, now)
         found = measuring.measure(taught, stopped[lesson.gate], now, exposed=runs)
         rows.append(Row(state, found, _analyst(state)))
+    return Report(tuple(rows), causes(one.measures for one in rows))
+
+
+def without(whole: Report, hidden: Callable[[str], object]) -> Report:
+    """Return a report as who does not see some incidents is told: nothing in it counts one of these. Pure."""
+    rows = []
+    for one in whole.rows:
+        taught = one.measures.taught
+        if not hidden(taught.incident):
+            again = tuple(pair for pair in taught.again if not hidden(pair[0]))
+            rows.append(replace(one, measures=replace(one.measures, taught=replace(taught, again=again))))
     return Report(tuple(rows), causes(one.measures for one in rows))
 
 

@@ -21,6 +21,7 @@ from lemnis.contracts.watching import ALL, LISTENING
 from lemnis.incidents import entries as lifecycle
 
 if TYPE_CHECKING:
+    from lemnis.app.access.seeing import Eyes
     from lemnis.app.board import View
     from lemnis.app.lessons import State
     from lemnis.respond.records import Run
@@ -106,10 +107,11 @@ class Gathered:
     waiting: Sequence[Thing]
 
 
-def look(workspace: app.Workspace, view: View, *, hides: Callable[[Run], object] | None = None) -> Loop:
+def look(workspace: app.Workspace, view: View, eyes: Eyes | None = None) -> Loop:
     """Return the loop as of now; what cannot be looked at is told, and the rest goes on.
 
-    ``hides`` says which runs are left out.
+    ``eyes`` are of somebody who does not see all: of incidents and what belongs to them, only what they see
+    is counted, alerts by the time of their events.
     """
     journal, now = app.journal(workspace), workspace.clock.now()
     since = now - DAY
@@ -120,21 +122,49 @@ def look(workspace: app.Workspace, view: View, *, hides: Callable[[Run], object]
     events, silent = _sources(workspace, since)
     gathered = Gathered(
         recent,
-        journal.counts(first),
+        {**journal.counts(first), **(_seen(workspace, view, eyes, since) if eyes else {})},
         standing_denials(journal.entries(kind=gates.DECISION)),
         found,
         scans,
         events,
         silent,
         _late(view),
-        _waiting(workspace, hides),
+        _waiting(workspace, eyes.run if eyes else None),
     )
     taught: tuple[Taught, ...] = ()
     try:
-        taught = lessons_by_stage(workspace, lessons.list_(workspace))
+        known = lessons.list_(workspace)
+        seen = [one for one in known if not (eyes and eyes.incident(one.written.lesson.incident))]
+        taught = lessons_by_stage(workspace, seen)
     except LemnisError as error:
         problems.append(f"lessons: {error}")
     return Loop(since, stages(gathered), taught, tuple(problems))
+
+
+def _seen(workspace: app.Workspace, view: View, eyes: Eyes, since: int) -> dict[str, int]:
+    """Return how many entries of each kind there were within the day about what somebody sees."""
+    from lemnis.app import respond
+
+    groups = [group for one in view.standings for group in one.incident.groups]
+    groups += [one.group for one in view.loose]
+    runs = [one for one in respond.runs(workspace) if not eyes.run(one)]
+    journal = app.journal(workspace)
+    known = {one.written.id: one.written.lesson.incident for one in _lessons(workspace)}
+    proofs = (one for one in journal.entries(kind=lessons.PROVED, after=before(journal, since)))
+    return {
+        lifecycle.ALERT: sum(at >= since for group in groups for _, at in group.alerts),
+        lifecycle.OPENED: sum(one.incident.opened >= since for one in view.standings),
+        kinds.STARTED: sum(one.started >= since for one in runs),
+        kinds.FINISHED: sum((one.finished or 0) >= since for one in runs),
+        lessons.PROVED: sum(not eyes.incident(known.get(one.subject, "")) for one in proofs),
+    }
+
+
+def _lessons(workspace: app.Workspace) -> list[State]:
+    try:
+        return lessons.list_(workspace)
+    except LemnisError:  # a workspace without git has none, which is told of elsewhere
+        return []
 
 
 def before(journal: SqlJournal, instant: int) -> int:

@@ -111,16 +111,21 @@ class Masker:
         if not known:
             return None
         whole = {one: self.pseudonym(one) for one in sorted(known)}
-        words = sorted((one for one in known if len(one) >= _SHORTEST), key=len, reverse=True)[:_MOST]
+        words = sorted((one for one in known if len(one) >= _SHORTEST), key=len, reverse=True)
         if not words:
             return lambda text: whole.get(text, text)
-        pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
+        patterns = [
+            re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words[at : at + _MOST]))})(?!\w)", re.IGNORECASE)
+            for at in range(0, len(words), _MOST)
+        ]
         folded = {one.casefold(): name for one, name in whole.items()}
 
         def masked(text: str) -> str:
             if text in whole:
                 return whole[text]
-            return pattern.sub(lambda found: folded.get(found[0].casefold(), WITHHELD), text)
+            for pattern in patterns:
+                text = pattern.sub(lambda found: folded.get(found[0].casefold(), WITHHELD), text)
+            return text
 
         return masked
 

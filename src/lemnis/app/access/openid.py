@@ -12,12 +12,14 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpx
+import orjson
 from joserfc import jwk, jwt
 from joserfc.errors import JoseError
 
@@ -35,6 +37,9 @@ _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "E
 _LEEWAY_S = 60
 _TIMEOUT_S = 10.0
 _MOST = 1_000_000
+_WHOLE_S, _PATIENCE_S, _AGAIN_S = 20.0, 2.0, 10.0
+"""How long an answer may take in all; how long one waits for another who asks; after which it is asked anew."""
+_AT_ONCE = 8
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -48,24 +53,40 @@ class Provider:
     _known: Mapping[str, Any] = field(default_factory=dict)
     _keys: jwk.KeySet | None = None
     _read: int | None = None
+    _wrong: tuple[float, ServiceError] | None = None
+    _slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_AT_ONCE))
 
     def described(self, now: int, *, anew: bool = False) -> tuple[Mapping[str, Any], jwk.KeySet]:
         """Return its addresses and keys; raises ServiceError where they cannot be had or are odd."""
-        with self._lock:
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            raise self._failed("it is slow to answer")
+        try:
             if anew or self._keys is None or self._read is None or now - self._read > _KEYS_MS:
-                known = self._get(f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration")
-                if str(known.get("issuer", "")).rstrip("/") != self.settings.issuer.rstrip("/"):
-                    raise self._failed(f"it says that it is {known.get('issuer')!r}")
-                for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                    if not _safe(str(known.get(name, ""))):
-                        raise self._failed(f"its {name} is not over TLS")
+                if self._wrong is not None and time.monotonic() - self._wrong[0] < _AGAIN_S:
+                    raise self._wrong[1]
                 try:
-                    read: Any = self._get(str(known["jwks_uri"]))
-                    keys = jwk.KeySet.import_key_set(read)
-                except (JoseError, ValueError, KeyError) as error:
-                    raise self._failed(f"its keys cannot be read: {error}") from error
-                self._known, self._keys, self._read = known, keys, now
+                    self._known, self._keys = self._described()
+                except ServiceError as error:
+                    self._wrong = time.monotonic(), error
+                    raise
+                self._read = now
             return self._known, self._keys
+        finally:
+            self._lock.release()
+
+    def _described(self) -> tuple[Mapping[str, Any], jwk.KeySet]:
+        issuer = self.settings.issuer.rstrip("/")
+        known = self._get(f"{issuer}/.well-known/openid-configuration")
+        if str(known.get("issuer", "")).rstrip("/") != issuer:
+            raise self._failed(f"it says that it is {known.get('issuer')!r}")
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+            if not _safe(str(known.get(name, "")), issuer):
+                raise self._failed(f"its {name} is not over TLS")
+        try:
+            read: Any = self._get(str(known["jwks_uri"]))
+            return known, jwk.KeySet.import_key_set(read)
+        except (JoseError, ValueError, KeyError) as error:
+            raise self._failed(f"its keys cannot be read: {error}") from error
 
     def exchange(self, now: int, form: Mapping[str, str]) -> str:
         """Give a code and get the token that says whose it is; raises AccessError for a code that is none."""
@@ -81,24 +102,36 @@ class Provider:
                 auth = (self.settings.client_id, key)
             else:
                 given["client_secret"] = key
-        try:
-            answer = self.client.post(str(known["token_endpoint"]), data=given, auth=auth)
-        except httpx.HTTPError as error:
-            raise self._failed(f"it cannot be asked: {error}") from error
-        if answer.status_code != 200:  # noqa: PLR2004 - of HTTP
+        status, body = self._ask("POST", str(known["token_endpoint"]), data=given, auth=auth)
+        if status != 200:  # noqa: PLR2004 - of HTTP
             raise AccessError("the provider does not know this sign-in any more", fix="sign in again")
-        token = _json(answer).get("id_token")
+        token = _json(body).get("id_token")
         if not isinstance(token, str):
             raise self._failed("it gave no token of identity")
         return token
 
     def _get(self, url: str) -> dict[str, Any]:
+        status, body = self._ask("GET", url)
+        if status != 200:  # noqa: PLR2004 - of HTTP
+            raise self._failed(f"it cannot be asked: {url} answers {status}")
+        return _json(body)
+
+    def _ask(self, method: str, url: str, **how: Any) -> tuple[int, bytes]:
+        """Return status and body of an answer that is neither too long nor too slow."""
+        if not self._slots.acquire(blocking=False):
+            raise self._failed("too many ask it at once")
+        begun, body = time.monotonic(), bytearray()
         try:
-            answer = self.client.get(url)
-            answer.raise_for_status()
+            with self.client.stream(method, url, **how) as answer:
+                for part in answer.iter_bytes():
+                    body += part
+                    if len(body) > _MOST or time.monotonic() - begun > _WHOLE_S:
+                        raise self._failed("its answer is too large, or too slow")
+            return answer.status_code, bytes(body)
         except httpx.HTTPError as error:
             raise self._failed(f"it cannot be asked: {error}") from error
-        return _json(answer)
+        finally:
+            self._slots.release()
 
     def _failed(self, what: str) -> ServiceError:
         return ServiceError(
@@ -254,16 +287,17 @@ def _free_name(access: Access, claims: Mapping[str, Any]) -> str:
     raise RefusedError("no name is left for this account")
 
 
-def _safe(url: str) -> bool:
+def _safe(url: str, issuer: str) -> bool:
+    """Say whether an address that a provider names may be asked: one on this machine by one on it alone."""
     parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL)
+    return parts.scheme == "https" or (
+        parts.scheme == "http" and parts.hostname in _LOCAL and urlsplit(issuer).hostname in _LOCAL
+    )
 
 
-def _json(answer: httpx.Response) -> dict[str, Any]:
-    if len(answer.content) > _MOST:
-        raise ServiceError("the provider's answer is too large")
+def _json(body: bytes) -> dict[str, Any]:
     try:
-        found = answer.json()
+        found = orjson.loads(body)
     except ValueError as error:
         raise ServiceError("the provider's answer is no JSON") from error
     if not isinstance(found, dict):

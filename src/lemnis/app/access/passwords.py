@@ -12,19 +12,23 @@ from lemnis.contracts.errors import BusyError, UsageError
 
 SHORTEST, LONGEST = 12, 256
 _FEWEST_SIGNS = 5
-_AT_ONCE = 2
+_AT_ONCE, _WAITING = 2, 6
 _WAIT_S = 10.0
 _COMMON = ("password", "passwort", "12345", "qwert", "letmein", "welcome", "lemnis", "admin", "changeme")
 """What passwords are made of that are tried first; what is left without them must still be long enough."""
 
 
 class Passwords:
-    """Hashes and verifies, a few at once: each takes 64 MiB and some ten milliseconds of a processor."""
+    """Hashes and verifies, a few at once: each takes 64 MiB and some ten milliseconds of a processor.
+
+    A few more wait; others are told to come again, so that no flood of them keeps pages from being worked on.
+    """
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         """``hasher`` says how dear it is; the RFC's second recommendation unless given."""
         self._hasher = hasher or PasswordHasher()
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
+        self._room = threading.BoundedSemaphore(_AT_ONCE + _WAITING)
         self._nobody = ""
 
     def hash(self, password: str) -> str:
@@ -51,19 +55,24 @@ class Passwords:
         return self._hasher.check_needs_rehash(hashed)
 
     def _slot(self) -> _Slot:
-        return _Slot(self._slots)
+        return _Slot(self._slots, self._room)
 
 
 class _Slot:
-    def __init__(self, slots: threading.BoundedSemaphore) -> None:
-        self._slots = slots
+    def __init__(self, slots: threading.BoundedSemaphore, room: threading.BoundedSemaphore) -> None:
+        self._slots, self._room = slots, room
 
     def __enter__(self) -> None:
+        busy = BusyError("too many sign in at once", retry_after_s=2, fix="try again in a moment")
+        if not self._room.acquire(blocking=False):
+            raise busy
         if not self._slots.acquire(timeout=_WAIT_S):
-            raise BusyError("too many sign in at once", retry_after_s=_WAIT_S)
+            self._room.release()
+            raise busy
 
     def __exit__(self, *_: object) -> None:
         self._slots.release()
+        self._room.release()
 
 
 def check(password: str, name: str) -> None:

@@ -66,6 +66,11 @@ class Eyes:
         self._standing: dict[str, Standing | None] = {}
 
     @property
+    def board(self) -> Board:
+        """The board that it looks at, as it is."""
+        return self._last
+
+    @property
     def _board(self) -> Board:
         if not self._looked:
             self._looked = True
@@ -106,6 +111,14 @@ class Eyes:
     def run(self, one: Run) -> str:
         """Return why a run may not be seen."""
         return self._response("run", one.id, one.incident_id, one.actor)
+
+    def about(self, kind: str, name: str, incident: str, author: str) -> dict[str, Json]:
+        """Return what rules may know of a plan or run: what it has of its incident, too."""
+        mine = self._stands(incident)
+        severity = mine.weighed.severity.name.lower() if mine is not None else ""
+        return {
+            "kind": kind, "id": name, "author": author, "severity": severity, **self._of((incident,)),
+        }  # fmt: skip
 
     def entry(self, one: Entry) -> str:
         """Return why an entry of the journal may not be seen: what it is about, or names, may not be."""
@@ -156,10 +169,7 @@ class Eyes:
     def _response(self, kind: str, name: str, incident: str, author: str) -> str:
         if not self.person.rules:
             return ""
-        mine = self._stands(incident)
-        severity = mine.weighed.severity.name.lower() if mine is not None else ""
-        about: dict[str, Json] = {"kind": kind, "id": name, "author": author, "severity": severity}
-        return self.incident(incident) or self._ask("playbook.read", about | self._of((incident,)))
+        return self.incident(incident) or self._ask("playbook.read", self.about(kind, name, incident, author))
 
     def _stands(self, name: str) -> Standing | None:
         if name not in self._standing:

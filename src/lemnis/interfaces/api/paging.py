@@ -16,6 +16,8 @@ from lemnis.contracts.errors import UsageError
 Item = TypeVar("Item")
 MOST, USUAL = 500, 50
 _LONGEST = 2000
+_MOST_NUMBER = 2**63
+"""What a database takes."""
 
 
 class Page(pydantic.BaseModel, Generic[Item]):
@@ -45,6 +47,8 @@ def decode(cursor: str, like: str) -> list[Any]:
         raise wrong
     for part, kind in zip(place, like, strict=True):
         if isinstance(part, bool) or not isinstance(part, int if kind == "i" else str):
+            raise wrong
+        if isinstance(part, int) and not -_MOST_NUMBER <= part < _MOST_NUMBER:
             raise wrong
     return place
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from lemnis import app
 from lemnis.app import respond, respond_blast
 from lemnis.app.access.permissions import Person, demand
+from lemnis.app.access.seeing import about_incident
 from lemnis.app.access.seeing import shown as shown_to
 from lemnis.contracts import kinds
 from lemnis.contracts.clock import to_iso
@@ -64,6 +65,7 @@ def plan(
 ) -> models.Plan:  # fmt: skip
     """Say exactly what a playbook would do about an incident: targets are read, nothing is changed."""
     shown_to(using.eyes(person).incident(body.incident))
+    demand(person, "playbook.plan", about_incident(using.board.find(body.incident)))
     with using.slots.taken(person.id):
         made = respond.plan(
             using.workspace, body.playbook, body.incident, given=body.inputs, actor=person.name
@@ -105,8 +107,7 @@ def approve(
         raise UsageError(
             "the body is about another plan", fix="send the digest of the plan that was looked at"
         )
-    entry = _see_plan(using, person, digest)
-    demand(person, "playbook.approve", {"kind": "plan", "id": digest, "author": entry.actor})
+    _see_plan(using, person, digest, "playbook.approve")
     granted = respond.approve(using.workspace, digest, actor=person.name, reason=body.reason)
     lacking = respond.lacking(using.workspace, digest)
     return models.Approved(
@@ -120,7 +121,7 @@ def run(
     digest: Digest, request: Request, person: Runner, using: Using, key: IdempotencyKey = ""
 ) -> models.Run:
     """Let a plan be run: `lemnis serve` begins it once it is approved."""
-    _see_plan(using, person, digest)
+    _see_plan(using, person, digest, "playbook.run")
     return _run(
         using, respond.request(using.workspace, digest, actor=person.name), sight(request, person, "")
     )
@@ -159,7 +160,7 @@ def cancel(
     key: IdempotencyKey = "",
 ) -> models.Run:  # fmt: skip
     """Let a run do nothing more: what it has begun is settled, then it ends."""
-    _see_run(using, person, id)
+    _see_run(using, person, id, "playbook.run")
     done = respond.cancel(using.workspace, id, actor=person.name, reason=body.reason)
     return _run(using, done, sight(request, person, "", id))
 
@@ -174,7 +175,7 @@ def undo(
     purpose: Purpose = "",
 ) -> models.Plan:
     """Plan to take back what a run did, last first; the plan is approved and run as any other."""
-    _see_run(using, person, id)
+    _see_run(using, person, id, "playbook.plan")
     made = respond.plan_undo(using.workspace, id, actor=person.name)
     return _plan(using, made.plan.digest, sight(request, person, purpose, id))
 
@@ -209,22 +210,27 @@ def answer(
     key: IdempotencyKey = "",
 ) -> models.Run:  # fmt: skip
     """Answer what a run asks in a step."""
-    _see_run(using, person, id)
+    _see_run(using, person, id, "playbook.approve")
     respond.answer(using.workspace, id, body.step, body.answer, actor=person.name, reason=body.reason)
     return _run(using, records.find_run(using.journal, id), sight(request, person, "", id))
 
 
-def _see_plan(using: Services, person: Person, digest: str) -> Entry:
-    """Return the entry of a plan that this person may see; raises AccessError, NotFoundError."""
+def _see_plan(using: Services, person: Person, digest: str, permission: str = "") -> Entry:
+    """Return the entry of a plan that this person may see, and do this with; raises AccessError, NotFoundError."""
     planned, entry = records.find_plan(using.journal, digest)
-    shown_to(using.eyes(person).plan(digest, planned.plan.incident_id, entry.actor))
+    eyes, incident = using.eyes(person), planned.plan.incident_id
+    shown_to(eyes.plan(digest, incident, entry.actor))
+    if permission:
+        demand(person, permission, eyes.about("plan", digest, incident, entry.actor))
     return entry
 
 
-def _see_run(using: Services, person: Person, id: str) -> records.Run:
-    """Return a run that this person may see; raises AccessError, NotFoundError."""
-    found = records.find_run(using.journal, id)
-    shown_to(using.eyes(person).run(found))
+def _see_run(using: Services, person: Person, id: str, permission: str = "") -> records.Run:
+    """Return a run that this person may see, and do this with; raises AccessError, NotFoundError."""
+    found, eyes = records.find_run(using.journal, id), using.eyes(person)
+    shown_to(eyes.run(found))
+    if permission:
+        demand(person, permission, eyes.about("run", id, found.incident_id, found.actor))
     return found
 
 

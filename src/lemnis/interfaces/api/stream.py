@@ -34,6 +34,8 @@ _KEPT = 2000
 _EACH, _MOST = 8, 400
 """Streams of one person, and of all."""
 _LASTS_S = 3600.0
+_LOOKED_S = 1.0
+"""For so long who listens is known to be still signed in."""
 
 
 class Hub:
@@ -115,7 +117,7 @@ async def stream(
 
 async def _told(request: Request, hub: Hub, person: Person, last: str) -> AsyncIterator[bytes]:
     using, loop = services(request), asyncio.get_running_loop()
-    begun = beat = loop.time()
+    begun = beat = looked = loop.time()
     try:
         now = await hub.begin()
         seq = int(last) if last.isascii() and last.isdecimal() and int(last) <= now else now
@@ -124,6 +126,11 @@ async def _told(request: Request, hub: Hub, person: Person, last: str) -> AsyncI
             found, seq, missing = await hub.after(seq, _BEAT_S)
             if missing:
                 yield b"event: lost\ndata: {}\n\n"
+            if found and loop.time() - looked >= _LOOKED_S:  # nothing is told to who is signed out meanwhile
+                looked, known = loop.time(), await run_in_threadpool(_still, request, using, person)
+                if known is None:
+                    return
+                person = known
             for event in await run_in_threadpool(_events, using, person, found) if found else ():
                 yield event
             if loop.time() - beat >= _BEAT_S:

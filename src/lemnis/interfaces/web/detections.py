@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml as pyyaml
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -169,16 +168,17 @@ class Passing:
                 self.names, self.ready = found, True
 
 
-def _now(here: site.Site) -> tuple[Now, bool]:
+def _now(request: Request) -> tuple[Now, bool]:
+    here, seen = site.at(request), site.seen_by(request)
     library = here.library
     passing: Passing = here.keep("tested", Passing, 10**9).get()
     ready = passing.look(library)
     rules: watching.Rules = here.keep("rules-of-sources", lambda: watching.Rules(here.workspace), 3_600).get()
 
     def look() -> Now:
-        return coverage_now.look(here.workspace, here.board.look(), rules, passing.names, library)
+        return coverage_now.look(here.workspace, seen.view(), rules, passing.names, library)
 
-    kept = here.keep(f"coverage:{library.digest}:{ready}", look, 30)
+    kept = here.keep(f"coverage:{library.digest}:{ready}:{seen.name}", look, 30)
     found: Now = kept.get()
     return found, ready
 
@@ -186,7 +186,7 @@ def _now(here: site.Site) -> tuple[Now, bool]:
 def page(request: Request) -> Response:
     """Show the matrix and the rules."""
     here = site.at(request)
-    found, ready = _now(here)
+    found, ready = _now(request)
     how = asking.asked(request.query_params, FILTERS, sort="title")
     every = rows(found.rules, site.eyes(request).view(here.board.look()))
     some = [
@@ -233,7 +233,7 @@ def detection(request: Request) -> Response:
     mine = [group for group in groups(view) if group.rule_id in keys]
     site.see(request, {entity for group in mine for entity in group.entities}, about=item.name)
     now = here.workspace.clock.now()
-    found, _ = _now(here)
+    found, _ = _now(request)
     covering = next((one for one in found.rules if one.name == item.name), None)
     head = fires[-1] if fires else None
     return here.page(
@@ -259,8 +259,8 @@ def detection(request: Request) -> Response:
 def why(item: Item) -> str:
     """Return what a rule says of itself: its description. Empty where it has none, or cannot be read."""
     try:
-        first = next(iter(pyyaml.safe_load_all(yaml.read_text(item.manifest))), None)
-    except pyyaml.YAMLError:
+        first = next(iter(yaml.parse_all(yaml.read_text(item.manifest))), None)
+    except ContentError:
         return ""
     return str(first.get("description", "")) if isinstance(first, dict) else ""
 

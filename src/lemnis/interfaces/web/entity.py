@@ -11,12 +11,13 @@ from starlette.responses import Response
 
 from lemnis.app import assets, incidents_handling
 from lemnis.app import graph as graphs
+from lemnis.app.access.masking import KINDS
 from lemnis.app.access.people import may
 from lemnis.app.board import View
 from lemnis.app.graph import Around
 from lemnis.content.schemas.grouping import Risk
 from lemnis.contracts.alerts import Entity, EntityKind
-from lemnis.contracts.errors import NotFoundError, UsageError
+from lemnis.contracts.errors import AccessError, NotFoundError, UsageError
 from lemnis.contracts.incidents import AlertGroup
 from lemnis.contracts.provenance import Edge
 from lemnis.correlate.risk import Points
@@ -166,6 +167,9 @@ def page(request: Request) -> Response:
     view = here.board.look()
     known = indexed(here, view)
     entity = read(unmasked(request, name, known))
+    hidden = not here.purpose(request)
+    if hidden and str(entity) == name and entity.kind in KINDS and not entity.value.startswith("person~"):
+        raise AccessError("who a person is needs a purpose", fix="say what you need it for, in the bar")
     eyes = site.eyes(request)
     told = [pair for pair in known.get(entity, ()) if eyes.sees_group(*pair)]
     groups = [group for _, group in told]
@@ -189,7 +193,7 @@ def page(request: Request) -> Response:
         around=around,
         ties=ties(around) if around else [],
         drawing=drawn(entity, around) if around else None,
-        known=_known(here, entity, now),
+        known=_known(here, entity, now, hidden=hidden),
         days=over_time,
         risk=max((one.risk for one in over_time), default=0),
         spark=drawing.histogram(
@@ -230,8 +234,12 @@ def rules(groups: Sequence[AlertGroup]) -> list[RuleCount]:
     return told[:100]
 
 
-def _known(here: site.Site, entity: Entity, now: int) -> Mapping[str, Any]:
-    """Return what the tables of assets and identities say of it."""
+_NAMED = frozenset({"id", "uids", "name", "names", "full_name", "email", "manager"})
+"""What the table of identities says of who somebody is."""
+
+
+def _known(here: site.Site, entity: Entity, now: int, *, hidden: bool) -> Mapping[str, Any]:
+    """Return what the tables of assets and identities say of it; not who it is, where people are hidden."""
     if not incidents_handling.knows_assets(here.workspace, here.library):
         return {}
     found = assets.of_entities(here.workspace, [entity], now).get(entity)
@@ -242,6 +250,8 @@ def _known(here: site.Site, entity: Entity, now: int) -> Mapping[str, Any]:
         for key, v in found.record.items()
         if v not in (None, "", [])
     }
+    if hidden and entity.kind in {*KINDS, EntityKind.PRINCIPAL}:
+        return {key: value for key, value in told.items() if key not in _NAMED}
     return {"id": found.id, **told}
 
 

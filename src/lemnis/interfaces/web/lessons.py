@@ -73,7 +73,8 @@ def page(request: Request) -> Response:
     except LemnisError as error:
         found, trouble = None, str(error)
     eyes = site.eyes(request)
-    rows = [one for one in found.rows if not eyes.incident(one.measures.taught.incident)] if found else []
+    found = lesson_report.without(found, eyes.incident) if found else None
+    rows = found.rows if found else ()
     incidents = {one.measures.taught.incident for one in rows}
     site.see(request, {entity for one in incidents for entity in _about(here, one)})
     return here.page(
@@ -135,6 +136,8 @@ def act(request: Request, form: Form) -> Response:
     """Prove a lesson, or merge one that is proven."""
     here, who = site.at(request), site.actor(request)
     name = request.path_params["id"]
+    about = lessons.show(here.workspace, name).written.lesson.incident
+    seeable(site.eyes(request).incident(about))
     if form.get("do") == "merge":
         lessons.merge(here.workspace, name, actor=who)
         here.forget("lessons")

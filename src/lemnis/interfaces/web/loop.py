@@ -106,14 +106,12 @@ def people(found: Loop, view: View) -> set[str]:
 def page(request: Request) -> Response:
     """Show the loop."""
     here = site.at(request)
-    eyes, whole = site.eyes(request), here.board.look()
-    view = eyes.view(whole)
-    if view is whole:
-        kept = here.keep("loop", lambda: looking.look(here.workspace, here.board.look()), _FRESH_S)
-    else:  # to somebody who does not see all, no more is counted than is seen
-        name = f"loop:{site.actor(request)}"
-        kept = here.keep(name, lambda: looking.look(here.workspace, view, hides=eyes.run), _FRESH_S)
-    found: Loop = kept.get()
+    view, seen = site.eyes(request).view(here.board.look()), site.seen_by(request)
+
+    def look() -> Loop:  # to somebody who does not see all, no more is counted than is seen
+        return looking.look(here.workspace, seen.view(), None if seen.whole else seen.eyes())
+
+    found: Loop = here.keep(f"loop:{seen.name}", look, _FRESH_S).get()
     asked = request.query_params.get("stage", "")
     chosen = asked if asked in looking.STAGES else worst(found)
     shown = stages(found, chosen, str(request.scope.get("root_path", "")))

@@ -274,7 +274,8 @@ def act_on_plan(request: Request, form: Form) -> Response:
     here, who = site.at(request), site.actor(request)
     planned, entry = records.find_plan(app.journal(here.workspace), request.path_params["digest"])
     shown(site.eyes(request).plan(planned.plan.digest, planned.plan.incident_id, entry.actor))
-    digest, about = planned.plan.digest, _see(request, planned.plan.incident_id)
+    digest = planned.plan.digest
+    about = site.eyes(request).about("plan", digest, planned.plan.incident_id, entry.actor)
     place = f"/plan/{digest.removeprefix('sha256:')}"
     if form.get("do") == "approve":
         demand(site.whose(request), "playbook.approve", about)
@@ -322,7 +323,8 @@ def act_on_run(request: Request, form: Form) -> Response:
     here, who = site.at(request), site.actor(request)
     one: Run = records.find_run(app.journal(here.workspace), request.path_params["id"])
     shown(site.eyes(request).run(one))
-    about, what = _see(request, one.incident_id), form.get("do", "")
+    about = site.eyes(request).about("run", one.id, one.incident_id, one.actor)
+    what = form.get("do", "")
     reason = form.get("reason", "")[:2000]
     if what in {"yes", "no"}:
         demand(site.whose(request), "playbook.approve", about)

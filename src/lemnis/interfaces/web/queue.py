@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from lemnis import app
 from lemnis.app import incidents
+from lemnis.app.access.masking import KINDS, Masker
 from lemnis.app.access.people import Person, demand, may
 from lemnis.app.access.seeing import Eyes, about_incident
 from lemnis.app.access.seeing import shown as may_see
@@ -60,6 +61,8 @@ class Row:
     open: bool
     breached: bool
     about: Mapping[str, Json]
+    plain: str = ""
+    """The title without the names of people that it is about."""
 
     @property
     def text(self) -> str:
@@ -68,12 +71,29 @@ class Row:
             (self.id, self.title, self.owner, *(f"{e.kind}:{e.value}" for e in self.entities))
         ).lower()
 
+    @property
+    def plain_text(self) -> str:
+        """What the filter of somebody looks in who sees no names of people: none can be guessed by it."""
+        told = (f"{e.kind}:{e.value}" for e in self.entities if e.kind not in KINDS)
+        return " ".join((self.id, self.plain, self.owner, *told)).lower()
+
+
+def plain(title: str, entities: Iterable[Entity]) -> str:
+    """Return a title without the people that it names. Pure."""
+    if not any(one.kind in KINDS for one in entities):
+        return title
+    hide = _NAMELESS.hiding(_NAMELESS.of_entities(map(str, entities)))
+    return hide(title) if hide else title
+
+
+_NAMELESS = Masker({}, lambda _: "person")
+
 
 COLUMNS: tuple[Column[Row], ...] = (
     Column(
         "risk", "Risk", lambda row: (row.urgency, row.breached, row.level, row.risk), up=False, numeric=True
     ),
-    Column("title", "What", lambda row: row.title.lower()),
+    Column("title", "What", lambda row: row.plain.lower()),
     Column("alerts", "Alerts", lambda row: row.alerts, up=False, numeric=True),
     Column("owner", "Owner", lambda row: (not row.owner, row.owner.lower())),
     Column("due", "Due", lambda row: row.timer.due if row.timer else 2**62),
@@ -147,6 +167,7 @@ def of_incident(one: Standing) -> Row:
         first=incident.first_event, last=incident.last_event, timer=one.next,
         entities=entities[:_SHOWN_ENTITIES], more_entities=max(0, len(entities) - _SHOWN_ENTITIES),
         open=incident.open, breached=incident.open and one.breached, about=about_incident(one),
+        plain=plain(incident.title, entities),
     )  # fmt: skip
 
 
@@ -161,17 +182,18 @@ def of_alerts(one: Loose) -> Row:
         entities=group.entities[:_SHOWN_ENTITIES],
         more_entities=max(0, len(group.entities) - _SHOWN_ENTITIES), open=True, breached=False,
         about={"kind": "alert", "id": one.id, "severity": group.severity.name.lower()},
+        plain=plain(group.title, group.entities),
     )  # fmt: skip
 
 
-def shown(every: Sequence[Row], how: Asked, me: str) -> Shown:
-    """Return the page that was asked for. Pure."""
+def shown(every: Sequence[Row], how: Asked, me: str, *, names: bool = True) -> Shown:
+    """Return the page that was asked for; ``names`` says whether people are seen. Pure."""
     chosen = how.of("show") if how.of("show") in TABS else "open"
     words = how.of("q").lower().split()
     matching = [
         row
         for row in every
-        if all(word in row.text for word in words)
+        if all(word in (row.text if names else row.plain_text) for word in words)
         and how.of("severity") in {"", row.severity}
         and how.of("owner") in {"", row.owner}
     ]
@@ -193,7 +215,7 @@ def page(request: Request) -> Response:
     """Show the queue."""
     here = site.at(request)
     how = asking.asked(request.query_params, FILTERS, sort="-risk")
-    found = shown(_visible(request), how, site.actor(request))
+    found = shown(_visible(request), how, site.actor(request), names=bool(here.purpose(request)))
     site.see(request, {entity for row in found.page.rows for entity in row.entities})
     return here.page(
         request, "queue.html", title="Queue", here="/queue", columns=COLUMNS, verdicts=_VERDICTS,

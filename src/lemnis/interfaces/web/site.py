@@ -28,7 +28,7 @@ from lemnis.app.access.masking import Masker
 from lemnis.app.access.people import Person, demand, may
 from lemnis.app.access.personal import Personal
 from lemnis.app.access.seeing import Eyes
-from lemnis.app.board import Board
+from lemnis.app.board import Board, View
 from lemnis.content.library import Library
 from lemnis.contracts.errors import (
     AccessError,
@@ -263,6 +263,29 @@ def eyes(request: Request) -> Eyes:
     if known is None:
         known = request.state.eyes = Eyes(person, at(request).board)
     return known
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one person sees of incidents, whenever it is asked; ``name`` is the same for all who see all."""
+
+    name: str
+    eyes: Callable[[], Eyes]
+    whole: bool
+
+    def view(self) -> View:
+        """Return what there is now, without what they do not see."""
+        eyes = self.eyes()
+        return eyes.view(eyes.board.look())
+
+
+def seen_by(request: Request) -> Seen:
+    """Return what who asks sees, for what is kept longer than a request."""
+    board, person = at(request).board, eyes(request).person
+    view = board.look()
+    whole = eyes(request).view(view) is view
+    name = "" if whole else f"{hash((person, person.rules))}"
+    return Seen(name, lambda: Eyes(person, board), whole)
 
 
 def _session(request: Request) -> str:
