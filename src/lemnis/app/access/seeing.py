@@ -66,11 +66,6 @@ class Eyes:
         self._standing: dict[str, Standing | None] = {}
 
     @property
-    def board(self) -> Board:
-        """The board that it looks at, as it is."""
-        return self._last
-
-    @property
     def _board(self) -> Board:
         if not self._looked:
             self._looked = True

@@ -19,7 +19,7 @@ from lemnis.app.coverage import STATES, Coverage, Covering
 from lemnis.app.coverage_now import Now
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library
-from lemnis.contracts.errors import LemnisError
+from lemnis.contracts.errors import ContentError, LemnisError
 from lemnis.contracts.incidents import AlertGroup
 from lemnis.detect.rules import load_rules
 from lemnis.ingest.sources import Sources

@@ -109,7 +109,7 @@ def page(request: Request) -> Response:
     view, seen = site.eyes(request).view(here.board.look()), site.seen_by(request)
 
     def look() -> Loop:  # to somebody who does not see all, no more is counted than is seen
-        return looking.look(here.workspace, seen.view(), None if seen.whole else seen.eyes())
+        return looking.look(here.workspace, seen.view(), seen.eyes())
 
     found: Loop = here.keep(f"loop:{seen.name}", look, _FRESH_S).get()
     asked = request.query_params.get("stage", "")

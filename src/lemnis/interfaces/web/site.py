@@ -270,22 +270,27 @@ class Seen:
     """What one person sees of incidents, whenever it is asked; ``name`` is the same for all who see all."""
 
     name: str
-    eyes: Callable[[], Eyes]
-    whole: bool
+    board: Board
+    person: Person | None
+    """None: whoever sees all."""
+
+    def eyes(self) -> Eyes | None:
+        """Return what they see as things stand now; None where they see all."""
+        return None if self.person is None else Eyes(self.person, self.board)
 
     def view(self) -> View:
         """Return what there is now, without what they do not see."""
-        eyes = self.eyes()
-        return eyes.view(eyes.board.look())
+        view, eyes = self.board.look(), self.eyes()
+        return view if eyes is None else eyes.view(view)
 
 
 def seen_by(request: Request) -> Seen:
     """Return what who asks sees, for what is kept longer than a request."""
     board, person = at(request).board, eyes(request).person
     view = board.look()
-    whole = eyes(request).view(view) is view
-    name = "" if whole else f"{hash((person, person.rules))}"
-    return Seen(name, lambda: Eyes(person, board), whole)
+    if eyes(request).view(view) is view:
+        return Seen("", board, None)
+    return Seen(f"{hash((person, person.rules))}", board, person)
 
 
 def _session(request: Request) -> str:
