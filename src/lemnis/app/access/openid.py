@@ -38,7 +38,7 @@ _LEEWAY_S = 60
 _TIMEOUT_S = 10.0
 _MOST = 1_000_000
 _WHOLE_S, _PATIENCE_S, _AGAIN_S = 20.0, 2.0, 10.0
-"""How long an answer may take in all; how long one waits for another who asks; after which it is asked anew."""
+"""How long an answer may take, how long one waits for another who asks, and when it is asked anew."""
 _AT_ONCE = 8
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 

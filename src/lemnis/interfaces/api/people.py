@@ -103,7 +103,7 @@ def end_sessions(id: Id, person: Changer, using: Using) -> Response:
 
 
 def _not_above(using: Services, person: Person, roles: Any) -> None:
-    """Refuse to a token what only somebody who is present may do: to give roles, or take over who has them."""
+    """Refuse to a token what only somebody who is present may do: to give roles, take over who has them."""
     demand(person, "access.change", {"kind": "account"})
     if person.how == "token" and roles:
         given = using.access.rights.of(roles)

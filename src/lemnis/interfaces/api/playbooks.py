@@ -216,7 +216,10 @@ def answer(
 
 
 def _see_plan(using: Services, person: Person, digest: str, permission: str = "") -> Entry:
-    """Return the entry of a plan that this person may see, and do this with; raises AccessError, NotFoundError."""
+    """Return the entry of a plan that this person may see, and do this with.
+
+    Raises AccessError, NotFoundError.
+    """
     planned, entry = records.find_plan(using.journal, digest)
     eyes, incident = using.eyes(person), planned.plan.incident_id
     shown_to(eyes.plan(digest, incident, entry.actor))
