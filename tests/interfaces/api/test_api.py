@@ -5,6 +5,7 @@ from dataclasses import replace
 import anyio
 import guarding
 import orjson
+import pyotp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +110,54 @@ def test_what_is_sent_wrongly_is_told(built, incident, body):
             told = problem(await ask.post(f"/incidents/{incident.id}/close", json=body), 422, "refused")
             assert told["errors"]
         assert working.get(built.access.workspace, incident.id).open
+
+    run(work)
+
+
+def test_answers_with_a_secret_are_kept_for_no_key(built):
+    key = {"idempotency-key": "k-9"}
+
+    async def work():
+        async with browsing(built, "admin") as ask:
+            body = {"name": "ci", "scopes": ["alert.read"]}
+            problem(await ask.post("/me/tokens", json=body, headers=key), 422, "bad-input")
+            problem(
+                await ask.post("/accounts", json={"name": "kim", "roles": []}, headers=key), 422, "bad-input"
+            )
+            password = {"password": guarding.PASSWORD}
+            problem(await ask.post("/me/second", json=password, headers=key), 422, "bad-input")
+            assert (await ask.get("/me/tokens")).json() == []
+            made = await ask.post("/accounts", json={"name": "kim", "roles": ["viewer"]})
+            named = f"/accounts/{made.json()['id']}"
+            linked = await ask.post(f"{named}/link", json={"outside": "https://id.example/#7"}, headers=key)
+            assert linked.json()["outside"] == "https://id.example#7"
+            again = await ask.post(f"{named}/link", json={"outside": "https://id.example/#7"}, headers=key)
+            assert again.headers["idempotency-replayed"] == "true"
+            unlinked = await ask.post(f"{named}/unlink")
+            assert (unlinked.json()["outside"], len(unlinked.json()["key"])) == (None, 43)
+            problem(await ask.post(f"{named}/unlink"), 409, "refused")
+        async with asking(built, "admin", ("access.change",)) as machine:
+            problem(await machine.post(f"{named}/unlink"), 403, "not-allowed")
+
+    run(work)
+
+
+def test_oneself_over_the_api(built):
+    async def work():
+        async with browsing(built) as ask:
+            assert (await ask.get("/me/second")).json() == {"on": False, "spare": 0, "used": None}
+            password = {"password": guarding.PASSWORD}
+            problem(await ask.post("/me/second/spare", json=password), 409, "refused")
+            begun = (await ask.post("/me/second", json=password)).json()
+            code = pyotp.TOTP(begun["secret"]).at(built.access.clock.now() // 1000)
+            spare = await ask.post("/me/second/confirm", json={"key": begun["key"], "code": code})
+            fresh = await ask.post("/me/second/spare", json=password)
+            assert (spare.status_code, fresh.status_code, len(fresh.json()["codes"])) == (200, 201, 8)
+            assert not set(spare.json()["codes"]) & set(fresh.json()["codes"])
+            assert (await ask.get("/me/second")).json()["spare"] == 8
+            assert fresh.headers["cache-control"] == "no-store"
+            assert (await ask.delete("/me/sessions")).status_code == 204
+            problem(await ask.get("/me/second"), 401, "stranger")
 
     run(work)
 

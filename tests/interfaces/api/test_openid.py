@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("oidc_provider")
 from lemnis.app.access import accounts, openid, signing
 from lemnis.content.schemas.console import Console
-from lemnis.contracts.errors import AccessError, ServiceError
+from lemnis.contracts.errors import AccessError, ServiceError, UsageError
 
 BACK = f"{guarding.BASE}/api/v1/openid/corp/callback"
 
@@ -143,6 +143,40 @@ def test_an_account_that_was_added_before_and_one_that_is_disabled(tmp_path, set
             assert (await signed_in(browser, "ada")).status_code == 403
 
     run(work)
+
+
+def test_who_was_added_by_address_is_its_subject_from_the_first_time_on(tmp_path, settings):
+    built = consoled(tmp_path, settings, groups={}, roles=())
+    waiting = f"{settings['issuer']}?email=ada@corp.example"
+    accounts.add(built.access, "countess", ["responder"], actor="root", outside=waiting)
+
+    async def work():
+        async with guarding.client(built) as browser:
+            await signed_in(browser, "ada")
+            assert (await browser.get("/api/v1/me")).json()["name"] == "countess"
+
+    run(work)
+    (account,) = built.access.tables.accounts()
+    assert account.outside.startswith(f"{settings['issuer']}#")
+    claims = {"iss": settings["issuer"], "sub": "other", "email": "ada@corp.example", "email_verified": True}
+    provider = built.settings.openid[0]
+    with pytest.raises(AccessError, match="no account"):
+        openid._account(built.access, provider, claims)
+    accounts.link(built.access, "countess", waiting, actor="root")
+    for unproven in ({"email_verified": False}, {"email_verified": "true"}, {"email": "ada@evil.example"},
+                     {"email_verified": None, "sub": "?email=ada@corp.example"}):  # fmt: skip
+        with pytest.raises(AccessError, match="no account"):
+            openid._account(built.access, provider, claims | unproven)
+    assert openid._account(built.access, provider, claims).outside == f"{settings['issuer']}#other"
+
+
+@pytest.mark.parametrize("text", [
+    "", "ana", "https://id.example", "https://id.example#", "https://id.example?email=", "ftp://id.example#1",
+    "https://id.example?email=ana", "https://id.example?sub=1", "https://id.example#1\n2", "https:// id.example#1",
+])  # fmt: skip
+def test_what_is_no_identity_is_told(text):
+    with pytest.raises(UsageError, match="no identity"):
+        accounts.identity(text)
 
 
 def test_the_answer_counts_once_and_in_the_browser_that_asked(tmp_path, settings):

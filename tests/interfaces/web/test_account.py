@@ -8,11 +8,12 @@ import pytest
 from consoled import PASSWORD, browser, built, joined, send, workspace
 
 from lemnis import app
-from lemnis.app.access import accounts, signing, tokens
+from lemnis.app.access import accounts, second, signing, tokens
 from lemnis.app.access.second import SecondError
 from lemnis.contracts.errors import AccessError
+from lemnis.interfaces.api import visitor
 from lemnis.interfaces.web import account, site
-from lemnis.store.access import Session
+from lemnis.store.access import Passkey, Session
 
 NEW = "four turns make a whole figure"
 
@@ -182,6 +183,131 @@ def test_an_authenticator_is_set_up_confirmed_and_taken_away(soc):
     assert by_spare.person.name == "ana"
     assert dropped.status_code == 303
     assert accounts.find(access, "ana").second == ""
+
+
+def test_the_secret_is_a_picture_too_and_is_kept_by_nobody(soc, caplog):
+    caplog.set_level("DEBUG")
+
+    async def steps(ana, _made):
+        return await send(
+            ana, await ana.get("/me"), "/me", do="second-begin", password=PASSWORD
+        ), await ana.get("/me")
+
+    (begun, later), _ = visit(soc, steps)
+    shared = re.search(r'aria-label="Secret"><code>([A-Z2-7 ]+)<', begun.text)[1].replace(" ", "")
+    address = re.search(r'aria-label="Address"><code>(otpauth:[^<]+)<', begun.text)[1].replace("&amp;", "&")
+    assert shared in address
+    assert str(account.picture(address)) in begun.text
+    assert account.picture(address) != account.picture(address.replace(shared[:8], shared[8:16]))
+    assert begun.headers["cache-control"] == "no-store"
+    assert 'class="qr"' not in later.text
+    assert shared not in caplog.text
+    assert shared.encode() not in (soc.state / "journal.db").read_bytes()
+    assert "style" not in account.picture(address)
+
+
+def test_spare_codes_are_counted_and_made_anew_by_who_knows_the_password(soc):
+    async def steps(ana, made):
+        page = await ana.get("/me")
+        none = await send(ana, page, "/me", do="second-spare", password=PASSWORD)
+        begun = second.begin(made.access, accounts.find(made.access, "ana"))
+        code = pyotp.TOTP(begun.secret).at(made.access.clock.now() // 1000)
+        old = second.confirm(made.access, accounts.find(made.access, "ana"), begun.key, code)
+        signing.sign_in(made.access, "ana", PASSWORD, code=old[0], address="")
+        seven = await ana.get("/me")
+        wrong = await send(ana, page, "/me", do="second-spare", password="not that one")
+        made_anew = await send(ana, page, "/me", do="second-spare", password=PASSWORD)
+        codes = re.findall(r"<li>([0-9a-f]{10})</li>", made_anew.text)
+        with pytest.raises(SecondError):
+            signing.sign_in(made.access, "ana", PASSWORD, code=old[1], address="")
+        for one in codes[:6]:
+            signing.sign_in(made.access, "ana", PASSWORD, code=one, address="")
+        return none, seven, wrong, codes, await ana.get("/me")
+
+    (none, seven, wrong, codes, few), _ = visit(soc, steps)
+    assert (none.status_code, wrong.status_code) == (409, 403)
+    assert "7 spare codes left" in seven.text
+    assert "before you need them" not in seven.text
+    assert len(codes) == 8
+    assert "2 spare codes left" in few.text
+    assert "before you need them" in few.text
+    assert "access.spare_renewed" in kinds(soc)
+
+
+def test_a_passkey_is_renamed_by_whose_it_is_and_each_last_use_is_told(soc):
+    async def steps(ana, made):
+        joined(made, "bob", "viewer")
+        for name in ("ana", "bob"):
+            found = accounts.find(made.access, name)
+            made.access.tables.put_passkey(
+                Passkey(f"key-of-{name}", found.id, "laptop", "k", 0, 1, 1_790_000_000_000)
+            )
+        page = await ana.get("/me")
+        done = await send(ana, page, "/me", do="passkey-rename", id="key-of-ana", name="  blue   key ")
+        strange = await send(ana, page, "/me", do="passkey-rename", id="key-of-bob", name="mine")
+        empty = await send(ana, page, "/me", do="passkey-rename", id="key-of-ana", name=" ")
+        return (
+            page,
+            done,
+            strange,
+            empty,
+            [one.name for one in map(made.access.tables.passkey, ("key-of-ana", "key-of-bob"))],
+        )
+
+    (page, done, strange, empty, names), _ = visit(soc, steps)
+    assert [done.status_code, strange.status_code, empty.status_code] == [303, 404, 400]
+    assert names == ["blue key", "laptop"]
+    assert re.search(r'used <time datetime="2026-09-21T14:13:20[^"]*"', page.text)
+    assert re.search(r'h-password.*?used <time datetime="[^"]+"', page.text, re.DOTALL)
+
+
+def test_one_signs_out_everywhere_here_too_and_tokens_stay(soc):
+    async def steps(ana, made):
+        found = accounts.find(made.access, "ana")
+        others = [signing.sign_in(made.access, "ana", PASSWORD, address="").cookie for _ in range(2)]
+        _, key = tokens.make(made.access, found, "ci", ["alert.read"], days=1, actor="ana")
+        done = await send(ana, await ana.get("/me"), "/me", do="session-all")
+        return (
+            done,
+            await ana.get("/me"),
+            [made.access.by_cookie(one) for one in others],
+            made.access.by_token(key),
+        )
+
+    (done, later, others, token), _ = visit(soc, steps)
+    assert (done.status_code, done.headers["location"]) == (303, "/sign-in")
+    assert later.headers["location"].startswith("/sign-in")
+    assert others == [None, None]
+    assert token is not None
+    assert "access.sessions_ended" in kinds(soc)
+
+
+@pytest.mark.parametrize(("base", "there"), [
+    ("http://127.0.0.1:8687", "http://localhost:8687"), ("http://[::1]:8687", "http://localhost:8687"),
+    ("http://localhost:8687", None),
+])  # fmt: skip
+def test_who_comes_by_numbers_is_told_where_passkeys_work(soc, base, there):
+    async def run():
+        made = built(soc)
+        cookie = joined(made, "ana", "analyst")
+        async with browser(made) as nobody, browser(made, cookie=cookie) as ana:
+            return await nobody.get(f"{base}/sign-in?next=/queue"), await ana.get(f"{base}/me")
+
+    nobody, ana = asyncio.run(run())
+    assert (f'href="{there}/sign-in?next=%2Fqueue"' in nobody.text, f'href="{there}/me"' in ana.text) == (
+        (True, True) if there else (False, False)
+    )
+    assert ("data-passkey hidden" in nobody.text) == (there is None)
+    assert ("data-passkey-add" in ana.text) == (there is None)
+
+
+@pytest.mark.parametrize(("came", "url", "found"), [
+    ("soc.example", "", None), ("192.0.2.7", "", ""), ("127.0.0.1:1", "https://soc.example/", "https://soc.example"),
+    ("soc.example", "https://soc.example", "https://soc.example"), ("127.0.0.1:99", "", "http://localhost:99"),
+    ("[::1]", "", "http://localhost"),
+])  # fmt: skip
+def test_where_passkeys_work(came, url, found):
+    assert visitor.named(visitor.Visitor("192.0.2.9", secure=False, host=came), url) == found
 
 
 def test_a_token_is_made_shown_once_and_revoked(soc):

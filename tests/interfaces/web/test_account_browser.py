@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from browsing import pytestmark, served, visiting  # noqa: F401 - what this file is marked by
 from consoled import PASSWORD, built, joined, workspace
-from test_browser import chromium, pytestmark, served, visiting  # noqa: F401 - a fixture, and what this file takes
 
 from lemnis.app.access import accounts
 
@@ -28,7 +28,7 @@ def signed_in(page, base):
     page.wait_for_url("**/me")
 
 
-def test_a_passkey_is_added_signs_in_and_is_removed(soc, chromium):  # noqa: F811
+def test_a_passkey_is_added_signs_in_and_is_removed(soc, chromium):
     made = built(soc)
     joined(made, "ana", "analyst")
     with served(made) as base:
@@ -60,22 +60,20 @@ def test_a_passkey_is_added_signs_in_and_is_removed(soc, chromium):  # noqa: F81
         context.close()
 
 
-def test_where_a_host_has_no_name_it_is_said_why_there_is_no_passkey(soc, chromium):  # noqa: F811
+def test_where_a_host_has_no_name_it_is_said_why_there_is_no_passkey(soc, chromium):
     made = built(soc)
     joined(made, "ana", "analyst")
     with served(made) as base:
         page = chromium.new_page()
         signed_in(page, base)
-        page.click("summary:has-text('Add one')")
-        page.fill("#f-passkey-name", "laptop")
-        page.fill("#f-passkey-password", PASSWORD)
-        page.keyboard.press("Enter")
-        page.wait_for_selector("text=Passkeys need a host name")
-        assert made.access.tables.passkeys(accounts.find(made.access, "ana").id) == []
+        page.wait_for_selector("text=Passkeys are bound to a name")
+        page.click("a[href*='//localhost']")
+        page.wait_for_url("**/sign-in?next=%2Fme")
+        assert page.locator("[data-passkey]").is_visible()
         page.close()
 
 
-def test_a_token_is_made_and_revoked_by_keyboard(soc, chromium):  # noqa: F811
+def test_a_token_is_made_and_revoked_by_keyboard(soc, chromium):
     with visiting(chromium, built(soc), "ana", "analyst") as page:
         page.goto(page.url.replace("/queue", "/me"))
         page.focus("summary:has-text('Make a token')")
@@ -93,7 +91,7 @@ def test_a_token_is_made_and_revoked_by_keyboard(soc, chromium):  # noqa: F811
         page.wait_for_selector("text=The token is revoked")
 
 
-def test_light_and_dark_narrow_and_wide_all_opened_axe_finds_nothing(soc, chromium):  # noqa: F811
+def test_light_and_dark_narrow_and_wide_all_opened_axe_finds_nothing(soc, chromium):
     axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
     script = next(Path(axe.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")
     made = built(soc)

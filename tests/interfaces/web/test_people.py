@@ -73,6 +73,62 @@ def test_somebody_is_added_by_a_link_that_is_shown_once(soc):
     assert signed.person.name == "lee"
 
 
+def test_somebody_is_added_linked_and_unlinked_by_an_identity_of_a_provider(soc):
+    (soc.root / "lemnis.yaml").write_text(
+        'name: soc\nconsole:\n  openid: [{name: corp, title: Corp, issuer: "https://id.example/", client_id: lemnis}]\n'
+    )
+
+    async def steps(root, made):
+        page = await root.get("/people")
+        lee = {"name": "lee", "role": "analyst", "provider": "corp"}
+        wrong = await send(root, page, "/people", **lee, by="email", who="no address")
+        empty = await send(root, page, "/people", **lee, by="sub", who=" ")
+        strange = await send(root, page, "/people", **(lee | {"provider": "other"}), by="sub", who="7")
+        done = await send(root, page, "/people", **lee, by="email", who="Lee@Shop.example")
+        found = accounts.find(made.access, "lee")
+        at = f"/people/{found.id}"
+        cookie = signing.begin(made.access, found, "openid corp").cookie
+        await send(root, page, at, do="link", provider="corp", by="sub", who="#4 2")
+        linked = accounts.find(made.access, "lee").outside
+        ended = made.access.by_cookie(cookie)
+        joined(made, "kim", "viewer")
+        kim = accounts.find(made.access, "kim")
+        taken = await send(root, page, f"/people/{kim.id}", do="link", provider="corp", by="sub", who="#4 2")
+        gone = await send(root, page, at, do="unlink")
+        return (
+            wrong,
+            empty,
+            strange,
+            done,
+            found,
+            linked,
+            ended,
+            taken,
+            gone,
+            accounts.find(made.access, "lee"),
+        )
+
+    (wrong, empty, strange, done, found, linked, ended, taken, gone, left), _ = visit(soc, steps)
+    assert [one.status_code for one in (wrong, empty, strange, done, taken, gone)] == [
+        400,
+        400,
+        400,
+        200,
+        409,
+        200,
+    ]
+    assert 'value="no address"' in wrong.text
+    assert KEY.search(done.text) is None
+    assert found.outside == "https://id.example?email=lee@shop.example"
+    assert linked == "https://id.example##4 2"
+    assert ended is None
+    assert "this identity is lee&#39;s already" in taken.text
+    assert KEY.search(gone.text)  # lee has nothing else to sign in by
+    assert left.outside == ""
+    told = [one.kind for one in app.journal(soc).entries(subject=left.id)]
+    assert told == ["access.added", "access.signed_in", "access.linked", "access.unlinked"]
+
+
 def test_roles_change_sessions_end_and_somebody_is_disabled_and_let_in(soc):
     async def steps(root, made):
         cookie = joined(made, "lee", "viewer")
