@@ -63,7 +63,9 @@ def login(request):
     name = request.POST.get("name", "")
     user = authenticate(request, username=name, password=request.POST.get("password", ""))
     if user is None:
-        return HttpResponse("who are you?")
+        return HttpResponse(
+            '<form method="post"><input name="name"><input name="password"><button>Go</button></form>'
+        )
     begin(request, user)
     return HttpResponseRedirect(request.GET["next"])
 

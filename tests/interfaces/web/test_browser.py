@@ -1,92 +1,25 @@
 """The console in a real browser: the system's Chromium, driven by Playwright, over a server that listens."""
 
-import asyncio
-import shutil
-import threading
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
-from consoled import PASSWORD, alert, built, incident, joined, workspace
+from browsing import pytestmark, visiting  # noqa: F401 - what this file is marked by
+from consoled import alert, built, incident, workspace
 
 from lemnis import app
 from lemnis.app import incidents
 from lemnis.contracts.alerts import Entity, EntityKind, IncidentStatus, Verdict
 from lemnis.contracts.incidents import Incident
-from lemnis.interfaces import console
 from lemnis.interfaces.cli import run as lemnis
 from lemnis.respond import waiting
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"),
-    pytest.mark.filterwarnings("default"),
-]
 LOG = "".join(
     f'{{"time": "2026-09-21T14:{minute:02}:00Z", "user": "u{minute % 3}", "what": "login {minute}"}}\n'
     for minute in range(10, 50)
 )
 
 
-@contextmanager
-def served(made):
-    """Serve the console in a thread; yield its address."""
-    place, there = {}, threading.Event()
-
-    def listening(host, port):
-        place["base"] = f"http://{host}:{port}"
-        there.set()
-
-    async def run():
-        place["loop"], place["stop"] = asyncio.get_running_loop(), asyncio.Event()
-        await console.serve(free, place["stop"], listening=listening)
-
-    free = replace(made, settings=made.settings.model_copy(update={"port": 0}))
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    try:
-        assert there.wait(30)
-        yield place["base"]
-    finally:
-        place["loop"].call_soon_threadsafe(place["stop"].set)
-        thread.join(30)
-
-
 @pytest.fixture
 def soc(tmp_path):
     return workspace(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def visiting(chromium, made, name, *roles, **how):
-    """A page of a browser in which somebody signed in by the form; what goes wrong in it fails the test."""
-    joined(made, name, *roles)
-    with served(made) as base:
-        context = chromium.new_context(timezone_id="Asia/Tokyo", **how)
-        page = context.new_page()
-        wrong = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.goto(f"{base}/queue")
-        page.fill("#f-name", name)
-        page.fill("#f-password", PASSWORD)
-        page.click("button[type=submit]")
-        page.wait_for_url("**/queue")
-        yield page
-        context.close()
-        assert not wrong
 
 
 def test_triage_by_keyboard(soc, chromium):
@@ -242,29 +175,6 @@ def test_a_playbook_is_planned_run_and_its_question_answered(soc, chromium):
         assert page.locator("h2:has-text('Is it real?')").count() == 0
     (said,) = (one for one in app.journal(soc).entries() if one.kind == waiting.ANSWERED)
     assert (said.actor, said.reason) == ("rae", "seen by eye")
-
-
-def test_light_and_dark_narrow_and_wide_nothing_is_cut_off_and_axe_finds_nothing(soc, chromium):
-    axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
-    script = next(Path(axe.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")
-    name = incident(soc, alert(1), alert(2, rule="rule-2", at=60_000))
-    paths = ("/", "/queue", f"/incident/{name}", "/search", "/detections", "/pipeline", "/playbooks", "/sources",
-             "/lessons", "/posture", "/entity?name=host:web-1", "/alert/al-0000000000000001", "/me", "/people")  # fmt: skip
-    made = built(soc)
-    with visiting(chromium, made, "ana", "admin", "responder", "developer", bypass_csp=True) as page:
-        base = page.url.removesuffix("/queue")
-        for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)):
-            page.emulate_media(color_scheme=scheme)
-            page.set_viewport_size({"width": width, "height": 844})
-            for path in paths:
-                page.goto(base + path)
-                page.wait_for_function("!document.querySelector('[aria-busy=true]')")
-                assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), (path, width)
-                page.evaluate(script)
-                found = page.evaluate(
-                    "axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))"
-                )
-                assert not [one for one in found if one[0] in {"serious", "critical"}], (path, scheme, width)
 
 
 def test_the_first_load_is_small_and_asks_no_other_host(soc, chromium):

@@ -252,6 +252,7 @@ def run(request: Request) -> Response:
         actions=actions(planned, (), one.results),
         questions=asked,
         undone=undo,
+        failed=here.kept_word(f"failed:{one.plan}"),
         now=here.workspace.clock.now(),
     )
 
@@ -292,13 +293,18 @@ def act_on_plan(request: Request, form: Form) -> Response:
 def _begin(request: Request, planned: Planned, who: str, place: str) -> Response:
     """Begin a run beside the page; what is wrong at once is told at once."""
     here, digest = site.at(request), planned.plan.digest
-    ended = beside(
-        lambda: respond.run(here.workspace, digest, actor=who), lambda why: here.say(f"failed:{digest}", why)
-    )
+    ended = _go_on(here, digest, who)
     found = [one for one in respond.runs(here.workspace, planned.plan.incident_id) if one.plan == digest]
     if found:
         return site.back(request, f"/run/{found[-1].id}", "It has run" if ended else "It runs")
     return site.back(request, place)
+
+
+def _go_on(here: site.Site, digest: str, who: str) -> bool:
+    """Run a plan, or its run where it stands, beside the page; return whether that has ended or waits."""
+    return beside(
+        lambda: respond.run(here.workspace, digest, actor=who), lambda why: here.say(f"failed:{digest}", why)
+    )
 
 
 def beside(work: Callable[[], object], failed: Callable[[str], None]) -> bool:
@@ -329,7 +335,8 @@ def act_on_run(request: Request, form: Form) -> Response:
     if what in {"yes", "no"}:
         demand(site.whose(request), "playbook.approve", about)
         respond.answer(here.workspace, one.id, form.get("step", ""), what, actor=who, reason=reason)
-        return site.back(request, f"/run/{one.id}", f"Answered {what}")
+        _go_on(here, one.plan, one.actor)
+        return site.back(request, f"/run/{one.id}", f"Answered {what}", "The run goes on.")
     if what == "cancel":
         demand(site.whose(request), "playbook.run", about)
         respond.cancel(here.workspace, one.id, actor=who, reason=reason)

@@ -19,8 +19,18 @@ function send(what) {
   form.requestSubmit(button);
 }
 
+// Enter in a field does what stands beside that field; the form by itself would press its first button.
+for (const [field, what] of [["#f-to", "assign"], ["#f-verdict", "close"], ["#f-reason", "close"]]) {
+  form.querySelector(field)?.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    send(what);
+  });
+}
+
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=checkbox]), textarea, select")) return;
+  if (document.querySelector("dialog[open]")) return;
   const row = document.activeElement?.closest?.("tr[data-row]");
   const box = row?.querySelector("input[data-choose]");
   if (event.key === "x" && box) {
