@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from lemnis.interfaces.web.words import query
 
 Row = TypeVar("Row")
-_MOST_AFTER = 1_000_000
+_MOST_AFTER, _DIGITS = 1_000_000, 9
 _LONGEST = 2_000
 
 
@@ -64,7 +64,7 @@ def asked(given: Mapping[str, str], filters: Sequence[str], *, sort: str = "") -
     found = {name: given[name][:_LONGEST] for name in filters if given.get(name)}
     wanted = given.get("sort", sort)[:_LONGEST]
     after = given.get("after", "")
-    place = min(int(after), _MOST_AFTER) if after.isascii() and after.isdigit() else 0
+    place = min(int(after[:_DIGITS]), _MOST_AFTER) if after.isascii() and after.isdigit() else 0
     return Asked(found, wanted.removeprefix("-"), not wanted.startswith("-"), place)
 
 
