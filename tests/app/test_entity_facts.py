@@ -94,7 +94,18 @@ def test_what_is_reached_from_outside_comes_first_and_owners_are_told(soc):
     assert [(one.endpoint, one.outside) for one in found.exposed] == [(OUTSIDE, True), (INSIDE, False)]
     assert [one.owner for one in found.owners] == [OWNER]
     assert {OWNER, OUTSIDE, DATA} <= found.entities
+    assert facts(soc, SHOP).members == facts(soc, NEW).members == (POD,)
     assert [one.workload for one in facts(soc, OUTSIDE).exposed] == [SHOP]
+
+
+def test_who_owns_the_code_owns_what_runs_of_it(soc):
+    build, commit = Entity(K.BUILD, "b"), Entity(K.COMMIT, "c" * 40)
+    line, who = Entity(K.SOURCE_LINE, "shop:a.py:1"), Entity(K.OWNER, "@example/web")
+    ways = ((NEW, "built_by", build), (build, "built_from", commit), (commit, "has_line", line),
+            (line, "introduced_by", commit), (line, "owned_by", who))  # fmt: skip
+    Graph(app.engine(soc)).add([edge(*one) for one in ways])
+    found = {one.owner: one.through for one in facts(soc, SHOP).owners}
+    assert found == {OWNER: SHOP, who: line}
 
 
 def test_findings_of_what_runs_and_posture_of_the_object(soc):

@@ -35,7 +35,9 @@ _BACK: Final[Mapping[EntityKind, tuple[tuple[str, ...], ...]]] = {
 _CONTROLLERS: Final = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod", "Rollout"}
 )
-_WHOSE: Final = ("owned_by", "authored_by")
+_TRACED: Final = frozenset({K.PROCESS, K.CONTAINER, K.IMAGE, K.BUILD, K.COMMIT})
+_TRACES: Final = 5
+"""What a way to an owner is looked for from, and from how many."""
 _PARTS_OF_OBJECT: Final = 3
 
 
@@ -95,10 +97,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All of it. ``knows`` says whether the graph knows the entity at all; ``runs`` is what runs of it."""
+    """All of it. ``knows`` says whether the graph knows the entity at all; ``runs`` is what runs of it.
+
+    ``members`` are what is part of it or runs it, so that alerts about them are about it: containers.
+    """
 
     knows: bool
     runs: tuple[Entity, ...]
+    members: tuple[Entity, ...]
     owners: tuple[Owner, ...]
     deploys: tuple[Deploy, ...]
     held: tuple[Held, ...]
@@ -109,7 +115,7 @@ class Facts:
     @property
     def entities(self) -> set[Entity]:
         """Every entity that is named here."""
-        found = {*self.runs, *(one.data for one in self.held)}
+        found = {*self.runs, *self.members, *(one.data for one in self.held)}
         for one in self.owners:
             found |= {one.owner, one.through}
         for deploy in self.deploys:
@@ -126,6 +132,7 @@ def facts(workspace: app.Workspace, entity: Entity, config: Iterable[Row], at: i
     return Facts(
         knows=graph.node(entity) is not None,
         runs=tuple(runs),
+        members=tuple(_members(graph, entity)),
         owners=tuple(_owners(graph, entity, parts[:MOST], at)),
         deploys=tuple(_deploys(workspace, graph, entity, runs)),
         held=tuple(_held(workspace, graph, entity, runs, at)),
@@ -150,6 +157,14 @@ def running(graph: Graph, entity: Entity, at: int | None) -> list[Entity]:
     return list(found)[:MOST]
 
 
+def _members(graph: Graph, entity: Entity) -> list[Entity]:
+    """Return the containers of a workload or an image, of all times: alerts are about those that were."""
+    if entity.kind not in {K.WORKLOAD, K.IMAGE}:
+        return []
+    edges = graph.edges_to([entity], None, ["part_of", "instance_of"], limit=MOST)
+    return list(dict.fromkeys(one.source for one in edges if one.holds and one.source.kind is K.CONTAINER))
+
+
 def _owners(graph: Graph, entity: Entity, parts: Sequence[Entity], at: int) -> list[Owner]:
     """Return who owns it: as it is said of itself, of what it is made of, or where its trace ends."""
     found = {
@@ -157,10 +172,11 @@ def _owners(graph: Graph, entity: Entity, parts: Sequence[Entity], at: int) -> l
         for edge in sorted(graph.leaving(parts, at, ["owned_by"]), key=lambda one: int(one.strength))
         if edge.holds
     }
-    hops = graph.trace(entity, at)
-    last = hops[-1] if hops else None
-    if last is not None and not last.broken and last.edge.relation in _WHOSE:
-        found.setdefault(last.edge.target, Owner(last.edge.target, last.edge.source, last.edge))
+    for start in [one for one in parts if one.kind in _TRACED][:_TRACES]:
+        hops = graph.trace(start, at)
+        last = hops[-1] if hops else None
+        if last is not None and not last.broken and last.edge.relation == "owned_by":
+            found.setdefault(last.edge.target, Owner(last.edge.target, last.edge.source, last.edge))
     return sorted(found.values(), key=lambda one: (one.through != entity, -one.edge.strength))
 
 

@@ -31,7 +31,6 @@ from lemnis.interfaces.web import (
     events,
     loop,
     pipeline,
-    posture,
     queue,
     search,
     site,
@@ -358,12 +357,6 @@ def test_gates_by_service_and_stage():
     ]
     gate = pipeline.gates_by_service(found)["shop"]["build"]
     assert (gate.allowed, gate.denied, gate.unknown, gate.last.seq) == (2, 0, 1, 3)
-
-
-def test_controls_count_what_looks_at_them_and_what_fails():
-    found = posture.controls({}, {}, [])
-    assert found == []
-    assert posture.resources([], START) == []
 
 
 def test_the_matrix_has_techniques_by_tactic_the_best_first():

@@ -1,4 +1,7 @@
-"""An entity or service: what is known of it, its risk over time, alerts, and what it is tied to."""
+"""An entity or service: what is known of it, its risk over time, alerts, and what it is tied to.
+
+What it is besides its alerts (owners, deploys, findings, posture, data, exposure) is of ``app.entity_facts``.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lemnis.app import assets, incidents_handling
+from lemnis.app import assets, entity_facts, incidents_handling
 from lemnis.app import graph as graphs
+from lemnis.app.access import naming
 from lemnis.app.access.masking import KINDS
 from lemnis.app.access.people import may
 from lemnis.app.board import View
+from lemnis.app.entity_facts import Facts
 from lemnis.app.graph import Around
 from lemnis.content.schemas.grouping import Risk
 from lemnis.contracts.alerts import Entity, EntityKind
@@ -21,12 +26,25 @@ from lemnis.contracts.errors import AccessError, NotFoundError, UsageError
 from lemnis.contracts.incidents import AlertGroup
 from lemnis.contracts.provenance import Edge
 from lemnis.correlate.risk import Points
-from lemnis.interfaces.web import drawing, queue, site, words
+from lemnis.interfaces.web import drawing, paths, posture, queue, site, words
 from lemnis.interfaces.web.words import query
 
 DAY = 86_400_000
 DAYS = 30
 _EDGES = 12
+_FACTS_S, _SHOWN = 15, 20
+_RUNS = frozenset(
+    {
+        EntityKind.HOST, EntityKind.WORKLOAD, EntityKind.CONTAINER, EntityKind.PROCESS, EntityKind.IMAGE,
+        EntityKind.REPOSITORY, EntityKind.COMMIT, EntityKind.ENDPOINT,
+    }
+)  # fmt: skip
+"""Kinds that run or are run: of these each part of the page says so where nothing is known."""
+_RIGHTS = _RUNS | {
+    EntityKind.SERVICE_ACCOUNT, EntityKind.IDENTITY, EntityKind.PRINCIPAL, EntityKind.ROLE,
+    EntityKind.CLOUD_RESOURCE, EntityKind.DATA_SET,
+}  # fmt: skip
+"""Kinds that hold data, or come to it by their rights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +189,27 @@ def page(request: Request) -> Response:
     if hidden and str(entity) == name and entity.kind in KINDS and not entity.value.startswith("person~"):
         raise AccessError("who a person is needs a purpose", fix="say what you need it for, in the bar")
     eyes = site.eyes(request)
-    told = [pair for pair in known.get(entity, ()) if eyes.sees_group(*pair)]
+    now = here.workspace.clock.now()
+    facts = known_facts(here, entity, now)
+    mine = dict.fromkeys(pair for one in (entity, *facts.members) for pair in known.get(one, ()))
+    told = [pair for pair in mine if eyes.sees_group(*pair)]
     groups = [group for _, group in told]
-    site.see(request, {entity, *(other for group in groups for other in group.entities)}, about=name)
+    around = _around(here, entity)
+    on_paths = paths.known_of(here, {entity, *facts.runs})
+    seen = {entity, *facts.entities, *(other for group in groups for other in group.entities)}
+    seen |= (
+        {end for edge in (*around.out, *around.into) for end in (edge.source, edge.target)}
+        if around
+        else set()
+    )
+    seen |= {end for one in on_paths or () for end in paths.through(one)}
+    said = [text for one in facts.problems for text in (one.title, one.where)]
+    said += [text for row in facts.posture for text in (row.finding.title, row.finding.message)]
+    site.see(request, {*seen, *naming.addressed(said)}, about=name)
     names = {incident for incident, _ in told}
     about = [one for one in view.standings if one.incident.id in names]
     if not may(site.whose(request), "incident.read"):
         about = []
-    try:
-        around = graphs.around(here.workspace, str(entity), None, limit=_EDGES)
-    except NotFoundError:
-        around = None
-    now = here.workspace.clock.now()
     over_time = days(groups, here.board.risk, now)
     return here.page(
         request,
@@ -194,6 +221,12 @@ def page(request: Request) -> Response:
         ties=ties(around) if around else [],
         drawing=drawn(entity, around) if around else None,
         known=_known(here, entity, now, hidden=hidden),
+        facts=facts,
+        runs=entity.kind in _RUNS,
+        rights=entity.kind in _RIGHTS,
+        paths=None if on_paths is None else [paths.row(one) for one in on_paths[:_SHOWN]],
+        more_paths=max(0, len(on_paths or ()) - _SHOWN),
+        eventful=[one for one in reversed(over_time) if one.parts],
         days=over_time,
         risk=max((one.risk for one in over_time), default=0),
         spark=drawing.histogram(
@@ -206,6 +239,23 @@ def page(request: Request) -> Response:
         rows=[queue.of_incident(s) for s in about],
         alerts=rules(groups),
     )
+
+
+def known_facts(here: site.Site, entity: Entity, now: int) -> Facts:
+    """Return what is known of an entity besides its alerts, at most some seconds old."""
+    found: Facts = here.keep(
+        f"facts:{entity}",
+        lambda: entity_facts.facts(here.workspace, entity, posture.config(here), now),
+        _FACTS_S,
+    ).get()
+    return found
+
+
+def _around(here: site.Site, entity: Entity) -> Around | None:
+    try:
+        return graphs.around(here.workspace, str(entity), None, limit=_EDGES)
+    except NotFoundError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,79 +1,74 @@
-"""Posture: what checks found, what is new, which controls are met by what, which threats there are."""
+"""Posture: which checks fail, where, and since when; the way to attack paths, drift, controls and risks."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lemnis.app import controls as evidenced
 from lemnis.app import findings_life
-from lemnis.content import yaml
-from lemnis.content.library import Library
-from lemnis.content.schemas.check import Check
-from lemnis.content.schemas.policy import Policy
-from lemnis.content.schemas.threat import Threat
+from lemnis.app.access import naming
+from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import LemnisError
-from lemnis.contracts.findings import Kind
-from lemnis.interfaces.web import asking, site
+from lemnis.contracts.findings import NOT_JUDGED, Kind
+from lemnis.interfaces.web import asking, controls, paths, risk, site
 from lemnis.interfaces.web.asking import Column
 from lemnis.store.findings import Row
 
+FILTERS = ("q", "severity")
+LEVELS = ("critical", "high", "medium", "low")
 DAY = 86_400_000
-NEW_DAYS = 30
-MOST = 5_000
+NEW_DAYS, MOST, SIZE = 30, 10_000, 100
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
-    """A control: which checks and gates look at it, and how many findings are open that violate it."""
+class Failing:
+    """A check, or a rule of another tool, that fails: where, and since when at the longest."""
 
-    id: str
-    checks: tuple[str, ...]
-    gates: tuple[str, ...]
+    rule: str
+    tool: str
+    title: str
+    severity: str
+    level: int
+    resources: int
     open: int
-
-    @property
-    def state(self) -> str:
-        """What is known of it: nothing is, where nothing looks."""
-        return "failed" if self.open else "watched"
+    new: int
+    since: int
+    ours: bool
 
 
-COLUMNS: tuple[Column[Control], ...] = (
-    Column("id", "Control", lambda row: row.id),
-    Column("open", "Open findings", lambda row: row.open, up=False, numeric=True),
-    Column("checks", "Checks", lambda row: len(row.checks), up=False, numeric=True),
-    Column("gates", "Gates", lambda row: len(row.gates), up=False, numeric=True),
+COLUMNS: tuple[Column[Failing], ...] = (
+    Column("severity", "Severity", lambda row: (row.level, row.open), up=False),
+    Column("title", "Check", lambda row: row.title.lower()),
+    Column("open", "Fails", lambda row: row.open, up=False, numeric=True),
+    Column("resources", "In", lambda row: row.resources, up=False, numeric=True),
+    Column("new", "New", lambda row: row.new, up=False, numeric=True),
+    Column("since", "Since", lambda row: row.since),
 )
 
 
-def controls(
-    checks: Mapping[str, Check], gates: Mapping[str, Policy], findings: Iterable[Row]
-) -> list[Control]:
-    """Return the controls that checks, gates or findings name. Pure."""
-    by_check: dict[str, set[str]] = {}
-    by_gate: dict[str, set[str]] = {}
-    for name, check in checks.items():
-        for one in check.controls:
-            by_check.setdefault(one, set()).add(name)
-    for name, policy in gates.items():
-        for one in policy.controls:
-            by_gate.setdefault(one, set()).add(name)
-    counts: dict[str, int] = {}
-    for row in findings:
-        mine = set(row.finding.controls) | set(
-            checks[row.finding.rule_id].controls if row.finding.rule_id in checks else ()
-        )
-        for one in mine:
-            counts[one] = counts.get(one, 0) + 1
-    names = by_check.keys() | by_gate.keys() | counts.keys()
-    return [
-        Control(
-            one, tuple(sorted(by_check.get(one, ()))), tuple(sorted(by_gate.get(one, ()))), counts.get(one, 0)
-        )
-        for one in sorted(names)
-    ]
+def failing(rows: Iterable[Row], checks: Mapping[str, object], now: int) -> list[Failing]:
+    """Return the checks that fail, each once; ``checks`` are those of the content. Pure."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.finding.rule_id != NOT_JUDGED:
+            ours = row.finding.rule_id in checks
+            found.setdefault((row.finding.rule_id, "" if ours else row.finding.tool), []).append(row)
+    told = []
+    for (rule, tool), some in found.items():
+        worst = max(row.finding.severity for row in some)
+        places, since = {row.resource for row in some}, min(row.first_seen for row in some)
+        told.append(
+            Failing(
+                rule, tool, some[0].finding.title, worst.name.lower(), int(worst), len(places), len(some),
+                _new(some, now), since, rule in checks,
+            )
+        )  # fmt: skip
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,64 +90,85 @@ def resources(findings: Sequence[Row], now: int) -> list[Resource]:
         by_name.setdefault(row.resource, []).append(row)
     told = []
     for name, some in by_name.items():
-        counts = {
-            level: sum(row.finding.severity.name == level for row in some)
-            for level in ("CRITICAL", "HIGH", "MEDIUM", "LOW")
-        }
-        new = sum(row.first_seen > now - NEW_DAYS * DAY for row in some)
-        told.append(Resource(name, counts["CRITICAL"], counts["HIGH"], counts["MEDIUM"], counts["LOW"], new))
+        n = Counter(row.finding.severity for row in some)
+        told.append(
+            Resource(
+                name, n[Severity.CRITICAL], n[Severity.HIGH], n[Severity.MEDIUM], n[Severity.LOW],
+                _new(some, now),
+            )
+        )  # fmt: skip
     return sorted(told, key=lambda one: (-one.critical, -one.high, -one.medium, one.name))
 
 
-def page(request: Request) -> Response:
-    """Show resources, controls and threats."""
-    here = site.at(request)
-    now = here.workspace.clock.now()
-    store = findings_life.store(here.workspace)
-    rows: list[Row] = here.keep("config-findings", lambda: list(store.rows(limit=MOST)), 15).get()
-    config = [row for row in rows if row.finding.kind is Kind.CONFIG]
-    checks, gates, threats, problems = here.keep(
-        f"controls:{here.library.digest}", lambda: content(here.library), 3_600
-    ).get()
-    how = asking.asked(request.query_params, ("q",), sort="-open")
-    found = [one for one in controls(checks, gates, rows) if how.of("q").lower() in one.id.lower()]
-    in_order, how = asking.ordered(found, COLUMNS, how)
-    return here.page(
-        request,
-        "posture.html",
-        title="Posture",
-        here="/posture",
-        resources=resources(config, now),
-        columns=COLUMNS,
-        asked=how,
-        controls=in_order[:300],
-        total=len(found),
-        threats=threats,
-        problems=problems,
-        checks=len(checks),
-        new=sum(row.first_seen > now - NEW_DAYS * DAY for row in config),
-        days=NEW_DAYS,
-        open=len(config),
+def _new(rows: Iterable[Row], now: int) -> int:
+    return sum(row.first_seen > now - NEW_DAYS * DAY for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the other pages about posture would say; None is not known yet."""
+
+    paths: int | None
+    failed: int | None
+    unseen: int | None
+    risks: int
+    overdue: int
+
+
+def figures(here: site.Site) -> Figures:
+    """Return how much the other pages have to say; what is worked out beside them is not waited for."""
+    register = risk.register(here).risks
+    try:
+        known = paths.found(here)
+    except LemnisError:  # that page says what is wrong
+        known = None
+    try:
+        told = controls.known(here)
+    except LemnisError:  # the same
+        told = None
+    states = [one.state for one in told[1]] if told else []
+    return Figures(
+        None if known is None else len(known.paths),
+        states.count(evidenced.FAILED) if told else None,
+        states.count(evidenced.UNSEEN) if told else None,
+        len(register),
+        sum(one.overdue for one in register),
     )
 
 
-def content(library: Library) -> tuple[dict[str, Check], dict[str, Policy], dict[str, Threat], list[str]]:
-    """Read the checks, gates and threats of the content, and what is wrong with some."""
-    problems: list[str] = []
-    checks: dict[str, Check] = {}
-    gates: dict[str, Policy] = {}
-    threats: dict[str, Threat] = {}
-    for kind, model, into in (
-        ("checks", Check, checks),
-        ("policies", Policy, gates),
-        ("threats", Threat, threats),
-    ):
-        for name, item in library.items(kind).items():
-            try:
-                into[name] = yaml.load(item.manifest, model)  # type: ignore[assignment]
-            except LemnisError as error:
-                problems.append(str(error))
-    return checks, gates, threats, problems
+def config(here: site.Site) -> list[Row]:
+    """Return the open findings of configuration, at most some seconds old."""
+    rows: list[Row] = here.keep(
+        "config-findings",
+        lambda: list(findings_life.store(here.workspace).rows(kind=Kind.CONFIG, limit=MOST)),
+        15,
+    ).get()
+    return rows
+
+
+def page(request: Request) -> Response:
+    """Show what fails, where, and where to look on."""
+    here = site.at(request)
+    now, rows = here.workspace.clock.now(), config(here)
+    checks = here.library.items("checks")
+    how = asking.asked(request.query_params, FILTERS, sort="-severity")
+    every = failing(rows, checks, now)
+    some = [
+        one
+        for one in every
+        if all(word in f"{one.rule} {one.title} {one.tool}".lower() for word in how.of("q").lower().split())
+        and how.of("severity") in {"", one.severity}
+    ]
+    in_order, how = asking.ordered(some, COLUMNS, how)
+    unjudged = [row for row in rows if row.finding.rule_id == NOT_JUDGED]
+    names = [text for row in rows for text in (row.resource, row.finding.title)]
+    site.see(request, naming.addressed([*names, *(row.finding.message for row in unjudged)]))
+    return here.page(
+        request, "posture.html", title="Posture", here="/posture", resources=resources(rows, now)[:SIZE],
+        columns=COLUMNS, asked=how, page=asking.paged(in_order, how, SIZE), failing=len(every), levels=LEVELS,
+        figures=figures(here), new=_new(rows, now), days=NEW_DAYS, open=len(rows), most=MOST,
+        unjudged=unjudged[:20], checks=len(checks),
+    )  # fmt: skip
 
 
 ROUTES = (site.shows("/posture", page, "posture.read"),)
