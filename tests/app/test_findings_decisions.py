@@ -146,12 +146,12 @@ def test_each_look_reads_only_what_is_new(soc):
 def test_rules_know_whose_service_a_problem_is_of(soc):
     (soc.content / "assets").mkdir(parents=True)
     (soc.content / "assets" / "a.yaml").write_text(
-        "- id: shop-1\n  name: shop\n  services: [shop]\n  owner: ana\n  team: web\n"
+        "- id: shop-1\n  services: [shop]\n  owner: ana\n  team: web\n"
     )
     [name] = find(soc, PRINT)
     [(_, known)] = deciding.about(soc, [findings_life.problem(soc, name)])
     assert known["kind"] == "finding"
-    assert known["severity"] == "high"
+    assert (known["severity"], known["team"], known["owner"]) == ("high", "web", "ana")
     assert set(known) == {"kind", "id", "severity", "service", "team", "owner"}
 
 

@@ -1,31 +1,27 @@
-"""The pipeline: what gates decided by service and stage, findings by priority, exceptions that end."""
+"""The pipeline: what gates decided by service and stage, findings by priority, what ends soon."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lemnis import app
-from lemnis.app import feedback_findings, findings_life, gates, policies
+from lemnis.app import gates
 from lemnis.app.access import naming
+from lemnis.app.access.people import may
 from lemnis.app.loop import short
-from lemnis.contracts.alerts import Severity
-from lemnis.contracts.errors import LemnisError, NotFoundError
+from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.journal import Entry
-from lemnis.interfaces.web import asking, site
-from lemnis.interfaces.web.asking import Column
-from lemnis.policy.decide import Exempt
+from lemnis.interfaces.web import asking, attestations, replay, site
+from lemnis.interfaces.web import pipeline_exceptions as exempting
+from lemnis.interfaces.web import pipeline_findings as findings
 
-DAY = 86_400_000
-SOON_DAYS = 30
-FILTERS = ("q", "severity", "resource")
 STAGES = ("editor", "commit", "pull_request", "build", "release", "deploy", "runtime")
-SIZE, MOST = 100, 5_000
 
 
 # -- what is shown, pure -----------------------------------------------------------------------------------
@@ -86,133 +82,49 @@ def _gate(some: Sequence[Decided]) -> Gate:
     return Gate(counts["allow"], counts["deny"], counts["unknown"], max(some, key=lambda one: one.seq))
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A problem that scanners found, as a line."""
-
-    id: str
-    title: str
-    severity: str
-    level: int
-    priority: str
-    because: str
-    where: str
-    resource: str
-    tools: tuple[str, ...]
-    first: int
-    fix: str
-
-    @property
-    def text(self) -> str:
-        """What the filter looks in."""
-        return f"{self.id} {self.title} {self.where} {self.resource} {' '.join(self.tools)}".lower()
-
-
-PRIORITIES = ("unknown", "low", "medium", "high", "critical")
-COLUMNS: tuple[Column[Problem], ...] = (
-    Column("priority", "Priority", lambda row: (PRIORITIES.index(row.priority), row.level), up=False),
-    Column("title", "Finding", lambda row: row.title.lower()),
-    Column("where", "Where", lambda row: (row.resource, row.where)),
-    Column("first", "First seen", lambda row: row.first, up=False),
-)
-
-
-def problem(one: findings_life.Problem, priority: Mapping[str, Any]) -> Problem:
-    """Return a problem as a line. Pure."""
-    chief = one.chief.finding
-    where = f"{chief.path}:{chief.line}" if chief.path else chief.resource
-    return Problem(
-        one.id,
-        chief.title,
-        chief.severity.name.lower(),
-        int(chief.severity),
-        str(priority.get("priority", "unknown")),
-        str(priority.get("priority_because", "")),
-        where,
-        one.chief.resource,
-        tuple(sorted({row.finding.tool for row in one.rows})),
-        min(row.first_seen for row in one.rows),
-        chief.fix,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """An exception, and how many days it still holds; below zero it is over."""
-
-    name: str
-    policy: str
-    where: str
-    expires: str
-    days: int
-
-
-def ending(found: Iterable[Exempt], now: int) -> list[Ending]:
-    """Return exceptions, the next to end first. Pure."""
-    today = datetime.fromtimestamp(now / 1000, UTC).date()
-    told = []
-    for one in found:
-        left = (datetime.fromisoformat(one.expires).date() - today).days
-        told.append(Ending(one.name, one.policy, one.where or one.fingerprint, one.expires, left))
-    return sorted(told, key=lambda one: (one.days, one.name))
-
-
 # -- pages -------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class Said:
+    """What gates said, all of it; each look reads what was written since the one before."""
+
+    workspace: app.Workspace
+    _lines: list[Decided] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def look(self) -> Sequence[Decided]:
+        """Return the decisions, the oldest first."""
+        with self._lock:
+            after = self._lines[-1].seq if self._lines else 0
+            self._lines += map(decided, app.journal(self.workspace).entries(kind=gates.DECISION, after=after))
+            return tuple(self._lines)
+
+
 def page(request: Request) -> Response:
-    """Show gates, findings and exceptions."""
+    """Show gates, findings, and what ends soon."""
     here = site.at(request)
-    journal = app.journal(here.workspace)
-    every = [decided(one) for one in journal.entries(kind=gates.DECISION)]
+    told: Said = here.once.setdefault("gates", Said(here.workspace))
+    every = told.look()
     cells = gates_by_service(every)
-    stages = [one for one in STAGES if any(one in row for row in cells.values())]
-    how = asking.asked(request.query_params, FILTERS, sort="-priority")
-    problems: list[Problem] = here.keep("problems", lambda: _problems(here.workspace), 15).get()
-    some = [
-        one
-        for one in problems
-        if all(word in one.text for word in how.of("q").lower().split())
-        and how.of("severity") in {"", one.severity}
-        and how.of("resource") in {"", one.resource}
-    ]
-    rows, how = asking.ordered(some, COLUMNS, how)
-    exceptions, trouble = _exceptions(here)
-    shown = asking.paged(rows, how, SIZE)
-    recent = sorted(every, key=lambda one: -one.seq)[:20]
-    said = [text for row in shown.rows for text in (row.title, row.because, row.where)]
-    said += [text for one in recent for text in (one.why, one.name, one.service)]
-    site.see(request, naming.addressed([*said, *cells, *(f"{one.name} {one.where}" for one in exceptions)]))
-    return here.page(
-        request,
-        "pipeline.html",
-        title="Pipeline",
-        here="/pipeline",
-        cells=cells,
-        stages=stages,
-        columns=COLUMNS,
-        asked=how,
-        page=shown,
-        recent=recent,
-        resources=sorted({one.resource for one in problems}),
-        exceptions=exceptions,
-        trouble=trouble,
-        soon=SOON_DAYS,
-        total=len(problems),
+    recent = every[:-21:-1]
+    finds = may(site.whose(request), "finding.read")
+    exceptions, trouble = exempting.known(here)
+    ending = [one for one in exceptions if exempting.pressing(one)]
+    said = [text for one in recent for text in (one.why, one.name, one.service)]
+    said += [f"{one.name} {one.file.where}" for one in ending]
+    people = frozenset(naming.addressed([*said, *cells])) | (
+        findings.known(here).people if finds else frozenset()
     )
-
-
-def _problems(workspace: app.Workspace) -> list[Problem]:
-    attacked = feedback_findings.Attacked(workspace)
-    found = findings_life.problems(workspace, limit=MOST)
-    return [problem(one, attacked.problem(one)) for one in found]
-
-
-def _exceptions(here: site.Site) -> tuple[list[Ending], str]:
-    try:
-        return ending(policies.exceptions(here.library), here.workspace.clock.now()), ""
-    except LemnisError as error:
-        return [], str(error)
+    site.see(request, people)
+    how = asking.asked(request.query_params, findings.FILTERS, sort="-priority")
+    found = findings.listed(findings.lines(request, people) if finds else (), how, site.actor(request))
+    return here.page(
+        request, "pipeline.html", title="Pipeline", here="/pipeline", cells=cells, recent=recent,
+        stages=[one for one in STAGES if any(one in row for row in cells.values())],
+        columns=findings.COLUMNS, found=found, asked=found.asked, page=found.page, titles=findings.TITLES,
+        ending=ending, exceptions=len(exceptions), trouble=trouble,
+    )  # fmt: skip
 
 
 def decision(request: Request) -> Response:
@@ -245,22 +157,11 @@ def decision(request: Request) -> Response:
     )
 
 
-def finding(request: Request) -> Response:
-    """Show one problem: what every tool says of it, how it came in, how to mend it."""
-    here = site.at(request)
-    one = findings_life.problem(here.workspace, request.path_params["id"])
-    attacked = feedback_findings.Attacked(here.workspace)
-    chief = one.chief.finding
-    said = [chief.title, chief.message, chief.snippet, chief.fix, *(row.because for row in one.rows)]
-    site.see(request, naming.addressed([*said, one.chief.resource, chief.path]), about=one.id)
-    return here.page(
-        request, "finding.html", title=one.chief.finding.title, here="/pipeline", one=one,
-        shown=problem(one, attacked.problem(one)), severity=Severity,
-    )  # fmt: skip
-
-
 ROUTES = (
     site.shows("/pipeline", page, "gate.read"),
     site.shows("/pipeline/decision/{seq}", decision, "gate.read"),
-    site.shows("/pipeline/problem/{id}", finding, "finding.read"),
+    *findings.ROUTES,
+    *exempting.ROUTES,
+    *attestations.ROUTES,
+    *replay.ROUTES,
 )
