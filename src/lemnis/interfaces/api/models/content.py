@@ -1,27 +1,10 @@
-"""Findings, rules, sources, lessons and entries of the journal."""
+"""Rules, sources, lessons and entries of the journal."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from lemnis.interfaces.api.models.base import SeverityName, Told
-
-
-class Finding(Told):
-    """What is to be mended: findings of several tools about one thing are one."""
-
-    id: str
-    severity: SeverityName
-    kind: str
-    title: str
-    path: str
-    line: int
-    resource: str
-    tools: list[str]
-    findings: list[str]
-    first_seen: str
-    fixed_at: str | None = None
-    fix: str
+from lemnis.interfaces.api.models.base import Told
 
 
 class Rule(Told):
