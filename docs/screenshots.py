@@ -39,6 +39,8 @@ WIDE, NARROW = 1280, 390
 HEIGHTS = {WIDE: 800, NARROW: 844}
 TALLEST = {WIDE: 1300, NARROW: 844}
 """A page is shown as far down as this."""
+ALONE = {"sign-in": "/sign-in", "welcome": "/welcome/{key}"}
+"""What is seen before one signs in."""
 NIGHT = ("loop", "queue", "incident", "incident-trace", "alert", "run", "search")
 """What is looked at on a phone."""
 QUALITY = 72
@@ -113,15 +115,14 @@ class _Camera:
 
     def __init__(self, browser: Browser, folder: Path, *, every: bool, only: Sequence[str]) -> None:
         self._browser, self._folder, self._every, self._only = browser, folder, every, only
+        self._left = set(only)
         folder.mkdir(parents=True, exist_ok=True)
 
     def alone(self, served: Served) -> Iterator[Place]:
         """Take what is seen before one signs in."""
         page, lens = self._page()
-        for name, route, address in (
-            ("sign-in", "/sign-in", "/sign-in"),
-            ("welcome", "/welcome/{key}", f"/welcome/{served.invitation}"),
-        ):
+        for name, route in ALONE.items():
+            address = route.replace("{key}", served.invitation)
             page.goto(served.base + address)
             yield from self._take(page, lens, Place(name, route, address))
         page.close()
@@ -136,6 +137,9 @@ class _Camera:
         page.wait_for_url(f"{served.base}/")
         for place in walking.walk(page, served.base):
             yield from self._take(page, lens, place)
+            self._left.discard(place.name)
+            if self._only and not self._left:
+                break
         page.close()
 
     def _page(self) -> tuple[Page, CDPSession]:

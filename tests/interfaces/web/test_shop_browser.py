@@ -1,17 +1,24 @@
-"""The shop's incident in a real browser, with the demo's data: traced, answered, undone, closed, learnt from."""
+"""The demo in a real browser: its incident is traced, answered, undone, closed, learnt from; every page is usable."""
 
 import io
 import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from browsing import mark, marked, pytestmark, served, visit  # noqa: F401 - what this file is marked by
+from browsing import axe, mark, marked, pytestmark, served, visit  # noqa: F401 - what this file is marked by
 from consoled import built, joined
 from rich.console import Console
 
 from lemnis import app
 from lemnis.app import incidents, respond
+from lemnis.app.access import accounts
 from lemnis.contracts.alerts import IncidentStatus
 from lemnis.interfaces.demo import play
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "docs"))
+import walking
 
 CUT_OFF = """\
 title: Cut it off, then ask
@@ -48,20 +55,42 @@ steps:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
-    """The demo, played until the rules have seen something: the simulated cluster and cloud go on."""
+    """The demo, played until the rules have seen something: the simulated cluster and cloud go on.
+
+    Yields its folder, with a copy of the workspace as it is then, and what tells on.
+    """
     folder = tmp_path_factory.mktemp("shop") / "demo"
     stages = play(folder, console=Console(file=io.StringIO()), quiet=True)
+    until(stages, "detect")
+    shutil.copytree(folder / "soc", folder / "early", symlinks=True)
+    yield folder, stages
+    stages.close()
+
+
+def until(stages, last):
+    """Let the story go on until a stage has ended."""
     for facts in stages:
         assert facts["ok"], facts
-        if facts["stage"] == "detect":
-            break
-    yield folder / "soc"
-    stages.close()
+        if facts["stage"] == last:
+            return
 
 
 @pytest.fixture
 def soc(story, tmp_path):
-    return app.open_workspace(shutil.copytree(story, tmp_path / "soc", symlinks=True))
+    """A workspace in which rules have seen something, and nobody has done anything."""
+    folder, _ = story
+    return app.open_workspace(shutil.copytree(folder / "early", tmp_path / "soc", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def told(story):
+    """The workspace at the end of the demo."""
+    folder, stages = story
+    with ThreadPoolExecutor(
+        1
+    ) as beside:  # in this thread Playwright has an event loop, which a run does not bear
+        beside.submit(until, stages, "gate").result()
+    return app.open_workspace(folder / "soc")
 
 
 def opened(page, soc):
@@ -174,6 +203,8 @@ def test_an_incident_is_closed_with_a_lesson_and_its_proof_is_seen(soc, chromium
         page.click("button[value=close]")
         page.wait_for_selector(".badge:has-text('true positive')")
         page.click("button:has-text('Draw the lesson')")
+        page.wait_for_selector("text=is proposed")
+        page.click("#lesson a")
         page.wait_for_url("**/lesson/*")
         assert "shop/printing.py:9" in page.locator("section:has(#h-cause)").inner_text()
         assert page.locator("text=Not yet. The replay runs the gate").count() == 1
@@ -189,3 +220,93 @@ def test_an_incident_is_closed_with_a_lesson_and_its_proof_is_seen(soc, chromium
         assert page.locator("#lesson .badge:has-text('merged')").count() == 1
         one = incidents.by_id(app.journal(soc), name)
     assert one.status is IncidentStatus.CLOSED
+
+
+WIDTHS = (1280, 640, 390, 320)
+"""A desk; the same with letters twice as large; a phone; WCAG 1.4.10."""
+FULL = "axe.run({resultTypes: ['violations']})"
+COLOURS = "axe.run({runOnly: ['color-contrast'], resultTypes: ['violations']})"
+FOUND = ".then((all) => all.violations.flatMap((one) => one.nodes.map((node) => [one.impact, one.id, node.html.slice(0, 160)])))"
+OUTSIDE = """() => {
+    const held = (one) => {
+        for (let up = one.parentElement; up && up.id !== "main"; up = up.parentElement)
+            if (getComputedStyle(up).overflowX !== "visible") return true;
+        return false;
+    };
+    const out = [...document.querySelectorAll("#main *")].filter((one) => {
+        const box = one.getBoundingClientRect();
+        return box.width > 1 && box.right > innerWidth + 1 && !held(one) && one.checkVisibility();
+    });
+    const wide = document.documentElement.scrollWidth > innerWidth ? ["the page scrolls sideways"] : [];
+    return [...wide, ...out.slice(0, 3).map((one) => one.outerHTML.slice(0, 160))];
+}"""
+"""What is beyond the right edge and in nothing that scrolls."""
+FOCUS = """() => {
+    const all = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
+    const look = (one) => [one, ...one.querySelectorAll("circle, rect")].slice(0, 2).map((each) => {
+        const style = getComputedStyle(each);
+        return [style.outlineStyle, style.outlineWidth, style.stroke, style.strokeWidth, style.transform].join();
+    }).join();
+    const pinned = (one) => {
+        for (let up = one; up && up !== document.body; up = up.parentElement)
+            if (["fixed", "sticky"].includes(getComputedStyle(up).position)) return up;
+        return null;
+    };
+    const wrong = [];
+    for (const one of document.querySelectorAll(all)) {
+        if (one.disabled || !one.checkVisibility({visibilityProperty: true}) || one.closest("dialog:not([open])")) continue;
+        const before = look(one);
+        one.focus();
+        if (document.activeElement !== one) continue;
+        if (look(one) === before) wrong.push(["is focused unseen", one.outerHTML.slice(0, 160)]);
+        const box = one.getBoundingClientRect();
+        const x = Math.min(Math.max(box.left + box.width / 2, 1), innerWidth - 1);
+        const over = [box.top + 2, (box.top + box.bottom) / 2, box.bottom - 2].filter((y) => y > 0 && y < innerHeight).map((y) => {
+            const there = pinned(document.elementFromPoint(x, y));
+            return there !== null && !there.contains(one);
+        });
+        if (over.length === 0 || over.every((each) => each)) wrong.push(["is focused under something", one.outerHTML.slice(0, 160)]);
+        one.blur();
+    }
+    return wrong;
+}"""
+OPEN = "document.querySelectorAll('main details:not(.menu)').forEach((one) => { one.open = true; })"
+
+
+def faults(page, script):
+    """Return what keeps people from using the page that is there: light and dark, wide and narrow."""
+    page.evaluate(OPEN)
+    page.evaluate(script)
+    found = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 844})
+        found += [(width, one) for one in page.evaluate(OUTSIDE)]
+        if width not in {1280, 390}:
+            continue
+        for scheme, rules in (("light", FULL), ("dark", COLOURS)):  # colours alone depend on the scheme
+            page.emulate_media(color_scheme=scheme)
+            every = page.evaluate(rules + FOUND)
+            found += [(width, scheme, *one[1:]) for one in every if one[0] in {"serious", "critical"}]
+        page.keyboard.press("Tab")  # from here on, what is focused is shown
+        found += [(width, *one) for one in page.evaluate(FOCUS)]
+    page.set_viewport_size({"width": 1280, "height": 844})
+    return found
+
+
+def test_every_page_can_be_used_by_everybody(told, chromium):
+    made = built(told)
+    joined(made, "ana", *made.access.rights.roles)
+    _, invitation = accounts.add(made.access, "lee", ["analyst"], actor="root")
+    script, wrong = axe(), {}
+    with served(made) as base:
+        page = chromium.new_page(bypass_csp=True)
+        for address in ("/sign-in", f"/welcome/{invitation.secret}"):
+            page.goto(base + address)
+            wrong[address] = faults(page, script)
+        page.close()
+        with visit(chromium, base, "ana", bypass_csp=True) as page:
+            for place in walking.walk(page, base):
+                assert page.locator("h1").count() == 1, place
+                wrong[place.address] = faults(page, script)
+    assert len(wrong) == len(walking.routes()) + 2
+    assert not {address: found for address, found in wrong.items() if found}

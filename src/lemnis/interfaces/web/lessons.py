@@ -106,6 +106,7 @@ def lesson(request: Request) -> Response:
     return here.page(
         request, "lesson.html", title=state.written.lesson.title, here="/lessons", state=state,
         one=state.written.lesson, proof=proof, review=_review(state), failed=here.kept_word(f"proof:{name}"),
+        proving=here.kept_word(f"proving:{name}"),
     )  # fmt: skip
 
 
@@ -143,12 +144,21 @@ def act(request: Request, form: Form) -> Response:
         here.forget("lessons")
         _report(here).forget()
         return site.back(request, f"/lesson/{name}", "Merged", "The gate and the detection hold from now on.")
-    ended = beside(lambda: proving.prove(here.workspace, name), lambda why: here.say(f"proof:{name}", why))
+    ended = beside(lambda: _prove(here, name), lambda why: here.say(f"proof:{name}", why))
     here.forget("lessons")
     _report(here).forget()
     return site.back(
         request, f"/lesson/{name}", "The replay has ended" if ended else "It is replayed over the history"
     )
+
+
+def _prove(here: site.Site, name: str) -> None:
+    """Replay a lesson; meanwhile its page says so."""
+    here.say(f"proving:{name}", "yes")
+    try:
+        proving.prove(here.workspace, name)
+    finally:
+        here.say(f"proving:{name}", "")
 
 
 ROUTES = (
