@@ -104,7 +104,9 @@ class Door:
 
     def at(self, **given):
         """Return an address of it: with these in the places of what it has in braces, else with what is none."""
-        return re.sub(r"{(\w+)(:\w+)?}", lambda found: given.get(found[1], _NONE.get(found[1], "none")), self.path)
+        return re.sub(
+            r"{(\w+)(:\w+)?}", lambda found: given.get(found[1], _NONE.get(found[1], "none")), self.path
+        )
 
     def __str__(self):
         return f"{self.method} {self.path}"
@@ -246,4 +248,6 @@ def crawl(browser, *, each=3, most=400):
 
 
 def _pattern(path):
-    return re.compile("".join(part if n % 2 == 0 else "[^/]+" for n, part in enumerate(re.split(r"({[^}]+})", path))))
+    return re.compile(
+        "".join(part if n % 2 == 0 else "[^/]+" for n, part in enumerate(re.split(r"({[^}]+})", path)))
+    )

@@ -31,6 +31,8 @@ def plain(tmp_path):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """A console over an empty workspace, of a module's tests, which change nothing of it for one another."""
-    made = attacked.attacked(app.init(tmp_path_factory.mktemp("shared") / "soc", clock=ManualClock(world.START)))
+    made = attacked.attacked(
+        app.init(tmp_path_factory.mktemp("shared") / "soc", clock=ManualClock(world.START))
+    )
     yield made
     made.end()

@@ -9,7 +9,7 @@ import world
 from attacked import API, BASE, HOST, Page, crawl
 from world import LINE, MARKUP
 
-from lemnis.app.access import accounts
+from lemnis.app.access import accounts, openid
 from lemnis.contracts.alerts import Severity
 
 _LOADED = {"src", "data", "poster", "data-load", "data-fields", "formaction"}
@@ -37,10 +37,18 @@ def wrong(answer):
     page = Page(answer)
     bad = []
     for one in page.elements:
-        if one.name == "xss-probe" or (one.name == "script" and not one.attributes.get("src")) or one.name == "style":
+        if (
+            one.name == "xss-probe"
+            or (one.name == "script" and not one.attributes.get("src"))
+            or one.name == "style"
+        ):
             bad.append(f"<{one.name}>")
         bad += [f"{one.name} {name}" for name in one.attributes if name.startswith("on") or name == "style"]
-        bad += [f"{one.name} {name}" for name in one.attributes if not re.fullmatch(r"[A-Za-z][A-Za-z0-9:-]*", name)]
+        bad += [
+            f"{one.name} {name}"
+            for name in one.attributes
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9:-]*", name)
+        ]
     for one, name, address in page.addresses:
         parts = urlsplit(address.strip())
         ours = parts.scheme in {"", "http", "https"} and parts.netloc in {"", HOST}
@@ -87,8 +95,10 @@ def test_markup_in_addresses_is_not_given_back_as_markup(spoilt):
 
 def test_headers_and_cookies_are_not_given_back_as_markup(spoilt):
     raw = LINE.encode().decode("latin-1")
-    ana = spoilt.browser("ana", **{"user-agent": raw, "referer": raw, "accept-language": raw, "x-forwarded-for": raw})
-    ana.client.cookies.set("lemnis-said", f"t=<xss-probe onxss=1>&d=<xss-probe>&k=<xss-probe>")
+    ana = spoilt.browser(
+        "ana", **{"user-agent": raw, "referer": raw, "accept-language": raw, "x-forwarded-for": raw}
+    )
+    ana.client.cookies.set("lemnis-said", "t=<xss-probe onxss=1>&d=<xss-probe>&k=<xss-probe>")
     ana.client.cookies.set("lemnis-theme", '"><xss-probe>')
     for path in ("/queue", "/me", "/nothing/<xss-probe>", "/incident/in-x"):
         assert wrong(ana.get(path)) == [], path
@@ -108,7 +118,13 @@ def test_what_people_write_in_forms_is_text(plain):
     spiteful = plain.browser(**{"user-agent": "<xss-probe onxss=1>"})
     spiteful.get("/sign-in")
     assert spiteful.send("/sign-in", name="ana", password="a lemniscate turns twice").status_code == 303
-    for path in (f"/incident/{name}", "/queue", "/me", "/search?q=x", f"/people/{accounts.find(plain.access, 'ana').id}"):
+    for path in (
+        f"/incident/{name}",
+        "/queue",
+        "/me",
+        "/search?q=x",
+        f"/people/{accounts.find(plain.access, 'ana').id}",
+    ):
         answer = ana.get(path)
         assert wrong(answer) == [], path
     assert "&lt;xss-probe" in ana.get("/me").text
@@ -124,12 +140,19 @@ def test_links_lead_to_the_web_and_nowhere_else(plain, address):
     ana = plain.join("ana", "analyst")
     refused = ana.send(f"/incident/{name}", do="link", url=address, title="x")
     assert refused.status_code == 400, address
-    assert "top.XSS" not in html.unescape("".join(a for _, _, a in Page(ana.get(f"/incident/{name}")).addresses))
+    assert "top.XSS" not in html.unescape(
+        "".join(a for _, _, a in Page(ana.get(f"/incident/{name}")).addresses)
+    )
 
 
 def test_errors_of_the_api_are_no_pages(spoilt):
     ana = spoilt.browser("ana")
-    for path in ("/incidents/<xss-probe>", f"/events?query={LINE}", "/nothing/<xss-probe>", "/rules/<xss-probe>"):
+    for path in (
+        "/incidents/<xss-probe>",
+        f"/events?query={LINE}",
+        "/nothing/<xss-probe>",
+        "/rules/<xss-probe>",
+    ):
         answer = ana.get(f"{API}{path}")
         assert answer.headers["content-type"] in {"application/problem+json", "application/json"}, path
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -142,7 +165,6 @@ def test_what_a_search_gives_as_json_is_read_as_nothing_else(spoilt):
 
 
 def test_names_that_a_provider_gives_are_no_markup(plain):
-    from lemnis.app.access import openid
 
     told = {"preferred_username": LINE, "email": LINE, "name": LINE, "sub": LINE}
     name = openid._free_name(plain.access, told)
@@ -154,7 +176,9 @@ def test_the_policy_lets_no_script_of_the_page_run(spoilt):
     policy = spoilt.browser("ana").get("/queue").headers["content-security-policy"]
     said = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     assert said["default-src"] == "'none'"
-    assert {said[name] for name in ("script-src", "style-src", "connect-src", "img-src", "form-action")} == {"'self'"}
+    assert {said[name] for name in ("script-src", "style-src", "connect-src", "img-src", "form-action")} == {
+        "'self'"
+    }
     assert (said["base-uri"], said["frame-ancestors"]) == ("'none'", "'none'")
     assert "unsafe" not in policy
     assert BASE not in policy

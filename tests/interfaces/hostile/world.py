@@ -34,7 +34,10 @@ def workspace(folder):
     _git(made, "init", "-q")
     _git(made, "add", "-A")
     _git(made, "commit", "-q", "--allow-empty", "-m", LINE)
-    one, two = incident(made, alert(1), alert(2, rule="rule-2", at=60_000)), incident(made, alert(3, entities=_EVIL))
+    one, two = (
+        incident(made, alert(1), alert(2, rule="rule-2", at=60_000)),
+        incident(made, alert(3, entities=_EVIL)),
+    )
     lone(made, alert(4, title=f"{LINE} alone"))
     _worked(made, one)
     _gated(made)
@@ -53,7 +56,9 @@ _EVIL = (
 )  # fmt: skip
 
 
-def alert(number, *, title=f"{LINE} title", rule="rule-1", entities=_EVIL, at=0, severity=Severity.HIGH, **more):
+def alert(
+    number, *, title=f"{LINE} title", rule="rule-1", entities=_EVIL, at=0, severity=Severity.HIGH, **more
+):
     event = {
         "class_uid": 1007, "time": START + at, "message": MARKUP, LINE: LINE, "raw_data": MARKUP,
         "metadata": {"log_name": "okta", "uid": f"ev-{number:016x}", "product": {"name": LINE}},
@@ -85,7 +90,9 @@ def _worked(made, name):
     incidents.assign(made, name, LINE, actor=LINE)
     incidents.note(made, name, MARKUP, actor=LINE)
     incidents_handling.add_task(made, name, LINE, actor=LINE, assignee=LINE, due=None)
-    incidents_handling.add_link(made, name, "https://tracker.example/<xss-probe onxss=1>?a=\"'", actor=LINE, title=LINE)
+    incidents_handling.add_link(
+        made, name, "https://tracker.example/<xss-probe onxss=1>?a=\"'", actor=LINE, title=LINE
+    )
     planned = respond.plan(made, "keep_and_ask", name, actor=LINE)
     respond.approve(made, planned.plan.digest, actor=LINE, reason=MARKUP)
     with contextlib.suppress(Exception):  # it waits for an answer, as it is to
@@ -98,7 +105,9 @@ def _gated(made):
     for number, stage in enumerate(("commit", "build", "deploy", LINE)):
         payload = {"stage": stage, "decision": "deny", "repository": LINE, "reasons": [reason], "content": LINE,
                    "exceptions": [LINE]}  # fmt: skip
-        new = NewEntry(gates.DECISION, f"commit:{LINE}", f"decision-{number}", payload, reason=MARKUP, actor=LINE)
+        new = NewEntry(
+            gates.DECISION, f"commit:{LINE}", f"decision-{number}", payload, reason=MARKUP, actor=LINE
+        )
         app.journal(made).append(new)
 
 
@@ -138,7 +147,10 @@ def _content(made):
         ("detections/evil_rule/rule.yml", rule),
         ("playbooks/keep_and_ask/playbook.yaml", playbook),
         ("searches/evil/search.yaml", {"title": LINE, "query": "message:zq"}),
-        ("policies/evil/policy.yaml", {"id": "evil", "title": LINE, "stages": ["commit"], "controls": [LINE]}),
+        (
+            "policies/evil/policy.yaml",
+            {"id": "evil", "title": LINE, "stages": ["commit"], "controls": [LINE]},
+        ),
         ("detections/broken/rule.yml", {"title": LINE, "detection": LINE}),
     ):
         file = made.content / path
