@@ -54,16 +54,19 @@ def lint(library: Library) -> Linted:
     return Linted(len(pack.loaded.rules), tuple(sorted(found, key=_place)))
 
 
-def lint_paths(library: Library, paths: Sequence[Path], *, cache: Path | None = None) -> Linted:
+def lint_paths(
+    library: Library, paths: Sequence[Path], *, cache: Path | None = None, known: Vocabulary | None = None
+) -> Linted:
     """Check the rules in files and folders; raises NotFoundError for a path that is not there.
 
-    Log sources that no source of the library serves are told once each.
+    Log sources that no source of the library serves are told once each. ``known`` is what the sources serve,
+    where that is at hand.
     """
     for path in paths:
         if not path.exists():
             raise NotFoundError("no such file or folder", at=Location(str(path)))
     sources = Sources.load(library)
-    pack = _Pack.load(paths, vocabulary(sources), cache)
+    pack = _Pack.load(paths, vocabulary(sources) if known is None else known, cache)
     return Linted(
         len(pack.loaded.rules), tuple(sorted((*pack.findings({}, sources), *pack.unserved()), key=_place))
     )

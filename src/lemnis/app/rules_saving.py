@@ -24,6 +24,7 @@ CHANGED, PROPOSED = "rule.changed", "rule.proposed"
 """Entries of the journal, about a detection's name: ``payload`` has the text, and the tags of both sides."""
 PREFIX = "rule/"
 """How branches of proposals begin."""
+_ID = re.compile(r"(?m)^id:[ \t]*['\"]?([0-9a-fA-F-]{36})\b")
 _NAME = re.compile(r"[a-z][a-z0-9_]{2,80}")
 
 
@@ -96,6 +97,9 @@ def _demand(library: Library, name: str, text: str, of: str) -> None:
             else f"there is a detection {name} already",
             fix="open it again, and change what is there now" if of else "open it, or take another name",
         )
+    for other in library.items(KIND).values():
+        if other.name != name and (same := _ids(text) & _ids(yaml.read_text(other.manifest))):
+            raise RefusedError(f"the id {min(same)} is that of {other.name}", fix="give it one of its own")
     wrong = [one for one in trying.check(library, text) if not one.warning]
     if wrong:
         at = wrong[0].at
@@ -103,6 +107,11 @@ def _demand(library: Library, name: str, text: str, of: str) -> None:
         raise RefusedError(
             f"the rule cannot be used: {place}{wrong[0].what}", fix=wrong[0].fix or "mend it, try it again"
         )
+
+
+def _ids(text: str) -> frozenset[str]:
+    """Return the ids of the rules in a text."""
+    return frozenset(one.lower() for one in _ID.findall(text))
 
 
 def _files(library: Library, path: Path, name: str, text: str) -> dict[Path, bytes]:

@@ -17,6 +17,7 @@ from lemnis.app import rules_lint
 from lemnis.app.backtest import Difference, Signals, compare, count_correlated
 from lemnis.app.correlation import replayed
 from lemnis.app.detection import Detection, detection
+from lemnis.app.rules_fields import Vocabulary
 from lemnis.app.rules_schema import Finding
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.correlations import Correlation
@@ -64,10 +65,12 @@ class Compared:
     whole: bool
 
 
-def check(library: Library, text: str, *, name: str = RULE) -> tuple[Finding, ...]:
+def check(
+    library: Library, text: str, *, name: str = RULE, known: Vocabulary | None = None
+) -> tuple[Finding, ...]:
     """Return what is wrong with a rule's text; raises UsageError for one that is too long."""
     with _file(text) as path:
-        found = rules_lint.lint_paths(library, [path]).findings
+        found = rules_lint.lint_paths(library, [path], known=known).findings
     return tuple(
         Finding(
             one.check, one.what.replace(str(path), name), Location(name, one.at.line, one.at.column), one.fix,
@@ -79,7 +82,7 @@ def check(library: Library, text: str, *, name: str = RULE) -> tuple[Finding, ..
 
 def tried(
     workspace: app.Workspace, library: Library, text: str, *, days: float = 7, start: int | None = None,
-    end: int | None = None, seconds: float = SECONDS,
+    end: int | None = None, seconds: float = SECONDS, known: Vocabulary | None = None,
 ) -> Tried:  # fmt: skip
     """Check a rule, and replay it over the last days, or over [start, end) (ms) where one of them is given.
 
@@ -88,7 +91,7 @@ def tried(
     Regular expressions are RE2's, which takes time in proportion to a text; of a rule that matches everything
     no more than ``MOST`` alerts are made.
     """
-    findings = check(library, text)
+    findings = check(library, text, known=known)
     recent = workspace.clock.now() - int(days * DAY) if start is None and end is None else start
     since = recent if recent is not None else 0
     if any(not one.warning for one in findings):

@@ -11,7 +11,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from lemnis.app.access.masking import Masker
 from lemnis.app.access.permissions import Person
@@ -59,6 +61,18 @@ class Lake:
             return Veil(only=only)
         return Veil(masker.paths, masker.raw, only)
 
+    def sees(self, person: Person, event: Mapping[str, Any]) -> bool:
+        """Say whether this person sees an event that is at hand."""
+        if not person.rules:
+            return True
+        every = self.owned()
+        mine = [one for one in every if one.id in _assets(event)]
+        host = str((event.get("device") or {}).get("hostname") or "").lower()
+        mine += [one for one in every if host and host in {name.lower() for name in one.hosts}]
+        return not any(
+            decided(person, PERMISSION, one.about()) for one in mine or [Owned("", (), "", "", "")]
+        )
+
     def owned(self) -> tuple[Owned, ...]:
         """Return the assets."""
         from lemnis.app import assets
@@ -69,6 +83,20 @@ class Lake:
                 found = assets.listing(self._workspace, table=ASSETS)
                 self._owned, self._read = tuple(owned(one.id, one.record) for one in found), now
             return self._owned
+
+
+def _assets(event: Mapping[str, Any]) -> frozenset[str]:
+    """Return the ids of the assets that an event happened on, else of all that it names. Pure."""
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for one in event.get("enrichments") or ():
+        if isinstance(one, Mapping) and one.get("type") == "asset":
+            try:
+                told = orjson.loads(one.get("data") or "{}")
+            except (orjson.JSONDecodeError, TypeError):
+                continue
+            if isinstance(told, Mapping) and told.get("id"):
+                found[str(one.get("name") or "").startswith("device.")].add(str(told["id"]))
+    return frozenset(found[True] or found[False])
 
 
 def owned(name: str, record: Mapping[str, Json]) -> Owned:

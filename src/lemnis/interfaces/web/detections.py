@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lemnis import app
-from lemnis.app import coverage_now, noise, rules_lint, rules_test, watching
+from lemnis.app import coverage_now, noise, noise_rule, rules_lint, rules_test, watching
 from lemnis.app.board import View
 from lemnis.app.coverage import STATES, Coverage, Covering
 from lemnis.app.coverage_now import Now
@@ -252,7 +252,9 @@ def detection(request: Request) -> Response:
         total=sum(one.count for one in mine),
         verdicts=verdicts(view, keys),
         problems=loaded.problems,
-        tested=_tested(here, item),
+        tested=tested(here, item),
+        over=noise_rule.over(library, item),
+        now=now,
     )
 
 
@@ -265,7 +267,13 @@ def why(item: Item) -> str:
     return str(first.get("description", "")) if isinstance(first, dict) else ""
 
 
-def _tested(here: site.Site, item: Item) -> rules_test.Tested:
+def forget_tests(here: site.Site, item: Item) -> None:
+    """Let a detection's tests be run again."""
+    here.forget(f"test:{here.library.digest}:{item.name}")
+
+
+def tested(here: site.Site, item: Item) -> rules_test.Tested:
+    """Return how a detection's tests went, run once for each state of the content."""
     kept = here.keep(
         f"test:{here.library.digest}:{item.name}",
         lambda: rules_test.test_rule(item, Sources.load(here.library)),
