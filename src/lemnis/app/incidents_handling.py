@@ -312,7 +312,20 @@ def add_link(
 ) -> Standing:
     """Write down where more about an incident is."""
     journal, one = _open(workspace, incident)
-    return _write(workspace, journal, one, writing.link(one.id, url, kind=kind, title=title, actor=actor))
+    entry = writing.link(one.id, url, kind=kind, title=title, actor=actor)
+    known = {link.url for link in handling_of(journal, one).links}
+    if entry.payload["url"] not in known and journal.get(entry.key):  # it was there, and was removed
+        now = workspace.clock.now()
+        entry = writing.link(one.id, url, kind=kind, title=title, actor=actor, again=now)
+    return _write(workspace, journal, one, entry)
+
+
+def remove_link(workspace: app.Workspace, incident: str, url: str, *, actor: str, reason: str) -> Standing:
+    """Write down that something elsewhere is no more about an incident; raises NotFoundError."""
+    journal, one = _open(workspace, incident)
+    known = handling_of(journal, one)
+    entry = writing.unlink(one.id, known, url, actor=actor, at=workspace.clock.now(), reason=reason)
+    return _write(workspace, journal, one, entry)
 
 
 def due(text: str, now: int) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import pydantic
 
 from lemnis import app
 from lemnis.app import incidents, settings
 from lemnis.content import yaml
 from lemnis.contracts.alerts import Verdict
 from lemnis.contracts.clock import from_iso, to_iso
-from lemnis.contracts.errors import ContentError, RefusedError
+from lemnis.contracts.errors import ContentError, RefusedError, UsageError
 from lemnis.contracts.ids import Json, canonical, digest, stable_id
 from lemnis.contracts.incidents import Incident
 from lemnis.contracts.journal import Entry, NewEntry
@@ -30,22 +33,26 @@ def draft(workspace: app.Workspace, incident: str) -> str:
     incidents.refuse_merged(one)
     if (entry := last(workspace, one)) is not None:
         return review_form.written(review_form.read(entry.payload))
+    return review_form.draft(one.id, one.title, facts(workspace, one))
+
+
+def facts(workspace: app.Workspace, one: Incident) -> list[Fact]:
+    """Return what happened in an incident, as the journal has it, for its review."""
     items = sorted(
         (item for item in incidents.timeline(workspace, one) if item.kind not in _OPINIONS),
         key=lambda item: item.time,
     )
-    facts = [
+    return [
         Fact(
             at=to_iso(item.time), what=f"{item.kind}: {' '.join(item.title.split())}"[:500],
             reference=item.reference,
         )
         for item in items
     ]  # fmt: skip
-    return review_form.draft(one.id, one.title, facts)
 
 
 def record(workspace: app.Workspace, incident: str, file: Path, *, actor: str) -> Review:
-    """Record a filled-in form, and its actions as the incident's tasks; the same again changes nothing.
+    """Record a filled-in form (see ``keep``).
 
     Raises ContentError with file, line and column for what is wrong in it.
     """
@@ -57,6 +64,27 @@ def record(workspace: app.Workspace, incident: str, file: Path, *, actor: str) -
             f"incident: this is the review of {review.incident}, not of {one.id}",
             at=yaml.locate(file, ["incident"]),
         )
+    return keep(workspace, one, review, actor=actor)
+
+
+def filled(workspace: app.Workspace, one: Incident, given: Mapping[str, object]) -> Review:
+    """Return the review of an incident of these parts; its timeline is the journal's unless it is given.
+
+    Raises UsageError for what is wrong in them.
+    """
+    parts = {"timeline": [fact.model_dump() for fact in facts(workspace, one)], **given}
+    try:
+        return Review.model_validate({**parts, "incident": one.id})
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the review"
+        raise UsageError(
+            f"{where}: {first['msg']}", fix="docs/incidents.md says what a review has"
+        ) from error
+
+
+def keep(workspace: app.Workspace, one: Incident, review: Review, *, actor: str) -> Review:
+    """Record a review, and its actions as the incident's tasks; the same again changes nothing."""
     journal, before = app.journal(workspace), last(workspace, one)
     payload: dict[str, Json] = {"review": review_form.document(review)}
     if before is None or canonical(dict(before.payload)) != canonical(payload):

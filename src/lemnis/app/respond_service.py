@@ -15,7 +15,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from lemnis import app
-from lemnis.app import respond, respond_notices, respond_services, respond_triggers, settings
+from lemnis.app import (
+    respond,
+    respond_notices,
+    respond_presence,
+    respond_services,
+    respond_triggers,
+    settings,
+)
 from lemnis.app.respond_triggers import Armed
 from lemnis.content.library import Library
 from lemnis.contracts import kinds
@@ -58,6 +65,7 @@ class Responder:
     def __enter__(self) -> Self:
         """Open what runs need, and take up where the last process was."""
         self.room = self._stack.enter_context(respond_services.room(self.workspace))
+        self._stack.enter_context(respond_presence.present(self.workspace))
         self.engine = self._stack.enter_context(Engine(respond_services.database(self.workspace)))
         self.pool = self._stack.enter_context(ThreadPoolExecutor(self.read.workers, "respond"))
         self._armed = respond_triggers.armed(Library.open(self.workspace.content), self.read.start)

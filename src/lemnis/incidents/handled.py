@@ -105,6 +105,9 @@ def _role(one: _Building, _entry: Entry, payload: Mapping[str, Any]) -> None:
 
 
 def _link(one: _Building, entry: Entry, payload: Mapping[str, Any]) -> None:
+    if payload.get("removed"):
+        one.links.pop(payload["url"], None)
+        return
     made = Link(entry.at, entry.actor, payload["url"], payload["kind"], payload["title"])
     one.links.setdefault(made.url, made)
 

@@ -125,14 +125,34 @@ def find_task(handling: Handling, wanted: str) -> Task:
     return found[0]
 
 
-def link(incident: str, url: str, *, kind: str = "", title: str = "", actor: str) -> NewEntry:
-    """Write down something elsewhere; the same address once. Raises UsageError for what is no address."""
+def link(
+    incident: str, url: str, *, kind: str = "", title: str = "", actor: str, again: int | None = None
+) -> NewEntry:
+    """Write down something elsewhere; the same address once. Raises UsageError for what is no address.
+
+    ``again`` is when (ms) it is written down anew, after it was removed.
+    """
     named = _checked(url)
     chosen = kind or _kind_of(named)
     if chosen not in LINK_KINDS:
         raise UsageError(f"no kind of link {chosen!r}", fix=f"one of {', '.join(LINK_KINDS)}")
     payload: dict[str, Json] = {"url": named, "kind": chosen, "title": title}
-    return NewEntry(LINK, incident, stable_id("ln", incident, named), payload, actor, title or named)
+    key = stable_id("ln", incident, named, *([] if again is None else [str(again)]))
+    return NewEntry(LINK, incident, key, payload, actor, title or named)
+
+
+def unlink(incident: str, known: Handling, url: str, *, actor: str, at: int, reason: str) -> NewEntry:
+    """Write down that something elsewhere is no more about an incident.
+
+    Raises NotFoundError where it was not written down, UsageError without a reason.
+    """
+    _reasoned(reason, "removing a link")
+    found = next((one for one in known.links if one.url == url.strip()), None)
+    if found is None:
+        raise NotFoundError(f"{incident} has no link {url[:80]!r}", fix="give its address as it is listed")
+    payload: dict[str, Json] = {"url": found.url, "kind": found.kind, "title": found.title, "removed": True}
+    key = stable_id("lr", incident, found.url, actor, str(at))
+    return NewEntry(LINK, incident, key, payload, actor, f"removed: {found.title or found.url} ({reason})")
 
 
 def breached(incident: str, timer: Timer, priority_name: str) -> NewEntry:

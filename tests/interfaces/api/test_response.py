@@ -8,7 +8,7 @@ import pytest
 from test_api import RULE, asking, browsing, problem
 
 from lemnis import app
-from lemnis.app import respond
+from lemnis.app import respond, respond_presence
 from lemnis.app.access import accounts
 from lemnis.app.access.secret import csrf as csrf_of
 from lemnis.testing.switches import SWITCH, TOKEN, Switches
@@ -63,6 +63,9 @@ def test_a_plan_is_approved_by_its_digest_and_begun_once(built, incident, vendor
                 "not-found",
             )
             assert (await ask.get(at)).json()["missing"] == 1
+            early = (await ask.post(f"{at}/run")).json()
+            assert early["state"] == "waits_for_approval"
+            assert early["says"] == "it waits for one approval; no `lemnis serve` runs that would begin it"
             granted = await ask.post(
                 f"{at}/approve", json={"digest": plan["digest"], "reason": "customers wait"}
             )
@@ -71,6 +74,11 @@ def test_a_plan_is_approved_by_its_digest_and_begun_once(built, incident, vendor
             asked = await ask.post(f"{at}/run")
             assert asked.status_code == 202, asked.text
             assert asked.json()["plan"] == plan["digest"]
+            assert asked.json()["state"] == "waits_for_serve"
+            with respond_presence.present(built.access.workspace):
+                there = (await ask.post(f"{at}/run")).json()
+            assert (there["id"], there["state"]) == (early["id"], "begins")
+            assert not respond_presence.attended(built.access.workspace)
             assert vendor.things == {}, "serve begins it, nobody else"
         begin = partial(respond.run, built.access.workspace, plan["digest"], actor="responder")
         done = await anyio.to_thread.run_sync(begin)

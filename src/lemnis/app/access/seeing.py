@@ -22,6 +22,7 @@ from lemnis.contracts.ids import Json
 if TYPE_CHECKING:
     from lemnis.app.board import Board, Loose, View
     from lemnis.app.incidents_handling import Standing
+    from lemnis.contracts.handling import Case
     from lemnis.contracts.incidents import AlertGroup
     from lemnis.contracts.journal import Entry
     from lemnis.respond.records import Run
@@ -134,6 +135,10 @@ class Eyes:
             severity = one.payload.get("severity", 0)
             return self.alert(one.subject, Severity(severity) if isinstance(severity, int) else Severity(0))
         return self.incident(one.subject) if one.subject.startswith(_INCIDENT) else ""
+
+    def case(self, one: Case) -> str:
+        """Return why a case may not be seen: one of the incidents that it is over may not."""
+        return next(filter(None, map(self.incident, one.incidents)), "")
 
     # -- of what there is ------------------------------------------------------------------------------
 

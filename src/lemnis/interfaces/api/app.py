@@ -17,8 +17,11 @@ from lemnis.app.board import Board
 from lemnis.contracts.errors import LemnisError
 from lemnis.interfaces.api import (
     alerts,
+    cases,
     events,
+    evidence,
     findings,
+    handling,
     incidents,
     journal,
     keys,
@@ -55,9 +58,9 @@ _OPEN = (
 )  # fmt: skip
 """Paths for which nobody has to be signed in, but to delete."""
 _ROUTERS = (
-    incidents.ROUTER, alerts.ROUTER, events.ROUTER, findings.ROUTER, rules.ROUTER, sources.ROUTER,
-    playbooks.ROUTER, lessons.ROUTER, journal.ROUTER, oneself.ROUTER, keys.ROUTER,
-    people.ROUTER, stream.ROUTER,
+    incidents.ROUTER, handling.ROUTER, evidence.ROUTER, cases.ROUTER, alerts.ROUTER, events.ROUTER,
+    findings.ROUTER, rules.ROUTER, sources.ROUTER, playbooks.ROUTER, lessons.ROUTER, journal.ROUTER,
+    oneself.ROUTER, keys.ROUTER, people.ROUTER, stream.ROUTER,
 )  # fmt: skip
 
 

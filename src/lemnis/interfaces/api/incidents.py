@@ -89,7 +89,7 @@ def list_(
         wanted, _KEYS[sort], like=_LIKE[sort], after=after, limit=limit,
         keep=using.eyes(person).sees,
     )  # fmt: skip
-    items = [seen.document(_summary(one), *_people(seen, one)) for one in shown]
+    items = [seen.document(_summary(one), *people(seen, one)) for one in shown]
     return Page[models.IncidentSummary](items=items, next=following)
 
 
@@ -98,9 +98,9 @@ def show(
     id: Id, request: Request, response: Response, person: Reader, using: Using, purpose: Purpose = "",
 ) -> models.Incident:  # fmt: skip
     """Show an incident; its tag is for changes that are to be made only if nobody changed it meanwhile."""
-    one = _find(using, id, person)
+    one = find(using, id, person)
     seen = sight(request, person, purpose, id)
-    document = seen.document(_document(using, one), *_people(seen, one))
+    document = seen.document(_document(using, one), *people(seen, one))
     versioned(response, int(document["version"]), _steady(document))
     return models.Incident.model_validate(document)
 
@@ -120,15 +120,15 @@ def timeline(
     purpose: Purpose = "",
 ) -> Page[models.TimelineItem]:
     """Tell what happened, was seen, built, decided and done, in the order of time."""
-    one = _find(using, id, person)
+    one = find(using, id, person)
     seen = sight(request, person, purpose, id)
     place = str(decode(after, "s")[0]) if after else ""
     with incidents_timeline.opened(using.workspace, one.incident) as found:
         page = found.page(
             limit=limit, after=place, since=instant(since) if since else None, kinds=kind or (), newest=newest
         )
-    people = _people(seen, one)
-    items = [seen.document(export.item(item), *people) for item in page.items]
+    names = people(seen, one)
+    items = [seen.document(export.item(item), *names) for item in page.items]
     return Page[models.TimelineItem](items=items, next=encode([page.after]) if page.after else None)
 
 
@@ -138,7 +138,7 @@ def alerts(
     limit: Limit = USUAL_LIMIT, after: After = "", purpose: Purpose = "",
 ) -> Page[models.Alert]:  # fmt: skip
     """List the alerts of an incident by the time of their events."""
-    one = _find(using, id, person)
+    one = find(using, id, person)
     seen = sight(request, person, purpose, id)
     pairs = sorted((time, alert) for group in one.incident.groups for alert, time in group.alerts)
     shown, following = paged(pairs, list, like="is", after=after, limit=limit)
@@ -155,11 +155,11 @@ def assign(
     if_match: IfMatch = "", key: IdempotencyKey = "",
 ) -> Any:  # fmt: skip
     """Give an incident an owner."""
-    one = _mine(using, id, person, "incident.change")
+    one = mine(using, id, person, "incident.change")
     refused = unchanged(if_match, using.board.last(one.incident))
     if refused is None:
         working.assign(using.workspace, id, body.owner, actor=person.name)
-    return refused or _after(using, id, request, response, person)
+    return refused or after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/acknowledge", response_model=models.Incident)
@@ -168,11 +168,11 @@ def acknowledge(
     using: Using, if_match: IfMatch = "", key: IdempotencyKey = "",
 ) -> Any:  # fmt: skip
     """Take an incident into work; it is one's own if nobody has it."""
-    one = _mine(using, id, person, "incident.change")
+    one = mine(using, id, person, "incident.change")
     refused = unchanged(if_match, using.board.last(one.incident))
     if refused is None:
         working.acknowledge(using.workspace, id, actor=person.name, reason=body.reason)
-    return refused or _after(using, id, request, response, person)
+    return refused or after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/move", response_model=models.Incident)
@@ -181,12 +181,12 @@ def move(
     if_match: IfMatch = "", key: IdempotencyKey = "",
 ) -> Any:  # fmt: skip
     """Move an incident to another status; refused where that does not follow from where it is."""
-    one = _mine(using, id, person, "incident.change")
+    one = mine(using, id, person, "incident.change")
     refused = unchanged(if_match, using.board.last(one.incident))
     if refused is None:
         to = IncidentStatus[body.status.upper()]
         working.transition(using.workspace, id, to, actor=person.name, reason=body.reason)
-    return refused or _after(using, id, request, response, person)
+    return refused or after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/close", response_model=models.Incident)
@@ -195,12 +195,12 @@ def close(
     if_match: IfMatch = "", key: IdempotencyKey = "",
 ) -> Any:  # fmt: skip
     """Close an incident with a verdict; refused without a review where the settings require one."""
-    one = _mine(using, id, person, "incident.close")
+    one = mine(using, id, person, "incident.close")
     refused = unchanged(if_match, using.board.last(one.incident))
     if refused is None:
         verdict = Verdict[body.verdict.upper()]
         working.close(using.workspace, id, verdict, actor=person.name, reason=body.reason)
-    return refused or _after(using, id, request, response, person)
+    return refused or after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/notes", status_code=201, response_model=models.Incident)
@@ -209,9 +209,9 @@ def note(
     key: IdempotencyKey = "",
 ) -> Any:  # fmt: skip
     """Write a note to an incident."""
-    _mine(using, id, person, "incident.change")
+    mine(using, id, person, "incident.change")
     working.note(using.workspace, id, body.text, actor=person.name)
-    return _after(using, id, request, response, person)
+    return after(using, id, request, response, person)
 
 
 # -- inside ------------------------------------------------------------------------------------------------
@@ -233,25 +233,26 @@ _KEYS = {
 _LIKE = {"urgency": "iiiiis", "opened": "is", "updated": "is", "risk": "is"}
 
 
-def _find(using: Services, id: str, person: Person) -> Standing:
+def find(using: Services, id: str, person: Person) -> Standing:
     """Return how an incident stands that this person may see, by the rules over who and what."""
     one = using.board.find(id)
     seeable(using.eyes(person).incident(one.incident.id))
     return one
 
 
-def _mine(using: Services, id: str, person: Person, permission: str) -> Standing:
+def mine(using: Services, id: str, person: Person, permission: str) -> Standing:
     """Return an incident that this person may change, by the rules over who and what."""
-    one = _find(using, id, person)
+    one = find(using, id, person)
     working.refuse_merged(one.incident)
     demand(person, permission, about_incident(one))
     return one
 
 
-def _after(using: Services, id: str, request: Request, response: Response, person: Person) -> Any:
-    one = _find(using, id, person)
+def after(using: Services, id: str, request: Request, response: Response, person: Person) -> Any:
+    """Return an incident as it is after a change, with its tag."""
+    one = find(using, id, person)
     seen = sight(request, person, "", id)
-    document = seen.document(_document(using, one), *_people(seen, one))
+    document = seen.document(_document(using, one), *people(seen, one))
     versioned(response, int(document["version"]), _steady(document))
     return document
 
@@ -272,7 +273,7 @@ def _steady(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "timers": timers}
 
 
-def _people(seen: Any, one: Standing) -> tuple[str, ...]:
+def people(seen: Any, one: Standing) -> tuple[str, ...]:
     """Return the names of people that an incident is about, to be taken out of its words."""
     if seen.masker is None:
         return ()

@@ -8,7 +8,7 @@ from fastapi import Path, Query
 from starlette.requests import Request
 
 from lemnis import app
-from lemnis.app import respond, respond_blast
+from lemnis.app import respond, respond_blast, respond_presence
 from lemnis.app.access.permissions import Person, demand
 from lemnis.app.access.seeing import about_incident
 from lemnis.app.access.seeing import shown as shown_to
@@ -119,12 +119,16 @@ def approve(
 @ROUTER.post("/plans/{digest}/run", status_code=202)
 def run(
     digest: Digest, request: Request, person: Runner, using: Using, key: IdempotencyKey = ""
-) -> models.Run:
-    """Let a plan be run: `lemnis serve` begins it once it is approved."""
+) -> models.Requested:
+    """Ask for a run of a plan, which `lemnis serve` begins once it is approved.
+
+    It has not begun when this is answered: `state` is what it waits for.
+    """
     _see_plan(using, person, digest, "playbook.run")
-    return _run(
-        using, respond.request(using.workspace, digest, actor=person.name), sight(request, person, "")
-    )
+    asked = respond.request(using.workspace, digest, actor=person.name)
+    state, says = respond_presence.awaited(using.workspace, respond.lacking(using.workspace, digest).standing)
+    told = _run(using, asked, sight(request, person, ""))
+    return models.Requested.model_validate({**told.model_dump(), "state": state, "says": says})
 
 
 @ROUTER.get("/runs")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -83,6 +83,13 @@ class Run(Told):
     outcome: str
     waits_until: str | None = None
     results: list[dict[str, Any]]
+
+
+class Requested(Run):
+    """A run that was asked for and has not begun: ``state`` is what it waits for, ``says`` so for people."""
+
+    state: Literal["begins", "waits_for_approval", "waits_for_serve"]
+    says: str
 
 
 class Cancelling(Given):
