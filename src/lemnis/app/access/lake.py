@@ -17,17 +17,20 @@ import orjson
 
 from lemnis.app.access.masking import Masker
 from lemnis.app.access.permissions import Person
-from lemnis.app.access.seeing import decided
+from lemnis.app.access.seeing import Eyes, decided
 from lemnis.contracts.ids import Json
 from lemnis.contracts.reference import ASSETS
+from lemnis.ocsf.findings import SOURCE
 from lemnis.store.searching.tree import Group, Node, Not, Term
 from lemnis.store.searching.veils import Veil
 
 if TYPE_CHECKING:
     from lemnis import app
+    from lemnis.app.board import Board
 
 PERMISSION = "event.search"
 _EVERY_MS = 10_000
+_NOT_OURS = Not(Term("metadata.log_name", ":", SOURCE, None, 0, quoted=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,16 @@ class Lake:
         self._lock = threading.Lock()
         self._read: int | None = None
         self._owned: tuple[Owned, ...] = ()
+        self._seen: tuple[object, dict[object, bool]] = None, {}
 
-    def veil(self, person: Person, masker: Masker | None) -> Veil:
-        """Return what this person does not see; ``masker`` is None where they see personal data."""
+    def veil(self, person: Person, masker: Masker | None, board: Board) -> Veil:
+        """Return what this person does not see; ``masker`` is None where they see personal data.
+
+        Findings of ours tell of incidents: they are seen by who sees every incident on the ``board``.
+        """
         only = seen(person, self.owned()) if person.rules else None
+        if not self._whole(person, board):
+            only = _NOT_OURS if only is None else Group("AND", (only, _NOT_OURS))
         if masker is None:
             return Veil(only=only)
         return Veil(masker.paths, masker.raw, only)
@@ -72,6 +81,19 @@ class Lake:
         return not any(
             decided(person, PERMISSION, one.about()) for one in mine or [Owned("", (), "", "", "")]
         )
+
+    def _whole(self, person: Person, board: Board) -> bool:
+        """Say whether somebody sees every incident; looked at once for each state of these."""
+        if not person.rules:
+            return True
+        view, key = board.look(), (person, person.rules)
+        with self._lock:
+            if self._seen[0] is not view:
+                self._seen = view, {}
+            known = self._seen[1]
+        if key not in known:
+            known[key] = Eyes(person, board).view(view) is view
+        return known[key]
 
     def owned(self) -> tuple[Owned, ...]:
         """Return the assets."""

@@ -32,6 +32,10 @@ _KNOWN = frozenset(
 _SHORTEST = 3
 _MOST = 2000
 _RAW = ("raw_data", "raw_data_hash")
+_OBSERVED = "observables.value"
+"""Whom findings of ours are about, with all else that they are about."""
+_TOLD = frozenset({"desc", "finding_info", "finding_info_list"})
+"""What findings of ours say of it in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,14 @@ class Masker:
     def __post_init__(self) -> None:
         """Note the names of all personal fields."""
         named = {name for one in self.labels.values() for name in (*one.paths, *one.raw)}
-        object.__setattr__(self, "_every", frozenset(named | set(UNMAPPED)))
+        object.__setattr__(self, "_every", frozenset(named | {*UNMAPPED, _OBSERVED}))
 
     # -- what is personal ----------------------------------------------------------------------------------
 
     @property
     def paths(self) -> frozenset[str]:
         """The paths of attributes that are personal in the events of some source, or the ends of them."""
-        return frozenset(path for one in self.labels.values() for path in one.paths) | frozenset(UNMAPPED)
+        return frozenset(path for one in self.labels.values() for path in one.paths) | {*UNMAPPED, _OBSERVED}
 
     @property
     def raw(self) -> frozenset[str]:
@@ -74,6 +78,8 @@ class Masker:
         if name in _KNOWN:
             return True
         wanted = _bare(name).split(".")
+        if wanted[0] in _TOLD:
+            return True
         return any(_within(wanted, path.split(".")) for path in self._every)
 
     def values(self, event: Mapping[str, Any]) -> frozenset[str]:
@@ -87,7 +93,12 @@ class Masker:
         elif labels.raw:
             raw = event.get("unmapped")
             found |= {value for name, value in _raw(raw) if name in labels.raw}
-        return frozenset(found | set(_identities(event)))
+        return frozenset(found | set(_identities(event)) | self._observed(event))
+
+    def _observed(self, event: Mapping[str, Any]) -> frozenset[str]:
+        """Return the people that a finding of ours is about."""
+        some = [one for one in event.get("observables") or () if isinstance(one, Mapping)]
+        return self.of_entities(f"{one.get('name')}:{one.get('value')}" for one in some)
 
     # -- taking it out -------------------------------------------------------------------------------------
 

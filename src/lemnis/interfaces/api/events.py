@@ -63,7 +63,7 @@ async def search(
         seen = _sight(request, using, person, query, purpose)
         found = asking.search(
             using.workspace, query, since=since, until=until, limit=limit, timeout=timeout, handle=handle,
-            veil=using.lake.veil(person, seen.masker),
+            veil=using.lake.veil(person, seen.masker, using.board),
         )  # fmt: skip
         some = list(objects(found, plain))
         if not found.finds_events:
@@ -97,7 +97,7 @@ async def histogram(
         seen = _sight(request, using, person, query, purpose)
         found = asking.histogram(
             using.workspace, query, since=since, until=until, bars=bars, timeout=timeout, handle=handle,
-            veil=using.lake.veil(person, seen.masker),
+            veil=using.lake.veil(person, seen.masker, using.board),
         )  # fmt: skip
         return models.Histogram(bars=[models.Bar(time_ms=time, count=count) for time, count in found])
 

@@ -44,7 +44,7 @@ def sight(request: Request, text: str = "", *, about: str = "") -> Sight:
     if masker is not None and text:
         with suppress(InputError, NotFoundError):  # the search itself says where it is wrong
             here.personal(request).demand_plain(searches.expand(here.workspace, text)[0])
-    return Sight(lake(here).veil(person, masker), masker)
+    return Sight(lake(here).veil(person, masker, here.board), masker)
 
 
 def lake(here: site.Site) -> Lake:

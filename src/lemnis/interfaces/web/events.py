@@ -84,7 +84,7 @@ def page(request: Request) -> Response:
     here = site.at(request)
     uid = str(request.path_params["uid"])
     person = site.whose(request)
-    veil = Veil() if person is None else lake(here).veil(person, None)
+    veil = Veil() if person is None else lake(here).veil(person, None, here.board)
     event = find(here.workspace, uid, veil)
     known: tuple[Entity, ...] = entities(int(event.get("class_uid", 0)), event)
     masker = site.see(request, known, about=uid, also=site.personal_in(request, event))
