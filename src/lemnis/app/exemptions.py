@@ -77,11 +77,15 @@ def requests(workspace: app.Workspace, library: Library) -> list[Asked]:
 
 
 def granted(
-    workspace: app.Workspace, library: Library, problems: Sequence[Problem] = ()
+    workspace: app.Workspace,
+    library: Library,
+    problems: Sequence[Problem] = (),
+    passed: Mapping[str, int] | None = None,
 ) -> tuple[list[Granted], list[str]]:
     """Return every exception from a policy, the next to end first, and what is wrong with the others.
 
-    ``problems`` are those that are there: each exception is told those that it is about.
+    ``problems`` are those that are there: each exception is told those that it is about. ``passed`` counts
+    for each what it lets through, where that is known; else the journal is asked.
     """
     from lemnis.app import feedback
 
@@ -90,7 +94,8 @@ def granted(
         void = {one.name: one.void for one in feedback.exempt(workspace, library)}
     except ContentError as error:
         void, wrong = {}, [str(error)]
-    passed = _passed(workspace)
+    if passed is None:
+        passed = _passed(workspace) if items else {}
     today = datetime.fromtimestamp(workspace.clock.now() / 1000, UTC).date()
     found = []
     for name, item in items.items():
@@ -101,7 +106,7 @@ def granted(
             continue
         mine = tuple(one.id for one in problems if covers(file, one))
         left = (file.expires - today).days
-        found.append(Granted(name, file, left, void.get(name, ""), item.own, passed[name], mine))
+        found.append(Granted(name, file, left, void.get(name, ""), item.own, passed.get(name, 0), mine))
     return sorted(found, key=lambda one: (one.days, one.name)), list(dict.fromkeys(wrong))
 
 

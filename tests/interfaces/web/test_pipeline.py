@@ -14,6 +14,8 @@ from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
 from lemnis.interfaces.web import asking
 from lemnis.interfaces.web import pipeline_findings as findings
+from lemnis.interfaces.web.pipeline_said import Decided as Said
+from lemnis.interfaces.web.pipeline_said import passed
 
 EVIL = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>"
 PRINTS = [f"fp-{n:016x}" for n in range(1, 6)]
@@ -63,6 +65,15 @@ def test_tabs_count_what_the_filter_leaves_and_the_worst_come_first():
     assert {tab.name: tab.count for tab in shown.tabs} == {"open": 3, "mine": 1, "aside": 1, "fixed": 0}
     mine = findings.listed(every, asking.asked({"show": "mine", "q": "bandit"}, findings.FILTERS), "ana")
     assert [one.id for one in mine.page.rows] == ["b"]
+
+
+def test_what_an_exception_lets_through_is_counted_by_the_last_word_on_each():
+    def said(seq, subject, *exceptions, stage="build"):
+        return Said(seq, START, stage, subject, subject, "shop", "allow", "", 0, exceptions)
+
+    found = [said(1, "commit:a", "one"), said(2, "commit:a"), said(3, "commit:b", "one", "two"),
+             said(4, "commit:b", "one", stage="deploy")]  # fmt: skip
+    assert passed(found) == {"one": 2, "two": 1}
 
 
 def test_a_line_says_why_it_is_set_aside_or_no_longer():

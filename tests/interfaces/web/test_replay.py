@@ -111,6 +111,18 @@ def test_a_replay_counts_what_is_newly_refused_and_what_became_of_it():
     assert [one.title for one in shown.changed] == ["c", "b", "a"]
 
 
+def test_why_says_what_became_of_each_reason_once():
+    def reason(effect, message):
+        return Reason("p", effect, message, where="x.py:1")
+
+    new = (reason(Effect.ALLOW, "a"), reason(Effect.DENY, "b"))
+    gone = (reason(Effect.DENY, "a"), reason(Effect.DENY, "c"))
+    one = Outcome("commit:a", "a", 1, Effect.DENY, Effect.DENY, new, gone)
+    assert [(word, told.message) for word, told in replay.why(one)] == [
+        ("now warns", "a"), ("now refuses", "b"), ("no longer", "c"),
+    ]  # fmt: skip
+
+
 # -- work beside a page ------------------------------------------------------------------------------------
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -14,43 +13,16 @@ from lemnis import app
 from lemnis.app import gates
 from lemnis.app.access import naming
 from lemnis.app.access.people import may
-from lemnis.app.loop import short
 from lemnis.contracts.errors import NotFoundError
-from lemnis.contracts.journal import Entry
 from lemnis.interfaces.web import asking, attestations, replay, site
 from lemnis.interfaces.web import pipeline_exceptions as exempting
 from lemnis.interfaces.web import pipeline_findings as findings
+from lemnis.interfaces.web.pipeline_said import Decided, decided, said_by_gates
 
 STAGES = ("editor", "commit", "pull_request", "build", "release", "deploy", "runtime")
 
 
 # -- what is shown, pure -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A gate's last word on something."""
-
-    seq: int
-    at: int
-    stage: str
-    subject: str
-    name: str
-    service: str
-    effect: str
-    why: str
-    reasons: int
-
-
-def decided(entry: Entry) -> Decided:
-    """Return a decision as a line. Pure."""
-    p: Mapping[str, Any] = entry.payload
-    facts = p.get("attestation")
-    service = p.get("repository") or (facts.get("repository") if isinstance(facts, Mapping) else "") or "?"
-    return Decided(
-        entry.seq, entry.at, str(p.get("stage", "")), entry.subject, short(entry.subject), str(service),
-        str(p.get("decision", "")), entry.reason, len(p.get("reasons") or ()),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +57,10 @@ def _gate(some: Sequence[Decided]) -> Gate:
 # -- pages -------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Said:
-    """What gates said, all of it; each look reads what was written since the one before."""
-
-    workspace: app.Workspace
-    _lines: list[Decided] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def look(self) -> Sequence[Decided]:
-        """Return the decisions, the oldest first."""
-        with self._lock:
-            after = self._lines[-1].seq if self._lines else 0
-            self._lines += map(decided, app.journal(self.workspace).entries(kind=gates.DECISION, after=after))
-            return tuple(self._lines)
-
-
 def page(request: Request) -> Response:
     """Show gates, findings, and what ends soon."""
     here = site.at(request)
-    told: Said = here.once.setdefault("gates", Said(here.workspace))
-    every = told.look()
+    every = said_by_gates(here)
     cells = gates_by_service(every)
     recent = every[:-21:-1]
     finds = may(site.whose(request), "finding.read")

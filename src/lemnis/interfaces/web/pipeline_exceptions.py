@@ -19,6 +19,7 @@ from lemnis.contracts.errors import UsageError
 from lemnis.contracts.ids import Json
 from lemnis.interfaces.web import pipeline_findings, site
 from lemnis.interfaces.web.forms import Form
+from lemnis.interfaces.web.pipeline_said import passed, said_by_gates
 
 SOON_DAYS = 30
 FRESH_S = 15
@@ -67,7 +68,10 @@ def known(here: site.Site) -> tuple[Sequence[Granted], Sequence[str]]:
     found: tuple[Sequence[Granted], Sequence[str]] = here.keep(
         _KEPT,
         lambda: exemptions.granted(
-            here.workspace, app.library(here.workspace), pipeline_findings.known(here).problems
+            here.workspace,
+            app.library(here.workspace),
+            pipeline_findings.known(here).problems,
+            passed(said_by_gates(here)),
         ),
         FRESH_S,
     ).get()

@@ -20,6 +20,7 @@ from lemnis.contracts.errors import LemnisError, UsageError
 from lemnis.interfaces.web import asking, site, words
 from lemnis.interfaces.web.asking import Asked, Column
 from lemnis.interfaces.web.forms import Form
+from lemnis.interfaces.web.pipeline_said import passed, said_by_gates
 from lemnis.interfaces.web.queue import Tab, each
 
 FILTERS = ("show", "q", "severity", "resource")
@@ -208,7 +209,7 @@ def finding(request: Request) -> Response:
     past = deciding.of(here.workspace, one.id)
     now = deciding.Stand(here.workspace, attacked, {one.id: past}).of(one)
     _, about = next(deciding.about(here.workspace, [one]))
-    exceptions, wrong = exemptions.granted(here.workspace, here.library, [one])
+    exceptions, wrong = exemptions.granted(here.workspace, here.library, [one], passed(said_by_gates(here)))
     said = [text for row in one.rows for text in (row.because, *naming.texts(_told(row)))]
     said += [word.reason for word in past] + [text for e in exceptions for text in (e.file.reason, e.void)]
     people = naming.addressed([*said, one.chief.resource, *(e.file.owner for e in exceptions)])
@@ -231,11 +232,12 @@ def _told(row: Any) -> list[str]:
 
 def refusing(here: site.Site, one: findings_life.Problem) -> list[tuple[str, str]]:
     """Return the policies that an exception for a problem may be asked from, those first that refused it."""
-    prints = {row.finding.fingerprint for row in one.rows}
-    said: dict[str, None] = {}
-    for entry in app.journal(here.workspace).entries(kind=gates.DECISION):
-        reasons: Any = entry.payload.get("reasons") or ()
-        said |= {str(r.get("policy")): None for r in reasons if r.get("finding") in prints}
+    journal = app.journal(here.workspace)
+    head, said = journal.head()[0], dict[str, None]()
+    for name in {row.finding.fingerprint for row in one.rows}:
+        for entry in journal.mentioning(name, kind=gates.DECISION, after=0, up_to=head):
+            reasons: Any = entry.payload.get("reasons") or ()
+            said |= {str(r.get("policy")): None for r in reasons if r.get("finding") == name}
     try:
         granting = {
             p.name: p.grants

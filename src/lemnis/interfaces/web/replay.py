@@ -110,6 +110,19 @@ def shown(found: Tried) -> Shown:
     )  # fmt: skip
 
 
+_NOW: Mapping[Effect, str] = {
+    Effect.DENY: "now refuses", Effect.UNKNOWN: "now cannot say", Effect.ALLOW: "now warns",
+}  # fmt: skip
+
+
+def why(one: Outcome) -> list[tuple[str, Reason]]:
+    """Return the reasons for which an outcome is another one, each with what became of it. Pure."""
+    told = [(_NOW[reason.effect], reason) for reason in one.new]
+    still = {(reason.policy, reason.where, reason.message) for reason in one.new}
+    gone = [reason for reason in one.gone if (reason.policy, reason.where, reason.message) not in still]
+    return told + [("no longer", reason) for reason in gone]
+
+
 def people(found: Tried) -> set[str]:
     """Return whom a replay names. Pure."""
     reasons: list[Reason] = [reason for one in found.outcomes for reason in (*one.new, *one.gone)]
@@ -148,7 +161,7 @@ def page(request: Request) -> Response:
         stages=STAGES, lasts=LAST, effects=EFFECTS, policies=known, tried=tried, text=text, lost=lost,
         trouble=trouble, work=work, at=result[1] if result else 0, found=shown(result[0]) if result else None,
         names=names, content=result[0].content if result else "", may_try=may(site.whose(request), MAY),
-        pictures=_pictures(result[0], names) if result else (),
+        why=why, pictures=_pictures(result[0], names) if result else (),
     )  # fmt: skip
 
 

@@ -4,6 +4,12 @@ import { choosing } from "./choose.js";
 const form = document.querySelector("#chosen");
 if (form?.querySelector("[data-bulk]")) {
   const { bulk, boxes, show } = choosing(form);
+  // Enter beside several buttons decides nothing; beside one it presses that.
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !event.target.matches("#f-to, #f-reason, #f-until")) return;
+    event.preventDefault();
+    if (event.target.id === "f-to") form.requestSubmit(form.querySelector("button[value=assign]"));
+  });
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=checkbox]), textarea, select")) return;
     const box = document.activeElement?.closest?.("tr[data-row]")?.querySelector("input[data-choose]");

@@ -1,18 +1,8 @@
 // The queue by keyboard: choose, take, close.
-const form = document.querySelector("#chosen");
-const bulk = form.querySelector("[data-bulk]");
-const count = form.querySelector("[data-bulk-count]");
-const boxes = () => [...form.querySelectorAll("input[data-choose]")];
+import { choosing } from "./choose.js";
 
-function show() {
-  const chosen = boxes().filter((box) => box.checked);
-  for (const box of boxes()) box.closest("tr").setAttribute("aria-selected", String(box.checked));
-  count.textContent = String(chosen.length);
-  bulk.hidden = chosen.length === 0;
-}
-form.addEventListener("change", show);
-form.addEventListener("swapped", show);
-show();
+const form = document.querySelector("#chosen");
+const { bulk, boxes, show } = choosing(form);
 
 function send(what) {
   const button = form.querySelector(`button[name="do"][value="${what}"]`);

@@ -1,0 +1,83 @@
+"""The pipeline in a real browser: findings decided on by keyboard, a replay watched, and ended by leaving."""
+
+import threading
+import time
+
+import pytest
+from browsing import pytestmark, visiting  # noqa: F401 - what this file is marked by
+from consoled import START, built, workspace
+from test_pipeline import find
+
+from lemnis.app import findings_decisions as deciding
+from lemnis.app import gate_trial
+from lemnis.app.gate_trial import Outcome, Tried
+from lemnis.contracts.findings import Effect
+from lemnis.interfaces.web import running
+from lemnis.store.git import Repository
+
+REPLAY = "/pipeline/replay?stage=build&repository=shop&last=20"
+
+
+@pytest.fixture
+def soc(tmp_path):
+    made = workspace(tmp_path)
+    shop = Repository.create(tmp_path / "shop")
+    (shop.path / "x.py").write_text("x\n")
+    shop.commit_all("first", author="A <a@example.org>", at=START)
+    (made.root / "lemnis.yaml").write_text(
+        f"name: soc\nrepositories:\n  - {{name: shop, path: {shop.path}}}\n"
+    )
+    return made
+
+
+def test_findings_are_chosen_and_decided_on_by_keyboard(soc, chromium):
+    every = find(soc, 4)
+    with visiting(chromium, built(soc), "ana", "developer", "analyst", onward="/pipeline") as page:
+        for key in ("j", "x", "j", "x"):
+            page.keyboard.press(key)
+        assert page.locator("[data-bulk-count]").inner_text() == "2"
+        page.keyboard.press("c")
+        page.keyboard.type("data of a test")
+        page.keyboard.press("Enter")
+        assert page.url.endswith("/pipeline"), "Enter beside several buttons decides nothing"
+        page.click("button[value=false_positive]")
+        page.wait_for_selector("text=2 done")
+        assert page.locator("tr[data-row]").count() == 2
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/pipeline/problem/*")
+    assert sum(len(deciding.of(soc, one)) for one in every) == 2
+
+
+def test_a_replay_is_watched_and_ends_when_its_page_is_left(soc, chromium, monkeypatch):
+    go, ended = threading.Event(), threading.Event()
+
+    def slow(*_given, tell, **_more):
+        try:
+            for n in range(1, 400):
+                tell(n, 400)
+                time.sleep(0.05)
+                if go.is_set():
+                    return Tried(
+                        (Outcome("commit:a", "a", START, Effect.DENY, Effect.ALLOW, (), ()),), "sha256:0"
+                    )
+        except running.EndedError:
+            ended.set()
+            raise
+
+    monkeypatch.setattr(gate_trial, "commits", slow)
+    monkeypatch.setattr(running, "GRACE_S", 1.0)
+    with visiting(chromium, built(soc), "ana", "detection_engineer", onward="/pipeline") as page:
+        page.goto(page.url.removesuffix("/pipeline") + REPLAY)
+        page.click("button[value=replay]")
+        page.wait_for_function("document.querySelector('progress')?.value > 20")
+        page.click("text=Exceptions")
+        page.wait_for_url("**/pipeline/exceptions")
+        assert ended.wait(10)
+        page.goto(page.url.removesuffix("/pipeline/exceptions") + REPLAY)
+        page.wait_for_selector("text=nobody looked any more")
+        page.click("button[value=replay]")
+        page.wait_for_selector("progress")
+        go.set()
+        page.wait_for_selector(".flows")
+        assert page.locator("tr[data-row]").count() == 1
