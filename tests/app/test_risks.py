@@ -71,7 +71,7 @@ def test_the_register_has_all_of_them_the_gravest_first(soc):
     assert [one.id for one in found.risks][:2] == ["threat/lesson_1", "model/shop/forgotten"]
     threat = by_id["threat/lesson_1"]
     assert (threat.figure, threat.likelihood, threat.impact) == (20, 5, 4)
-    assert (threat.overdue, threat.days, threat.treatment) == (True, -28, "none yet")
+    assert (threat.overdue, threat.days, threat.treatment) == (True, -28, "mitigate")
     assert "its review is overdue" in threat.gaps
     assert ("gate", "no_known_exploited") in threat.guards
     stolen = by_id["model/shop/stolen"]
@@ -107,5 +107,7 @@ def test_what_is_mitigated_says_by_what():
     bare = Modelled(id="x", title="t", components=("a",), state="mitigated")
     made = risks.of_model("shop", bare, {}, date(2026, 3, 1))
     assert "mitigated, and nothing says by what" in made.gaps
+    assumed = bare.model_copy(update={"state": "assumed"})
+    assert risks.of_model("shop", assumed, {}, date(2026, 3, 1)).treatment == "none yet"
     said = bare.model_copy(update={"mitigations": ("a wall of text",)})
     assert risks.of_model("shop", said, {}, date(2026, 3, 1)).guards == (("text", "a wall of text"),)

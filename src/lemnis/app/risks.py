@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 THREAT, MODEL, EXCEPTION = KINDS = ("threat", "model", "exception")
 """Where a risk is written down: the content, a repository's threat model, the exceptions."""
-_TREATMENTS: Final[Mapping[str, str]] = {"mitigated": "mitigate", "accepted": "accept"}
 _GUARDS: Final = ("gate", "detection", "playbook", "lesson")
 
 
@@ -71,7 +70,10 @@ class Risk:
     @property
     def treatment(self) -> str:
         """What is done about it: mitigate, accept, or nothing yet."""
-        return _TREATMENTS.get(self.state, "none yet")
+        if self.state == "accepted":
+            return "accept"
+        guarded = any(kind in {"gate", "detection", "playbook"} for kind, _ in self.guards)
+        return "mitigate" if guarded or self.state == "mitigated" else "none yet"
 
     @property
     def overdue(self) -> bool:

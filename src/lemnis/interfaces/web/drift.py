@@ -15,12 +15,13 @@ from lemnis.app.posture_collect import Snapshot
 from lemnis.app.posture_drift import Drift
 from lemnis.contracts.findings import Kind
 from lemnis.interfaces.web import asking, site
+from lemnis.interfaces.web.beside import beside
 from lemnis.store.findings import Row
 
 FILTERS = ("name", "before", "after", "show")
 DAY, DAYS = 86_400_000, 30
 SHOWN, MOST = 200, 10_000
-_KEPT_S = 600
+_KEPT_S = 3_600.0
 _DIGITS = slice(7, 15)
 
 
@@ -73,9 +74,7 @@ def page(request: Request) -> Response:
     found: Drift | None = None
     if pair is not None:
         key = f"drift:{name}:{mark(pair[0])}:{mark(pair[1])}:{here.library.digest}"
-        found = here.keep(
-            key, lambda: posture_drift.between(here.workspace, here.library, *pair), _KEPT_S
-        ).get()
+        found = beside(here, key, lambda: posture_drift.between(here.workspace, here.library, *pair), _KEPT_S)
     rows = findings_life.store(here.workspace).rows(kind=Kind.CONFIG, open_only=False, limit=MOST)
     told = moves(rows, here.workspace.clock.now())
     moved = [one for one in found.moved if how.of("show") in {"", one.how}] if found else []
@@ -95,4 +94,4 @@ def _first(every: Mapping[str, Sequence[Snapshot]]) -> str:
     return max(every, key=lambda name: (len(every[name]) > 1, every[name][-1].at), default="")
 
 
-ROUTES = (site.shows("/posture/drift", site.dear(page), "posture.read"),)
+ROUTES = (site.shows("/posture/drift", page, "posture.read"),)

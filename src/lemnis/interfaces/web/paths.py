@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lemnis.app import posture_cuts, posture_paths
+from lemnis.app import findings_life, posture_cuts, posture_paths
 from lemnis.app.access import naming
 from lemnis.app.posture_paths import AttackPath, Found
 from lemnis.contracts.alerts import Entity, Severity
@@ -19,6 +19,7 @@ from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.graph.walks import Step
 from lemnis.interfaces.web import asking, drawing, site, words
 from lemnis.interfaces.web.asking import Column
+from lemnis.interfaces.web.beside import beside
 from lemnis.interfaces.web.keeping import Later
 from lemnis.interfaces.web.words import query
 
@@ -158,7 +159,10 @@ def found(here: site.Site, level: str = "high") -> Found | None:
     """
 
     def look() -> Found:
-        posture_paths.refresh(here.workspace)
+        scans = tuple(findings_life.store(here.workspace).scans())
+        if here.once.get("paths:scans") != scans:
+            posture_paths.refresh(here.workspace)
+            here.once["paths:scans"] = scans
         now = here.workspace.clock.now()
         return posture_paths.paths(here.workspace, now, least=Severity[level.upper()])
 
@@ -238,10 +242,12 @@ def path(request: Request) -> Response:
         )
 
     def look() -> list[posture_cuts.Cut]:
-        now = here.workspace.clock.now()
-        return posture_cuts.cuts(here.workspace, one, known, now, least=Severity[least.upper()])
+        now, severity = here.workspace.clock.now(), Severity[least.upper()]
+        every = posture_paths.paths(here.workspace, now, least=severity)
+        mine = next((p for p in every.paths if p.id == name), None)
+        return posture_cuts.cuts(here.workspace, mine, every, now, least=severity) if mine else []
 
-    cuts = here.keep(f"cuts:{least}:{name}", look, _CUTS_S).get()
+    cuts = beside(here, f"cuts:{least}:{name}", look, _CUTS_S)
     _see(request, [one], about=name)
     return here.page(
         request, "posture_path.html", title=f"{one.entry.edge.target.value} to {one.data.value}",
@@ -252,5 +258,5 @@ def path(request: Request) -> Response:
 
 ROUTES = (
     site.shows("/posture/paths", page, "posture.read"),
-    site.shows("/posture/paths/{id}", site.dear(path), "posture.read"),
+    site.shows("/posture/paths/{id}", path, "posture.read"),
 )
