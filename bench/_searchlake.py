@@ -279,21 +279,29 @@ def mapped(file: Path, name: str, sources: Sources) -> list[EventBatch]:
     return found
 
 
-def blocks(bases: Sequence[Basis], events: int, *, seed: int = 7) -> Iterator[list[EventBatch]]:
-    """Yield events in the order of their times, over ``DAYS`` days."""
+def blocks(
+    bases: Sequence[Basis],
+    events: int,
+    *,
+    seed: int = 7,
+    start: int = START,
+    days: int = DAYS,
+    block: int = _BLOCK,
+) -> Iterator[list[EventBatch]]:
+    """Yield events in the order of their times, over so many days from ``start`` (ms) on."""
     source = np.random.default_rng(seed)
-    count = -(-events // _BLOCK)
+    count = -(-events // block)
     planted = {count * (2 * n + 1) // (2 * _PLANTED) for n in range(_PLANTED)}
     for number in range(count):
-        size = min(_BLOCK, events - number * _BLOCK)
-        first, last = (START + DAYS * _DAY * n // count for n in (number, number + 1))
+        size = min(block, events - number * block)
+        first, last = (start + days * _DAY * n // count for n in (number, number + 1))
         rare = int(number in planted)
         counts = [round(size * one.kind.share) for one in bases[:-1]]
         counts[0] += size - sum(counts) - rare
         made, done = [], 0
         for basis, many in zip(bases, [*counts, rare], strict=True):
             times = np.sort(source.integers(first, last, many))
-            fresh = _Fresh(source, times, number * _BLOCK + done)
+            fresh = _Fresh(source, times, number * block + done)
             if many:
                 made.append(basis.batch(source, fresh, many))
             done += many

@@ -2,6 +2,8 @@
 
 # ruff: noqa: F401, F811 - fixtures that are imported
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from watched import DETECTION, MINUTE, batch
@@ -11,6 +13,7 @@ from lemnis import app
 from lemnis.app import incidents, incidents_handling, watch
 from lemnis.app.incidents_timeline import opened
 from lemnis.contracts.journal import NewEntry
+from lemnis.incidents import entries as incident_entries
 from lemnis.incidents.findings import batches, incident_finding
 from lemnis.ocsf.findings import SOURCE
 from lemnis.ocsf.validation import problems
@@ -124,7 +127,11 @@ def test_nothing_is_loaded_to_group_where_everything_is(at, ask, monkeypatch):
     ask("incident", "list")
     monkeypatch.setattr(watch, "settle", lambda *_, **__: pytest.fail("it was settled"))
     assert len(lines(ask("incident", "list", "--json"))) == 2
-    app.journal(at).append(NewEntry("note.of.someone", "x", "y", {}))
+    app.journal(at).append(NewEntry("note.of.someone", "x", "y", {}))  # it is about no alert
+    assert len(lines(ask("incident", "list", "--json"))) == 2
+    name = lines(ask("incident", "list", "--json"))[0]["id"]
+    app.journal(at).append(incident_entries.note(name, "looked at", actor="ana", at=1))
+    assert len(incidents.incidents(replace(at, settles=False))) == 2
     with pytest.raises(pytest.fail.Exception, match="it was settled"):
         ask("incident", "list")
 

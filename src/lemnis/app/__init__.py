@@ -56,6 +56,8 @@ class Workspace:
 
     root: Path
     clock: Clock = field(default_factory=SystemClock)
+    settles: bool = True
+    """Whether who asks for incidents waits until all alerts are grouped; a console has that done beside."""
 
     @property
     def state(self) -> Path:

@@ -6,6 +6,7 @@ and of incidents only those that it is about. So a look costs the same whatever 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +19,7 @@ from lemnis.app.grouping_file import load_grouping
 from lemnis.app.incidents_handling import Desk, Standing, handling_of, handlings
 from lemnis.app.resting import uncollected
 from lemnis.contracts.alerts import Entity, Severity
-from lemnis.contracts.errors import NotFoundError
+from lemnis.contracts.errors import BusyError, LemnisError, NotFoundError
 from lemnis.contracts.ids import Json
 from lemnis.contracts.incidents import AlertGroup, Incident
 from lemnis.contracts.journal import Entry
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lemnis.content.schemas.grouping import Risk
     from lemnis.contracts.handling import Handling
 
+LOG = logging.getLogger("lemnis.console")
 MOST_LOOSE = 20_000
 """So many alerts that are in no incident are kept, the newest."""
 NAMED = 50
@@ -73,14 +75,24 @@ class View:
 
 
 class Board:
-    """The view of a workspace, for any number of threads; ``look`` brings it up to date."""
+    """The view of a workspace, for any number of threads; ``look`` brings it up to date.
 
-    def __init__(self, workspace: app.Workspace, *, engine: Engine | None = None) -> None:
+    One thread at a time does. Others are given what there was if they have ``patience`` (seconds), or told
+    to come again where nothing was read yet; without, they wait.
+    """
+
+    def __init__(
+        self, workspace: app.Workspace, *, engine: Engine | None = None, patience: float | None = None
+    ) -> None:
         """Nothing is read before the first look."""
+        self.patience = patience
+        self._reading: threading.Thread | None = None
+        self._whole = False
+        self._wrong: Exception | None = None
         self._workspace = workspace
         self._journal = app.journal(workspace, on=engine if engine is not None else app.engine(workspace))
         self._library = app.library(workspace)
-        self._lock = threading.Lock()
+        self._lock, self._beginning = threading.Lock(), threading.Lock()
         self._desk: Desk | None = None
         self.risk: Risk = load_grouping(self._library).risk
         self._standings: dict[str, Standing] = {}
@@ -103,12 +115,64 @@ class Board:
         return self._view.open
 
     def look(self) -> View:
-        """Return what there is now; raises ContentError where the content that weighs it is wrong."""
-        with self._lock, uncollected():
+        """Return what there is now; raises ContentError where the content that weighs it is wrong.
+
+        Raises BusyError where it is being read for the first time, for longer than one has patience.
+        """
+        if self.patience is None:
+            with self._lock:
+                return self._looked()
+        if not self._whole:
+            self._wait(self.begin(), self.patience)
+        if not self._lock.acquire(timeout=self.patience):
+            return self._view
+        try:
+            return self._looked()
+        finally:
+            self._lock.release()
+
+    def begin(self) -> threading.Thread:
+        """Read for the first time in a thread of its own, unless that goes on already; return it."""
+        with self._beginning:
+            if self._reading is None:
+                self._wrong = None
+                self._reading = threading.Thread(target=self._first, daemon=True, name="the first look")
+                self._reading.start()
+            return self._reading
+
+    def _wait(self, reading: threading.Thread, patience: float) -> None:
+        reading.join(patience)
+        if reading.is_alive():
+            raise BusyError(
+                "what people work on is being read", retry_after_s=2,
+                fix="it takes some seconds after a start; then the page is there",
+            )  # fmt: skip
+        with self._beginning:
+            wrong = self._wrong
+            if wrong is not None:
+                self._reading = None  # the next one tries again
+        if wrong is not None:
+            raise wrong
+
+    def _first(self) -> None:
+        try:
+            with self._lock:
+                self._looked()
+        except LemnisError as error:
+            LOG.warning("what people work on cannot be read: %s", error)
+            self._wrong = error
+        except Exception as error:  # whoever asks is told the same
+            LOG.exception("what people work on cannot be read")
+            self._wrong = error
+
+    def _looked(self) -> View:
+        """Bring the view up to date."""
+        with uncollected():
             head = self._journal.head()[0]
             now = time.monotonic()
-            if self._desk is None:
+            if not self._whole:
                 self._read()
+                self._whole = True
             elif head > self._seq:
                 self._add(self._journal.entries(after=self._seq))
             elif now - self._timed < _TIMERS_S:
@@ -150,6 +214,8 @@ class Board:
     # -- inside --------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
+        for kept in (self._standings, self._alerts, self._held, self._inside):  # of a try that failed
+            kept.clear()
         self._desk = Desk(self._workspace, library=self._library, journal=self._journal)
         self._seq = self._journal.head()[0]
         found, handled = views(self._journal), handlings(self._journal)

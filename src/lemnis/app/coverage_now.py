@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lemnis import app
 from lemnis.app import coverage
+from lemnis.app.apart import apart
 from lemnis.app.coverage import Coverage, Covering
 from lemnis.app.coverage_attack import Known, tags
 from lemnis.app.watching import whole_sources
+from lemnis.content.library import Library
 from lemnis.contracts.correlations import Correlation
 from lemnis.detect.rules import Rule, load_rules
 from lemnis.ingest.health import SILENT
@@ -22,7 +25,6 @@ from lemnis.ingest.health import SILENT
 if TYPE_CHECKING:
     from lemnis.app.board import View
     from lemnis.app.watching import Rules
-    from lemnis.content.library import Library
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +82,9 @@ def look(
 
 
 def passing(library: Library) -> frozenset[str]:
-    """Return the detections whose tests pass; this runs them all."""
-    return coverage.tested(library)
+    """Return the detections whose tests pass; this runs them all, in a process beside."""
+    return apart(_passing, library.roots)
+
+
+def _passing(roots: tuple[Path, ...]) -> frozenset[str]:
+    return coverage.tested(Library(roots))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from lemnis.content import yaml
 from lemnis.content.schemas.grouping import Grouping
 from lemnis.contracts.ids import canonical, digest
+from lemnis.incidents import entries as writing
+from lemnis.incidents import handling
 from lemnis.store.groups import Groups
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ LOCK = "correlate.lock"
 FILE = "grouping.db"
 SETTLED = "settled"
 """The note of how far the journal was when everything in it was grouped and published."""
+GROUPED = frozenset({
+    writing.ALERT, writing.REPEATED, writing.SUPPRESSED, *writing.KINDS, handling.SEVERITY, handling.PRIORITY,
+})  # fmt: skip
+"""The kinds of entries that are grouped, or published of incidents; all others leave nothing to do."""
 _GROUPING = "default"
 
 
@@ -43,7 +49,12 @@ def settled(workspace: app.Workspace, library: Library, journal: SqlJournal) -> 
     if not (workspace.state / "cache" / FILE).exists():
         return False
     with closing(open_groups(workspace, library)) as groups:
-        return groups.current and groups.note(SETTLED) == place(journal.head())
+        noted = groups.note(SETTLED) if groups.current else ""
+    if not noted or noted == place(journal.head()):
+        return bool(noted)
+    seq, _, seen = noted.partition(" ")
+    last = next(iter(journal.some(int(seq) - 1, 1)), None)
+    return last is not None and last.hash == seen and not GROUPED & journal.counts(int(seq)).keys()
 
 
 def loose(workspace: app.Workspace, library: Library) -> int:

@@ -208,6 +208,8 @@ def export(workspace: app.Workspace, incident: str, form: str, *, tlp: str = "am
 
 def _settle(workspace: app.Workspace, journal: SqlJournal) -> None:
     """Correlate what an ingest that was killed left; where that is nothing, nothing is loaded for it."""
+    if not workspace.settles:
+        return
     library = app.library(workspace)
     if not grouping_file.settled(workspace, library, journal):
         from lemnis.app import watch

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from lemnis import app
-from lemnis.app import settings
+from lemnis.app import settings, settling_beside
 from lemnis.app.access import accounts
 from lemnis.app.access.service import Access
 from lemnis.content.schemas.console import Console as Settings
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from lemnis.interfaces.api.stream import Hub
+    from lemnis.interfaces.web.site import Site
 
 _HOUR, _MINUTE = 3_600_000, 60_000
 _TRY_S = 0.5
@@ -45,6 +46,8 @@ class Built:
     access: Access
     settings: Settings
     hub: Hub
+    site: Site | None = None
+    """The pages, if there are any."""
 
 
 def build(workspace: app.Workspace) -> ASGIApp:
@@ -59,29 +62,33 @@ def built(
     access: Access | None = None,
     rates: Rates | None = None,
     pages: bool = True,
+    patience: float | None = None,
 ) -> Built:
     """Return the console with what it is made of; ``how`` are the settings, unless those of the workspace.
 
-    Without ``pages`` it is the API alone.
+    Without ``pages`` it is the API alone. Who has ``patience`` (seconds) waits no longer for what people
+    work on to be read after a start, and is told so.
     """
     read = how or settings.load(workspace).console or Settings()
     known = access or Access(
         workspace, idle_ms=int(read.idle_minutes * _MINUTE), lasts_ms=int(read.session_hours * _HOUR)
     )
     routes: list[BaseRoute] = []
-    board = None
+    board = site = None
     if pages:
         from lemnis.interfaces.web import app as web  # noqa: PLC0415 - where they are wanted
 
-        site = web.build(workspace, stream=f"{API}/stream")
-        board = site.state.site.board  # one view of what there is for both
-        routes.append(Mount("/", site))
+        shown = web.build(workspace, stream=f"{API}/stream")
+        site = shown.state.site
+        board = site.board  # one view of what there is for both
+        board.patience = patience
+        routes.append(Mount("/", shown))
     served = api.build(workspace, known, read, board)
     routes.insert(0, Mount(API, served))
     names = [*read.hosts, read.host, *([urlsplit(read.url).hostname or ""] if read.url else [])]
     trust = Trust.of(read.proxies, [one for one in names if one])
     guarded = Guard(Starlette(routes=routes), known, trust=trust, rates=rates)
-    return Built(guarded, known, read, served.state.hub)
+    return Built(guarded, known, read, served.state.hub, site)
 
 
 async def serve(one: Built, stop: asyncio.Event, *, listening: Listening) -> None:
@@ -91,11 +98,18 @@ async def serve(one: Built, stop: asyncio.Event, *, listening: Listening) -> Non
         "console", one.application, host=read.host, port=read.port, connections=read.connections,
         tls=tls(one.access.workspace, read),
     )  # fmt: skip
-    ending = asyncio.create_task(_end(stop, one.hub))
+    beside = [asyncio.create_task(_end(stop, one.hub))]
+    if not one.access.workspace.settles:
+        beside.append(asyncio.create_task(settling_beside.keep(one.access.workspace, stop)))
+    if one.site is not None:
+        from lemnis.interfaces.web import warming  # noqa: PLC0415 - where there are pages
+
+        warming.begin(one.site)
     try:
         await server.run(stop, listening=listening)
     finally:
-        ending.cancel()
+        for task in beside:
+            task.cancel()
 
 
 async def _end(stop: asyncio.Event, hub: Hub) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import html
-import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -46,7 +44,6 @@ from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.keeping import Kept
 from lemnis.interfaces.web.menu import menu
 
-LOG = logging.getLogger("lemnis.console")
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_FORM = 65_536
@@ -132,17 +129,7 @@ class Site:
 
     def warm(self) -> None:
         """Read what people work on beside the pages: whoever signs in will ask for it."""
-        if self.once.setdefault("warm", True) is True:
-            self.once["warm"] = threading.Thread(target=self._look, daemon=True, name="the first look")
-            self.once["warm"].start()
-
-    def _look(self) -> None:
-        try:
-            self.board.look()
-        except LemnisError as error:  # the page that needs it will tell
-            LOG.warning("what people work on cannot be read: %s", error)
-        except Exception:  # as that page will meet it, too
-            LOG.exception("what people work on cannot be read")
+        self.board.begin()
 
     def personal(self, request: Request) -> Personal:
         """Return who sees personal data."""
@@ -437,10 +424,14 @@ async def answered(request: Request, work: Callable[[], Response]) -> Response:
 def trouble(request: Request, error: LemnisError) -> Response:
     """Return the page that tells of an error."""
     where = f"{error.at}: " if error.at and not isinstance(error, NotFoundError) else ""
-    return at(request).page(
+    answer = at(request).page(
         request, "trouble.html", status=status_of(error), title=_TITLES[status_of(error)],
         what=f"{where}{error.what}", fix=error.fix,
+        again=isinstance(error, BusyError) and request.method == "GET",
     )  # fmt: skip
+    if isinstance(error, BusyError):
+        answer.headers["retry-after"] = f"{error.retry_after_s:.0f}"
+    return answer
 
 
 _TITLES = {
@@ -462,7 +453,7 @@ def status_of(error: LemnisError) -> int:
 
 def _refused(request: Request, status: int, what: str, fix: str) -> Response:
     return at(request).page(
-        request, "trouble.html", status=status, title="That was refused", what=what, fix=fix
+        request, "trouble.html", status=status, title="That was refused", what=what, fix=fix, again=False
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,11 @@ from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, emit, mess
 
 if TYPE_CHECKING:
     from lemnis.interfaces.console import Built
+
+_PATIENCE_S = 0.5
+"""So long a page waits for what people work on, before it says that it is being read."""
+_SWITCH_S = 0.001
+"""So long a thread keeps the others waiting: a page that is dear to make holds up others less."""
 
 
 def register(app: typer.Typer) -> None:
@@ -48,12 +54,13 @@ def console(
     except ModuleNotFoundError as error:
         raise ServiceError("the console is not installed", fix='pip install "lemnis[console]"') from error
     logs.configure(logging.INFO if json or not messages.is_terminal else logging.WARNING)
-    opened = app.open_workspace(workspace)
+    opened = replace(app.open_workspace(workspace), settles=False)
     read = settings.load(opened).console or Console()
     chosen = {"host": host or read.host, "port": read.port if port is None else port}
     how = read.model_copy(update=chosen)
     serving.safe(how)
-    asyncio.run(_run(serving.built(opened, how=how), json=json, child=child))
+    sys.setswitchinterval(_SWITCH_S)
+    asyncio.run(_run(serving.built(opened, how=how, patience=_PATIENCE_S), json=json, child=child))
 
 
 async def _run(built: Built, *, json: bool, child: bool) -> None:
