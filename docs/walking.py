@@ -19,6 +19,8 @@ PARTS = {
     "/search/bars": "the histogram, put into the search",
     "/search/fields": "the fields, put into the search",
     "/search/complete": "JSON",
+    "/search/export": "a file",
+    "/posture/evidence/{id:path}": "a file",
 }
 """Routes that are no page of their own, and what they are."""
 ALONE = {"/sign-in", "/welcome/{key}"}
@@ -52,7 +54,8 @@ def routes() -> dict[str, str]:
     for path in sorted(paths.keys() - PARTS.keys() - ALONE, key=[*paths].index):
         words = path.strip("/").split("/")
         short = "-".join(word for word in words if not word.startswith("{")) or "loop"
-        named[short if short not in named else "-".join(word.strip("{}") for word in words)] = path
+        longer = "-".join(word.strip("{}").partition(":")[0] for word in words)
+        named[short if short not in named else longer] = path
     return named
 
 
@@ -76,9 +79,15 @@ def walk(page: Page, base: str) -> Iterator[Place]:
         raise LookupError(f"no page leads to {', '.join(sorted(shapes))}")
 
 
+def _shape(path: str) -> str:
+    return _PARAMETER.sub(lambda found: r"[^?#]+" if found[0].endswith(":path}") else r"[^/?#]+", path)
+
+
 def go(page: Page, address: str) -> None:
-    """Go to a page and wait until all of it is there."""
-    page.goto(address)
+    """Go to a page and wait until all of it is there; raises LookupError where there is none."""
+    answer = page.goto(address)
+    if answer is None or not answer.ok:
+        raise LookupError(f"{address}: {page.locator('main').inner_text()}")
     settled(page)
 
 
