@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from lemnis import __version__
@@ -25,3 +29,17 @@ def test_an_error_names_the_place_and_the_fix(tmp_path, capsys):
 def test_a_workspace_is_a_repository_of_content_without_state(tmp_path):
     assert run(["init", str(tmp_path / "w")]) == 0
     assert set(Repository(tmp_path / "w").files("HEAD")) == {".gitignore", "lemnis.yaml"}
+
+
+def test_who_stops_reading_makes_no_failure():
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        code = subprocess.run(
+            [sys.executable, "-m", "lemnis", "--help"],
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            check=False,
+            text=True,
+        )
+    assert (code.returncode, code.stderr) == (0, "")

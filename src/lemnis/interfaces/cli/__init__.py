@@ -73,6 +73,8 @@ def run(arguments: list[str]) -> int:
     try:
         command.main(args=arguments, prog_name="lemnis")
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # typer and rich would call it a failure
+            return 0
         return stop.code if isinstance(stop.code, int) else 0
     except LemnisError as error:
         report(error)
