@@ -70,8 +70,8 @@ def test_a_replay_is_watched_and_ends_when_its_page_is_left(soc, chromium, monke
     with visiting(chromium, built(soc), "ana", "detection_engineer", onward="/pipeline") as page:
         page.goto(page.url.removesuffix("/pipeline") + REPLAY)
         page.click("button[value=replay]")
-        page.wait_for_function("document.querySelector('progress')?.value > 20")
-        page.click("text=Exceptions")
+        page.wait_for_selector("text=/^[1-9][0-9] of 400/")
+        page.click("nav[aria-label=Pipeline] >> text=Exceptions")
         page.wait_for_url("**/pipeline/exceptions")
         assert ended.wait(10)
         page.goto(page.url.removesuffix("/pipeline/exceptions") + REPLAY)
