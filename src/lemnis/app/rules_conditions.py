@@ -85,6 +85,13 @@ class Logic:
 
 def read(detection: Mapping[str, Any]) -> Logic:
     """Read a rule's ``detection``; raises ContentError where it is none."""
+    try:
+        return _read(detection)
+    except RecursionError as error:
+        raise ContentError("the condition is nested too deeply", fix="part it into selections") from error
+
+
+def _read(detection: Mapping[str, Any]) -> Logic:
     selections = {
         str(name): _selection(given)
         for name, given in detection.items()

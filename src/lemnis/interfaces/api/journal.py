@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query
 from starlette.requests import Request
 
 from lemnis.app.access.permissions import Person
 from lemnis.contracts.clock import to_iso
+from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.journal import Entry
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.paging import Page, decode, encode
 from lemnis.interfaces.api.routing import USUAL_LIMIT, After, Limit, Purpose, Using, allowed, router
-from lemnis.interfaces.api.services import Sight, sight
+from lemnis.interfaces.api.services import Services, Sight, sight
 
 ROUTER = router("journal")
 Reader = Annotated[Person, allowed("journal.read")]
@@ -38,15 +39,29 @@ def list_(
     seen, eyes = sight(request, person, purpose), using.eyes(person)
     before = int(decode(after, "i")[0]) if after else None
     found = using.journal.newest(kinds=kind or (), subject=subject, before=before, limit=limit + 1)
-    items = [_document(one, seen) for one in found[:limit] if not eyes.entry(one)]
+    items = [_document(one, seen, _about(using, one)) for one in found[:limit] if not eyes.entry(one)]
     following = encode([found[limit - 1].seq]) if len(found) > limit else None
     return Page[models.JournalEntry](items=items, next=following)
 
 
-def _document(one: Entry, seen: Sight) -> models.JournalEntry:
-    payload = dict(one.payload)
-    shown = seen.alert(payload) if isinstance(payload.get("event"), dict) else seen.document(payload)
+def _about(using: Services, one: Entry) -> list[str]:
+    """Return the entities of the incident that an entry is about, if it is about one."""
+    name = using.board.holder(one.subject) if one.subject.startswith("al-") else one.subject
+    try:
+        return [str(entity) for entity in using.board.standing(name or "").incident.entities]
+    except NotFoundError:
+        return []
+
+
+def _document(one: Entry, seen: Sight, about: list[str]) -> models.JournalEntry:
+    told: dict[str, Any] = {"payload": dict(one.payload), "reason": one.reason}
+    if seen.masker is not None:
+        event = one.payload.get("event")
+        if isinstance(event, dict):
+            about = [*about, *(f"person:{value}" for value in seen.masker.values(event))]
+            told["payload"] = seen.alert(told["payload"])
+        told = seen.named(told, *seen.masker.of_entities(about))
     return models.JournalEntry(
         seq=one.seq, at=to_iso(one.at), kind=one.kind, subject=one.subject, actor=one.actor,
-        reason=one.reason, payload=shown, previous=one.previous, hash=one.hash,
+        reason=told["reason"], payload=told["payload"], previous=one.previous, hash=one.hash,
     )  # fmt: skip

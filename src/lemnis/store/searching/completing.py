@@ -21,10 +21,10 @@ from lemnis.store.searching.veils import Veil
 SAMPLE = 20_000
 """So many of the newest events of each class are looked at."""
 _RECENT = 200_000
-_TIMEOUT = 10.0
+_TIMEOUT, _LONGEST = 10.0, 4_000
 _VALUES, _SHOWN, _EXAMPLE = 5_000, 3, 60
 _TOKEN = re.compile(r'[^\s|()\[\]",]*$')
-_VALUE = re.compile(r"([A-Za-z_][\w.]*):([^\s:]*)$")
+_VALUE = re.compile(r"(?<![\w.])([A-Za-z_][\w.]*):([^\s:]*)$")
 _STAGE = re.compile(r"\|\s*([a-z]*)$")
 _INSIDE = re.compile(r"\|\s*([a-z]+)\s+[^|]*$")
 _FUNCTIONS = {"stats": pipes.FUNCTIONS, "timechart": pipes.FUNCTIONS, "eval": tuple(expressions.FUNCTIONS)}
@@ -60,7 +60,12 @@ class FieldInfo:
 def complete(
     lake: Readable, text: str, *, now: int, limit: int = 20, veil: Veil | None = None
 ) -> list[Candidate]:
-    """Return what the last word of a query may become, the likeliest first, of what ``veil`` shows."""
+    """Return what the last word of a query may become, the likeliest first, of what ``veil`` shows.
+
+    Nothing, for a text that is longer than a query may be.
+    """
+    if len(text) > _LONGEST:
+        return []
     stage = _STAGE.search(text)
     if stage:
         return [Candidate(one, "stage") for one in pipes.STAGES if one.startswith(stage[1])][:limit]
@@ -78,7 +83,7 @@ def complete(
 
 def last_word(text: str) -> str:
     """Return the end of a query that a candidate takes the place of."""
-    token = _TOKEN.search(text)
+    token = _TOKEN.search(text[-_LONGEST:])
     return token[0].lstrip("-+") if token else ""
 
 
