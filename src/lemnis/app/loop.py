@@ -271,7 +271,7 @@ def _sources(workspace: app.Workspace, since: int) -> tuple[int, list[Thing]]:
 
     events = 0
     last: dict[str, int] = {}
-    for one in app.events(workspace).histories():
+    for one in app.events(workspace).histories(before=0):  # no hosts
         if one.host != ALL or (one.source, one.host) == LISTENING:
             continue
         events += sum(beat.events for beat in one.beats if beat.at >= since)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from lemnis import app
 from lemnis.app import incidents
 from lemnis.app.access.masking import KINDS, Masker
-from lemnis.app.access.people import Person, demand, may
+from lemnis.app.access.people import demand, may
 from lemnis.app.access.seeing import Eyes, about_incident
 from lemnis.app.access.seeing import shown as may_see
 from lemnis.app.board import Loose, View
@@ -33,6 +34,9 @@ SAVED = "console.view"
 """The kind of journal entry by which somebody saves a view; its subject is who."""
 _VERDICTS = tuple(one for one in Verdict if one is not Verdict.UNKNOWN)
 _SHOWN_ENTITIES = 3
+_MINE = "mine"
+_FILTERS, _ORDERS = 50, 50
+"""So many filters' lines, and orders of each, are at hand until something changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,10 @@ def _again(one: Standing, known: Known) -> Row:
     before = known.get(one.incident.id)
     if before is None or before[0].incident is not one.incident or before[0].weighed is not one.weighed:
         known[one.incident.id] = before = one, of_incident(one)
-    return replace(before[1], timer=one.next, breached=one.incident.open and one.breached)
+    timer, breached = one.next, one.incident.open and one.breached
+    if timer == before[1].timer and breached == before[1].breached:
+        return before[1]
+    return replace(before[1], timer=timer, breached=breached)
 
 
 def of_incident(one: Standing) -> Row:
@@ -188,24 +195,50 @@ def of_alerts(one: Loose) -> Row:
 
 def shown(every: Sequence[Row], how: Asked, me: str, *, names: bool = True) -> Shown:
     """Return the page that was asked for; ``names`` says whether people are seen. Pure."""
-    chosen = how.of("show") if how.of("show") in TABS else "open"
+    return of_matching(matching(every, how, names=names), how, me, len(every))
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Lines that fit a filter, by their ids; how many of each choice, but for those of somebody's own."""
+
+    rows: tuple[Row, ...]
+    counts: Mapping[str, int]
+    owners: Mapping[str, int]
+    """How many are open, by owner."""
+    in_order: dict[tuple[str, str, bool], list[Row]]
+    """Lines of a choice in an order, as they were asked for before."""
+
+
+def matching(every: Sequence[Row], how: Asked, *, names: bool = True) -> Matching:
+    """Return the lines that fit; ``names`` says whether people are seen. Pure."""
     words = how.of("q").lower().split()
-    matching = [
+    found = [
         row
         for row in every
         if all(word in (row.text if names else row.plain_text) for word in words)
         and how.of("severity") in {"", row.severity}
         and how.of("owner") in {"", row.owner}
     ]
-    tabs = tuple(
-        Tab(name, title, sum(test(row, me) for row in matching)) for name, (title, test) in TABS.items()
-    )
-    some = [row for row in matching if TABS[chosen][1](row, me)]
-    some.sort(key=lambda row: row.id)
-    in_order, understood = asking.ordered(some, COLUMNS, how)
-    return Shown(
-        tabs, chosen, asking.paged(in_order, understood, SIZE), understood, len(every) - len(matching)
-    )
+    found.sort(key=lambda row: row.id)
+    counts = {name: sum(test(row, "") for row in found) for name, (_, test) in TABS.items() if name != _MINE}
+    return Matching(tuple(found), counts, Counter(row.owner for row in found if row.open), {})
+
+
+def of_matching(found: Matching, how: Asked, me: str, every: int) -> Shown:
+    """Return the page that was asked for, of lines that fit its filter."""
+    chosen = how.of("show") if how.of("show") in TABS else "open"
+    counts = {**found.counts, _MINE: found.owners.get(me, 0) if me else 0}
+    tabs = tuple(Tab(name, title, counts[name]) for name, (title, _) in TABS.items())
+    key = (f"{chosen} {me}" if chosen == _MINE else chosen, how.sort, how.up)
+    if key not in found.in_order:
+        if len(found.in_order) >= _ORDERS:
+            found.in_order.clear()
+        some = [row for row in found.rows if TABS[chosen][1](row, me)]
+        found.in_order[key] = asking.ordered(some, COLUMNS, how)[0]
+    _, understood = asking.ordered([], COLUMNS, how)
+    page = asking.paged(found.in_order[key], understood, SIZE)
+    return Shown(tabs, chosen, page, understood, every - len(found.rows))
 
 
 # -- the page ----------------------------------------------------------------------------------------------
@@ -215,7 +248,7 @@ def page(request: Request) -> Response:
     """Show the queue."""
     here = site.at(request)
     how = asking.asked(request.query_params, FILTERS, sort="-risk")
-    found = shown(_visible(request), how, site.actor(request), names=bool(here.purpose(request)))
+    found = _shown(request, how)
     site.see(request, {entity for row in found.page.rows for entity in row.entities})
     return here.page(
         request, "queue.html", title="Queue", here="/queue", columns=COLUMNS, verdicts=_VERDICTS,
@@ -224,23 +257,47 @@ def page(request: Request) -> Response:
     )  # fmt: skip
 
 
-def _visible(request: Request) -> Sequence[Row]:
-    """Return the lines that somebody sees; made once of what there is, and once for each who looks."""
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Lines that somebody sees, and those of them that fitted filters: of one view, and of one who looks."""
+
+    every: Sequence[Row]
+    known: dict[tuple[object, ...], Matching]
+
+
+def _shown(request: Request, how: Asked) -> Shown:
+    lines, names = _visible(request), bool(site.at(request).purpose(request))
+    key = (how.of("q"), how.of("severity"), how.of("owner"), names)
+    found = lines.known.get(key)
+    if found is None:
+        if len(lines.known) >= _FILTERS:
+            lines.known.clear()
+        found = lines.known[key] = matching(lines.every, how, names=names)
+    return of_matching(found, how, site.actor(request), len(lines.every))
+
+
+def _visible(request: Request) -> _Lines:
+    """Return the lines that somebody sees: made once of what there is, and once for each who looks.
+
+    People from whom no rule takes anything, and who may read the same kinds, see the same.
+    """
     here, person = site.at(request), site.whose(request)
     view = here.board.look()
-    before: tuple[View, list[Row], dict[Person, list[Row]]] | None = here.once.get("queue")
+    before: tuple[View, list[Row], dict[object, _Lines]] | None = here.once.get("queue")
     if before is None or before[0] is not view:
         known: Known = here.once.setdefault("rows", {})
         before = view, rows(view, known), {}
         here.once["queue"] = before
     if person is None:
-        return ()
-    _, every, by_person = before
-    if person not in by_person:
+        return _Lines((), {})
+    _, every, by_eyes = before
+    gives = {kind: may(person, permission) for kind, permission in _READ.items()}
+    key: object = person if person.rules else tuple(gives.values())
+    found = by_eyes.get(key)
+    if found is None:
         eyes = site.eyes(request)
-        gives = {kind: may(person, permission) for kind, permission in _READ.items()}
-        by_person[person] = [row for row in every if gives[row.kind] and seen(eyes, row)]
-    return by_person[person]
+        found = by_eyes[key] = _Lines([row for row in every if gives[row.kind] and seen(eyes, row)], {})
+    return found
 
 
 _READ = {"incident": "incident.read", "alerts": "alert.read"}
