@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from starlette.requests import Request
 
+from lemnis.app.access import naming
 from lemnis.app.access.permissions import Person
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import NotFoundError
@@ -60,7 +61,8 @@ def _document(one: Entry, seen: Sight, about: list[str]) -> models.JournalEntry:
         if isinstance(event, dict):
             about = [*about, *(f"person:{value}" for value in seen.masker.values(event))]
             told["payload"] = seen.alert(told["payload"])
-        told = seen.named(told, *seen.masker.of_entities(about))
+        named = naming.addressed(naming.texts(told))
+        told = seen.document(told, *seen.masker.of_entities([*about, *named]))
     return models.JournalEntry(
         seq=one.seq, at=to_iso(one.at), kind=one.kind, subject=one.subject, actor=one.actor,
         reason=told["reason"], payload=told["payload"], previous=one.previous, hash=one.hash,
