@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +73,18 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path)
     parser.add_argument("--to", type=Path)
     asked = parser.parse_args()
+    shown: list[Place] = []
     with tempfile.TemporaryDirectory() as folder:
         workspace = asked.workspace or _demo(Path(folder))
         with _served(workspace) as served, sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
             camera = _Camera(browser, asked.to or IMAGES, every=asked.to is not None, only=asked.pages)
-            shown = [*camera.alone(served), *camera.inside(served)]
+            try:
+                shown.extend(chain(camera.alone(served), camera.inside(served)))
+            finally:  # what was taken before something went wrong is shown
+                if not asked.pages and asked.to is None:
+                    GALLERY.write_text(gallery(shown), encoding="utf-8")
             browser.close()
-    if not asked.pages and asked.to is None:
-        GALLERY.write_text(gallery(shown), encoding="utf-8")
 
 
 def pictures(name: str) -> list[tuple[str, int]]:
