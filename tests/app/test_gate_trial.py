@@ -7,7 +7,7 @@ from lemnis.app import gate_trial, gates, scans
 from lemnis.app.gate_trial import Change
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.clock import ManualClock, from_iso
-from lemnis.contracts.errors import ContentError, NotFoundError, UsageError
+from lemnis.contracts.errors import NotFoundError, UsageError
 from lemnis.contracts.findings import Effect, Finding, Health, ScanHealth, ScanReport
 from lemnis.contracts.ids import stable_id
 from lemnis.store.git import Repository
@@ -134,7 +134,7 @@ def test_whoever_looks_away_ends_the_replay(soc, shop):
     [
         (Change("nope"), NotFoundError, "no policy"),
         (Change(POLICY, "maybe"), UsageError, "no effect"),
-        (Change(POLICY, text="package lemnis.other\n"), ContentError, "package"),
+        (Change(POLICY, text="package lemnis.other\n"), UsageError, "package"),
         (Change(POLICY, text="x" * 60_001), UsageError, "more than"),
     ],
 )

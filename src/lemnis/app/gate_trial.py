@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lemnis import app
 from lemnis.app import gate_facts, gates, policies, scans
-from lemnis.contracts.errors import NotFoundError, UsageError
+from lemnis.contracts.errors import ContentError, NotFoundError, UsageError
 from lemnis.contracts.findings import Decision, Effect, Reason
 from lemnis.policy.decide import Exempt, Policy, checked, decide
 from lemnis.policy.document import IMAGE_STAGES
@@ -96,8 +96,8 @@ class Rules:
 def rules(workspace: app.Workspace, library: Library, change: Change | None, stage: str) -> Rules:
     """Return the rules of a library, with what is tried in the place of the policy that it changes.
 
-    Raises NotFoundError for a policy there is not, ContentError with line and column for a text that is none,
-    UsageError for an effect that is none and where no policy is left that decides at the stage.
+    Raises NotFoundError for a policy there is not; UsageError with line and column for a text that is none,
+    for an effect that is none, and where no policy is left that decides at the stage.
     """
     found = list(policies.load(library))
     allowed = (*policies.exceptions(library), *gate_facts.waived(workspace))
@@ -123,7 +123,10 @@ def _changed(known: Sequence[Policy], change: Change) -> list[Policy]:
     warns = change.effect == "warn" if change.effect else one.warns
     tried = replace(one, warns=warns)
     if change.text:
-        tried = checked(replace(tried, text=change.text, file=f"{one.name}, as tried"))
+        try:
+            tried = checked(replace(tried, text=change.text, file=f"{one.name}, as tried"))
+        except ContentError as error:
+            raise UsageError(error.what, at=error.at, fix=error.fix or "mend the text") from error
     return [tried if policy is one else policy for policy in known]
 
 
