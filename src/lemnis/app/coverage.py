@@ -25,7 +25,7 @@ from lemnis.app.correlation import replayed as correlated
 from lemnis.app.coverage_attack import Known, order, read_attack, tags
 from lemnis.app.detection import detection, times
 from lemnis.app.exceptions_report import Progress, quiet
-from lemnis.app.lessons import PROVED
+from lemnis.app.lesson_states import PROVED
 from lemnis.app.watching import silent_sources
 from lemnis.content import yaml
 from lemnis.content.library import Library

@@ -17,7 +17,7 @@ from lemnis import app
 from lemnis.app import attack as attacks
 from lemnis.app import gates, lesson_seal, lessons, pipeline, proof, sampling, settings, shelf
 from lemnis.app.replay import replay
-from lemnis.app.rules_test import cases as read_cases
+from lemnis.app.rules_listed import cases as read_cases
 from lemnis.app.trace import trace
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library

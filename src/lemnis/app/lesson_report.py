@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lemnis import app
-from lemnis.app import incidents, incidents_metrics, lessons, shelf
+from lemnis.app import incidents, incidents_metrics, lesson_states, shelf
 from lemnis.app.gates import DECISION
-from lemnis.app.lessons import State
+from lemnis.app.lesson_states import MERGED, PROVED, State
 from lemnis.app.rates import limits
 from lemnis.content import yaml
 from lemnis.content.schemas.policy import Policy
@@ -80,14 +80,14 @@ class Report:
 def report(workspace: app.Workspace) -> Report:
     """Measure every lesson as of now."""
     journal, now = app.journal(workspace), workspace.clock.now()
-    states = lessons.list_(workspace)
+    states = lesson_states.list_(workspace)
     opened = {one.id: one.opened for one in incidents.incidents(workspace)}
     again: dict[str, dict[str, int]] = {}
     for repeat in incidents_metrics.table(workspace)[1]:
         again.setdefault(repeat.lesson, {})[repeat.incident] = opened[repeat.incident]
-    enforced = {entry.subject: entry.at for entry in journal.entries(kind=lessons.MERGED)}
+    enforced = {entry.subject: entry.at for entry in journal.entries(kind=MERGED)}
     proven: dict[str, int] = {}
-    for entry in journal.entries(kind=lessons.PROVED):
+    for entry in journal.entries(kind=PROVED):
         if entry.payload["proven"]:
             proven.setdefault(entry.subject, entry.at)
     stopped = measuring.blocks(journal.entries(kind=DECISION), {one.written.lesson.gate for one in states})

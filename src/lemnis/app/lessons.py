@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lemnis import app
 from lemnis.app import attack as attacks
 from lemnis.app import evidence, incidents, lesson_response, lesson_seal, shelf
 from lemnis.app.attack import Attack
+from lemnis.app.lesson_states import MERGED, PROPOSED, PROVED, State, list_, show
 from lemnis.app.preventing import History, prevent, prevent_unproven
-from lemnis.app.shelf import Written
 from lemnis.app.trace import Chain, Source, Trace, trace
 from lemnis.content.library import Library
 from lemnis.contracts.errors import InputError, RefusedError
 from lemnis.contracts.ids import Json
-from lemnis.contracts.journal import Entry, NewEntry
+from lemnis.contracts.journal import NewEntry
 from lemnis.lessons.compile import Cause, Facts, compile_lesson, lesson_id
 from lemnis.lessons.derive import Measured
 from lemnis.lessons.gate import Cost
 from lemnis.lessons.review import review
 from lemnis.lessons.samples import Record, attack_sample, benign_sample
 
-PROPOSED, PROVED, MERGED = "lesson.proposed", "lesson.proved", "lesson.merged"
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """A lesson and how far it is: ``proposed``, ``proven`` as it stands now, or ``merged``.
-
-    ``proved`` is the last verdict on exactly what stands there now; git merges what was not proven, too.
-    """
-
-    written: Written
-    state: str
-    proposed: Entry | None
-    proved: Entry | None
-
-    @property
-    def proven(self) -> bool:
-        """Say whether the lesson as it stands was proven: only then is it closed."""
-        return self.proved is not None and bool(self.proved.payload["proven"])
+__all__ = ["MERGED", "PROPOSED", "PROVED", "State", "list_", "merge", "propose", "show", "the_chain"]
 
 
 def propose(workspace: app.Workspace, incident: str, *, untraced: bool = False) -> State:
@@ -101,26 +83,6 @@ def _merged(workspace: app.Workspace, incident: str) -> State | None:
     return next(
         (one for one in found if one.state == "merged" and one.written.lesson.incident == subject), None
     )
-
-
-def show(workspace: app.Workspace, lesson: str) -> State:
-    """Return one lesson; raises NotFoundError."""
-    written = shelf.find(workspace, lesson)
-    journal = app.journal(workspace)
-    proposed = list(journal.entries(kind=PROPOSED, subject=lesson))
-    verdicts = journal.entries(kind=PROVED, subject=lesson)
-    if written.merged:
-        files = shelf.files_digest(workspace, written)
-        proved = [one for one in verdicts if one.payload["files"] == files]
-    else:
-        proved = [one for one in verdicts if one.payload["commit"] == written.commit]
-    found = State(written, "merged", proposed[-1] if proposed else None, proved[-1] if proved else None)
-    return found if written.merged else replace(found, state="proven" if found.proven else "proposed")
-
-
-def list_(workspace: app.Workspace) -> list[State]:
-    """Return all lessons."""
-    return [show(workspace, name) for name in shelf.names(workspace)]
 
 
 def merge(workspace: app.Workspace, lesson: str, *, actor: str) -> str:

@@ -22,7 +22,7 @@ from lemnis.app import (
 from lemnis.app.lessons import PROVED
 from lemnis.app.preventing import History, history, history_of_images, stage_of
 from lemnis.app.replay import replay
-from lemnis.app.rules_test import cases as read_cases
+from lemnis.app.rules_listed import cases as read_cases
 from lemnis.app.shelf import Written
 from lemnis.app.trace import Chain, Source, trace
 from lemnis.content import yaml

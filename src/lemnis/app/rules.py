@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from lemnis.app.rules_correlated import Correlating, record_uids
+from lemnis.app.rules_listed import Listed, listed, listed_one
 from lemnis.app.rules_nearest import Known, nearest
-from lemnis.app.rules_test import TESTS, cases
-from lemnis.content.library import Item, Library
+from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.clock import SystemClock
-from lemnis.contracts.correlations import Correlation
 from lemnis.contracts.detection import Frame
 from lemnis.contracts.errors import Location, NotFoundError, RecordError, UsageError
 from lemnis.contracts.events import EventBatch, RawBatch
-from lemnis.detect import Matcher, Rule, RuleSet, load_rules
+from lemnis.detect import Matcher, RuleSet, load_rules
 from lemnis.detect.explain import Step, explain
 from lemnis.ingest.frames import raw_frames
 from lemnis.ingest.mapping import Mapper
@@ -25,29 +24,7 @@ from lemnis.ingest.reading import AUTO, open_path
 from lemnis.ingest.sources import Sources
 
 _REFUSED = 5
-__all__ = ["Explained", "Listed", "explained", "listed", "row_values"]
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A detection: the item, what fires (None if it cannot be used), and how many test cases it has.
-
-    Of rules with correlations over them, the last correlation is what fires.
-    """
-
-    item: Item
-    rule: Rule | Correlation | None
-    cases: int
-
-
-def listed(library: Library) -> list[Listed]:
-    """Return the library's detections."""
-    return [listed_one(item) for item in library.items("detections").values()]
-
-
-def listed_one(item: Item) -> Listed:
-    """Return one detection as a list shows it."""
-    return Listed(item, _firing(load_rules([item.manifest])), _count(item))
+__all__ = ["Explained", "Listed", "explained", "listed", "listed_one", "row_values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +123,3 @@ def row_values(frame: Frame, place: int) -> Mapping[str | None, Any]:
     found: dict[str | None, Any] = {name: column[place].as_py() for name, column in frame.columns.items()}
     found[None] = frame.records[place].as_py()
     return found
-
-
-def _firing(loaded: RuleSet) -> Rule | Correlation | None:
-    if loaded.correlations:
-        return loaded.correlations[-1]
-    return loaded.rules[0] if loaded.rules else None
-
-
-def _count(item: Item) -> int:
-    return len(cases(item)) if (item.folder / TESTS).is_file() else 0

@@ -14,8 +14,9 @@ import orjson
 
 from lemnis.app import exceptions
 from lemnis.app.rules_fields import Served, Vocabulary, alike, vocabulary
+from lemnis.app.rules_listed import cases
 from lemnis.app.rules_schema import Finding, document_findings
-from lemnis.app.rules_test import cases, read_sample
+from lemnis.app.rules_test import read_sample
 from lemnis.content.library import Item, Library
 from lemnis.contracts.errors import ContentError, LemnisError, Location, NotFoundError, UnsupportedError
 from lemnis.detect import Rule, RuleSet, load_rules

@@ -9,13 +9,13 @@ from pathlib import Path
 from time import perf_counter
 
 from lemnis.app.rules_correlated import Correlating, event_times
-from lemnis.content import yaml
+from lemnis.app.rules_listed import TESTS, cases
 from lemnis.content.library import Item, Library
 from lemnis.content.reference import known
-from lemnis.content.schemas.detection_tests import Case, Tests
+from lemnis.content.schemas.detection_tests import Case
 from lemnis.content.schemas.source import LoadedSource
 from lemnis.contracts.detection import Frame
-from lemnis.contracts.errors import ContentError, LemnisError, Location, RecordError
+from lemnis.contracts.errors import LemnisError, RecordError
 from lemnis.contracts.events import EventBatch, RawBatch
 from lemnis.detect import Matcher, load_rules
 from lemnis.enrich import Tables, enrich, seen
@@ -25,7 +25,6 @@ from lemnis.ingest.reading import open_path, open_stream
 from lemnis.ingest.sources import Sources
 from lemnis.ingest.streams import Bytes
 
-TESTS = "tests.yml"
 SAMPLE_TIME = 1_767_225_600_000  # 2026-01-01: what a sample's time without a year is taken to be before
 
 
@@ -116,16 +115,6 @@ class Sample:
 def as_wanted(matches: int, fires: bool, wanted: int | None) -> bool:  # noqa: FBT001 - as the case has it
     """Say whether so many matches are what a case asks for."""
     return (matches > 0) == fires and wanted in {None, matches}
-
-
-def cases(item: Item) -> tuple[Case, ...]:
-    """Read a detection's ``tests.yml``; raises ContentError where it is wrong, or where there is none."""
-    path = item.folder / TESTS
-    if not path.is_file():
-        raise ContentError(
-            f"the detection has no {TESTS}", at=Location(str(item.folder)), fix="add samples that fire"
-        )
-    return yaml.load(path, Tests).root
 
 
 def test_rules(library: Library, names: Sequence[str] = ()) -> Iterator[Tested]:  # noqa: PT028 - no pytest

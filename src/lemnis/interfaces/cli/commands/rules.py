@@ -49,9 +49,9 @@ def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     Example: lemnis rules list
     """
     from lemnis import app
-    from lemnis.app import rules
+    from lemnis.app import rules_listed
 
-    found = rules.listed(app.library(app.around(workspace)))
+    found = rules_listed.listed(app.library(app.around(workspace)))
     if json:
         for one in found:
             emit(
@@ -89,12 +89,15 @@ def lint(
     """
     from lemnis import app
     from lemnis.app import rules_lint
+    from lemnis.contracts.errors import InputError
 
     library = app.library(app.around(workspace))
     if paths:
         linted = rules_lint.lint_paths(library, paths, cache=app.cache_folder())
     else:
         linted = rules_lint.lint(library)
+    if paths and not linted.rules and not linted.findings:
+        raise InputError(f"there is no rule in {', '.join(map(str, paths))}", fix="rules are *.yml files")
     for one in linted.findings:
         if json:
             emit(
