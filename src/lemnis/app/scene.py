@@ -16,11 +16,17 @@ from lemnis.graph.process_tree import Container, Started, Tree, container_of
 from lemnis.graph.requests import AFTER, BEFORE, Behind, Request, behind
 from lemnis.store.columns import leaf
 from lemnis.store.lakes import Readable
-from lemnis.store.rows import uids
+from lemnis.store.rows import table_name, uids
 
 REACH = 30 * 86_400_000  # ms: how long before an alert a container may have been started
 LASTS = 600_000  # ms: how long after its start what a process starts is of one piece with it
 _FILE_ACTIVITY = 1001
+_TOLD = frozenset({
+    "time", "metadata", "device", "process", "actor", "activity_id", "status_id", "unmapped",
+})  # fmt: skip
+"""The attributes by which a process, and the container that it ran in, are known."""
+_AT_ONCE, _ROWS = 5 * 86_400_000, 1_000_000
+"""So many milliseconds of processes are read at once, and so many rows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +115,9 @@ def look(lake: Readable, alerts: Sequence[Alert]) -> Scene:
     hosts = {host for found in about.values() for host, _, _ in found}
     starts: list[Started] = []
     named: list[pa.Table] = []
-    for batch in lake.scan(observed.PROCESS_ACTIVITY, start=first - REACH, end=last + AFTER):
-        table = observed.on_hosts(batch.table, hosts)
-        if table.num_rows:
-            starts.extend(observed.started(table))
-            named.append(table)
+    for table in _of_hosts(lake, hosts, first - REACH, last + AFTER):
+        starts.extend(observed.started(table))
+        named.append(table)
     tree, containers = Tree.of(starts), tuple(observed.containers(named))
     seen = [
         one
@@ -127,6 +131,30 @@ def look(lake: Readable, alerts: Sequence[Alert]) -> Scene:
     requests = _requests(lake, min(moments), max(moments))
     connections = _connections(lake, hosts, min(moments), max(moments))
     return Scene(ordered, tuple(seen), tree, containers, tuple(requests), tuple(connections))
+
+
+def _of_hosts(lake: Readable, hosts: Collection[str], start: int, end: int) -> Iterator[pa.Table]:
+    """Yield what processes of some hosts did, by time, some days at once: the lake skips all other hosts.
+
+    Of the columns only those that tell of processes are read.
+    """
+    name = table_name(observed.PROCESS_ACTIVITY)
+    schema = lake.schemas().get(name) if hosts else None
+    if schema is None or "device" not in schema.names:
+        return
+    columns = ", ".join(f'"{one}"' for one in schema.names if one in _TOLD)
+    known = [one for one in sorted(hosts) if one]
+    either = [f"device.hostname IN ({', '.join('?' * len(known))})"] if known else []
+    either += ["device.hostname IS NULL"] if "" in hosts else []
+    sql = (
+        f'SELECT {columns} FROM "{name}" WHERE time >= ? AND time < ? AND ({" OR ".join(either)}) '  # noqa: S608 - own names
+        "ORDER BY time, metadata.uid"
+    )
+    for low in range(start, end, _AT_ONCE):
+        high = min(end, low + _AT_ONCE)
+        table = lake.query(sql, parameters=[low, high, *known], limit=_ROWS, start=low, end=high)
+        if table.num_rows:
+            yield table
 
 
 def _seen(
