@@ -28,6 +28,8 @@ from lemnis.contracts.response import (
 )
 
 REQUESTED = "playbook.requested"
+WAITING = "waiting for approval"
+"""The outcome of a run that was asked for and has not begun."""
 COLLECT = "lemnis.collect_evidence"
 ASK = "lemnis.ask"
 CONDITION = "lemnis.condition"
@@ -301,7 +303,7 @@ def _of_plan(journal: Journal, planned: Planned) -> Iterator[tuple[str, Entry | 
 
 def _run(entry: Entry, end: Entry | None, results: Sequence[Mapping[str, Any]], begun: set[str]) -> Run:
     p: Mapping[str, Any] = entry.payload
-    still = "waiting for approval" if entry.kind == REQUESTED else "unfinished"
+    still = WAITING if entry.kind == REQUESTED else "unfinished"
     return Run(
         id=p["run"], incident_id=entry.subject, plan=p["plan"], playbook=p["playbook"], undoes=p["undoes"],
         started=entry.at, actor=entry.actor, finished=end.at if end else None,

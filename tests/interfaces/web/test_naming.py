@@ -12,7 +12,7 @@ from lemnis.app.access import naming
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
 from lemnis.contracts.journal import NewEntry
-from lemnis.interfaces.web.incident import ChainShown, HopShown, walked
+from lemnis.interfaces.web.incident_trace import ChainShown, HopShown, walked
 
 LESSON = """\
 id: 2026-0000001

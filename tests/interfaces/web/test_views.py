@@ -29,6 +29,7 @@ from lemnis.interfaces.web import (
     drawing,
     entity,
     events,
+    incident_graph,
     loop,
     pipeline,
     queue,
@@ -249,7 +250,7 @@ def test_the_graph_of_an_incident_runs_from_where_to_what(soc):
         alert(2, entities=(HOST, address), rule="r2", title="Two"),
     )
     one = Board(soc).look().standings[0].incident
-    nodes, lines = incidents.graph(one)
+    nodes, lines = incident_graph.graph(one)
     assert [node.kind for node in sorted(nodes, key=lambda node: node.column)] == ["address", "host", "file"]
     assert {(line.source, line.target, line.says) for line in lines} == {
         (str(address), str(HOST), "2 rules"), (str(HOST), str(file), ""),
@@ -259,8 +260,8 @@ def test_the_graph_of_an_incident_runs_from_where_to_what(soc):
 def test_a_column_of_the_graph_holds_the_most_frequent(soc):
     many = tuple(Entity(EntityKind.PROCESS, f"p{n:02}") for n in range(40))
     incident(soc, alert(1, entities=many), alert(2, entities=many[30:31], rule="r2"))
-    nodes, _ = incidents.graph(Board(soc).look().standings[0].incident)
-    assert len(nodes) == incidents.MOST_IN_COLUMN
+    nodes, _ = incident_graph.graph(Board(soc).look().standings[0].incident)
+    assert len(nodes) == incident_graph.MOST_IN_COLUMN
     assert nodes[0].value == "p30"
 
 

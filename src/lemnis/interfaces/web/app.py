@@ -16,6 +16,7 @@ from lemnis.app.board import Board
 from lemnis.contracts.errors import NotFoundError, ServiceError
 from lemnis.interfaces.web import (
     account,
+    cases,
     controls,
     detections,
     drift,
@@ -47,6 +48,7 @@ PAGES = (
     loop,
     queue,
     incident,
+    cases,
     search,
     events,
     entity,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -12,112 +11,35 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lemnis import app
-from lemnis.app import incidents, incidents_handling, incidents_timeline, lessons, respond
-from lemnis.app import trace as tracing
-from lemnis.app.access import naming
+from lemnis.app import incidents, incidents_review, incidents_timeline, lessons, respond
 from lemnis.app.access.people import demand
 from lemnis.app.access.seeing import about_incident, shown
-from lemnis.app.incidents_handling import Standing
-from lemnis.app.trace import Trace
 from lemnis.content.library import Library
-from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentStatus, Severity
-from lemnis.contracts.errors import LemnisError, NotFoundError, UsageError
-from lemnis.contracts.handling import TaskState
-from lemnis.contracts.incidents import AlertGroup, Incident, TimelineItem
+from lemnis.contracts.alerts import Alert, IncidentStatus
+from lemnis.contracts.errors import LemnisError, UsageError
+from lemnis.contracts.incidents import AlertGroup, TimelineItem
 from lemnis.incidents.metrics import measure
-from lemnis.interfaces.web import asking, drawing, queue, site
+from lemnis.interfaces.web import (
+    asking,
+    drawing,
+    incident_evidence,
+    incident_review,
+    incident_trace,
+    incident_work,
+    queue,
+    site,
+)
+from lemnis.interfaces.web.forms import Form
+from lemnis.interfaces.web.incident_graph import graph
+from lemnis.interfaces.web.incident_known import known
 from lemnis.interfaces.web.keeping import Kept
-from lemnis.interfaces.web.words import masked, query
 
 FILTERS = ("kind", "every")
 SIZE = 60
-MOST_IN_COLUMN = 6
-_ORDER: tuple[frozenset[EntityKind], ...] = (
-    frozenset({EntityKind.ADDRESS, EntityKind.DOMAIN, EntityKind.ENDPOINT, EntityKind.PERSON}),
-    frozenset(
-        {
-            EntityKind.USER,
-            EntityKind.IDENTITY,
-            EntityKind.SERVICE_ACCOUNT,
-            EntityKind.PRINCIPAL,
-            EntityKind.ROLE,
-            EntityKind.CREDENTIAL,
-        }
-    ),
-    frozenset(
-        {
-            EntityKind.HOST,
-            EntityKind.WORKLOAD,
-            EntityKind.CONTAINER,
-            EntityKind.CLOUD_RESOURCE,
-            EntityKind.CLUSTER_OBJECT,
-        }
-    ),
-    frozenset({EntityKind.PROCESS, EntityKind.IMAGE, EntityKind.BUILD}),
-)
-"""The columns of the graph: from where, by whom, on what, by what; last what it was done to."""
 _MOVES = ("in_progress", "on_hold", "resolved")
 
 
 # -- what is shown, pure -----------------------------------------------------------------------------------
-
-
-def graph(incident: Incident) -> tuple[list[drawing.Node], list[drawing.Line]]:
-    """Return an incident's most frequent entities, and which of them alerts name together. Pure."""
-    counts = shown_entities(incident)
-    nodes = [
-        drawing.Node(
-            str(entity),
-            entity.kind.value,
-            entity.value,
-            f"/entity?{query({'name': masked(entity)})}",
-            _column(entity.kind),
-            note=f"{count} alert{'' if count == 1 else 's'}",
-        )
-        for entity, count in counts
-    ]
-    known = {entity for entity, _ in counts}
-    pairs: dict[tuple[str, str], set[str]] = {}
-    for group in incident.groups:
-        chain = sorted(
-            (one for one in group.entities if one in known), key=lambda one: (_column(one.kind), one)
-        )
-        for first, last in _neighbours(chain):
-            pairs.setdefault((str(first), str(last)), set()).add(group.title)
-    lines = [drawing.Line(first, last, _told(rules)) for (first, last), rules in sorted(pairs.items())]
-    return nodes, lines
-
-
-def shown_entities(incident: Incident) -> list[tuple[Entity, int]]:
-    """Return the most frequent entities of each column, and in how many alerts each is. Pure."""
-    taken: dict[int, int] = {}
-    found = []
-    for entity, count in incident.entities.items():
-        column = _column(entity.kind)
-        taken[column] = taken.get(column, 0) + 1
-        if taken[column] <= MOST_IN_COLUMN:
-            found.append((entity, count))
-    return found
-
-
-def _column(kind: EntityKind) -> int:
-    return next((n for n, kinds in enumerate(_ORDER) if kind in kinds), len(_ORDER))
-
-
-def _neighbours(chain: Sequence[Entity]) -> Iterable[tuple[Entity, Entity]]:
-    """Pair each entity with those of the next column that has any."""
-    by_column: dict[int, list[Entity]] = {}
-    for one in chain:
-        by_column.setdefault(_column(one.kind), []).append(one)
-    columns = [by_column[n] for n in sorted(by_column)]
-    for some, following in pairwise(columns):
-        for one in some:
-            for other in following:
-                yield one, other
-
-
-def _told(rules: set[str]) -> str:
-    return "" if len(rules) < 2 else f"{len(rules)} rules"  # noqa: PLR2004 - one is not worth the room
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,71 +72,6 @@ def moment(item: TimelineItem) -> Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class HopShown:
-    """A hop of a trace: what leads to what, how that is known, how strongly, and the proof."""
-
-    relation: str
-    target: Entity
-    method: str
-    strength: str
-    broken: str
-    proof: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ChainShown:
-    """A chain: from where, its hops, whether it holds, and what it ends in."""
-
-    start: Entity | None
-    hops: tuple[HopShown, ...]
-    holds: bool
-    line: str
-    owner: str
-
-
-def chains(found: Trace) -> list[ChainShown]:
-    """Return a trace for people. Pure."""
-    return [
-        ChainShown(
-            chain.hops[0].edge.source if chain.hops else None,
-            tuple(
-                HopShown(
-                    hop.edge.relation,
-                    hop.edge.target,
-                    hop.edge.method,
-                    hop.edge.strength.name.lower(),
-                    hop.broken,
-                    tuple(
-                        (name, _proof(value))
-                        for name, value in hop.edge.evidence.items()
-                        if value not in ("", [], None)
-                    ),
-                )
-                for hop in chain.hops
-            ),
-            chain.holds,
-            f"{chain.source.located.path}:{chain.source.located.line}" if chain.source else "",
-            chain.source.owner if chain.source else "",
-        )
-        for chain in found.chains
-    ]
-
-
-def _proof(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Sequence):
-        told = ", ".join(_proof(one) for one in value[:_FEW])
-        return f"{told} and {len(value) - _FEW} more" if len(value) > _FEW else told
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_proof(one)}" for key, one in list(value.items())[:_FEW])
-    return str(value)
-
-
-_FEW = 6
-
-
-@dataclass(frozen=True, slots=True)
 class RuleShown:
     """Alerts of one rule, as the incident's summary has them."""
 
@@ -243,7 +100,7 @@ def by_rule(groups: Iterable[AlertGroup]) -> list[RuleShown]:
 def page(request: Request) -> Response:
     """Show an incident."""
     here = site.at(request)
-    stands = _known(request)
+    stands = known(request)
     one = stands.incident
     how = asking.asked(request.query_params, FILTERS)
     kinds = tuple(part for part in how.of("kind").split(",") if part)
@@ -281,14 +138,11 @@ def page(request: Request) -> Response:
         runs=[run for run in respond.runs(here.workspace, one.id) if not site.eyes(request).run(run)],
         playbooks=_playbooks(here),
         lesson=_lesson(here, one.id),
+        teams=incident_work.tasks(request, stands),
+        cases=incident_work.kept_cases(request),
+        others=incident_work.others(request, one.id),
+        reviewed=incidents_review.last(here.workspace, one),
     )
-
-
-def _known(request: Request) -> Standing:
-    """Return the incident of the address if who asks may see it; raises NotFoundError, AccessError."""
-    stands = site.at(request).board.find(request.path_params["id"])
-    shown(site.eyes(request).incident(stands.incident.id))
-    return stands
 
 
 def _playbooks(here: site.Site) -> list[tuple[str, str]]:
@@ -310,44 +164,6 @@ def _lesson(here: site.Site, incident: str) -> lessons.State | None:
         return next((one for one in kept.get() if one.written.lesson.incident == incident), None)
     except LemnisError:  # a workspace without git has no lessons, and an incident can be shown all the same
         return None
-
-
-def walked(found: Iterable[ChainShown]) -> set[str]:
-    """Return whom a trace names, as entities: what it leads to, and who wrote what it leads over. Pure."""
-    people: set[str] = set()
-    for chain in found:
-        for hop in chain.hops:
-            people.add(str(hop.target))
-            people |= naming.addressed([chain.owner, hop.broken, *(value for _, value in hop.proof)])
-            if hop.relation == "authored_by":
-                people |= {f"person:{value}" for name, value in hop.proof if name == "name"}
-    return people
-
-
-def trace(request: Request) -> Response:
-    """Show from where an incident came: to the line of code and its owner. It is looked for when asked."""
-    here = site.at(request)
-    one = _known(request).incident
-    last = here.board.last(one)
-    kept: Kept[Trace] = here.keep(
-        f"trace:{one.id}:{last}", lambda: tracing.trace(here.workspace, one.id), 600
-    )
-    why, found = "", []
-    try:
-        found = chains(kept.get())
-    except NotFoundError as error:
-        why = str(error)
-    site.see(request, {*map(str, one.entities), *walked(found)}, about=one.id)
-    part = request.query_params.get("part") == "1"
-    return here.page(
-        request,
-        "trace_part.html" if part else "trace.html",
-        title=f"Trace of {one.title}",
-        here="/queue",
-        one=one,
-        chains=found,
-        why=why,
-    )
 
 
 def alert(request: Request) -> Response:
@@ -381,21 +197,22 @@ def _facts(one: Alert) -> list[tuple[str, str]]:
 # -- what is done ------------------------------------------------------------------------------------------
 
 
-def act(request: Request, form: site.Form) -> Response:
+def act(request: Request, form: Form) -> Response:
     """Do one thing with an incident, and show it again."""
-    here, who = site.at(request), site.actor(request)
-    stands = _known(request)
-    incident, what = stands.incident.id, form.get("do", "")
-    known = about_incident(stands)
-    demand(site.whose(request), "incident.close" if what == "close" else "incident.change", known)
-    told = _do(here.workspace, incident, what, form, who)
-    return site.back(request, f"/incident/{incident}{_PLACES.get(what, '')}", told)
+    what = form.get("do", "")
+    if what not in _OWN:
+        return incident_work.act(request, form)
+    here, stands = site.at(request), known(request)
+    permission = "incident.close" if what == "close" else "incident.change"
+    demand(site.whose(request), permission, about_incident(stands))
+    told = _do(here.workspace, stands.incident.id, what, form, site.actor(request))
+    return site.back(request, f"/incident/{stands.incident.id}{'#timeline' if what == 'note' else ''}", told)
 
 
-_PLACES: Mapping[str, str] = {"note": "#timeline", "task": "#tasks", "task_state": "#tasks", "link": "#tasks"}
+_OWN = frozenset({"take", "assign", "note", "close", "move"})
 
 
-def _do(workspace: app.Workspace, incident: str, what: str, form: Mapping[str, str], who: str) -> str:
+def _do(workspace: app.Workspace, incident: str, what: str, form: Form, who: str) -> str:
     reason = form.get("reason", "").strip()[:2000]
     if what == "take":
         incidents.acknowledge(workspace, incident, actor=who, reason=reason)
@@ -412,58 +229,17 @@ def _do(workspace: app.Workspace, incident: str, what: str, form: Mapping[str, s
             workspace, incident, queue.verdict_of(form.get("verdict", "")), actor=who, reason=reason
         )
         return "Closed"
-    if what == "move" and form.get("status") in _MOVES:
-        status = IncidentStatus[form["status"].upper()]
-        incidents.transition(workspace, incident, status, actor=who, reason=reason)
-        return f"It is {form['status'].replace('_', ' ')} now"
-    return _work(workspace, incident, what, form, who)
+    if form.get("status") not in _MOVES:
+        raise UsageError("an incident is in progress, on hold or resolved", fix="closing it takes a verdict")
+    status = IncidentStatus[form["status"].upper()]
+    incidents.transition(workspace, incident, status, actor=who, reason=reason)
+    return f"It is {form['status'].replace('_', ' ')} now"
 
 
-def _work(workspace: app.Workspace, incident: str, what: str, form: Mapping[str, str], who: str) -> str:
-    """Change how it is worked on."""
-    reason = form.get("reason", "").strip()[:2000]
-    if what == "task":
-        due = incidents_handling.due(form["due"], workspace.clock.now()) if form.get("due") else None
-        incidents_handling.add_task(
-            workspace,
-            incident,
-            form.get("title", "")[:500],
-            actor=who,
-            assignee=form.get("assignee", "")[:200],
-            due=due,
-        )
-        return "The task is written down"
-    if what == "task_state":
-        states = {one.value: one for one in TaskState}
-        if form.get("state") not in states:
-            raise UsageError("a task is open, doing, done or dropped")
-        incidents_handling.change_task(
-            workspace, incident, form.get("task", ""), actor=who, state=states[form["state"]], reason=reason
-        )
-        return f"The task is {form['state']}"
-    if what == "severity":
-        to = None if form.get("severity") == "computed" else _severity(form.get("severity", ""))
-        incidents_handling.set_severity(workspace, incident, to, actor=who, reason=reason)
-        return "The severity is decided" if to else "The severity is computed again"
-    if what == "link":
-        incidents_handling.add_link(
-            workspace, incident, form.get("url", "")[:2000], actor=who, title=form.get("title", "")[:200]
-        )
-        return "The link is written down"
-    raise UsageError(f"{what!r} cannot be done with an incident", fix="choose one of the page's actions")
-
-
-def _severity(name: str) -> Severity:
-    found = next((one for one in Severity if one.name.lower() == name), None)
-    if found is None:
-        raise UsageError(f"no severity {name!r}", fix="choose one of the list")
-    return found
-
-
-def propose(request: Request, _form: site.Form) -> Response:
+def propose(request: Request, _form: Form) -> Response:
     """Draw the lesson of an incident."""
     here = site.at(request)
-    one = _known(request).incident
+    one = known(request).incident
     state = lessons.propose(here.workspace, one.id)
     here.forget("lessons")
     return site.back(
@@ -476,8 +252,10 @@ def propose(request: Request, _form: site.Form) -> Response:
 
 ROUTES = (
     site.shows("/incident/{id}", page, "incident.read"),
-    site.shows("/incident/{id}/trace", site.dear(trace), "incident.read"),
     site.shows("/alert/{id}", alert, "alert.read"),
     site.does("/incident/{id}", act, "incident.read"),
     site.does("/incident/{id}/lesson", propose, "lesson.change"),
+    *incident_trace.ROUTES,
+    *incident_evidence.ROUTES,
+    *incident_review.ROUTES,
 )

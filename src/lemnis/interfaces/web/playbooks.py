@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lemnis import app
-from lemnis.app import respond, respond_blast
+from lemnis.app import respond, respond_blast, respond_presence
 from lemnis.app.access.masking import KINDS
 from lemnis.app.access.people import demand
 from lemnis.app.access.seeing import about_incident, shown
@@ -253,8 +253,16 @@ def run(request: Request) -> Response:
         questions=asked,
         undone=undo,
         failed=here.kept_word(f"failed:{one.plan}"),
+        awaits=_awaits(here, one),
         now=here.workspace.clock.now(),
     )
+
+
+def _awaits(here: site.Site, one: Run) -> str:
+    """Return what a run waits for that was asked for and has not begun; empty for others."""
+    if one.outcome != records.WAITING:
+        return ""
+    return respond_presence.awaited(here.workspace, respond.lacking(here.workspace, one.plan).standing)[1]
 
 
 # -- what is done ------------------------------------------------------------------------------------------
