@@ -116,17 +116,15 @@ def test_findings_of_what_runs_and_posture_of_the_object(soc):
     )  # fmt: skip
     config = list(findings_life.store(soc).rows())
     for entity in (SHOP, HOST, POD, NEW):
-        assert [one.title for one in facts(soc, entity, config).problems] == ["log4j"], entity
+        assert [one.title for one in entity_facts.problems(soc, entity, NOW)] == ["log4j"], entity
     assert [row.finding.title for row in facts(soc, SHOP, config).posture] == ["privileged"]
-    assert facts(soc, OLD, config).problems == ()
+    assert entity_facts.problems(soc, OLD, NOW) == []
 
 
 def test_of_what_nobody_knows_nothing_is_said(soc):
     found = facts(soc, Entity(K.HOST, "nowhere"))
     assert not found.knows
-    assert not any(
-        (found.runs, found.owners, found.deploys, found.held, found.exposed, found.problems, found.posture)
-    )
+    assert not any((found.runs, found.owners, found.deploys, found.held, found.exposed, found.posture))
 
 
 @pytest.mark.parametrize(

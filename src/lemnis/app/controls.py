@@ -210,6 +210,7 @@ def controls(known: Known) -> list[Control]:
 
 
 def _control(name: str, looks: Sequence[Look], others: Sequence[Row]) -> Control:
+    looks = sorted(looks, key=lambda one: (STATES.index(one.state), one.kind, one.name))
     gaps = [f"{one.kind} {one.name}: {one.gap}" for one in looks if one.gap]
     if not looks:
         gaps.append("no check and no gate looks at it: only findings of other tools name it")

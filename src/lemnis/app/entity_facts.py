@@ -109,7 +109,6 @@ class Facts:
     deploys: tuple[Deploy, ...]
     held: tuple[Held, ...]
     exposed: tuple[Exposed, ...]
-    problems: tuple[Problem, ...]
     posture: tuple[Row, ...]
 
     @property
@@ -126,18 +125,15 @@ class Facts:
 def facts(workspace: app.Workspace, entity: Entity, config: Iterable[Row], at: int) -> Facts:
     """Return what is known of an entity as of an instant (ms); ``config`` are open findings of posture."""
     graph = Graph(app.engine(workspace))
-    living = Living(workspace)
     runs = running(graph, entity, at)
-    parts = list(dict.fromkeys([entity, *runs, *(one.entity for one in living.reached([entity, *runs], at))]))
     return Facts(
         knows=graph.node(entity) is not None,
         runs=tuple(runs),
         members=tuple(_members(graph, entity)),
-        owners=tuple(_owners(graph, entity, parts[:MOST], at)),
+        owners=tuple(_owners(graph, entity, _parts(Living(workspace), entity, runs, at)[:MOST], at)),
         deploys=tuple(_deploys(workspace, graph, entity, runs)),
         held=tuple(_held(workspace, graph, entity, runs, at)),
         exposed=tuple(_exposed(graph, entity, runs, at)),
-        problems=tuple(_problems(workspace, living, entity, parts, at)),
         posture=tuple(concerning(config, [entity, *runs]))[:MOST],
     )
 
@@ -240,10 +236,15 @@ def _exposed(graph: Graph, entity: Entity, runs: Sequence[Entity], at: int) -> l
     return sorted(some.values(), key=lambda one: (not one.outside, one.endpoint))[:MOST]
 
 
-def _problems(
-    workspace: app.Workspace, living: Living, entity: Entity, parts: Sequence[Entity], at: int
-) -> list[Problem]:
-    """Return the open findings that live in it, the gravest first."""
+def _parts(living: Living, entity: Entity, runs: Sequence[Entity], at: int) -> list[Entity]:
+    """Return an entity with what runs of it and what that is made of."""
+    return list(dict.fromkeys([entity, *runs, *(one.entity for one in living.reached([entity, *runs], at))]))
+
+
+def problems(workspace: app.Workspace, entity: Entity, at: int) -> list[Problem]:
+    """Return the open findings that live in an entity, the gravest first; the lake may be asked for them."""
+    living = Living(workspace)
+    parts = _parts(living, entity, running(Graph(app.engine(workspace)), entity, at), at)
     found: dict[str, Problem] = {}
     running_parts = tuple(one for one in parts if one.kind in RUNNING)[:MOST]
     for one in living.of(running_parts, at) if running_parts else ():

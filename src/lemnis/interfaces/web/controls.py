@@ -108,6 +108,7 @@ def control(request: Request) -> Response:
     if one is None:
         return here.page(request, "control.html", title=name, here="/posture", one=None)
     rows = [row for look in one.looks for row in look.findings] + list(one.others)
+    rows.sort(key=lambda row: (-row.finding.severity, row.first_seen))
     site.see(request, naming.addressed(_said(rows)), about=name)
     return here.page(
         request, "control.html", title=name, here="/posture", one=one, rows=rows[:MOST_TOLD],

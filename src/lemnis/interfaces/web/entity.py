@@ -18,7 +18,7 @@ from lemnis.app.access import naming
 from lemnis.app.access.masking import KINDS
 from lemnis.app.access.people import may
 from lemnis.app.board import View
-from lemnis.app.entity_facts import Facts
+from lemnis.app.entity_facts import Facts, Problem
 from lemnis.app.graph import Around
 from lemnis.content.schemas.grouping import Risk
 from lemnis.contracts.alerts import Entity, EntityKind
@@ -27,12 +27,13 @@ from lemnis.contracts.incidents import AlertGroup
 from lemnis.contracts.provenance import Edge
 from lemnis.correlate.risk import Points
 from lemnis.interfaces.web import drawing, paths, posture, queue, site, words
+from lemnis.interfaces.web.beside import beside
 from lemnis.interfaces.web.words import query
 
 DAY = 86_400_000
 DAYS = 30
 _EDGES = 12
-_FACTS_S, _SHOWN = 15, 20
+_FACTS_S, _SHOWN = 60, 20
 _RUNS = frozenset(
     {
         EntityKind.HOST, EntityKind.WORKLOAD, EntityKind.CONTAINER, EntityKind.PROCESS, EntityKind.IMAGE,
@@ -190,7 +191,7 @@ def page(request: Request) -> Response:
         raise AccessError("who a person is needs a purpose", fix="say what you need it for, in the bar")
     eyes = site.eyes(request)
     now = here.workspace.clock.now()
-    facts = known_facts(here, entity, now)
+    facts = known_facts(here, entity)
     mine = dict.fromkeys(pair for one in (entity, *facts.members) for pair in known.get(one, ()))
     told = [pair for pair in mine if eyes.sees_group(*pair)]
     groups = [group for _, group in told]
@@ -203,7 +204,8 @@ def page(request: Request) -> Response:
         else set()
     )
     seen |= {end for one in on_paths or () for end in paths.through(one)}
-    said = [text for one in facts.problems for text in (one.title, one.where)]
+    problems = problems_of(here, entity)
+    said = [text for one in problems or () for text in (one.title, one.where)]
     said += [text for row in facts.posture for text in (row.finding.title, row.finding.message)]
     site.see(request, {*seen, *naming.addressed(said)}, about=name)
     names = {incident for incident, _ in told}
@@ -222,6 +224,7 @@ def page(request: Request) -> Response:
         drawing=drawn(entity, around) if around else None,
         known=_known(here, entity, now, hidden=hidden),
         facts=facts,
+        problems=problems,
         runs=entity.kind in _RUNS,
         rights=entity.kind in _RIGHTS,
         paths=None if on_paths is None else [paths.row(one) for one in on_paths[:_SHOWN]],
@@ -241,14 +244,26 @@ def page(request: Request) -> Response:
     )
 
 
-def known_facts(here: site.Site, entity: Entity, now: int) -> Facts:
+def known_facts(here: site.Site, entity: Entity) -> Facts:
     """Return what is known of an entity besides its alerts, at most some seconds old."""
-    found: Facts = here.keep(
-        f"facts:{entity}",
-        lambda: entity_facts.facts(here.workspace, entity, posture.config(here), now),
-        _FACTS_S,
-    ).get()
+
+    def look() -> Facts:
+        now = here.workspace.clock.now()
+        return entity_facts.facts(here.workspace, entity, posture.config(here), now)
+
+    found: Facts = here.keep(f"facts:{entity}", look, _FACTS_S).get()
     return found
+
+
+def problems_of(here: site.Site, entity: Entity) -> list[Problem] | None:
+    """Return the findings that live in what runs or is run; None while they are looked for."""
+    if entity.kind not in _RUNS:
+        return []
+
+    def look() -> list[Problem]:
+        return entity_facts.problems(here.workspace, entity, here.workspace.clock.now())
+
+    return beside(here, f"problems:{entity}", look, _FACTS_S)
 
 
 def _around(here: site.Site, entity: Entity) -> Around | None:

@@ -27,6 +27,11 @@ FILTERS = ("q", "severity", "personal")
 LEVELS = ("critical", "high", "medium", "low")
 SIZE, DRAWN, SHARED = 100, 12, 8
 _BROADEST = 4
+BACKS = {
+    "exposes": "what serves it", "affects": "what is wrong in it", "about": "what is wrong with it",
+    "stored_in": "what is stored in it",
+}  # fmt: skip
+"""What hops are called that are walked against the direction of what is said."""
 _FRESH_S, _CUTS_S = 120.0, 120.0
 
 
@@ -252,7 +257,7 @@ def path(request: Request) -> Response:
     return here.page(
         request, "posture_path.html", title=f"{one.entry.edge.target.value} to {one.data.value}",
         here="/posture", one=one, row=row(one), cuts=cuts, drawing=drawn([one]), severity=least,
-        hops=[(step, *ends(step), step.edge.evidence.items()) for step in one.steps],
+        backs=BACKS, hops=[(step, *ends(step), step.edge.evidence.items()) for step in one.steps],
     )  # fmt: skip
 
 
