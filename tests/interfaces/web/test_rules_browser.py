@@ -63,7 +63,7 @@ def test_a_time_is_chosen_by_keys_and_shown_in_the_viewers_zone(soc, chromium):
 def test_a_rule_is_written_with_lint_and_completion_and_tried_without_leaving(soc, chromium):
     with visiting(chromium, built(soc), "dee", "detection_engineer") as page:
         page.goto(page.url.replace("/queue", "/detections/new"))
-        page.wait_for_selector("[data-lint] >> text=CommandLine", state="attached")
+        page.wait_for_selector("[data-lint] >> text=Nothing is wrong")
         page.fill("#f-text", RULE)
         page.locator("#f-text").press_sequentially("wh")
         page.wait_for_selector("#offers [role=option] >> text=what")

@@ -67,9 +67,9 @@ class Masker:
         return frozenset(path for one in self.labels.values() for path in one.paths) | {*UNMAPPED, _OBSERVED}
 
     @property
-    def raw(self) -> frozenset[str]:
-        """The raw fields that are personal in the records of some source."""
-        return frozenset(name for one in self.labels.values() for name in one.raw)
+    def raw(self) -> dict[str, frozenset[str]]:
+        """The raw fields that are personal in the records of each source."""
+        return {name: one.raw for name, one in self.labels.items() if one.raw}
 
     def names(self, name: str) -> bool:
         """Say whether a field of a query may be, hold or be part of personal data."""
@@ -122,7 +122,9 @@ class Masker:
         if not known:
             return None
         whole = {one: self.pseudonym(one) for one in sorted(known)}
-        words = sorted((one for one in known if len(one) >= _SHORTEST), key=len, reverse=True)
+        # An account that is called "user" is nobody, and its name is a word of every sentence about accounts.
+        telling = (one for one in known if len(one) >= _SHORTEST and one.casefold() not in KINDS)
+        words = sorted(telling, key=len, reverse=True)
         if not words:
             return lambda text: whole.get(text, text)
         patterns = [

@@ -135,8 +135,9 @@ function brushes(within) {
     const steps = { ArrowLeft: -1 / 80, ArrowRight: 1 / 80, PageUp: -0.1, PageDown: 0.1, Home: -1, End: 1 };
     area.addEventListener("keydown", (event) => {
       if (event.key in steps) {
-        const from = anchor === null ? 0 : place;
-        place = Math.max(0, Math.min(1, anchor === null ? (steps[event.key] < 0 ? 1 : 0) : from + steps[event.key]));
+        const by = steps[event.key];
+        const from = anchor === null && Math.abs(by) < 1 ? (by < 0 ? 1 : 0) : place + by;
+        place = Math.max(0, Math.min(1, from));
         if (anchor === null || !event.shiftKey) anchor = place;
         show();
       } else if (event.key === "Enter" && anchor !== null) go();
@@ -154,8 +155,8 @@ const instants = [...document.querySelectorAll("input.instant")];
 if (zone) zone.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const two = (n) => String(n).padStart(2, "0");
 for (const field of instants) {
-  if (!field.value) continue;
-  const then = new Date(`${field.value}Z`);
+  if (!field.defaultValue) continue;
+  const then = new Date(`${field.defaultValue}Z`);
   field.value = `${then.getFullYear()}-${two(then.getMonth() + 1)}-${two(then.getDate())}T${two(then.getHours())}:${two(then.getMinutes())}:${two(then.getSeconds())}`;
 }
 form?.addEventListener("formdata", (event) => {
