@@ -1,6 +1,10 @@
 """`lemnis hunt`: what it finds and says, and that bad input costs only itself."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 import yaml
 import zstandard
 
+from lemnis.app.hunt_jobs import undisturbed
 from lemnis.interfaces.cli import run
 
 DATA = Path(__file__).parents[2] / "../shared/data"
@@ -293,3 +298,15 @@ def test_a_bad_exception_holds_nothing_back_and_is_told(tmp_path, rules, logs, c
     (tmp_path / "empty").mkdir()
     assert hunt(capsys, logs, "--rules", rules, "--exceptions", tmp_path / "empty")[0] == 2
     assert hunt(capsys, logs, "--rules", rules, "--exceptions", tmp_path / "nowhere")[0] == 2
+
+
+def test_ctrl_c_waits_until_a_process_is_begun_and_does_not_reach_it():
+    asked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    begun = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():  # noqa: PT012 - it is raised at the end
+        os.kill(os.getpid(), signal.SIGINT)
+        begun.append(
+            subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+        )
+    assert [one.stdout.strip() for one in begun] == ["True"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +99,7 @@ def hunt(
     source: str = AUTO,
     jobs: int = 1,
     made: tuple[exceptions.Compiled, ...] = (),
-) -> Iterator[Hit | Reject | Skipped | Progress | Excepted]:
+) -> Generator[Hit | Reject | Skipped | Progress | Excepted, None, None]:
     """Yield what matched, what could not be read, and what was left out, in order of the input.
 
     What exceptions (``made``) hold back, as of the records' times, is counted and no match.

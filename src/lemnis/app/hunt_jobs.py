@@ -9,8 +9,11 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -79,9 +82,14 @@ class Jobs:
             return
         context = multiprocessing.get_context("spawn")
         given = (self.rules, self.hunter.paths, self.hunter.source, self.hunter.made)
+        others = set(multiprocessing.active_children())
         with ProcessPoolExecutor(self.count - 1, context, _begin, given) as pool:
             try:
                 yield from self._run(todo, pool)
+            except BaseException:  # nobody waits for what they would find
+                for one in set(multiprocessing.active_children()) - others:
+                    one.terminate()
+                raise
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -93,7 +101,8 @@ class Jobs:
         def hand_out() -> None:
             nonlocal following
             while sum(not one.done() for one in given.values()) < self.count and following < len(todo):
-                given[following] = pool.submit(_work, todo[following])
+                with undisturbed():
+                    given[following] = pool.submit(_work, todo[following])
                 following += 1
 
         for number, task in enumerate(todo):
@@ -137,6 +146,23 @@ class Jobs:
         if isinstance(item, Reject) and item.at.record is not None:
             return replace(item, at=replace(item.at, record=item.at.record + self._base))
         return item
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait: a process that is begun meanwhile is begun whole, and leaves Ctrl-C to this one."""
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()  # only there Ctrl-C interrupts anything
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what is begun inherits it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 _hunter: list[Hunter] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -73,9 +74,12 @@ def hunt(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task(f"{len(loaded.rules):,} rules")
-        for item in hunting.hunt(paths, loaded, source=source, jobs=jobs or cores(), made=made):
-            account.take(item)
-            progress.update(task, description=f"{account.records:,} records · {account.matches:,} matches")
+        with closing(hunting.hunt(paths, loaded, source=source, jobs=jobs or cores(), made=made)) as found:
+            for item in found:
+                account.take(item)
+                progress.update(
+                    task, description=f"{account.records:,} records · {account.matches:,} matches"
+                )
     if not json:
         _show(account, rules=len(loaded.rules))
     for name, count in sorted(account.held.items()):
