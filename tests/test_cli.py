@@ -43,3 +43,38 @@ def test_who_stops_reading_makes_no_failure():
             text=True,
         )
     assert (code.returncode, code.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rules", "lint"], "there is no rule in"), (["attest", "import"], "there is no file in this folder"),
+        (["findings", "import"], "this is a folder"), (["assets", "import"], "this is a folder"),
+        (["sources", "new", "acme", "--from"], "this is a folder"),
+    ],
+)  # fmt: skip
+def test_an_empty_folder_is_told_and_no_success(tmp_path, arguments, said, capsys, monkeypatch):
+    workspace, empty = tmp_path / "soc", tmp_path / "empty"
+    assert run(["init", str(workspace)]) == 0
+    empty.mkdir()
+    monkeypatch.chdir(workspace)
+    assert run([*arguments, str(empty)]) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rules", "test", "web_scaner_user_agent"], "no detection 'web_scaner_user_agent' (perhaps web_scanner_user_agent"),
+        (["sources", "test", "linux_adit"], "no source 'linux_adit' (perhaps linux_audit"),
+        (["policies", "test", "zzzz"], "no policy 'zzzz' (there are: configuration_judged"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_name_is_answered_with_those_alike_not_with_all(
+    tmp_path, arguments, said, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    found = " ".join(capsys.readouterr().err.split())
+    assert said in found
+    assert len(found) < 500

@@ -223,3 +223,11 @@ def vault(workspace: Workspace) -> Vault:
 def cache_folder() -> Path:
     """Return where is kept what is worked out anew without a workspace: XDG_CACHE_HOME, or ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lemnis"
+
+
+def require_file(path: Path) -> None:
+    """Raise NotFoundError unless a path leads to a file; of a folder it says that it is one."""
+    if path.is_dir():
+        raise NotFoundError("this is a folder", at=Location(str(path)), fix="name a file in it")
+    if not path.is_file():
+        raise NotFoundError("no such file", at=Location(str(path)))

@@ -16,7 +16,7 @@ from lemnis import app
 from lemnis.app.assets_reading import Reading
 from lemnis.app.enriching import Enriching, reference
 from lemnis.contracts.alerts import Entity, EntityKind
-from lemnis.contracts.errors import InputError, Location, NotFoundError
+from lemnis.contracts.errors import InputError, NotFoundError
 from lemnis.contracts.events import EventBatch, Reject
 from lemnis.contracts.reference import ALWAYS, ASSETS, FOREVER, IDENTITIES, NETWORKS, TABLES
 from lemnis.enrich import Tables, enrich
@@ -101,8 +101,7 @@ def load(
     Raises NotFoundError for a file there is not, InputError for one that cannot be read at all, and for a
     complete one of which rows were refused: their ids would end.
     """
-    if not path.is_file():
-        raise NotFoundError("no such file", at=Location(str(path)))
+    app.require_file(path)
     reading = Reading(table, path, rename or {})
     told = list(reading.told())
     if complete and reading.rejects:

@@ -100,6 +100,8 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = [one for one in sorted(path.rglob("*")) if not one.is_symlink() and one.is_file()]
+    if not found:
+        raise InputError("there is no file in this folder", at=Location(str(path)))
     if len(found) > MOST_FILES:
         raise InputError(f"{len(found):,} files, more than {MOST_FILES:,}", at=Location(str(path)))
     return found

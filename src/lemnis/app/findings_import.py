@@ -89,8 +89,7 @@ def bring_in(
     from lemnis.scan.programs import source
     from lemnis.scan.reading import read
 
-    if not file.is_file():
-        raise NotFoundError("no such file", at=Location(str(file)))
+    app.require_file(file)
     if file.stat().st_size > MAX_REPORT:
         raise RecordError(
             f"a report of {file.stat().st_size:,} bytes is more than {MAX_REPORT:,}", at=Location(str(file)),

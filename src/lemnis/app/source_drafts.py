@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lemnis import app
 from lemnis.app.source_tests import normalise, tried
 from lemnis.content.library import Library, builtin_root
 from lemnis.content.schemas.source import LoadedSource
@@ -110,8 +111,7 @@ def _free(name: str, folder: Path, sample: Path) -> None:
         raise UsageError(
             "there is such a source already", at=Location(str(folder)), fix="take another name or remove it"
         )
-    if not sample.is_file():
-        raise NotFoundError("no such file", at=Location(str(sample)))
+    app.require_file(sample)
 
 
 def _read(stream: Stream, parser: str, options: Mapping[str, object]) -> list[Parsed]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import lemnis
-from lemnis.contracts.errors import ContentError, Location, NotFoundError
+from lemnis.contracts.errors import ContentError, Location, NotFoundError, choices
 from lemnis.contracts.ids import tree_digest
 
 MANIFESTS: Mapping[str, str] = MappingProxyType(
@@ -146,8 +146,8 @@ class Library:
         """Return one item; raises NotFoundError naming what there is."""
         items = self.items(kind)
         if name not in items:
-            known = ", ".join(items) or "none"
-            raise NotFoundError(f"no {kind.removesuffix('s')} {name!r}", fix=f"there are: {known}")
+            fix = choices(name, items, f"`lemnis content list --kind {kind}`")
+            raise NotFoundError(f"no {_one_of(kind)} {name!r}", fix=fix)
         return items[name]
 
     @cached_property
@@ -195,3 +195,11 @@ def _linked(path: Path) -> ContentError:
         "a link, which the digest of the content does not cover", at=Location(str(path)),
         fix="put the file itself here",
     )  # fmt: skip
+
+
+def _one_of(kind: str) -> str:
+    """Return what one item of a kind is called."""
+    for ending, single in (("ies", "y"), ("ches", "ch"), ("s", "")):
+        if kind.endswith(ending):
+            return kind.removesuffix(ending).replace("_", " ") + single
+    return kind

@@ -17,7 +17,9 @@ LemnisError
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -120,3 +122,15 @@ class BusyError(ServiceError):
         """Say for how many seconds to wait, beside what every error says."""
         super().__init__(what, at=at, fix=fix)
         self.retry_after_s = retry_after_s
+
+
+_FEW, _NEAR = 20, 3
+
+
+def choices(name: str, known: Collection[str], listed_by: str) -> str:
+    """Say what there is instead of a name: all of few, of many those that are alike and what lists them."""
+    if len(known) <= _FEW:
+        return f"there are: {', '.join(known) or 'none'}"
+    alike = get_close_matches(name, list(known), _NEAR) or [one for one in known if name and name in one]
+    meant = f"perhaps {', '.join(alike[:_NEAR])}; " if alike else ""
+    return f"{meant}{listed_by} lists all {len(known)}"

@@ -12,7 +12,7 @@ import re2
 
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource, Recognise
-from lemnis.contracts.errors import ContentError, Location, NotFoundError
+from lemnis.contracts.errors import ContentError, Location, NotFoundError, choices
 from lemnis.ingest import parsers
 from lemnis.ingest.mapping_columns import RawColumns
 from lemnis.ingest.mapping_conditions import holds
@@ -54,7 +54,7 @@ class Sources:
         problem = self.problem(name)
         if problem is not None:
             raise problem
-        raise NotFoundError(f"no source {name!r}", fix=f"there are: {', '.join(self.by_name) or 'none'}")
+        raise NotFoundError(f"no source {name!r}", fix=choices(name, self.by_name, "`lemnis sources list`"))
 
     def problem(self, name: str) -> ContentError | None:
         """Return what is wrong with a source; None if nothing is, or there is none of this name."""
