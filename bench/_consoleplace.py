@@ -55,11 +55,15 @@ _VERDICTS = (Verdict.FALSE_POSITIVE, Verdict.BENIGN, Verdict.TRUE_POSITIVE, Verd
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What is in the workspace, the last instant of it (ms), and the seconds that it took to make."""
+    """What was asked for, what is in the workspace, its last instant (ms), the seconds it took to make.
+
+    ``written`` alerts are a few less than ``alerts``: the same rule on the same event is one.
+    """
 
     version: int
     events: int
     alerts: int
+    written: int
     incidents: int
     end: int
     seconds: float
@@ -73,22 +77,27 @@ def there(root: Path, events: int, alerts: int) -> Made | None:
     return Made(**known) if same else None
 
 
-def make(root: Path, events: int, alerts: int) -> Made:
-    """Make a workspace below a folder, which it replaces; its account is written last."""
+def make(root: Path, events: int, alerts: int, *, blocks: int = _BLOCKS, basis: int | None = None) -> Made:
+    """Make a workspace below a folder, which it replaces; its account is written last.
+
+    It is made in so many ``blocks``, of stretches of ``basis`` records that are mapped.
+    """
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     began, end = time.perf_counter(), SystemClock().now()
     clock = ManualClock(end - DAYS * 86_400_000)
     workspace = app.init(root / NAME, clock=clock)
     _settings(workspace)
-    making = _Making(workspace, clock, alerts)
-    size = -(-events // _BLOCKS)
-    made = _searchlake.blocks(_searchlake.bases(root), events, start=clock.now(), days=DAYS, block=size)
+    making = _Making(workspace, clock, alerts, blocks)
+    size = -(-events // blocks)
+    bases = _searchlake.bases(root) if basis is None else _searchlake.bases(root, basis)
+    made = _searchlake.blocks(bases, events, start=clock.now(), days=DAYS, block=size)
     for number, batches in enumerate(made):
-        clock.instant = end - (DAYS * 86_400_000) * (_BLOCKS - 1 - number) // _BLOCKS
+        clock.instant = end - (DAYS * 86_400_000) * (blocks - 1 - number) // blocks
         making.take(batches, number)
     making.finish()
-    told = Made(_VERSION, events, making.told, making.opened, end, round(time.perf_counter() - began, 1))
+    took = round(time.perf_counter() - began, 1)
+    told = Made(_VERSION, events, alerts, making.written, making.opened, end, took)
     (root / "made.json").write_bytes(orjson.dumps(asdict(told)))
     return told
 
@@ -108,8 +117,8 @@ def _settings(workspace: app.Workspace) -> None:
 class _Making:
     """Puts blocks of events into a workspace, with alerts about them."""
 
-    def __init__(self, workspace: app.Workspace, clock: ManualClock, alerts: int) -> None:
-        self.told = 0
+    def __init__(self, workspace: app.Workspace, clock: ManualClock, alerts: int, blocks: int) -> None:
+        self.told, self._blocks = 0, blocks
         self._clock, self._wanted = clock, alerts
         self._lake, self._journal = app.lake(workspace), app.journal(workspace)
         library = app.library(workspace)
@@ -120,6 +129,11 @@ class _Making:
         self._seen: list[int] = []
 
     @property
+    def written(self) -> int:
+        """How many alerts there are."""
+        return self._journal.counts(0)[writing.ALERT]
+
+    @property
     def opened(self) -> int:
         """How many incidents were opened."""
         return len(self._journal.subjects([writing.OPENED]))
@@ -128,7 +142,7 @@ class _Making:
         """Append a block of events, and tell and group its alerts."""
         self._lake.append(batches, told=Pulse(self._clock.now()))
         self._waiting += sum(len(one) for one in batches)
-        wanted = self._wanted * (number + 1) // _BLOCKS - self.told
+        wanted = self._wanted * (number + 1) // self._blocks - self.told
         some = list(self._alerts.of(batches, wanted))
         self._journal.write_all([writing.alert_entry(one) for one in some])
         self.told += len(some)

@@ -128,7 +128,7 @@ def pages(bench: Bench) -> Iterator[Figure]:
     """Measure each page over HTTP: the first time in a process's life, and again."""
     made = bench.there()
     yield Figure("workspace: events", made.events, "events", bench.events)
-    yield Figure("workspace: alerts", made.alerts, "alerts", bench.alerts * 0.99)
+    yield Figure("workspace: alerts", made.written, "alerts", bench.alerts * 0.99)
     yield Figure("workspace: incidents", made.incidents, "incidents", 1)
     opened, offset = _consolerun.clocked(bench.soc)
     (cookie,) = _consolerun.cookies(opened, 1)
