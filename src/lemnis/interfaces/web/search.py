@@ -28,6 +28,7 @@ LIMIT, TIMEOUT, BARS = 100, 20.0, 80
 _TEXTS = ("message", "raw_data", "unmapped")
 _AROUND = 40
 _FEW_FIELDS, _TOP = 60, 10
+_FIELDS_S = 600
 _SEVERITIES = {3: "medium", 4: "high", 5: "critical", 6: "fatal"}
 
 
@@ -226,7 +227,7 @@ def fields(request: Request) -> Response:
             values = top(here.workspace, text, name, when, seen.veil, handle)
         return here.page(request, "values_part.html", title="", name=name, values=values)
     like = request.query_params.get("like", "")[:100]
-    known: list[FieldInfo] = here.keep("fields", lambda: asking.fields(here.workspace), 60).get()
+    known: list[FieldInfo] = here.keep("fields", lambda: asking.fields(here.workspace), _FIELDS_S).get()
     some = [one for one in known if like.lower() in one.name.lower()]
     some.sort(key=lambda one: (-one.filled * len(one.classes), one.name))
     return here.page(request, "fields_part.html", title="", fields=some[:_FEW_FIELDS], total=len(some))
