@@ -129,3 +129,13 @@ def test_pseudonyms_are_of_this_workspace_and_stay(personal, tmp_path):
     other = Personal(Access(app.init(tmp_path / "other", clock=ManualClock(START)), passwords=FAST))
     mine = personal.masker.pseudonym("Alice")
     assert mine == personal.masker.pseudonym("alice") != other.masker.pseudonym("alice")
+
+
+def test_an_account_called_user_does_not_take_the_word_out_of_every_sentence():
+    hide = MASKER.hiding(MASKER.of_entities(["user:user", "user:admin"]))
+    assert (
+        hide("SSH login refused for a user that does not exist")
+        == "SSH login refused for a user that does not exist"
+    )
+    assert hide("a user, admin") == "a user, ~5"
+    assert hide("user") == "~4"

@@ -253,6 +253,7 @@ FOCUS = """() => {
         return null;
     };
     const wrong = [];
+    document.activeElement.blur();
     for (const one of document.querySelectorAll(all)) {
         if (one.disabled || !one.checkVisibility({visibilityProperty: true}) || one.closest("dialog:not([open])")) continue;
         const before = look(one);
