@@ -26,6 +26,7 @@ PARTS = {
 ALONE = {"/sign-in", "/welcome/{key}"}
 """Pages for whoever is not signed in."""
 UNTOLD = {
+    "/case/{id}": "no incident of the demo is in a case",
     "/posture/checks/{name}": "no check of configuration fails in the demo",
     "/posture/paths/{id}": "no way leads from outside to personal data in the demo",
 }

@@ -8,7 +8,7 @@ import orjson
 import yaml
 
 from lemnis import app
-from lemnis.app import findings_life, gates, incidents, incidents_handling, respond
+from lemnis.app import cases, findings_life, gates, incidents, incidents_handling, respond
 from lemnis.content.library import builtin_root
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange, MatchedField, Severity
 from lemnis.contracts.clock import ManualClock
@@ -44,6 +44,7 @@ def workspace(folder):
     _found(made)
     _taught(made, two)
     _sent(made, folder)
+    _cased(made)
     return made
 
 
@@ -97,6 +98,13 @@ def _worked(made, name):
     respond.approve(made, planned.plan.digest, actor=LINE, reason=MARKUP)
     with contextlib.suppress(Exception):  # it waits for an answer, as it is to
         respond.run(made, planned.plan.digest, actor=LINE)
+
+
+def _cased(made):
+    case = cases.create(made, LINE, actor=LINE)
+    one = next(one for one in incidents.incidents(made) if one.open and not one.merged_into)
+    cases.add(made, case.id, one.id, actor=LINE, reason=LINE)
+    cases.note(made, case.id, MARKUP, actor=LINE)
 
 
 def _gated(made):

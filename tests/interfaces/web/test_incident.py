@@ -4,11 +4,11 @@ import asyncio
 import re
 
 import pytest
-from consoled import HOST, alert, browser, built, incident, joined, send, workspace
+from consoled import HOST, alert, browser, built, joined, send, tell, workspace
 
 from lemnis import app
 from lemnis.app import cases, incidents, incidents_evidence, incidents_handling, incidents_review
-from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.handling import Task, TaskState
 from lemnis.incidents import verifier
 from lemnis.interfaces.web import incident_review, incident_work
@@ -39,12 +39,15 @@ def visit(soc, steps, *roles, name="ana", teams=("soc",)):
 
 
 def two(soc):
-    """An incident of two rules, and another one."""
+    """An incident of two rules, and another one: as alerts make them."""
     other = Entity(EntityKind.HOST, "db-1")
-    return (
-        incident(soc, alert(1), alert(2, rule="rule-2", title="A key was read", entities=(HOST,))),
-        incident(soc, alert(3, title="Elsewhere", entities=(other,))),
-    )
+    grave = {"severity": Severity.CRITICAL}
+    tell(
+        soc, alert(1, **grave), alert(2, rule="rule-2", title="A key was read", entities=(HOST,), **grave),
+        alert(3, rule="rule-3", title="Elsewhere", entities=(other,), **grave),
+    )  # fmt: skip
+    held = {alert: one.id for one in incidents.incidents(soc) for alert in one.alert_ids}
+    return held[f"al-{1:016x}"], held[f"al-{3:016x}"]
 
 
 def task(name, assignee, due=None, state=TaskState.OPEN):
@@ -217,7 +220,8 @@ def test_the_package_is_got_from_the_page_by_who_says_what_for(soc, tmp_path):
     report = verifier.verify(str(tmp_path / "got.zip"))
     assert (report.ok, report.incident, report.evidence) == (True, name, 1)
     assert (piece.content, piece.headers["content-type"]) == (b"\0memory", "application/octet-stream")
-    assert "dump.bin" not in seen.text
+    assert "h-evidence" in page.text
+    assert "h-evidence" not in seen.text
     reads = [one for one in app.journal(soc).entries(kind="access.personal_read") if one.subject == name]
     assert [(one.actor, one.reason) for one in reads] == [
         ("ana", "for the court"),
