@@ -104,4 +104,5 @@ def strip(outcomes: Sequence[Outcome], *, left: str, right: str) -> Markup:
     label = (
         f"{len(outcomes):,} from the oldest to the newest, {left} above, {right} below; {changed:,} changed"
     )
-    return svg(max(wide * len(outcomes), 60.0), _ROW * 2 + 12, *drawn, label=label, class_="strip", sized=True)
+    size = max(wide * len(outcomes), 60.0), _ROW * 2 + 12
+    return svg(*size, *drawn, label=label, class_="strip", sized=True)
