@@ -13,7 +13,7 @@ from lemnis.app.access import accounts, openid
 from lemnis.contracts.alerts import Severity
 
 _LOADED = {"src", "data", "poster", "data-load", "data-fields", "formaction"}
-_OUTSIDE = "https://tracker.example/"
+_OUTSIDE = ("https://tracker.example/", "http://localhost:8687/")  # a link that is written, and where passkeys work
 """The one address elsewhere that somebody wrote down as a link."""
 
 
