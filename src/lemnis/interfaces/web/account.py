@@ -20,6 +20,7 @@ from lemnis.interfaces.api.oneself import proven
 from lemnis.interfaces.web import site
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.sign_in import elsewhere, reason_of
+from lemnis.interfaces.web.statuses import status_of
 
 if TYPE_CHECKING:
     from lemnis.app.access.people import Person
@@ -141,7 +142,7 @@ def act(request: Request, form: Form) -> Response:
     except LemnisError as error:
         return _page(
             request, wrong=what.partition("-")[0], why=reason_of(error), form=form,
-            status=site.status_of(error),
+            status=status_of(error),
         )  # fmt: skip
 
 

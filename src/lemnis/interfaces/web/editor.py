@@ -23,6 +23,7 @@ from lemnis.interfaces.web import drawing, site
 from lemnis.interfaces.web.asked_lake import lake, sight
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.search_time import window
+from lemnis.interfaces.web.statuses import status_of
 
 DAYS: Mapping[str, str] = {"1": "1 day", "7": "7 days", "30": "30 days", "365": "a year"}
 SHOWN = 50
@@ -82,9 +83,7 @@ def work(request: Request, form: Form) -> Response:
             return site.back(request, where, "The detection is proposed", said)
         return _try(request, form, name, text)
     except LemnisError as error:  # what was written is not to be lost
-        return _page(
-            request, name, text, wrong=error, of=of, asked=_asked(form), status=site.status_of(error)
-        )
+        return _page(request, name, text, wrong=error, of=of, asked=_asked(form), status=status_of(error))
 
 
 def _try(request: Request, form: Form, name: str, text: str) -> Response:

@@ -18,6 +18,7 @@ from lemnis.interfaces.web import asking, site
 from lemnis.interfaces.web.asking import Column
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.sign_in import reason_of
+from lemnis.interfaces.web.statuses import status_of
 
 if TYPE_CHECKING:
     from lemnis.app.access.accounts import Invitation
@@ -199,7 +200,7 @@ def add(request: Request, form: Form) -> Response:
             outside=_outside(request, form) if form.get("provider") else "",
         )
     except LemnisError as error:
-        return _all(request, why=reason_of(error), form=form, status=site.status_of(error))
+        return _all(request, why=reason_of(error), form=form, status=status_of(error))
     return _one(request, made.id, link=_link(request, invitation) if invitation else None)
 
 
@@ -215,7 +216,7 @@ def act(request: Request, form: Form) -> Response:
         return step(request, account, form)
     except LemnisError as error:
         wrong = {"change": "roles", "link": "by", "unlink": "by"}.get(what, "end")
-        return _one(request, account.id, wrong=wrong, why=reason_of(error), status=site.status_of(error))
+        return _one(request, account.id, wrong=wrong, why=reason_of(error), status=status_of(error))
 
 
 def _change(request: Request, account: kept.Account, form: Form) -> Response:

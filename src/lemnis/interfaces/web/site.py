@@ -31,11 +31,8 @@ from lemnis.content.library import Library
 from lemnis.contracts.errors import (
     AccessError,
     BusyError,
-    InputError,
     LemnisError,
     NotFoundError,
-    RefusedError,
-    ServiceError,
 )
 from lemnis.contracts.ids import Json
 from lemnis.interfaces.api.services import Slots
@@ -43,6 +40,7 @@ from lemnis.interfaces.web import words
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.keeping import Kept
 from lemnis.interfaces.web.menu import menu
+from lemnis.interfaces.web.statuses import TITLES, status_of
 
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -425,30 +423,13 @@ def trouble(request: Request, error: LemnisError) -> Response:
     """Return the page that tells of an error."""
     where = f"{error.at}: " if error.at and not isinstance(error, NotFoundError) else ""
     answer = at(request).page(
-        request, "trouble.html", status=status_of(error), title=_TITLES[status_of(error)],
+        request, "trouble.html", status=status_of(error), title=TITLES[status_of(error)],
         what=f"{where}{error.what}", fix=error.fix,
         again=isinstance(error, BusyError) and request.method == "GET",
     )  # fmt: skip
     if isinstance(error, BusyError):
         answer.headers["retry-after"] = f"{error.retry_after_s:.0f}"
     return answer
-
-
-_TITLES = {
-    403: "That is not yours to do", 404: "There is no such thing", 409: "That was refused",
-    400: "That cannot be read", 503: "Not now", 500: "Something does not hold",
-}  # fmt: skip
-
-
-def status_of(error: LemnisError) -> int:
-    """Return the status that tells of an error."""
-    kinds: tuple[tuple[type[LemnisError], int], ...] = (
-        (AccessError, 403), (NotFoundError, 404), (InputError, 400), (RefusedError, 409), (BusyError, 503),
-    )  # fmt: skip
-    return next(
-        (status for kind, status in kinds if isinstance(error, kind)),
-        503 if isinstance(error, ServiceError) else 500,
-    )
 
 
 def _refused(request: Request, status: int, what: str, fix: str) -> Response:
