@@ -120,10 +120,11 @@ class Served:
 
     def _hear(self, pipe: IO[bytes] | None) -> None:
         for line in pipe or ():
-            if not line.startswith(b"{"):  # what the last request's end is told by
+            _, brace, rest = line.partition(b"{")  # a progress bar may come before
+            if not brace:
                 continue
-            said: dict[str, Any] = orjson.loads(line)
-            if said["event"] == "listening" and "transport" in said:
+            said: dict[str, Any] = orjson.loads(brace + rest)
+            if said["event"] == "listening" and "url" not in said:
                 self.port = said["port"]
                 self._wanted.discard("in")
             elif said.get("url"):
