@@ -28,12 +28,44 @@ class Acknowledging(TypedDict):
     reason: NotRequired[str]
 
 
+class ActionGiven(TypedDict):
+    """What is to be done, by whom, until which day."""
+
+    what: str
+    owner: str
+    due: str
+
+
 class Adding(TypedDict):
     """An account that is to be: its owner sets the password by the link that is answered."""
 
     name: str
     roles: list[str]
     teams: NotRequired[list[str]]
+    outside: NotRequired[str]
+
+
+class AddingLink(TypedDict):
+    """Something elsewhere; without a kind it is guessed by the address."""
+
+    url: str
+    title: NotRequired[str]
+    kind: NotRequired[Literal["ticket", "pull_request", "commit", "document", "chat", "other"] | None]
+
+
+class AddingTask(TypedDict):
+    """Something to do: what, by whom (`me` is oneself), until when (a time, or how long: `4h`)."""
+
+    title: str
+    assignee: NotRequired[str]
+    due: NotRequired[str | None]
+
+
+class AddingToCase(TypedDict):
+    """Which incident a case is about, too."""
+
+    incident: str
+    reason: NotRequired[str]
 
 
 class Alert(TypedDict):
@@ -101,6 +133,12 @@ class Assigning(TypedDict):
     owner: str
 
 
+class AssigningCase(TypedDict):
+    """Who owns a case from now on."""
+
+    owner: str
+
+
 class Bar(TypedDict):
     """A bar of a histogram: when it begins, and how many events are in it."""
 
@@ -108,10 +146,34 @@ class Bar(TypedDict):
     count: int
 
 
+class Because(TypedDict):
+    """Why something is done."""
+
+    reason: str
+
+
 class Cancelling(TypedDict):
     """Why a run does nothing more."""
 
     reason: str
+
+
+class Case(TypedDict):
+    """The work file over some incidents. `version` grows with each change of it."""
+
+    id: str
+    title: str
+    version: int
+    owner: str
+    open: bool
+    incidents: list[str]
+    opened: str
+    by: str
+    updated: str
+    closed: NotRequired[str | None]
+    closed_by: NotRequired[str | None]
+    closed_because: NotRequired[str | None]
+    notes: list[dict[str, Any]]
 
 
 class Changing(TypedDict):
@@ -127,6 +189,15 @@ class ChangingPassword(TypedDict):
 
     old: str
     new: str
+
+
+class ChangingTask(TypedDict):
+    """What changes of a task; what is left out stays. To drop one takes a reason."""
+
+    state: NotRequired[Literal["open", "doing", "done", "dropped"] | None]
+    assignee: NotRequired[str | None]
+    due: NotRequired[str | None]
+    reason: NotRequired[str]
 
 
 class Closing(TypedDict):
@@ -154,6 +225,25 @@ class Confirming(TypedDict):
     code: str
 
 
+class DecidingFinding(TypedDict):
+    """What is decided about a finding."""
+
+    decision: Literal["accept", "false_positive", "mitigated", "fixed", "reopen", "assign"]
+    reason: NotRequired[str]
+    until: NotRequired[str | None]
+    to: NotRequired[str]
+
+
+class DecidingFindings(TypedDict):
+    """What is decided about several findings."""
+
+    decision: Literal["accept", "false_positive", "mitigated", "fixed", "reopen", "assign"]
+    reason: NotRequired[str]
+    until: NotRequired[str | None]
+    to: NotRequired[str]
+    ids: list[str]
+
+
 class EntityCount(TypedDict):
     """An entity of an incident, and in how many of its alerts it is."""
 
@@ -173,6 +263,24 @@ class Event(TypedDict):
     more: NotRequired[dict[str, Any] | None]
 
 
+class Evidence(TypedDict):
+    """A piece of evidence: its digest, what it is, who has it, and every act on it."""
+
+    id: str
+    incident: str
+    title: str
+    holder: str
+    custody: list[dict[str, Any]]
+
+
+class FactGiven(TypedDict):
+    """Something that happened, and what shows it."""
+
+    at: str
+    what: str
+    reference: NotRequired[str]
+
+
 class Finding(TypedDict):
     """What is to be mended: findings of several tools about one thing are one."""
 
@@ -188,6 +296,38 @@ class Finding(TypedDict):
     first_seen: str
     fixed_at: NotRequired[str | None]
     fix: str
+    state: NotRequired[Literal["open", "accepted", "false_positive", "mitigated", "fixed"]]
+    owner: NotRequired[str]
+    void: NotRequired[str]
+    version: NotRequired[int]
+    decided: NotRequired[FindingDecision | None]
+
+
+class FindingDecided(TypedDict):
+    """Whether something was decided about one of several findings; if not, why, and what to do."""
+
+    id: str
+    done: bool
+    title: NotRequired[str]
+    fix: NotRequired[str]
+
+
+class FindingDecision(TypedDict):
+    """What was decided about a finding: when, by whom, why, until which day, or whose it became."""
+
+    decision: Literal["accept", "false_positive", "mitigated", "fixed", "reopen", "assign"]
+    at: str
+    by: str
+    reason: str
+    until: NotRequired[str | None]
+    to: NotRequired[str | None]
+
+
+class HandingOver(TypedDict):
+    """Why a package is made, and for whom, if it is handed on."""
+
+    reason: str
+    to: NotRequired[str]
 
 
 class Histogram(TypedDict):
@@ -268,7 +408,7 @@ class IncidentSummary(TypedDict):
 
 
 class Invited(TypedDict):
-    """An account with the link by which its owner sets the password: it counts once, until then."""
+    """An account with the key of the link by which its owner sets the password: it counts once, until then."""
 
     id: str
     name: str
@@ -278,8 +418,8 @@ class Invited(TypedDict):
     second: bool
     passkeys: int
     outside: NotRequired[str | None]
-    key: str
-    until: str
+    key: NotRequired[str | None]
+    until: NotRequired[str | None]
 
 
 class JournalEntry(TypedDict):
@@ -309,6 +449,29 @@ class Lesson(TypedDict):
     threat: NotRequired[str | None]
 
 
+class Linking(TypedDict):
+    """By which identity elsewhere somebody signs in: `ISSUER#SUBJECT` or `ISSUER?email=ADDRESS`."""
+
+    outside: str
+
+
+class LintFinding(TypedDict):
+    """Something wrong with a rule's text, by which check, and where (from 1); a warning may be left."""
+
+    check: str
+    level: str
+    what: str
+    fix: str
+    line: NotRequired[int | None]
+    column: NotRequired[int | None]
+
+
+class Linted(TypedDict):
+    """What is wrong with a rule's text."""
+
+    findings: list[LintFinding]
+
+
 class MakingToken(TypedDict):
     """What a token is for, what it may, and for how many days."""
 
@@ -327,6 +490,13 @@ class Me(TypedDict):
     how: str
     permissions: list[str]
     csrf: NotRequired[str | None]
+
+
+class Merging(TypedDict):
+    """With which incident one is merged, and why."""
+
+    other: str
+    reason: str
 
 
 class Moving(TypedDict):
@@ -354,6 +524,19 @@ class Noting(TypedDict):
     text: str
 
 
+class NotingCase(TypedDict):
+    """What is written down of a case."""
+
+    text: str
+
+
+class OpeningCase(TypedDict):
+    """What a case is called, and why it is opened."""
+
+    title: str
+    reason: NotRequired[str]
+
+
 class PageAccount(TypedDict):
     """PageAccount."""
 
@@ -372,6 +555,13 @@ class PageAlert(TypedDict):
     """PageAlert."""
 
     items: list[Alert]
+    next: NotRequired[str | None]
+
+
+class PageCase(TypedDict):
+    """PageCase."""
+
+    items: list[Case]
     next: NotRequired[str | None]
 
 
@@ -522,6 +712,13 @@ class Problem(TypedDict):
     fix: NotRequired[str]
 
 
+class ProposedRule(TypedDict):
+    """The branch that a proposal is on."""
+
+    name: str
+    branch: str
+
+
 class Provider(TypedDict):
     """A provider of OpenID Connect, and where one begins to sign in by it."""
 
@@ -545,6 +742,58 @@ class Question(TypedDict):
     text: str
     role: str
     until: str
+
+
+class RemovingLink(TypedDict):
+    """Which link is taken away, and why."""
+
+    url: str
+    reason: str
+
+
+class Renaming(TypedDict):
+    """What something is to be called."""
+
+    name: str
+
+
+class Requested(TypedDict):
+    """A run that was asked for and has not begun: `state` is what it waits for, `says` so for people."""
+
+    id: str
+    incident: str
+    plan: str
+    playbook: str
+    undoes: str
+    actor: str
+    started: str
+    finished: NotRequired[str | None]
+    outcome: str
+    waits_until: NotRequired[str | None]
+    results: list[dict[str, Any]]
+    state: Literal["begins", "waits_for_approval", "waits_for_serve"]
+    says: str
+
+
+class Reviewed(TypedDict):
+    """An incident's review, or the facts that one would begin with."""
+
+    recorded: bool
+    review: NotRequired[dict[str, Any] | None]
+    facts: list[dict[str, Any]]
+
+
+class Reviewing(TypedDict):
+    """A review; its timeline is the journal's where none is given."""
+
+    timeline: NotRequired[list[FactGiven] | None]
+    went_well: list[str]
+    went_badly: list[str]
+    lucky: list[str]
+    contributing_causes: list[str]
+    detection_gap: str
+    control_that_failed: str
+    actions: list[ActionGiven]
 
 
 class Rule(TypedDict):
@@ -574,6 +823,26 @@ class RuleDetail(TypedDict):
     text: str
 
 
+class RuleText(TypedDict):
+    """The text of a rule."""
+
+    text: str
+
+
+class RuleVersion(TypedDict):
+    """A text that a detection had: `how` is ships, kept, committed, proposed, or here (not committed)."""
+
+    id: str
+    how: str
+    at_ms: int
+    by: str
+    why: str
+    tag: str
+    commit: str
+    branch: str
+    text: str
+
+
 class Run(TypedDict):
     """A run of a plan, with the outcome of each step so far."""
 
@@ -590,6 +859,13 @@ class Run(TypedDict):
     results: list[dict[str, Any]]
 
 
+class SavingRule(TypedDict):
+    """A rule to be kept, and why."""
+
+    text: str
+    reason: NotRequired[str]
+
+
 class Searched(TypedDict):
     """What a search found: events, newest first, or rows. `more`: there may be more than `limit`."""
 
@@ -599,6 +875,14 @@ class Searched(TypedDict):
     more: bool
     cancelled: bool
     reached_ms: NotRequired[int | None]
+
+
+class Second(TypedDict):
+    """Whether codes are asked for, how many spare ones are left, and when one was taken last."""
+
+    on: bool
+    spare: NotRequired[int]
+    used: NotRequired[str | None]
 
 
 class SecondBegun(TypedDict):
@@ -653,6 +937,15 @@ class Spare(TypedDict):
     codes: list[str]
 
 
+class Splitting(TypedDict):
+    """What is parted from an incident: these alerts, all of these rules, all about these entities."""
+
+    alerts: NotRequired[list[str]]
+    rules: NotRequired[list[str]]
+    entities: NotRequired[list[str]]
+    reason: str
+
+
 class TimelineItem(TypedDict):
     """One line of a timeline: `time` is when it happened, `recorded` when Lemnis learnt of it."""
 
@@ -683,6 +976,38 @@ class Token(TypedDict):
     created: str
     until: str
     used: NotRequired[str | None]
+
+
+class TriedAlert(TypedDict):
+    """An alert that a rule would have given: the fields that matched, and its event."""
+
+    id: str
+    rule_id: str
+    title: str
+    time: str
+    entities: list[str]
+    matched: list[dict[str, Any]]
+    event_uids: list[str]
+    event: dict[str, Any]
+
+
+class TriedRule(TypedDict):
+    """What a rule would have found: how many alerts (a thousand at most) in how many events, and the newest."""
+
+    findings: list[LintFinding]
+    sound: bool
+    count: int
+    events: int
+    whole: bool
+    alerts: list[TriedAlert]
+
+
+class TryingRule(TypedDict):
+    """A rule to be tried on the events of the last days; seconds after which it is ended."""
+
+    text: str
+    days: NotRequired[float]
+    timeout: NotRequired[float]
 
 
 class Welcoming(TypedDict):
@@ -718,6 +1043,13 @@ class Client(Caller):
         )
         return found
 
+    def link_people(self, id: str, body: Linking, *, key: str = "") -> Account:
+        """Let an account sign in by an identity of an OpenID provider, in the place of the one from before."""
+        found: Account = self.call(
+            "POST", f"/accounts/{self.part(id)}/link", headers={"Idempotency-Key": key}, body=body
+        )
+        return found
+
     def reset_people(self, id: str) -> Invited:
         """Take password, second factor and passkeys of an account away, and invite its owner anew."""
         found: Invited = self.call("POST", f"/accounts/{self.part(id)}/reset")
@@ -726,6 +1058,11 @@ class Client(Caller):
     def end_sessions_people(self, id: str) -> None:
         """End every session of an account."""
         self.call("DELETE", f"/accounts/{self.part(id)}/sessions")
+
+    def unlink_people(self, id: str) -> Invited:
+        """Take the identity elsewhere from an account and end its sessions; if nothing is left, invite anew."""
+        found: Invited = self.call("POST", f"/accounts/{self.part(id)}/unlink")
+        return found
 
     def list_alerts(
         self,
@@ -752,6 +1089,92 @@ class Client(Caller):
         found: Alert = self.call("GET", f"/alerts/{self.part(id)}", headers={"X-Purpose": purpose})
         return found
 
+    def list_cases(
+        self,
+        *,
+        state: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        purpose: str = "",
+    ) -> PageCase:
+        """List the cases, the last opened first."""
+        found: PageCase = self.call(
+            "GET",
+            "/cases",
+            query={"state": state, "limit": limit, "after": after},
+            headers={"X-Purpose": purpose},
+        )
+        return found
+
+    def create_cases(self, body: OpeningCase, *, key: str = "") -> Case:
+        """Open a case; it is owned by who opens it."""
+        found: Case = self.call("POST", "/cases", headers={"Idempotency-Key": key}, body=body)
+        return found
+
+    def show_cases(self, id: str, *, purpose: str = "") -> Case:
+        """Show a case; its tag is for changes that are to be made only if nobody changed it meanwhile."""
+        found: Case = self.call("GET", f"/cases/{self.part(id)}", headers={"X-Purpose": purpose})
+        return found
+
+    def assign_cases(self, id: str, body: AssigningCase, *, if_match: str = "", key: str = "") -> Case:
+        """Give a case an owner."""
+        found: Case = self.call(
+            "POST",
+            f"/cases/{self.part(id)}/assign",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
+    def close_cases(self, id: str, body: Because, *, if_match: str = "", key: str = "") -> Case:
+        """Close a case; refused while incidents in it are open."""
+        found: Case = self.call(
+            "POST",
+            f"/cases/{self.part(id)}/close",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
+    def add_cases(self, id: str, body: AddingToCase, *, if_match: str = "", key: str = "") -> Case:
+        """Put an incident into a case; it may be in several."""
+        found: Case = self.call(
+            "POST",
+            f"/cases/{self.part(id)}/incidents",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
+    def remove_cases(
+        self, id: str, incident: str, body: Because, *, if_match: str = "", key: str = ""
+    ) -> Case:
+        """Take an incident out of a case."""
+        found: Case = self.call(
+            "POST",
+            f"/cases/{self.part(id)}/incidents/{self.part(incident)}/remove",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
+    def note_cases(self, id: str, body: NotingCase, *, key: str = "") -> Case:
+        """Write a note to a case."""
+        found: Case = self.call(
+            "POST", f"/cases/{self.part(id)}/notes", headers={"Idempotency-Key": key}, body=body
+        )
+        return found
+
+    def reopen_cases(self, id: str, body: Because, *, if_match: str = "", key: str = "") -> Case:
+        """Open a closed case again."""
+        found: Case = self.call(
+            "POST",
+            f"/cases/{self.part(id)}/reopen",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
     def search_events(
         self,
         *,
@@ -760,13 +1183,21 @@ class Client(Caller):
         until: str | None = None,
         limit: int | None = None,
         timeout: float | None = None,
+        name: str | None = None,
         purpose: str = "",
     ) -> Searched:
-        """Find events, newest first, or the rows that a query's stages make. To hang up ends the search."""
+        """Find events, newest first, or the rows that a query's stages make."""
         found: Searched = self.call(
             "GET",
             "/events",
-            query={"query": query, "since": since, "until": until, "limit": limit, "timeout": timeout},
+            query={
+                "query": query,
+                "since": since,
+                "until": until,
+                "limit": limit,
+                "timeout": timeout,
+                "name": name,
+            },
             headers={"X-Purpose": purpose},
         )
         return found
@@ -779,16 +1210,28 @@ class Client(Caller):
         until: str | None = None,
         bars: int | None = None,
         timeout: float | None = None,
+        name: str | None = None,
         purpose: str = "",
     ) -> Histogram:
         """Say when the events of a query were: how many in each of some bars."""
         found: Histogram = self.call(
             "GET",
             "/events/histogram",
-            query={"query": query, "since": since, "until": until, "bars": bars, "timeout": timeout},
+            query={
+                "query": query,
+                "since": since,
+                "until": until,
+                "bars": bars,
+                "timeout": timeout,
+                "name": name,
+            },
             headers={"X-Purpose": purpose},
         )
         return found
+
+    def end_events(self, name: str) -> None:
+        """End a search of yours that goes on: it answers with what it found until then."""
+        self.call("DELETE", f"/events/searches/{self.part(name)}")
 
     def list_findings(
         self,
@@ -796,6 +1239,8 @@ class Client(Caller):
         severity: Literal["unknown", "informational", "low", "medium", "high", "critical", "fatal"]
         | None = None,
         resource: str | None = None,
+        state: str | None = None,
+        owner: str | None = None,
         fixed: bool | None = None,
         limit: int | None = None,
         after: str | None = None,
@@ -808,6 +1253,8 @@ class Client(Caller):
             query={
                 "severity": severity,
                 "resource": resource,
+                "state": state,
+                "owner": owner,
                 "fixed": fixed,
                 "limit": limit,
                 "after": after,
@@ -816,9 +1263,35 @@ class Client(Caller):
         )
         return found
 
+    def decide_all_findings(self, body: DecidingFindings, *, key: str = "") -> list[FindingDecided]:
+        """Decide the same about several problems; each is answered on its own, what was refused with why."""
+        found: list[FindingDecided] = self.call(
+            "POST", "/findings/decisions", headers={"Idempotency-Key": key}, body=body
+        )
+        return found
+
     def show_findings(self, id: str, *, purpose: str = "") -> Finding:
-        """Show a problem, by its id or that of one of its findings."""
+        """Show a problem, by its id or that of one of its findings; its tag is for deciding on it as it is."""
         found: Finding = self.call("GET", f"/findings/{self.part(id)}", headers={"X-Purpose": purpose})
+        return found
+
+    def decisions_findings(self, id: str, *, purpose: str = "") -> list[FindingDecision]:
+        """List what was decided about a problem, the oldest first."""
+        found: list[FindingDecision] = self.call(
+            "GET", f"/findings/{self.part(id)}/decisions", headers={"X-Purpose": purpose}
+        )
+        return found
+
+    def decide_findings(
+        self, id: str, body: DecidingFinding, *, if_match: str = "", key: str = ""
+    ) -> Finding:
+        """Decide about a problem: accepted until a day, none, mitigated, mended, open again, or whose it is."""
+        found: Finding = self.call(
+            "POST",
+            f"/findings/{self.part(id)}/decisions",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
         return found
 
     def list_incidents(
@@ -906,6 +1379,60 @@ class Client(Caller):
         )
         return found
 
+    def list_evidence(self, id: str, *, purpose: str = "") -> list[Evidence]:
+        """List an incident's evidence with every act on it, in the order in which it was collected."""
+        found: list[Evidence] = self.call(
+            "GET", f"/incidents/{self.part(id)}/evidence", headers={"X-Purpose": purpose}
+        )
+        return found
+
+    def package_evidence(self, id: str, body: HandingOver, *, purpose: str = "") -> None:
+        """Make and get the evidence package of an incident, which `lemnis incident verify` checks anywhere."""
+        self.call(
+            "POST", f"/incidents/{self.part(id)}/evidence/package", headers={"X-Purpose": purpose}, body=body
+        )
+
+    def read_evidence(self, id: str, digest: str, body: Because, *, purpose: str = "") -> None:
+        """Get a piece of evidence as it was collected; that, and why, is in its chain of custody."""
+        self.call(
+            "POST",
+            f"/incidents/{self.part(id)}/evidence/{self.part(digest)}/read",
+            headers={"X-Purpose": purpose},
+            body=body,
+        )
+
+    def add_link_handling(self, id: str, body: AddingLink, *, if_match: str = "", key: str = "") -> Incident:
+        """Write down where more about an incident is: a ticket, a pull request, a page."""
+        found: Incident = self.call(
+            "POST",
+            f"/incidents/{self.part(id)}/links",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
+    def remove_link_handling(
+        self, id: str, body: RemovingLink, *, if_match: str = "", key: str = ""
+    ) -> Incident:
+        """Take a link away; that it was there stays in the timeline."""
+        found: Incident = self.call(
+            "POST",
+            f"/incidents/{self.part(id)}/links/remove",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
+    def merge_handling(self, id: str, body: Merging, *, if_match: str = "", key: str = "") -> Incident:
+        """Merge two incidents; the answer is the one that they are then, that of the earlier alert."""
+        found: Incident = self.call(
+            "POST",
+            f"/incidents/{self.part(id)}/merge",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
     def move_incidents(self, id: str, body: Moving, *, if_match: str = "", key: str = "") -> Incident:
         """Move an incident to another status; refused where that does not follow from where it is."""
         found: Incident = self.call(
@@ -920,6 +1447,55 @@ class Client(Caller):
         """Write a note to an incident."""
         found: Incident = self.call(
             "POST", f"/incidents/{self.part(id)}/notes", headers={"Idempotency-Key": key}, body=body
+        )
+        return found
+
+    def review_handling(self, id: str, *, purpose: str = "") -> Reviewed:
+        """Show an incident's review; where there is none, the facts that one would begin with."""
+        found: Reviewed = self.call(
+            "GET", f"/incidents/{self.part(id)}/review", headers={"X-Purpose": purpose}
+        )
+        return found
+
+    def keep_review_handling(self, id: str, body: Reviewing, *, key: str = "", purpose: str = "") -> Reviewed:
+        """Record an incident's review, in the place of the one from before; its actions become tasks."""
+        found: Reviewed = self.call(
+            "POST",
+            f"/incidents/{self.part(id)}/review",
+            headers={"Idempotency-Key": key, "X-Purpose": purpose},
+            body=body,
+        )
+        return found
+
+    def split_handling(self, id: str, body: Splitting, *, if_match: str = "", key: str = "") -> Incident:
+        """Part alerts from an incident: these, all of a rule, all about an entity; the answer is the new one."""
+        found: Incident = self.call(
+            "POST",
+            f"/incidents/{self.part(id)}/split",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
+    def add_task_handling(self, id: str, body: AddingTask, *, if_match: str = "", key: str = "") -> Incident:
+        """Write down something to do, by whom, until when (a time, or `4h`)."""
+        found: Incident = self.call(
+            "POST",
+            f"/incidents/{self.part(id)}/tasks",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
+    def change_task_handling(
+        self, id: str, task: str, body: ChangingTask, *, if_match: str = "", key: str = ""
+    ) -> Incident:
+        """Take a task (`assignee: me, state: doing`), do or drop it, give it to somebody, or set its date."""
+        found: Incident = self.call(
+            "POST",
+            f"/incidents/{self.part(id)}/tasks/{self.part(task)}",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
         )
         return found
 
@@ -940,6 +1516,13 @@ class Client(Caller):
             f"/incidents/{self.part(id)}/timeline",
             query={"kind": kind, "since": since, "newest": newest, "limit": limit, "after": after},
             headers={"X-Purpose": purpose},
+        )
+        return found
+
+    def unmerge_handling(self, id: str, body: Because, *, key: str = "") -> Incident:
+        """Take an incident out of the one that it was merged into, with the alerts that it had then."""
+        found: Incident = self.call(
+            "POST", f"/incidents/{self.part(id)}/unmerge", headers={"Idempotency-Key": key}, body=body
         )
         return found
 
@@ -999,9 +1582,21 @@ class Client(Caller):
         """Forget a passkey of one's own."""
         self.call("DELETE", f"/me/passkeys/{self.part(id)}")
 
+    def rename_keys(self, id: str, body: Renaming, *, key: str = "") -> Passkey:
+        """Call a passkey of one's own something else."""
+        found: Passkey = self.call(
+            "POST", f"/me/passkeys/{self.part(id)}/rename", headers={"Idempotency-Key": key}, body=body
+        )
+        return found
+
     def change_password_oneself(self, body: ChangingPassword) -> None:
         """Change the own password; other sessions end."""
         self.call("POST", "/me/password", body=body)
+
+    def show_second_oneself(self) -> Second:
+        """Say whether codes of an authenticator are asked for, and how many spare ones are left."""
+        found: Second = self.call("GET", "/me/second")
+        return found
 
     def begin_second_oneself(self, body: Proving) -> SecondBegun:
         """Begin a second factor: an authenticator takes the secret, and a code of it confirms it."""
@@ -1017,10 +1612,19 @@ class Client(Caller):
         """Take the own second factor away."""
         self.call("POST", "/me/second/drop", body=body)
 
+    def renew_spare_oneself(self, body: Proving) -> Spare:
+        """Make new spare codes, told this once; those from before count no more."""
+        found: Spare = self.call("POST", "/me/second/spare", body=body)
+        return found
+
     def sessions_oneself(self) -> list[Session]:
         """List one's own sessions, the last used first."""
         found: list[Session] = self.call("GET", "/me/sessions")
         return found
+
+    def end_sessions_oneself(self) -> None:
+        """Sign out everywhere, here too; tokens stay."""
+        self.call("DELETE", "/me/sessions")
 
     def end_session_oneself(self, id: str) -> None:
         """End a session of one's own."""
@@ -1093,9 +1697,11 @@ class Client(Caller):
         )
         return found
 
-    def run_playbooks(self, digest: str, *, key: str = "") -> Run:
-        """Let a plan be run: `lemnis serve` begins it once it is approved."""
-        found: Run = self.call("POST", f"/plans/{self.part(digest)}/run", headers={"Idempotency-Key": key})
+    def run_playbooks(self, digest: str, *, key: str = "") -> Requested:
+        """Ask for a run of a plan, which `lemnis serve` begins once it is approved."""
+        found: Requested = self.call(
+            "POST", f"/plans/{self.part(digest)}/run", headers={"Idempotency-Key": key}
+        )
         return found
 
     def list_playbooks(self, *, limit: int | None = None, after: str | None = None) -> PagePlaybook:
@@ -1122,9 +1728,38 @@ class Client(Caller):
         )
         return found
 
+    def lint_rules(self, body: RuleText) -> Linted:
+        """Say what is wrong with a rule's text, and where."""
+        found: Linted = self.call("POST", "/rules/lint", body=body)
+        return found
+
+    def try_rules(self, body: TryingRule, *, purpose: str = "") -> TriedRule:
+        """Check a rule, and say what it would have found in the last days: the newest hundred alerts."""
+        found: TriedRule = self.call("POST", "/rules/try", headers={"X-Purpose": purpose}, body=body)
+        return found
+
     def show_rules(self, name: str) -> RuleDetail:
-        """Show a detection with the text of its file."""
+        """Show a detection with the text of its file; its tag is for changes."""
         found: RuleDetail = self.call("GET", f"/rules/{self.part(name)}")
+        return found
+
+    def propose_rules(
+        self, name: str, body: SavingRule, *, if_match: str = "", key: str = ""
+    ) -> ProposedRule:
+        """Write a detection to a branch of its own, to be reviewed and merged; nothing that runs is changed."""
+        found: ProposedRule = self.call(
+            "POST",
+            f"/rules/{self.part(name)}/propose",
+            headers={"If-Match": if_match, "Idempotency-Key": key},
+            body=body,
+        )
+        return found
+
+    def versions_rules(self, name: str, *, purpose: str = "") -> list[RuleVersion]:
+        """List what a detection was, newest first: of git's history, and of what was kept and proposed here."""
+        found: list[RuleVersion] = self.call(
+            "GET", f"/rules/{self.part(name)}/versions", headers={"X-Purpose": purpose}
+        )
         return found
 
     def runs_playbooks(
