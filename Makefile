@@ -62,7 +62,7 @@ bench: setup
 docs: setup
 	$(BIN)/python docs/generate.py
 
-# The pictures of docs/console.md, with the demo's data; needs Chromium and `pip install 'lemnis[browser]'`.
+# docs/gallery.md and its pictures, every page with the demo's data; needs Chromium and `pip install 'lemnis[browser]'`.
 screenshots: setup
 	$(BIN)/python docs/screenshots.py
 

@@ -38,13 +38,13 @@ DOCS = Path(__file__).parent
 IMAGES, GALLERY = DOCS / "img", DOCS / "gallery.md"
 WIDE, NARROW = 1280, 390
 HEIGHTS = {WIDE: 800, NARROW: 844}
-TALLEST = {WIDE: 1300, NARROW: 844}
+TALLEST = {WIDE: 1100, NARROW: 844}
 """A page is shown as far down as this."""
 ALONE = {"sign-in": "/sign-in", "welcome": "/welcome/{key}"}
 """What is seen before one signs in."""
 NIGHT = ("loop", "queue", "incident", "incident-trace", "alert", "run", "search")
 """What is looked at on a phone."""
-QUALITY = 72
+QUALITY = 50
 _SOON = 300_000
 _HEAD = """\
 # Every page of the console
@@ -232,3 +232,5 @@ def _served(root: Path) -> Iterator[Served]:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # what the console works out beside its pages does not bear the interpreter's end
