@@ -243,7 +243,7 @@ OUTSIDE = """() => {
 """What is beyond the right edge and in nothing that scrolls."""
 FOCUS = """() => {
     const all = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
-    const look = (one) => [one, ...one.querySelectorAll("circle, rect")].slice(0, 2).map((each) => {
+    const look = (one) => [one.parentElement, one, ...one.querySelectorAll("circle, rect")].slice(0, 3).map((each) => {
         const style = getComputedStyle(each);
         return [style.outlineStyle, style.outlineWidth, style.stroke, style.strokeWidth, style.transform].join();
     }).join();
