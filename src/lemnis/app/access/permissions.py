@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from lemnis.content.schemas.role import PERMISSIONS, Role
 from lemnis.contracts.errors import AccessError, ContentError, UsageError
 from lemnis.contracts.findings import Effect
 from lemnis.contracts.ids import Json
+from lemnis.policy.concerns import concerns, looks
 from lemnis.policy.decide import Policy, decide
+from lemnis.policy.parser import parse
+from lemnis.policy.tokens import Source
 
 STAGE = "access"
 STEPS = 200_000
@@ -87,12 +91,30 @@ def refusal(person: Person | None, permission: str, about: Mapping[str, Json] | 
 
 def barred(person: Person, permission: str, about: Mapping[str, Json]) -> str:
     """Return why rules take something away, whatever roles and tokens give; empty if none does."""
-    if not person.rules:
+    rules = concerning(person.rules, permission)
+    if not rules:
         return ""
-    decision = decide(person.rules, _document(person, permission, about), STAGE, steps=STEPS)
+    decision = decide(rules, _document(person, permission, about), STAGE, steps=STEPS)
     if decision.effect is Effect.ALLOW:
         return ""
     return "; ".join(one.message for one in decision.reasons if one.effect is not Effect.ALLOW)
+
+
+@lru_cache(maxsize=256)
+def concerning(rules: tuple[Policy, ...], permission: str) -> tuple[Policy, ...]:
+    """Return the rules that can take a permission away: not those that say that they are about others."""
+    values = [concerns(parse(Source(one.file, one.text)), "permission") for one in rules]
+    return tuple(one for one, said in zip(rules, values, strict=True) if said is None or permission in said)
+
+
+@lru_cache(maxsize=256)
+def looked_at(rules: tuple[Policy, ...]) -> tuple[str, ...]:
+    """Return what rules look at of ``ABOUT``: they decide the same of whatever is alike in it."""
+    ways = {way for one in rules for way in looks(parse(Source(one.file, one.text)))}
+    if () in ways or ("about",) in ways:
+        return ABOUT
+    named = {way[1] for way in ways if way[0] == "about"}
+    return tuple(one for one in ABOUT if one in named)
 
 
 def demand(person: Person | None, permission: str, about: Mapping[str, Json] | None = None) -> None:

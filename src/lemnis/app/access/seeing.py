@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from lemnis.app.access.permissions import Person, barred
+from lemnis.app.access.permissions import Person, barred, concerning, looked_at
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import AccessError, NotFoundError
 from lemnis.contracts.ids import Json
@@ -42,6 +42,10 @@ def about_incident(one: Standing) -> dict[str, Json]:
     }  # fmt: skip
 
 
+_READ = ("incident.read", "alert.read", "playbook.read")
+"""What is asked here."""
+
+
 @lru_cache(maxsize=200_000)
 def _refused(person: Person, _rules: object, permission: str, about: tuple[tuple[str, Json], ...]) -> str:
     """Return why rules refuse: they decide the same of the same."""
@@ -49,8 +53,15 @@ def _refused(person: Person, _rules: object, permission: str, about: tuple[tuple
 
 
 def decided(person: Person, permission: str, about: Mapping[str, Json]) -> str:
-    """Return why rules refuse somebody something about a thing; empty if none does; asked once."""
-    return _refused(person, person.rules, permission, tuple(sorted(about.items())))
+    """Return why rules refuse somebody something about a thing; empty if none does.
+
+    Asked once of all things that are alike in what the rules look at.
+    """
+    rules = concerning(person.rules, permission)
+    if not rules:
+        return ""
+    alike = tuple((name, about.get(name, "")) for name in looked_at(rules))
+    return _refused(person, person.rules, permission, alike)
 
 
 class Eyes:
@@ -65,6 +76,7 @@ class Eyes:
         self._looked = False
         self._known: dict[str, str] = {}
         self._standing: dict[str, Standing | None] = {}
+        self._all = not any(concerning(person.rules, one) for one in _READ)
 
     @property
     def _board(self) -> Board:
@@ -77,7 +89,7 @@ class Eyes:
 
     def incident(self, name: str) -> str:
         """Return why an incident may not be seen; empty if it may, or if there is none of this id."""
-        if not self.person.rules:
+        if self._all:
             return ""
         if name not in self._known:
             self._known[name] = ""  # so that what was merged in a ring ends
@@ -91,7 +103,7 @@ class Eyes:
 
     def alert(self, name: str, severity: Severity) -> str:
         """Return why an alert may not be seen: its incidents may not, or it may not itself."""
-        if not self.person.rules:
+        if self._all:
             return ""
         inside = self._board.holders(name)
         why = next(filter(None, map(self.incident, inside)), "")
@@ -118,7 +130,7 @@ class Eyes:
 
     def entry(self, one: Entry) -> str:
         """Return why an entry of the journal may not be seen: what it is about, or names, may not be."""
-        if not self.person.rules:
+        if self._all:
             return ""
         named = {key: value for key, value in one.payload.items() if key != "event"}  # others wrote the event
         ids = set(_IDS.findall(f"{one.subject} {one.reason} ".encode() + orjson.dumps(named, default=str)))
@@ -158,7 +170,7 @@ class Eyes:
 
     def view(self, view: View) -> View:
         """Return what there is without what may not be seen; the same where nothing is left out."""
-        if not self.person.rules:
+        if self._all:
             return view
         standings = tuple(one for one in view.standings if self.sees(one))
         loose = tuple(one for one in view.loose if self.sees_alone(one))
@@ -169,7 +181,7 @@ class Eyes:
     # -- inside ----------------------------------------------------------------------------------------
 
     def _response(self, kind: str, name: str, incident: str, author: str) -> str:
-        if not self.person.rules:
+        if self._all:
             return ""
         return self.incident(incident) or self._ask("playbook.read", self.about(kind, name, incident, author))
 
@@ -189,7 +201,7 @@ class Eyes:
         return {}
 
     def _ask(self, permission: str, about: Mapping[str, Json]) -> str:
-        return _refused(self.person, self.person.rules, permission, tuple(about.items()))
+        return decided(self.person, permission, about)
 
 
 def shown(why: str) -> None:
