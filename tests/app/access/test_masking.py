@@ -1,3 +1,6 @@
+import json
+
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +43,39 @@ def test_what_is_labelled_goes_wherever_it_stands():
 def test_unmapped_as_text_is_read():
     shown = MASKER.event(event(unmapped='{"actor":{"alternateId":"zed@x.example"}}', message="zed@x.example"))
     assert "zed" not in str(shown)
+
+
+def test_what_fired_a_finding_of_ours_is_shown_as_the_event_itself_is():
+    """Nobody in it need be among what the finding is about: it is masked by the labels of its own source."""
+    fired = event(
+        actor={"user": {"name": 'alice "al" b', "uid": "u1"}},
+        raw_data_hash="sha256:1",
+        unmapped=orjson.dumps({"actor": {"alternateId": "a\nl\u00e9x"}, "more": ["a\nl\u00e9x"]}).decode(),
+    )
+    finding = {
+        "metadata": {"log_name": "lemnis"},
+        "desc": 'alice "al" b came',
+        "evidences": [{"uid": "ev-1", "data": orjson.dumps(fired).decode()}, {"data": "{"}, {"uid": "x"}, 1],
+    }
+    shown = MASKER.event(finding)
+    assert shown["desc"] == "~12 came"
+    inner = orjson.loads(shown["evidences"][0]["data"])
+    assert inner["actor"]["user"] == {"name": "~12", "uid": "u1"}
+    assert inner["raw_data_hash"] == WITHHELD
+    assert orjson.loads(inner["unmapped"]) == {"actor": {"alternateId": "~5"}, "more": ["~5"]}
+    assert shown["evidences"][1:] == [{"data": "{"}, {"uid": "x"}, 1]
+
+
+def test_names_are_found_in_json_however_they_are_escaped():
+    name = 'a"b\\c\u00e9'
+    inside = orjson.dumps({"who": name, "n": 1}).decode()
+    for text in (inside, json.dumps({"who": name}), orjson.dumps({"of": inside}).decode(), f" {inside}"):
+        shown = MASKER.document({"a": text}, {name})["a"]
+        assert "~6" in shown, text
+        assert "b" not in shown, text
+    deep = '{"a":' * 900 + '"\\n"' + "}" * 900
+    assert MASKER.document({"a": deep}, {name}) == {"a": WITHHELD}
+    assert MASKER.document({"a": "{\\ b"}, {name}) == {"a": "{\\ b"}
 
 
 def test_a_source_without_labels_shows_all_and_one_that_is_not_known_shows_no_people():

@@ -93,7 +93,8 @@ class Masker:
         elif labels.raw:
             raw = event.get("unmapped")
             found |= {value for name, value in _raw(raw) if name in labels.raw}
-        return frozenset(found | set(_identities(event)) | self._observed(event))
+        told = {value for one in _evidences(event) for value in self.values(one)}
+        return frozenset(found | told | set(_identities(event)) | self._observed(event))
 
     def _observed(self, event: Mapping[str, Any]) -> frozenset[str]:
         """Return the people that a finding of ours is about."""
@@ -109,12 +110,20 @@ class Masker:
         shown = dict(event)
         if labels is None or labels.paths or labels.raw:
             shown |= {name: WITHHELD for name in _RAW if shown.get(name)}
-        return self.document(shown, {*self.values(event), *also})
+        values = {*self.values(event), *also}
+        if isinstance(shown.get("evidences"), list | tuple):
+            shown["evidences"] = [self._evidence(one, values) for one in shown["evidences"]]
+        return self.document(shown, values)
+
+    def _evidence(self, one: Any, values: Iterable[str]) -> Any:
+        """Return a finding's evidence with the event in it as whoever looks sees that event."""
+        event = _evidence(one)
+        return one if event is None else {**one, "data": _json(self.event(event, values))}
 
     def document(self, document: Any, values: Iterable[str]) -> Any:
         """Return a document in which none of these values stands any more, as a word or whole."""
         hide = self.hiding(values)
-        return document if hide is None else _each(document, hide)
+        return document if hide is None else _each(document, _unescaped(hide))
 
     def hiding(self, values: Iterable[str]) -> Callable[[str], str] | None:
         """Return what takes these values out of texts; None if there is nothing to take out."""
@@ -223,6 +232,47 @@ def _identities(event: Mapping[str, Any]) -> Iterator[str]:
             if isinstance(told, Mapping):
                 for name in _IDENTITY:
                     yield from _texts(told.get(name))
+
+
+def _evidences(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the events that a finding of ours has as evidence: they are written in it as JSON."""
+    some = event.get("evidences")
+    for one in some if isinstance(some, list | tuple) else ():
+        found = _evidence(one)
+        if found is not None:
+            yield found
+
+
+def _evidence(one: Any) -> Mapping[str, Any] | None:
+    """Return the event of an evidence; None where it is none."""
+    data = one.get("data") if isinstance(one, Mapping) else None
+    try:
+        found = orjson.loads(data) if isinstance(data, str) else None
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, Mapping) else None
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _unescaped(hide: Callable[[str], str]) -> Callable[[str], str]:
+    """Return what takes values also out of JSON in texts, where signs of them are escaped."""
+
+    def change(text: str) -> str:
+        if "\\" not in text or not text.lstrip().startswith(("{", "[")):
+            return hide(text)
+        try:
+            whole = orjson.loads(text)
+            shown = _each(whole, change)
+        except orjson.JSONDecodeError:
+            return hide(text)
+        except RecursionError:  # nobody reads what is nested so deep
+            return WITHHELD
+        return hide(text if shown == whole else _json(shown))
+
+    return change
 
 
 def _raw(unmapped: Any) -> Iterator[tuple[str, str]]:
