@@ -194,6 +194,27 @@ def test_the_api_confirms_no_name(made):
         assert NAME not in str(answer.headers).lower(), path
 
 
+def test_the_journal_does_not_tell_whom_others_looked_at(made):
+    """Who saw personal data is written down with what they asked for: an entity, a search, by name."""
+    ana, pia = made.browser("ana"), made.browser("pia")
+    pia.send("/purpose", purpose="who came in at night")
+    assert pia.get("/entity", params={"name": f"user:{NAME}"}).status_code == 200
+    assert pia.get("/search", params={"q": f"message:{NAME}"}).status_code == 200
+    assert pia.get("/incident/in-0000000000000001").status_code == 200
+    pia.send("/purpose", purpose="")
+    asked = {"kind": "access.personal_read", "limit": 500}
+    told = ana.get(f"{API}/journal", params=asked).json()["items"]
+    assert {"(withheld: personal data)", "in-0000000000000001"} <= {one["subject"] for one in told}
+    assert NAME not in str(told)
+    for subject in (f"user:{NAME}", f"message:{NAME}"):
+        for limit in (1, 500):
+            found = ana.get(f"{API}/journal", params={"subject": subject, "limit": limit}).json()
+            assert found == {"items": [], "next": None}, subject
+    with_purpose = {"x-purpose": "who looked at whom"}
+    told = pia.get(f"{API}/journal", params=asked, headers=with_purpose).json()["items"]
+    assert {f"user:{NAME}", f"message:{NAME}"} <= {one["subject"] for one in told}
+
+
 def test_a_tag_is_of_what_is_shown_and_not_of_what_is_hidden(made):
     """Else a name could be guessed against the tag: it is made of the masked text alone."""
 

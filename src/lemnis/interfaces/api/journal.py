@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import Query
 from starlette.requests import Request
 
 from lemnis.app.access import naming
+from lemnis.app.access.masking import WITHHELD
 from lemnis.app.access.permissions import Person
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import NotFoundError
@@ -19,6 +21,8 @@ from lemnis.interfaces.api.services import Services, Sight, sight
 
 ROUTER = router("journal")
 Reader = Annotated[Person, allowed("journal.read")]
+_LOOKED = "access.personal_read"
+_ID = re.compile(r"[a-z]{2}-\w{8,64}|sha256:[0-9a-f]{64}")
 
 
 @ROUTER.get("/journal")
@@ -35,11 +39,14 @@ def list_(
 ) -> Page[models.JournalEntry]:
     """List the journal's entries, the newest first. Masked payloads no longer match their hashes.
 
-    Entries about what one may not see are left out: a page may have fewer than ``limit``.
+    Entries about what one may not see are left out: a page may have fewer than ``limit``. Whom others looked
+    at is withheld from those who see no personal data, and not found by name.
     """
     seen, eyes = sight(request, person, purpose), using.eyes(person)
     before = int(decode(after, "i")[0]) if after else None
     found = using.journal.newest(kinds=kind or (), subject=subject, before=before, limit=limit + 1)
+    if subject:
+        found = [one for one in found if _subject(one, seen) == subject]
     items = [_document(one, seen, _about(using, one)) for one in found[:limit] if not eyes.entry(one)]
     following = encode([found[limit - 1].seq]) if len(found) > limit else None
     return Page[models.JournalEntry](items=items, next=following)
@@ -54,6 +61,12 @@ def _about(using: Services, one: Entry) -> list[str]:
         return []
 
 
+def _subject(one: Entry, seen: Sight) -> str:
+    """Return what an entry is about; who looked at personal data may have asked for it by somebody's name."""
+    told = seen.masker is None or one.kind != _LOOKED or _ID.fullmatch(one.subject)
+    return one.subject if told else WITHHELD
+
+
 def _document(one: Entry, seen: Sight, about: list[str]) -> models.JournalEntry:
     told: dict[str, Any] = {"payload": dict(one.payload), "reason": one.reason}
     if seen.masker is not None:
@@ -64,6 +77,6 @@ def _document(one: Entry, seen: Sight, about: list[str]) -> models.JournalEntry:
         named = naming.addressed(naming.texts(told))
         told = seen.document(told, *seen.masker.of_entities([*about, *named]))
     return models.JournalEntry(
-        seq=one.seq, at=to_iso(one.at), kind=one.kind, subject=one.subject, actor=one.actor,
+        seq=one.seq, at=to_iso(one.at), kind=one.kind, subject=_subject(one, seen), actor=one.actor,
         reason=told["reason"], payload=told["payload"], previous=one.previous, hash=one.hash,
     )  # fmt: skip
