@@ -229,7 +229,7 @@ class Page(HTMLParser):
 
 def crawl(browser, *, each=3, most=400):
     """Return the answers of all pages that can be reached by links, some of each route."""
-    doors = [(one, _pattern(one.path)) for one in browser.of.routes if one.method == "GET" and one.page]
+    doors = [(one, pattern(one.path)) for one in browser.of.routes if one.method == "GET" and one.page]
     waiting = [one.path for one, _ in doors if "{" not in one.path and "sign-in" not in one.path]
     counts, found = {}, {}
     while waiting and len(found) < most:
@@ -238,7 +238,7 @@ def crawl(browser, *, each=3, most=400):
         if door is None or path in found or counts.get(door, 0) >= each:
             continue
         counts[door] = counts.get(door, 0) + 1
-        answer = found[path] = browser.get(path)
+        answer = found[path] = settled(browser, path)
         if answer.headers.get("content-type", "").startswith("text/html"):
             for _, _, address in Page(answer).addresses:
                 whole = urlsplit(urljoin(f"{BASE}{path}", address))
@@ -247,7 +247,21 @@ def crawl(browser, *, each=3, most=400):
     return found
 
 
-def _pattern(path):
+def settled(browser, path):
+    """Return a page as it is when what is worked out beside it is there."""
+    for _ in range(200):
+        answer = browser.get(path)
+        if "data-again" not in answer.text:
+            break
+        browser.of.run(asyncio.sleep(0.05))
+    return answer
+
+
+def pattern(path):
+    """Return what fits the addresses of a route."""
     return re.compile(
-        "".join(part if n % 2 == 0 else "[^/]+" for n, part in enumerate(re.split(r"({[^}]+})", path)))
+        "".join(
+            part if n % 2 == 0 else (".+" if ":path" in part else "[^/]+")
+            for n, part in enumerate(re.split(r"({[^}]+})", path))
+        )
     )

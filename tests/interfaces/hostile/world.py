@@ -8,12 +8,14 @@ import orjson
 import yaml
 
 from lemnis import app
-from lemnis.app import cases, findings_life, gates, incidents, incidents_handling, respond
+from lemnis.app import attest_import, cases, findings_life, gates, incidents, incidents_handling, respond
 from lemnis.content.library import builtin_root
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange, MatchedField, Severity
 from lemnis.contracts.clock import ManualClock
-from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
+from lemnis.contracts.findings import Finding, Health, Kind, ScanHealth, ScanReport
 from lemnis.contracts.journal import NewEntry
+from lemnis.contracts.provenance import Edge, Node, Strength
+from lemnis.graph.store import Graph
 from lemnis.incidents import entries as writing
 from lemnis.interfaces.cli import run as lemnis
 
@@ -45,6 +47,8 @@ def workspace(folder):
     _taught(made, two)
     _sent(made, folder)
     _cased(made)
+    _stood(made)
+    _stated(made, folder)
     return made
 
 
@@ -126,6 +130,41 @@ def _found(made):
     findings_life.remember(made, ScanReport((one,), health), resource=LINE, revision=LINE)
 
 
+def _stood(made):
+    """Let there be a way from outside to data, with a weakness, a check that fails, and a risk of all that."""
+    shop, image, log = Entity(EntityKind.WORKLOAD, LINE), Entity(EntityKind.IMAGE, f"sha256:{'4b' * 32}"), Entity(EntityKind.PACKAGE, f"pkg:{LINE}")  # fmt: skip
+    flaw, self_, role = Entity(EntityKind.VULNERABILITY, f"CVE {LINE}"), Entity(EntityKind.SERVICE_ACCOUNT, LINE), Entity(EntityKind.ROLE, LINE)  # fmt: skip
+    bucket, data, out = Entity(EntityKind.CLOUD_RESOURCE, LINE), Entity(EntityKind.DATA_SET, LINE), Entity(EntityKind.ENDPOINT, SCRIPT)  # fmt: skip
+    edges = [
+        Edge(source, target, relation, "kubernetes", Strength.RECORDED, {"of": MARKUP, "actions": [LINE]} | more)
+        for source, relation, target, more in (
+            (shop, "exposes", out, {"of": "Ingress"}), (shop, "instance_of", image, {}), (image, "contains", log, {}),
+            (flaw, "affects", log, {"position": MARKUP}), (shop, "runs_as", self_, {}), (self_, "has_role", role, {}),
+            (role, "grants", bucket, {"actions": ["s3:GetObject"]}), (data, "stored_in", bucket, {}),
+        )
+    ]  # fmt: skip
+    about = [
+        Node(flaw, {"score": 9.8, "exploited": True, "title": LINE}),
+        Node(data, {"labels": [LINE, "email"]}),
+    ]
+    Graph(app.engine(made)).add(edges, about)
+    one = Finding("fp-0000000000000002", "lemnis_posture", "kubernetes_privileged", LINE, Severity.CRITICAL, "", 0, 0,
+                  kind=Kind.CONFIG, resource=LINE, message=MARKUP, fix=MARKUP)  # fmt: skip
+    health = (ScanHealth("lemnis_posture", "1", Health.OK, 1, (), 0),)
+    findings_life.remember(made, ScanReport((one,), health), resource=LINE, revision=LINE)
+
+
+def _stated(made, folder):
+    """Keep a statement that nobody signed."""
+    said = {
+        "_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1",
+        "subject": [{"name": LINE, "digest": {"sha256": "cd" * 32}}],
+        "predicate": {"runDetails": {"builder": {"id": SCRIPT}}, "buildDefinition": {"externalParameters": {LINE: MARKUP}}},
+    }  # fmt: skip
+    (folder / "said.json").write_bytes(orjson.dumps(said))
+    list(attest_import.bring_in(made, folder / "said.json"))
+
+
 def _taught(made, name):
     folder = made.content / "lessons" / LESSON
     folder.mkdir(parents=True)
@@ -151,10 +190,16 @@ def _content(made):
         "steps": [{"id": "keep", "evidence": {"alerts": True, "events": False}},
                   {"id": "sure", "ask": {"text": LINE}}],
     }  # fmt: skip
+    threat = {
+        "id": "evil_threat", "title": LINE, "element": LINE, "cwes": [78], "techniques": ["T1059.004"],
+        "state": "realised", "likelihood": 5, "impact": 4, "incidents": ["in-0000000000000001"], "owner": LINE,
+        "mitigations": {"gate": LINE, "lesson": LESSON}, "review": "2026-01-01",
+    }  # fmt: skip
     for path, told in (
+        ("threats/evil_threat/threat.yaml", threat),
         ("detections/evil_rule/rule.yml", rule),
         ("playbooks/keep_and_ask/playbook.yaml", playbook),
-        ("searches/evil/search.yaml", {"title": LINE, "query": "message:zq"}),
+        ("searches/evil/search.yaml", {"title": LINE, "query": "zq"}),
         (
             "policies/evil/policy.yaml",
             {"id": "evil", "title": LINE, "stages": ["commit"], "controls": [LINE]},
