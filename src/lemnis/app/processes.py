@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import resource
+import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +18,20 @@ def name(role: str) -> None:
     """Name this process, where the system lets it (Linux: 15 bytes, as ``ps -o comm`` shows them)."""
     with suppress(OSError):
         Path("/proc/self/comm").write_text(role[:_MAX], encoding="ascii")
+
+
+def end_with_parent() -> None:
+    """Let this process, which ``multiprocessing`` began, end with its parent, also if that is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(
+            target=_end_after, args=(parent.join,), daemon=True, name="ends with its parent"
+        ).start()
+
+
+def _end_after(wait: Callable[[], object]) -> None:
+    wait()
+    os._exit(1)
 
 
 def open_many() -> None:

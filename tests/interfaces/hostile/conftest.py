@@ -8,16 +8,7 @@ import attacked
 import world
 
 from lemnis import app
-from lemnis.app import coverage_now
 from lemnis.contracts.clock import ManualClock
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_tests_of_rules():
-    """The page of detections has a process run the tests of all rules beside it: nothing here is about these."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coverage_now, "passing", lambda _: frozenset())
-        yield
 
 
 @pytest.fixture(scope="session")
