@@ -2,11 +2,11 @@
 
 import time
 
+import marked
 import pytest
-import world
 import yaml as pyyaml
-from attacked import API, attacked
-from world import START
+from besieged import API, attacked
+from marked import START
 
 from lemnis import app
 from lemnis.contracts.clock import ManualClock
@@ -103,7 +103,7 @@ def test_a_rule_over_access_that_is_an_attack_lets_nobody_in(tmp_path, name):
     (folder / "policy.rego").write_text(f"package lemnis.forged\n\nimport rego.v1\n\n{REGO[name]}")
     (folder / "policy.yaml").write_text("id: forged\ntitle: t\nstages: [access]\n")
 
-    one = world.incident(soc, world.alert(1))
+    one = marked.incident(soc, marked.alert(1))
     begun = time.monotonic()
     made, why = serving(soc)
     if made is None:

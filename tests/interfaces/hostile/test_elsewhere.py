@@ -10,10 +10,10 @@ import time
 from contextlib import contextmanager
 
 import httpx
+import marked
 import pydantic
 import pytest
-import world
-from attacked import API, attacked
+from besieged import API, attacked
 
 from lemnis import app
 from lemnis.app import respond
@@ -172,7 +172,7 @@ def test_no_page_asks_anything_elsewhere_whatever_stands_in_it(spoilt, monkeypat
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **_: asked.append(a) or [])
     ana = spoilt.browser("ana")
     for path in ("/", "/queue", "/incident/in-0000000000000001", "/alert/al-0000000000000001", "/pipeline", "/lessons",
-                 f"/lesson/{world.LESSON}", "/detection/evil_rule", "/playbook/keep_and_ask", "/posture", "/sources"):  # fmt: skip
+                 f"/lesson/{marked.LESSON}", "/detection/evil_rule", "/playbook/keep_and_ask", "/posture", "/sources"):  # fmt: skip
         assert ana.get(path).status_code == 200
     assert asked == []
 
@@ -209,8 +209,8 @@ def test_what_runs_are_given_changes_no_address_that_they_go_to(tmp_path, monkey
             (f"@127.0.0.1:{port}", f"../../..//127.0.0.1:{port}/", f"x?y=http://127.0.0.1:{port}#", "..", f"//127.0.0.1:{port}/x",
              "a\r\nHost: evil.example\r\n\r\n", "%2e%2e%2fadmin"), 1
         ):  # fmt: skip
-            name = world.incident(
-                soc, world.alert(number, entities=(Entity(EntityKind.HOST, host),), event={})
+            name = marked.incident(
+                soc, marked.alert(number, entities=(Entity(EntityKind.HOST, host),), event={})
             )
             with contextlib.suppress(LemnisError):
                 planned = respond.plan(soc, "book", name, actor="ana")

@@ -1,7 +1,7 @@
 """Forged requests: no other site makes somebody's browser change anything, by no method, type or header."""
 
 import pytest
-from attacked import API, BASE, Page
+from besieged import API, BASE, Page
 
 from lemnis import app
 from lemnis.app.access.secret import csrf as csrf_of

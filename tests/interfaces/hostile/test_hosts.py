@@ -1,7 +1,7 @@
 """Host names, proxies and redirects: nobody is sent elsewhere, and headers say only what may be believed."""
 
 import pytest
-from attacked import API, BASE, HOST, HTML, PASSWORD, Browser, attacked
+from besieged import API, BASE, HOST, HTML, PASSWORD, Browser, attacked
 
 from lemnis import app
 from lemnis.content.schemas.console import Console

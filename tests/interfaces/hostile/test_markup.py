@@ -3,10 +3,10 @@
 import re
 from urllib.parse import urljoin, urlsplit
 
+import marked
 import pytest
-import world
-from attacked import API, BASE, HOST, Page, crawl, pattern, settled
-from world import LINE, MARKUP
+from besieged import API, BASE, HOST, Page, crawl, pattern, settled
+from marked import LINE, MARKUP
 
 from lemnis.app.access import accounts, openid
 from lemnis.contracts.alerts import Severity
@@ -26,7 +26,7 @@ def pages(spoilt):
     found = crawl(ana, each=2)
     for path in (
         "/detection/evil_rule", "/detection/broken", "/detection/evil_rule/edit", "/playbook/keep_and_ask",
-        f"/lesson/{world.LESSON}", "/source/okta", "/incident/in-0000000000000001", "/lessons",
+        f"/lesson/{marked.LESSON}", "/source/okta", "/incident/in-0000000000000001", "/lessons",
         "/incident/in-0000000000000003", "/alert/al-0000000000000001", "/alert/al-0000000000000004",
         "/incident/in-0000000000000001/trace", "/queue?show=alerts", "/entity?name=host:web-1", "/search?q=%40evil",
     ):  # fmt: skip
@@ -121,7 +121,7 @@ def test_headers_and_cookies_are_not_given_back_as_markup(spoilt):
 
 
 def test_what_people_write_in_forms_is_text(plain):
-    name = world.incident(plain.workspace, world.alert(1, title="A shell", severity=Severity.HIGH))
+    name = marked.incident(plain.workspace, marked.alert(1, title="A shell", severity=Severity.HIGH))
     ana = plain.join("ana", *sorted(plain.access.rights.roles))
     assert ana.send(f"/incident/{name}", do="note", text=MARKUP).status_code == 303
     assert ana.send(f"/incident/{name}", do="task", title=LINE, assignee=LINE).status_code == 303
@@ -149,7 +149,7 @@ def test_what_people_write_in_forms_is_text(plain):
      "data:text/html,<script>1</script>", "vbscript:x", "//evil.example/x", "\x01javascript:1", "file:///etc/passwd"],
 )  # fmt: skip
 def test_links_lead_to_the_web_and_nowhere_else(plain, address):
-    name = world.incident(plain.workspace, world.alert(1))
+    name = marked.incident(plain.workspace, marked.alert(1))
     ana = plain.join("ana", "analyst")
     refused = ana.send(f"/incident/{name}", do="link", url=address, title="x")
     assert refused.status_code == 400, address

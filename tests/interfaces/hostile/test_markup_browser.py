@@ -2,10 +2,10 @@
 
 import shutil
 
-import attacked
+import besieged
+import marked
 import pytest
-import world
-from attacked import Page
+from besieged import Page
 from test_slow import served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -30,13 +30,13 @@ FOUND = """() => [
 
 def test_nothing_of_it_runs(tmp_path):
 
-    made = attacked.attacked(world.workspace(tmp_path))
+    made = besieged.attacked(marked.workspace(tmp_path))
     ana = made.join("ana", *sorted(made.access.rights.roles))
     paths = [
         "/", "/queue", "/queue?show=alerts", "/incident/in-0000000000000001", "/alert/al-0000000000000001", "/search?span=all",
         "/search?q=zq&span=all", "/detections", "/detection/evil_rule", "/detection/evil_rule/edit", "/pipeline", "/playbooks",
-        "/playbook/keep_and_ask", "/sources", "/source/okta", "/lessons", f"/lesson/{world.LESSON}", "/posture", "/people", "/me",
-        "/entity?name=host:web-1", "/incident/in-0000000000000001/trace", f"/search?q={world.LINE}", "/nothing",
+        "/playbook/keep_and_ask", "/sources", "/source/okta", "/lessons", f"/lesson/{marked.LESSON}", "/posture", "/people", "/me",
+        "/entity?name=host:web-1", "/incident/in-0000000000000001/trace", f"/search?q={marked.LINE}", "/nothing",
     ]  # fmt: skip
     for start in ("/pipeline", "/playbooks", "/search?span=all"):
         inside = {

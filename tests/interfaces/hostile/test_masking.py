@@ -3,9 +3,9 @@
 import hashlib
 import re
 
+import marked
 import pytest
-import world
-from attacked import API, Page, attacked, crawl
+from besieged import API, Page, attacked, crawl
 
 from lemnis import app
 from lemnis.app.access.masking import Masker
@@ -26,18 +26,18 @@ PEOPLE = """\
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    soc = app.init(tmp_path_factory.mktemp("masking") / "soc", clock=ManualClock(world.START + 3_600_000))
+    soc = app.init(tmp_path_factory.mktemp("masking") / "soc", clock=ManualClock(marked.START + 3_600_000))
     (soc.content / "identities").mkdir()
     (soc.content / "identities/people.yaml").write_text(PEOPLE.format(name=NAME))
     for number, (title, name) in enumerate(
         ((f"A shell of {NAME}", NAME), ("B door", OTHER), ("Z door", OTHER)), 1
     ):
-        event = {"class_uid": 3002, "time": world.START, "message": f"{name} came", "user": {"name": name},
+        event = {"class_uid": 3002, "time": marked.START, "message": f"{name} came", "user": {"name": name},
                  "metadata": {"log_name": "okta"}, "raw_data": name}  # fmt: skip
         entities = (Entity(EntityKind.USER, name), Entity(EntityKind.HOST, f"web-{number}"))
-        world.incident(
+        marked.incident(
             soc,
-            world.alert(
+            marked.alert(
                 number, title=title, entities=entities, event=event, severity=Severity.HIGH, matched=()
             ),
         )
@@ -48,8 +48,13 @@ def made(tmp_path_factory):
     made.end()
 
 
-def test_no_page_that_links_lead_to_names_anybody(made):
-    pages = crawl(made.browser("ana"), each=3)
+@pytest.fixture(scope="module")
+def pages(made):
+    """What somebody sees who sees no personal data, on every page that links lead to."""
+    return crawl(made.browser("ana"), each=3)
+
+
+def test_no_page_that_links_lead_to_names_anybody(pages):
     assert {
         path
         for path, answer in pages.items()
@@ -59,9 +64,8 @@ def test_no_page_that_links_lead_to_names_anybody(made):
     assert any("person~" in answer.text for answer in pages.values())
 
 
-def test_nor_does_what_comes_with_them(made):
+def test_nor_does_what_comes_with_them(pages):
     """Headers, titles, addresses of links, names of what is saved."""
-    pages = crawl(made.browser("ana"), each=2)
     for path, answer in pages.items():
         assert NAME not in str(answer.headers).lower(), path
         if answer.headers.get("content-type", "").startswith("text/html"):

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from attacked import API, BASE
+from besieged import API, BASE
 
 TRICKS = (
     "..", "../..", "..%2f..%2flemnis.yaml", "%2e%2e%2f%2e%2e%2flemnis.yaml", "..%252f..%252flemnis.yaml",

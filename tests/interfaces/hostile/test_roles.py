@@ -3,10 +3,10 @@
 import re
 from urllib.parse import urlsplit
 
-import attacked
+import besieged
+import marked
 import pytest
-import world
-from attacked import API, BASE, Page, crawl
+from besieged import API, BASE, Page, crawl
 
 from lemnis import app
 from lemnis.app.access import accounts
@@ -28,9 +28,9 @@ OWN = ("/me", f"{API}/me", f"{API}/session", f"{API}/stream")
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
 
-    soc = app.init(tmp_path_factory.mktemp("roles") / "soc", clock=ManualClock(world.START))
-    world.incident(soc, world.alert(1, title="A shell", severity=Severity.HIGH))
-    made = attacked.attacked(soc)
+    soc = app.init(tmp_path_factory.mktemp("roles") / "soc", clock=ManualClock(marked.START))
+    marked.incident(soc, marked.alert(1, title="A shell", severity=Severity.HIGH))
+    made = besieged.attacked(soc)
     for role in sorted(made.access.rights.roles):
         made.join(role, role)
     made.join("everybody", *sorted(made.access.rights.roles))
@@ -123,7 +123,7 @@ def test_who_changes_accounts_is_told_of_no_secret(made):
 def test_the_stream_tells_nobody_what_their_role_may_not_know(made):
 
     soc = made.workspace
-    app.journal(soc).append(entries.alert_entry(world.alert(77, title="told live")))
+    app.journal(soc).append(entries.alert_entry(marked.alert(77, title="told live")))
     entry = (
         list(app.journal(soc).entries(kind="alert"))[-1]
         if list(app.journal(soc).entries(kind="alert"))

@@ -2,9 +2,9 @@
 
 import re
 
+import marked
 import pytest
-import world
-from attacked import API, BASE, HTML, PASSWORD, Browser, attacked
+from besieged import API, BASE, HTML, PASSWORD, Browser, attacked
 
 from lemnis import app
 from lemnis.app.access import accounts
@@ -252,7 +252,7 @@ def test_tags_tell_nothing_to_who_may_not_see(plain):
 
 def _incident(made):
 
-    return world.incident(made.workspace, world.alert(1, title="A shell"))
+    return marked.incident(made.workspace, marked.alert(1, title="A shell"))
 
 
 def trying(made, name, password, address="10.1.1.1"):

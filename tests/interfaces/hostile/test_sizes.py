@@ -5,10 +5,10 @@ import gzip
 import time
 import zlib
 
+import marked
 import orjson
 import pytest
-import world
-from attacked import API, BASE, PASSWORD
+from besieged import API, BASE, PASSWORD
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -16,7 +16,7 @@ FORM = "application/x-www-form-urlencoded"
 @pytest.fixture(scope="module")
 def made(shared):
     shared.join("ana", *sorted(shared.access.rights.roles))
-    world.incident(shared.workspace, world.alert(1))
+    marked.incident(shared.workspace, marked.alert(1))
     return shared
 
 

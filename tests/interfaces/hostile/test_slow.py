@@ -12,9 +12,9 @@ import time
 from dataclasses import replace
 
 import httpx
+import marked
 import pytest
-import world
-from attacked import API, PASSWORD, attacked
+from besieged import API, PASSWORD, attacked
 
 from lemnis import app
 from lemnis.app.access import passwords
@@ -53,8 +53,8 @@ def served(made):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    soc = app.init(tmp_path_factory.mktemp("slow") / "soc", clock=ManualClock(world.START))
-    world.incident(soc, world.alert(1))
+    soc = app.init(tmp_path_factory.mktemp("slow") / "soc", clock=ManualClock(marked.START))
+    marked.incident(soc, marked.alert(1))
     made = attacked(soc, rates=Rates())
     made.join("ana", "analyst")
     made.join("bob", "analyst")
@@ -184,7 +184,7 @@ def test_one_person_does_not_take_all_streams_of_others(place, sockets):
 
 def test_a_flood_of_sign_ins_keeps_no_page_waiting(tmp_path):
     """Hashing is dear, and few are hashed at once: those that wait are few too, or they would take all threads."""
-    made = attacked(app.init(tmp_path / "soc", clock=ManualClock(world.START)), hasher=None, rates=Rates())
+    made = attacked(app.init(tmp_path / "soc", clock=ManualClock(marked.START)), hasher=None, rates=Rates())
     made.join("ana", "analyst")
     with served(made) as port:
         made.port = port

@@ -2,10 +2,10 @@
 
 import asyncio
 
+import marked
 import pytest
-import world
 import yaml
-from attacked import API, Page, attacked, crawl
+from besieged import API, Page, attacked, crawl
 
 from lemnis import app
 from lemnis.app import lesson_report, loop, respond
@@ -57,26 +57,26 @@ PLAYBOOK = {"title": "Ask", "steps": [{"id": "keep", "evidence": {"alerts": True
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    soc = app.init(tmp_path_factory.mktemp("teams") / "soc", clock=ManualClock(world.START + 3_600_000))
+    soc = app.init(tmp_path_factory.mktemp("teams") / "soc", clock=ManualClock(marked.START + 3_600_000))
     folder = soc.content / "policies/grave_ones_are_of_soc"
     folder.mkdir(parents=True)
     (folder / "policy.rego").write_text(RULE)
     (folder / "policy.yaml").write_text("id: grave_ones_are_of_soc\ntitle: t\nstages: [access]\n")
     (soc.content / "playbooks/ask").mkdir(parents=True)
     (soc.content / "playbooks/ask/playbook.yaml").write_text(yaml.safe_dump(PLAYBOOK))
-    world._git(soc, "init", "-q")
-    world._git(soc, "add", "-A")
-    world._git(soc, "commit", "-q", "-m", "base")
+    marked._git(soc, "init", "-q")
+    marked._git(soc, "add", "-A")
+    marked._git(soc, "commit", "-q", "-m", "base")
     host = Entity(EntityKind.HOST, f"{SECRET}-host")
-    theirs = world.incident(
+    theirs = marked.incident(
         soc,
-        world.alert(1, title=f"{SECRET} shell", entities=(host,), rule="rule-1", event={"class_uid": 1007}),
+        marked.alert(1, title=f"{SECRET} shell", entities=(host,), rule="rule-1", event={"class_uid": 1007}),
     )
-    ours = world.incident(
-        soc, world.alert(2, title="A door", entities=(Entity(EntityKind.HOST, "open-host"),), severity=Severity.LOW,
+    ours = marked.incident(
+        soc, marked.alert(2, title="A door", entities=(Entity(EntityKind.HOST, "open-host"),), severity=Severity.LOW,
                          rule="rule-2", event={"class_uid": 1007}),
     )  # fmt: skip
-    world.lone(soc, world.alert(3, title=f"{SECRET} alone", entities=(host,), event={"class_uid": 1007}))
+    marked.lone(soc, marked.alert(3, title=f"{SECRET} alone", entities=(host,), event={"class_uid": 1007}))
     made = attacked(soc)
     every = sorted(made.access.rights.roles)
     made.join("inside", *every, teams=["soc"])
@@ -92,15 +92,15 @@ def made(tmp_path_factory):
 
 
 def _lesson(soc, name):
-    folder = soc.content / "lessons" / world.LESSON
+    folder = soc.content / "lessons" / marked.LESSON
     folder.mkdir(parents=True)
     cause = {"repository": SECRET, "commit": "a" * 40, "path": "a.py", "line": 3, "text": SECRET,
              "author": "Nia <nia@shop.example>", "owner": "x"}  # fmt: skip
-    lesson = {"id": world.LESSON, "incident": name, "title": f"{SECRET} lesson", "cause": cause, "gate": f"{SECRET}_gate",
+    lesson = {"id": marked.LESSON, "incident": name, "title": f"{SECRET} lesson", "cause": cause, "gate": f"{SECRET}_gate",
               "detection": "a_shell", "threat": "a_shell", "old_digest": f"sha256:{'0' * 64}", "trace": []}  # fmt: skip
     (folder / "lesson.yaml").write_text(yaml.safe_dump(lesson))
-    world._git(soc, "add", "-A")
-    world._git(soc, "commit", "-q", "-m", "lesson")
+    marked._git(soc, "add", "-A")
+    marked._git(soc, "commit", "-q", "-m", "lesson")
 
 
 def test_no_page_tells_of_another_teams_incidents(made):
@@ -117,7 +117,7 @@ def test_no_address_of_a_page_leads_there_either(made):
     own = {
         f"/incident/{made.theirs}", f"/incident/{made.theirs}/trace", f"/incident/{made.theirs}/trace?part=1",
         "/alert/al-0000000000000001", "/alert/al-0000000000000003", f"/plan/{made.plan.removeprefix('sha256:')}",
-        f"/run/{made.ran}", f"/lesson/{world.LESSON}",
+        f"/run/{made.ran}", f"/lesson/{marked.LESSON}",
     }  # fmt: skip
     for path in own:
         answer = outside.get(path)
@@ -144,8 +144,8 @@ def test_nothing_is_done_with_another_teams_incidents(made):
         (f"/incident/{made.theirs}/lesson", {}),
         (shown, {"do": "approve", "digest": made.plan, "reason": "x"}), (shown, {"do": "run"}),
         (f"/run/{made.ran}", {"do": "yes", "step": "sure", "reason": "x"}), (f"/run/{made.ran}", {"do": "cancel"}),
-        (f"/run/{made.ran}", {"do": "undo"}), (f"/lesson/{world.LESSON}", {"do": "merge"}),
-        (f"/lesson/{world.LESSON}", {"do": "prove"}),
+        (f"/run/{made.ran}", {"do": "undo"}), (f"/lesson/{marked.LESSON}", {"do": "merge"}),
+        (f"/lesson/{marked.LESSON}", {"do": "prove"}),
     ):  # fmt: skip
         answer = outside.send(path, **fields)
         assert answer.status_code in {403, 404}, (path, fields, answer.status_code)
@@ -166,7 +166,7 @@ def test_the_api_tells_and_does_nothing_of_it(made):
     assert any(SECRET in inside.get(f"{API}{path}").text for path in found)
     for path in (f"/incidents/{made.theirs}", f"/incidents/{made.theirs}/timeline", f"/incidents/{made.theirs}/alerts",
                  "/alerts/al-0000000000000001", f"/plans/{made.plan}", f"/runs/{made.ran}",
-                 f"/lessons/{world.LESSON}"):  # fmt: skip
+                 f"/lessons/{marked.LESSON}"):  # fmt: skip
         assert outside.get(f"{API}{path}").status_code == 403, path
     head = app.journal(made.workspace).head()
     for path, body in (

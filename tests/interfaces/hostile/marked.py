@@ -5,13 +5,14 @@ import io
 import subprocess
 
 import orjson
+import pytest
 import yaml
 
 from lemnis import app
 from lemnis.app import attest_import, cases, findings_life, gates, incidents, incidents_handling, respond
 from lemnis.content.library import builtin_root
 from lemnis.contracts.alerts import Alert, Entity, EntityKind, IncidentChange, MatchedField, Severity
-from lemnis.contracts.clock import ManualClock
+from lemnis.contracts.clock import ManualClock, SystemClock
 from lemnis.contracts.findings import Finding, Health, Kind, ScanHealth, ScanReport
 from lemnis.contracts.journal import NewEntry
 from lemnis.contracts.provenance import Edge, Node, Strength
@@ -229,7 +230,13 @@ def _sent(made, folder):
     lines = [orjson.loads(line) for line in source.read_bytes().splitlines()[:5]]
     file = folder / "system_log.jsonl"
     file.write_bytes(b"".join(orjson.dumps(spoilt(one)) + b"\n" for one in lines))
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as told:
+    offset = made.clock.now() - SystemClock().now()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()) as told,
+    ):
+        patch.setenv("LEMNIS_CLOCK_OFFSET", str(offset))  # else it came later than the console's clock says
         status = lemnis(["ingest", "okta", str(file), "--workspace", str(made.root)])
     assert status == 0, told.getvalue()
 
