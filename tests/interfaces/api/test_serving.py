@@ -133,7 +133,8 @@ def test_the_client_of_the_description(console, key):
     said, _ = console
     with Client(said["url"], key) as lemnis:
         assert lemnis.me_oneself()["name"] == "machine"
-        assert list(lemnis.every(lemnis.list_incidents, state="all", limit=1)) == []
+        one_by_one = [one["id"] for one in lemnis.every(lemnis.list_incidents, state="all", limit=1)]
+        assert one_by_one == [one["id"] for one in lemnis.every(lemnis.list_incidents, state="all")]
         with pytest.raises(ApiError) as refused:
             lemnis.show_incidents("in-0000000000000000")
         assert (refused.value.status, refused.value.kind) == (404, "not-found")
