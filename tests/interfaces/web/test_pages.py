@@ -1,6 +1,7 @@
 """The console's pages as a browser is given them: what they show, to whom, and what forms do."""
 
 import asyncio
+import html
 import re
 
 import pytest
@@ -369,10 +370,8 @@ def test_a_detection_is_written_tried_on_the_lake_and_kept(soc, monkeypatch, tmp
         async with browser(made, cookie=joined(made, "dee", "detection_engineer")) as dee:
             page = await dee.get("/detections/new?q=login")
             text = page.text.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
-            draft = text.replace("&#34;", '"').replace("&lt;", "<")
-            rule = draft.replace("category: process_creation\n  product: linux", "product: logins").replace(
-                'CommandLine|contains: "change me"', 'what|endswith: "3"'
-            )
+            asked = "detection:\n  one:\n    what|endswith: '3'\n  condition: one\n"
+            rule = re.sub(r"(?s)detection:\n.*?(?=level:)", asked, html.unescape(text))
             broken = await send(dee, page, "/detections/edit", do="try", text="title: [", days="7")
             tried = await send(dee, page, "/detections/edit", do="try", text=rule, days="7")
             refused = await send(dee, page, "/detections/edit", do="save", text="title: x", name="mine")
