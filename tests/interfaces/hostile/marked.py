@@ -230,7 +230,7 @@ def _sent(made, folder):
     lines = [orjson.loads(line) for line in source.read_bytes().splitlines()[:5]]
     file = folder / "system_log.jsonl"
     file.write_bytes(b"".join(orjson.dumps(spoilt(one)) + b"\n" for one in lines))
-    offset = made.clock.now() - SystemClock().now()
+    offset = made.clock.now() - 600_000 - SystemClock().now()
     with (
         pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(io.StringIO()),
