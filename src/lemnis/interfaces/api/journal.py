@@ -22,7 +22,7 @@ from lemnis.interfaces.api.services import Services, Sight, sight
 ROUTER = router("journal")
 Reader = Annotated[Person, allowed("journal.read")]
 _LOOKED = "access.personal_read"
-_ID = re.compile(r"[a-z]{2}-\w{8,64}|sha256:[0-9a-f]{64}")
+_ID = re.compile(r"[a-z]{2}-[0-9a-f]{16}|sha256:[0-9a-f]{64}")
 
 
 @ROUTER.get("/journal")
@@ -39,8 +39,7 @@ def list_(
 ) -> Page[models.JournalEntry]:
     """List the journal's entries, the newest first. Masked payloads no longer match their hashes.
 
-    Entries about what one may not see are left out: a page may have fewer than ``limit``. Whom others looked
-    at is withheld from those who see no personal data, and not found by name.
+    Entries about what one may not see are left out: a page may have fewer than ``limit``.
     """
     seen, eyes = sight(request, person, purpose), using.eyes(person)
     before = int(decode(after, "i")[0]) if after else None
