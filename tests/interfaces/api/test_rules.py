@@ -107,7 +107,9 @@ def test_who_may_not_write_rules_does_not(built, role):
             for call in (ask.post("/rules/lint", json={"text": RULE}), ask.post("/rules/try", json={"text": RULE}),
                          ask.put("/rules/okta_asked", json={"text": RULE}),
                          ask.post("/rules/okta_asked/propose", json={"text": RULE})):  # fmt: skip
-                word(await call, 403, "not-allowed")
+                answer = await call
+                assert answer.status_code == 403
+                word(answer, 403, "not-allowed")
         async with asking(built, "detection_engineer", "rule.read") as ask:
             word(await ask.put("/rules/okta_asked", json={"text": RULE}), 403, "not-allowed")
 

@@ -1,6 +1,7 @@
 """Path traversal: no parameter of a route reaches a file that is not named by it."""
 
 import re
+from pathlib import Path
 
 import pytest
 from besieged import API, BASE
@@ -18,7 +19,7 @@ _OURS = (
     b"name: soc",
     b"Traceback",
     b"/dev/shm",
-    b"/work/",
+    str(Path(__file__).parents[3]).encode(),
     b"site-packages",
     b"PRIVATE KEY",
 )

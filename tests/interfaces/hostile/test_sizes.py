@@ -21,8 +21,9 @@ def made(shared):
 
 
 def quickly(answer, begun, *, seconds=10):
+    """Say whether an answer came within some seconds; it may be no failure."""
     assert answer.status_code < 500, (answer.request.url, answer.text[-300:])
-    assert time.monotonic() - begun < seconds
+    return time.monotonic() - begun < seconds
 
 
 def test_bodies_that_are_too_large_are_not_read(made):
@@ -33,7 +34,7 @@ def test_bodies_that_are_too_large_are_not_read(made):
             answer = who.ask(
                 "POST", path, content=b"a" * 1_000_001, headers={"origin": BASE, "content-type": FORM}
             )
-            quickly(answer, begun)
+            assert quickly(answer, begun)
             assert answer.status_code == 413, path
 
 
@@ -46,7 +47,7 @@ def test_what_is_compressed_is_not_blown_up(made):
         begun = time.monotonic()
         answer = ana.ask("POST", f"{API}/plans", content=packed, headers={
             "origin": BASE, "x-csrf-token": ana.csrf, "content-encoding": how, "content-type": "application/json"})  # fmt: skip
-        quickly(answer, begun)
+        assert quickly(answer, begun)
         assert answer.status_code in {400, 413, 415, 422}
 
 
@@ -64,7 +65,7 @@ def test_depth_and_width_of_json(made):
                      b"\xff\xfe", b"NaN", b'{"a":Infinity}', b"\x00" * 1000, b'{"a":1,"a":2}'):  # fmt: skip
             begun = time.monotonic()
             answer = ana.ask("POST", f"{API}{path}", content=body, headers=headers)
-            quickly(answer, begun)
+            assert quickly(answer, begun)
             assert answer.status_code in {400, 401, 403, 404, 413, 422, 429}, (path, body[:30])
 
 
@@ -80,7 +81,7 @@ def test_forms_with_many_fields(made):
             content=f"csrf={ana.csrf}&{content}",
             headers={"origin": BASE, "content-type": FORM},
         )
-        quickly(answer, begun)
+        assert quickly(answer, begun)
 
 
 LONG = ("x" * 60_000, "%" * 20_000, "(" * 5_000, "a AND " * 1_500, "((((((((((" * 400, '"' * 3_999, "\\" * 3_999, "| " * 1_999,
@@ -97,7 +98,7 @@ def test_queries_that_are_long_or_deep(made, text):
         (f"{API}/events", {"query": text[:4000]}), ("/detections/new", {"q": text}),
     ):  # fmt: skip
         begun = time.monotonic()
-        quickly(ana.get(path, params=given), begun)
+        assert quickly(ana.get(path, params=given), begun)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_patterns_that_explode(spoilt, pattern):
     ana = spoilt.browser("ana")
     for query in (f"message:{pattern}", pattern, f"* | where message = {pattern}"):
         begun = time.monotonic()
-        quickly(ana.get("/search", params={"q": query, "span": "all"}), begun, seconds=15)
+        assert quickly(ana.get("/search", params={"q": query, "span": "all"}), begun, seconds=15)
 
 
 NUMBERS = ("-1", "0", "1e400", "999999999999999", "99999999999999999999999", "9" * 5000, "\u0661\u0662", "0x10", "NaN", "null",
@@ -135,9 +136,9 @@ def test_numbers_that_are_none_or_huge(made, number):
     ):  # fmt: skip
         for name in names:
             begun = time.monotonic()
-            quickly(ana.get(path, params={name: number}), begun)
+            assert quickly(ana.get(path, params={name: number}), begun)
     for path in (f"/pipeline/decision/{number}", f"{API}/incidents/in-{number}", f"/event/{number}"):
-        quickly(ana.get(path), time.monotonic())
+        assert quickly(ana.get(path), time.monotonic())
     answer = ana.get(
         f"{API}/me",
         headers={
@@ -198,7 +199,7 @@ def test_headers_and_cookies_that_are_much(made):
             ("POST", f"{API}/incidents/in-0000000000000001/notes"),
             ("GET", "/queue"),
         ):
-            quickly(ana.ask(method, path, headers={name: value, "origin": BASE}), begun)
+            assert quickly(ana.ask(method, path, headers={name: value, "origin": BASE}), begun)
 
 
 def test_a_password_may_be_long_and_costs_no_more(made):
@@ -207,6 +208,6 @@ def test_a_password_may_be_long_and_costs_no_more(made):
     for password in ("a" * 60_000, "\ufdfa" * 3_000, "\u0344" * 10_000, "\x00" * 5_000):
         begun = time.monotonic()
         answer = nobody.send("/sign-in", name="nobody-here", password=password)
-        quickly(answer, begun)
+        assert quickly(answer, begun)
         assert answer.status_code in {403, 413}
     assert made.browser("ana").send("/sign-in", name="ana", password=PASSWORD).status_code == 303
