@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lemnis.app.access.seeing import Eyes
     from lemnis.app.board import View
     from lemnis.app.lessons import State
+    from lemnis.app.watching import Rules
     from lemnis.respond.records import Run
     from lemnis.store.journal import SqlJournal
 
@@ -107,11 +108,13 @@ class Gathered:
     waiting: Sequence[Thing]
 
 
-def look(workspace: app.Workspace, view: View, eyes: Eyes | None = None) -> Loop:
+def look(
+    workspace: app.Workspace, view: View, eyes: Eyes | None = None, *, rules: Rules | None = None
+) -> Loop:
     """Return the loop as of now; what cannot be looked at is told, and the rest goes on.
 
     ``eyes`` are of somebody who does not see all: of incidents and what belongs to them, only what they see
-    is counted, alerts by the time of their events.
+    is counted, alerts by the time of their events. ``rules`` are kept by whoever looks again and again.
     """
     journal, now = app.journal(workspace), workspace.clock.now()
     since = now - DAY
@@ -119,7 +122,7 @@ def look(workspace: app.Workspace, view: View, eyes: Eyes | None = None) -> Loop
     first = before(journal, since)
     recent = [entry for kind in _TOLD for entry in journal.entries(kind=kind, after=first)]
     found, scans = _findings(workspace, since)
-    events, silent = _sources(workspace, since)
+    events, silent = _sources(workspace, since, rules)
     gathered = Gathered(
         recent,
         {**journal.counts(first), **(_seen(workspace, view, eyes, since) if eyes else {})},
@@ -265,7 +268,7 @@ def _findings(workspace: app.Workspace, since: int) -> tuple[list[Thing], int]:
     return list(found.values()), store.scans_since(since)
 
 
-def _sources(workspace: app.Workspace, since: int) -> tuple[int, list[Thing]]:
+def _sources(workspace: app.Workspace, since: int, rules: Rules | None) -> tuple[int, list[Thing]]:
     """Return how many events came within the day, and which sources are silent."""
     from lemnis.app.watching import silent_sources
 
@@ -284,7 +287,7 @@ def _sources(workspace: app.Workspace, since: int) -> tuple[int, list[Thing]]:
             "source",
             name,
         )
-        for name in sorted(silent_sources(workspace))
+        for name in sorted(silent_sources(workspace, rules=rules))
     ]
     return events, silent
 

@@ -83,9 +83,10 @@ def look(
     return sorted(told, key=lambda one: (one.health.source, one.health.host))
 
 
-def silent_sources(workspace: app.Workspace) -> frozenset[str]:
+def silent_sources(workspace: app.Workspace, *, rules: Rules | None = None) -> frozenset[str]:
     """Return the sources that are silent by what they taught; nothing is written down."""
-    return frozenset(name for name, one in whole_sources(workspace).items() if one.state == SILENT)
+    every = whole_sources(workspace, rules=rules)
+    return frozenset(name for name, one in every.items() if one.state == SILENT)
 
 
 def whole_sources(workspace: app.Workspace, *, rules: Rules | None = None) -> dict[str, Health]:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lemnis import app
-from lemnis.app import coverage_now, noise, noise_rule, rules_lint, rules_test, watching
+from lemnis.app import coverage_now, noise, noise_rule, rules_lint, rules_test
 from lemnis.app.board import View
 from lemnis.app.coverage import STATES, Coverage, Covering
 from lemnis.app.coverage_now import Now
@@ -25,6 +25,7 @@ from lemnis.detect.rules import load_rules
 from lemnis.ingest.sources import Sources
 from lemnis.interfaces.web import asking, drawing, site
 from lemnis.interfaces.web.asking import Column
+from lemnis.interfaces.web.sources import watched_by
 from lemnis.interfaces.web.words import query, words
 
 FILTERS = ("q", "technique", "state", "own")
@@ -173,7 +174,7 @@ def _now(request: Request) -> tuple[Now, bool]:
     library = here.library
     passing: Passing = here.keep("tested", Passing, 10**9).get()
     ready = passing.look(library)
-    rules: watching.Rules = here.keep("rules-of-sources", lambda: watching.Rules(here.workspace), 3_600).get()
+    rules = watched_by(here)
 
     def look() -> Now:
         return coverage_now.look(here.workspace, seen.view(), rules, passing.names, library)

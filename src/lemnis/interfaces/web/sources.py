@@ -71,9 +71,15 @@ def row(one: Watched, now: int) -> Row:
     )
 
 
+def watched_by(here: site.Site) -> watching.Rules:
+    """Return what is known of rules and deploys: who looks again reads only what is new of the lake."""
+    found: watching.Rules = here.keep("rules-of-sources", lambda: watching.Rules(here.workspace), 3_600).get()
+    return found
+
+
 def look(here: site.Site) -> list[Watched]:
     """Return how the sources do, some seconds old at most."""
-    rules: watching.Rules = here.keep("rules-of-sources", lambda: watching.Rules(here.workspace), 3_600).get()
+    rules = watched_by(here)
     found: list[Watched] = here.keep(
         "sources", lambda: watching.look(here.workspace, rules=rules), FRESH_S
     ).get()
