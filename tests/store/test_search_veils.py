@@ -14,7 +14,10 @@ from lemnis.store.searching.tree import Group, Not, Term
 from lemnis.store.searching.veils import Veil
 
 NOW = START + 86_400_000
-PEOPLE = Veil(frozenset({"user.name", "user.email_addr"}), {"s": frozenset({"login", "deep.login"}), "other": frozenset({"z"})})
+PEOPLE = Veil(
+    frozenset({"user.name", "user.email_addr"}),
+    {"s": frozenset({"login", "deep.login"}), "other": frozenset({"z"})},
+)
 
 
 def event(n, name, message, raw, unmapped=None, *, host="web-1", asset="a1"):
