@@ -24,7 +24,7 @@ def lines(library: Library, name: str) -> tuple[Origin, ...]:
 
     Raises NotFoundError for a source that there is not, ContentError for one that is wrong.
     """
-    return tuple(origins(Sources.load(library).get(name)))
+    return tuple(origins(Sources.alone(library, name)))
 
 
 def trace(library: Library, name: str, file: Path, number: int = 1) -> tuple[Origin, ...]:
@@ -33,7 +33,7 @@ def trace(library: Library, name: str, file: Path, number: int = 1) -> tuple[Ori
     Raises NotFoundError for a source, file or record that there is not, and RecordError for a record that
     becomes no event.
     """
-    source = Sources.load(library).get(name)
+    source = Sources.alone(library, name)
     if str(file) != STDIN and not file.is_file():
         raise NotFoundError("no such file", at=Location(str(file)))
     stream = Stream(file)

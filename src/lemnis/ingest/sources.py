@@ -47,6 +47,16 @@ class Sources:
                 found[name] = source
         return cls(found, tuple(problems), frozenset(name for name in found if items[name].own))
 
+    @staticmethod
+    def alone(library: Library, name: str) -> LoadedSource:
+        """Read one source and no other; raises its ContentError, NotFoundError where there is none."""
+        items = library.items("sources")
+        if name not in items:
+            raise NotFoundError(f"no source {name!r}", fix=choices(name, items, "`lemnis sources list`"))
+        source = LoadedSource.load(items[name])
+        _check(source)
+        return source
+
     def get(self, name: str) -> LoadedSource:
         """Return a source; raises the ContentError of a wrong one, NotFoundError where there is none."""
         if name in self.by_name:

@@ -25,6 +25,7 @@ from lemnis.store.searching.veils import Veil
 _RAW = ("raw_data", "unmapped")
 _DEEPEST = 12
 _MOST = 600
+_LINES_S = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +91,28 @@ def page(request: Request) -> Response:
     masker = site.see(request, known, about=uid, also=site.personal_in(request, event))
     event = event if masker is None else masker.event(event)
     source = str((event.get("metadata") or {}).get("log_name", ""))
-    lines: Sequence[Origin] = ()
-    try:
-        entry = entry_of(event)
-        lines = [
-            one for one in source_traces.lines(app.library(here.workspace), source) if one.entry == entry
-        ]
-    except LemnisError:  # of findings of our own, and of sources that were taken away, no mapping tells
-        lines = ()
+    entry = entry_of(event)
+    lines = [one for one in _lines(here, source) if one.entry == entry]
     message = str(event.get("message") or event.get("class_name") or "An event")
     return here.page(
         request, "event.html", title=message[:120], here="/search", event=event, source=source,
         uid=uid, attributes=attributes(event, lines), about=known,
         raw=str(event.get("raw_data") or ""), unmapped=str(event.get("unmapped") or ""),
     )  # fmt: skip
+
+
+def _lines(here: site.Site, source: str) -> Sequence[Origin]:
+    """Return where a source's mapping has its values from; kept while the content is the same."""
+    library = here.library
+
+    def read() -> Sequence[Origin]:
+        try:
+            return source_traces.lines(library, source)
+        except LemnisError:  # of findings of our own, and of sources that were taken away, no mapping tells
+            return ()
+
+    found: Sequence[Origin] = here.keep(f"lines:{library.digest}:{source}", read, _LINES_S).get()
+    return found
 
 
 ROUTES = (site.shows("/event/{uid}", page, "event.search"),)
