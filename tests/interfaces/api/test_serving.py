@@ -150,6 +150,12 @@ def test_the_client_is_of_today():
     )
 
 
+def test_the_client_has_every_route():
+    paths = generate.described()["paths"]
+    named = {one["operationId"] for path, some in paths.items() if path != "/stream" for one in some.values()}
+    assert named == {name for name in named if callable(getattr(Client, name, None))}
+
+
 def test_nobody_listens_without_an_account(console):
     said, _ = console
     answer = httpx.get(f"{said['url']}/api/v1/stream")

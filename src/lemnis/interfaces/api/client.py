@@ -1743,6 +1743,13 @@ class Client(Caller):
         found: RuleDetail = self.call("GET", f"/rules/{self.part(name)}")
         return found
 
+    def save_rules(self, name: str, body: SavingRule, *, if_match: str = "") -> RuleDetail:
+        """Write a detection into the workspace's content; it counts from then on."""
+        found: RuleDetail = self.call(
+            "PUT", f"/rules/{self.part(name)}", headers={"If-Match": if_match}, body=body
+        )
+        return found
+
     def propose_rules(
         self, name: str, body: SavingRule, *, if_match: str = "", key: str = ""
     ) -> ProposedRule:

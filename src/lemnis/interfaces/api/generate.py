@@ -27,7 +27,7 @@ from lemnis.interfaces.api.calling import Caller
 # ruff: noqa: E501
 
 '''
-_METHODS = ("get", "post", "delete")
+_METHODS = ("get", "post", "put", "patch", "delete")
 _OURS = {"If-Match": "if_match", "Idempotency-Key": "key", "X-Purpose": "purpose"}
 
 
