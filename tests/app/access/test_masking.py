@@ -4,7 +4,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_people import FAST, START, joined
+from joining import FAST, START, joined
 
 from lemnis import app
 from lemnis.app.access.masking import WITHHELD, Labels, Masker, entities_in

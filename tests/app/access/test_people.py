@@ -1,6 +1,6 @@
-import argon2
 import orjson
 import pytest
+from joining import FAST, PASSWORD, START, joined
 
 from lemnis import app
 from lemnis.app.access import accounts, attempts, demand, may, passwords, signing, tokens
@@ -20,20 +20,11 @@ from lemnis.contracts.errors import (
 )
 from lemnis.interfaces.cli import run
 
-START = 1_790_000_000_000
-PASSWORD = "a lemniscate turns twice"
-FAST = passwords.Passwords(argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
-
 
 @pytest.fixture
 def access(tmp_path):
     workspace = app.init(tmp_path / "soc", clock=ManualClock(START))
     return Access(workspace, passwords=FAST)
-
-
-def joined(access, name, *roles, teams=()):
-    _, invitation = accounts.add(access, name, roles, teams, actor="root")
-    return accounts.accept(access, invitation.secret, "", PASSWORD, address="10.0.0.9")
 
 
 def signed(access, name, password=PASSWORD, address="10.0.0.1"):

@@ -1,6 +1,6 @@
 import pyotp
 import pytest
-from test_people import FAST, PASSWORD, START, joined
+from joining import FAST, PASSWORD, START, joined
 
 from lemnis import app
 from lemnis.app.access import accounts, second, signing
