@@ -1,5 +1,7 @@
 """A search's database: what it reaches, and that it is kept for the next search of the same lake."""
 
+import subprocess
+import sys
 import threading
 
 import duckdb
@@ -103,3 +105,12 @@ def test_searches_of_a_lake_open_one_database_after_the_other_and_one_each_at_on
     for one in threads:
         one.join()
     assert counts == [60] * 3
+
+
+def test_a_process_without_a_script_draws_no_progress():
+    """Such a one is taken for somebody's session: those that `lemnis serve` spawns, too."""
+    asked = "SELECT value FROM duckdb_settings() WHERE name = 'enable_progress_bar'"
+    opened = "databases.connect(databases.SETTINGS)"
+    program = f'from lemnis.store import databases; print({opened}.sql("{asked}").fetchall()[0][0])'
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "false\n"

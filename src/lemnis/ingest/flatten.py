@@ -22,6 +22,7 @@ import pyarrow.compute as _compute
 import re2
 
 from lemnis.ingest.mapping_columns import either
+from lemnis.store.databases import connect
 
 pc: Any = _compute
 MAX_DEPTH = 64
@@ -117,7 +118,7 @@ def too_wide(names: int, rows: int) -> bool:
 
 def _connection() -> duckdb.DuckDBPyConnection:
     if not hasattr(_local, "connection"):
-        _local.connection = duckdb.connect(config=_SETTINGS)
+        _local.connection = connect(_SETTINGS)
     connection: duckdb.DuckDBPyConnection = _local.connection
     return connection
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -63,7 +64,7 @@ class Database:
         return (os.getpid(), str(self._reach), self._memory) if isinstance(self._reach, Path) else None
 
     def _opened(self) -> duckdb.DuckDBPyConnection:
-        base = duckdb.connect(config={**SETTINGS, "memory_limit": self._memory})
+        base = connect({**SETTINGS, "memory_limit": self._memory})
         for setting in _KEEPS:
             base.execute(setting)
         if not isinstance(self._reach, Path):
@@ -96,6 +97,16 @@ def _left(key: _Key | None, base: duckdb.DuckDBPyConnection) -> None:
         gone = _IDLE.pop(0)[1] if len(_IDLE) > _MOST_IDLE else None
     if gone is not None:
         gone.close()
+
+
+def connect(settings: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    """Open a database in memory that says nothing on the standard output.
+
+    In a process without a script, as those are that `multiprocessing` spawns, DuckDB draws how far it is.
+    """
+    connection = duckdb.connect(config=dict(settings))
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def lock(connection: duckdb.DuckDBPyConnection, reach: Path | Collection[Spot]) -> None:

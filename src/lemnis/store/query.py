@@ -23,7 +23,7 @@ import pyarrow.dataset as ds
 from lemnis.contracts.errors import IntegrityError, Location, UsageError
 from lemnis.store import spots
 from lemnis.store.columns import conform, merge_schemas
-from lemnis.store.databases import SETTINGS, Database, lock
+from lemnis.store.databases import SETTINGS, Database, connect, lock
 from lemnis.store.spots import Spot
 
 EVENTS = "events"
@@ -189,7 +189,7 @@ def anew(ask: Callable[[], Answer]) -> Answer:
 @cache
 def _reader() -> duckdb.DuckDBPyConnection:
     """Return what reads statements, and runs none."""
-    return duckdb.connect(config=SETTINGS)
+    return connect(SETTINGS)
 
 
 @contextmanager
@@ -202,7 +202,7 @@ def _opened(
             _views(connection, relations, sql, kind="TEMP VIEW")
             yield connection
         return
-    with closing(duckdb.connect(config={**SETTINGS, "memory_limit": memory})) as connection:
+    with closing(connect({**SETTINGS, "memory_limit": memory})) as connection:
         files = {_path(file) for relation in relations.values() for file in relation.files}
         spots.attach(connection, files)
         _views(connection, relations, sql)
