@@ -43,7 +43,7 @@ def _loaded(text, model, file):
 
 
 @wraps(_load)
-def _load_once(source, model, *, file=""):
+def _load_once(source, model, *, file="", read=None):  # what is remembered here needs no `read`
     if isinstance(source, Path):
         return _loaded(yaml.read_text(source), model, file or str(source))
     return _load(source, model, file=file)

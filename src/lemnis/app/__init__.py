@@ -222,7 +222,9 @@ def vault(workspace: Workspace) -> Vault:
 
 def cache_folder() -> Path:
     """Return where is kept what is worked out anew without a workspace: XDG_CACHE_HOME, or ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lemnis"
+    from lemnis.store import cache
+
+    return cache.folder()
 
 
 def require_file(path: Path) -> None:

@@ -135,20 +135,23 @@ def _merged(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
     return own
 
 
-def load(source: Path | str, model: type[Model], *, file: str = "") -> Model:
+def load(
+    source: Path | str, model: type[Model], *, file: str = "", read: Callable[[str, str], Any] | None = None
+) -> Model:
     """Read a file (Path) or a text (str, whose origin is ``file``) into a model.
 
-    Raises ContentError for the first thing that is wrong, at the line and column of the offending node.
+    ``read`` gives the value of a text and its origin as ``parse`` does, which reads it unless given. Raises
+    ContentError for the first thing that is wrong, at the line and column of the offending node.
     """
     if isinstance(source, Path):
         file = file or str(source)
         text = read_text(source)
     else:
         text = source
-    node = _compose(text, file)
     try:
-        return model.model_validate(_construct(node, file))
+        return model.model_validate((read or parse)(text, file))
     except pydantic.ValidationError as error:
+        node = _compose(text, file)
         first = error.errors()[0]
         path = list(first["loc"])
         name = ".".join(map(str, path)) or "the document"

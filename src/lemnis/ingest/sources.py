@@ -10,6 +10,7 @@ from pathlib import Path
 
 import re2
 
+from lemnis.content.kept import Values
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource, Recognise
 from lemnis.contracts.errors import ContentError, Location, NotFoundError, choices
@@ -18,8 +19,10 @@ from lemnis.ingest.mapping_columns import RawColumns
 from lemnis.ingest.mapping_conditions import holds
 from lemnis.ingest.parsers import Parsed, Start
 from lemnis.ingest.streams import BrokenStreamError, Head, Stream
+from lemnis.store import cache
 
 _SAMPLE = 65_536
+_VALUES = "sources.json"
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,16 @@ class Sources:
         """Read every source of the library; those that are wrong are in ``problems``."""
         found: dict[str, LoadedSource] = {}
         problems: list[ContentError] = []
-        items = library.items("sources")
+        items, values = library.items("sources"), Values(cache.folder() / _VALUES)
         for name, item in items.items():
             try:
-                source = LoadedSource.load(item)
+                source = LoadedSource.load(item, values=values)
                 _check(source)
             except ContentError as error:
                 problems.append(error)
             else:
                 found[name] = source
+        values.keep()
         return cls(found, tuple(problems), frozenset(name for name in found if items[name].own))
 
     @staticmethod

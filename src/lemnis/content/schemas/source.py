@@ -93,7 +93,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from lemnis.content import yaml
+from lemnis.content import kept, yaml
 from lemnis.content.library import Item
 from lemnis.content.schemas import Model
 from lemnis.content.schemas.source_checks import mapping_problems, source_problems
@@ -382,18 +382,22 @@ class LoadedSource:
         return _mapping_file(self.folder, self.file)
 
     @classmethod
-    def load(cls, item: Item) -> LoadedSource:
-        """Read a source of the library; raises ContentError at the line and column of what is wrong."""
-        return cls.read(item.folder)
+    def load(cls, item: Item, *, values: kept.Values | None = None) -> LoadedSource:
+        """Read a source of the library; raises ContentError at the line and column of what is wrong.
+
+        Of texts whose ``values`` are known no YAML is read.
+        """
+        return cls.read(item.folder, values=values)
 
     @classmethod
-    def read(cls, folder: Path) -> LoadedSource:
+    def read(cls, folder: Path, *, values: kept.Values | None = None) -> LoadedSource:
         """Read the source in a folder; raises ContentError at the line and column of what is wrong."""
+        read = values.value if values else None
         file = folder / "source.yaml"
         known = _KNOWN.get(folder)
         if known is not None and known.digest == _digest(file, known.mapping_file):
             return known
-        source = yaml.load(file, SourceFile)
+        source = yaml.load(file, SourceFile, read=read)
         mapping = _mapping_file(folder, source)
         if source.name != folder.name:
             raise ContentError(
@@ -407,7 +411,7 @@ class LoadedSource:
                 at=yaml.locate(file, ["mapping"]),
                 fix="leave `mapping` out and give it a mapping.yaml of its own",
             )
-        loaded = yaml.load(mapping, MappingFile)
+        loaded = yaml.load(mapping, MappingFile, read=read)
         for problem in (*mapping_problems(loaded), *source_problems(source, loaded)):
             place = mapping if problem.file == mapping.name else file
             raise ContentError(problem.what, at=yaml.locate(place, problem.path), fix=problem.fix)
