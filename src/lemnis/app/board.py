@@ -7,10 +7,12 @@ and of incidents only those that it is about. So a look costs the same whatever 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lemnis import app
@@ -41,7 +43,9 @@ MOST_LOOSE = 20_000
 """So many alerts that are in no incident are kept, the newest."""
 NAMED = 50
 """So many alerts of a group are named, the newest."""
-_TIMERS_S = 5.0
+_TIMERS_S = 30.0
+"""How old what timers have left may be in a view; that one runs out is seen at once."""
+_NEVER = 2**62
 _WORTH_S = 300.0
 _AT_ONCE = 500
 _OF_INCIDENTS = frozenset({*lifecycle.KINDS, *working.KINDS})
@@ -60,15 +64,18 @@ class Loose:
         return self.group.alerts[0][0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
-    """What there is as of entry ``seq``: incidents that were not merged into others, and alerts."""
+    """What there is as of entry ``seq``: incidents that were not merged into others, and alerts.
+
+    The same view is given until something in it changes; so what is worked out of one can be kept by it.
+    """
 
     seq: int
     standings: tuple[Standing, ...] = ()
     loose: tuple[Loose, ...] = ()
 
-    @property
+    @cached_property
     def open(self) -> int:
         """Return how many incidents are open."""
         return sum(one.incident.open for one in self.standings)
@@ -101,7 +108,8 @@ class Board:
         self._inside: dict[str, tuple[str, ...]] = {}
         self._loose: tuple[Loose, ...] | None = None
         self._view = View(0)
-        self._timed = self._weighed = 0.0
+        self._timed = self._weighed = -math.inf
+        self._flips = _NEVER
         self._seq = 0
 
     @property
@@ -168,19 +176,21 @@ class Board:
     def _looked(self) -> View:
         """Bring the view up to date."""
         with uncollected():
-            head = self._journal.head()[0]
-            now = time.monotonic()
+            changed = False
             if not self._whole:
                 self._read()
-                self._whole = True
-            elif head > self._seq:
-                self._add(self._journal.entries(after=self._seq))
-            elif now - self._timed < _TIMERS_S:
-                return self._view
+                self._whole = changed = True
+            elif self._journal.head()[0] > self._seq:
+                changed = self._add(self._journal.entries(after=self._seq))
+            now = time.monotonic()
             if now - self._weighed > _WORTH_S:
                 self._weigh_again()
-            self._timed = now
-            self._view = self._seen()
+                self._timed = -math.inf
+            if now - self._timed >= _TIMERS_S or self._workspace.clock.now() >= self._flips:
+                self._time_again()
+                changed = True
+            if changed:
+                self._view = self._seen()
             return self._view
 
     def find(self, incident: str) -> Standing:
@@ -230,8 +240,8 @@ class Board:
             for key, entry in self._journal.of_keys(loose[start : start + _AT_ONCE]).items():
                 self._alerts[key] = _light(entry)
 
-    def _add(self, entries: Iterable[Entry]) -> None:
-        """Take what the journal gained."""
+    def _add(self, entries: Iterable[Entry]) -> bool:
+        """Take what the journal gained; return whether that changes what is seen."""
         touched: dict[str, None] = {}
         for entry in entries:
             self._seq = entry.seq
@@ -250,6 +260,7 @@ class Board:
                 self._keep(entry)
         while len(self._alerts) > MOST_LOOSE:
             self._alerts.pop(next(iter(self._alerts)))
+        return bool(touched) or self._loose is None
 
     def _keep(self, entry: Entry) -> None:
         """Keep an alert that is in no incident."""
@@ -279,7 +290,9 @@ class Board:
         if desk is None:
             desk = self._desk = Desk(self._workspace, library=self._library, journal=self._journal)
         handled: Handling = handling_of(self._journal, one)
-        return desk.stand(one, handled)
+        found = desk.stand(one, handled)
+        self._flips = min(self._flips, _flips(found))
+        return found
 
     def _weigh_again(self) -> None:
         """Weigh what is open anew: what is known of assets, and which findings are open, may have changed."""
@@ -292,6 +305,12 @@ class Board:
             self._standings[one.incident.id] = self._desk.stand(one.incident, one.handling)
         self._weighed = time.monotonic()
 
+    def _time_again(self) -> None:
+        """Let all timers tell what they have left by now, and note when the next one comes to its end."""
+        self._standings = {name: self._timed_now(one) for name, one in self._standings.items()}
+        self._flips = min(map(_flips, self._standings.values()), default=_NEVER)
+        self._timed = time.monotonic()
+
     def _timed_now(self, one: Standing) -> Standing:
         if self._desk is None or not one.incident.open:
             return one
@@ -300,11 +319,20 @@ class Board:
         return replace(one, timers=timers)
 
     def _seen(self) -> View:
-        shown = (one for one in self._standings.values() if not one.incident.merged_into)
-        standings = tuple(self._timed_now(one) for one in shown)
+        standings = tuple(one for one in self._standings.values() if not one.incident.merged_into)
         if self._loose is None:
             self._loose = tuple(folded(self._alerts.values(), self.risk))
         return View(self._seq, standings, self._loose)
+
+
+def _flips(one: Standing) -> int:
+    """Return the instant (ms) at which a timer comes near its end, or runs out, next. Pure."""
+    if not one.incident.open:
+        return _NEVER
+    running = (timer for timer in one.timers if timer.state in {"running", "near"})
+    return min(
+        (timer.near if timer.state == "running" else timer.due + 1 for timer in running), default=_NEVER
+    )
 
 
 def _light(entry: Entry) -> Entry:
