@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -76,6 +77,8 @@ class Table:
         """Wrap an open table; use ``open_table`` or ``create_table``."""
         self.folder = folder
         self._delta = delta
+        self._listed: tuple[int, tuple[DataFile, ...]] = -1, ()
+        self._moved = -1, 0
 
     @property
     def _disk(self) -> Path:
@@ -92,7 +95,11 @@ class Table:
     @property
     def moved(self) -> int:
         """Up to which spool segment this table holds the rows; 0 if none."""
-        return int(self._delta.transaction_version(APP) or 0)
+        version, moved = self._moved
+        if version != self.version:
+            version, moved = self.version, int(self._delta.transaction_version(APP) or 0)
+            self._moved = version, moved
+        return moved
 
     @property
     def schema(self) -> pa.Schema:
@@ -103,6 +110,14 @@ class Table:
 
     def files(self, *, start: int | None = None, end: int | None = None) -> list[DataFile]:
         """Return the files with rows in [start, end), by day and path."""
+        version, found = self._listed
+        if version != self.version:
+            version, found = self.version, tuple(self._files())
+            self._listed = version, found
+        return [f for f in found if (end is None or f.first < end) and (start is None or f.last >= start)]
+
+    def _files(self) -> list[DataFile]:
+        """Return all files, as the log has them."""
         actions = pa.table(self._delta.get_add_actions(flatten=True))
         if actions.num_rows == 0:
             return []
@@ -117,8 +132,7 @@ class Table:
             )
             for path, day, count, size, low, high in rows
         ]  # fmt: skip
-        chosen = [f for f in found if (end is None or f.first < end) and (start is None or f.last >= start)]
-        return sorted(chosen, key=lambda file: (file.day, file.path))
+        return sorted(found, key=lambda file: (file.day, file.path))
 
     def absolute(self, file: DataFile) -> Spot:
         """Return where a file of this table is."""
@@ -372,6 +386,38 @@ def open_table(folder: Spot, version: int | None = None) -> Table | None:
         ) from error
 
 
+_SEEN: dict[Path, tuple[tuple[int, ...], Table]] = {}
+_MOST_SEEN = 128
+_SEEING = threading.Lock()
+
+
+def seen_table(folder: Path) -> Table | None:
+    """Return a table as it is now, only to be read; whoever asks next in this process is given the same.
+
+    To open one reads its whole log. None if there is no table; raises IntegrityError as ``open_table`` does.
+    """
+    last = newest(folder)
+    if last < 0:
+        return None
+    try:
+        about = deltalog.entry(folder, last).stat()
+    except FileNotFoundError:  # a torn one was taken away meanwhile
+        return open_table(folder)
+    state = last, about.st_ino, about.st_mtime_ns, about.st_size  # another table may be put in its place
+    with _SEEING:
+        known = _SEEN.get(folder)
+    if known is not None and known[0] == state:
+        return known[1]
+    table = open_table(folder)
+    if table is not None and table.version == last:
+        with _SEEING:
+            _SEEN.pop(folder, None)
+            _SEEN[folder] = state, table
+            while len(_SEEN) > _MOST_SEEN:
+                del _SEEN[next(iter(_SEEN))]
+    return table
+
+
 def create_table(folder: Path, schema: pa.Schema) -> Table:
     """Make a table for rows of this schema, which needs ``time`` (int64, ms) and ``metadata.uid``."""
     durable.make_folder(folder)
@@ -386,7 +432,7 @@ def create_table(folder: Path, schema: pa.Schema) -> Table:
 
 def newest(folder: Spot) -> int:
     """Return the number of the last entry in a table's log, whole or not; -1 if there is none."""
-    return max((version for version, _ in deltalog.versions(folder)), default=-1)
+    return deltalog.newest(folder)
 
 
 def recover(folder: Path, synced: int) -> int:

@@ -6,10 +6,12 @@ swept from the disk, and to see whether the log is whole. Format: the Delta prot
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,6 +23,7 @@ from lemnis.store.spots import S, Spot
 FOLDER = "_delta_log"
 OPERATION = "lemnis.operation"
 """The key in a commit's facts under which Lemnis says what it did: flush, commit, compact, retain, schema."""
+_DIGITS = 20
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint.*\.parquet")
 _FOREIGN = {"CREATE TABLE": "create", "VACUUM START": "sweep", "VACUUM END": "sweep", "WRITE": "write"}
@@ -56,6 +59,22 @@ def now() -> int:
 def versions(folder: S) -> list[tuple[int, S]]:
     """Return a table's entries as (version, file), in order; none where there is no table."""
     return _numbered(folder, _ENTRY)
+
+
+def newest(folder: Spot) -> int:
+    """Return the number of a table's last entry; -1 where there is none."""
+    if not isinstance(folder, Path):
+        return max((version for version, _ in versions(folder)), default=-1)
+    try:
+        names = os.listdir(folder / FOLDER)  # noqa: PTH208 - paths of all of them would take as long again
+    except (FileNotFoundError, NotADirectoryError):
+        return -1
+    return max((int(name[:_DIGITS]) for name in names if _ENTRY.fullmatch(name)), default=-1)
+
+
+def entry(folder: Path, version: int) -> Path:
+    """Return where an entry of a table is."""
+    return folder / FOLDER / f"{version:0{_DIGITS}}.json"
 
 
 def checkpoints(folder: S) -> list[tuple[int, S]]:

@@ -57,7 +57,6 @@ class Lake:
         self._spool = Spool(root / "spool.db")
         self.tables = Tables(root, self._spool)
         self.index = Index(root / "index")
-        self._opened: dict[str, delta.Table] = {}
         self._rolled = 0
         self._hosts: pulse.Hosts = {}
         if self.tables.outdated():  # a flush was killed, or the spool is older: lost, or from a copy
@@ -382,11 +381,7 @@ class Lake:
         are seen once.
         """
         schema = spool.schema(name)
-        folder, table = self.tables.folder(name), self._opened.get(name)
-        if table is None or table.version != delta.newest(folder):  # what is opened here is only read
-            table = delta.open_table(folder)
-            if table is not None:
-                self._opened[name] = table
+        table = delta.seen_table(self.tables.folder(name))
         if schema is None:
             raise IntegrityError(f"the spool has lost the schema of {name}", at=Location(str(self.root)))
         moved = table.moved if table else 0
