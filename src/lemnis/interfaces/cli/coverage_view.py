@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lemnis.app.coverage import COLOURS, STATES, Coverage, Technique
-from lemnis.interfaces.cli.output import in_line
+from lemnis.interfaces.cli.output import counted, in_line
 
 _STYLES = {"written": "yellow", "tested": "bright_yellow", "fed": "cyan", "proven": "green"}
 _ALLOWED = "default-src 'none'; style-src 'unsafe-inline'"
@@ -57,7 +57,7 @@ def coverage_page(found: Coverage, *, title: str, at: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_ALLOWED}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}{styles}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n<p>{escape(at)}: {len(found.techniques)} techniques "
+        f"<h1>{escape(title)}</h1>\n<p>{escape(at)}: {counted(len(found.techniques), 'technique')} "
         f'({escape(counts)})</p>\n<p class="key">{key}</p>\n'
         f'<main class="matrix">\n{columns}\n</main>\n</body>\n</html>\n'
     )
@@ -115,10 +115,11 @@ def _counts(found: Coverage) -> dict[str, int]:
 
 def _summary(found: Coverage) -> Text:
     counts = ", ".join(f"{number} {state}" for state, number in _counts(found).items())
-    text = Text(f"{len(found.techniques)} techniques: {counts}")
+    text = Text(f"{counted(len(found.techniques), 'technique')}: {counts}")
     if found.untagged:
         text.append(
-            f"\n{len(found.untagged)} rules carry no technique: {', '.join(map(in_line, found.untagged))}"
+            f"\n{counted(len(found.untagged), 'rule')} carry no technique: "
+            f"{', '.join(map(in_line, found.untagged))}"
         )
     return text
 

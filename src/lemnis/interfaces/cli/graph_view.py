@@ -12,7 +12,7 @@ from lemnis.contracts.alerts import Entity
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.provenance import Contradiction, Edge, Strength
 from lemnis.interfaces.cli.graph_drawing import Link, links
-from lemnis.interfaces.cli.output import console, in_line, show_table, warn
+from lemnis.interfaces.cli.output import console, counted, in_line, show_table, warn
 
 if TYPE_CHECKING:
     from lemnis.app.graph import Around
@@ -54,7 +54,7 @@ def around(found: Around) -> None:
         console.print("nothing is known to be related to it then")
     for (relation, back), count in found.more.items():
         way = "lead to it" if back else "leave it"
-        console.print(f"[dim]{count:,} more edges {escape(relation)} {way}: --limit[/]")
+        console.print(f"[dim]{counted(count, 'more edge')} {escape(relation)} {way}: --limit[/]")
     told_of(found.contradictions)
 
 
@@ -100,12 +100,13 @@ def path(steps: Iterable[Step], first: Entity) -> None:
 def stats(found: Tally, at: int | None) -> None:
     """Show what the graph holds."""
     kinds = ((kind, f"{count:,}") for kind, count in found.kinds.items())
-    show_table(f"{found.nodes:,} entities", ("kind", "entities"), kinds)
+    show_table(counted(found.nodes, "entity"), ("kind", "entities"), kinds)
     rows = (
         (one.relation + ("" if one.known else " *"), one.method, one.strength.name.lower(), f"{one.edges:,}")
         for one in found.said
     )
-    show_table(f"{found.edges:,} edges, {as_of(at)}", ("relation", "method", "strength", "edges"), rows)
+    edges = counted(found.edges, "edge")
+    show_table(f"{edges}, {as_of(at)}", ("relation", "method", "strength", "edges"), rows)
     console.print(f"{found.evidence:,} pieces of evidence")
     if any(not one.known for one in found.said):
         console.print("[dim]* nothing is followed through a relation that is not known: docs/graph.md[/]")

@@ -14,7 +14,7 @@ from lemnis.app.watching_alarms import document as blind_document
 from lemnis.app.watching_blind import Blind, techniques
 from lemnis.contracts.clock import span, to_iso
 from lemnis.contracts.ids import Json
-from lemnis.interfaces.cli.output import in_line, visible
+from lemnis.interfaces.cli.output import counted, in_line, visible
 
 _BARS = "▁▂▃▄▅▆▇█"
 _STYLES = {
@@ -75,7 +75,7 @@ def _row(one: Watched, now: int) -> Iterable[Text]:
     if one.deploy is not None:
         state.append(f"\nlearnt anew since {in_line(str(one.deploy))}", "dim")
     if gone := [rule for rule in one.blind if not rule.elsewhere]:
-        state.append(f"\n{len(gone)} rules blind")
+        state.append(f"\n{counted(len(gone), 'rule')} blind")
     if health.rejected:
         state.append(f"\n{health.rejected:.1%} rejected")
     rate = Text(f"{health.rate:,.0f}").append(_usual(one), "dim")

@@ -17,6 +17,7 @@ from lemnis.contracts.clock import span, to_iso
 from lemnis.contracts.incidents import AlertGroup, Incident, Metrics
 from lemnis.incidents.export import time_rows
 from lemnis.interfaces.cli.incident_work_view import head_rows, left, next_step, priority, work_panels
+from lemnis.interfaces.cli.output import counted
 
 if TYPE_CHECKING:
     from lemnis.app.incidents_handling import Standing
@@ -135,7 +136,7 @@ def timeline_table(incident: Incident, page: Page) -> RenderableType:
         )  # fmt: skip
     if not page.after:
         return table
-    rest = f"{len(page.items):,} of {page.total:,} entries; go on with --after {page.after}"
+    rest = f"{len(page.items):,} of {counted(page.total, 'entry')}; go on with --after {page.after}"
     return Group(table, Text(rest, "dim"))
 
 
@@ -151,7 +152,7 @@ def _head(stands: Standing) -> RenderableType:
     for name, told in head_rows(stands):
         grid.add_row(name, told)
     alerts = sum(group.count for group in incident.groups)
-    grid.add_row("alerts", f"{alerts:,} of {len({g.rule_id for g in incident.groups})} rules")
+    grid.add_row("alerts", f"{alerts:,} of {counted(len({g.rule_id for g in incident.groups}), 'rule')}")
     grid.add_row("why", Text(incident.because))
     for name, value in (
         ("merged from", ", ".join(incident.merged_from)),

@@ -39,6 +39,17 @@ def in_line(text: str) -> str:
     return visible(text).replace("\n", "\\n")
 
 
+def counted(number: int, what: str) -> str:
+    """Return how many there are of something that is named as one is: ``1 row``, ``1,200 entries``."""
+    if number == 1:
+        return f"1 {what}"
+    if what.endswith("ch"):
+        return f"{number:,} {what}es"
+    if what.endswith("y") and not what.endswith("ay"):
+        return f"{number:,} {what[:-1]}ies"
+    return f"{number:,} {what}s"
+
+
 class _Seen(RenderHook):
     """The last look at everything that a console prints: nothing in it may steer the terminal."""
 

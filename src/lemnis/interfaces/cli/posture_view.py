@@ -9,7 +9,7 @@ import typer
 
 from lemnis.contracts.findings import Health
 from lemnis.contracts.resources import Verdict
-from lemnis.interfaces.cli.output import console, emit, show_table, warn
+from lemnis.interfaces.cli.output import console, counted, emit, show_table, warn
 
 if TYPE_CHECKING:
     from lemnis.app.posture import Looked
@@ -53,7 +53,8 @@ def _table(one: Looked, known: dict[str, Check]) -> None:
         (known[judged.check].severity.name.lower(), judged.resource.name, known[judged.check].title,
          known[judged.check].fix, judged.check) for judged in fails
     )  # fmt: skip
-    title = f"{one.name}: {len(fails)} wrong, {one.count(Verdict.PASS)} right, {len(unseen)} checks unknown"
+    unknown = counted(len(unseen), "check")
+    title = f"{one.name}: {len(fails)} wrong, {one.count(Verdict.PASS)} right, {unknown} unknown"
     show_table(title, ("severity", "about", "what is wrong", "fix", "check"), rows)
     if unseen:
         console.print(f"could not look: {', '.join(unseen)}")

@@ -8,7 +8,7 @@ from lemnis.app.retro import Plan, Run
 from lemnis.app.retro_sightings import Sighting
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.clock import to_iso
-from lemnis.interfaces.cli.output import console, messages, show_table
+from lemnis.interfaces.cli.output import console, counted, messages, show_table
 
 _TOP = 3
 _SHOWN = 50
@@ -47,11 +47,12 @@ def show_plan(planned: Plan, unserved: Sequence[str]) -> None:
     cost = f"; about {_span(seconds)} on one core" if seconds is not None else ""
     files = sum(len(unit.files) for unit in planned.units)
     messages.print(
-        f"to look at: {planned.rows:,} events in {files:,} files, {planned.bytes / 1e6:,.1f} MB{span}{cost}",
+        f"to look at: {counted(planned.rows, 'event')} in {counted(files, 'file')}, "
+        f"{planned.bytes / 1e6:,.1f} MB{span}{cost}",
         markup=False,
     )
     for one in planned.skipped:
-        messages.print(f"left out: {one.rows:,} events of {one.table}: {one.why}", markup=False)
+        messages.print(f"left out: {counted(one.rows, 'event')} of {one.table}: {one.why}", markup=False)
     if unserved:
         names = ", ".join(unserved[:_TOP]) + (", …" if len(unserved) > _TOP else "")
         messages.print(f"no source has what {len(unserved):,} of the rules look at: {names}", markup=False)
@@ -150,7 +151,9 @@ def run_document(done: Run, hits: int) -> dict[str, object]:
 def show_run(done: Run, hits: str) -> None:
     """Say what a run did."""
     known = f", {done.known:,} were known from before" if done.known else ""
-    console.print(f"{hits}; {done.looked:,} events looked at in {_span(done.seconds)}{known}", markup=False)
+    console.print(
+        f"{hits}; {counted(done.looked, 'event')} looked at in {_span(done.seconds)}{known}", markup=False
+    )
     if done.ended:
         left = done.of - done.looked - done.known
         console.print(

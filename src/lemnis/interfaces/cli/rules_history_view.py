@@ -9,7 +9,7 @@ from lemnis.app.noise import Noise
 from lemnis.app.noise_report import Report
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.clock import to_iso
-from lemnis.interfaces.cli.output import console, show_table
+from lemnis.interfaces.cli.output import console, counted, show_table
 
 _TOP = 3
 _DECIMALS = 2
@@ -44,8 +44,9 @@ def show_backtest(found: Backtest) -> None:
         show_table("examples", columns, examples, styles={"+": "green", "-": "red"})
     verdict = "alerts differ" if found.differs else "no alert differs"
     console.print(
-        f"{verdict}: {len(found.differences):,} rules changed, {found.unchanged:,} are unchanged and were "
-        f"not replayed; {found.events:,} events", markup=False,
+        f"{verdict}: {counted(len(found.differences), 'rule')} changed, {found.unchanged:,} are unchanged "
+        f"and were "
+        f"not replayed; {counted(found.events, 'event')}", markup=False,
     )  # fmt: skip
 
 
@@ -87,7 +88,7 @@ def show_noise(found: Report) -> None:
     total = sum(one.week.rate for one in found.rules)
     console.print(
         f"{total:,.1f} alerts and {total * found.minutes:,.0f} analyst minutes a week, "
-        f"at {found.minutes:g} minutes an alert; {found.silent:,} rules gave none", markup=False,
+        f"at {found.minutes:g} minutes an alert; {counted(found.silent, 'rule')} gave none", markup=False,
     )  # fmt: skip
 
 
@@ -109,7 +110,11 @@ def show_exceptions(found: Reports) -> None:
     rows = []
     for one in found.reports:
         terms = one.exception.file.terms
-        left = f"ended {-one.days_left} days ago" if one.ended else f"{one.days_left} days left"
+        left = (
+            f"ended {counted(-one.days_left, 'day')} ago"
+            if one.ended
+            else f"{counted(one.days_left, 'day')} left"
+        )
         rows.append((
             one.exception.name, terms.owner, terms.expires.isoformat(), left,
             f"{one.total:,}", f"{one.alone:,}", f"{one.fired:,}", terms.reason,

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lemnis.contracts.clock import to_iso
-from lemnis.interfaces.cli.output import console, visible
+from lemnis.interfaces.cli.output import console, counted, visible
 from lemnis.store.search import Found, Heading
 from lemnis.store.searching.completing import Candidate, FieldInfo
 
@@ -23,7 +23,7 @@ _STYLES = {3: "yellow", 4: "red", 5: "bold red", 6: "bold red"}
 
 def show_events(found: Sequence[Found], headings: Sequence[Heading]) -> None:
     """Print events, coloured by severity; computed columns beside them."""
-    table = Table(title=f"{len(found)} events", title_justify="left", header_style="bold")
+    table = Table(title=counted(len(found), "event"), title_justify="left", header_style="bold")
     for name in ("time", "class, source", "what", *(heading.name for heading in headings), "uid"):
         table.add_column(Text(visible(name)), overflow="fold", no_wrap=name == "uid")
     for hit in found:
@@ -47,7 +47,7 @@ def show_raw(found: Iterable[Found]) -> None:
 
 def show_rows(rows: Sequence[Mapping[str, Any]], headings: Sequence[Heading]) -> None:
     """Print rows; numbers to the right, instants as times."""
-    table = Table(title=f"{len(rows)} rows", title_justify="left", header_style="bold")
+    table = Table(title=counted(len(rows), "row"), title_justify="left", header_style="bold")
     for heading in headings:
         right = str(heading.kind) in {"int64", "double"} and not heading.instant
         table.add_column(Text(visible(heading.name)), overflow="fold", justify="right" if right else "left")

@@ -9,7 +9,15 @@ import typer
 from lemnis.contracts.clock import to_iso
 from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, messages, show_table
+from lemnis.interfaces.cli.output import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    counted,
+    emit,
+    messages,
+    show_table,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +58,7 @@ def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
         (one.name, ", ".join(one.roles), ", ".join(one.teams), _ways(opened, one), to_iso(one.created))
         for one in found
     )
-    show_table(f"{len(found)} accounts", ("name", "roles", "teams", "signs in by", "since"), rows)
+    show_table(counted(len(found), "account"), ("name", "roles", "teams", "signs in by", "since"), rows)
 
 
 def add(

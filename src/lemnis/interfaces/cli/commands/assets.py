@@ -16,6 +16,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     in_line,
     messages,
@@ -110,8 +111,8 @@ def import_(
         )  # fmt: skip
     else:
         console.print(
-            f"{done.read:,} rows: {done.added:,} new, {done.changed:,} changed, {done.unchanged:,} as "
-            f"they were, {done.ended:,} ended, {len(done.rejects):,} refused"
+            f"{counted(done.read, 'row')}: {done.added:,} new, {done.changed:,} changed, "
+            f"{done.unchanged:,} as they were, {done.ended:,} ended, {len(done.rejects):,} refused"
         )
     if done.rejects:
         raise typer.Exit(_BAD_INPUT)
@@ -140,7 +141,7 @@ def list_(
     opened = app.open_workspace(workspace)
     instant = None if everything and not as_of else _instant(as_of, opened.clock.now())
     found = assets.listing(opened, table=table.value if table else "", as_of=instant, revision=revision)
-    _show(f"{len(found):,} records", found, json=json)
+    _show(counted(len(found), "record"), found, json=json)
 
 
 def show(
@@ -180,7 +181,7 @@ def history(json: JsonOption = False, workspace: WorkspaceOption = None) -> None
     rows = (
         (one.revision, to_iso(one.at), one.table, one.origin, f"{one.records:,}", one.digest) for one in found
     )
-    show_table(f"{len(found):,} changes", ("id", "at", "table", "by", "records", "digest"), rows)
+    show_table(counted(len(found), "change"), ("id", "at", "table", "by", "records", "digest"), rows)
 
 
 def explain(

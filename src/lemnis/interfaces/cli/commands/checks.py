@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, emit, show_table, warn
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, counted, emit, show_table, warn
 
 _FAILED = 1
 
@@ -43,7 +43,7 @@ def list_checks(
             )  # fmt: skip
         return
     rows = ((c.name, c.severity.name.lower(), ", ".join(c.kinds), c.title) for c in found)
-    show_table(f"{len(found)} checks", ("name", "severity", "about", "what is wrong"), rows)
+    show_table(counted(len(found), "check"), ("name", "severity", "about", "what is wrong"), rows)
 
 
 def check(
@@ -71,7 +71,7 @@ def check(
             warn(f"{one.name}: {why}")
     if not json:
         bad = sum(not one.passed for one in found)
-        show_table(f"{len(found)} checks, {bad} not as they should be", ("name", "cases", "holds"),
+        show_table(f"{counted(len(found), 'check')}, {bad} not as they should be", ("name", "cases", "holds"),
                    ((one.name, one.cases, "yes" if one.passed else "no") for one in found))  # fmt: skip
     if any(not one.passed for one in found):
         raise typer.Exit(_FAILED)

@@ -8,7 +8,7 @@ import typer
 
 from lemnis.interfaces.cli.commands.gate import finish
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, show_table
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, counted, emit, show_table
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def list_(
             emit({"kind": item.kind, "name": item.name, "own": item.own, "file": str(item.manifest)})
         return
     rows = ((item.kind, item.name, "own" if item.own else "built in", item.manifest) for item in items)
-    show_table(f"{len(items)} items", ("kind", "name", "from", "file"), rows)
+    show_table(counted(len(items), "item"), ("kind", "name", "from", "file"), rows)
 
 
 def lint(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:

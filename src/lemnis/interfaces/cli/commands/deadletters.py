@@ -13,6 +13,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     messages,
     show_table,
@@ -143,8 +144,8 @@ def replay(
         emit(counts)
     else:
         console.print(
-            f"{done.read:,} records tried again: {done.done.accepted:,} accepted, {done.rejected:,} still "
-            f"rejected, {done.done.duplicates:,} known already"
+            f"{counted(done.read, 'record')} tried again: {done.done.accepted:,} accepted, "
+            f"{done.rejected:,} still rejected, {done.done.duplicates:,} known already"
         )
         if counts["deliveries"]:
             console.print(

@@ -14,6 +14,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     messages,
     show_table,
@@ -105,7 +106,7 @@ def pack(
     if json:
         emit({**_told(packed, _now(opened)), "file": str(out), "bytes": out.stat().st_size})
     else:
-        console.print(f"{feed} is in {escape(str(out))}: {out.stat().st_size:,} bytes")
+        console.print(f"{feed} is in {escape(str(out))}: {counted(out.stat().st_size, 'byte')}")
 
 
 def feeds_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:

@@ -11,7 +11,15 @@ from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, messages, show_table
+from lemnis.interfaces.cli.output import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    counted,
+    emit,
+    messages,
+    show_table,
+)
 
 _LEVELS = tuple(level.name.lower() for level in Severity)
 Finding = Annotated[str, typer.Argument(metavar="FINDING", help="The id of a finding, fp-…")]
@@ -68,7 +76,9 @@ def problems(
         for one in told
     )  # fmt: skip
     times = ("since", "fixed") if fixed else ()
-    show_table(f"{len(told)} problems", ("id", "priority", "severity", "where", "what", "by", *times), rows)
+    show_table(
+        counted(len(told), "problem"), ("id", "priority", "severity", "where", "what", "by", *times), rows
+    )
 
 
 def problem(
@@ -103,7 +113,7 @@ def problem(
         (r.finding.fingerprint, f"{r.finding.tool}:{r.finding.rule_id}", r.finding.title, r.because)
         for r in found.rows
     )
-    show_table(f"{len(found.rows)} findings", ("id", "rule", "what", "one of them because of"), rows)
+    show_table(counted(len(found.rows), "finding"), ("id", "rule", "what", "one of them because of"), rows)
 
 
 def part(

@@ -18,6 +18,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     in_line,
     messages,
@@ -232,7 +233,7 @@ def list_(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
         (one.name, ", ".join(one.stages), "warn" if one.warns else "deny", ", ".join(one.controls))
         for one in found
     )
-    show_table(f"{len(found)} policies", ("policy", "stages", "effect", "controls"), rows)
+    show_table(counted(len(found), "policy"), ("policy", "stages", "effect", "controls"), rows)
 
 
 def lint(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:

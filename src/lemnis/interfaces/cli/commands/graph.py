@@ -12,7 +12,7 @@ import typer
 from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.cli.graph_drawing import Draw
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, messages, warn
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, counted, emit, messages, warn
 
 if TYPE_CHECKING:
     from lemnis import app as apps
@@ -280,7 +280,7 @@ def import_(
         found = graph_files.load(
             app.open_workspace(workspace),
             file,
-            done=lambda so_far: status.update(f"importing {file.name}: {so_far.read:,} lines"),
+            done=lambda so_far: status.update(f"importing {file.name}: {counted(so_far.read, 'line')}"),
         )
     for reject in found.rejects[:_SHOWN]:
         warn(f"{reject.at}: {reject.reason}")
@@ -294,8 +294,9 @@ def import_(
         )  # fmt: skip
     else:
         console.print(
-            f"{found.read:,} lines: {done.edges:,} edges, {done.nodes:,} nodes with properties, "
-            f"{done.new:,} entities new, {len(found.rejects):,} lines refused"
+            f"{counted(found.read, 'line')}: {counted(done.edges, 'edge')}, "
+            f"{counted(done.nodes, 'node')} with properties, {counted(done.new, 'entity')} new, "
+            f"{counted(len(found.rejects), 'line')} refused"
         )
     if found.rejects:
         raise typer.Exit(_BAD_INPUT)
@@ -356,7 +357,7 @@ def tidy(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     if json:
         emit({"nodes": nodes, "evidence": evidence})
     else:
-        console.print(f"{nodes:,} entities and {evidence:,} pieces of evidence removed")
+        console.print(f"{counted(nodes, 'entity')} and {evidence:,} pieces of evidence removed")
 
 
 def _opened(workspace: Path | None, at: str, *, ever: bool) -> tuple[apps.Workspace, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from lemnis.interfaces.cli.output import JsonOption, console, emit, messages, report, show_table, warn
+from lemnis.contracts.clock import to_iso
+from lemnis.interfaces.cli.output import (
+    JsonOption,
+    console,
+    counted,
+    emit,
+    messages,
+    report,
+    show_table,
+    warn,
+)
 
 if TYPE_CHECKING:
     from lemnis.app import hunt as hunting
@@ -24,6 +35,10 @@ _NAMED = 5
 _SORTABLE = re.compile(
     r"\d{4}-\d\d-\d\d|\d{9,}$"
 )  # others, such as 02/Feb/2026, stay in the order of the input
+
+
+_COUNTED = re.compile(r"\d{10}(\.\d+)?|\d{13}|\d{16}|\d{19}")
+"""Times that count from 1970, in this century: seconds, or thousandths, millionths, billionths of them."""
 
 
 def register(app: typer.Typer) -> None:
@@ -73,33 +88,41 @@ def hunt(
     account = _Account(_LEVELS[: _LEVELS.index(level) + 1] if level else _LEVELS, json=json)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
-        task = progress.add_task(f"{len(loaded.rules):,} rules")
+        task = progress.add_task(counted(len(loaded.rules), "rule"))
         with closing(hunting.hunt(paths, loaded, source=source, jobs=jobs or cores(), made=made)) as found:
             for item in found:
                 account.take(item)
-                progress.update(
-                    task, description=f"{account.records:,} records · {account.matches:,} matches"
-                )
+                records, matches = counted(account.records, "record"), counted(account.matches, "match")
+                progress.update(task, description=f"{records} · {matches}")
     if not json:
         _show(account, rules=len(loaded.rules))
-    for name, count in sorted(account.held.items()):
-        messages.print(f"{count:,} matches held back by the exception {name}")
-    if account.records and loaded.rules and not account.asked:
-        warn("none of the rules is for logs of this kind: see their logsource, and --source")
-    if account.skipped:
-        names = ", ".join(sorted({Path(file).name for file in account.skipped})[:_NAMED])
-        warn(f"{len(account.skipped):,} files that no source recognises as logs were left out: {names} …")
+    _warn(account, paths, some=bool(loaded.rules))
     if not loaded.rules:  # nothing was looked for, which must not read as nothing found
         warn("no rule could be used, so nothing was looked for")
         raise typer.Exit(2)
     if account.bad or broken:
         files = {problem.at.file if problem.at else "" for problem in broken}
         warn(
-            f"{account.bad:,} records or files, and {len(files):,} files of rules or exceptions, "
-            "could not be used"
+            f"could not be used: {counted(account.bad, 'record')} or files, and "
+            f"{counted(len(files), 'file')} of rules or exceptions"
         )
         raise typer.Exit(2)
     raise typer.Exit(1 if account.matches else 0)
+
+
+def _warn(account: _Account, paths: Sequence[Path], *, some: bool) -> None:
+    """Say what was held back, what no rule (if there are ``some``) looked at, and what was left out."""
+    for name, count in sorted(account.held.items()):
+        messages.print(f"{counted(count, 'match')} held back by the exception {name}")
+    if account.records and some and not account.asked:
+        warn("none of the rules is for logs of this kind: see their logsource, and --source")
+    for path in paths:
+        if not account.bad and path.is_file() and str(path) not in account.read:
+            warn(f"{path} holds no record")
+    if account.skipped:
+        names = ", ".join(sorted({Path(file).name for file in account.skipped})[:_NAMED])
+        left = counted(len(account.skipped), "file")
+        warn(f"left out, because no source recognises it as logs: {left}: {names} …")
 
 
 @dataclass(slots=True)
@@ -115,6 +138,7 @@ class _Account:
     bad: int = 0
     records: int = 0
     asked: int = 0
+    read: set[str] = field(default_factory=set)
 
     def take(self, item: Hit | Reject | Skipped | hunting.Progress | hunting.Excepted) -> None:
         """Count, print or keep one thing that the hunt came upon."""
@@ -130,6 +154,7 @@ class _Account:
             self.held[item.exception] = self.held.get(item.exception, 0) + item.count
         elif isinstance(item, hunting.Progress):
             self.records, self.asked = item.records, item.asked
+            self.read.add(item.file)
         elif item.rule.level in self.levels:
             self.matches += 1
             if self.json:
@@ -147,6 +172,14 @@ def _document(hit: Hit) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _readable(time: str) -> str:
+    """Return a time as the record says it; one that counts from 1970 as a date and hour in UTC."""
+    if not _COUNTED.fullmatch(time):
+        return time
+    whole, _, part = time.partition(".")  # of seconds, else in thousandths of them, or smaller
+    return to_iso(int((whole + part).ljust(13, "0")[:13]))
+
+
 def _show(account: _Account, *, rules: int) -> None:
     """Show the rules that matched, gravest first, with how often, where and when."""
     by_rule: dict[tuple[str, ...], list[Hit]] = {}
@@ -161,11 +194,12 @@ def _show(account: _Account, *, rules: int) -> None:
             times.sort()
         files = sorted({hit.file for hit in hits})
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        first, last = (times[0], times[-1]) if times else ("", "")
+        first, last = (_readable(times[0]), _readable(times[-1])) if times else ("", "")
         rows.append((level, hits[0].rule.title, len(hits), first, last, f"{Path(files[0]).name}{more}"))
     if rows:
         show_table("matches", ("level", "rule", "count", "first", "last", "file"), rows, styles=_COLOURS)
+    matches, records = counted(account.matches, "match"), counted(account.records, "record")
     console.print(
-        f"{account.matches:,} matches of {len(by_rule):,} rules in {account.records:,} records; "
-        f"{rules:,} rules, {account.asked:,} of them for such logs"
+        f"{matches} of {counted(len(by_rule), 'rule')} in {records}; "
+        f"{counted(rules, 'rule')}, {account.asked:,} of them for such logs"
     )

@@ -9,7 +9,7 @@ import typer
 
 from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, warn
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, counted, emit, messages, warn
 
 if TYPE_CHECKING:
     from lemnis import app
@@ -323,6 +323,7 @@ def export(
     text = incidents.export(opened, incident, "json" if json else form, tlp=tlp)
     if out is not None:
         out.write_text(text, encoding="utf-8")
+        messages.print(f"{out}: {counted(len(text.encode()), 'byte')}", markup=False)
     else:
         typer.echo(text, nl=not text.endswith("\n"))
 
@@ -338,7 +339,9 @@ def _pack(
         emit({"package": str(made.path), "bytes": made.size, "evidence": made.evidence,
               "entries": made.entries, "key": made.keyid})  # fmt: skip
         return
-    what = f"{made.evidence} pieces of evidence, {made.entries:,} entries, {made.size:,} bytes"
+    what = (
+        f"{made.evidence} pieces of evidence, {counted(made.entries, 'entry')}, {counted(made.size, 'byte')}"
+    )
     console.print(f"{made.path}: {what}", markup=False)
     console.print(f"signed by {made.keyid}: tell whoever gets it, on another way", markup=False)
 

@@ -12,7 +12,7 @@ from lemnis.contracts.clock import to_iso
 from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.commands.incident import IncidentArgument
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, visible
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, counted, emit, visible
 
 EvidenceArgument = Annotated[
     str, typer.Argument(metavar="EVIDENCE", help="Its name, its digest, or how that begins.")
@@ -104,7 +104,7 @@ def get(
     if json:
         emit(document(one))
     else:
-        console.print(f"{out}: {len(data):,} bytes, {one.digest}", markup=False)
+        console.print(f"{out}: {counted(len(data), 'byte')}, {one.digest}", markup=False)
 
 
 def transfer(
@@ -207,7 +207,7 @@ def checkpoint(
                   "at": to_iso(point.at), "key": one.keyid})  # fmt: skip
         else:
             console.print(
-                f"{to_iso(point.at)}  {point.entries:,} entries, head {point.head}, key {one.keyid}"
+                f"{to_iso(point.at)}  {counted(point.entries, 'entry')}, head {point.head}, key {one.keyid}"
             )
     if check and not json:
         many = "checkpoint holds" if len(found) == 1 else "checkpoints hold"

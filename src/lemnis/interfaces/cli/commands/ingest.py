@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, messages, visible, warn
+from lemnis.interfaces.cli.output import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    counted,
+    emit,
+    messages,
+    visible,
+    warn,
+)
 
 _BAD_INPUT = 2
 
@@ -73,7 +82,10 @@ def ingest(
         warn(f"{example.at}: {example.reason}")
     if totals.rejected > len(totals.examples):
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in totals.reasons.most_common(10))
-        warn(f"{totals.rejected:,} records rejected: {reasons}")
+        warn(f"{counted(totals.rejected, 'record')} rejected: {reasons}")
+    for path in paths if not totals.read and not totals.rejected else ():
+        empty = path.is_file() and not path.stat().st_size
+        warn(f"{path} holds no record{'' if empty else ' that was not read before'}")
     if json:
         emit(
             {"read": totals.read, "accepted": totals.accepted, "rejected": totals.rejected,
@@ -81,7 +93,8 @@ def ingest(
         )  # fmt: skip
     else:
         console.print(
-            f"{totals.read:,} records read: {totals.accepted:,} accepted, {totals.rejected:,} rejected, "
+            f"{counted(totals.read, 'record')} read: {totals.accepted:,} accepted, {totals.rejected:,} "
+            f"rejected, "
             f"{totals.duplicates:,} known already"
         )
     if totals.rejected:

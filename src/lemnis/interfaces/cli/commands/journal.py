@@ -9,7 +9,7 @@ import typer
 
 from lemnis.contracts.clock import to_iso
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, show_table
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, counted, emit, show_table
 
 
 def register(app: typer.Typer) -> None:
@@ -61,4 +61,4 @@ def verify(
     if json:
         emit({"ok": True, "entries": entries, "head": head})
     else:
-        console.print(f"the chain of {entries} entries holds; its head is {head}")
+        console.print(f"the chain of {counted(entries, 'entry')} holds; its head is {head}")

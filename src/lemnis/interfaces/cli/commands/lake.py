@@ -17,6 +17,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     messages,
     show_table,
@@ -72,8 +73,8 @@ def status(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
         for t in found.tables
     )  # fmt: skip
     columns = ("table", "files", "rows", "size", "days", "from, to", "versions")
-    show_table(f"{sum(t.rows for t in found.tables):,} rows in the tables", columns, rows)
-    console.print(f"{found.spooled_rows:,} rows ({_size(found.spooled_bytes)}) wait in the spool")
+    show_table(f"{counted(sum(t.rows for t in found.tables), 'row')} in the tables", columns, rows)
+    console.print(f"{counted(found.spooled_rows, 'row')} ({_size(found.spooled_bytes)}) wait in the spool")
     if found.holds:
         console.print(f"holds: {', '.join(found.holds)}", markup=False)
 
@@ -107,7 +108,7 @@ def history(
         for v in found[:limit]
     )  # fmt: skip
     columns = ("table", "version", "time", "done", "files", "rows", "rows there")
-    show_table(f"{len(found):,} versions", columns, rows)
+    show_table(counted(len(found), "version"), columns, rows)
 
 
 def check(
@@ -141,11 +142,13 @@ def check(
         for one in report.findings:
             place = " ".join(part for part in (one.table, one.at) if part)
             messages.print(f"{one.level}: {one.kind}: {place}: {one.what} ({one.fix})", markup=False)
+        errors = sum(f.level == "error" for f in report.findings)
         console.print(
-            f"{report.tables} tables, {report.versions:,} versions, {report.files:,} files, "
-            f"{report.rows:,} rows ({_size(report.bytes)}){', every byte' if deep else ''}, "
-            f"{report.spooled:,} rows in the spool: "
-            + ("whole" if report.whole else f"{sum(f.level == 'error' for f in report.findings)} errors")
+            f"{counted(report.tables, 'table')}, {counted(report.versions, 'version')}, "
+            f"{counted(report.files, 'file')}, "
+            f"{counted(report.rows, 'row')} ({_size(report.bytes)}){', every byte' if deep else ''}, "
+            f"{counted(report.spooled, 'row')} in the spool: "
+            + ("whole" if report.whole else counted(errors, "error"))
         )
     if not report.whole:
         raise typer.Exit(_FINDINGS)
@@ -174,7 +177,8 @@ def compact(
             emit(asdict(one))
         else:
             console.print(
-                f"{one.name} {one.day}: {one.files} files ({_size(one.bytes)}) became {one.new_files} "
+                f"{one.name} {one.day}: {counted(one.files, 'file')} ({_size(one.bytes)}) became "
+                f"{one.new_files} "
                 f"({_size(one.new_bytes)})"
             )
 
@@ -185,8 +189,9 @@ def compact(
         emit({"days": len(tidied.days), "swept": asdict(swept)})
     else:
         console.print(
-            f"{len(tidied.days)} days rewritten; {swept.files} files ({_size(swept.bytes)}) and "
-            f"{swept.entries} entries of logs swept"
+            f"{counted(len(tidied.days), 'day')} rewritten; {counted(swept.files, 'file')} "
+            f"({_size(swept.bytes)}) and "
+            f"{counted(swept.entries, 'entry')} of logs swept"
         )
 
 
@@ -204,13 +209,13 @@ def index(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
 
     def done(table: str, number: int, of: int) -> None:
         if not json:
-            console.print(f"{table}: {number} of {of} files", markup=False)
+            console.print(f"{table}: {number} of {counted(of, 'file')}", markup=False)
 
     files = lake.refresh_index(done)
     if json:
         emit({"files": files, "bytes": lake.index.bytes})
     else:
-        console.print(f"{files} files indexed; the index takes {_size(lake.index.bytes)}")
+        console.print(f"{counted(files, 'file')} indexed; the index takes {_size(lake.index.bytes)}")
 
 
 def retain(
@@ -248,7 +253,8 @@ def retain(
         })  # fmt: skip
     else:
         console.print(
-            f"{sum(one.rows for one in done.losses):,} rows went; {done.dropped} files taken, "
+            f"{counted(sum(one.rows for one in done.losses), 'row')} went; "
+            f"{counted(done.dropped, 'file')} taken, "
             f"{done.rewritten} rewritten, {done.swept.files} swept from the disk "
             f"({_size(done.swept.bytes)}); run {kept.run}"
         )
@@ -276,7 +282,7 @@ def _show_plan(planned: Planned, *, json: bool) -> None:
     columns = ("table", "day", "source", "rows go", "raw blanked", "about", "held", "kept for")
     show_table(f"{sum(one.rows for one in losses):,} rows are past their time", columns, rows)
     if len(losses) > _DAYS_SHOWN:
-        warn(f"{len(losses) - _DAYS_SHOWN} more days and sources are not shown; --json lists all")
+        warn(f"{counted(len(losses) - _DAYS_SHOWN, 'more day')} and sources are not shown; --json lists all")
     held = sum(one.held for one in losses)
     if held:
         warn(f"{held:,} rows are past their time, and are held: {', '.join(planned.holds)}")

@@ -9,7 +9,7 @@ import typer
 
 from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, warn
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, counted, emit, warn
 
 if TYPE_CHECKING:
     from lemnis.store.integrity import Finding
@@ -56,20 +56,23 @@ def repair(
         emit({"steps": len(planned.steps), "left": len(planned.left), "applied": False})
     if not apply:
         if not json:
-            console.print(f"{len(planned.steps)} steps; nothing is done without --apply")
+            console.print(f"{counted(len(planned.steps), 'step')}; nothing is done without --apply")
         raise typer.Exit(_OPEN if planned.steps or _errors(planned.left) else 0)
 
     def done(one: Done) -> None:
         if json:
             emit({"step": one.step.kind, "table": one.step.table, "rows": one.rows, "files": one.files})
         else:
-            console.print(f"{_named(one.step)}: done; {one.rows:,} rows, {one.files:,} files", markup=False)
+            console.print(
+                f"{_named(one.step)}: done; {counted(one.rows, 'row')}, {counted(one.files, 'file')}",
+                markup=False,
+            )
 
     repaired = lake_repair.apply(opened, planned, actor=actor_name(actor), reason=reason, done=done)
     if json:
         emit({"steps": len(repaired.done), "left": len(repaired.left), "applied": True})
     else:
-        console.print(f"{len(repaired.done)} steps done; a check finds {len(repaired.left)} more")
+        console.print(f"{counted(len(repaired.done), 'step')} done; a check finds {len(repaired.left)} more")
     if _errors(repaired.left):
         raise typer.Exit(_OPEN)
 

@@ -17,6 +17,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     messages,
     show_table,
@@ -172,9 +173,8 @@ def paths(
 
 
 def _show(found: Found, some: tuple[AttackPath, ...]) -> None:
-    told = (
-        f"{found.workloads:,} workloads, {found.outside:,} reached from outside, {found.weak:,} of them weak"
-    )
+    workloads = counted(found.workloads, "workload")
+    told = f"{workloads}, {found.outside:,} reached from outside, {found.weak:,} of them weak"
     if not some:
         console.print(f"no path to personal data: {told}", markup=False)
         return
@@ -189,7 +189,7 @@ def _show(found: Found, some: tuple[AttackPath, ...]) -> None:
         for one in some
     )  # fmt: skip
     columns = ("severity", "entry", "workload", "weakness", "data set", "personal data", "weakest hop")
-    show_table(f"{len(found.paths)} paths; {told}", columns, rows)
+    show_table(f"{counted(len(found.paths), 'path')}; {told}", columns, rows)
     for number, one in enumerate(some[:_TOLD], 1):
         console.print(f"{number}. {one.entry.edge.target}", markup=False)
         for edge, back in one.steps:

@@ -17,7 +17,16 @@ import typer
 
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import LemnisError
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, report, show_table, warn
+from lemnis.interfaces.cli.output import (
+    JsonOption,
+    WorkspaceOption,
+    console,
+    counted,
+    emit,
+    report,
+    show_table,
+    warn,
+)
 
 if TYPE_CHECKING:
     from lemnis.app import Workspace
@@ -194,7 +203,7 @@ def _export(
     if json:
         emit({"file": str(output), "rows": count, "more": found.more})
     else:
-        console.print(f"{count:,} rows in {output}")
+        console.print(f"{counted(count, 'row')} in {output}")
     if found.more:
         warn(f"there may be more than {limit}; --limit writes more")
 
@@ -229,14 +238,14 @@ def _known(workspace: Workspace, query: str, *, fields: bool, json: bool) -> Non
                 emit(asdict(field))
         else:
             columns = ("field", "type", "filled", "examples", "classes")
-            show_table(f"{len(there)} fields", columns, view.field_rows(there))
+            show_table(counted(len(there), "field"), columns, view.field_rows(there))
         return
     found = asking.complete(workspace, query)
     if json:
         for one in found:
             emit(asdict(one))
     else:
-        show_table(f"{len(found)} candidates", ("text", "kind", "events"), view.candidate_rows(found))
+        show_table(counted(len(found), "candidate"), ("text", "kind", "events"), view.candidate_rows(found))
 
 
 def _saved(workspace: Workspace, *, json: bool) -> None:
@@ -321,9 +330,9 @@ def sql(
             emit(plain(row))
     else:
         shown = ([_cell(value) for value in row.values()] for row in rows_of_answer)
-        show_table(f"{len(rows_of_answer)} rows", answer.column_names, shown)
+        show_table(counted(len(rows_of_answer), "row"), answer.column_names, shown)
     if answer.num_rows > limit:
-        warn(f"there are more than {limit} rows; --limit shows more")
+        warn(f"there are more than {counted(limit, 'row')}; --limit shows more")
 
 
 def plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, emit, messages, report, warn
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, counted, emit, messages, report, warn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -179,7 +179,7 @@ def _by_rules(asked: _Asked, paths: Sequence[Path]) -> int:
         _show(asked, done, [view.alert_document(one) for one in alerts] if asked.json else len(alerts))
         if not asked.json:
             view.show_alerts(alerts)
-            view.show_run(done, f"{len(alerts):,} alerts{told}")
+            view.show_run(done, f"{counted(len(alerts), 'alert')}{told}")
         found = bool(alerts)
     else:
         found = False
@@ -214,7 +214,7 @@ def _by_indicators(asked: _Asked, files: Sequence[Path], values: Sequence[str]) 
         return 2 if known.problems else 0
     seen = gathered.found()
     alerts = sorted(gathered.alerts.values(), key=lambda alert: (alert.time, alert.id))
-    told = f", {tell(asked.workspace, alerts):,} alerts new in the journal" if asked.alert else ""
+    told = f", {counted(tell(asked.workspace, alerts), 'alert')} new in the journal" if asked.alert else ""
     _show(asked, done, [view.sighting_document(one) for one in seen] if asked.json else len(seen))
     if not asked.json:
         view.show_sightings(seen)

@@ -17,6 +17,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     in_line,
     messages,
@@ -111,8 +112,8 @@ def lint(
     errors = sum(1 for one in linted.findings if strict or not one.warning)
     if not json:
         total = len(linted.findings)
-        said = f"{total} findings in {linted.rules:,} rules, {errors} of them errors"
-        console.print(said if total else f"[green]nothing is wrong with {linted.rules:,} rules[/]")
+        said = f"{counted(total, 'finding')} in {counted(linted.rules, 'rule')}, {errors} of them errors"
+        console.print(said if total else f"[green]nothing is wrong with {counted(linted.rules, 'rule')}[/]")
     if errors:
         raise typer.Exit(2)
 

@@ -18,6 +18,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     messages,
     report,
@@ -123,7 +124,8 @@ def noise(
         propose.parent.mkdir(parents=True, exist_ok=True)
         propose.write_text(proposal.text, encoding="utf-8")
         messages.print(
-            f"wrote {propose}: it would have removed {proposal.removed:,} of {proposal.fired:,} alerts; "
+            f"wrote {propose}: it would have removed {proposal.removed:,} of "
+            f"{counted(proposal.fired, 'alert')}; "
             "confirm its reason, then commit it", markup=False,
         )  # fmt: skip
 
@@ -234,6 +236,6 @@ def _progress(what: str) -> Iterator[Told]:
         task = shown.add_task(what)
 
         def told(events: int, at: int) -> None:
-            shown.update(task, description=f"{what}: {events:,} events, {to_iso(at)[:10]}")
+            shown.update(task, description=f"{what}: {counted(events, 'event')}, {to_iso(at)[:10]}")
 
         yield told

@@ -9,7 +9,7 @@ import orjson
 import typer
 from rich.markup import escape
 
-from lemnis.interfaces.cli.output import JsonOption, console, emit, warn
+from lemnis.interfaces.cli.output import JsonOption, console, counted, emit, warn
 
 _UNKNOWN = 3
 
@@ -50,7 +50,10 @@ def sbom(
         if json:
             emit({"components": len(made.components), "files": read, "out": str(out)})
         else:
-            console.print(f"{len(made.components)} components of {len(read)} files in {escape(str(out))}")
+            console.print(
+                f"{counted(len(made.components), 'component')} of {counted(len(read), 'file')} in "
+                f"{escape(str(out))}"
+            )
     for error in errors:
         warn(error)
     if not made.components:

@@ -19,6 +19,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     messages,
     show_table,
@@ -162,7 +163,7 @@ def list_(
         5 if any(row[-1] for row in rows) else 4
     )  # a column in which nothing stands takes room from others
     columns = ("id", "priority", "where", "what", "why")[:shown]
-    show_table(f"{len(found)} findings", columns, (row[:shown] for row in rows))
+    show_table(counted(len(found), "finding"), columns, (row[:shown] for row in rows))
 
 
 def _urgent(priority: str, severity: str) -> str:
@@ -247,7 +248,11 @@ def import_(
             }
         )
     else:
-        count = f"{done.findings} findings" if done.statements is None else f"{done.statements} statements"
+        count = (
+            counted(done.findings, "finding")
+            if done.statements is None
+            else counted(done.statements, "statement")
+        )
         new = "" if done.new is None else f", {done.new} new"
         show_table(f"{count} of {done.tool}{new}; lost", ("field", "times"), done.lost.items())
     if done.errors or done.unknown:
@@ -262,11 +267,14 @@ def _show(report: ScanReport, inventory: Mapping[str, int], absent: Mapping[str,
         (f.severity.name.lower(), _where(f), f"{f.tool}:{f.rule_id}", _weakness(f.cwes), f.title)
         for f in report.findings
     )
-    show_table(f"{len(report.findings)} findings", ("severity", "where", "rule", "weakness", "what"), rows)
+    show_table(
+        counted(len(report.findings), "finding"), ("severity", "where", "rule", "weakness", "what"), rows
+    )
     for one in report.health:
         age = f", data of {to_iso(one.data_until)[:10]}" if one.data_until is not None else ""
         console.print(
-            f"{one.tool} {one.version}: {one.state.value}, {one.files} files, {one.duration_ms} ms{age}"
+            f"{one.tool} {one.version}: {one.state.value}, {counted(one.files, 'file')}, "
+            f"{one.duration_ms} ms{age}"
             f"{_unjudged(one)}"
         )
     if absent:

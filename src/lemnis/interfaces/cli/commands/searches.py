@@ -8,7 +8,7 @@ import typer
 
 from lemnis.contracts.clock import to_iso
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, emit, show_table
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, counted, emit, show_table
 
 if TYPE_CHECKING:
     from lemnis.app.searches_schedule import Fired
@@ -71,7 +71,7 @@ def run(
         )
         for one in fired
     )
-    show_table(f"{len(fired)} alerts", ("id", "search", "window", "group", "events", ""), rows)
+    show_table(counted(len(fired), "alert"), ("id", "search", "window", "group", "events", ""), rows)
 
 
 def _group(one: Fired) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lemnis.contracts.errors import UsageError
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, emit, in_line, messages
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, counted, emit, in_line, messages
 
 if TYPE_CHECKING:
     from lemnis.app.serve import Serving
@@ -148,9 +148,9 @@ class _Lines:
         self._live.stop()
         totals = self._serving.totals
         messages.print(
-            f"{totals.of('accepted'):,} events accepted, {totals.of('rejected'):,} rejected, "
+            f"{counted(totals.of('accepted'), 'event')} accepted, {totals.of('rejected'):,} rejected, "
             f"{totals.of('duplicates'):,} known already, {totals.of('dead'):,} given up; "
-            f"{totals.alerts:,} alerts"
+            f"{counted(totals.alerts, 'alert')}"
         )
 
     def _line(self) -> str:
@@ -161,9 +161,9 @@ class _Lines:
         waiting = sum(one.bytes for one in self._serving.waiting())
         busy = f" · {counts.busy:,} told to come later" if counts.busy else ""
         return (
-            f"{counts.deliveries:,} deliveries · {events:,} events · {rate:,.0f}/s · "
+            f"{counted(counts.deliveries, 'delivery')} · {counted(events, 'event')} · {rate:,.0f}/s · "
             f"{waiting / 1e6:,.1f} MB wait · {totals.of('rejected') + totals.of('dead'):,} rejected · "
-            f"{totals.alerts:,} alerts{busy}"
+            f"{counted(totals.alerts, 'alert')}{busy}"
         )
 
 

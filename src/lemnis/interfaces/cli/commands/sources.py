@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lemnis.contracts.errors import ContentError, UsageError
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, show_table, warn
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, counted, emit, show_table, warn
 
 if TYPE_CHECKING:
     from lemnis.app.source_tests import Tested
@@ -51,7 +51,7 @@ def list_sources(json: JsonOption = False, workspace: WorkspaceOption = None) ->
     rows = (
         (s.name, f"{s.vendor} {s.product}", s.parser, ", ".join(s.classes), "; ".join(s.sigma)) for s in found
     )
-    show_table(f"{len(found)} sources", ("name", "product", "parser", "becomes", "Sigma"), rows)
+    show_table(counted(len(found), "source"), ("name", "product", "parser", "becomes", "Sigma"), rows)
 
 
 def check(
@@ -185,7 +185,7 @@ def new(
         f"{made.name}: {made.class_name}, read by {made.parser}", ("OCSF", "field", "", "guessed by"), rows
     )
     console.print(Text(f"time: {', '.join(made.time)}"))
-    console.print(Text(f"mapped: {made.mapped} of {made.records} records of {sample}"))
+    console.print(Text(f"mapped: {made.mapped} of {counted(made.records, 'record')} of {sample}"))
     for reason, count in made.rejects.items():
         warn(f"{count} records are rejected: {reason}")
     if made.unmapped:

@@ -11,7 +11,7 @@ import typer
 from lemnis.contracts.errors import Location, UsageError
 from lemnis.contracts.ids import Json
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, console, emit, show_table
+from lemnis.interfaces.cli.output import JsonOption, console, counted, emit, show_table
 
 PathArgument = Annotated[Path, typer.Argument(metavar="[PATH]", help="A threats.yaml, or a folder with one.")]
 
@@ -45,7 +45,7 @@ def risk(path: PathArgument = Path(), json: JsonOption = False) -> None:
         )
         for one in found
     )  # fmt: skip
-    title = f"{model.name}: {len(found)} threats ({file})"
+    title = f"{model.name}: {counted(len(found), 'threat')} ({file})"
     show_table(title, ("risk", "state", "threat", "of", "against it"), rows)
 
 
@@ -64,7 +64,10 @@ def lint(path: PathArgument = Path(), json: JsonOption = False) -> None:
     if json:
         emit({"file": str(file), "components": len(model.components), "threats": len(model.threats)})
     else:
-        console.print(f"{file} holds: {len(model.components)} components, {len(model.threats)} threats")
+        console.print(
+            f"{file} holds: {counted(len(model.components), 'component')}, "
+            f"{counted(len(model.threats), 'threat')}"
+        )
 
 
 def import_(
@@ -114,6 +117,10 @@ def changes(
     else:
         rows = ((one.kind.replace("_", " "), f"{one.path}:{one.line}", one.text) for one in said.added)
         follows = "changed with it" if said.followed else "not changed" if said.model else "there is none"
-        show_table(f"{len(said.added)} additions; threat model: {follows}", ("adds", "where", "line"), rows)
+        show_table(
+            f"{counted(len(said.added), 'addition')}; threat model: {follows}",
+            ("adds", "where", "line"),
+            rows,
+        )
     if said.added and not said.followed:
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from lemnis.contracts.alerts import EntityKind
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.provenance import Hop, Strength
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit, messages
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, counted, emit, messages
 
 if TYPE_CHECKING:
     from lemnis.app.trace import Chain, Trace
@@ -85,7 +85,7 @@ def show(found: Trace) -> None:
         for hop in chain.hops:
             _hop(hop)
         if chain.others:
-            console.print(f"\n[dim]{chain.others} more alerts about this container[/]")
+            console.print(f"\n[dim]{counted(chain.others, 'more alert')} about this container[/]")
         _end(chain)
     for gap in found.gaps:
         console.print(f"\n[yellow]{escape(gap.fingerprint)}[/] {escape(gap.rule_id)}: {escape(gap.fix)}")
@@ -102,7 +102,7 @@ def _end(chain: Chain) -> None:
     console.print(f"\n  deployed    [bold]{source.deployed[:_SHORT]}[/]")
     console.print(f"  introduced  [bold]{source.culprit[:_SHORT]}[/]")
     console.print(
-        f"[bold green]✓[/] {len(chain.hops)} hops, the weakest "
+        f"[bold green]✓[/] {counted(len(chain.hops), 'hop')}, the weakest "
         f"[{STYLES[_weakest(chain)]}]{_weakest(chain).name.lower()}[/]"
     )
 

@@ -12,6 +12,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     messages,
     show_table,
@@ -65,7 +66,7 @@ def list_(
             for one in found
         )
         columns = ("id", "package", "fixed in", "do", "exploited", "where")
-        show_table(f"{len(found)} vulnerabilities", columns, rows)
+        show_table(counted(len(found), "vulnerability"), columns, rows)
     if not json:
         console.print(_aged(until))
     for problem in problems:
