@@ -6,7 +6,7 @@ technique is proven here if a rule gave an alert, or a lesson that it belongs to
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from lemnis.app.watching import whole_sources
 from lemnis.content.library import Library
 from lemnis.contracts.correlations import Correlation
 from lemnis.detect.rules import Rule, load_rules
-from lemnis.ingest.health import SILENT
+from lemnis.ingest.health import SILENT, Health
 
 if TYPE_CHECKING:
     from lemnis.app.board import View
@@ -38,14 +38,20 @@ class Now:
 
 
 def look(
-    workspace: app.Workspace, view: View, rules: Rules, tested: Collection[str], library: Library
+    workspace: app.Workspace,
+    view: View,
+    rules: Rules,
+    tested: Collection[str],
+    library: Library,
+    *,
+    sources: Mapping[str, Health] | None = None,
 ) -> Now:
-    """Return what is covered now; ``tested`` are the detections whose tests pass."""
-    living = {
-        name
-        for name, one in whole_sources(workspace, rules=rules).items()
-        if one.state != SILENT and one.last
-    }
+    """Return what is covered now; ``tested`` are the detections whose tests pass.
+
+    ``sources`` say how each does, where that is known; else it is looked at.
+    """
+    known = whole_sources(workspace, rules=rules) if sources is None else sources
+    living = {name for name, one in known.items() if one.state != SILENT and one.last}
     fed = frozenset(
         one.rule_id
         for one, parts in rules.seeing().feeding()

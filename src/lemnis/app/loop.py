@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from lemnis.app.access.seeing import Eyes
     from lemnis.app.board import View
     from lemnis.app.lessons import State
-    from lemnis.app.watching import Rules
     from lemnis.respond.records import Run
     from lemnis.store.journal import SqlJournal
 
@@ -108,13 +107,21 @@ class Gathered:
     waiting: Sequence[Thing]
 
 
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """What sources did: events that came within the day, and which are silent."""
+
+    events: int
+    silent: tuple[Thing, ...]
+
+
 def look(
-    workspace: app.Workspace, view: View, eyes: Eyes | None = None, *, rules: Rules | None = None
+    workspace: app.Workspace, view: View, eyes: Eyes | None = None, *, sent: Senders | None = None
 ) -> Loop:
     """Return the loop as of now; what cannot be looked at is told, and the rest goes on.
 
     ``eyes`` are of somebody who does not see all: of incidents and what belongs to them, only what they see
-    is counted, alerts by the time of their events. ``rules`` are kept by whoever looks again and again.
+    is counted, alerts by the time of their events. ``sent`` is kept by whoever looks again and again.
     """
     journal, now = app.journal(workspace), workspace.clock.now()
     since = now - DAY
@@ -122,15 +129,15 @@ def look(
     first = before(journal, since)
     recent = [entry for kind in _TOLD for entry in journal.entries(kind=kind, after=first)]
     found, scans = _findings(workspace, since)
-    events, silent = _sources(workspace, since, rules)
+    sent = sent or senders(workspace)
     gathered = Gathered(
         recent,
         {**journal.counts(first), **(_seen(workspace, view, eyes, since) if eyes else {})},
         standing_denials(journal.entries(kind=gates.DECISION)),
         found,
         scans,
-        events,
-        silent,
+        sent.events,
+        sent.silent,
         _late(view),
         _waiting(workspace, eyes.run if eyes else None),
     )
@@ -268,10 +275,13 @@ def _findings(workspace: app.Workspace, since: int) -> tuple[list[Thing], int]:
     return list(found.values()), store.scans_since(since)
 
 
-def _sources(workspace: app.Workspace, since: int, rules: Rules | None) -> tuple[int, list[Thing]]:
-    """Return how many events came within the day, and which sources are silent."""
-    from lemnis.app.watching import silent_sources
+def senders(workspace: app.Workspace, silent: Iterable[str] | None = None) -> Senders:
+    """Return what sources did within the day; ``silent`` are those that are, where that is known."""
+    if silent is None:
+        from lemnis.app.watching import silent_sources
 
+        silent = silent_sources(workspace)
+    since = workspace.clock.now() - DAY
     events = 0
     last: dict[str, int] = {}
     for one in app.events(workspace).histories(before=0):  # no hosts
@@ -279,7 +289,7 @@ def _sources(workspace: app.Workspace, since: int, rules: Rules | None) -> tuple
             continue
         events += sum(beat.events for beat in one.beats if beat.at >= since)
         last[one.source] = max((beat.last for beat in one.beats), default=0)
-    silent = [
+    found = tuple(
         Thing(
             f"{name} is silent",
             "it does not send what it taught to expect",
@@ -287,9 +297,9 @@ def _sources(workspace: app.Workspace, since: int, rules: Rules | None) -> tuple
             "source",
             name,
         )
-        for name in sorted(silent_sources(workspace, rules=rules))
-    ]
-    return events, silent
+        for name in sorted(silent)
+    )
+    return Senders(events, found)
 
 
 def _late(view: View) -> list[Thing]:

@@ -234,13 +234,13 @@ def _reasons(lake: Readable) -> dict[str, dict[str, int]]:
 class Rules:
     """The rules and sources of a workspace: loaded when something is wrong, and anew when that is old.
 
-    And its deploys, of which only what is new is read again.
+    And its deploys, of which only what is new is read again, not more often than every ``every_s`` seconds.
     """
 
-    def __init__(self, workspace: app.Workspace) -> None:
+    def __init__(self, workspace: app.Workspace, *, every_s: float = 0.0) -> None:
         self._workspace = workspace
         self._made: tuple[float, Seeing] | None = None
-        self.deploys = Deploys(workspace)
+        self.deploys = Deploys(workspace, every_s=every_s)
 
     def seeing(self) -> Seeing:
         """Return them, at most ten minutes old."""

@@ -7,12 +7,15 @@ in the lake), or, by the graph's deployment records, a workload that runs anothe
 
 from __future__ import annotations
 
+import math
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from lemnis import app
@@ -73,13 +76,30 @@ class Deploy:
 
 def of_starts(starts: Iterable[Start]) -> Iterator[Deploy]:
     """Yield a deploy for each start of another image than the last of that name on that host. Pure."""
-    by_place: dict[tuple[str, str], list[Start]] = {}
-    for one in sorted(starts):
-        by_place.setdefault((_service(one.name), one.host), []).append(one)
-    for (name, host), some in by_place.items():
-        for before, one in pairwise(some):
-            if before.image != one.image:
-                yield Deploy(one.at, f"{name} on {host}", frozenset({host.lower()}), frozenset({_last(name)}))
+    for (name, host), some in placed(starts).items():
+        yield from _of_place(name, host, some)
+
+
+def placed(starts: Iterable[Start]) -> dict[tuple[str, str], list[Start]]:
+    """Return starts by what a service is called and the host that it ran on. Pure."""
+    services: dict[str, str] = {}
+    found: dict[tuple[str, str], list[Start]] = {}
+    for one in starts:
+        service = services.get(one.name)
+        if service is None:
+            service = services[one.name] = _service(one.name)
+        found.setdefault((service, one.host), []).append(one)
+    return found
+
+
+def _of_place(name: str, host: str, starts: Iterable[Start]) -> tuple[Deploy, ...]:
+    """Return the deploys of a service on a host. Pure."""
+    hosts, names = frozenset({host.lower()}), frozenset({_last(name)})
+    return tuple(
+        Deploy(one.at, f"{name} on {host}", hosts, names)
+        for before, one in pairwise(sorted(starts))
+        if before.image != one.image
+    )
 
 
 def of_edges(edges: Iterable[Edge]) -> Iterator[Deploy]:
@@ -112,7 +132,7 @@ class Known:
     def __init__(self, deploys: Iterable[Deploy] = ()) -> None:
         self._by_name: dict[str, list[Deploy]] = {}
         self._by_host: dict[str, list[Deploy]] = {}
-        for one in sorted(deploys):
+        for one in sorted(deploys, key=attrgetter("at", "what")):
             for name in one.names:
                 self._by_name.setdefault(name, []).append(one)
             for host in one.hosts:
@@ -170,24 +190,37 @@ def _last(name: str) -> str:
 
 
 class Deploys:
-    """The deploys of the last weeks; who looks again and again reads only what is new of the lake."""
+    """The deploys of the last weeks; who looks again and again reads only what is new of the lake.
 
-    def __init__(self, workspace: app.Workspace) -> None:
-        self._workspace = workspace
-        self._starts: set[Start] = set()
-        self._until = 0
+    They are worked out again only of the hosts that something new started on. The lake is asked not more
+    often than every ``every_s`` seconds.
+    """
+
+    def __init__(self, workspace: app.Workspace, *, every_s: float = 0.0) -> None:
+        self._workspace, self._every_s = workspace, every_s
+        self._lock = threading.Lock()
+        self._looked = -math.inf
+        self._starts: dict[tuple[str, str], set[Start]] = {}
+        self._deploys: dict[tuple[str, str], tuple[Deploy, ...]] = {}
+        self._until = self._oldest = 0
         self._of_graph: tuple[float, tuple[Deploy, ...]] = (0.0, ())
         self._hosts: tuple[float, Mapping[str, list[str]]] = (0.0, {})
         self._known = Known()
 
     def look(self, lake: Readable, now: int) -> None:
         """Take what is new."""
-        self._read(lake, now)
-        looked, of_graph = self._of_graph
-        if not looked or time.monotonic() - looked > _ANEW_S:
-            of_graph = tuple(one for one in self._told() if one.at > now - KEPT)
-            self._of_graph = time.monotonic(), of_graph
-        self._known = Known([*of_starts(self._starts), *of_graph])
+        with self._lock:
+            if time.monotonic() - self._looked < self._every_s:
+                return
+            changed = self._read(lake, now)
+            looked, before = self._of_graph
+            if not looked or time.monotonic() - looked > _ANEW_S:
+                of_graph = tuple(one for one in self._told() if one.at > now - KEPT)
+                self._of_graph = time.monotonic(), of_graph
+                changed |= of_graph != before
+            if changed:
+                self._known = Known([*chain.from_iterable(self._deploys.values()), *self._of_graph[1]])
+            self._looked = time.monotonic()
 
     def latest(self, lake: Readable, source: str, host: str, now: int) -> Deploy | None:
         """Return the last deploy of what a source, or a host of it, hears; None if there was none."""
@@ -197,19 +230,44 @@ class Deploys:
             return self._known.of_host(host, now)
         return self._known.of_source(source, self._hosts_of(lake, source), now)
 
-    def _read(self, lake: Readable, now: int) -> None:
+    def _read(self, lake: Readable, now: int) -> bool:
+        """Read the starts that are new, and let go those that are old; return whether there were any."""
         schema = lake.schemas().get("process_activity")
         if schema is None:
-            return
+            return False
         empty = schema.empty_table()
         if any(leaf(empty, path) is None for path in _NEEDED):
-            return
+            return False
         start = max(self._until - _LATE, now - KEPT)
         found = lake.query(_STARTS, parameters=[start, now + 1], limit=_ROWS, start=start, end=now + 1)
-        rows = found.to_pylist()
-        self._starts |= {Start(row["began"], row["name"], row["image"], row["host"]) for row in rows}
-        self._starts = {one for one in self._starts if one.at > now - KEPT}
+        columns = (found.column(name).to_pylist() for name in ("began", "name", "image", "host"))
+        touched = self._let_go(now - KEPT)
+        for place, some in placed(map(Start._make, zip(*columns, strict=True))).items():
+            known = self._starts.setdefault(place, set())
+            before = len(known)
+            known.update(some)
+            if len(known) > before:
+                touched.add(place)
+        for place in touched:
+            self._deploys[place] = _of_place(*place, self._starts[place])
+            if not self._starts[place]:
+                del self._starts[place], self._deploys[place]
+        if touched:
+            self._oldest = min((one.at for some in self._starts.values() for one in some), default=now)
         self._until = now
+        return bool(touched)
+
+    def _let_go(self, before: int) -> set[tuple[str, str]]:
+        """Let go the starts that were then or earlier; return where those were."""
+        touched: set[tuple[str, str]] = set()
+        if self._oldest > before:
+            return touched
+        for place, some in self._starts.items():
+            kept = {one for one in some if one.at > before}
+            if len(kept) < len(some):
+                self._starts[place] = kept
+                touched.add(place)
+        return touched
 
     def _told(self) -> Iterator[Deploy]:
         """Yield what the graph says of workloads."""

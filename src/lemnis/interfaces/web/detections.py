@@ -25,7 +25,7 @@ from lemnis.detect.rules import load_rules
 from lemnis.ingest.sources import Sources
 from lemnis.interfaces.web import asking, drawing, site
 from lemnis.interfaces.web.asking import Column
-from lemnis.interfaces.web.sources import watched_by
+from lemnis.interfaces.web.sources import watched_by, whole
 from lemnis.interfaces.web.words import query, words
 
 FILTERS = ("q", "technique", "state", "own")
@@ -177,7 +177,9 @@ def _now(request: Request) -> tuple[Now, bool]:
     rules = watched_by(here)
 
     def look() -> Now:
-        return coverage_now.look(here.workspace, seen.view(), rules, passing.names, library)
+        return coverage_now.look(
+            here.workspace, seen.view(), rules, passing.names, library, sources=whole(here)
+        )
 
     kept = here.keep(f"coverage:{library.digest}:{ready}:{seen.name}", look, 30)
     found: Now = kept.get()

@@ -14,7 +14,7 @@ from lemnis.app.access import naming
 from lemnis.app.board import View
 from lemnis.app.loop import Loop, Stage, Taught, Thing
 from lemnis.interfaces.web import drawing, site
-from lemnis.interfaces.web.sources import watched_by
+from lemnis.interfaces.web.sources import senders
 from lemnis.interfaces.web.words import query
 
 _TITLES: Mapping[str, str] = {name: name.capitalize() for name in looking.STAGES}
@@ -110,7 +110,7 @@ def page(request: Request) -> Response:
     view, seen = site.eyes(request).view(here.board.look()), site.seen_by(request)
 
     def look() -> Loop:  # to somebody who does not see all, no more is counted than is seen
-        return looking.look(here.workspace, seen.view(), seen.eyes(), rules=watched_by(here))
+        return looking.look(here.workspace, seen.view(), seen.eyes(), sent=senders(here))
 
     found: Loop = here.keep(f"loop:{seen.name}", look, _FRESH_S).get()
     asked = request.query_params.get("stage", "")

@@ -8,12 +8,16 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lemnis.app import loop as counting
 from lemnis.app import watching
+from lemnis.app.loop import Senders
 from lemnis.app.watching import Watched
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.watching import ALL
+from lemnis.ingest.health import SILENT, Health
 from lemnis.interfaces.web import asking, drawing, site
 from lemnis.interfaces.web.asking import Column
+from lemnis.interfaces.web.keeping import Kept
 
 FRESH_S = 15.0
 
@@ -73,17 +77,39 @@ def row(one: Watched, now: int) -> Row:
 
 def watched_by(here: site.Site) -> watching.Rules:
     """Return what is known of rules and deploys: who looks again reads only what is new of the lake."""
-    found: watching.Rules = here.keep("rules-of-sources", lambda: watching.Rules(here.workspace), 3_600).get()
+    found: watching.Rules | None = here.once.get("rules-of-sources")
+    if found is None:
+        made = watching.Rules(here.workspace, every_s=FRESH_S)
+        found = here.once.setdefault("rules-of-sources", made)
     return found
+
+
+def whole(here: site.Site) -> dict[str, Health]:
+    """Return how each source does that ever spoke, some seconds old at most; nothing is written down."""
+    rules = watched_by(here)
+    kept: Kept[dict[str, Health]] = here.once.setdefault(
+        "whole-sources", Kept(lambda: watching.whole_sources(here.workspace, rules=rules), FRESH_S)
+    )
+    return kept.get()
+
+
+def senders(here: site.Site) -> Senders:
+    """Return what sources did within the day, some seconds old at most."""
+
+    def look() -> Senders:
+        return counting.senders(here.workspace, [n for n, one in whole(here).items() if one.state == SILENT])
+
+    kept: Kept[Senders] = here.once.setdefault("senders", Kept(look, FRESH_S))
+    return kept.get()
 
 
 def look(here: site.Site) -> list[Watched]:
     """Return how the sources do, some seconds old at most."""
     rules = watched_by(here)
-    found: list[Watched] = here.keep(
-        "sources", lambda: watching.look(here.workspace, rules=rules), FRESH_S
-    ).get()
-    return found
+    kept: Kept[list[Watched]] = here.once.setdefault(
+        "sources", Kept(lambda: watching.look(here.workspace, rules=rules), FRESH_S)
+    )
+    return kept.get()
 
 
 def page(request: Request) -> Response:

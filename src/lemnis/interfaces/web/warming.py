@@ -50,7 +50,7 @@ def _templates(site: Site) -> None:
 
 def _loop(site: Site) -> None:
     """Count the loop once for nobody: what it takes is loaded then."""
-    loop.look(site.workspace, site.board.look(), rules=sources.watched_by(site))
+    loop.look(site.workspace, site.board.look(), sent=sources.senders(site))
 
 
 def _lake(site: Site) -> None:
