@@ -58,6 +58,12 @@ class Workspace:
     clock: Clock = field(default_factory=SystemClock)
     settles: bool = True
     """Whether who asks for incidents waits until all alerts are grouped; a console has that done beside."""
+    database: Engine | None = field(default=None, repr=False, compare=False)
+    """The database, where it is open for as long as the process runs; else who needs it opens it."""
+
+    def __reduce__(self) -> tuple[type[Workspace], tuple[Path, Clock, bool]]:
+        """Leave the open database behind: another process opens its own."""
+        return Workspace, (self.root, self.clock, self.settles)
 
     @property
     def state(self) -> Path:
@@ -160,9 +166,14 @@ def library(workspace: Workspace | None) -> Library:
 
 
 def engine(workspace: Workspace) -> Engine:
-    """Open the workspace's database: LEMNIS_DATABASE_URL (PostgreSQL) if set, else ``.lemnis/journal.db``."""
+    """Open the workspace's database: LEMNIS_DATABASE_URL (PostgreSQL) if set, else ``.lemnis/journal.db``.
+
+    It is the one that is open already, if there is.
+    """
     from lemnis.store.database import open_engine
 
+    if workspace.database is not None:
+        return workspace.database
     return open_engine(os.environ.get("LEMNIS_DATABASE_URL") or workspace.state / "journal.db")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from lemnis.content.schemas.console import Console as Settings
 from lemnis.contracts.errors import ContentError, Location, UsageError
 from lemnis.ingest.transports import _asgi
 from lemnis.interfaces.api import app as api
+from lemnis.interfaces.api import turns
 from lemnis.interfaces.api.guard import Guard, Rates
 from lemnis.interfaces.api.visitor import Trust
 
@@ -70,6 +71,8 @@ def built(
     work on to be read after a start, and is told so.
     """
     read = how or settings.load(workspace).console or Settings()
+    if workspace.database is None:
+        workspace = replace(workspace, database=app.engine(workspace))
     known = access or Access(
         workspace, idle_ms=int(read.idle_minutes * _MINUTE), lasts_ms=int(read.session_hours * _HOUR)
     )
@@ -105,6 +108,7 @@ async def serve(one: Built, stop: asyncio.Event, *, listening: Listening) -> Non
         from lemnis.interfaces.web import warming  # noqa: PLC0415 - where there are pages
 
         warming.begin(one.site)
+    turns.bound()
     try:
         await server.run(stop, listening=listening)
     finally:

@@ -43,7 +43,7 @@ def open_engine(place: str | Path) -> sa.Engine:
                 "this is no database URL", fix="write postgresql+psycopg://USER@HOST/NAME"
             ) from error
     try:
-        engine = sa.create_engine(url)
+        engine = sa.create_engine(url, max_overflow=-1)  # a connection for each thread that works
         if url.get_backend_name() == "sqlite":
             sa.event.listen(engine, "connect", _sqlite_connect)
             sa.event.listen(engine, "begin", _sqlite_begin)

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Path, Query
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from lemnis.app import query as asking
@@ -19,6 +18,7 @@ from lemnis.contracts.errors import NotFoundError
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.routing import Purpose, Using, allowed, router
 from lemnis.interfaces.api.services import Services, Sight, sight
+from lemnis.interfaces.api.turns import Turn, taken
 from lemnis.store.query import Handle
 
 ROUTER = router("events")
@@ -135,7 +135,7 @@ async def _while_there(
 ) -> Answer:
     """Do dear work beside the event loop; end it when whoever asked hangs up, or deletes it."""
     with using.slots.taken(person.id), using.running.begun(person.id, name) as handle:
-        doing = asyncio.ensure_future(run_in_threadpool(work, handle))
+        doing = asyncio.ensure_future(taken(Turn.DEAR, work, handle))
         try:
             while not doing.done():
                 await asyncio.wait([doing], timeout=_LOOK_S)

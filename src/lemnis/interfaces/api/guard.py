@@ -18,7 +18,6 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,6 +31,7 @@ from lemnis.app.access.secret import same
 from lemnis.contracts.errors import AccessError, LemnisError, StrangerError
 from lemnis.interfaces.api.limits import Buckets, Rate
 from lemnis.interfaces.api.problem import problem
+from lemnis.interfaces.api.turns import Turn, taken
 from lemnis.interfaces.api.visitor import Trust, Visitor, answers_to, same_site, visitor
 
 if TYPE_CHECKING:
@@ -182,9 +182,9 @@ class Guard:
         kind, _, key = asked.headers.get("authorization", "").partition(" ")
         if kind.casefold() == "bearer":
             asked.bearer, asked.cookie = True, ""
-            asked.person = await run_in_threadpool(self._access.by_token, key.strip())
+            asked.person = await taken(Turn.KNOWING, self._access.by_token, key.strip())
         elif asked.cookie:
-            asked.person = await run_in_threadpool(self._access.by_cookie, asked.cookie)
+            asked.person = await taken(Turn.KNOWING, self._access.by_cookie, asked.cookie)
 
     def _wait(self, asked: _Asked, *, changes: bool) -> float:
         name = asked.person.id if asked.person else network(asked.visitor.address)

@@ -24,16 +24,16 @@ OPEN = APIRouter(tags=["self"])
 Id = Annotated[str, Path(min_length=1, max_length=100)]
 
 
-def _person(request: Request) -> Person:
+async def _person(request: Request) -> Person:
     person: Person | None = request.state.person
     if person is None:
         raise StrangerError("sign in first", fix="sign in, or send a token")
     return person
 
 
-def _present(request: Request) -> Person:
+async def _present(request: Request) -> Person:
     """Return who is signed in: a token changes nothing of the account that it is of."""
-    person = _person(request)
+    person = await _person(request)
     if person.how != "session":
         raise AccessError("a token may not do this", fix="sign in")
     return person

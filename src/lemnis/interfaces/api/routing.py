@@ -60,13 +60,19 @@ USUAL_LIMIT = USUAL
 _UNKEPT = UsageError(
     "this is answered with what is kept nowhere", fix=f"send no {_KEY}: asked again, it is done again"
 )
-Using = Annotated[Services, Depends(services)]
+
+
+async def _using(request: Request) -> Services:
+    return services(request)
+
+
+Using = Annotated[Services, Depends(_using)]
 
 
 def allowed(permission: str) -> Any:
     """Return what gives a route the person, who may do this; others are refused."""
 
-    def check(request: Request) -> Person:
+    async def check(request: Request) -> Person:
         return require(request, permission)
 
     return Depends(check)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import orjson
 from fastapi import APIRouter, Header
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
@@ -22,6 +21,7 @@ from lemnis.app.access.permissions import Person, may
 from lemnis.contracts.errors import BusyError, LemnisError, StrangerError
 from lemnis.contracts.journal import Entry
 from lemnis.interfaces.api.services import Services, services
+from lemnis.interfaces.api.turns import Turn, taken
 
 if TYPE_CHECKING:
     from lemnis.store.journal import SqlJournal
@@ -59,7 +59,7 @@ class Hub:
     async def begin(self) -> int:
         """Begin to read, if nobody has; return the number of the last entry."""
         if self._task is None or self._task.done():
-            self._seq, _ = await run_in_threadpool(self._journal.head)
+            self._seq, _ = await taken(Turn.HEARING, self._journal.head)
             self._entries = []
             self._task = asyncio.create_task(self._read())
         return self._seq
@@ -77,12 +77,15 @@ class Hub:
         found = [one for one in self._entries if one.seq > seq]
         return found, self._seq, not found or found[0].seq != seq + 1
 
+    def _newest(self, most: int) -> list[Entry]:
+        return list(self._journal.newest(limit=most))
+
     async def _read(self) -> None:
         while self.listening:
             try:
-                head, _ = await run_in_threadpool(self._journal.head)
+                head, _ = await taken(Turn.HEARING, self._journal.head)
                 if head > self._seq:
-                    new = await run_in_threadpool(self._journal.newest, limit=min(_KEPT, head - self._seq))
+                    new = await taken(Turn.HEARING, self._newest, min(_KEPT, head - self._seq))
                     self._entries = (self._entries + new[::-1])[-_KEPT:]
                     async with self._news:
                         self._seq = new[0].seq
@@ -119,37 +122,41 @@ async def _told(request: Request, hub: Hub, person: Person, last: str) -> AsyncI
     using, loop = services(request), asyncio.get_running_loop()
     begun = beat = looked = loop.time()
     try:
-        now = await hub.begin()
-        seq = int(last) if last.isascii() and last.isdecimal() and int(last) <= now else now
+        head = await hub.begin()
+        seq = int(last) if last.isascii() and last.isdecimal() and int(last) <= head else head
         yield b": begun\nretry: 2000\n\n"
         while loop.time() - begun < _LASTS_S and not hub.over:
             found, seq, missing = await hub.after(seq, _BEAT_S)
             if missing:
                 yield b"event: lost\ndata: {}\n\n"
-            if found and loop.time() - looked >= _LOOKED_S:  # nothing is told to who is signed out meanwhile
-                looked, known = loop.time(), await run_in_threadpool(_still, request, using, person)
+            now = loop.time()
+            told = [(one, event) for one in found if (event := _event(one, person))]
+            # nothing is told to who is signed out meanwhile
+            if (told and now - looked >= _LOOKED_S) or now - beat >= _BEAT_S:
+                looked, known = now, await taken(Turn.HEARING, _still, request, using, person)
                 if known is None:
                     return
                 person = known
-            for event in await run_in_threadpool(_events, using, person, found) if found else ():
+            for event in await _seen(using, person, told):
                 yield event
-            if loop.time() - beat >= _BEAT_S:
-                beat = loop.time()
-                known = await run_in_threadpool(_still, request, using, person)
-                if known is None:
-                    return
-                person = known
+            if now - beat >= _BEAT_S:
+                beat = now
                 yield b": beat\n\n"
     finally:
         hub.listening[person.id] -= 1
         hub.listening += Counter()
 
 
-def _events(using: Services, person: Person, entries: list[Entry]) -> list[bytes]:
-    """Return the entries as events, without those that this person may not see."""
-    eyes = using.eyes(person)
-    told = ((one, _event(one, person)) for one in entries)
-    return [event for one, event in told if event and not eyes.subject(one)]
+async def _seen(using: Services, person: Person, told: list[tuple[Entry, bytes]]) -> list[bytes]:
+    """Return the events without those that rules keep this person from."""
+    if not told or not person.rules:
+        return [event for _, event in told]
+
+    def look() -> list[bytes]:
+        eyes = using.eyes(person)
+        return [event for one, event in told if not eyes.subject(one)]
+
+    return await taken(Turn.HEARING, look)
 
 
 def _event(entry: Entry, person: Person) -> bytes:

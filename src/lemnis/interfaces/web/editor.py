@@ -19,6 +19,7 @@ from lemnis.content import yaml
 from lemnis.contracts.alerts import Alert
 from lemnis.contracts.errors import InputError, LemnisError, UsageError
 from lemnis.ingest.sources import Sources
+from lemnis.interfaces.api.turns import Turn
 from lemnis.interfaces.web import drawing, site
 from lemnis.interfaces.web.asked_lake import lake, sight
 from lemnis.interfaces.web.forms import Form
@@ -191,7 +192,7 @@ def _page(
 
 
 ROUTES = (
-    site.shows("/detections/new", site.dear(new), "rule.change"),
+    site.shows("/detections/new", new, "rule.change", Turn.DEAR),
     site.shows("/detection/{name}/edit", edit, "rule.change"),
     site.does("/detections/edit", work, "rule.change"),
     site.does("/detections/check", check, "rule.change"),

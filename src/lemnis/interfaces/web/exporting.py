@@ -12,6 +12,7 @@ from lemnis.app.searches_export import written
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import RefusedError, UsageError
 from lemnis.interfaces.api.events import plain
+from lemnis.interfaces.api.turns import Turn
 from lemnis.interfaces.web import site
 from lemnis.interfaces.web.asked_lake import running, sight
 from lemnis.interfaces.web.search_time import window
@@ -57,4 +58,4 @@ def export(request: Request) -> Response:
     return Response(body, media_type=FORMATS[kind][1], headers=headers)
 
 
-ROUTES = (site.shows("/search/export", site.dear(export), "event.search"),)
+ROUTES = (site.shows("/search/export", export, "event.search", Turn.DEAR),)

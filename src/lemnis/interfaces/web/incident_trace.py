@@ -13,6 +13,7 @@ from lemnis.app.access import naming
 from lemnis.app.trace import Trace
 from lemnis.contracts.alerts import Entity
 from lemnis.contracts.errors import NotFoundError
+from lemnis.interfaces.api.turns import Turn
 from lemnis.interfaces.web import site
 from lemnis.interfaces.web.incident_known import known
 from lemnis.interfaces.web.keeping import Kept
@@ -126,4 +127,4 @@ def trace(request: Request) -> Response:
     )
 
 
-ROUTES = (site.shows("/incident/{id}/trace", site.dear(trace), "incident.read"),)
+ROUTES = (site.shows("/incident/{id}/trace", trace, "incident.read", Turn.DEAR),)

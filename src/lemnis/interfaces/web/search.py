@@ -14,6 +14,7 @@ from lemnis import app
 from lemnis.app import query as asking
 from lemnis.app import searches
 from lemnis.contracts.errors import AccessError, InputError, LemnisError, NotFoundError, UsageError
+from lemnis.interfaces.api.turns import Turn
 from lemnis.interfaces.web import drawing, exporting, site
 from lemnis.interfaces.web.asked_lake import Sight, running, running_of, sight
 from lemnis.interfaces.web.forms import Form
@@ -289,9 +290,9 @@ def stop(request: Request, _form: Form) -> Response:
 
 
 ROUTES = (
-    site.shows("/search", site.dear(page), "event.search"),
-    site.shows("/search/bars", site.dear(bars), "event.search"),
-    site.shows("/search/fields", site.dear(fields), "event.search"),
+    site.shows("/search", page, "event.search", Turn.DEAR),
+    site.shows("/search/bars", bars, "event.search", Turn.DEAR),
+    site.shows("/search/fields", fields, "event.search", Turn.DEAR),
     site.shows("/search/complete", complete, "event.search"),
     site.does("/search/save", save, "rule.change"),
     site.does("/search/stop", stop, "event.search"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -18,6 +17,7 @@ from lemnis.app.access.service import Access
 from lemnis.app.access.signing import SignedIn
 from lemnis.contracts.errors import BusyError, LemnisError, UsageError
 from lemnis.interfaces.api import guard
+from lemnis.interfaces.api.turns import Turn, taken
 from lemnis.interfaces.api.visitor import named
 from lemnis.interfaces.web import site
 from lemnis.interfaces.web.forms import Form
@@ -46,7 +46,7 @@ async def sign_in(request: Request) -> Response:
     if site.whose(request) is not None:
         return RedirectResponse(f"{_base(request)}{onward}", 303)
     site.at(request).warm()
-    return await run_in_threadpool(lambda: _form(request, onward))
+    return await taken(Turn.PAGE, lambda: _form(request, onward))
 
 
 def _form(
@@ -85,7 +85,7 @@ async def do_sign_in(request: Request) -> Response:
             return _form(request, onward, name=name, why=reason_of(error), code=needs, status=status)
         return _begun(request, signed, onward)
 
-    return await run_in_threadpool(work)
+    return await taken(Turn.SIGNING, work)
 
 
 def providers(here: site.Site) -> list[tuple[str, str]]:
@@ -119,7 +119,7 @@ async def sign_out(request: Request) -> Response:
     form = await site.read_form(request)
     if isinstance(form, Response):
         return form
-    await run_in_threadpool(signing.sign_out, _access(request), request.state.cookie)
+    await taken(Turn.PAGE, signing.sign_out, _access(request), request.state.cookie)
     answer = RedirectResponse(f"{_base(request)}/sign-in", 303)
     guard.signed_out(request, answer)
     return answer
@@ -140,7 +140,7 @@ def purpose(request: Request, form: Form) -> Response:
 
 async def welcome(request: Request) -> Response:
     """Show where an account is begun, by a link that counts once."""
-    return await run_in_threadpool(lambda: _welcome(request, request.path_params["key"]))
+    return await taken(Turn.PAGE, lambda: _welcome(request, request.path_params["key"]))
 
 
 def _welcome(
@@ -171,7 +171,7 @@ async def do_welcome(request: Request) -> Response:
             return _welcome(request, key, given=form, why=reason_of(error), status=400)
         return _begun(request, signed, "/")
 
-    return await run_in_threadpool(work)
+    return await taken(Turn.SIGNING, work)
 
 
 ROUTES = (

@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl, urlencode
 
 import jinja2
 from markupsafe import Markup
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -36,6 +35,7 @@ from lemnis.contracts.errors import (
 )
 from lemnis.contracts.ids import Json
 from lemnis.interfaces.api.services import Slots
+from lemnis.interfaces.api.turns import Turn, taken
 from lemnis.interfaces.web import words
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.keeping import Kept
@@ -347,13 +347,18 @@ class Does(Protocol):
         ...
 
 
-def shows(path: str, handler: Shows, permission: str) -> Route:
-    """Return a route of a page that people with a permission see."""
+def shows(path: str, handler: Shows, permission: str, turn: Turn = Turn.PAGE) -> Route:
+    """Return a route of a page that people with a permission see.
+
+    Of what is dear only so much goes on at once, of all and of one person; others are told so.
+    """
 
     async def endpoint(request: Request) -> Response:
         if whose(request) is None:
             return to_sign_in(request)
-        return await answered(request, lambda: _permitted(request, permission, lambda: handler(request)))
+        return await answered(
+            request, lambda: _permitted(request, permission, lambda: handler(request)), turn
+        )
 
     return Route(path, endpoint, methods=["GET"], name=path)
 
@@ -393,30 +398,23 @@ async def read_form(request: Request) -> Form | Response:
     return form
 
 
-def dear(handler: Shows) -> Shows:
-    """Return a handler of which only so many work at once, of all and of one person; others wait."""
-
-    def answering(request: Request) -> Response:
-        person = whose(request)
-        with at(request).slots.taken(person.id if person is not None else ""):
-            return handler(request)
-
-    return answering
-
-
 def _permitted(request: Request, permission: str, handler: Callable[[], Response]) -> Response:
     if permission != ANYBODY:
         demand(whose(request), permission)
     return handler()
 
 
-async def answered(request: Request, work: Callable[[], Response]) -> Response:
+async def answered(request: Request, work: Callable[[], Response], turn: Turn = Turn.PAGE) -> Response:
     """Do the work beside the event loop; what is wrong is told as a page."""
+    person = whose(request)
     try:
-        return await run_in_threadpool(work)
+        if turn is not Turn.DEAR:
+            return await taken(turn, work)
+        with at(request).slots.taken(person.id if person is not None else ""):
+            return await taken(turn, work)
     except LemnisError as error:
         wrong = error
-    return await run_in_threadpool(lambda: trouble(request, wrong))
+    return await taken(Turn.PAGE, trouble, request, wrong)
 
 
 def trouble(request: Request, error: LemnisError) -> Response:
