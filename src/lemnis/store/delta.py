@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -384,38 +383,6 @@ def open_table(folder: Spot, version: int | None = None) -> Table | None:
         raise IntegrityError(
             f"this table's log cannot be read: {error}", at=Location(str(folder / "_delta_log"))
         ) from error
-
-
-_SEEN: dict[Path, tuple[tuple[int, ...], Table]] = {}
-_MOST_SEEN = 128
-_SEEING = threading.Lock()
-
-
-def seen_table(folder: Path) -> Table | None:
-    """Return a table as it is now, only to be read; whoever asks next in this process is given the same.
-
-    To open one reads its whole log. None if there is no table; raises IntegrityError as ``open_table`` does.
-    """
-    last = newest(folder)
-    if last < 0:
-        return None
-    try:
-        about = deltalog.entry(folder, last).stat()
-    except FileNotFoundError:  # a torn one was taken away meanwhile
-        return open_table(folder)
-    state = last, about.st_ino, about.st_mtime_ns, about.st_size  # another table may be put in its place
-    with _SEEING:
-        known = _SEEN.get(folder)
-    if known is not None and known[0] == state:
-        return known[1]
-    table = open_table(folder)
-    if table is not None and table.version == last:
-        with _SEEING:
-            _SEEN.pop(folder, None)
-            _SEEN[folder] = state, table
-            while len(_SEEN) > _MOST_SEEN:
-                del _SEEN[next(iter(_SEEN))]
-    return table
 
 
 def create_table(folder: Path, schema: pa.Schema) -> Table:

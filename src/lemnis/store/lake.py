@@ -24,7 +24,18 @@ from lemnis.contracts.clock import Clock
 from lemnis.contracts.errors import InputError, IntegrityError, Location
 from lemnis.contracts.events import Appended, Cursor, EventBatch, Reject
 from lemnis.contracts.watching import HOUR, History, Pulse
-from lemnis.store import compaction, deadletters, delta, deltalog, memory, pulse, query, rows, sweeping
+from lemnis.store import (
+    compaction,
+    deadletters,
+    delta,
+    deltalog,
+    memory,
+    opened,
+    pulse,
+    query,
+    rows,
+    sweeping,
+)
 from lemnis.store.columns import Keys, conform, merge_schemas, uid_keys
 from lemnis.store.deadletters import DeadCount, DeadGroup, DeadLetter, Keep
 from lemnis.store.index import Clauses, Index, Progress
@@ -381,7 +392,7 @@ class Lake:
         are seen once.
         """
         schema = spool.schema(name)
-        table = delta.seen_table(self.tables.folder(name))
+        table = opened.table(self.tables.folder(name))
         if schema is None:
             raise IntegrityError(f"the spool has lost the schema of {name}", at=Location(str(self.root)))
         moved = table.moved if table else 0
