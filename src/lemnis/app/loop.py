@@ -6,9 +6,10 @@ sources sent, incidents, runs, lessons. Nothing is asked of the lake's events.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lemnis import app
@@ -42,6 +43,7 @@ _GATES: Mapping[str, frozenset[str]] = {
 _GRAVE = Severity.HIGH
 _TOLD = (gates.DECISION, attest.ATTESTATION)
 """The kinds of entries that are looked at one by one; others are counted."""
+_LOOKED_AT = ("stage", "decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,50 +110,123 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
-class Senders:
-    """What sources did: events that came within the day, and which are silent."""
+class Slower:
+    """What takes longest to look at, so that whoever looks again and again keeps it for some seconds.
+
+    Events that came within the day, the sources that are silent, the grave findings that are open, how many
+    scans looked, and the lessons, or why they cannot be told.
+    """
 
     events: int
     silent: tuple[Thing, ...]
+    findings: tuple[Thing, ...]
+    scans: int
+    lessons: tuple[State, ...] = ()
+    taught: tuple[tuple[str, str, bool], ...] = ()
+    """Of each lesson its incident, the stage that its gate is in, and whether it holds by proof."""
+    wrong: str = ""
+
+
+def slower(workspace: app.Workspace, silent: Iterable[str] | None = None) -> Slower:
+    """Look at it; ``silent`` are the sources that are, where that is known."""
+    since = workspace.clock.now() - DAY
+    found, scans = _findings(workspace, since)
+    events, quiet = _sources(workspace, since, silent)
+    known: list[State] = []
+    taught: list[tuple[str, str, bool]] = []
+    wrong = ""
+    try:
+        known = lessons.list_(workspace)
+        taught = [(one.written.lesson.incident, _stage_of(workspace, one), one.proven) for one in known]
+    except LemnisError as error:
+        wrong = f"lessons: {error}"
+    return Slower(events, quiet, tuple(found), scans, tuple(known), tuple(taught), wrong)
+
+
+class Past:
+    """What the loop takes of the journal; who looks again and again reads only what was written since."""
+
+    def __init__(self, workspace: app.Workspace) -> None:
+        self._journal = app.journal(workspace)
+        self._lock = threading.Lock()
+        self._seq = self._first = 0
+        self._denials: dict[tuple[str, str], Entry] = {}
+        self._recent: list[Entry] = []
+        self._late: tuple[View, Sequence[Thing]] | None = None
+
+    def look(self, since: int) -> tuple[Sequence[Entry], Sequence[Entry], Mapping[str, int]]:
+        """Return the entries that were looked at one by one since an instant (ms), denials, and counts.
+
+        Counts are of the entries of each kind since then.
+        """
+        with self._lock:
+            head = self._journal.head()[0]
+            self._first = before(self._journal, since, low=self._first)
+            new = [
+                _slim(one)
+                for kind in _TOLD
+                for one in self._journal.entries(kind=kind, after=self._seq)
+                if one.seq <= head  # what comes while this reads is read by the next look, of all kinds
+            ]
+            self._recent = [one for one in (*self._recent, *new) if one.seq > self._first]
+            for one in new:
+                if one.kind == gates.DECISION:
+                    self._denials[one.subject, str(one.payload.get("stage"))] = one
+            self._seq = head
+            denied = standing_denials(self._denials.values())
+            return self._recent, denied, self._journal.counts(self._first)
+
+    def late(self, view: View) -> Sequence[Thing]:
+        """Return the incidents that somebody should have done something about by now."""
+        before = self._late
+        if before is None or before[0] is not view:
+            before = self._late = view, _late(view)
+        return before[1]
+
+
+def _slim(one: Entry) -> Entry:
+    """Return an entry with that of its payload which is looked at here."""
+    return replace(one, payload={name: one.payload[name] for name in _LOOKED_AT if name in one.payload})
 
 
 def look(
-    workspace: app.Workspace, view: View, eyes: Eyes | None = None, *, sent: Senders | None = None
+    workspace: app.Workspace,
+    view: View,
+    eyes: Eyes | None = None,
+    *,
+    known: Slower | None = None,
+    past: Past | None = None,
 ) -> Loop:
     """Return the loop as of now; what cannot be looked at is told, and the rest goes on.
 
     ``eyes`` are of somebody who does not see all: of incidents and what belongs to them, only what they see
-    is counted, alerts by the time of their events. ``sent`` is kept by whoever looks again and again.
+    is counted, alerts by the time of their events. ``known`` and ``past`` are kept by whoever looks again and
+    again.
     """
-    journal, now = app.journal(workspace), workspace.clock.now()
-    since = now - DAY
-    problems: list[str] = []
-    first = before(journal, since)
-    recent = [entry for kind in _TOLD for entry in journal.entries(kind=kind, after=first)]
-    found, scans = _findings(workspace, since)
-    sent = sent or senders(workspace)
+    since = workspace.clock.now() - DAY
+    known = known or slower(workspace)
+    past = past or Past(workspace)
+    recent, denied, counts = past.look(since)
     gathered = Gathered(
         recent,
-        {**journal.counts(first), **(_seen(workspace, view, eyes, since) if eyes else {})},
-        standing_denials(journal.entries(kind=gates.DECISION)),
-        found,
-        scans,
-        sent.events,
-        sent.silent,
-        _late(view),
+        {**counts, **(_seen(workspace, view, eyes, since, known.lessons) if eyes else {})},
+        denied,
+        known.findings,
+        known.scans,
+        known.events,
+        known.silent,
+        past.late(view),
         _waiting(workspace, eyes.run if eyes else None),
     )
-    taught: tuple[Taught, ...] = ()
-    try:
-        known = lessons.list_(workspace)
-        seen = [one for one in known if not (eyes and eyes.incident(one.written.lesson.incident))]
-        taught = lessons_by_stage(workspace, seen)
-    except LemnisError as error:
-        problems.append(f"lessons: {error}")
-    return Loop(since, stages(gathered), taught, tuple(problems))
+    taught = [
+        (stage, proven) for incident, stage, proven in known.taught if not (eyes and eyes.incident(incident))
+    ]
+    return Loop(since, stages(gathered), by_stage(taught), (known.wrong,) if known.wrong else ())
 
 
-def _seen(workspace: app.Workspace, view: View, eyes: Eyes, since: int) -> dict[str, int]:
+def _seen(
+    workspace: app.Workspace, view: View, eyes: Eyes, since: int, taught: Iterable[State]
+) -> dict[str, int]:
     """Return how many entries of each kind there were within the day about what somebody sees."""
     from lemnis.app import respond
 
@@ -159,7 +234,7 @@ def _seen(workspace: app.Workspace, view: View, eyes: Eyes, since: int) -> dict[
     groups += [one.group for one in view.loose]
     runs = [one for one in respond.runs(workspace) if not eyes.run(one)]
     journal = app.journal(workspace)
-    known = {one.written.id: one.written.lesson.incident for one in _lessons(workspace)}
+    known = {one.written.id: one.written.lesson.incident for one in taught}
     proofs = (one for one in journal.entries(kind=lessons.PROVED, after=before(journal, since)))
     return {
         lifecycle.ALERT: sum(at >= since for group in groups for _, at in group.alerts),
@@ -170,16 +245,15 @@ def _seen(workspace: app.Workspace, view: View, eyes: Eyes, since: int) -> dict[
     }
 
 
-def _lessons(workspace: app.Workspace) -> list[State]:
-    try:
-        return lessons.list_(workspace)
-    except LemnisError:  # a workspace without git has none, which is told of elsewhere
-        return []
+def before(journal: SqlJournal, instant: int, *, low: int = 0) -> int:
+    """Return the number of the last entry before an instant, by halving: entries are in the order of time.
 
-
-def before(journal: SqlJournal, instant: int) -> int:
-    """Return the number of the last entry before an instant, by halving: entries are in the order of time."""
-    low, high = 0, journal.head()[0]
+    ``low`` is an entry that is known to be so early.
+    """
+    after = journal.some(low, 1)
+    if not after or after[0].at >= instant:
+        return low
+    high = journal.head()[0]
     while low < high:
         middle = (low + high + 1) // 2
         entry = next(iter(journal.some(middle - 1, 1)), None)
@@ -275,13 +349,14 @@ def _findings(workspace: app.Workspace, since: int) -> tuple[list[Thing], int]:
     return list(found.values()), store.scans_since(since)
 
 
-def senders(workspace: app.Workspace, silent: Iterable[str] | None = None) -> Senders:
-    """Return what sources did within the day; ``silent`` are those that are, where that is known."""
+def _sources(
+    workspace: app.Workspace, since: int, silent: Iterable[str] | None
+) -> tuple[int, tuple[Thing, ...]]:
+    """Return how many events came within the day, and which sources are silent."""
     if silent is None:
         from lemnis.app.watching import silent_sources
 
         silent = silent_sources(workspace)
-    since = workspace.clock.now() - DAY
     events = 0
     last: dict[str, int] = {}
     for one in app.events(workspace).histories(before=0):  # no hosts
@@ -299,7 +374,7 @@ def senders(workspace: app.Workspace, silent: Iterable[str] | None = None) -> Se
         )
         for name in sorted(silent)
     )
-    return Senders(events, found)
+    return events, found
 
 
 def _late(view: View) -> list[Thing]:
@@ -324,14 +399,18 @@ def _waiting(workspace: app.Workspace, hides: Callable[[Run], object] | None) ->
     ]
 
 
-def lessons_by_stage(workspace: app.Workspace, known: Sequence[State]) -> tuple[Taught, ...]:
-    """Return how many lessons lead to the gate of each stage."""
+def _stage_of(workspace: app.Workspace, one: State) -> str:
+    """Return the stage of the loop that a lesson leads to."""
     from lemnis.app.lesson_report import visible_from
 
+    return _place(visible_from(workspace, one))
+
+
+def by_stage(known: Iterable[tuple[str, bool]]) -> tuple[Taught, ...]:
+    """Return how many lessons lead to the gate of each stage; of each is known whether it holds. Pure."""
     counts: dict[str, list[bool]] = {}
-    for one in known:
-        stage = visible_from(workspace, one)
-        counts.setdefault(_place(stage), []).append(one.proven)
+    for stage, proven in known:
+        counts.setdefault(stage, []).append(proven)
     return tuple(Taught(stage, len(some), sum(some)) for stage, some in sorted(counts.items()))
 
 

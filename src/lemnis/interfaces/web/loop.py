@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -12,9 +12,12 @@ from starlette.responses import Response
 from lemnis.app import loop as looking
 from lemnis.app.access import naming
 from lemnis.app.board import View
-from lemnis.app.loop import Loop, Stage, Taught, Thing
+from lemnis.app.loop import Loop, Slower, Stage, Taught, Thing
+from lemnis.ingest.health import SILENT
 from lemnis.interfaces.web import drawing, site
-from lemnis.interfaces.web.sources import senders
+from lemnis.interfaces.web.keeping import Kept
+from lemnis.interfaces.web.sources import FRESH_S as SLOWER_S
+from lemnis.interfaces.web.sources import whole
 from lemnis.interfaces.web.words import query
 
 _TITLES: Mapping[str, str] = {name: name.capitalize() for name in looking.STAGES}
@@ -90,6 +93,27 @@ def worst(found: Loop) -> str:
     return max(stuck, key=lambda one: one.stuck).name if stuck else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The loop as it is kept for who sees the same: whom it may name, and how it was drawn already.
+
+    A drawing has names of stages and numbers, nothing that is hidden from somebody.
+    """
+
+    found: Loop
+    people: frozenset[str]
+    drawings: dict[tuple[str, str], tuple[Markup, Markup]] = field(default_factory=dict)
+
+    def drawn(self, shown: Sequence[StageShown], chosen: str, base: str) -> tuple[Markup, Markup]:
+        """Return the ∞, wide and tall, drawn once."""
+        if (chosen, base) not in self.drawings:
+            self.drawings[chosen, base] = (
+                drawn(shown, self.found.taught, chosen, tall=False),
+                drawn(shown, self.found.taught, chosen, tall=True),
+            )
+        return self.drawings[chosen, base]
+
+
 def people(found: Loop, view: View) -> set[str]:
     """Return whom things that are stuck may name: entities of incidents, and whose address is told. Pure."""
     things = [thing for stage in found.stages for thing in stage.things]
@@ -104,19 +128,37 @@ def people(found: Loop, view: View) -> set[str]:
     return about | naming.addressed([*texts, *found.problems])
 
 
+def look(here: site.Site, seen: site.Seen) -> Loop:
+    """Return the loop as somebody sees it: to who does not see all, no more is counted than is seen."""
+    past: looking.Past | None = here.once.get("past")
+    if past is None:
+        past = here.once.setdefault("past", looking.Past(here.workspace))
+    known: Kept[Slower] = here.once.setdefault("slower", Kept(lambda: _slower(here), SLOWER_S))
+    return looking.look(here.workspace, seen.view(), seen.eyes(), known=known.get(), past=past)
+
+
+def _slower(here: site.Site) -> Slower:
+    silent = [name for name, one in whole(here).items() if one.state == SILENT]
+    return looking.slower(here.workspace, silent)
+
+
 def page(request: Request) -> Response:
     """Show the loop."""
     here = site.at(request)
     view, seen = site.eyes(request).view(here.board.look()), site.seen_by(request)
 
-    def look() -> Loop:  # to somebody who does not see all, no more is counted than is seen
-        return looking.look(here.workspace, seen.view(), seen.eyes(), sent=senders(here))
+    def made() -> Seen:
+        found = look(here, seen)
+        return Seen(found, frozenset(people(found, view)))
 
-    found: Loop = here.keep(f"loop:{seen.name}", look, _FRESH_S).get()
+    kept: Seen = here.keep(f"loop:{seen.name}", made, _FRESH_S).get()
+    found = kept.found
     asked = request.query_params.get("stage", "")
     chosen = asked if asked in looking.STAGES else worst(found)
-    shown = stages(found, chosen, str(request.scope.get("root_path", "")))
-    site.see(request, people(found, view))
+    base = str(request.scope.get("root_path", ""))
+    shown = stages(found, chosen, base)
+    wide, tall = kept.drawn(shown, chosen, base)
+    site.see(request, kept.people)
     return here.page(
         request,
         "loop.html",
@@ -126,8 +168,8 @@ def page(request: Request) -> Response:
         stages=shown,
         view=view,
         chosen=next((one for one in shown if one.chosen), None),
-        wide=drawn(shown, found.taught, chosen, tall=False),
-        tall=drawn(shown, found.taught, chosen, tall=True),
+        wide=wide,
+        tall=tall,
         lessons=sum(one.count for one in found.taught),
         proven=sum(one.proven for one in found.taught),
     )

@@ -8,13 +8,11 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lemnis.app import loop as counting
 from lemnis.app import watching
-from lemnis.app.loop import Senders
 from lemnis.app.watching import Watched
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.watching import ALL
-from lemnis.ingest.health import SILENT, Health
+from lemnis.ingest.health import Health
 from lemnis.interfaces.web import asking, drawing, site
 from lemnis.interfaces.web.asking import Column
 from lemnis.interfaces.web.keeping import Kept
@@ -90,16 +88,6 @@ def whole(here: site.Site) -> dict[str, Health]:
     kept: Kept[dict[str, Health]] = here.once.setdefault(
         "whole-sources", Kept(lambda: watching.whole_sources(here.workspace, rules=rules), FRESH_S)
     )
-    return kept.get()
-
-
-def senders(here: site.Site) -> Senders:
-    """Return what sources did within the day, some seconds old at most."""
-
-    def look() -> Senders:
-        return counting.senders(here.workspace, [n for n, one in whole(here).items() if one.state == SILENT])
-
-    kept: Kept[Senders] = here.once.setdefault("senders", Kept(look, FRESH_S))
     return kept.get()
 
 

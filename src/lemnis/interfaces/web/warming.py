@@ -10,10 +10,10 @@ import logging
 import threading
 from collections.abc import Callable
 
-from lemnis.app import loop, query
+from lemnis.app import query
 from lemnis.contracts.errors import LemnisError
-from lemnis.interfaces.web import sources
-from lemnis.interfaces.web.site import Site
+from lemnis.interfaces.web import loop, sources
+from lemnis.interfaces.web.site import Seen, Site
 
 LOG = logging.getLogger("lemnis.console")
 
@@ -50,7 +50,7 @@ def _templates(site: Site) -> None:
 
 def _loop(site: Site) -> None:
     """Count the loop once for nobody: what it takes is loaded then."""
-    loop.look(site.workspace, site.board.look(), sent=sources.senders(site))
+    loop.look(site, Seen("", site.board, None))
 
 
 def _lake(site: Site) -> None:
