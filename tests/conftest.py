@@ -2,7 +2,8 @@
 
 A busy machine is no failure, so Hypothesis sets no deadline for an example. The console is made before a test
 sets a width, because it keeps the one that it is made with. What is read or compiled of a text is remembered:
-nearly every test asks for the content that ships with Lemnis, and all of it says the same each time. Temporary
+nearly every test asks for the content that ships with Lemnis, and all of it says the same each time. So are the
+tables that the migrations make: running them takes ten times as long as writing down what comes of it. Temporary
 folders are in memory where there is enough: nothing is to survive a power cut there, and each fsync takes
 milliseconds on a disk.
 """
@@ -12,6 +13,7 @@ import shutil
 from functools import cache, wraps
 from pathlib import Path
 
+import sqlalchemy as sa
 from hypothesis import settings
 
 os.environ.pop("COLUMNS", None)
@@ -20,6 +22,7 @@ import lemnis.interfaces.cli.output  # noqa: F401 - see above
 from lemnis.app import checks, rules_fields
 from lemnis.content import library, yaml
 from lemnis.detect import rules
+from lemnis.store import database
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it are made as safely as elsewhere
 if (
@@ -35,6 +38,7 @@ settings.load_profile("lemnis")
 _SHIPPED = library.builtin_root()
 _load, _read, _discover = yaml.load, library.Item.read, library.Library._discover
 _sample_fields, _sampled = rules_fields.sample_fields, {}
+_migrate = database._migrate
 
 
 @cache
@@ -82,7 +86,35 @@ def _sample_fields_once(source, sources):
     return _sampled[key]
 
 
+@cache
+def _tables():
+    """Return the statements that make of an empty SQLite database what the migrations make of it."""
+    engine = sa.create_engine("sqlite://")
+    _migrate(engine)
+    with engine.connect() as connection:
+        made = list(connection.connection.driver_connection.iterdump())
+    engine.dispose()
+    return [one for one in made if one not in {"BEGIN TRANSACTION;", "COMMIT;"}]
+
+
+def _empty(connection):
+    return connection.exec_driver_sql("SELECT 1 FROM sqlite_master").first() is None
+
+
+@wraps(_migrate)
+def _migrate_once(engine):
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            new = _empty(connection)
+        if new:
+            statements = _tables()
+            with database.writing(engine) as connection:
+                for statement in statements if _empty(connection) else ():  # others may open it too
+                    connection.exec_driver_sql(statement)
+    _migrate(engine)
+
+
 yaml.load, library.Item.read, library.Library._discover = _load_once, _read_once, _discover_once
-rules_fields.sample_fields = _sample_fields_once
+rules_fields.sample_fields, database._migrate = _sample_fields_once, _migrate_once
 rules.compile_file = cache(rules.compile_file)
 checks.looked_at = cache(checks.looked_at)
