@@ -4,7 +4,8 @@ import pytest
 
 from lemnis.interfaces.cli import run
 from lemnis.interfaces.cli.commands.hunt import _readable
-from lemnis.interfaces.cli.output import counted
+from lemnis.interfaces.cli.output import console, counted
+from lemnis.interfaces.cli.search_view import class_of, show_answer
 
 RULE = """\
 title: T
@@ -73,3 +74,33 @@ def test_ingest_says_which_files_held_nothing_new(tmp_path, capsys):
     assert "1 record read" in capsys.readouterr().out
     assert run(["ingest", "zeek", str(tmp_path / "conn.log"), *there]) == 0
     assert "conn.log holds no record that was not read before" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_empty_holds_no_record(tmp_path, capsys):
+    assert run(["init", str(tmp_path / "w")]) == 0
+    (tmp_path / "empty").mkdir()
+    assert run(["ingest", "zeek", str(tmp_path / "empty"), "--workspace", str(tmp_path / "w")]) == 0
+    assert "empty holds no record\n" in capsys.readouterr().err
+
+
+def test_a_row_with_more_columns_than_a_line_has_room_for_is_shown_down(monkeypatch, capsys):
+    monkeypatch.setattr(console, "_width", 80)
+    names = [f"column_{number}" for number in range(40)]
+    show_answer(names, [["", *(f"value {number}" for number in range(1, 40))]])
+    lines = capsys.readouterr().out.splitlines()
+    assert any("column_7" in line and "value 7" in line for line in lines)
+    assert not any("column_0 " in line for line in lines)
+    assert "1 row; empty columns are not shown" in lines
+    show_answer(["a", "b"], [["1", "2"]])
+    assert "1 row" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("class_0", "base_event"), ("class_4007", "ssh_activity"), ("api_activity", "api_activity"),
+        ("class_999999", "class_999999"), ("class_x", "class_x"), ("rejects", "rejects"),
+    ],
+)  # fmt: skip
+def test_a_table_is_told_by_its_class(table, said):
+    assert class_of(table) == said

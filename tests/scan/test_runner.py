@@ -8,6 +8,7 @@ from lemnis.contracts.alerts import Severity
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.findings import Edit, Finding, Health, Place, Suppression, Vulnerability
 from lemnis.scan import history, run
+from lemnis.scan.inventory import has_longer_line
 from lemnis.scan.kept import plain
 from lemnis.scan.sarif import write
 from lemnis.store.git import Repository
@@ -279,3 +280,25 @@ def test_a_finding_is_written_whole():
     assert plain(replace(one, vulnerability=None, edits=())) == asdict(
         replace(one, vulnerability=None, edits=())
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "longer"),
+    [
+        (b"", False), (b"x" * 10, False), (b"x" * 11, True), (b"x" * 10 + b"\n", False),
+        (b"x" * 11 + b"\n", True), (b"ab\n" * 9 + b"y" * 11, True), (b"a\n" + b"y" * 10 + b"\nb", False),
+        (b"abc\n" * 100, False), (b"\n" * 30, False), ((b"z" * 10 + b"\n") * 20, False),
+    ],
+)  # fmt: skip
+def test_a_line_is_longer_than_so_many_bytes(tmp_path, data, longer):
+    (tmp_path / "f").write_bytes(data)
+    assert has_longer_line(tmp_path / "f", 10) is longer
+
+
+def test_a_file_with_a_line_too_long_for_a_scanner_is_left_out_and_told(folder, bandit):
+    (folder / "app" / "long.py").write_text("x = '" + "a" * 1000 + "'\n")
+    [health] = run(folder, [bandit.model_copy(update={"longest_line": 500})]).health
+    assert (health.state, health.files) == (Health.UNKNOWN, 1)
+    assert health.errors == ("app/long.py: a line of more than 500 bytes, for which it takes too long",)
+    [health] = run(folder, [bandit]).health
+    assert (health.state, health.files) == (Health.OK, 2)

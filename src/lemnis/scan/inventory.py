@@ -10,6 +10,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import cache
@@ -113,6 +114,19 @@ class Inventory:
         for path, to in self.links.items():
             if fits(path, patterns) and not (to in self.files and fits(to, patterns, self.files[to])):
                 yield f"{path}: a link to {to}, which is not looked at"
+
+
+def has_longer_line(path: Path, most: int) -> bool:
+    """Say whether a file has a line of more than ``most`` bytes; one that cannot be read has none."""
+    with suppress(OSError), path.open("rb") as file:
+        begun = b""
+        while block := file.read(most + 1 - len(begun)):
+            line = begun + block
+            end = line.rfind(b"\n")
+            if end < 0 and len(line) > most:
+                return True
+            begun = line[end + 1 :]
+    return False
 
 
 def take(root: Path, within: Path | None = None) -> Inventory:

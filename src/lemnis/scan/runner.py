@@ -19,7 +19,7 @@ from lemnis.contracts.findings import Finding, Kind, ScanHealth, ScanReport
 from lemnis.contracts.ids import digest
 from lemnis.scan import looking, programs
 from lemnis.scan.fingerprint import Source
-from lemnis.scan.inventory import Inventory, take
+from lemnis.scan.inventory import Inventory, has_longer_line, take
 from lemnis.scan.looking import Look, Looked
 from lemnis.scan.programs import source, version
 
@@ -84,7 +84,7 @@ def scan(
     absent: list[Scanner] = []
 
     for one in (one for one in scanners if _takes_part(one, asked)):
-        files, unseen = found.fitting(one.files), tuple(found.unseen(one.files))
+        files, unseen = _given(folder, found, one)
         if not files and not unseen:
             continue
         optional = one.part == "present" and not asked
@@ -108,6 +108,19 @@ def scan(
     sboms = {one.health.tool: one.sboms for one in done if one.sboms}
     report = ScanReport(tuple(findings), tuple(one.health for one in done))
     return Scan(report, found, tuple(absent), sboms)
+
+
+def _given(folder: Path, found: Inventory, scanner: Scanner) -> tuple[list[str], tuple[str, ...]]:
+    """Return the files that a program is given, and what it should read and cannot, or not in its time."""
+    files, most = found.fitting(scanner.files), scanner.longest_line
+    long = [name for name in files if most and has_longer_line(folder / name, most)]
+    return (
+        [name for name in files if name not in long],
+        (
+            *found.unseen(scanner.files),
+            *(f"{name}: a line of more than {most:,} bytes, for which it takes too long" for name in long),
+        ),
+    )
 
 
 def _odd(found: Inventory, scanner: scanning.Scanner) -> Iterator[str]:

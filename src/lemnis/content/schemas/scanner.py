@@ -41,7 +41,8 @@ class Scanner(Model):
     all). ``passes`` names variables of the environment that it gets (a ``*`` at the end: all that begin so):
     it gets no others. ``silenced_by`` are files that make it leave findings out and that it cannot be told
     to ignore: where one lies in the folder, the scan is unknown. ``languages`` says which files the
-    languages mean that its rules name: it reads those alone.
+    languages mean that its rules name: it reads those alone. A file with a line of more than
+    ``longest_line`` bytes (0: any) it is not given, which makes the scan unknown.
     """
 
     name: Name
@@ -61,6 +62,7 @@ class Scanner(Model):
     timeout_s: int = pydantic.Field(default=300, gt=0, le=3600)
     part: Literal["always", "present", "asked"] = "present"
     per_file: bool = False
+    longest_line: int = pydantic.Field(default=0, ge=0)
     many: tuple[str, ...] = ()
     editor: bool = False
     single: bool = False

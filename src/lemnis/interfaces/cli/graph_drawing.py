@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from xml.sax.saxutils import escape as xml
+from html import escape
 
 from lemnis.contracts.alerts import Entity
 from lemnis.contracts.provenance import Edge, Strength
@@ -109,10 +109,10 @@ def _svg(some: Sequence[Link], names: dict[Entity, str], focus: Sequence[Entity]
     for entity, (x, y) in place.items():
         border = 3 if entity in focus else 1
         lines += [
-            f"<g><title>{xml(in_line(str(entity)))}</title>",
+            f"<g><title>{escape(in_line(str(entity)))}</title>",
             f'<rect x="{x}" y="{y}" width="{_BOX_W}" height="{_BOX_H}" rx="6" fill="#f7f7f7"',
             f' stroke="#333" stroke-width="{border}"/>',
-            f'<text x="{x + 10}" y="{y + 17}" fill="#111">{xml(short(entity))}</text>',
+            f'<text x="{x + 10}" y="{y + 17}" fill="#111">{escape(short(entity))}</text>',
             f'<text x="{x + 10}" y="{y + 32}" fill="#666" font-size="10">{_kind(entity)}</text></g>',
         ]
     return "\n".join([*lines, "</svg>"]) + "\n"
@@ -133,7 +133,7 @@ def _line(one: Link, start: tuple[int, int], end: tuple[int, int]) -> list[str]:
     middle = f'x="{(x1 + x2) // 2 + (bend if start[0] == end[0] else 0)}" y="{(y1 + y2) // 2 - 4}"'
     if not one.label:
         return [drawn_line]
-    text = f'<text {middle} fill="#555" font-size="10" text-anchor="middle">{xml(one.label)}</text>'
+    text = f'<text {middle} fill="#555" font-size="10" text-anchor="middle">{escape(one.label)}</text>'
     return [drawn_line, text]
 
 

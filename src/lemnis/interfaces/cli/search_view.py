@@ -10,11 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from lemnis.contracts.clock import to_iso
-from lemnis.interfaces.cli.output import console, counted, visible
+from lemnis.interfaces.cli.output import console, counted, show_table, visible
+from lemnis.ocsf.schema import classes
 from lemnis.store.search import Found, Heading
 from lemnis.store.searching.completing import Candidate, FieldInfo
 
 _WIDTH, _NAMED = 160, 3
+_NARROWEST = 8
+"""A column of a table needs so many characters to be read."""
 _TEXTS = ("message", "raw_data", "unmapped")
 _BARS = " ▁▂▃▄▅▆▇█"
 _STYLES = {3: "yellow", 4: "red", 5: "bold red", 6: "bold red"}
@@ -30,11 +33,31 @@ def show_events(found: Sequence[Found], headings: Sequence[Heading]) -> None:
         more = [_shown(hit.more.get(heading.name), instant=heading.instant) for heading in headings]
         day, _, hour = to_iso(hit.time).partition("T")
         source = str(hit.event.get("metadata", {}).get("log_name", ""))
-        cells = [f"{day} {hour}", f"{hit.class_name}\n{source}", _summary(hit.event), *more, hit.uid]
+        cells = [
+            f"{day} {hour}",
+            f"{class_of(hit.class_name)}\n{source}",
+            _summary(hit.event),
+            *more,
+            hit.uid,
+        ]
         table.add_row(
             *(Text(visible(cell)) for cell in cells), style=_STYLES.get(hit.event.get("severity_id", 0), "")
         )
     console.print(table)
+
+
+def class_of(table: str) -> str:
+    """Return the OCSF class whose events are in a table; some tables have only its number in their names."""
+    number = table.removeprefix("class_")
+    if number == table or not number.isdecimal():
+        return table
+    return next((one.name for one in classes().values() if one.uid == int(number)), table)
+
+
+def table_row(table: str) -> str:
+    """Return a table's name, as a query has it, and below it that of the class where it is another."""
+    known = class_of(table)
+    return table if known == table else f"{table}\n({known})"
 
 
 def show_raw(found: Iterable[Found]) -> None:
@@ -55,6 +78,17 @@ def show_rows(rows: Sequence[Mapping[str, Any]], headings: Sequence[Heading]) ->
         cells = (_shown(row[heading.name], instant=heading.instant) for heading in headings)
         table.add_row(*(Text(visible(cell)) for cell in cells))
     console.print(table)
+
+
+def show_answer(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print the rows of a statement; those with more columns than a line has room for one below the other."""
+    if not names or console.width // len(names) >= _NARROWEST:
+        show_table(counted(len(rows), "row"), names, rows)
+        return
+    for number, row in enumerate(rows, 1):
+        there = [(name, cell) for name, cell in zip(names, row, strict=True) if cell]
+        show_table(f"row {number:,} of {len(rows):,}", ("column", "value"), there)
+    console.print(f"{counted(len(rows), 'row')}; empty columns are not shown")
 
 
 def show_histogram(bars: Sequence[tuple[int, int]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
 import sys
@@ -44,6 +43,8 @@ def console(
 
     Example: lemnis console --port 8687
     """
+    import asyncio
+
     from lemnis import app
     from lemnis.app import logs, settings
     from lemnis.content.schemas.console import Console
@@ -64,6 +65,8 @@ def console(
 
 
 async def _run(built: Built, *, json: bool, child: bool) -> None:
+    import asyncio
+
     from lemnis.interfaces import console as serving
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()

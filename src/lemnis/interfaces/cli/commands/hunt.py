@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lemnis.contracts.clock import to_iso
 from lemnis.interfaces.cli.output import (
@@ -86,6 +85,8 @@ def hunt(
     for problem in problems:
         (report if problem in broken else warn)(problem)
     account = _Account(_LEVELS[: _LEVELS.index(level) + 1] if level else _LEVELS, json=json)
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task(counted(len(loaded.rules), "rule"))
@@ -103,8 +104,8 @@ def hunt(
     if account.bad or broken:
         files = {problem.at.file if problem.at else "" for problem in broken}
         warn(
-            f"could not be used: {counted(account.bad, 'record')} or files, and "
-            f"{counted(len(files), 'file')} of rules or exceptions"
+            f"{account.bad:,} of the records or files, and {len(files):,} of the files of rules or "
+            "exceptions, could not be used"
         )
         raise typer.Exit(2)
     raise typer.Exit(1 if account.matches else 0)

@@ -84,7 +84,7 @@ def ingest(
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in totals.reasons.most_common(10))
         warn(f"{counted(totals.rejected, 'record')} rejected: {reasons}")
     for path in paths if not totals.read and not totals.rejected else ():
-        empty = path.is_file() and not path.stat().st_size
+        empty = not path.stat().st_size if path.is_file() else path.is_dir() and not any(path.iterdir())
         warn(f"{path} holds no record{'' if empty else ' that was not read before'}")
     if json:
         emit(

@@ -65,8 +65,10 @@ def status(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
         spool = {"name": "(spool)", "rows": found.spooled_rows, "bytes": found.spooled_bytes}
         emit({**spool, "holds": list(found.holds)})
         return
+    from lemnis.interfaces.cli.search_view import table_row
+
     rows = (
-        (t.name, f"{t.files:,}\n{t.small:,} small", f"{t.rows:,}",
+        (table_row(t.name), f"{t.files:,}\n{t.small:,} small", f"{t.rows:,}",
          f"{_size(t.bytes)}\n{_size(t.disk_bytes)} disk\n{_share(t.ratio)}",
          f"{t.days:,}\n{found.due.get(t.name, 0)} due", f"{_time(t.first)[:10]}\n{_time(t.last)[:10]}",
          f"{t.oldest_version} to {t.version}")

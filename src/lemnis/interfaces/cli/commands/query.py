@@ -312,7 +312,9 @@ def sql(
             for table in tables:
                 emit(asdict(table))
         else:
-            rows = ((t.name, t.rows, ", ".join(t.columns)) for t in tables)
+            from lemnis.interfaces.cli.search_view import table_row
+
+            rows = ((table_row(t.name), t.rows, ", ".join(t.columns)) for t in tables)
             show_table("tables", ("name", "rows", "columns"), rows)
         return
     if as_of:
@@ -329,8 +331,10 @@ def sql(
         for row in rows_of_answer:
             emit(plain(row))
     else:
-        shown = ([_cell(value) for value in row.values()] for row in rows_of_answer)
-        show_table(counted(len(rows_of_answer), "row"), answer.column_names, shown)
+        from lemnis.interfaces.cli import search_view
+
+        shown = [[_cell(value) for value in row.values()] for row in rows_of_answer]
+        search_view.show_answer(answer.column_names, shown)
     if answer.num_rows > limit:
         warn(f"there are more than {counted(limit, 'row')}; --limit shows more")
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.cli.groups import group
@@ -280,6 +279,8 @@ def _cluster(
 @contextmanager
 def _progress() -> Iterator[Told]:
     """Show how far a hunt has come, on a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as shown:
         task = shown.add_task("events", total=None)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import orjson
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lemnis.contracts.clock import to_iso
 from lemnis.interfaces.cli.actor import ActorOption, actor_name
@@ -231,6 +230,8 @@ def _tell(problems: Sequence[LemnisError]) -> None:
 @contextmanager
 def _progress(what: str) -> Iterator[Told]:
     """Show how far a replay has come, on a terminal."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as shown:
         task = shown.add_task(what)

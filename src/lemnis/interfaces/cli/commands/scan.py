@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.findings import NOT_JUDGED, Finding, ScanHealth, ScanReport
@@ -25,6 +24,9 @@ from lemnis.interfaces.cli.output import (
     show_table,
     warn,
 )
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 _UNKNOWN = 3
 _FOUND = 1
@@ -104,6 +106,8 @@ def scan(
 @contextmanager
 def _progress() -> Iterator[Callable[[str, ScanHealth | None], None]]:
     """Show each tool while it runs, and how long it took; nothing where there is no terminal."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
