@@ -19,6 +19,7 @@ from lemnis.store.searching.tree import Term, problem
 _TRUTHS = {"true": True, "false": False}
 _CONTAINS, _ESCAPED = re.compile(r"%((?:[^%_\\]|\\.)+)%", re.DOTALL), re.compile(r"\\(.)", re.DOTALL)
 _HIGHEST = "\U0010ffff"
+_MOST_LETTERS = 256
 _FOLDS = {"k": "\u212a", "i": "\u0130"}
 """What else lies beyond a small letter and becomes it."""
 Test = tuple[str, list[Any]]
@@ -84,13 +85,13 @@ def _text(sql: str, terms: Sequence[Term]) -> Test:  # noqa: PLR0911 - one a kin
     if term.pattern is not None:
         pattern = term.pattern.lower() if term.field else f"%{term.pattern.lower()}%"
         plain_text = _CONTAINS.fullmatch(pattern)
-        if plain_text:  # half the time of LIKE, which matches letter by letter
-            return f"contains(lower({sql}), ?)", [_ESCAPED.sub(r"\1", plain_text[1])]
+        if plain_text:
+            return _holds(sql, _ESCAPED.sub(r"\1", plain_text[1]))
         test, values = f"lower({sql}) LIKE ? ESCAPE '\\'", [pattern]
         start = re.match(r"[^%_\\]*", pattern)
         return _ranged(sql, start[0] if start else "", test, values, after=_HIGHEST)
     if not term.field:
-        return f"contains(lower({sql}), ?)", [term.value.lower()]
+        return _holds(sql, term.value.lower())
     inside = None if term.quoted or term.operator != ":" else _network(term)
     if inside is not None:
         return addresses.within(sql, inside)
@@ -98,6 +99,24 @@ def _text(sql: str, terms: Sequence[Term]) -> Test:  # noqa: PLR0911 - one a kin
     if term.operator == ":":
         return _ranged(sql, folded, f"lower({sql}) = ?", [folded])
     return f"lower({sql}) {term.operator} ?", [folded]
+
+
+def _holds(sql: str, folded: str) -> Test:
+    """Return the test that a text holds another, in small letters, wherever.
+
+    An expression that takes either case finds what ``lower`` would in a third of its time, for that makes a
+    copy of each text.
+    """
+    if folded.isascii() and len(folded) <= _MOST_LETTERS:
+        return f"regexp_matches({sql}, ?)", ["".join(map(_either, folded))]
+    return f"contains(lower({sql}), ?)", [folded]
+
+
+def _either(letter: str) -> str:
+    """Return an expression for what becomes this one of ASCII as a small letter."""
+    if letter.isalpha():
+        return f"[{letter}{letter.upper()}{_FOLDS.get(letter, '')}]"
+    return letter if letter.isdigit() else rf"\x{{{ord(letter):x}}}"
 
 
 def _network(term: Term) -> addresses.Network | None:
