@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from lemnis.interfaces.web.words import query
+from lemnis.interfaces.web.words import Ours, query
 
 Row = TypeVar("Row")
 _MOST_AFTER, _DIGITS = 1_000_000, 9
@@ -39,29 +39,32 @@ class Asked:
 
     def address(self, **changed: str) -> str:
         """Return the query of an address with other filters, from the first page on."""
-        return query({**self._parts(), **changed, "after": ""})
+        return Ours(query({**self._parts(), **changed, "after": ""}))
 
     def sorted_by(self, name: str) -> str:
         """Return the query that sorts by a column, the other way if it does already."""
         turned = name == self.sort and self.up
-        return query({**self._parts(), "sort": f"-{name}" if turned else name, "after": ""})
+        return Ours(query({**self._parts(), "sort": Ours(f"-{name}" if turned else name), "after": ""}))
 
     def first_page(self) -> str:
         """Return the query of the first page."""
-        return query({**self._parts(), "after": ""})
+        return Ours(query({**self._parts(), "after": ""}))
 
     def next_page(self, after: int) -> str:
         """Return the query of the page that begins there."""
-        return query({**self._parts(), "after": after})
+        return Ours(query({**self._parts(), "after": after}))
 
     def _parts(self) -> dict[str, object]:
-        sort = f"{'' if self.up else '-'}{self.sort}" if self.sort else ""
+        sort = Ours(f"{'' if self.up else '-'}{self.sort}" if self.sort else "")
         return {**self.filters, "sort": sort}
 
 
 def asked(given: Mapping[str, str], filters: Sequence[str], *, sort: str = "") -> Asked:
-    """Read an address: only filters that the page knows, cut to a sane length. ``sort`` is the page's own."""
-    found = {name: given[name][:_LONGEST] for name in filters if given.get(name)}
+    """Read an address: only filters that the page knows, cut to a sane length. ``sort`` is the page's own.
+
+    What was typed is shown as it was typed: were it masked, a name could be guessed by it.
+    """
+    found = {name: Ours(given[name][:_LONGEST]) for name in filters if given.get(name)}
     wanted = given.get("sort", sort)[:_LONGEST]
     after = given.get("after", "")
     place = min(int(after[:_DIGITS]), _MOST_AFTER) if after.isascii() and after.isdigit() else 0

@@ -9,9 +9,11 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-from lemnis.interfaces.web.words import about, iso, plain, short, utc, visible, words
+from lemnis.interfaces.web.words import Ours, about, iso, plain, short, utc, visible, words
 
 _ATTRIBUTES = {"class_": "class", "aria_label": "aria-label", "aria_hidden": "aria-hidden"}
+_SAYS = frozenset({"aria_label", "href", "title"})
+"""Attributes that say something of what is drawn; others are words and numbers of ours."""
 
 
 def tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
@@ -20,7 +22,9 @@ def tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
     An underscore in the name of an attribute is a hyphen.
     """
     said = Markup("").join(
-        Markup(' {}="{}"').format(_ATTRIBUTES.get(key, key.replace("_", "-")), _value(value))
+        Markup(' {}="{}"').format(
+            _ATTRIBUTES.get(key, key.replace("_", "-")), _value(value, says=key in _SAYS)
+        )
         for key, value in attributes.items()
         if value is not None and value != ""
     )
@@ -28,10 +32,12 @@ def tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), said, parts)  # noqa: S704 - our own names of elements
 
 
-def _value(value: object) -> str:
+def _value(value: object, *, says: bool) -> str:
     if isinstance(value, float):
         return f"{value:.1f}".removesuffix(".0")
-    return value if isinstance(value, Markup) else visible(value)
+    if isinstance(value, Markup):
+        return value
+    return visible(value) if says else plain(str(value))
 
 
 def svg(
@@ -69,7 +75,7 @@ def histogram(
     wide = max(1.5, width * step / span - 1)
     drawn = [
         tag(
-            "rect", tag("title", f"{utc(at)} UTC: {count:,}"), x=width * (at - start) / span,
+            "rect", tag("title", Ours(f"{utc(at)} UTC: {count:,}")), x=width * (at - start) / span,
             y=height - (tall := max(2.0, height * count / most)), width=wide, height=tall,
         )
         for at, count in bars
@@ -82,7 +88,7 @@ def histogram(
         data_start=start, data_end=end, data_first=iso(start), data_last=iso(end),
     )  # fmt: skip
     ticks = [
-        tag("time", utc(at, "short"), datetime=iso(at), title=f"{utc(at)} UTC", data_form="short")
+        tag("time", Ours(utc(at, "short")), datetime=iso(at), title=Ours(f"{utc(at)} UTC"), data_form="short")
         for at in (start + span * n // 4 for n in range(5))
     ]
     return tag("div", chart, tag("div", *ticks, class_="ticks"), class_="chart")
@@ -180,9 +186,10 @@ def loop(stops: Sequence[Stop], lessons: Sequence[Lesson], *, chosen: str = "", 
     ]  # fmt: skip
     nodes = [_stop(one, centres[one.name], chosen=one.name == chosen) for one in known]
     told = ", ".join(f"{one.title} {one.flow:,} {one.unit}" for one in known)
+    label = Ours(f"The loop of the last day: {told}")
     return svg(
         half_w * 2, half_h * 2, tag("g", *ways, aria_hidden="true"), tag("g", *arcs), tag("g", *nodes),
-        label=f"The loop of the last day: {told}", class_=f"loop {'tall' if tall else 'wide'}", role="group",
+        label=label, class_=f"loop {'tall' if tall else 'wide'}", role="group",
     )  # fmt: skip
 
 
@@ -195,21 +202,21 @@ def _stop(one: Stop, centre: tuple[float, float], *, chosen: bool) -> Markup:
     )
     stuck = f", {one.stuck:,} {one.stuck_unit}" if one.stuck else ""
     below = (
-        tag("text", f"{about(one.stuck)} {one.stuck_unit}", x=x, y=y + _RADIUS + 19, class_="unit bad")
+        tag("text", Ours(f"{about(one.stuck)} {one.stuck_unit}"), x=x, y=y + _RADIUS + 19, class_="unit bad")
         if one.stuck
         else Markup("")
     )
     inside = tag(
         "g",
         tag("circle", cx=x, cy=y, r=_RADIUS),
-        tag("text", one.title, x=x, y=y - 17, class_="name"),
+        tag("text", Ours(one.title), x=x, y=y - 17, class_="name"),
         tag("text", about(one.flow), x=x, y=y + 10, class_="n"),
-        tag("text", one.unit, x=x, y=y + 28, class_="unit"),
+        tag("text", Ours(one.unit), x=x, y=y + 28, class_="unit"),
         below,
         class_=kind,
         aria_hidden="true",
     )
-    said = f"{one.title}: {one.flow:,} {one.unit}{stuck}"
+    said = Ours(f"{one.title}: {one.flow:,} {one.unit}{stuck}")
     return tag(
         "a",
         tag("title", said),
@@ -236,7 +243,7 @@ def _arc(
     told = f"{one.count} lesson{'' if one.count == 1 else 's'}{' proven' if one.proven else ''}"
     return [
         tag("path", d=way, class_=f"lesson{' proven' if one.proven else ''}"),
-        tag("text", told, x=at[0], y=at[1], class_="told"),
+        tag("text", Ours(told), x=at[0], y=at[1], class_="told"),
     ]
 
 

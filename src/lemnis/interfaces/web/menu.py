@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lemnis.app.access.people import Person, may
+from lemnis.interfaces.web.words import Ours
 
 _MENU: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
     (
@@ -29,7 +30,7 @@ def menu(person: Person | None, counts: Mapping[str, int]) -> list[list[dict[str
     """Return the groups of the menu for somebody; ``counts`` are by the icon of what has one. Pure."""
     return [
         [
-            {"href": href, "title": title, "icon": icon, "count": counts.get(icon, 0)}
+            {"href": Ours(href), "title": Ours(title), "icon": icon, "count": counts.get(icon, 0)}
             for href, title, icon, permission in group
             if person is None or may(person, permission)
         ]

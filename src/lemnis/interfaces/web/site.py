@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import html
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
-import jinja2
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -41,6 +38,7 @@ from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.keeping import Kept
 from lemnis.interfaces.web.menu import menu
 from lemnis.interfaces.web.statuses import TITLES, status_of
+from lemnis.interfaces.web.templating import Environment
 
 STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -79,24 +77,9 @@ class Site:
     """Words that outlive a request."""
 
     @cached_property
-    def templates(self) -> jinja2.Environment:
+    def templates(self) -> Environment:
         """The templates: what they are given is escaped, and shows what hides in it."""
-        made = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True, finalize=_shown, auto_reload=False, cache_size=100,
-        )  # fmt: skip
-        made.filters.update(
-            iso=words.iso,
-            utc=words.utc,
-            words=_named,
-            short=words.short,
-            number=words.number,
-            about=words.about,
-            lasting=words.lasting,
-            masked=words.masked,
-            percent=words.percent,
-            query=words.query,
-        )
+        made = Environment(TEMPLATES)
         made.globals.update(asset=asset)
         return made
 
@@ -107,9 +90,17 @@ class Site:
 
     @property
     def library(self) -> Library:
-        """The content, looked at anew every few seconds."""
-        found: Library = self.keep("library", lambda: app.library(self.workspace), _CONTENT_S).get()
+        """The content, looked at anew every few seconds: the same one while no file of it changed."""
+        found: Library = self.keep("library", self._content, _CONTENT_S).get()
         return found
+
+    def _content(self) -> Library:
+        before: Library | None = self.once.get("content")
+        found = app.library(self.workspace)
+        if before is not None and before.roots == found.roots and before.stands:
+            return before
+        self.once["content"] = found
+        return found.stamped()
 
     def keep(self, name: str, make: Callable[[], Any], seconds: float) -> Kept[Any]:
         """Return what is kept by a name, worked out when it is asked for; the oldest names are let go."""
@@ -212,15 +203,6 @@ class _Can:
 
     def __call__(self, permission: str, about: Mapping[str, Json] | None = None) -> bool:
         return may(self._person, permission, about)
-
-
-def _named(name: object) -> Markup:
-    """Return a name of ours (a kind, a status, a relation, a method) as people write it: nobody's name."""
-    return Markup(html.escape(words.words(name)))  # noqa: S704 - escaped
-
-
-def _shown(value: object) -> object:
-    return words.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
