@@ -26,6 +26,7 @@ from lemnis.contracts.ids import Json
 from lemnis.contracts.incidents import AlertGroup, Incident
 from lemnis.contracts.journal import Entry
 from lemnis.correlate.risk import Points
+from lemnis.incidents import cases as casework
 from lemnis.incidents import entries as lifecycle
 from lemnis.incidents import handling as working
 from lemnis.incidents import sla
@@ -211,6 +212,11 @@ class Board:
         """Return the incident that an alert is in, as of the last look: none that was merged into another."""
         known = (self._standings.get(one) for one in self.holders(alert))
         return next((one.incident.id for one in known if one and not one.incident.merged_into), None)
+
+    def inside(self, case: str) -> tuple[str, ...]:
+        """Return the incidents that a case is over now; none of what is no case."""
+        found = casework.fold(self._journal.entries(subject=case)).get(case)
+        return found.incidents if found is not None else ()
 
     @property
     def last_view(self) -> View:

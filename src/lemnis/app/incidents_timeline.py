@@ -56,14 +56,16 @@ class Timeline:
         after: str = "",
         since: int | None = None,
         kinds: Collection[str] = (),
+        without: Collection[str] = (),
         whole: bool = False,
         newest: bool = False,
     ) -> Page:
         """Return a page of it as it is now; see ``store.timelines.Timelines.page``."""
         self.catch_up()
         return self._kept.page(
-            self._incident.id, limit=limit, after=after, since=since, kinds=kinds, whole=whole, newest=newest
-        )
+            self._incident.id, limit=limit, after=after, since=since, kinds=kinds, without=without,
+            whole=whole, newest=newest,
+        )  # fmt: skip
 
     def every(self, *, whole: bool = False) -> list[TimelineItem]:
         """Return all of it, as it is now."""

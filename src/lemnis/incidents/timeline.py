@@ -30,6 +30,8 @@ _KINDS = {
     "incident.review": "review",
     "lesson.proposed": "lesson", "lesson.proved": "lesson", "lesson.merged": "lesson",
 }  # fmt: skip
+OF_EVIDENCE = frozenset({"evidence", "custody"})
+"""Kinds of entries that name evidence: told to who may read evidence."""
 _TOLD: tuple[tuple[str, ...], ...] = (
     ("message",), ("process", "cmd_line"), ("api", "operation"), ("http_request", "url", "url_string"),
     ("http_request", "url", "path"), ("file", "path"), ("query", "hostname"), ("dst_endpoint", "ip"),

@@ -174,12 +174,14 @@ class Timelines:
         after: str = "",
         since: int | None = None,
         kinds: Collection[str] = (),
+        without: Collection[str] = (),
         whole: bool = False,
         newest: bool = False,
     ) -> Page:
         """Return up to ``limit`` entries after a place that an earlier page named, or from a time (ms) on.
 
-        ``newest`` goes from the last to the first. Raises UsageError for a place that is none.
+        They are of these ``kinds`` (none: of all), and of none that it goes ``without``; ``newest`` goes from
+        the last to the first. Raises UsageError for a place that is none.
         """
         place = _place(after) if after else None
         if place is None and since is not None:
@@ -190,7 +192,9 @@ class Timelines:
         there = [
             (int(reading), str(kind), int(n))
             for reading, kind, n in rows
-            if reading in (BOTH, WHOLE if whole else BRIEF) and (not kinds or kind in kinds)
+            if reading in (BOTH, WHOLE if whole else BRIEF)
+            and (not kinds or kind in kinds)
+            and kind not in without
         ]
         streams = [
             self._of_kind(incident, reading, kind, place, limit + 1, newest=newest)

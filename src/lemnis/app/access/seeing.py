@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lemnis.respond.records import Run
 
 _IDS = re.compile(rb"\b(?:in|al)-[0-9a-f]{16}\b")
-_INCIDENT, _ALERT = "in-", "al-"
+_INCIDENT, _ALERT, _CASE = "in-", "al-", "case-"
 _SHARED = ("owner", "team", "service")
 
 
@@ -75,6 +75,7 @@ class Eyes:
         self.person, self._last = person, board
         self._looked = False
         self._known: dict[str, str] = {}
+        self._cases: dict[str, str] = {}
         self._standing: dict[str, Standing | None] = {}
         self._all = not any(concerning(person.rules, one) for one in _READ)
 
@@ -146,6 +147,8 @@ class Eyes:
         if one.subject.startswith(_ALERT):
             severity = one.payload.get("severity", 0)
             return self.alert(one.subject, Severity(severity) if isinstance(severity, int) else Severity(0))
+        if one.subject.startswith(_CASE):
+            return self._inside(one.subject)
         return self.incident(one.subject) if one.subject.startswith(_INCIDENT) else ""
 
     def case(self, one: Case) -> str:
@@ -179,6 +182,13 @@ class Eyes:
         return type(view)(view.seq, standings, loose)
 
     # -- inside ----------------------------------------------------------------------------------------
+
+    def _inside(self, case: str) -> str:
+        """Return why what a case is over may not be seen."""
+        if case not in self._cases:
+            names = () if self._all else self._board.inside(case)
+            self._cases[case] = next(filter(None, map(self.incident, names)), "")
+        return self._cases[case]
 
     def _response(self, kind: str, name: str, incident: str, author: str) -> str:
         if self._all:

@@ -432,8 +432,8 @@ class JournalEntry(TypedDict):
     actor: str
     reason: str
     payload: dict[str, Any]
-    previous: str
-    hash: str
+    previous: NotRequired[str | None]
+    hash: NotRequired[str | None]
 
 
 class Lesson(TypedDict):
@@ -1535,7 +1535,7 @@ class Client(Caller):
         after: str | None = None,
         purpose: str = "",
     ) -> PageJournalEntry:
-        """List the journal's entries, the newest first. Masked payloads no longer match their hashes."""
+        """List the journal's entries, the newest first; their hashes are told with a purpose alone."""
         found: PageJournalEntry = self.call(
             "GET",
             "/journal",
@@ -1709,9 +1709,13 @@ class Client(Caller):
         found: PagePlaybook = self.call("GET", "/playbooks", query={"limit": limit, "after": after})
         return found
 
-    def questions_playbooks(self, *, limit: int | None = None, after: str | None = None) -> PageQuestion:
+    def questions_playbooks(
+        self, *, limit: int | None = None, after: str | None = None, purpose: str = ""
+    ) -> PageQuestion:
         """List what runs ask, what is to be answered soonest first."""
-        found: PageQuestion = self.call("GET", "/questions", query={"limit": limit, "after": after})
+        found: PageQuestion = self.call(
+            "GET", "/questions", query={"limit": limit, "after": after}, headers={"X-Purpose": purpose}
+        )
         return found
 
     def list_rules(

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from lemnis.app import incidents as working
 from lemnis.app import incidents_timeline
 from lemnis.app.access.masking import KINDS
-from lemnis.app.access.permissions import Person, demand
+from lemnis.app.access.permissions import Person, demand, may
 from lemnis.app.access.seeing import about_incident
 from lemnis.app.access.seeing import shown as seeable
 from lemnis.app.incidents_handling import Standing
@@ -22,6 +22,7 @@ from lemnis.contracts.errors import UsageError
 from lemnis.contracts.handling import Priority
 from lemnis.incidents import export
 from lemnis.incidents.metrics import measure
+from lemnis.incidents.timeline import OF_EVIDENCE
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.paging import Page, decode, encode, paged
 from lemnis.interfaces.api.routing import (
@@ -123,10 +124,12 @@ def timeline(
     one = find(using, id, person)
     seen = sight(request, person, purpose, id)
     place = str(decode(after, "s")[0]) if after else ""
+    without = () if may(person, "evidence.read", about_incident(one)) else OF_EVIDENCE
     with incidents_timeline.opened(using.workspace, one.incident) as found:
         page = found.page(
-            limit=limit, after=place, since=instant(since) if since else None, kinds=kind or (), newest=newest
-        )
+            limit=limit, after=place, since=instant(since) if since else None, kinds=kind or (),
+            without=without, newest=newest,
+        )  # fmt: skip
     names = people(seen, one)
     items = [seen.document(export.item(item), *names) for item in page.items]
     return Page[models.TimelineItem](items=items, next=encode([page.after]) if page.after else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -37,10 +38,11 @@ def list_(
     after: After = "",
     purpose: Purpose = "",
 ) -> Page[models.JournalEntry]:
-    """List the journal's entries, the newest first. Masked payloads no longer match their hashes.
+    """List the journal's entries, the newest first; their hashes are told with a purpose alone.
 
     Entries about what one may not see are left out: a page may have fewer than ``limit``.
     """
+    using.board.look()
     seen, eyes = sight(request, person, purpose), using.eyes(person)
     before = int(decode(after, "i")[0]) if after else None
     found = using.journal.newest(kinds=kind or (), subject=subject, before=before, limit=limit + 1)
@@ -52,12 +54,17 @@ def list_(
 
 
 def _about(using: Services, one: Entry) -> list[str]:
-    """Return the entities of the incident that an entry is about, if it is about one."""
-    name = using.board.holder(one.subject) if one.subject.startswith("al-") else one.subject
-    try:
-        return [str(entity) for entity in using.board.standing(name or "").incident.entities]
-    except NotFoundError:
-        return []
+    """Return whom an entry may name: the entities of the incidents that it is about, and its subject."""
+    board, names = using.board, [one.subject]
+    if one.subject.startswith("al-"):
+        names = [board.holder(one.subject) or ""]
+    elif one.subject.startswith("case-"):
+        names = list(board.inside(one.subject))
+    found = [one.subject] if one.kind == _LOOKED else []
+    for name in names:
+        with suppress(NotFoundError):
+            found += map(str, board.standing(name).incident.entities)
+    return found
 
 
 def _subject(one: Entry, seen: Sight) -> str:
@@ -67,6 +74,7 @@ def _subject(one: Entry, seen: Sight) -> str:
 
 
 def _document(one: Entry, seen: Sight, about: list[str]) -> models.JournalEntry:
+    chain = {"previous": one.previous, "hash": one.hash} if seen.masker is None else {}
     told: dict[str, Any] = {"payload": dict(one.payload), "reason": one.reason}
     if seen.masker is not None:
         event = one.payload.get("event")
@@ -77,5 +85,5 @@ def _document(one: Entry, seen: Sight, about: list[str]) -> models.JournalEntry:
         told = seen.document(told, *seen.masker.of_entities([*about, *named]))
     return models.JournalEntry(
         seq=one.seq, at=to_iso(one.at), kind=one.kind, subject=_subject(one, seen), actor=one.actor,
-        reason=told["reason"], payload=told["payload"], previous=one.previous, hash=one.hash,
+        reason=told["reason"], payload=told["payload"], **chain,
     )  # fmt: skip

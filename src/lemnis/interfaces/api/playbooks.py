@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Path, Query
@@ -14,7 +15,7 @@ from lemnis.app.access.seeing import about_incident
 from lemnis.app.access.seeing import shown as shown_to
 from lemnis.contracts import kinds
 from lemnis.contracts.clock import to_iso
-from lemnis.contracts.errors import UsageError
+from lemnis.contracts.errors import NotFoundError, UsageError
 from lemnis.contracts.journal import Entry
 from lemnis.contracts.response import node_json
 from lemnis.interfaces.api import models
@@ -31,6 +32,7 @@ from lemnis.interfaces.api.routing import (
 )
 from lemnis.interfaces.api.services import Services, Sight, sight
 from lemnis.respond import records
+from lemnis.respond.waiting import Question
 
 ROUTER = router("playbooks")
 Reader = Annotated[Person, allowed("playbook.read")]
@@ -186,10 +188,12 @@ def undo(
 
 @ROUTER.get("/questions")
 def questions(
-    person: Reader, using: Using, limit: Limit = USUAL_LIMIT, after: After = ""
-) -> Page[models.Question]:
+    request: Request, person: Reader, using: Using, limit: Limit = USUAL_LIMIT, after: After = "",
+    purpose: Purpose = "",
+) -> Page[models.Question]:  # fmt: skip
     """List what runs ask, what is to be answered soonest first."""
     found, eyes = respond.questions(using.workspace), using.eyes(person)
+    seen = sight(request, person, purpose)
     shown, following = paged(
         found, lambda one: [one.until, one.key], like="is", after=after, limit=limit,
         keep=lambda one: not eyes.incident(one.incident_id),
@@ -199,7 +203,7 @@ def questions(
             run=one.run,
             step=one.step,
             incident=one.incident_id,
-            text=one.text,
+            text=_asked(using, one, seen),
             role=one.role,
             until=to_iso(one.until),
         )
@@ -258,9 +262,7 @@ def _plan(using: Services, digest: str, seen: Sight) -> models.Plan:
             for b in respond_blast.blast(using.workspace, planned)
         ],
     )  # fmt: skip
-    touched = [entity for action in one.actions for entity in action.touches]
-    people = seen.masker.of_entities(touched) if seen.masker else ()
-    return models.Plan.model_validate(seen.document(told.model_dump(), *people))
+    return models.Plan.model_validate(seen.document(told.model_dump(), *_people(using, planned, seen)))
 
 
 def _run(using: Services, one: records.Run, seen: Sight) -> models.Run:
@@ -274,5 +276,20 @@ def _run(using: Services, one: records.Run, seen: Sight) -> models.Run:
     if seen.masker is None:
         return told
     planned, _ = records.find_plan(using.journal, one.plan)
-    touched = [entity for action in planned.plan.actions for entity in action.touches]
-    return models.Run.model_validate(seen.document(told.model_dump(), *seen.masker.of_entities(touched)))
+    return models.Run.model_validate(seen.document(told.model_dump(), *_people(using, planned, seen)))
+
+
+def _asked(using: Services, one: Question, seen: Sight) -> str:
+    """Return the text of a question as somebody sees it."""
+    planned, _ = records.find_plan(using.journal, records.find_run(using.journal, one.run).plan)
+    return str(seen.document(one.text, *_people(using, planned, seen)))
+
+
+def _people(using: Services, planned: records.Planned, seen: Sight) -> tuple[str, ...]:
+    """Return the names of people that a plan touches, or its incident is about."""
+    if seen.masker is None:
+        return ()
+    touched = {entity for action in planned.plan.actions for entity in action.touches}
+    with suppress(NotFoundError):
+        touched |= set(map(str, using.board.standing(planned.plan.incident_id).incident.entities))
+    return tuple(seen.masker.of_entities(touched))

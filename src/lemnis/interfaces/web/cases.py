@@ -13,7 +13,7 @@ from lemnis.contracts.handling import Case
 from lemnis.interfaces.web import asking, site
 from lemnis.interfaces.web.asking import Column
 from lemnis.interfaces.web.forms import Form
-from lemnis.interfaces.web.incident_work import kept_cases
+from lemnis.interfaces.web.incident_work import held, kept_cases, people
 
 SIZE = 50
 COLUMNS: tuple[Column[Case], ...] = (
@@ -29,26 +29,27 @@ def page(request: Request) -> Response:
     how = asking.asked(request.query_params, ("show",), sort="-updated")
     wanted = how.of("show") == "closed"
     rows, how = asking.ordered([one for one in kept_cases(request) if one.open != wanted], COLUMNS, how)
+    shown = asking.paged(rows, how, SIZE)
+    site.see(request, set(people(held(request, shown.rows))))
     return site.at(request).page(
-        request, "cases.html", title="Cases", here="/queue", columns=COLUMNS, asked=how,
-        page=asking.paged(rows, how, SIZE),
+        request, "cases.html", title="Cases", here="/queue", columns=COLUMNS, asked=how, page=shown,
     )  # fmt: skip
 
 
 def one(request: Request) -> Response:
     """Show a case with its incidents and notes."""
     here, found = site.at(request), _known(request)
-    held = [here.board.standing(name) for name in found.incidents]
-    site.see(request, {str(entity) for each in held for entity in each.incident.entities}, about=found.id)
+    inside = [here.board.standing(name) for name in found.incidents]
+    site.see(request, {str(entity) for each in inside for entity in each.incident.entities}, about=found.id)
     person = site.whose(request)
     mine = {
-        permission: all(may(person, permission, about_incident(each)) for each in held)
+        permission: all(may(person, permission, about_incident(each)) for each in inside)
         and may(person, permission)
         for permission in ("incident.change", "incident.close")
     }
     return here.page(
-        request, "case.html", title=found.title, here="/queue", one=found, held=held, mine=mine,
-        unfinished=sum(each.incident.open for each in held),
+        request, "case.html", title=found.title, here="/queue", one=found, held=inside, mine=mine,
+        unfinished=sum(each.incident.open for each in inside),
     )  # fmt: skip
 
 

@@ -12,13 +12,14 @@ from starlette.responses import Response
 
 from lemnis import app
 from lemnis.app import incidents, incidents_review, incidents_timeline, lessons, respond
-from lemnis.app.access.people import demand
+from lemnis.app.access.people import demand, may
 from lemnis.app.access.seeing import about_incident, shown
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Alert, IncidentStatus
 from lemnis.contracts.errors import LemnisError, UsageError
 from lemnis.contracts.incidents import AlertGroup, TimelineItem
 from lemnis.incidents.metrics import measure
+from lemnis.incidents.timeline import OF_EVIDENCE
 from lemnis.interfaces.web import (
     asking,
     drawing,
@@ -104,15 +105,21 @@ def page(request: Request) -> Response:
     one = stands.incident
     how = asking.asked(request.query_params, FILTERS)
     kinds = tuple(part for part in how.of("kind").split(",") if part)
+    reads = may(site.whose(request), "evidence.read", about_incident(stands))
+    without = () if reads else OF_EVIDENCE
     with incidents_timeline.opened(here.workspace, one) as line:
         told = line.page(
             limit=SIZE,
             after=request.query_params.get("from", "")[:500],
             kinds=kinds,
+            without=without,
             whole=bool(how.of("every")),
         )
-        there = line.kinds
-    site.see(request, one.entities, about=one.id)
+        there = {kind: n for kind, n in line.kinds.items() if kind not in without}
+    kept = incident_work.kept_cases(request)
+    others = incident_work.others(request, one.id)
+    named = incident_work.people([*others, *incident_work.held(request, kept)])
+    site.see(request, {*one.entities, *named}, about=one.id)
     nodes, lines = graph(one)
     return here.page(
         request,
@@ -139,8 +146,8 @@ def page(request: Request) -> Response:
         playbooks=_playbooks(here),
         lesson=_lesson(here, one.id),
         teams=incident_work.tasks(request, stands),
-        cases=incident_work.kept_cases(request),
-        others=incident_work.others(request, one.id),
+        cases=kept,
+        others=others,
         reviewed=incidents_review.last(here.workspace, one),
     )
 
@@ -172,13 +179,14 @@ def alert(request: Request) -> Response:
     one = incidents.alert(here.workspace, request.path_params["id"])
     here.board.look()
     shown(site.eyes(request).alert(one.id, one.severity))
-    masker = site.see(request, one.entities, about=one.id, also=site.personal_in(request, one.event))
-    event = one.event if masker is None else masker.event(one.event)
     inside = here.board.holder(one.id)
-    holder = here.board.standing(inside).incident if inside else None
+    holder = here.board.standing(inside) if inside else None
+    about = {*one.entities, *(incident_work.people([holder]) if holder else ())}
+    masker = site.see(request, about, about=one.id, also=site.personal_in(request, one.event))
+    event = one.event if masker is None else masker.event(one.event)
     return here.page(
-        request, "alert.html", title=one.title, here="/queue", one=one, holder=holder,
-        event=pretty(event), facts=_facts(one),
+        request, "alert.html", title=one.title, here="/queue", one=one,
+        holder=holder.incident if holder else None, event=pretty(event), facts=_facts(one),
     )  # fmt: skip
 
 
@@ -239,7 +247,9 @@ def _do(workspace: app.Workspace, incident: str, what: str, form: Form, who: str
 def propose(request: Request, _form: Form) -> Response:
     """Draw the lesson of an incident."""
     here = site.at(request)
-    one = known(request).incident
+    stands = known(request)
+    one = stands.incident
+    demand(site.whose(request), "lesson.change", about_incident(stands))
     state = lessons.propose(here.workspace, one.id)
     here.forget("lessons")
     return site.back(

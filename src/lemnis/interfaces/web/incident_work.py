@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lemnis.app import cases, incidents, incidents_grouping, incidents_handling
+from lemnis.app.access.masking import KINDS
 from lemnis.app.access.people import demand
 from lemnis.app.access.seeing import about_incident, shown
 from lemnis.app.incidents_handling import Standing
-from lemnis.contracts.alerts import Severity
-from lemnis.contracts.errors import UsageError
+from lemnis.contracts.alerts import Entity, Severity
+from lemnis.contracts.errors import NotFoundError, UsageError
 from lemnis.contracts.handling import Case, Task, TaskState
 from lemnis.interfaces.web import site
 from lemnis.interfaces.web.forms import Form
@@ -73,14 +75,30 @@ def kept_cases(request: Request) -> list[Case]:
     return [one for one in kept.get() if not eyes.case(one)]
 
 
-def others(request: Request, incident: str) -> list[tuple[str, str]]:
-    """Return other open incidents that who asks may see: ids and titles, the newest first."""
+def people(some: Iterable[Standing]) -> Iterator[Entity]:
+    """Yield the people that incidents are about, whom their titles and cases may name. Pure."""
+    for one in some:
+        for group in one.incident.groups:
+            yield from (entity for entity in group.entities if entity.kind in KINDS)
+
+
+def held(request: Request, some: Iterable[Case]) -> list[Standing]:
+    """Return the incidents that cases are over."""
+    board, found = site.at(request).board, []
+    for name in dict.fromkeys(name for one in some for name in one.incidents):
+        with suppress(NotFoundError):  # of one that is no more, nobody is known
+            found.append(board.standing(name))
+    return found
+
+
+def others(request: Request, incident: str) -> list[Standing]:
+    """Return other open incidents that who asks may see, the newest first."""
     here, eyes = site.at(request), site.eyes(request)
     some = sorted(
         (one for one in here.board.last_view.standings if one.incident.open and one.incident.id != incident),
         key=lambda one: -one.incident.opened,
     )
-    return [(one.incident.id, one.incident.title) for one in some[:_OTHERS] if eyes.sees(one)]
+    return [one for one in some[:_OTHERS] if eyes.sees(one)]
 
 
 # -- what is done ------------------------------------------------------------------------------------------
@@ -188,6 +206,8 @@ def _case(request: Request, incident: str, form: Form) -> Response:
     if name:
         one = cases.get(here.workspace, name)
         shown(site.eyes(request).case(one))
+        for stands in held(request, [one]):
+            demand(site.whose(request), "incident.change", about_incident(stands))
     else:
         one = cases.create(here.workspace, form.get("title", "")[:300], actor=who)
     cases.add(here.workspace, one.id, incident, actor=who, reason=_reason(form))

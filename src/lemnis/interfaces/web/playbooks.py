@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +19,16 @@ from lemnis.app.access.seeing import about_incident, shown
 from lemnis.app.respond_blast import Blast
 from lemnis.content import yaml
 from lemnis.content.schemas.playbook import Playbook, Step
-from lemnis.contracts.errors import LemnisError, UsageError
+from lemnis.contracts.errors import LemnisError, NotFoundError, UsageError
 from lemnis.contracts.response import EffectClass, PlannedAction
 from lemnis.interfaces.web import drawing, site
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.words import words
 from lemnis.respond import records
 from lemnis.respond.records import Planned, Run
+from lemnis.respond.waiting import Question
 
+LOG = logging.getLogger("lemnis.console")
 MOST_RUNS = 100
 PATIENCE_S = 4.0
 """How long a page waits for a run that it began, to tell at once what is wrong."""
@@ -122,13 +125,15 @@ def page(request: Request) -> Response:
     eyes = site.eyes(request)
     waiting = [one for one in every if one.finished is None]
     listed = here.keep(f"playbooks:{here.library.digest}", lambda: _listed(here), 3_600).get()
+    questions = [q for q in respond.questions(here.workspace) if not eyes.incident(q.incident_id)]
+    site.see(request, {name for q in questions for name in _asked(here, q)})
     return here.page(
         request,
         "playbooks.html",
         title="Playbooks",
         here="/playbooks",
         waiting=waiting,
-        questions=[q for q in respond.questions(here.workspace) if not eyes.incident(q.incident_id)],
+        questions=questions,
         runs=every[:MOST_RUNS],
         total=len(every),
         playbooks=listed[0],
@@ -182,16 +187,13 @@ def plan(request: Request) -> Response:
     journal = app.journal(here.workspace)
     planned, entry = records.find_plan(journal, request.path_params["digest"])
     shown(site.eyes(request).plan(planned.plan.digest, planned.plan.incident_id, entry.actor))
-    site.see(request, _touched(planned), about=planned.plan.incident_id, also=_targets(planned))
+    site.see(request, _named(here, planned), about=planned.plan.incident_id, also=_targets(planned))
     blasts = here.keep(
         f"blast:{planned.plan.digest}", lambda: respond_blast.blast(here.workspace, planned), 60
     ).get()
     lacks = respond.lacking(here.workspace, planned.plan.digest)
-    runs = [
-        one
-        for one in respond.runs(here.workspace, planned.plan.incident_id)
-        if one.plan == planned.plan.digest
-    ]
+    mine = _seen(request, respond.runs(here.workspace, planned.plan.incident_id))
+    runs = [one for one in mine if one.plan == planned.plan.digest]
     return here.page(
         request,
         "plan.html",
@@ -208,8 +210,23 @@ def plan(request: Request) -> Response:
     )
 
 
-def _touched(planned: Planned) -> set[str]:
-    return {name for one in planned.plan.actions for name in one.touches}
+def _named(here: site.Site, planned: Planned) -> set[str]:
+    """Return whom a plan may name: what it touches, and what its incident is about."""
+    touched = {name for one in planned.plan.actions for name in one.touches}
+    return touched | _about(here, planned.plan.incident_id)
+
+
+def _asked(here: site.Site, one: Question) -> set[str]:
+    """Return whom a question may name."""
+    journal = app.journal(here.workspace)
+    return _named(here, records.find_plan(journal, records.find_run(journal, one.run).plan)[0])
+
+
+def _about(here: site.Site, incident: str) -> set[str]:
+    try:
+        return set(map(str, here.board.standing(incident).incident.entities))
+    except NotFoundError:  # a plan can be about less than an incident
+        return set()
 
 
 def _targets(planned: Planned) -> set[str]:
@@ -219,11 +236,15 @@ def _targets(planned: Planned) -> set[str]:
 
 
 def _see(request: Request, incident: str) -> Mapping[str, Any]:
-    """Check that who asks may see the incident; return what rules may know of it."""
+    """Check that who asks may see the incident; return what rules may know of it.
+
+    Raises NotFoundError for what is no incident's id: an alert's stands for its incident elsewhere.
+    """
     if not incident.startswith("in-"):
-        return {}
-    shown(site.eyes(request).incident(incident))
-    return about_incident(site.at(request).board.find(incident))
+        raise NotFoundError(f"no incident {incident!r}", fix="plan from the incident's page")
+    stands = site.at(request).board.find(incident)
+    shown(site.eyes(request).incident(stands.incident.id))
+    return about_incident(stands)
 
 
 def _seen(request: Request, runs: Iterable[Run]) -> list[Run]:
@@ -239,7 +260,7 @@ def run(request: Request) -> Response:
     one = records.find_run(journal, request.path_params["id"])
     shown(site.eyes(request).run(one))
     planned, _ = records.find_plan(journal, one.plan)
-    site.see(request, _touched(planned), about=one.incident_id, also=_targets(planned))
+    site.see(request, _named(here, planned), about=one.incident_id, also=_targets(planned))
     asked = [q for q in respond.questions(here.workspace) if q.run == one.id]
     undo = [other for other in respond.runs(here.workspace, one.incident_id) if other.undoes == one.id]
     return here.page(
@@ -323,6 +344,9 @@ def beside(work: Callable[[], object], failed: Callable[[str], None]) -> bool:
             work()
         except LemnisError as error:
             failed(str(error))
+        except Exception:  # whatever it is, the page says so
+            LOG.exception("what a page began could not be done")
+            failed("a defect of Lemnis: the log of the console says what")
         else:
             failed("")
 

@@ -67,6 +67,8 @@ class Row:
     about: Mapping[str, Json]
     plain: str = ""
     """The title without the names of people that it is about."""
+    named: tuple[Entity, ...] = ()
+    """Those people, where the title names some."""
 
     @property
     def text(self) -> str:
@@ -88,6 +90,11 @@ def plain(title: str, entities: Iterable[Entity]) -> str:
         return title
     hide = _NAMELESS.hiding(_NAMELESS.of_entities(map(str, entities)))
     return hide(title) if hide else title
+
+
+def named(entities: Iterable[Entity]) -> tuple[Entity, ...]:
+    """Return those entities that are people. Pure."""
+    return tuple(one for one in entities if one.kind in KINDS)
 
 
 _NAMELESS = Masker({}, lambda _: "person")
@@ -174,7 +181,8 @@ def of_incident(one: Standing) -> Row:
         first=incident.first_event, last=incident.last_event, timer=one.next,
         entities=entities[:_SHOWN_ENTITIES], more_entities=max(0, len(entities) - _SHOWN_ENTITIES),
         open=incident.open, breached=incident.open and one.breached, about=about_incident(one),
-        plain=plain(incident.title, entities),
+        plain=(nameless := plain(incident.title, entities)),
+        named=named(entities) if nameless != incident.title else (),
     )  # fmt: skip
 
 
@@ -189,7 +197,8 @@ def of_alerts(one: Loose) -> Row:
         entities=group.entities[:_SHOWN_ENTITIES],
         more_entities=max(0, len(group.entities) - _SHOWN_ENTITIES), open=True, breached=False,
         about={"kind": "alert", "id": one.id, "severity": group.severity.name.lower()},
-        plain=plain(group.title, group.entities),
+        plain=(nameless := plain(group.title, group.entities)),
+        named=named(group.entities) if nameless != group.title else (),
     )  # fmt: skip
 
 
@@ -249,7 +258,7 @@ def page(request: Request) -> Response:
     here = site.at(request)
     how = asking.asked(request.query_params, FILTERS, sort="-risk")
     found = _shown(request, how)
-    site.see(request, {entity for row in found.page.rows for entity in row.entities})
+    site.see(request, {entity for row in found.page.rows for entity in (*row.entities, *row.named)})
     return here.page(
         request, "queue.html", title="Queue", here="/queue", columns=COLUMNS, verdicts=_VERDICTS,
         views=saved(here.workspace, site.actor(request)), filtered=any(how.of(one) for one in FILTERS[1:]),

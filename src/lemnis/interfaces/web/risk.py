@@ -16,6 +16,7 @@ from lemnis.app.risks import KINDS, Register, Risk
 from lemnis.contracts.errors import NotFoundError
 from lemnis.interfaces.web import asking, site
 from lemnis.interfaces.web.asking import Column
+from lemnis.interfaces.web.words import masked
 
 FILTERS = ("q", "kind", "state", "owner", "due")
 STATES = ("realised", "assumed", "accepted", "mitigated")
@@ -58,13 +59,14 @@ def due(one: Risk) -> str:
 
 
 def wanted(one: Risk, how: asking.Asked) -> bool:
-    """Say whether a risk is among those asked for. Pure."""
-    text = " ".join((one.name, one.title, *one.about, one.owner, one.policy, *one.controls)).lower()
+    """Say whether a risk, as who looks sees it, is among those asked for."""
+    said = (one.name, one.title, *one.about, one.owner, one.policy, *one.controls)
+    text = " ".join(map(masked, said)).lower()
     return (
         all(word in text for word in how.of("q").lower().split())
         and how.of("kind") in {"", one.kind}
         and how.of("state") in {"", one.state}
-        and how.of("owner") in {"", one.owner or "nobody"}
+        and how.of("owner") in {"", masked(one.owner or "nobody")}
         and how.of("due") in {"", due(one)}
     )
 
@@ -93,14 +95,14 @@ def page(request: Request) -> Response:
     here = site.at(request)
     how = asking.asked(request.query_params, FILTERS, sort="-score")
     known = register(here)
+    site.see(request, people(known.risks))
     some = [one for one in known.risks if wanted(one, how)]
     rows, how = asking.ordered(some, COLUMNS, how)
     shown = asking.paged(rows, how, SIZE)
-    site.see(request, people(known.risks))
     return here.page(
         request, "risks.html", title="Risk register", here="/posture", asked=how, columns=COLUMNS, page=shown,
         known=known, kinds=KINDS, states=STATES, due=due,
-        owners=sorted({one.owner for one in known.risks if one.owner}),
+        owners=sorted({masked(one.owner) for one in known.risks if one.owner}),
         overdue=sum(one.overdue for one in known.risks),
         untreated=sum(one.treatment == "none yet" for one in known.risks),
         accepted=sum(one.state == "accepted" for one in known.risks),

@@ -57,7 +57,10 @@ class Lesson(Told):
 
 
 class JournalEntry(Told):
-    """An entry of the journal; ``hash`` covers all of it and ``previous``."""
+    """An entry of the journal; ``hash`` covers all of it and ``previous``.
+
+    Both are told to who sees personal data alone: a name that is masked could be guessed by them.
+    """
 
     seq: int
     at: str
@@ -66,5 +69,5 @@ class JournalEntry(Told):
     actor: str
     reason: str
     payload: dict[str, Any]
-    previous: str
-    hash: str
+    previous: str | None = None
+    hash: str | None = None
