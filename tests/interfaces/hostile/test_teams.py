@@ -1,6 +1,8 @@
 """Between teams: under a rule, nothing of what another team's incidents are is told, counted, found or done."""
 
 import asyncio
+import shutil
+from contextlib import contextmanager
 
 import marked
 import pytest
@@ -8,7 +10,7 @@ import yaml
 from besieged import API, Page, attacked, crawl
 
 from lemnis import app
-from lemnis.app import lesson_report, loop, respond
+from lemnis.app import cases, incidents, lesson_report, loop, respond
 from lemnis.app.access import accounts
 from lemnis.app.access.seeing import Eyes
 from lemnis.app.board import Board
@@ -141,6 +143,7 @@ def test_nothing_is_done_with_another_teams_incidents(made):
         (f"/incident/{made.theirs}", {"do": "close", "verdict": "benign", "reason": "x"}),
         (f"/incident/{made.theirs}", {"do": "note", "text": "x"}),
         (f"/incident/{made.theirs}/plan", {"playbook": "ask"}),
+        ("/incident/al-0000000000000001/plan", {"playbook": "ask"}), ("/incident/in/plan", {"playbook": "ask"}),
         (f"/incident/{made.theirs}/lesson", {}),
         (shown, {"do": "approve", "digest": made.plan, "reason": "x"}), (shown, {"do": "run"}),
         (f"/run/{made.ran}", {"do": "yes", "step": "sure", "reason": "x"}), (f"/run/{made.ran}", {"do": "cancel"}),
@@ -263,10 +266,11 @@ def test_the_stream_tells_nothing_of_it(made):
 
     using = Services(made.workspace, made.access, _board(made), made.built.settings, Slots())
     entries = list(app.journal(made.workspace).entries())
-    told = {
-        who: b"".join(stream._events(using, made.access.person(accounts.find(made.access, who)), entries))
-        for who in ("inside", "outside")
-    }
+    told = {}
+    for who in ("inside", "outside"):
+        person = made.access.person(accounts.find(made.access, who))
+        events = [(one, event) for one in entries if (event := stream._event(one, person))]
+        told[who] = b"".join(made.run(stream._seen(using, person, events)))
     assert made.theirs.encode() in told["inside"]
     assert made.theirs.encode() not in told["outside"]
     assert made.ours.encode() in told["outside"]
@@ -278,3 +282,76 @@ def test_the_stream_tells_nothing_of_it(made):
 def _board(made):
 
     return Board(made.workspace)
+
+
+def test_a_case_over_another_teams_incident_is_not_in_the_journal(made):
+    case = cases.create(made.workspace, "Both", actor="inside")
+    for name in (now(made, 1), now(made, 2)):
+        cases.add(made.workspace, case.id, name, actor="inside")
+    cases.note(made.workspace, case.id, f"{SECRET} note", actor="inside")
+    inside, outside = made.browser("inside"), made.browser("outside")
+    for path in (
+        "/journal?limit=500",
+        f"/journal?subject={case.id}",
+        "/journal?kind=case.note&kind=case.opened",
+    ):
+        assert SECRET in inside.get(f"{API}{path}").text or "opened" in path, path
+        told = outside.get(f"{API}{path}").json()["items"]
+        assert not [one for one in told if one["subject"] == case.id or "note" in str(one)], path
+
+
+def test_rules_over_lessons_and_evidence_hold_of_each_incident(made):
+    """``lesson.change`` and ``evidence.read`` are asked about the incident at hand, on pages as over the API."""
+    inside = made.browser("inside")
+    with ruled(made, "lesson.change", "evidence.read"):
+        for answer in (
+            inside.send(f"/incident/{now(made, 1)}/lesson"), inside.send(f"/lesson/{marked.LESSON}", do="prove"),
+            inside.send(f"/lesson/{marked.LESSON}", do="merge"),
+            inside.get(f"{API}/incidents/{now(made, 1)}/evidence"),
+        ):  # fmt: skip
+            assert answer.status_code == 403, answer.text
+            assert "frozen" in answer.text
+
+
+def test_who_may_not_change_one_incident_of_a_case_puts_no_other_into_it(made):
+    case = cases.create(made.workspace, "Two", actor="inside")
+    cases.add(made.workspace, case.id, now(made, 1), actor="inside")
+    inside = made.browser("inside")
+    with ruled(made, "incident.change"):
+        answer = inside.send(f"/incident/{now(made, 2)}", do="case", case=case.id, reason="x")
+    assert answer.status_code == 403
+    assert cases.get(made.workspace, case.id).incidents == (now(made, 1),)
+
+
+def now(made, number):
+    """Return the incident that an alert is in by now."""
+    return incidents.get(made.workspace, f"al-{number:016x}").id
+
+
+@contextmanager
+def ruled(made, *permissions):
+    """Let a rule take these permissions away over grave incidents, from everybody."""
+    folder = made.workspace.content / "policies/frozen"
+    folder.mkdir()
+    named = ", ".join(f'"{one}"' for one in permissions)
+    (folder / "policy.rego").write_text(FROZEN % named)
+    (folder / "policy.yaml").write_text("id: frozen\ntitle: t\nstages: [access]\n")
+    made.workspace.clock.advance(11_000)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder)
+        made.workspace.clock.advance(11_000)
+
+
+FROZEN = """\
+package lemnis.frozen
+
+import rego.v1
+
+deny contains reason if {
+    input.permission in {%s}
+    input.about.severity == "high"
+    reason := {"message": "grave incidents are frozen", "fix": "wait"}
+}
+"""

@@ -17,9 +17,10 @@ _FIRST_MS, _MOST_MS = 30_000, 15 * 60_000
 
 
 def names(account: str, address: str) -> tuple[str, ...]:
-    """Return what is counted of a try."""
+    """Return what is counted of a try; of one that names no account, nothing that others would pay for."""
     place = network(address)
-    return f"pair {account} {place}", f"from {place}", f"name {account}"
+    counted = f"pair {account} {place}", f"from {place}"
+    return (*counted, f"name {account}") if account else counted
 
 
 def network(address: str) -> str:

@@ -109,14 +109,21 @@ class Access:
         )
 
     def by_cookie(self, cookie: str) -> Person | None:
-        """Return who has this cookie; None if the session is over or the account was disabled."""
+        """Return who uses this cookie; None if the session is over or the account was disabled."""
+        return self._by_cookie(cookie, used=True)
+
+    def looked_by_cookie(self, cookie: str) -> Person | None:
+        """Return whose cookie this is, where nobody used it: what an open page does lets a session end."""
+        return self._by_cookie(cookie, used=False)
+
+    def _by_cookie(self, cookie: str, *, used: bool) -> Person | None:
         found = self.tables.session(secret.known_as(cookie, COOKIE))
         if found is None:
             return None
         (session, account), now = found, self.clock.now()
         if account.disabled or now >= session.until or now - session.seen >= self.idle_ms:
             return None
-        if now - session.seen >= _TOUCH_MS:
+        if used and now - session.seen >= _TOUCH_MS:
             self.tables.touch(session.id, now)
         return self.person(account)
 
@@ -160,5 +167,8 @@ def _signature(content: Path) -> tuple[tuple[str, int, int], ...]:
 
 def _files(content: Path) -> Iterator[tuple[str, int, int]]:
     for path in (*(content / ROLES).glob("*.yaml"), *(content / "policies").glob("*/*")):
-        status = path.stat()
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # an editor's, gone since it was listed
+            continue
         yield str(path), status.st_mtime_ns, status.st_size

@@ -33,6 +33,7 @@ def list_(
 ) -> list[models.Evidence]:
     """List an incident's evidence with every act on it, in the order in which it was collected."""
     one = incidents.find(using, id, person)
+    demand(person, "evidence.read", about_incident(one))
     seen = sight(request, person, purpose, id)
     people = incidents.people(seen, one)
     found = incidents_evidence.evidence(using.workspace, id)

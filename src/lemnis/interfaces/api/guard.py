@@ -4,6 +4,9 @@
 ``csrf``, or requests in the header ``X-CSRF-Token``), ``visitor``, ``cookie`` and ``access``. A route asks
 ``require(request, permission)``, and gets the person or an AccessError; a page calls ``signed_in`` and
 ``signed_out`` on its response.
+
+A session ends when nobody uses it. What a page asks by itself says so in the header ``X-Lemnis-Unasked``, and
+the stream of live events is never asked for by anybody: neither counts as use.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("lemnis.console")
 SESSION, VISIT = "lemnis", "lemnis-visit"
 """Names of cookies; with TLS they begin with ``__Host-``, which ties them to this host."""
+_UNASKED, _STREAM = "x-lemnis-unasked", "/stream"
 MAX_BODY = 1_000_000
 BODY_S = 20.0
 """How long a body may take."""
@@ -85,6 +89,7 @@ class _Asked:
     fresh: str = ""
     person: Person | None = None
     bearer: bool = False
+    unasked: bool = False
     body: bytes | None = None
     sends: dict[str, str] = field(default_factory=dict)
 
@@ -112,6 +117,7 @@ class Guard:
         headers = {name.decode("latin-1"): one.decode("latin-1") for name, one in scope["headers"]}
         peer = (scope.get("client") or ("", 0))[0]
         asked = _Asked(headers, visitor(peer, scope.get("scheme", "http"), headers, self._trust))
+        asked.unasked = _UNASKED in headers or scope["path"].endswith(_STREAM)
         out = _Sender(send, asked)
         try:
             refused = await self._refused(scope, receive, asked)
@@ -119,6 +125,8 @@ class Guard:
             refused = problem(error)
         except _TooMuchError:
             refused = problem(status=413, title="the body is too large", fix=f"{MAX_BODY:,} bytes at most")
+        except _BrokenOffError:
+            refused = problem(status=400, title="the body was broken off")
         except TimeoutError:
             refused = problem(status=408, title="the body took too long")
         if refused is not None:
@@ -184,7 +192,8 @@ class Guard:
             asked.bearer, asked.cookie = True, ""
             asked.person = await taken(Turn.KNOWING, self._access.by_token, key.strip())
         elif asked.cookie:
-            asked.person = await taken(Turn.KNOWING, self._access.by_cookie, asked.cookie)
+            known = self._access.looked_by_cookie if asked.unasked else self._access.by_cookie
+            asked.person = await taken(Turn.KNOWING, known, asked.cookie)
 
     def _wait(self, asked: _Asked, *, changes: bool) -> float:
         name = asked.person.id if asked.person else network(asked.visitor.address)
@@ -196,6 +205,10 @@ class Guard:
 
 class _TooMuchError(Exception):
     """The body is larger than any that is needed."""
+
+
+class _BrokenOffError(Exception):
+    """Who sends the body went before it was whole."""
 
 
 class _Sender:
@@ -293,8 +306,8 @@ async def _read(headers: Mapping[str, str], receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
-        if message["type"] == "http.disconnect":
-            return bytes(body)
+        if message["type"] == "http.disconnect":  # half of a form is none
+            raise _BrokenOffError
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
             raise _TooMuchError

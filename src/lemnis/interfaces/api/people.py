@@ -62,7 +62,7 @@ def change(
     key: IdempotencyKey = "",
 ) -> models.Account:
     """Change roles or teams of an account, or disable it."""
-    _not_above(using, person, body.roles or ())
+    _not_above(using, person, [*accounts.find(using.access, id).roles, *(body.roles or ())])
     changed = accounts.change(
         using.access, id, actor=person.name, roles=body.roles, teams=body.teams, disabled=body.disabled
     )
@@ -97,6 +97,7 @@ def reset(id: Id, person: Changer, using: Using) -> models.Invited:
 def end_sessions(id: Id, person: Changer, using: Using) -> Response:
     """End every session of an account."""
     account = accounts.find(using.access, id)
+    _not_above(using, person, account.roles)
     using.access.tables.end(account=account.id)
     using.access.tell("sessions_ended", account.id, actor=person.name)
     return Response(status_code=204)

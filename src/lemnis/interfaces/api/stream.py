@@ -47,6 +47,7 @@ class Hub:
         self._seq = -1
         self._news = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Lock()
         self.listening: Counter[str] = Counter()
         self.over = False
 
@@ -58,10 +59,11 @@ class Hub:
 
     async def begin(self) -> int:
         """Begin to read, if nobody has; return the number of the last entry."""
-        if self._task is None or self._task.done():
-            self._seq, _ = await taken(Turn.HEARING, self._journal.head)
-            self._entries = []
-            self._task = asyncio.create_task(self._read())
+        async with self._beginning:  # many come at once, after a start: one task reads for all
+            if self._task is None or self._task.done():
+                self._seq, _ = await taken(Turn.HEARING, self._journal.head)
+                self._entries = []
+                self._task = asyncio.create_task(self._read())
         return self._seq
 
     async def after(self, seq: int, timeout: float) -> tuple[list[Entry], int, bool]:  # noqa: ASYNC109
@@ -112,7 +114,6 @@ async def stream(
     hub: Hub = request.app.state.hub
     if hub.listening[person.id] >= _EACH or hub.listening.total() >= _MOST:
         raise BusyError("too many streams are open", retry_after_s=10, fix="close some")
-    hub.listening[person.id] += 1
     return StreamingResponse(
         _told(request, hub, person, last), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
     )
@@ -120,6 +121,7 @@ async def stream(
 
 async def _told(request: Request, hub: Hub, person: Person, last: str) -> AsyncIterator[bytes]:
     using, loop = services(request), asyncio.get_running_loop()
+    hub.listening[person.id] += 1  # here, where it is sure to be taken back: some are gone before they begin
     begun = beat = looked = loop.time()
     try:
         head = await hub.begin()
@@ -176,7 +178,7 @@ def _event(entry: Entry, person: Person) -> bytes:
 def _still(request: Request, using: Services, person: Person) -> Person | None:
     """Return who listens, with the rules of today; None if they may no more what they might."""
     if person.how == "session":
-        now = using.access.by_cookie(request.state.cookie)
+        now = using.access.looked_by_cookie(request.state.cookie)
     else:
         now = using.access.by_token(request.headers.get("authorization", "").partition(" ")[2].strip())
     return now if now is not None and now.permissions == person.permissions else None

@@ -25,6 +25,7 @@ class Kept(Generic[Value]):
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _value: Value | None = None
     _made: float | None = None
+    _forgotten: int = 0
 
     def get(self) -> Value:
         """Return the value: that at hand while it is young, or while someone else works on a newer one."""
@@ -35,14 +36,16 @@ class Kept(Generic[Value]):
             return self._known()
         try:
             if self._made is None or self.clock() - self._made >= self.seconds:
+                before = self._forgotten
                 self._value = self.make()
-                self._made = self.clock()
+                self._made = self.clock() if before == self._forgotten else None
             return self._known()
         finally:
             self._lock.release()
 
     def forget(self) -> None:
-        """Work it out anew when it is asked for next."""
+        """Work it out anew when it is asked for next, also if it is being worked out now."""
+        self._forgotten += 1
         self._made = None
 
     def _known(self) -> Value:
@@ -62,6 +65,7 @@ class Later(Generic[Value]):
     _value: Value | None = None
     _made: float | None = None
     _working: bool = False
+    _forgotten: bool = False
     _wrong: Exception | None = None
 
     def get(self) -> Value | None:
@@ -69,16 +73,16 @@ class Later(Generic[Value]):
         with self._lock:
             old = self._made is None or self.clock() - self._made >= self.seconds
             if old and not self._working:
-                self._working = True
+                self._working, self._forgotten = True, False
                 threading.Thread(target=self._work, daemon=True, name="a page's figures").start()
             if self._wrong is not None:
                 raise self._wrong
             return self._value
 
     def forget(self) -> None:
-        """Work it out anew when it is asked for next."""
+        """Work it out anew when it is asked for next, also if it is being worked out now."""
         with self._lock:
-            self._made = None
+            self._made, self._forgotten = None, True
 
     def _work(self) -> None:
         value: Value | None = None
@@ -91,5 +95,6 @@ class Later(Generic[Value]):
             LOG.exception("what a page shows could not be worked out")
             wrong = ServiceError(f"this could not be worked out: {error}", fix="the log has the whole of it")
         with self._lock:
-            self._value, self._wrong, self._made = value, wrong, self.clock()
+            self._value, self._wrong = value, wrong
+            self._made = None if self._forgotten else self.clock()
             self._working = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from starlette.responses import Response
 from lemnis.app import lesson_report, lessons
 from lemnis.app import proof as proving
 from lemnis.app.access import naming
+from lemnis.app.access.people import demand
+from lemnis.app.access.seeing import about_incident
 from lemnis.app.access.seeing import shown as seeable
 from lemnis.app.lesson_report import Report, Row
 from lemnis.contracts.errors import LemnisError, NotFoundError
@@ -137,8 +140,7 @@ def act(request: Request, form: Form) -> Response:
     """Prove a lesson, or merge one that is proven."""
     here, who = site.at(request), site.actor(request)
     name = request.path_params["id"]
-    about = lessons.show(here.workspace, name).written.lesson.incident
-    seeable(site.eyes(request).incident(about))
+    _demand(request, lessons.show(here.workspace, name).written.lesson.incident)
     if form.get("do") == "merge":
         lessons.merge(here.workspace, name, actor=who)
         here.forget("lessons")
@@ -150,6 +152,14 @@ def act(request: Request, form: Form) -> Response:
     return site.back(
         request, f"/lesson/{name}", "The replay has ended" if ended else "It is replayed over the history"
     )
+
+
+def _demand(request: Request, incident: str) -> None:
+    """Let nobody act on a lesson who may not on its incident, where that is known here."""
+    seeable(site.eyes(request).incident(incident))
+    with suppress(NotFoundError):
+        stands = site.at(request).board.find(incident)
+        demand(site.whose(request), "lesson.change", about_incident(stands))
 
 
 def _prove(here: site.Site, name: str) -> None:

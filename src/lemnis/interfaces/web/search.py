@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +29,7 @@ from lemnis.store.searching.veils import Veil
 LIMIT, TIMEOUT, BARS = 100, 20.0, 80
 _TEXTS = ("message", "raw_data", "unmapped")
 _AROUND = 40
+_ID = re.compile(r"(?:in|al)-[0-9a-f]{4,16}")
 _FEW_FIELDS, _TOP = 60, 10
 _FIELDS_S = 600
 _SEVERITIES = {3: "medium", 4: "high", 5: "critical", 6: "fatal"}
@@ -132,7 +134,7 @@ def page(request: Request) -> Response:
     """Show the search, and what it found."""
     here = site.at(request)
     text = request.query_params.get("q", "").strip()
-    if text.startswith(("in-", "al-")) and " " not in text:
+    if _ID.fullmatch(text):
         kind = "incident" if text.startswith("in-") else "alert"
         return site.back(request, f"/{kind}/{text}")
     when = window(request.query_params, here.workspace.clock.now())
@@ -228,7 +230,9 @@ def fields(request: Request) -> Response:
             values = top(here.workspace, text, name, when, seen.veil, handle)
         return here.page(request, "values_part.html", title="", name=name, values=values)
     like = request.query_params.get("like", "")[:100]
-    known: list[FieldInfo] = here.keep("fields", lambda: asking.fields(here.workspace), _FIELDS_S).get()
+    known: list[FieldInfo] = here.keep(
+        "fields", lambda: asking.fields(here.workspace, examples=False), _FIELDS_S
+    ).get()
     some = [one for one in known if like.lower() in one.name.lower()]
     some.sort(key=lambda one: (-one.filled * len(one.classes), one.name))
     return here.page(request, "fields_part.html", title="", fields=some[:_FEW_FIELDS], total=len(some))

@@ -3,6 +3,8 @@ import { localise } from "./times.js";
 
 const base = document.body.dataset.base ?? "";
 const query = (selector, within = document) => within.querySelector(selector);
+// What nobody asked for does not keep a session from its end.
+const UNASKED = { "x-lemnis-unasked": "1" };
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
 localise();
@@ -71,13 +73,14 @@ query("[data-keys]")?.addEventListener("click", () => query("#keys").showModal()
 const source = document.body.dataset.live;
 const state = query("[data-live-state]");
 if (source && "EventSource" in globalThis) {
-  const stream = new EventSource(source);
+  let stream = null;
   let due = 0;
   const refresh = async () => {
     due = 0;
     const parts = all("[data-part]");
     if (!parts.length || document.hidden) return;
-    const answer = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
+    const answer = await fetch(location.href, { headers: { accept: "text/html", ...UNASKED }, credentials: "same-origin" });
+    if (answer.redirected) return over();
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of parts) swap(part, fresh.querySelector(`[data-part="${part.dataset.part}"]`));
@@ -87,20 +90,35 @@ if (source && "EventSource" in globalThis) {
     }
   };
   const soon = () => { due ||= setTimeout(() => refresh().catch(() => {}), 250); };
-  stream.onopen = () => { state.hidden = false; state.classList.add("on"); };
-  stream.onerror = () => state.classList.remove("on");
-  stream.onmessage = soon;
-  for (const kind of ["journal", "alert", "incident", "run", "change"]) stream.addEventListener(kind, soon);
+  // Who is signed out is shown nothing any more; what they were writing stays, to be kept elsewhere.
+  const written = () => all("textarea, input:not([type=hidden], [type=checkbox])").some((field) => field.value !== field.defaultValue);
+  const over = () => { if (!written()) location.reload(); };
+  // A browser gives a stream up for good that is refused once: it is tried again unless the session is over.
+  const again = async () => {
+    const answer = await fetch(`${base}/api/v1/me`, { headers: UNASKED, credentials: "same-origin" });
+    if (answer.status === 401) over();
+    else listen();
+  };
+  function listen() {
+    stream = new EventSource(source);
+    stream.onopen = () => { state.hidden = false; state.classList.add("on"); };
+    stream.onerror = () => {
+      state.classList.remove("on");
+      if (stream.readyState === EventSource.CLOSED) setTimeout(() => again().catch(listen), 10_000);
+    };
+    for (const kind of ["alert", "incident", "run", "lost"]) stream.addEventListener(kind, soon);
+  }
+  listen();
   addEventListener("pagehide", () => stream.close());
 }
 
 const shown = new WeakMap();
 function swap(part, fresh) {
   if (!fresh || fresh.innerHTML === shown.get(part)) return;
-  shown.set(part, fresh.innerHTML);
   const chosen = new Set(all("input[data-choose]:checked", part).map((box) => box.value));
   const at = document.activeElement?.closest?.("tr[data-row]")?.dataset.row;
   if (part.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), textarea, select")) return;
+  shown.set(part, fresh.innerHTML);
   part.replaceChildren(...fresh.childNodes);
   localise(part);
   for (const box of all("input[data-choose]", part)) box.checked = chosen.has(box.value);

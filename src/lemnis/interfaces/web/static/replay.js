@@ -5,7 +5,7 @@ const EVERY_MS = 1000;
 const part = document.querySelector("[data-replay]");
 
 async function look() {
-  const answer = await fetch(part.dataset.going, { headers: { accept: "text/html" }, credentials: "same-origin" });
+  const answer = await fetch(part.dataset.going, { headers: { accept: "text/html", "x-lemnis-unasked": "1" }, credentials: "same-origin" });
   if (!answer.ok) throw new Error(answer.statusText);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-replay]");
   if (!fresh.dataset.going) {
