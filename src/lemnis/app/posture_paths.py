@@ -108,6 +108,8 @@ class Found:
     """So many workloads can be reached from outside."""
     weak: int
     """So many of these have a weakness that is grave enough."""
+    at: int | None = None
+    """As of when (ms); None: ever."""
 
 
 def refresh(workspace: app.Workspace) -> None:
@@ -143,7 +145,7 @@ def paths(
         for data, labels, onward in reached.get(workload, ())
     ]  # fmt: skip
     found.sort(key=_gravity)
-    return Found(tuple(found), graph.count(EntityKind.WORKLOAD), len(entries), len(weak))
+    return Found(tuple(found), graph.count(EntityKind.WORKLOAD), len(entries), len(weak), at)
 
 
 def said(step: Step) -> Said:

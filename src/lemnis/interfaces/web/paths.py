@@ -257,7 +257,8 @@ def path(request: Request) -> Response:
     return here.page(
         request, "posture_path.html", title=f"{one.entry.edge.target.value} to {one.data.value}",
         here="/posture", one=one, row=row(one), cuts=cuts, drawing=drawn([one]), severity=least,
-        backs=BACKS, hops=[(step, *ends(step), step.edge.evidence.items()) for step in one.steps],
+        backs=BACKS, at=known.at,
+        hops=[(step, *ends(step), step.edge.evidence.items()) for step in one.steps],
     )  # fmt: skip
 
 
