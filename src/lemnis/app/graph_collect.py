@@ -6,6 +6,7 @@ unless they are asked for.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from lemnis import app
 from lemnis.content import yaml
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.clock import to_iso
-from lemnis.contracts.errors import InputError, Location, RecordError, UsageError
+from lemnis.contracts.errors import ContentError, InputError, Location, RecordError, UsageError
 from lemnis.contracts.ids import Json
 from lemnis.contracts.ids import digest as digest_of
 from lemnis.contracts.provenance import Edge, Node
@@ -29,6 +30,7 @@ from lemnis.graph.store import Graph
 
 MAX_BYTES: Final = 500_000_000
 """A larger file is refused before it is read."""
+_TEMPLATE = re.compile(r"\{\{[^{}\n]{1,500}\}\}")
 _NDJSON, _YAML = (".ndjson", ".jsonl"), (".yaml", ".yml")
 _SAMPLE = 5
 
@@ -153,7 +155,7 @@ def decoded(data: bytes, name: str) -> Told:
     except orjson.JSONDecodeError as error:
         why = error
     if name.endswith(_YAML) or data.lstrip().startswith((b"apiVersion:", b"---")):
-        found = _as_json(yaml.parse_all(data.decode("utf-8", "replace"), name), name)
+        found = _as_json(_yaml(data.decode("utf-8", "replace"), name), name)
         return Told(found[0] if len(found) == 1 else found)
     if not data.lstrip().startswith(b"{"):
         return Told()
@@ -170,6 +172,19 @@ def decoded(data: bytes, name: str) -> Told:
     return Told(
         rows=tuple(rows), problems=(*problems[:LONGEST], *((f"{more:,} more lines",) if more > 0 else ()))
     )
+
+
+def _yaml(text: str, name: str) -> list[Any]:
+    """Read YAML documents; of a template that is to be filled in first (Helm) it is told that it is one."""
+    try:
+        return yaml.parse_all(text, name)
+    except ContentError as error:
+        if not _TEMPLATE.search(text):
+            raise
+        raise ContentError(
+            "a template, as of Helm, and no YAML before it is filled in", at=error.at,
+            fix="collect what is applied: helm template CHART > FILE, or kubectl get -A -o yaml",
+        ) from error  # fmt: skip
 
 
 def _as_json(value: Any, name: str) -> Any:

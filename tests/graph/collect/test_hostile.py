@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inventories import cluster, spoilt
 
 from lemnis.app.graph_collect import Told, decoded
-from lemnis.contracts.errors import InputError
+from lemnis.contracts.errors import ContentError, InputError
 from lemnis.graph.collect import cloud, deployments, kubernetes, terraform
 
 
@@ -53,3 +53,23 @@ def test_yaml_is_taken_as_json_has_it():
     text = b"apiVersion: v1\nkind: Pod\nmetadata: {name: p, 7: x, at: 2026-01-01, raw: !!binary aGk=}\n"
     assert decoded(text, "p.yaml").document["metadata"]["7"] == "x"
     assert isinstance(kubernetes.collect(decoded(text, "p").document).read, int)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}-web\n",
+        "{{- if .Values.on }}\napiVersion: v1\n{{- end }}\n",
+        "apiVersion: v1\nspec:\n  image: {{ .Values.image }}\n",
+    ],
+)
+def test_a_template_is_told_from_broken_yaml(text):
+    with pytest.raises(ContentError, match="Helm") as caught:
+        decoded(text.encode(), "templates/pod.yaml")
+    assert "helm template" in caught.value.fix
+    assert caught.value.at.file == "templates/pod.yaml"
+
+
+def test_broken_yaml_is_no_template():
+    with pytest.raises(ContentError, match="not YAML"):
+        decoded(b"apiVersion: v1\n a: {b\n", "pod.yaml")

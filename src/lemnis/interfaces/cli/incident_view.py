@@ -46,6 +46,11 @@ _VALUE_SHOWN = 100
 _LATE = 60_000  # ms; what was learnt sooner was learnt at once
 
 
+def _at(instant: int) -> str:
+    """Return a time for a cell, which is broken between day and hour if it must be."""
+    return to_iso(instant).replace("T", " ")
+
+
 def severity(level: Severity) -> Text:
     """Render a severity in its colour."""
     return Text(level.name.lower(), _SEVERITY[level])
@@ -117,7 +122,7 @@ def incident_panels(
     if incident.evidence:
         table = _plain("evidence", "what", "digest", "by", "when")
         for one in incident.evidence:
-            table.add_row(Text(one.title), one.digest, Text(one.actor), to_iso(one.at))
+            table.add_row(Text(one.title), one.digest, Text(one.actor), _at(one.at))
         yield table
 
 
@@ -131,7 +136,7 @@ def timeline_table(incident: Incident, page: Page) -> RenderableType:
         if isinstance(count, int) and count > 1:
             title.append(f"  {count} times", "bold")
         table.add_row(
-            to_iso(one.time), Text(one.kind, _KIND.get(one.kind, "")), title,
+            _at(one.time), Text(one.kind, _KIND.get(one.kind, "")), title,
             Text(f"+{span(late)}" if late > _LATE else "", "dim"), Text(one.actor, "dim"),
         )  # fmt: skip
     if not page.after:
@@ -184,7 +189,7 @@ def _alerts(groups: Sequence[AlertGroup], firsts: Mapping[str, Alert]) -> Render
             what.append(f"\n{one.fingerprint}", "dim")
         if first is not None:
             what.append(_matched(first))
-        when = to_iso(one.first) if one.first == one.last else f"{to_iso(one.first)}\nto {to_iso(one.last)}"
+        when = _at(one.first) if one.first == one.last else f"{_at(one.first)}\nto {_at(one.last)}"
         table.add_row(when, severity(one.severity), what, f"{one.count:,}", Text("\n".join(one.reasons)))
     return table
 
@@ -198,7 +203,7 @@ def alert_table(alerts: Sequence[Alert]) -> RenderableType:
         if one.withdrawn:
             what.append("\nwithdrawn", "bold")
         more = [f"and {one.count - _EVENTS_SHOWN} more"] if one.count > _EVENTS_SHOWN else []
-        when = to_iso(one.began) if one.began == one.ended else f"{to_iso(one.began)}\nto {to_iso(one.ended)}"
+        when = _at(one.began) if one.began == one.ended else f"{_at(one.began)}\nto {_at(one.ended)}"
         table.add_row(
             when, severity(one.severity), what, f"{one.count:,}",
             Text("\n".join([*one.event_uids[:_EVENTS_SHOWN], *more]), "dim"),
