@@ -51,6 +51,20 @@ def test_the_digest_follows_what_is_effective(roots):
     assert Library.open(own, builtin=built).digest == first
 
 
+def test_a_library_that_is_kept_stands_until_a_file_changes(roots):
+    built, own = roots
+    library = Library.open(own, builtin=built).stamped()
+    assert library.stands
+    put(own, "detections/one/rule.yml", "own 1!!")
+    assert not library.stands
+    assert library.stamped().stands
+    put(own, "detections/new/rule.yml")
+    assert not library.stands
+    library.stamped()
+    own.joinpath("detections/new/rule.yml").unlink()
+    assert not library.stands
+
+
 def test_links_are_not_followed(roots, tmp_path):
     built, _ = roots
     secret = tmp_path / "secret"

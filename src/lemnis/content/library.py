@@ -11,7 +11,8 @@ There is no list of items anywhere: what lies there is what there is.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -163,11 +164,37 @@ class Library:
             for path, data in item.read()
         )
 
+    def stamped(self) -> Library:
+        """Note what lies there, and return itself: for whoever keeps it and asks whether it ``stands``."""
+        self.__dict__["_stamp"] = _stamp(self.roots)
+        return self
+
+    @property
+    def stands(self) -> bool:
+        """Say whether no file came, went or was written since it was ``stamped``; none is read for that."""
+        return self.__dict__.get("_stamp") == _stamp(self.roots)
+
     @property
     def problems(self) -> tuple[ContentError, ...]:
         """What lies in the content folders and is no item, or is a link."""
         items = (item for items in self._items.values() for item in items.values())
         return (*self._problems, *(_linked(path) for item in items for path in item.links()))
+
+
+def _stamp(roots: Iterable[Path]) -> int:
+    """Return a number of every file's path, size and times, and of what links are called."""
+    found: list[tuple[str | int, ...]] = []
+    folders = [str(root) for root in roots]
+    for folder in folders:
+        found.append((folder,))
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    continue
+                told = entry.stat(follow_symlinks=False)
+                found.append((entry.path, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns))
+    return hash(tuple(found))
 
 
 def builtin_root() -> Path:
