@@ -151,9 +151,9 @@ def last_word(text: str) -> str:
     return text if text.startswith("@") and " " not in text else completing.last_word(text)
 
 
-def fields(workspace: app.Workspace, *, like: str = "") -> list[FieldInfo]:
-    """Return the fields that the newest events have: types, how often they are filled, examples."""
-    return completing.fields(app.events(workspace), like=like)
+def fields(workspace: app.Workspace, *, like: str = "", examples: bool = True) -> list[FieldInfo]:
+    """Return the fields that the newest events have: types, how often they are filled, ``examples``."""
+    return completing.fields(app.events(workspace), like=like, examples=examples)
 
 
 def sql(workspace: app.Workspace, text: str, *, limit: int, timeout: float) -> pa.Table:

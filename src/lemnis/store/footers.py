@@ -16,7 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lemnis.store import delta
+
 _FILES, _GROUPS = 64, 4_096
+_ELEMENT = ".list.element"
 
 
 def filled(schema: pa.Schema, rows: Iterable[tuple[Path, Sequence[tuple[int, int]]]]) -> pa.Schema:
@@ -38,6 +41,39 @@ def _groups(rows: Iterable[tuple[Path, Sequence[tuple[int, int]]]]) -> set[tuple
         for first, last in ranges:
             for group in range(bisect_right(ends, first), min(bisect_right(ends, last - 1) + 1, len(ends))):
                 found.add((file, group))
+    return found
+
+
+def counted(files: Iterable[Path], start: int, end: int) -> tuple[int, dict[str, tuple[int, int]]]:
+    """Say how many rows lie in row groups with ``time`` (ms) in [start, end), and how many have each column.
+
+    Columns are dotted paths, through lists too; each has at least and at most so many rows with a value: of
+    what is in no list these are the same. Raises OSError where a file is gone.
+    """
+    rows, found = 0, dict[str, tuple[int, int]]()
+    for path in files:
+        file = (str(path), path.stat().st_mtime_ns)
+        for group, (first, last) in enumerate(delta.time_ranges(_metadata(file))):
+            if first < end and last >= start:
+                rows += _metadata(file).row_group(group).num_rows
+                for name, (least, most) in _counts(file, group).items():
+                    before = found.get(name, (0, 0))
+                    found[name] = before[0] + least, before[1] + most
+    return rows, found
+
+
+@lru_cache(_GROUPS)
+def _counts(file: tuple[str, int], group: int) -> dict[str, tuple[int, int]]:
+    """Return for each column in at least and at most how many rows of a row group it has a value."""
+    meta, found = _metadata(file).row_group(group), {}
+    rows: int = meta.num_rows
+    for number in range(meta.num_columns):
+        column = meta.column(number)
+        told = column.statistics
+        bounds = (0, rows)
+        if told is not None and told.has_null_count:  # an empty list counts as one null
+            bounds = max(0, rows - told.null_count), min(rows, column.num_values - told.null_count)
+        found[column.path_in_schema.replace(_ELEMENT, "")] = bounds
     return found
 
 

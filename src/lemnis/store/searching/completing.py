@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from lemnis.contracts.errors import InputError
-from lemnis.store import query
+from lemnis.store import footers, query
 from lemnis.store.lakes import Readable, Snapshot
+from lemnis.store.query import Relation
 from lemnis.store.search import Limits, Search
 from lemnis.store.searching import expressions, known, pipes, windows
 from lemnis.store.searching.base import kind_of
@@ -19,7 +24,7 @@ from lemnis.store.searching.fields import ENTITIES, SHORT, Classes, quote, value
 from lemnis.store.searching.veils import Veil
 
 SAMPLE = 20_000
-"""So many of the newest events of each class are looked at."""
+"""So many of the newest events of each class are looked at, and those that lie in files with them."""
 _RECENT = 200_000
 _TIMEOUT, _LONGEST = 10.0, 4_000
 _VALUES, _SHOWN, _EXAMPLE = 5_000, 3, 60
@@ -124,8 +129,11 @@ def values(
     ][:limit]
 
 
-def fields(lake: Readable, *, like: str = "") -> list[FieldInfo]:
-    """Return the fields that have values in the newest events, by path; of these, those with ``like``."""
+def fields(lake: Readable, *, like: str = "", examples: bool = True) -> list[FieldInfo]:
+    """Return the fields that have values in the newest events, by path; of these, those with ``like``.
+
+    To find ``examples`` takes longest: events are read for them.
+    """
     rows: dict[str, list[tuple[str, str, int, int, list[str]]]] = {}
     snapshots = {name: one for name, one in lake.snapshots().items() if "class_uid" in one.schema.names}
     classes = Classes({name: one.schema for name, one in snapshots.items()})
@@ -133,10 +141,10 @@ def fields(lake: Readable, *, like: str = "") -> list[FieldInfo]:
         paths = [p for p, kind in classes.leaves(name).items() if kind_of(kind) and like.lower() in p.lower()]
         sampled, counts = _filled(name, snapshot, paths)
         there = [path for path in paths if counts.get(path)]
-        examples = _examples(name, snapshot, there)
+        shown = _examples(name, snapshot, there) if examples else {}
         for path in there:
             kind = kind_of(value(snapshot.schema, path)[1])
-            rows.setdefault(path, []).append((name, kind, sampled, counts[path], examples[path]))
+            rows.setdefault(path, []).append((name, kind, sampled, counts[path], shown.get(path, [])))
     return [_info(path, some) for path, some in sorted(rows.items())]
 
 
@@ -195,15 +203,46 @@ def _known(name: str, snapshot: Snapshot, classes: Classes) -> Iterator[tuple[st
 
 
 def _filled(name: str, snapshot: Snapshot, paths: Iterable[str]) -> tuple[int, dict[str, int]]:
-    """Return how many events were looked at, and how many of them have each path."""
+    """Return how many events were looked at, and how many of them have each path.
+
+    Files say it themselves, of the row groups that the newest events are in; only how many lists have
+    elements is counted, where it is not plain.
+    """
     some = list(paths)
+    there, low, high = _newest(name, snapshot)
+    files = [file for file in there.files if isinstance(file, Path)]
+    if len(files) < len(there.files):  # in a bucket
+        return _counted(name, there, some, low, high)
+    try:
+        rows, told = footers.counted(files, low, high)
+    except OSError as error:
+        raise query.GoneError(next((file for file in files if not file.exists()), files[0])) from error
+    waiting, more = _counted(name, replace(there, files=[]), some, low, high)
+    sampled = rows + waiting
+    known = {path: told.get(path, (0, 0)) for path in some}
+    open_ones = [path for path, (least, most) in known.items() if least != most]
+    of, counts = _counted(name, there, open_ones, low, high) if open_ones else (0, {})
+    shares = {path: count / of for path, count in counts.items()} if of else {}
+    return sampled, {
+        path: math.ceil(shares[path] * sampled) if path in shares else least + more[path]
+        for path, (least, _) in known.items()
+    }
+
+
+def _counted(
+    name: str, there: Relation, paths: Sequence[str], low: int, high: int
+) -> tuple[int, dict[str, int]]:
+    """Count events, and those of them that have each path."""
+    if not there.files and isinstance(there.spooled, pa.Table) and not there.spooled.num_rows:
+        return 0, dict.fromkeys(paths, 0)
     columns = ["count(*) AS n"]
-    for number, path in enumerate(some):
-        sql, kind = value(snapshot.schema, path)
-        counted = f"count_if(len({sql}) > 0)" if str(kind).startswith("list") else f"count({sql})"
+    for number, path in enumerate(paths):
+        sql, kind = value(there.schema, path)
+        listed = f"count_if(len(list_filter({sql}, lambda one: one IS NOT NULL)) > 0)"
+        counted = listed if pa.types.is_list(kind) else f"count({sql})"
         columns.append(f"{counted} AS c{number}")
-    (row,) = _asked(name, snapshot, f"SELECT {', '.join(columns)} FROM ({{sample}})")
-    return int(row["n"]), {path: int(row[f"c{number}"] or 0) for number, path in enumerate(some)}
+    (row,) = _run(name, there, f"SELECT {', '.join(columns)} FROM ({{sample}})", low, high)
+    return int(row["n"]), {path: int(row[f"c{number}"] or 0) for number, path in enumerate(paths)}
 
 
 def _examples(name: str, snapshot: Snapshot, paths: list[str]) -> dict[str, list[str]]:
@@ -221,11 +260,22 @@ def _examples(name: str, snapshot: Snapshot, paths: list[str]) -> dict[str, list
 
 def _asked(name: str, snapshot: Snapshot, sql: str) -> list[dict[str, Any]]:
     """Ask the newest events of a class, which stand for ``{sample}``."""
+    there, low, high = _newest(name, snapshot)
+    return _run(name, there, sql, low, high)
+
+
+def _newest(name: str, snapshot: Snapshot) -> tuple[Relation, int, int]:
+    """Return the newest events of a class, and from when to when (ms) they are."""
     tables = windows.Tables({name: snapshot})
     low, high = next(windows.backwards(tables.parts, None, None, SAMPLE), (0, 1))
-    relations = tables.relations({name}, low, high)
+    return tables.relations({name}, low, high)[name], low, high
+
+
+def _run(name: str, there: Relation, sql: str, low: int, high: int) -> list[dict[str, Any]]:
+    """Ask these events of a class, which stand for ``{sample}``."""
     sample = f"SELECT * FROM {quote(name)} WHERE time >= ? AND time < ? LIMIT {SAMPLE}"
     sql = sql.replace("{sample}", sample)
+    relations = {name: there.narrowed(sql)}
     return query.run(relations, sql, parameters=[low, high], limit=1, timeout=_TIMEOUT).to_pylist()
 
 
