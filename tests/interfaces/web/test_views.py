@@ -1,6 +1,7 @@
 """What pages show, as functions of what there is: no server, no browser."""
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -39,6 +40,7 @@ from lemnis.interfaces.web import (
 )
 from lemnis.interfaces.web import incident as incidents
 from lemnis.interfaces.web.asking import Column
+from lemnis.interfaces.web.entity_index import Index
 from lemnis.interfaces.web.keeping import Kept
 
 DAY = 86_400_000
@@ -277,13 +279,34 @@ def test_a_moment_leads_to_what_it_tells_of():
 def test_the_risk_of_an_entity_by_day(soc):
     incident(soc, alert(1), alert(2, rule="r2", at=-DAY))
     view = Board(soc).look()
-    groups = [group for _, group in entity.index(view)[HOST]]
+    groups = [group for _, group in Index().look(view).about(HOST)]
     found = entity.days(groups, Board(soc).risk, START)
     assert len(found) == entity.DAYS
     assert [day.risk > 0 for day in found[-2:]] == [True, True]
     assert found[-1].parts == (("A shell was opened", 1),)
     assert not any(day.risk for day in found[:-2])
-    assert Entity(EntityKind.HOST, "other") not in entity.index(view)
+    assert not Index().look(view).about(Entity(EntityKind.HOST, "other"))
+
+
+def test_an_index_that_went_on_is_as_one_that_was_made_whole(soc):
+    other = Entity(EntityKind.HOST, "b")
+    board, went_on = Board(soc), Index()
+    went_on.look(board.look())
+    first = incident(soc, alert(1), alert(2, at=5))
+    tell(soc, alert(8, rule="rule-7", at=9))
+    went_on.look(board.look())
+    second = incident(soc, alert(3, entities=(other,)), alert(4, rule="r4", entities=(other, HOST)))
+    went_on.look(board.look())
+    working.note(soc, second, "hello", actor="ana")
+    tell(soc, alert(9, rule="rule-9", entities=(USER,)))
+    view = board.look()
+    for now in (view, replace(view, standings=view.standings[1:]), view, replace(view, standings=())):
+        went_on.look(now)
+        whole = Index().look(now)
+        assert set(went_on.entities()) == set(whole.entities())
+        for one in (HOST, USER, other):
+            assert sorted(map(repr, went_on.about(one))) == sorted(map(repr, whole.about(one)))
+    assert {name for name, _ in went_on.look(view).about(HOST)} == {first, second, ""}
 
 
 def test_an_event_is_told_flat():

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from lemnis import app
 from lemnis.app import coverage_now, noise, noise_rule, rules_lint, rules_test
+from lemnis.app.access.people import may
 from lemnis.app.board import View
 from lemnis.app.coverage import STATES, Coverage, Covering
 from lemnis.app.coverage_now import Now
@@ -31,6 +32,7 @@ from lemnis.interfaces.web.words import query, words
 FILTERS = ("q", "technique", "state", "own")
 DAY, DAYS = 86_400_000, 30
 SIZE = 100
+COUNTS_S = 15
 
 LOG = logging.getLogger("lemnis.console")
 
@@ -97,16 +99,38 @@ COLUMNS: tuple[Column[Row], ...] = (
 )
 
 
-def counted(view: View) -> tuple[Counter[str], dict[str, int], Counter[str]]:
-    """Return, by rule, how many alerts there are, when the last was, how many were judged harmless. Pure."""
-    alerts: Counter[str] = Counter()
-    last: dict[str, int] = {}
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """By rule: the groups of its alerts, how many alerts, the last one, how closed incidents were judged."""
+
+    groups: Mapping[str, Sequence[AlertGroup]]
+    alerts: Mapping[str, int]
+    last: Mapping[str, int]
+    judged: Mapping[str, Counter[str]]
+
+    def harmless(self, rule: str) -> int:
+        """Return how many of a rule's alerts were judged harmless."""
+        found = self.judged.get(rule, Counter[str]())
+        return found["false_positive"] + found["benign"]
+
+
+def counted(view: View) -> Counts:
+    """Count the alerts of each rule. Pure."""
+    found: dict[str, list[AlertGroup]] = {}
     for group in groups(view):
-        alerts[group.rule_id] += group.count
-        last[group.rule_id] = max(last.get(group.rule_id, 0), group.last)
-    judged = noise.verdicts(one.incident for one in view.standings)
-    harmless = Counter({rule: counts["false_positive"] + counts["benign"] for rule, counts in judged.items()})
-    return alerts, last, harmless
+        found.setdefault(group.rule_id, []).append(group)
+    return Counts(
+        found,
+        {rule: sum(one.count for one in some) for rule, some in found.items()},
+        {rule: max(one.last for one in some) for rule, some in found.items()},
+        noise.verdicts(one.incident for one in view.standings),
+    )
+
+
+def counts(here: site.Site, seen: site.Seen) -> Counts:
+    """Return the counts of what somebody sees, some seconds old at most."""
+    found: Counts = here.keep(f"counts:{seen.name}", lambda: counted(seen.view()), COUNTS_S).get()
+    return found
 
 
 def groups(view: View) -> Iterable[AlertGroup]:
@@ -117,9 +141,8 @@ def groups(view: View) -> Iterable[AlertGroup]:
         yield alone.group
 
 
-def rows(found: Sequence[Covering], view: View) -> list[Row]:
+def rows(found: Sequence[Covering], known: Counts) -> list[Row]:
     """Return the detections as lines. Pure."""
-    alerts, last, harmless = counted(view)
     return [
         Row(
             one.name,
@@ -127,9 +150,9 @@ def rows(found: Sequence[Covering], view: View) -> list[Row]:
             STATES[max(0, one.reached - 1)],
             one.reached,
             one.techniques,
-            alerts[one.rule_id or one.title],
-            last.get(one.rule_id or one.title, 0),
-            harmless[one.rule_id or one.title],
+            known.alerts.get(one.rule_id or one.title, 0),
+            known.last.get(one.rule_id or one.title, 0),
+            known.harmless(one.rule_id or one.title),
         )
         for one in found
     ]
@@ -169,8 +192,8 @@ class Passing:
                 self.names, self.ready = found, True
 
 
-def _now(request: Request) -> tuple[Now, bool]:
-    here, seen = site.at(request), site.seen_by(request)
+def now(here: site.Site, seen: site.Seen) -> tuple[Now, bool]:
+    """Return what is covered as somebody sees it, and whether the tests of all rules were run for that."""
     library = here.library
     passing: Passing = here.keep("tested", Passing, 10**9).get()
     ready = passing.look(library)
@@ -189,9 +212,10 @@ def _now(request: Request) -> tuple[Now, bool]:
 def page(request: Request) -> Response:
     """Show the matrix and the rules."""
     here = site.at(request)
-    found, ready = _now(request)
+    seen = site.seen_by(request)
+    found, ready = now(here, seen)
     how = asking.asked(request.query_params, FILTERS, sort="title")
-    every = rows(found.rules, site.eyes(request).view(here.board.look()))
+    every = rows(found.rules, counts(here, seen))
     some = [
         one
         for one in every
@@ -200,7 +224,7 @@ def page(request: Request) -> Response:
         and how.of("state") in {"", one.state}
     ]
     in_order, how = asking.ordered(some, COLUMNS, how)
-    counts = Counter(one.state for one in found.coverage.techniques)
+    states = Counter(one.state for one in found.coverage.techniques)
     return here.page(
         request,
         "detections.html",
@@ -210,7 +234,7 @@ def page(request: Request) -> Response:
         page=asking.paged(in_order, how, SIZE),
         columns=COLUMNS,
         asked=how,
-        counts=counts,
+        counts=states,
         states=STATES,
         ready=ready,
         untagged=len(found.coverage.untagged),
@@ -232,11 +256,12 @@ def detection(request: Request) -> Response:
     loaded = load_rules([item.manifest])
     fires: Any = (*loaded.rules, *loaded.correlations)
     keys = {one.id or one.title for one in fires}
-    view = site.eyes(request).view(here.board.look())
-    mine = [group for group in groups(view) if group.rule_id in keys]
+    seen = site.seen_by(request)
+    known = counts(here, seen)
+    mine = [group for key in sorted(keys) for group in known.groups.get(key, ())]
     site.see(request, {entity for group in mine for entity in group.entities}, about=item.name)
-    now = here.workspace.clock.now()
-    found, _ = _now(request)
+    at = here.workspace.clock.now()
+    found, _ = now(here, seen)
     covering = next((one for one in found.rules if one.name == item.name), None)
     head = fires[-1] if fires else None
     return here.page(
@@ -250,14 +275,14 @@ def detection(request: Request) -> Response:
         states=STATES,
         text=yaml.read_text(item.manifest),
         why=why(item),
-        bars=per_day(mine, now),
-        groups=sorted(mine, key=lambda one: -one.last)[:50],
+        bars=per_day(mine, at),
+        groups=sorted(mine, key=lambda one: -one.last)[:50] if may(site.whose(request), "alert.read") else [],
         total=sum(one.count for one in mine),
-        verdicts=verdicts(view, keys),
+        verdicts=verdicts(known, keys),
         problems=loaded.problems,
         tested=tested(here, item),
         over=noise_rule.over(library, item),
-        now=now,
+        now=at,
     )
 
 
@@ -300,12 +325,11 @@ def per_day(mine: Sequence[AlertGroup], now: int) -> Any:
     )
 
 
-def verdicts(view: View, keys: set[str]) -> Mapping[str, int]:
+def verdicts(known: Counts, keys: set[str]) -> Mapping[str, int]:
     """Return how incidents with alerts of a rule were judged. Pure."""
-    judged = noise.verdicts(one.incident for one in view.standings)
     found: Counter[str] = Counter()
     for key in keys:
-        found.update(judged.get(key, Counter()))
+        found.update(known.judged.get(key, Counter()))
     return dict(found.most_common())
 
 

@@ -28,6 +28,7 @@ from lemnis.contracts.provenance import Edge
 from lemnis.correlate.risk import Points
 from lemnis.interfaces.web import drawing, paths, posture, queue, site, words
 from lemnis.interfaces.web.beside import beside
+from lemnis.interfaces.web.entity_index import Index
 from lemnis.interfaces.web.words import query
 
 DAY = 86_400_000
@@ -78,29 +79,10 @@ def days(groups: Iterable[AlertGroup], risk: Risk, now: int) -> list[Day]:
     ]  # fmt: skip
 
 
-Index = Mapping[Entity, Sequence[tuple[str, AlertGroup]]]
-"""The alerts about each entity, each with the incident that they are in; empty: in none."""
-
-
-def index(view: View) -> Index:
-    """Return what there is about each entity. Pure."""
-    found: dict[Entity, list[tuple[str, AlertGroup]]] = {}
-    for one in view.standings:
-        for group in one.incident.groups:
-            for entity in group.entities:
-                found.setdefault(entity, []).append((one.incident.id, group))
-    for alone in view.loose:
-        for entity in alone.group.entities:
-            found.setdefault(entity, []).append(("", alone.group))
-    return found
-
-
 def indexed(here: site.Site, view: View) -> Index:
-    """Return the index of a view, made once for each state of the journal."""
-    before: tuple[int, Index] | None = here.once.get("entities")
-    if before is None or before[0] != view.seq:
-        before = here.once["entities"] = view.seq, index(view)
-    return before[1]
+    """Return the alerts about each entity, as of a view of all there is."""
+    found: Index = here.once.setdefault("entities", Index())
+    return found.look(view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +167,14 @@ def page(request: Request) -> Response:
         )
     view = here.board.look()
     known = indexed(here, view)
-    entity = read(unmasked(request, name, known))
+    entity = read(unmasked(request, name, known.entities()))
     hidden = not here.purpose(request)
     if hidden and str(entity) == name and entity.kind in KINDS and not entity.value.startswith("person~"):
         raise AccessError("who a person is needs a purpose", fix="say what you need it for, in the bar")
     eyes = site.eyes(request)
     now = here.workspace.clock.now()
     facts = known_facts(here, entity)
-    mine = dict.fromkeys(pair for one in (entity, *facts.members) for pair in known.get(one, ()))
+    mine = dict.fromkeys(pair for one in (entity, *facts.members) for pair in known.about(one))
     told = [pair for pair in mine if eyes.sees_group(*pair)]
     groups = [group for _, group in told]
     around = _around(here, entity)
@@ -240,7 +222,7 @@ def page(request: Request) -> Response:
             height=72,
         ),
         rows=[queue.of_incident(s) for s in about],
-        alerts=rules(groups),
+        alerts=rules(groups) if may(site.whose(request), "alert.read") else [],
     )
 
 
