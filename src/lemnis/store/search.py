@@ -5,6 +5,7 @@ The language is described in docs/search.md. A search sees the lake as it was wh
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,24 +22,13 @@ from lemnis.store.columns import conform, leaf
 from lemnis.store.databases import Database
 from lemnis.store.lakes import Readable, Snapshot
 from lemnis.store.query import CancelledError, GoneError, Handle, Piece, Relation
-from lemnis.store.searching import instants, joining, nested, pipes, series, windows
+from lemnis.store.searching import instants, joining, nested, pipes, series, streaming, windows
 from lemnis.store.searching.base import Base, Column, Scope
 from lemnis.store.searching.fields import Classes, quote
 from lemnis.store.searching.needles import clauses
 from lemnis.store.searching.plan import Pipeline
 from lemnis.store.searching.terms import Test
-from lemnis.store.searching.tree import (
-    Dedup,
-    Eval,
-    Fields,
-    Head,
-    Join,
-    Query,
-    Sort,
-    Stage,
-    Timechart,
-    Where,
-)  # fmt: skip
+from lemnis.store.searching.tree import Head, Join, Query, Timechart
 from lemnis.store.searching.veils import Veil
 
 MEMORY = "1GB"
@@ -78,11 +68,15 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a search may take: rows, seconds, memory."""
+    """What a search may take: rows, seconds, memory.
+
+    One that shows rows before all were looked at rests after ``patience`` seconds, if it is given.
+    """
 
     rows: int = 100
     timeout: float = 60
     memory: str = MEMORY
+    patience: float | None = None
 
 
 class Search:
@@ -94,7 +88,8 @@ class Search:
     ``finds_events`` says which of the two. ``headings`` are the columns of rows: those that the query names,
     and once there are rows, all of them. ``handle.cancel()``, from another thread or a signal's handler, ends
     it: what was found until then has been yielded, and ``cancelled`` says so. ``more`` says that the limit
-    ended it. ``reached`` (ms) is how far back it has looked.
+    ended it. ``reached`` (ms) is how far back it has looked. One that ``rested`` has found all that there is
+    from there on; another with that as its end goes on.
 
     Raises InputError that points to the column of the query, when it is made; UsageError for one that needs
     more time or memory than it may have, while it runs.
@@ -119,7 +114,7 @@ class Search:
         """
         self.handle = handle or Handle()
         self.limits = limits or Limits()
-        self.more = self.cancelled = False
+        self.more = self.cancelled = self.rested = False
         self.reached: int | None = None
         self._query = pipes.parse(text) if isinstance(text, str) else text
         self._lake = lake
@@ -137,8 +132,8 @@ class Search:
         self._wide = (low, high)
         self._tables = self._looked_up()
         self._database = self._opened()
-        self._streams = _streams(self._stages)
-        self.finds_events = _events(self._stages)
+        self._streams = streaming.streams(self._stages)
+        self.finds_events = streaming.events(self._stages)
         self.headings = _headings(self._compiled(scope, self.start, self.end, None).visible)
         scope.compiler.check()
 
@@ -232,7 +227,7 @@ class Search:
 
     def _rows(self, also: Sequence[str]) -> Iterator[tuple[pa.Table, Mapping[str, Column]]]:
         """Yield the rows of the last stage, from window to window, until there are as many as may be."""
-        left = self._most()
+        left, rests = self._most(), self._rests()
         try:
             for low, high in self._windows():
                 asked = self._insisting(partial(self._window, low, high, also, left))
@@ -246,6 +241,9 @@ class Search:
                 self.reached = low
                 if not left:
                     self.more = self.more or (self._streams and not self._headed and low != self._oldest())
+                    return
+                if time.monotonic() >= rests and low != self._oldest():
+                    self.rested = True
                     return
         except CancelledError:
             self.cancelled = True
@@ -273,6 +271,12 @@ class Search:
         sql = pipeline.sql(list(dict.fromkeys(wanted)), limit=left + 1)
         return self._run(pipeline, sql, left + 1), columns
 
+    def _rests(self) -> float:
+        """Return when it is to rest; never, where what is found later hangs on what was before."""
+        if self.limits.patience is None or not self._streams or self._headed:
+            return math.inf
+        return time.monotonic() + self.limits.patience
+
     def _insisting(self, ask: Callable[[], Asked]) -> Asked:
         """Ask, and again of newer tables where files went meanwhile."""
 
@@ -297,7 +301,8 @@ class Search:
 
     def _windows(self) -> Iterator[tuple[int | None, int | None]]:
         if self._streams:
-            yield from windows.backwards(self._parts(), self.start, self.end)
+            rows = streaming.first_rows(self._node, self._stages, self._most())
+            yield from windows.backwards(self._parts(), self.start, self.end, rows)
         else:
             yield self.start, self.end
 
@@ -339,6 +344,7 @@ class Search:
         start, end = (pipeline.base.start, pipeline.base.end) if self._streams else self._wide
         found = self._tables.relations(names, start, end, placed=pipeline.scope.placed)
         relations = {name: one.narrowed(test[0]) for name, one in found.items()}
+        relations = {name: one for name, one in relations.items() if one.schema.names}
         relations |= {name: Relation(table.schema, [], table) for name, table in pipeline.held.items()}
         return self._asked(relations, *test, limit)
 
@@ -436,24 +442,6 @@ def instant(text: str, now: int) -> int:
 def check(text: str) -> Query:
     """Read a query; raises InputError that points to its column."""
     return pipes.parse(text)
-
-
-def _streams(stages: Sequence[Stage]) -> bool:
-    """Say whether rows can be shown before all were looked at."""
-    headed = False
-    for stage in stages:
-        if isinstance(stage, Head):
-            if headed:
-                return False
-            headed = True
-        elif not isinstance(stage, Eval | Fields) and (headed or not isinstance(stage, Where)):
-            return False
-    return True
-
-
-def _events(stages: Sequence[Stage]) -> bool:
-    """Say whether a query's rows are events still."""
-    return all(isinstance(stage, Where | Eval | Head | Dedup | Sort) for stage in stages)
 
 
 def _filled(schema: pa.Schema, pieces: Sequence[Piece]) -> pa.Schema:
