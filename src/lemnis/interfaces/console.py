@@ -107,7 +107,7 @@ async def serve(one: Built, stop: asyncio.Event, *, listening: Listening) -> Non
     if one.site is not None:
         from lemnis.interfaces.web import warming  # noqa: PLC0415 - where there are pages
 
-        warming.begin(one.site)
+        warming.begin(one.site, one.access)
     turns.bound()
     try:
         await server.run(stop, listening=listening)

@@ -80,6 +80,11 @@ class Eyes:
         self._all = not any(concerning(person.rules, one) for one in _READ)
 
     @property
+    def all(self) -> bool:
+        """Whether no rule can take anything away of incidents and what belongs to them."""
+        return self._all
+
+    @property
     def _board(self) -> Board:
         if not self._looked:
             self._looked = True

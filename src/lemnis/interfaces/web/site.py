@@ -184,7 +184,7 @@ class Site:
     def _count(self, request: Request) -> int:
         """Return how many open incidents whoever asks sees; counted once for each state of things."""
         person, view = whose(request), self.board.last_view
-        if person is None or not person.rules:
+        if person is None or not person.rules or eyes(request).all:
             return view.open
         known: tuple[object, dict[Person, int]] | None = self.once.get("count")
         if known is None or known[0] is not view:

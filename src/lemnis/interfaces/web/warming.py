@@ -9,24 +9,40 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lemnis.app import query
+from lemnis.app.access.personal import Personal
 from lemnis.contracts.errors import LemnisError
-from lemnis.interfaces.web import loop, sources
+from lemnis.interfaces.web import (
+    detections,
+    entity,
+    loop,
+    pipeline_exceptions,
+    pipeline_findings,
+    posture,
+    sources,
+)
 from lemnis.interfaces.web.site import Seen, Site
+
+if TYPE_CHECKING:
+    from lemnis.app.access.service import Access
 
 LOG = logging.getLogger("lemnis.console")
 
 
-def begin(site: Site) -> threading.Thread:
-    """Begin; return the thread that does it."""
-    made = threading.Thread(target=_warm, args=(site,), daemon=True, name="what pages will show")
+def begin(site: Site, access: Access | None = None) -> threading.Thread:
+    """Begin; return the thread that does it. With ``access`` what is personal is read too."""
+    made = threading.Thread(target=_warm, args=(site, access), daemon=True, name="what pages will show")
     made.start()
     return made
 
 
-def _warm(site: Site) -> None:
-    for step in (_board, _templates, _loop, sources.look, _lake):
+def _warm(site: Site, access: Access | None) -> None:
+    for step in (
+        _board, lambda one: _labels(one, access), _templates, _loop, sources.look, _entities, _pipeline,
+        _detections, _lake,
+    ):  # fmt: skip
         _tried(step, site)
 
 
@@ -48,9 +64,33 @@ def _templates(site: Site) -> None:
         site.templates.get_template(name)
 
 
+def _labels(site: Site, access: Access | None) -> None:
+    """Read what is personal: no page is shown without."""
+    if access is not None:
+        found: Personal = site.once.setdefault("personal", Personal(access))
+        found.masker  # noqa: B018 - it reads
+
+
 def _loop(site: Site) -> None:
     """Count the loop once for nobody: what it takes is loaded then."""
     loop.look(site, Seen("", site.board, None))
+
+
+def _entities(site: Site) -> None:
+    entity.indexed(site, site.board.look())
+
+
+def _pipeline(site: Site) -> None:
+    pipeline_findings.known(site)
+    pipeline_exceptions.known(site)
+    posture.config(site)
+
+
+def _detections(site: Site) -> None:
+    """Read the rules; their tests are begun, in a process beside."""
+    everyone = Seen("", site.board, None)
+    detections.counts(site, everyone)
+    detections.now(site, everyone)
 
 
 def _lake(site: Site) -> None:
