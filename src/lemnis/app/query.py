@@ -53,29 +53,32 @@ def search(
     timeout: float = TIMEOUT,
     handle: Handle | None = None,
     veil: Veil | None = None,
+    patience: float | None = None,
 ) -> Search:
     """Begin a search; ``text`` may name a saved one (``@NAME``, ``@NAME | stats count``).
 
     ``since`` and ``until`` are as ``store.search.instant`` reads; those of a saved search hold where they are
-    not given. ``handle.cancel()`` ends it. What ``veil`` hides is not found. Raises InputError that points
+    not given. ``handle.cancel()`` ends it; it may rest after ``patience`` seconds. What ``veil`` hides is not
+    found. Raises InputError that points
     into the query.
     """
     text, saved = searches.expand(workspace, text)
     return asked(
         workspace, text, since=since or saved.since, until=until or saved.until, limit=limit, timeout=timeout,
-        handle=handle, veil=veil,
+        handle=handle, veil=veil, patience=patience,
     )  # fmt: skip
 
 
 def asked(
     workspace: app.Workspace, query: str | Query, *, since: str = "", until: str = "", limit: int = LIMIT,
     timeout: float = TIMEOUT, handle: Handle | None = None, veil: Veil | None = None,
+    patience: float | None = None,
 ) -> Search:  # fmt: skip
     """Begin a search that names no saved one, as ``search`` does."""
     now = workspace.clock.now()
     return Search(
         app.events(workspace), query, now=now, start=_instant(since, now), end=_instant(until, now),
-        limits=Limits(limit, timeout), handle=handle, veil=veil,
+        limits=Limits(limit, timeout, patience=patience), handle=handle, veil=veil,
     )  # fmt: skip
 
 

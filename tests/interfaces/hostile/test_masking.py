@@ -134,7 +134,7 @@ def test_a_search_confirms_no_name(spoilt, query):
     spoilt_ana = spoilt.browser("ana")
     spoilt_ana.send("/purpose", purpose="")
     there, not_there = "noor@shop.example", "wilm@shop.example"
-    for path, more in (("/search", {}), ("/search/bars", {}), ("/search/fields", {"field": "severity_id"}),
+    for path, more in (("/search", {}), ("/search/more", {}), ("/search/bars", {}), ("/search/fields", {"field": "severity_id"}),
                        (f"{API}/events", {}), (f"{API}/events/histogram", {})):  # fmt: skip
         one, other = (
             spoilt_ana.get(

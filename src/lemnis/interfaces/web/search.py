@@ -27,6 +27,8 @@ from lemnis.store.searching.completing import FieldInfo
 from lemnis.store.searching.veils import Veil
 
 LIMIT, TIMEOUT, BARS = 100, 20.0, 80
+_PAGE_S, _MORE_S = 0.4, 1.5
+"""After so long a page shows what was found so far, and its part goes on with what is older."""
 _TEXTS = ("message", "raw_data", "unmapped")
 _AROUND = 40
 _ID = re.compile(r"(?:in|al)-[0-9a-f]{4,16}")
@@ -76,7 +78,8 @@ def cell(value: Any, heading: Heading) -> str:
 class Result:
     """What a search gave: events or rows, whether there is more, and what was wrong with the query.
 
-    It was ``stopped`` by whoever asked, or by the time that it may take.
+    It was ``stopped`` by whoever asked, or by the time that it may take. Where it is ``reached`` (ms), it has
+    found all that is not older, and there is more to look at.
     """
 
     hits: tuple[Hit, ...] = ()
@@ -85,21 +88,23 @@ class Result:
     finds_events: bool = True
     more: bool = False
     stopped: bool = False
+    reached: int | None = None
     wrong: str = ""
     fix: str = ""
     column: int = 0
 
 
-def run(
-    workspace: app.Workspace, text: str, when: Window, seen: Sight, handle: Handle | None = None
-) -> Result:
+def run(  # noqa: PLR0917 - of whom, what, when, who looks, and how far
+    workspace: app.Workspace, text: str, when: Window, seen: Sight, handle: Handle | None = None,
+    most: int = LIMIT, patience: float | None = None,
+) -> Result:  # fmt: skip
     """Search; what is wrong with the query is told, with the column where it is."""
     if when.wrong:
         return Result(wrong=when.wrong, fix="choose a beginning and an end, or a span")
     try:
         found = asking.search(
-            workspace, text, since=when.since, until=when.until, limit=LIMIT, timeout=TIMEOUT, handle=handle,
-            veil=seen.veil,
+            workspace, text, since=when.since, until=when.until, limit=most, timeout=TIMEOUT, handle=handle,
+            veil=seen.veil, patience=patience,
         )  # fmt: skip
         if found.finds_events:
             hits = [
@@ -107,13 +112,17 @@ def run(
                 for some in found.found()
                 for one in some
             ]
-            return Result(tuple(hits), tuple(found.headings), more=found.more, stopped=found.cancelled)
+            return Result(
+                tuple(hits), tuple(found.headings), more=found.more, stopped=found.cancelled,
+                reached=found.reached if found.rested else None,
+            )  # fmt: skip
         tables = list(found.tables())
         rows = pa.concat_tables(tables).to_pylist() if tables else []
         told = tuple(tuple(cell(row[one.name], one) for one in found.headings) for row in rows)
         return Result(
-            (), tuple(found.headings), told, finds_events=False, more=found.more, stopped=found.cancelled
-        )
+            (), tuple(found.headings), told, finds_events=False, more=found.more, stopped=found.cancelled,
+            reached=found.reached if found.rested else None,
+        )  # fmt: skip
     except (InputError, NotFoundError, UsageError) as error:
         column = error.at.column if error.at and error.at.column else 0
         return Result(wrong=error.what, fix=error.fix, column=column)
@@ -144,7 +153,7 @@ def page(request: Request) -> Response:
         try:
             seen = sight(request, text)
             with running(request) as handle:
-                result = run(here.workspace, text, when, seen, handle)
+                result = run(here.workspace, text, when, seen, handle, patience=_PAGE_S)
         except AccessError as error:
             status, result = 403, Result(wrong=error.what, fix=error.fix)
     again = query({"q": text, **when.parts()})
@@ -160,6 +169,7 @@ def page(request: Request) -> Response:
         asked=asked,
         spans=SPANS,
         again=again,
+        further=_further(text, when, result, LIMIT),
         saved=_saved(here.workspace),
         limit=LIMIT,
         pointed=pointed(text, result.column),
@@ -170,6 +180,29 @@ def page(request: Request) -> Response:
 def _saved(workspace: app.Workspace) -> list[tuple[str, str]]:
     found, _ = searches.every(app.library(workspace))
     return [(one.name, one.search.title) for one in found]
+
+
+def more(request: Request) -> Response:
+    """Return what a search that rested finds further back, up to where it rests again."""
+    here = site.at(request)
+    text = request.query_params.get("q", "").strip()
+    when = _when(request, here.workspace.clock.now())
+    left = request.query_params.get("left", "")
+    most = max(1, min(LIMIT, int(left[:4]))) if left.isascii() and left.isdigit() else LIMIT
+    seen = sight(request, text)
+    with running(request) as handle:
+        result = run(here.workspace, text, when, seen, handle, most, _MORE_S)
+    return here.page(
+        request, "search_part.html", title="", result=result, further=_further(text, when, result, most),
+        first=most == LIMIT, q=text,
+    )  # fmt: skip
+
+
+def _further(text: str, when: Window, result: Result, most: int) -> str:
+    """Return by which query a search that rested goes on."""
+    left = most - len(result.hits) - len(result.rows)
+    parts = {"q": text, "from": when.start, "to": result.reached, "left": left}
+    return "" if result.reached is None else query(parts)
 
 
 def bars(request: Request) -> Response:
@@ -295,6 +328,7 @@ def stop(request: Request, _form: Form) -> Response:
 
 ROUTES = (
     site.shows("/search", page, "event.search", Turn.DEAR),
+    site.shows("/search/more", more, "event.search", Turn.DEAR),
     site.shows("/search/bars", bars, "event.search", Turn.DEAR),
     site.shows("/search/fields", fields, "event.search", Turn.DEAR),
     site.shows("/search/complete", complete, "event.search"),

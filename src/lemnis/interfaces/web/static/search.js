@@ -6,7 +6,13 @@ const form = document.querySelector("#ask");
 const offers = document.querySelector("#offers");
 const parts = [...document.querySelectorAll("[data-load]")];
 
-for (const part of parts) load(part, part.dataset.load).then(() => brushes(part));
+// What is loaded may have a part itself: a search that goes on further back.
+async function fill(part) {
+  await load(part, part.dataset.load);
+  brushes(part);
+  for (const inner of part.querySelectorAll("[data-load]")) await fill(inner);
+}
+for (const part of parts) fill(part);
 
 // Completion.
 let asked = 0;
