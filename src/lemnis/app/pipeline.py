@@ -55,7 +55,9 @@ def open_repository(path: Path) -> Repository:
     try:
         repository.run("rev-parse", "--git-dir")
     except InputError as error:
-        raise NotFoundError("no git repository here", at=Location(str(path))) from error
+        raise NotFoundError(
+            "no git repository here", at=Location(str(path)), fix="go to one, or make one: git init"
+        ) from error
     return repository
 
 

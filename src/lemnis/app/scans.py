@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -37,9 +38,10 @@ class Kept(MutableMapping[str, bytes]):
             raise KeyError(key) from error
 
     def __setitem__(self, key: str, value: bytes) -> None:
-        """Keep it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        durable.write(self._folder / key, value)
+        """Keep it, if the folder can be written."""
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            durable.write(self._folder / key, value)
 
     def __delitem__(self, key: str) -> None:
         """Forget it."""

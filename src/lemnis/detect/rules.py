@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -91,8 +92,9 @@ def _cached(files: Sequence[tuple[str, bytes]], folder: Path) -> RuleSet:
         if key not in now:
             now[key] = before.pop(key) if key in before else compile_file(data)
     known = _together(files, [now[digest(data)] for _, data in files])
-    cache.keep_files({**before, **now})
-    cache.keep(state.hexdigest(), known)
+    with suppress(OSError):  # a folder that cannot be written: everything is compiled each time
+        cache.keep_files({**before, **now})
+        cache.keep(state.hexdigest(), known)
     return known
 
 

@@ -99,7 +99,8 @@ def find(program: str) -> str | None:
 def _places(program: str) -> Iterator[str]:
     for folder in dict.fromkeys([Path(sys.executable).parent, *map(Path, os.get_exec_path())]):
         path = folder / program
-        if path.is_file() and os.access(path, os.X_OK):
+        # a folder on PATH that may not be read is no failure, as it is none for a shell
+        if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113
             yield str(path)
 
 

@@ -87,7 +87,8 @@ class Spool:
                 yield writer
                 writer.end()
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:  # a full disk ends it
+                    db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
 

@@ -98,7 +98,8 @@ class Timelines:
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk ends it
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 

@@ -146,7 +146,10 @@ def list_(
     from lemnis import app
     from lemnis.app import findings
 
-    found = findings.listed(app.open_workspace(workspace), severity=severity, limit=limit)
+    listed = findings.listed(app.open_workspace(workspace), severity=severity, limit=limit + 1)
+    found = listed[:limit]
+    if len(listed) > limit:
+        warn(f"there are more than {counted(limit, 'finding')}; --limit shows more")
     if json:
         for one in found:
             emit(one)
