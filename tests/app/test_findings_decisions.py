@@ -210,6 +210,17 @@ def test_only_what_was_asked_for_is_approved_whatever_its_name(soc, name):
         exemptions.withdraw(soc, app.library(soc), name, actor="lee", reason="r")
 
 
+def test_of_two_who_decide_on_a_request_at_once_one_is_told_that_it_is_gone(soc, monkeypatch):
+    name = ask(soc)
+    path = soc.root / editing.REQUESTS / f"{name}.yaml"
+    monkeypatch.setattr(exemptions, "_request", lambda *_: path)  # both saw it
+    exemptions.approve(soc, name, actor="lee")
+    with pytest.raises(NotFoundError, match="no request"):
+        exemptions.approve(soc, name, actor="kim")
+    with pytest.raises(NotFoundError, match="no request"):
+        exemptions.refuse(soc, name, actor="kim", reason="late")
+
+
 def test_a_request_is_refused_with_a_reason_and_a_policy_without_exceptions_grants_none(soc):
     name = ask(soc)
     with pytest.raises(UsageError, match="reason"):

@@ -27,6 +27,7 @@ from lemnis.contracts.findings import Decision, Finding, Kind, ScanReport
 from lemnis.contracts.ids import Json, stable_id
 from lemnis.policy.decide import decide
 from lemnis.policy.document import change_document, code_document
+from lemnis.store import durable
 
 if TYPE_CHECKING:
     from lemnis.content.library import Library
@@ -267,8 +268,9 @@ def approve(workspace: app.Workspace, request: Path, *, actor: str) -> Path:
         "approved": to_iso(workspace.clock.now())[:10],
     }  # fmt: skip
     Exemption.model_validate(told)
-    path.write_text(pyyaml.safe_dump(told, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    request.unlink()
+    durable.write(path, pyyaml.safe_dump(told, sort_keys=False, allow_unicode=True).encode())
+    path.chmod(0o644)  # gates read it: whole or not at all
+    request.unlink(missing_ok=True)
     return path
 
 

@@ -201,8 +201,11 @@ def approve(workspace: app.Workspace, name: str, *, actor: str) -> Path:
     Raises NotFoundError, UsageError where who asks approves, ContentError for what is no request.
     """
     path = _request(workspace, name)
-    asked = yaml.load(path, Request)
-    made = editing.approve(workspace, path, actor=actor)
+    with durable.exclusive(workspace.state / "exceptions.lock"):  # two who approve at once
+        if not path.exists():
+            raise _no_request(name)
+        asked = yaml.load(path, Request)
+        made = editing.approve(workspace, path, actor=actor)
     facts: dict[str, Json] = {
         "expires": asked.expires.isoformat(),
         "policy": asked.policy,
@@ -217,7 +220,10 @@ def refuse(workspace: app.Workspace, name: str, *, actor: str, reason: str) -> N
     path = _request(workspace, name)
     if not reason.strip():
         raise UsageError("to refuse takes a reason")
-    path.unlink()
+    try:
+        path.unlink()
+    except FileNotFoundError as error:  # somebody else was quicker
+        raise _no_request(name) from error
     _tell(workspace, WITHDRAWN, name, {"request": True}, actor=actor, reason=reason)
 
 
@@ -248,8 +254,12 @@ def _request(workspace: app.Workspace, name: str) -> Path:
     every = (workspace.root / editing.REQUESTS).glob("*.yaml")
     found = next((path for path in every if path.stem == name and not path.is_symlink()), None)
     if found is None:
-        raise NotFoundError(f"no request {name!r}", fix="the page of exceptions lists them")
+        raise _no_request(name)
     return found
+
+
+def _no_request(name: str) -> NotFoundError:
+    return NotFoundError(f"no request {name!r}", fix="the page of exceptions lists them")
 
 
 def _tell(

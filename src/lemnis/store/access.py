@@ -139,6 +139,11 @@ class AccessTables:
             _replace(connection, _ACCOUNT, row, "id")
         return True
 
+    def set_account(self, account: str, **columns: str | int) -> None:
+        """Write these columns of an account alone: what others change of it meanwhile stays as they say."""
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(_ACCOUNT).where(_ACCOUNT.c.id == account).values(**columns))
+
     def exchange_second(self, account: str, before: str, after: str) -> bool:
         """Change what is kept of an account's second factor, if it is still as it was."""
         which = (_ACCOUNT.c.id == account) & (_ACCOUNT.c.second == before)

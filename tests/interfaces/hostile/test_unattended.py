@@ -1,17 +1,21 @@
 """What nobody does: pages left open, streams given up, bodies broken off, tries that name nobody."""
 
 import asyncio
+import re
+import shutil
 from types import SimpleNamespace
 
 import marked
 import pytest
-from besieged import API, BASE, HOST
+from besieged import API, BASE, HOST, PASSWORD
 
 from lemnis.app import incidents
 from lemnis.app.access import accounts, signing
 from lemnis.app.access.attempts import names
+from lemnis.app.access.personal import Personal
 from lemnis.app.access.service import _signature
 from lemnis.app.incidents_evidence import collect
+from lemnis.content.library import builtin_root
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.journal import NewEntry
 from lemnis.interfaces.api import stream
@@ -206,3 +210,38 @@ def test_a_word_that_begins_as_ids_do_is_searched_for(plain, word):
     assert ana.get("/search", params={"q": word}).status_code == 200
     sent = ana.get("/search", params={"q": f"in-{'0' * 16}"})
     assert sent.headers["location"] == f"/incident/in-{'0' * 16}"
+
+
+def test_who_is_disabled_while_they_change_their_password_stays_so(plain, monkeypatch):
+    """A hash takes a while: what an admin decides meanwhile is not taken back by it."""
+    plain.join("root2", "admin")
+    ana = plain.join("ana", "analyst")
+    slow = plain.access.passwords.hash
+
+    def hashed(password):
+        accounts.change(plain.access, "ana", actor="root2", disabled=True, roles=["viewer"])
+        return slow(password)
+
+    monkeypatch.setattr(plain.access.passwords, "hash", hashed)
+    person = plain.access.by_cookie(ana.cookie)
+    signing.change_password(
+        plain.access, person, PASSWORD, "quite another lemniscate", cookie=ana.cookie, address=""
+    )
+    known = accounts.find(plain.access, "ana")
+    assert (known.disabled, known.roles) == (True, ("viewer",))
+
+
+def test_what_a_new_source_calls_personal_is_masked_without_a_new_start(plain):
+    personal = Personal(plain.access)
+    before = personal.masker
+    assert personal.masker is before
+    mine = plain.workspace.content / "sources/mine"
+    shutil.copytree(builtin_root() / "sources/okta", mine)
+    manifest = mine / "source.yaml"
+    manifest.write_text(re.sub(r"(?m)^(id|name): okta$", r"\1: mine", manifest.read_text()))
+    plain.workspace.clock.advance(11_000)
+    event = {"metadata": {"log_name": "mine"}, "actor": {"user": {"name": "noor@shop.example"}}}
+    assert personal.masker.labels["mine"].paths == before.labels["okta"].paths
+    (mine / "mapping.yaml").write_text("events: [")
+    plain.workspace.clock.advance(11_000)
+    assert "noor@shop.example" in personal.masker.values(event), "it stays so while somebody writes"

@@ -304,6 +304,17 @@ def test_the_register_is_filtered_and_a_risk_shows_its_parts_and_what_it_is_tied
     assert missing.status_code == 404
 
 
+def test_the_register_confirms_no_name_to_who_sees_none(soc):
+    """By no filter: who looks finds a person by what stands for them alone."""
+    threat(soc, incident(soc, alert(1)))
+    (every,) = shown(soc, "/posture/risks")
+    masked = re.search(r"person~[0-9a-f]+", every.text)[0]
+    found = shown(
+        soc, *(f"/posture/risks?{by}={who}" for by in ("q", "owner") for who in ("anna@example.org", masked))
+    )
+    assert [page.text.count("data-row=") for page in found] == [0, 1, 0, 1]
+
+
 def test_an_incident_that_who_looks_does_not_see_is_not_named(soc):
     folder = soc.content / "policies/grave_ones_are_of_soc"
     folder.mkdir(parents=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lemnis.app.access import second
 from lemnis.app.access.masking import Labels, Masker
 from lemnis.app.access.permissions import Person, demand
+from lemnis.app.access.service import signatures
 from lemnis.contracts.errors import AccessError, UsageError
 from lemnis.store.searching import pipes
 from lemnis.store.searching.tree import Aggregate, Eval, Join, Name, Term
@@ -23,27 +24,43 @@ if TYPE_CHECKING:
 SHORTEST, LONGEST = 8, 300
 """How long a purpose is."""
 _HEX = 10
+_LOOK_MS = 10_000
 _PEOPLE = frozenset({"user", "principal"})
 
 
 class Personal:
-    """What is personal in a workspace; read once, when it is first asked for."""
+    """What is personal in a workspace; read again within ten seconds of a change of its sources.
+
+    What was personal once stays so while a mapping is being changed, or is taken away.
+    """
 
     def __init__(self, access: Access) -> None:
         self._access = access
         self._lock = threading.Lock()
         self._masker: Masker | None = None
+        self._looked = 0
+        self._state: frozenset[tuple[str, int, int]] = frozenset()
 
     @property
     def masker(self) -> Masker:
         """What takes personal data out."""
         with self._lock:
-            if self._masker is None:
-                from lemnis import app
-
-                key = hmac.digest(second.key_of(self._access), b"pseudonyms", "sha256")
-                self._masker = Masker(labels(app.library(self._access.workspace)), _pseudonym(key))
+            now = self._access.clock.now()
+            if self._masker is None or not 0 <= now - self._looked < _LOOK_MS:
+                self._looked = now
+                self._masker = self._read(self._masker)
             return self._masker
+
+    def _read(self, before: Masker | None) -> Masker:
+        state = frozenset(signatures((self._access.workspace.content / "sources").glob("*/*.yaml")))
+        if before is not None and state == self._state:
+            return before
+        from lemnis import app
+
+        self._state = state
+        known = before.labels if before is not None else {}
+        key = hmac.digest(second.key_of(self._access), b"pseudonyms", "sha256")
+        return Masker({**known, **labels(app.library(self._access.workspace))}, _pseudonym(key))
 
     def seen_by(self, person: Person, purpose: str, *, what: str, about: str = "") -> Masker | None:
         """Return what takes personal data out for this person; None where they see it, which is written down.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -66,14 +66,14 @@ def confirm(access: Access, account: Account, key: str, code: str) -> tuple[str,
         raise AccessError("the code is wrong, or it took too long", fix="begin anew")
     spare = _codes(access)
     kept = {"sealed": begun["sealed"], "last": step, "spare": [_spare(account.id, one) for one in spare]}
-    access.tables.put_account(replace(account, second=orjson.dumps(kept).decode(), changed=now))
+    access.tables.set_account(account.id, second=orjson.dumps(kept).decode(), changed=now)
     access.tell("second_set", account.id, actor=account.name)
     return spare
 
 
 def drop(access: Access, account: Account, *, actor: str) -> None:
     """Take the second factor away."""
-    access.tables.put_account(replace(account, second="", changed=access.clock.now()))
+    access.tables.set_account(account.id, second="", changed=access.clock.now())
     access.tell("second_dropped", account.id, actor=actor)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -162,11 +162,12 @@ def _read(workspace: app.Workspace) -> Rights:
 
 def _signature(content: Path) -> tuple[tuple[str, int, int], ...]:
     """Return what tells whether roles or policies of the workspace changed."""
-    return tuple(sorted(_files(content)))
+    return tuple(sorted(signatures([*(content / ROLES).glob("*.yaml"), *(content / "policies").glob("*/*")])))
 
 
-def _files(content: Path) -> Iterator[tuple[str, int, int]]:
-    for path in (*(content / ROLES).glob("*.yaml"), *(content / "policies").glob("*/*")):
+def signatures(paths: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
+    """Yield what tells whether files changed; not of those that are gone by now."""
+    for path in paths:
         try:
             status = path.stat()
         except FileNotFoundError:  # an editor's, gone since it was listed

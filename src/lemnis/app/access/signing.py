@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lemnis.app.access import attempts, secret
 from lemnis.app.access.passwords import check
@@ -45,8 +45,7 @@ def sign_in(
         _second(access, account, known, code, address)
     access.tables.forgive(attempts.names(known, address)[0])
     if access.passwords.stale(account.password):
-        fresh = access.tables.account(id=account.id) or account
-        access.tables.put_account(replace(fresh, password=access.passwords.hash(password)))
+        access.tables.set_account(account.id, password=access.passwords.hash(password))
     return begin(access, account, "password", address=address, agent=agent)
 
 
@@ -104,9 +103,8 @@ def change_password(access: Access, person: Person, old: str, new: str, *, cooki
         fail(access, person.name, address)
         raise AccessError("the old password is wrong")
     check(new, account.name)
-    access.tables.put_account(
-        replace(account, password=access.passwords.hash(new), changed=access.clock.now())
-    )
+    hashed = access.passwords.hash(new)
+    access.tables.set_account(account.id, password=hashed, changed=access.clock.now())
     access.tables.end(account=account.id, but=secret.known_as(cookie, COOKIE))
     access.tell("password_changed", account.id, actor=account.name)
 
