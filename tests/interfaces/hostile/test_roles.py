@@ -10,9 +10,11 @@ from besieged import API, BASE, Page, crawl
 
 from lemnis import app
 from lemnis.app.access import accounts
+from lemnis.content.library import Library
 from lemnis.content.schemas.role import PERMISSIONS
-from lemnis.contracts.alerts import Severity
+from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.clock import ManualClock
+from lemnis.detect.rules import load_rules
 from lemnis.incidents import entries
 from lemnis.interfaces.api import stream
 
@@ -134,3 +136,21 @@ def test_the_stream_tells_nobody_what_their_role_may_not_know(made):
         person = made.access.person(accounts.find(made.access, role))
         told = stream._event(entry, person)
         assert bool(told) == ("alert.read" in person.permissions), role
+
+
+def test_who_sees_no_alerts_is_led_to_none_elsewhere(plain):
+    """A developer sees entities, and detections: not which alerts there were, of what."""
+    soc = plain.workspace
+    for role in ("viewer", "developer"):
+        plain.join(role, role)
+    library = Library.open(soc.content)
+    item = next(iter(library.items("detections").values()))
+    fires = load_rules([item.manifest])
+    rule = (*fires.rules, *fires.correlations)[0]
+    host = Entity(EntityKind.HOST, "host-of-the-alert")
+    marked.lone(soc, marked.alert(9, rule=rule.id or rule.title, entities=(host,), event={"class_uid": 1007}))
+    for path in (f"/detection/{item.name}", "/entity?name=host:host-of-the-alert"):
+        shown = {who: plain.browser(who).get(path).text for who in ("viewer", "developer")}
+        assert "/alert/al-0000000000000009" in shown["viewer"], path
+        assert "/alert/" not in shown["developer"], path
+    assert "host-of-the-alert" not in plain.browser("developer").get(f"/detection/{item.name}").text
