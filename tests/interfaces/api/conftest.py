@@ -27,14 +27,24 @@ def okta(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def built(okta, tmp_path):
-    """A console over a copy of it, with somebody of each role (who is called as the role is)."""
-    root = shutil.copytree(okta, tmp_path / "soc")
+@pytest.fixture(scope="session")
+def staffed(okta, tmp_path_factory):
+    """A copy of it with somebody of each role (who is called as the role is), and their sessions' cookies."""
+    root = shutil.copytree(okta, tmp_path_factory.mktemp("staffed") / "soc")
     made = guarding.console_of(app.open_workspace(root))
-    made.access.cookies = {}
-    for role in sorted(made.access.rights.roles):
-        made.access.cookies[role] = guarding.joined(made, role, role, teams=["shop"])
+    cookies = {
+        role: guarding.joined(made, role, role, teams=["shop"]) for role in sorted(made.access.rights.roles)
+    }
+    return root, cookies
+
+
+@pytest.fixture
+def built(staffed, tmp_path):
+    """A console over a copy of that."""
+    root, cookies = staffed
+    made = guarding.console_of(app.open_workspace(shutil.copytree(root, tmp_path / "soc")))
+    made.access.idle_ms = made.access.lasts_ms  # since the sessions began, other tests may have run for an hour
+    made.access.cookies = dict(cookies)
     return made
 
 
