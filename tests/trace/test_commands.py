@@ -1,25 +1,6 @@
-import orjson
-import pytest
-
 from lemnis import app
-from lemnis.interfaces.cli import run
 
 SHAPE = ["from", "to", "relation", "method", "strength", "evidence"]
-
-
-@pytest.fixture
-def lemnis(proposed, capsys):
-    world, written = proposed
-
-    def call(*arguments, expect=0):
-        capsys.readouterr()
-        code = run([*arguments, "--workspace", str(world.workspace.root)])
-        out, err = capsys.readouterr()
-        assert code == expect, err or out
-        return [orjson.loads(line) for line in out.splitlines()] if "--json" in arguments else out + err
-
-    call.world, call.written = world, written
-    return call
 
 
 def test_the_story_by_its_commands(lemnis):

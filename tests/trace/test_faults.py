@@ -6,8 +6,7 @@ Histories that are not what they were (rewritten, renamed, squashed) and several
 import json
 
 import yaml
-from test_trace import follow
-from world import IMAGE
+from world import IMAGE, follow
 
 from lemnis import app
 from lemnis.app import attest_labels

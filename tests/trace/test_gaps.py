@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from test_trace import follow
-from world import AT, IMAGE, alert, process, runtime
+from world import AT, IMAGE, alert, follow, process, runtime
 
 from lemnis import app
 from lemnis.app import findings, findings_life, trace_gaps

@@ -1,7 +1,5 @@
 """``graph collect --lessons``: incidents with their causes, and what lessons and policies do about them."""
 
-from test_commands import lemnis  # noqa: F401 - a fixture
-
 from lemnis import app
 from lemnis.app import graph_learnt
 from lemnis.contracts.alerts import Entity
@@ -9,7 +7,7 @@ from lemnis.graph import Graph
 from lemnis.graph.impact import impact
 
 
-def test_an_incident_leads_to_its_cause_and_what_else_is_exposed_to_it(lemnis):  # noqa: F811
+def test_an_incident_leads_to_its_cause_and_what_else_is_exposed_to_it(lemnis):
     world, lesson = lemnis.world, lemnis.written.lesson
     [told] = lemnis("graph", "collect", "--lessons", "--json")
     assert (told["file"], told["kind"], told["problems"]) == ("lessons", "lessons", [])
@@ -33,11 +31,11 @@ def test_an_incident_leads_to_its_cause_and_what_else_is_exposed_to_it(lemnis): 
     assert "control:NIST.SSDF.PW.7" in {str(e.target) for e in graph.related("enforces")}
 
 
-def test_the_same_again_changes_nothing(lemnis):  # noqa: F811
+def test_the_same_again_changes_nothing(lemnis):
     lemnis("graph", "collect", "--lessons")
     again = graph_learnt.collect(lemnis.world.workspace)
     assert (again.new, again.ended) == (0, 0)
 
 
-def test_without_anything_it_says_what_could_be(lemnis):  # noqa: F811
+def test_without_anything_it_says_what_could_be(lemnis):
     assert "--lessons" in lemnis("graph", "collect", expect=2)

@@ -2,7 +2,6 @@
 
 import pytest
 import yaml
-from test_commands import lemnis  # noqa: F401 - a fixture
 
 from lemnis.app import lesson_beside
 from lemnis.app.lesson_beside import Beside
@@ -21,7 +20,7 @@ def except_(world, name, asset):
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(told))
 
 
-def test_it_is_told_with_the_lesson(lemnis, monkeypatch):  # noqa: F811
+def test_it_is_told_with_the_lesson(lemnis, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
     world = lemnis.world
     except_(world, "touched", "host:node-1")
@@ -43,7 +42,7 @@ def test_it_is_told_with_the_lesson(lemnis, monkeypatch):  # noqa: F811
     assert [it["name"] for it in one["beside"]["void_exceptions"]] == ["touched"]
 
 
-def test_what_cannot_be_looked_at_is_said(lemnis):  # noqa: F811
+def test_what_cannot_be_looked_at_is_said(lemnis):
     folder = lemnis.world.workspace.content / "exceptions"
     folder.mkdir()
     (folder / "broken.yaml").write_text("policy: [")

@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import yaml
-from test_commands import lemnis  # noqa: F401 - a fixture
 from world import AT, World
 
 from lemnis import app
@@ -162,7 +161,7 @@ def test_a_proof_that_was_edited_or_signed_by_others_does_not_hold(merged):
         lesson_seal.opened(world.workspace, entry)
 
 
-def test_the_command_exits_1_with_the_incident(lemnis):  # noqa: F811
+def test_the_command_exits_1_with_the_incident(lemnis):
     lemnis("lesson", "prove", lemnis.written.id)
     lemnis("lesson", "merge", lemnis.written.id)
     assert "holds" in lemnis("lesson", "check")

@@ -1,7 +1,6 @@
 """``lesson report`` and the columns of ``lesson list``, on a journal that a story wrote."""
 
 import pytest
-from test_commands import lemnis  # noqa: F401 - a fixture
 from world import AT
 
 from lemnis.app import gates, lesson_report, lessons
@@ -9,7 +8,7 @@ from lemnis.app.proof import prove
 
 
 @pytest.fixture
-def enforced(lemnis, monkeypatch):  # noqa: F811
+def enforced(lemnis, monkeypatch):
     """The lesson is merged; then the gate stops the hole once more, and lets the fix pass."""
     monkeypatch.setenv("COLUMNS", "250")
     world = lemnis.world
@@ -73,7 +72,7 @@ def test_the_list_has_what_was_measured(enforced):
     assert "1, 0, 0" in enforced("lesson", "list")
 
 
-def test_a_proposed_lesson_has_no_figures_yet(lemnis):  # noqa: F811
+def test_a_proposed_lesson_has_no_figures_yet(lemnis):
     [one] = lesson_report.report(lemnis.world.workspace).rows
     found = lesson_report.row(one)
     assert (found["time_to_gate"], found["analyst_minutes_a_week"]) == (None, None)

@@ -1,18 +1,13 @@
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from world import AT, CONTAINER, IMAGE, alert, process, request, runtime
+from world import AT, CONTAINER, IMAGE, alert, follow, process, request, runtime
 
 from lemnis import app
-from lemnis.app.trace import trace_alerts
 from lemnis.contracts.alerts import Entity
 from lemnis.contracts.errors import NotFoundError
 from lemnis.contracts.provenance import Strength
 from lemnis.graph import Graph
-
-
-def follow(world, *alerts):
-    return trace_alerts(world.workspace, "in-1", alerts or [alert()])
 
 
 def test_from_the_process_to_the_owner(world):

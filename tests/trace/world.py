@@ -7,6 +7,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lemnis import app
+from lemnis.app.trace import trace_alerts
 from lemnis.contracts.alerts import Alert, Entity, Severity
 from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.events import EventBatch
@@ -185,3 +186,7 @@ class World:
             request("ev-w2", AT - 500, "/labels/preview", "text=x%3Bid"),
             request("ev-w3", AT - 400, "/", "", "203.0.113.9"),
         )
+
+
+def follow(world, *alerts):
+    return trace_alerts(world.workspace, "in-1", alerts or [alert()])

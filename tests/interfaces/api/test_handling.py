@@ -1,6 +1,6 @@
 """How incidents are worked on over the API: tasks, links, merge and split, reviews, evidence, cases."""
 
-from test_api import asking, problem, run
+from asking_api import asking, problem, run
 
 from lemnis.app import incidents_evidence
 from lemnis.incidents import verifier

@@ -5,7 +5,7 @@ from functools import partial
 import anyio
 import guarding
 import pytest
-from test_api import RULE, asking, browsing, problem
+from asking_api import RULE, asking, browsing, problem
 
 from lemnis import app
 from lemnis.app import respond, respond_presence

@@ -6,7 +6,7 @@ import besieged
 import marked
 import pytest
 from besieged import Page
-from test_slow import served
+from listened import served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -3,52 +3,26 @@
 Meanwhile the console answers others within a second, and its memory stays what it was.
 """
 
-import asyncio
 import contextlib
 import resource
 import socket
 import threading
 import time
-from dataclasses import replace
 
 import httpx
 import marked
 import pytest
 from besieged import API, PASSWORD, attacked
+from listened import served
 
 from lemnis import app
 from lemnis.app.access import passwords
 from lemnis.app.access.secret import csrf
 from lemnis.contracts.clock import ManualClock
-from lemnis.interfaces import console
 from lemnis.interfaces.api.guard import Rates
 
 pytestmark = pytest.mark.slow
 WITHIN_S = 1.0
-
-
-@contextlib.contextmanager
-def served(made):
-    """Serve a console in a thread of its own; yield its port."""
-    place, there = {}, threading.Event()
-
-    def listening(_host, port):
-        place["port"] = port
-        there.set()
-
-    async def run():
-        place["loop"], place["stop"] = asyncio.get_running_loop(), asyncio.Event()
-        await console.serve(free, place["stop"], listening=listening)
-
-    free = replace(made.built, settings=made.built.settings.model_copy(update={"port": 0}))
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    try:
-        assert there.wait(30)
-        yield place["port"]
-    finally:
-        place["loop"].call_soon_threadsafe(place["stop"].set)
-        thread.join(60)
 
 
 @pytest.fixture(scope="module")

@@ -5,36 +5,24 @@ import re
 
 import pytest
 from consoled import START, alert, browser, built, joined, send, tell, workspace
+from findings_kept import PRINTS, find
 
 from lemnis import app
-from lemnis.app import exemptions, findings_life
+from lemnis.app import exemptions
 from lemnis.app import findings_decisions as deciding
 from lemnis.app.findings_decisions import Decided, Standing, State, Word
-from lemnis.contracts.alerts import Entity, EntityKind, Severity
-from lemnis.contracts.findings import Finding, Health, ScanHealth, ScanReport
+from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.interfaces.web import asking
 from lemnis.interfaces.web import pipeline_findings as findings
 from lemnis.interfaces.web.pipeline_said import Decided as Said
 from lemnis.interfaces.web.pipeline_said import passed
 
 EVIL = "<img src=x onerror=alert(1)>\"'><script>alert(2)</script>"
-PRINTS = [f"fp-{n:016x}" for n in range(1, 6)]
 
 
 @pytest.fixture
 def soc(tmp_path):
     return workspace(tmp_path)
-
-
-def find(soc, count=1, title="A shell from a string", resource="shop"):
-    """Keep some findings; return their problems' ids."""
-    found = tuple(
-        Finding(one, "bandit", "B602", f"{title} {n}", Severity.HIGH, f"app/{n}.py", 5, 5, (78,))
-        for n, one in enumerate(PRINTS[:count])
-    )
-    health = (ScanHealth("bandit", "1", Health.OK, 1, (), 1),)
-    findings_life.remember(soc, ScanReport(found, health), resource=resource, revision="r1")
-    return [findings_life.problem(soc, one).id for one in PRINTS[:count]]
 
 
 def owned(soc, service, team):

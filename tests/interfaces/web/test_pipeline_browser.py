@@ -6,7 +6,7 @@ import time
 import pytest
 from browsing import pytestmark, visiting  # noqa: F401 - what this file is marked by
 from consoled import START, built, workspace
-from test_pipeline import find
+from findings_kept import find
 
 from lemnis.app import findings_decisions as deciding
 from lemnis.app import gate_trial
