@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from advised import component, database, record
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lemnis.content import yaml
@@ -52,16 +52,17 @@ events = st.lists(
 
 
 @given(events, numbered)
+@example([("introduced", "0"), ("fixed", "0")], "0")
 def test_intervals_say_what_the_events_say_one_after_another(events, version):
     """The schema's own evaluation: go through the events in order, each switches the state."""
     rank = {"fixed": 0, "introduced": 1, "last_affected": 2}
     affected = False
-    for event, at in sorted(events, key=lambda one: (int(one[1]), rank[one[0]])):
-        if event == "introduced" and int(version) >= int(at):
+    # introduced at "0" is before every version, also before one that is called 0
+    placed = [(-1 if (event, at) == ("introduced", "0") else int(at), event) for event, at in events]
+    for at, event in sorted(placed, key=lambda one: (one[0], rank[one[1]])):
+        if event == "introduced" and int(version) >= at:
             affected = True
-        elif (event == "fixed" and int(version) >= int(at)) or (
-            event == "last_affected" and int(version) > int(at)
-        ):
+        elif (event == "fixed" and int(version) >= at) or (event == "last_affected" and int(version) > at):
             affected = False
     assert (matching.within("npm", version, Range("SEMVER", tuple(events))) is not None) == affected
 
