@@ -44,7 +44,7 @@ MOST_LOOSE = 20_000
 """So many alerts that are in no incident are kept, the newest."""
 NAMED = 50
 """So many alerts of a group are named, the newest."""
-_TIMERS_S = 30.0
+_TIMERS_S = 60.0
 """How old what timers have left may be in a view; that one runs out is seen at once."""
 _NEVER = 2**62
 _WORTH_S = 300.0

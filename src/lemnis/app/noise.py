@@ -178,11 +178,16 @@ def uids_of(batch: EventBatch, rows: Iterable[int]) -> list[str]:
 
 def verdicts(incidents: Iterable[Incident]) -> dict[str, Counter[str]]:
     """Return, by rule, how many alerts closed incidents have, by the incidents' verdict."""
-    found: dict[str, Counter[str]] = {}
+    found: dict[str, dict[Verdict, int]] = {}
     for one in closed(incidents):
+        verdict = one.verdict
         for group in one.groups:
-            found.setdefault(group.rule_id, Counter())[one.verdict.name.lower()] += group.count
-    return found
+            counts = found.setdefault(group.rule_id, {})
+            counts[verdict] = counts.get(verdict, 0) + group.count
+    return {
+        rule: Counter({verdict.name.lower(): count for verdict, count in counts.items()})
+        for rule, counts in found.items()
+    }
 
 
 def closed(incidents: Iterable[Incident]) -> list[Incident]:

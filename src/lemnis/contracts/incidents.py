@@ -167,7 +167,7 @@ class Incident:
     @property
     def open(self) -> bool:
         """Say whether someone still has to do something."""
-        return self.status not in {IncidentStatus.RESOLVED, IncidentStatus.CLOSED}
+        return self.status not in _OVER
 
     @property
     def changed(self) -> int:
@@ -177,6 +177,9 @@ class Incident:
     def has(self, rule: str) -> bool:
         """Say whether a rule gave an alert that is in it."""
         return any(group.rule_id == rule for group in self.groups)
+
+
+_OVER = (IncidentStatus.RESOLVED, IncidentStatus.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
