@@ -26,9 +26,12 @@ class Kept(Generic[Value]):
     _value: Value | None = None
     _made: float | None = None
     _forgotten: int = 0
+    used: float = 0.0
+    """When it was asked for last."""
 
     def get(self) -> Value:
         """Return the value: that at hand while it is young, or while someone else works on a newer one."""
+        self.used = self.clock()
         if self._value is not None and self._made is not None and self.clock() - self._made < self.seconds:
             return self._value
         free = self._lock.acquire(blocking=self._value is None)

@@ -103,11 +103,12 @@ class Site:
         return found.stamped()
 
     def keep(self, name: str, make: Callable[[], Any], seconds: float) -> Kept[Any]:
-        """Return what is kept by a name, worked out when it is asked for; the oldest names are let go."""
+        """Return what is kept by a name, worked out when it is asked for; what nobody asks for is let go."""
         found = self.kept.get(name)
         if found is None:
             while len(self.kept) >= _MOST_KEPT:
-                self.kept.pop(next(iter(self.kept)), None)
+                known = list(self.kept.items())
+                self.kept.pop(min(known, key=lambda one: one[1].used)[0], None)
             found = self.kept.setdefault(name, Kept(make, seconds))
         return found
 
