@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -121,8 +122,8 @@ def counted(view: View) -> Counts:
         found.setdefault(group.rule_id, []).append(group)
     return Counts(
         found,
-        {rule: sum(one.count for one in some) for rule, some in found.items()},
-        {rule: max(one.last for one in some) for rule, some in found.items()},
+        {rule: sum([one.total or len(one.alerts) for one in some]) for rule, some in found.items()},
+        {rule: max([one.alerts[-1][1] for one in some]) for rule, some in found.items()},
         noise.verdicts(one.incident for one in view.standings),
     )
 
@@ -195,7 +196,7 @@ class Passing:
 def now(here: site.Site, seen: site.Seen) -> tuple[Now, bool]:
     """Return what is covered as somebody sees it, and whether the tests of all rules were run for that."""
     library = here.library
-    passing: Passing = here.keep("tested", Passing, 10**9).get()
+    passing: Passing = here.once.setdefault("tested", Passing())
     ready = passing.look(library)
     rules = watched_by(here)
 
@@ -207,6 +208,17 @@ def now(here: site.Site, seen: site.Seen) -> tuple[Now, bool]:
     kept = here.keep(f"coverage:{library.digest}:{ready}:{seen.name}", look, 30)
     found: Now = kept.get()
     return found, ready
+
+
+def heat(here: site.Site, found: Now, base: str) -> Markup:
+    """Return the matrix as it is shown, made once of what is covered; it has nothing that is hidden."""
+    before: tuple[Now, str, Markup] | None = here.once.get("heat")
+    if before is None or before[0] is not found or before[1] != base:
+        text = here.templates.get_template("detections_heat.html").render(
+            tactics=matrix(found.coverage, base)
+        )
+        before = here.once["heat"] = found, base, Markup(text)  # noqa: S704 - of a template that escapes
+    return before[2]
 
 
 def page(request: Request) -> Response:
@@ -230,7 +242,7 @@ def page(request: Request) -> Response:
         "detections.html",
         title="Detections",
         here="/detections",
-        tactics=matrix(found.coverage, base(request)),
+        heat=heat(here, found, base(request)),
         page=asking.paged(in_order, how, SIZE),
         columns=COLUMNS,
         asked=how,

@@ -34,7 +34,7 @@ from lemnis.interfaces.web.words import query
 DAY = 86_400_000
 DAYS = 30
 _EDGES = 12
-_FACTS_S, _SHOWN = 60, 20
+_FACTS_S, _AROUND_S, _SHOWN = 60, 15, 20
 _RUNS = frozenset(
     {
         EntityKind.HOST, EntityKind.WORKLOAD, EntityKind.CONTAINER, EntityKind.PROCESS, EntityKind.IMAGE,
@@ -221,7 +221,7 @@ def page(request: Request) -> Response:
             label=f"risk of {entity} over {DAYS} days",
             height=72,
         ),
-        rows=[queue.of_incident(s) for s in about],
+        rows=queue.lines_of(here, about),
         alerts=rules(groups) if may(site.whose(request), "alert.read") else [],
     )
 
@@ -249,10 +249,16 @@ def problems_of(here: site.Site, entity: Entity) -> list[Problem] | None:
 
 
 def _around(here: site.Site, entity: Entity) -> Around | None:
-    try:
-        return graphs.around(here.workspace, str(entity), None, limit=_EDGES)
-    except NotFoundError:
-        return None
+    """Return what the graph has around an entity, at most some seconds old; None where it knows nothing."""
+
+    def look() -> tuple[Around | None]:
+        try:
+            return (graphs.around(here.workspace, str(entity), None, limit=_EDGES),)
+        except NotFoundError:
+            return (None,)
+
+    found: tuple[Around | None] = here.keep(f"around:{entity}", look, _AROUND_S).get()
+    return found[0]
 
 
 @dataclass(frozen=True, slots=True)

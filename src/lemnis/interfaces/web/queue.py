@@ -156,6 +156,12 @@ def rows(view: View, known: Known | None = None) -> list[Row]:
     return [*(_again(one, made) for one in view.standings), *map(of_alerts, view.loose)]
 
 
+def lines_of(here: site.Site, some: Iterable[Standing]) -> list[Row]:
+    """Return the lines of some incidents, those that were made before again."""
+    known: Known = here.once.setdefault("rows", {})
+    return [_again(one, known) for one in some]
+
+
 def _again(one: Standing, known: Known) -> Row:
     """Return an incident's line; only what time changes is new where nothing else is."""
     before = known.get(one.incident.id)

@@ -17,7 +17,7 @@ from lemnis.interfaces.web import asking, drawing, site
 from lemnis.interfaces.web.asking import Column
 from lemnis.interfaces.web.keeping import Kept
 
-FRESH_S = 15.0
+FRESH_S, DEPLOYS_S = 15.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def watched_by(here: site.Site) -> watching.Rules:
     """Return what is known of rules and deploys: who looks again reads only what is new of the lake."""
     found: watching.Rules | None = here.once.get("rules-of-sources")
     if found is None:
-        made = watching.Rules(here.workspace, every_s=FRESH_S)
+        made = watching.Rules(here.workspace, every_s=DEPLOYS_S)
         found = here.once.setdefault("rules-of-sources", made)
     return found
 
