@@ -114,6 +114,18 @@ def test_small_files_are_not_worth_an_index(tmp_path):
     assert count(store, "absent text") == 0
 
 
+def test_what_stays_is_worth_it_before_what_is_rewritten_soon(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "WORTH_STAYING", len(LINES))
+    store = lake(tmp_path)
+    for first in (0, 300):
+        store.append([EventBatch(1007, "linux", "o", events(LINES).table.slice(first, 300))])
+        store.flush()
+    assert store.refresh_index() == 0
+    store.compact(min_files=2)
+    assert store.refresh_index() == 1
+    assert count(store, "absent text") == 0
+
+
 def test_a_bitmap_is_as_large_as_its_text_needs():
     text = np.frombuffer("".join(LINES).encode(), dtype=np.uint8)
     few, many = grams.bitmap([text[:200]], 4), grams.bitmap([text], 6)

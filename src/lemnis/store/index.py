@@ -37,7 +37,10 @@ _NAMED = frozenset({"query.hostname"})
 _RECORDS = frozenset({"message", "raw_data", "unmapped"})
 """Leaves that are indexed by both kinds of grams; whole paths that are; paths that are by short ones only."""
 WORTH_ROWS = 100_000
-"""A file with fewer rows is read as fast, and soon compacted."""
+"""A file of a flush with fewer rows is soon compacted, which its sidecar would not outlive."""
+WORTH_STAYING = 8_192
+"""A file that was rewritten stays: of a quiet class there is one a day, and a word is looked for in each."""
+_FLUSHED = "spool-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ class Index:
             self._sidecar(name, file): (name, table.absolute(file))
             for name, table in tables.items()
             for file in table.files()
-            if file.rows >= WORTH_ROWS
+            if file.rows >= _worth(file)
         }
         for one in list(self.root.rglob("*")):
             if one.is_file() and one not in wanted and one.name != _LOCK:
@@ -118,6 +121,12 @@ class Index:
     def _sidecar(self, name: str, file: delta.DataFile) -> Path:
         """Return where a file's sidecar is; its name is of one content, by the digest and size in it."""
         return self.root / name / f"{Path(file.path).name}.{file.day}.{file.bytes}{_SUFFIX}"
+
+
+def _worth(file: delta.DataFile) -> int:
+    """Return from how many rows on a file is indexed."""
+    flushed = Path(file.path).name.startswith(_FLUSHED)
+    return WORTH_ROWS if flushed else min(WORTH_ROWS, WORTH_STAYING)
 
 
 def build(path: Spot, target: Path) -> None:
