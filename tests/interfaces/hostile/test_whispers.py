@@ -121,6 +121,21 @@ def test_the_journal_names_nobody_of_a_case_and_gives_no_hash_to_guess_by(made, 
     assert all(one["hash"] for one in shown.json()["items"])
 
 
+def test_the_journal_does_not_tell_what_others_typed(made, ana):
+    """A view that is kept, a search that is exported: who sees people may have named some."""
+    pia = made.browser("pia")
+    pia.send("/purpose", purpose="who came in at night")
+    pia.send("/queue/views", name=f"of {NAME}", query=f"q={NAME}")
+    assert pia.get("/search/export", params={"q": f"message:{NAME}"}).status_code == 200
+    asked = {"kind": ["console.view", "access.exported"]}
+    told = ana.get(f"{API}/journal", params=asked)
+    assert len(told.json()["items"]) == 2
+    assert NAME not in told.text
+    seen = pia.get(f"{API}/journal", params=asked, headers={"x-purpose": "who asked for whom"})
+    assert seen.text.count(f":{NAME}") + seen.text.count(f"q={NAME}") == 2
+    pia.send("/purpose", purpose="")
+
+
 def test_the_journal_names_nobody_before_anything_else_was_looked_at(made):
     """The API alone, just started: nobody has asked for an incident yet."""
     again = attacked(app.open_workspace(made.workspace.root))

@@ -23,6 +23,8 @@ from lemnis.interfaces.api.services import Services, Sight, sight
 ROUTER = router("journal")
 Reader = Annotated[Person, allowed("journal.read")]
 _LOOKED = "access.personal_read"
+_TYPED = frozenset({"console.view", "access.exported"})
+"""Kinds of entries that keep what somebody asked for, as they typed it: names may be in it."""
 _ID = re.compile(r"[a-z]{2}-[0-9a-f]{16}|sha256:[0-9a-f]{64}")
 
 
@@ -83,6 +85,9 @@ def _document(one: Entry, seen: Sight, about: list[str]) -> models.JournalEntry:
             told["payload"] = seen.alert(told["payload"])
         named = naming.addressed(naming.texts(told))
         told = seen.document(told, *seen.masker.of_entities([*about, *named]))
+        if one.kind in _TYPED:
+            typed = {name: WITHHELD for name in ("name", "query") if one.payload.get(name)}
+            told = {"payload": {**told["payload"], **typed}, "reason": WITHHELD if one.reason else ""}
     return models.JournalEntry(
         seq=one.seq, at=to_iso(one.at), kind=one.kind, subject=_subject(one, seen), actor=one.actor,
         reason=told["reason"], payload=told["payload"], **chain,
