@@ -9,6 +9,8 @@ import pytest
 from consoled import BASE, START, browser, built, joined, workspace
 
 from lemnis import app
+from lemnis.app import query as asking
+from lemnis.contracts.clock import to_iso
 from lemnis.contracts.events import EventBatch
 from lemnis.interfaces.web import search
 from lemnis.interfaces.web.words import utc
@@ -26,7 +28,7 @@ def soc(tmp_path, monkeypatch):
     opened = workspace(tmp_path)
     rows = [
         {
-            "class_uid": 1007, "time": START + n * 1000, "message": "what is personal in some sources", "severity_id": 4,
+            "class_uid": 1007, "class_name": "Process Activity", "time": START + n * 1000, "message": "what is personal in some sources", "severity_id": 4,
             "metadata": {"uid": f"ev-{n:016x}", "log_name": "linux"}, "raw_data": f"raw number {n} {'even' if n % 2 == 0 else 'odd'} {EVIL}",
         }
         for n in range(EVENTS)
@@ -121,3 +123,37 @@ def test_what_is_wrong_is_told_in_the_part(soc):
     (text,) = asked(soc, "/search/more?q=raw%20nofield:1&span=all")
     assert "nofield" in text
     assert 'role="alert"' in text
+
+
+def test_an_event_is_found_by_its_id_wherever_it_is_said_to_be(soc, monkeypatch):
+    spans = []
+    real = asking.search
+    monkeypatch.setattr(
+        asking, "search", lambda *g, **m: spans.append((m["since"], m["until"])) or real(*g, **m)
+    )
+
+    async def run():
+        made = built(soc)
+        async with browser(made, cookie=joined(made, "ana", "admin")) as ana:
+            page = await ana.get("/search?q=even&span=all")
+            link = re.search(r'href="(/event/[^"]+)"', page.text)[1]
+            spans.clear()
+            found = [await ana.get(link)]
+            at_once = list(spans)
+            bare = link.partition("?")[0]
+            told = ("", "0", "1", str(START), "x", "9" * 30, "253402300799999")
+            found += [await ana.get(f"{bare}?at={at}") for at in told]
+            return (
+                found,
+                at_once,
+                [await ana.get(f"/event/ev-nothing?at={START}"), await ana.get("/event/ev-nothing")],
+            )
+
+    found, at_once, missing = asyncio.run(run())
+    assert [answer.status_code for answer in found] == [200] * len(found)
+    assert [len(answer.text) > 0 and f"{EVENTS - 2:016x}" in answer.text for answer in found] == [True] * len(
+        found
+    )
+    at = START + (EVENTS - 2) * 1000
+    assert at_once == [(to_iso(at), to_iso(at + 1))], "it is looked for there alone"
+    assert [answer.status_code for answer in missing] == [404, 404]

@@ -14,11 +14,13 @@ from lemnis import app
 from lemnis.app import query as asking
 from lemnis.app import source_traces
 from lemnis.contracts.alerts import Entity
+from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.ingest.frames import ENTRY_LIST
 from lemnis.ingest.mapping_lineage import Origin
 from lemnis.interfaces.web import site
 from lemnis.interfaces.web.asked_lake import lake
+from lemnis.interfaces.web.search_time import LAST, instant
 from lemnis.ocsf.entities import entities
 from lemnis.store.searching.veils import Veil
 
@@ -70,14 +72,20 @@ def entry_of(event: Mapping[str, Any]) -> str:
     return str(found[0].get("name", "")) if isinstance(found[0], Mapping) else ""
 
 
-def find(workspace: app.Workspace, uid: str, veil: Veil) -> Mapping[str, Any]:
-    """Return an event by its id; raises NotFoundError, also for one that whoever looks does not see."""
+def find(workspace: app.Workspace, uid: str, veil: Veil, at: int | None = None) -> Mapping[str, Any]:
+    """Return an event by its id; raises NotFoundError, also for one that whoever looks does not see.
+
+    ``at`` (ms) is when it was, as far as that is known: it is looked for there first.
+    """
     quoted = uid.replace("\\", "\\\\").replace('"', '\\"')
-    asked = asking.search(workspace, f'uid:"{quoted}"', limit=1, timeout=20, veil=veil)
-    found = [hit.event for some in asked.found() for hit in some]
-    if not found:
-        raise NotFoundError(f"no event {uid!r}", fix="retention may have taken it")
-    return found[0]
+    there = [] if at is None or at >= LAST else [(to_iso(at), to_iso(at + 1))]
+    for since, until in (*there, ("", "")):
+        asked = asking.search(
+            workspace, f'uid:"{quoted}"', since=since, until=until, limit=1, timeout=20, veil=veil
+        )
+        for hit in (one for some in asked.found() for one in some):
+            return hit.event
+    raise NotFoundError(f"no event {uid!r}", fix="retention may have taken it")
 
 
 def page(request: Request) -> Response:
@@ -86,7 +94,7 @@ def page(request: Request) -> Response:
     uid = str(request.path_params["uid"])
     person = site.whose(request)
     veil = Veil() if person is None else lake(here).veil(person, None, here.board)
-    event = find(here.workspace, uid, veil)
+    event = find(here.workspace, uid, veil, instant(request.query_params.get("at", "")))
     known: tuple[Entity, ...] = entities(int(event.get("class_uid", 0)), event)
     masker = site.see(request, known, about=uid, also=site.personal_in(request, event))
     event = event if masker is None else masker.event(event)

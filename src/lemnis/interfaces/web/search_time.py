@@ -11,7 +11,7 @@ SPANS: Mapping[str, tuple[str, int]] = {
     "15m": ("15 min", 900_000), "1h": ("1 h", 3_600_000), "24h": ("24 h", 86_400_000),
     "7d": ("7 d", 7 * 86_400_000), "30d": ("30 d", 30 * 86_400_000), "all": ("All", 0),
 }  # fmt: skip
-_LAST = 253_402_300_799_999
+LAST = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
 
@@ -47,7 +47,7 @@ class Window:
 def window(given: Mapping[str, str], now: int) -> Window:
     """Read the time of an address: ``from`` and ``to`` (ms, or ISO in UTC), else ``span``. Pure."""
     said = {name: given.get(name, "").strip() for name in ("from", "to")}
-    start, end = (_instant(one) for one in said.values())
+    start, end = (instant(one) for one in said.values())
     bad = [f"{said[name]!r}" for name, at in (("from", start), ("to", end)) if said[name] and at is None]
     if bad:
         return Window(None, None, "", f"{' and '.join(bad)} is no time")
@@ -60,11 +60,11 @@ def window(given: Mapping[str, str], now: int) -> Window:
     return Window(now - length if length else None, None, span if span in SPANS else "24h")
 
 
-def _instant(text: str) -> int | None:
+def instant(text: str) -> int | None:
     """Read a time in ms; None for what is none."""
     if text.isascii() and text.isdigit():
         found = int(text[:20])
-        return found if found <= _LAST else None
+        return found if found <= LAST else None
     try:
         return from_iso(text) if text else None
     except (ValueError, OverflowError):
