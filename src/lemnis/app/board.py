@@ -79,7 +79,13 @@ class View:
     @cached_property
     def open(self) -> int:
         """Return how many incidents are open."""
-        return sum(one.incident.open for one in self.standings)
+        return len(self.newest_open)
+
+    @cached_property
+    def newest_open(self) -> tuple[Standing, ...]:
+        """Return the incidents that are open, the newest first."""
+        some = (one for one in self.standings if one.incident.open)
+        return tuple(sorted(some, key=lambda one: -one.incident.opened))
 
 
 class Board:
@@ -108,6 +114,7 @@ class Board:
         self._held: dict[str, frozenset[str]] = {}
         self._inside: dict[str, tuple[str, ...]] = {}
         self._loose: tuple[Loose, ...] | None = None
+        self._folded: Folds = {}
         self._view = View(0)
         self._timed = self._weighed = -math.inf
         self._flips = _NEVER
@@ -327,7 +334,7 @@ class Board:
     def _seen(self) -> View:
         standings = tuple(one for one in self._standings.values() if not one.incident.merged_into)
         if self._loose is None:
-            self._loose = tuple(folded(self._alerts.values(), self.risk))
+            self._loose = tuple(folded(self._alerts.values(), self.risk, self._folded))
         return View(self._seq, standings, self._loose)
 
 
@@ -346,8 +353,15 @@ def _light(entry: Entry) -> Entry:
     return replace(entry, payload={key: value for key, value in entry.payload.items() if key != "event"})
 
 
-def folded(entries: Iterable[Entry], risk: Risk) -> Iterator[Loose]:
-    """Put alerts together that say the same of the same, the most that they would weigh first. Pure."""
+Folds = dict[tuple[object, ...], tuple[list[Entry], Loose]]
+"""Alerts that were put together before, with what they became."""
+
+
+def folded(entries: Iterable[Entry], risk: Risk, known: Folds | None = None) -> Iterator[Loose]:
+    """Put alerts together that say the same of the same, the most that they would weigh first.
+
+    ``known`` is what it keeps for the next time: only what something came to, or went from, is made anew.
+    """
     groups: dict[tuple[object, ...], list[Entry]] = {}
     for entry in entries:
         p = entry.payload
@@ -355,7 +369,15 @@ def folded(entries: Iterable[Entry], risk: Risk) -> Iterator[Loose]:
             continue
         same = p.get("fingerprint") or tuple(_list(p, "entities"))
         groups.setdefault((p["rule_id"], same), []).append(entry)
-    found = [_loose(some, risk) for some in groups.values()]
+    before = known or {}
+    made: Folds = {}
+    for key, some in groups.items():
+        was = before.get(key)
+        made[key] = was if was is not None and was[0] == some else (some, _loose(some, risk))
+    if known is not None:
+        known.clear()
+        known.update(made)
+    found = [one for _, one in made.values()]
     yield from sorted(found, key=lambda one: (-one.risk, -one.group.severity, -one.group.last, one.id))
 
 

@@ -5,7 +5,7 @@ What is a secret never comes here: sessions, tokens and codes are known by their
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -99,6 +99,12 @@ _ANSWERED = _table("answered", *Answered.__dataclass_fields__)
 _ONCE = _table("once", "hash", "kind", "data", "until")
 _FAILURE = _table("failure", "what", "at")
 _LISTS = ("roles", "teams", "scopes")
+_WITH_ACCOUNT = (
+    sa.select(_SESSION, *(column.label(f"a_{column.name}") for column in _ACCOUNT.c))
+    .join_from(_SESSION, _ACCOUNT, _SESSION.c.account == _ACCOUNT.c.id)
+    .where(_SESSION.c.id == sa.bindparam("session"))
+)
+"""A session and whose it is: asked by every request, and so made once."""
 
 
 class AccessTables:
@@ -155,9 +161,7 @@ class AccessTables:
 
     def session(self, id: str) -> tuple[Session, Account] | None:  # noqa: A002
         """Return a session and whose it is."""
-        query = sa.select(_SESSION, *(column.label(f"a_{column.name}") for column in _ACCOUNT.c))
-        query = query.join_from(_SESSION, _ACCOUNT, _SESSION.c.account == _ACCOUNT.c.id)
-        return self._joined(query.where(_SESSION.c.id == id), Session)
+        return self._joined(_WITH_ACCOUNT, Session, {"session": id})
 
     def sessions(self, account: str) -> list[Session]:
         """Return the sessions of an account, the last one that was used first."""
@@ -320,12 +324,14 @@ class AccessTables:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    def _rows(self, query: sa.Select[Any], given: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return [dict(row) for row in connection.execute(query, given).mappings()]
 
-    def _joined(self, query: sa.Select[Any], kind: type[Any]) -> tuple[Any, Account] | None:
-        rows = self._rows(query)
+    def _joined(
+        self, query: sa.Select[Any], kind: type[Any], given: Mapping[str, Any] | None = None
+    ) -> tuple[Any, Account] | None:
+        rows = self._rows(query, given)
         if not rows:
             return None
         own = {name: one for name, one in rows[0].items() if not name.startswith("a_")}

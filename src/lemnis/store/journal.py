@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -98,18 +99,15 @@ class SqlJournal:
 
         Read in pages, so that a slow reader holds no transaction; entries that are written meanwhile come.
         """
-        query = sa.select(*(_BARE if bare else _JOURNAL.c)).order_by(_JOURNAL.c.seq).limit(_PAGE)
-        if kind is not None:
-            query = query.where(_JOURNAL.c.kind == kind)
-        if subject is not None:
-            query = query.where(_JOURNAL.c.subject == subject)
+        query = _pages(kind is not None, subject is not None, bare)
+        given = {"kind": kind, "subject": subject, "after": after}
         while True:
             with self._engine.connect() as connection:
-                page = connection.execute(query.where(_JOURNAL.c.seq > after)).all()
+                page = connection.execute(query, given).all()
             yield from map(_entry, page)
             if len(page) < _PAGE:
                 return
-            after = int(page[-1][0])
+            given["after"] = int(page[-1][0])
 
     def newest(
         self, *, kinds: Sequence[str] = (), subject: str = "", before: int | None = None, limit: int = 100
@@ -331,9 +329,22 @@ def _entry(row: Sequence[Any]) -> Entry:
     return Entry(seq, at, kind, subject, key, actor, reason, payload, previous, own)
 
 
+@cache
+def _pages(kind: bool, subject: bool, bare: bool) -> sa.Select[Any]:  # noqa: FBT001 - of a statement
+    """Return the statement that reads a page of entries; made once: pages of the console ask it again."""
+    query = sa.select(*(_BARE if bare else _JOURNAL.c)).order_by(_JOURNAL.c.seq).limit(_PAGE)
+    if kind:
+        query = query.where(_JOURNAL.c.kind == sa.bindparam("kind"))
+    if subject:
+        query = query.where(_JOURNAL.c.subject == sa.bindparam("subject"))
+    return query.where(_JOURNAL.c.seq > sa.bindparam("after"))
+
+
+_LAST = sa.select(_JOURNAL.c.seq, _JOURNAL.c.hash).order_by(_JOURNAL.c.seq.desc()).limit(1)
+
+
 def _head(connection: sa.Connection) -> tuple[int, str]:
-    last = sa.select(_JOURNAL.c.seq, _JOURNAL.c.hash).order_by(_JOURNAL.c.seq.desc()).limit(1)
-    row = connection.execute(last).first()
+    row = connection.execute(_LAST).first()
     return (int(row[0]), str(row[1])) if row else (0, GENESIS)
 
 

@@ -151,11 +151,11 @@ async def _told(request: Request, hub: Hub, person: Person, last: str) -> AsyncI
 
 async def _seen(using: Services, person: Person, told: list[tuple[Entry, bytes]]) -> list[bytes]:
     """Return the events without those that rules keep this person from."""
-    if not told or not person.rules:
+    eyes = using.eyes(person)
+    if not told or eyes.all:
         return [event for _, event in told]
 
     def look() -> list[bytes]:
-        eyes = using.eyes(person)
         return [event for one, event in told if not eyes.subject(one)]
 
     return await taken(Turn.HEARING, look)

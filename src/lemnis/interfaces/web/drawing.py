@@ -21,15 +21,13 @@ def tag(name: str, *inside: str | Markup, **attributes: object) -> Markup:
 
     An underscore in the name of an attribute is a hyphen.
     """
-    said = Markup("").join(
-        Markup(' {}="{}"').format(
-            _ATTRIBUTES.get(key, key.replace("_", "-")), _value(value, says=key in _SAYS)
-        )
+    said = "".join(
+        f' {_ATTRIBUTES.get(key, key.replace("_", "-"))}="{escape(_value(value, says=key in _SAYS))}"'
         for key, value in attributes.items()
         if value is not None and value != ""
     )
-    parts = Markup("").join(one if isinstance(one, Markup) else escape(visible(one)) for one in inside)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), said, parts)  # noqa: S704 - our own names of elements
+    parts = "".join(one if isinstance(one, Markup) else escape(visible(one)) for one in inside)
+    return Markup(f"<{name}{said}>{parts}</{name}>")  # noqa: S704 - names are ours, values are escaped
 
 
 def _value(value: object, *, says: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -93,12 +94,9 @@ def held(request: Request, some: Iterable[Case]) -> list[Standing]:
 
 def others(request: Request, incident: str) -> list[Standing]:
     """Return other open incidents that who asks may see, the newest first."""
-    here, eyes = site.at(request), site.eyes(request)
-    some = sorted(
-        (one for one in here.board.last_view.standings if one.incident.open and one.incident.id != incident),
-        key=lambda one: -one.incident.opened,
-    )
-    return [one for one in some[:_OTHERS] if eyes.sees(one)]
+    eyes, view = site.eyes(request), site.at(request).board.last_view
+    some = (one for one in view.newest_open if one.incident.id != incident and eyes.sees(one))
+    return list(islice(some, _OTHERS))
 
 
 # -- what is done ------------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -141,8 +141,8 @@ class Shown:
     hidden: int
 
 
-Known = dict[str, tuple[Standing, Row]]
-"""Lines that were made before, by the incident's id, with what they were made of."""
+Known = dict[str, tuple[Standing | Loose, Row]]
+"""Lines that were made before, by the id of the incident or the first alert, with what they were made of."""
 
 
 def seen(eyes: Eyes, row: Row) -> bool:
@@ -152,8 +152,19 @@ def seen(eyes: Eyes, row: Row) -> bool:
 
 def rows(view: View, known: Known | None = None) -> list[Row]:
     """Return the lines of the queue, in no order; ``known`` is what it keeps for the next time."""
-    made = {} if known is None else known
-    return [*(_again(one, made) for one in view.standings), *map(of_alerts, view.loose)]
+    before = known or {}
+    made: Known = {one.incident.id: (one, _again(one, before)) for one in view.standings}
+    made |= {one.id: (one, _same(one, before)) for one in view.loose}
+    if known is not None:
+        known.clear()
+        known.update(made)
+    return [row for _, row in made.values()]
+
+
+def _same(one: Loose, known: Known) -> Row:
+    """Return the line of alerts that are in no incident: the one of before where they are the same."""
+    was, row = known.get(one.id, (None, None))
+    return row if row is not None and was is one else of_alerts(one)
 
 
 def lines_of(here: site.Site, some: Iterable[Standing]) -> list[Row]:
@@ -164,13 +175,13 @@ def lines_of(here: site.Site, some: Iterable[Standing]) -> list[Row]:
 
 def _again(one: Standing, known: Known) -> Row:
     """Return an incident's line; only what time changes is new where nothing else is."""
-    before = known.get(one.incident.id)
-    if before is None or before[0].incident is not one.incident or before[0].weighed is not one.weighed:
-        known[one.incident.id] = before = one, of_incident(one)
-    timer, breached = one.next, one.incident.open and one.breached
-    if timer == before[1].timer and breached == before[1].breached:
-        return before[1]
-    return replace(before[1], timer=timer, breached=breached)
+    was, row = known.get(one.incident.id, (None, None))
+    if not isinstance(was, Standing) or was.incident is not one.incident or was.weighed is not one.weighed:
+        row = None
+    row, timer, breached = row or of_incident(one), one.next, one.incident.open and one.breached
+    if timer == row.timer and breached == row.breached:
+        return row
+    return replace(row, timer=timer, breached=breached)
 
 
 def of_incident(one: Standing) -> Row:
@@ -223,6 +234,8 @@ class Matching:
     """How many are open, by owner."""
     in_order: dict[tuple[str, str, bool], list[Row]]
     """Lines of a choice in an order, as they were asked for before."""
+    drawn: dict[tuple[object, ...], Markup]
+    """Tables, as they were shown before."""
 
 
 def matching(every: Sequence[Row], how: Asked, *, names: bool = True) -> Matching:
@@ -237,7 +250,7 @@ def matching(every: Sequence[Row], how: Asked, *, names: bool = True) -> Matchin
     ]
     found.sort(key=lambda row: row.id)
     counts = {name: sum(test(row, "") for row in found) for name, (_, test) in TABS.items() if name != _MINE}
-    return Matching(tuple(found), counts, Counter(row.owner for row in found if row.open), {})
+    return Matching(tuple(found), counts, Counter(row.owner for row in found if row.open), {}, {})
 
 
 def of_matching(found: Matching, how: Asked, me: str, every: int) -> Shown:
@@ -263,13 +276,28 @@ def page(request: Request) -> Response:
     """Show the queue."""
     here = site.at(request)
     how = asking.asked(request.query_params, FILTERS, sort="-risk")
-    found = _shown(request, how)
-    site.see(request, {entity for row in found.page.rows for entity in (*row.entities, *row.named)})
+    matching, found = _shown(request, how)
+    masker = site.see(request, {entity for row in found.page.rows for entity in (*row.entities, *row.named)})
     return here.page(
-        request, "queue.html", title="Queue", here="/queue", columns=COLUMNS, verdicts=_VERDICTS,
-        views=saved(here.workspace, site.actor(request)), filtered=any(how.of(one) for one in FILTERS[1:]),
-        **_as_context(found),
+        request, "queue.html", title="Queue", here="/queue", verdicts=_VERDICTS, found=found,
+        views=saved(here.workspace, site.actor(request)), asked=found.asked,
+        table=_table(request, matching, found, names=masker is None),
     )  # fmt: skip
+
+
+def _table(request: Request, matching: Matching, found: Shown, *, names: bool) -> Markup:
+    """Return the lines as a table: drawn once for all who ask for the same and see the same."""
+    base, asked = str(request.scope.get("root_path", "")), found.asked
+    mine = site.actor(request) if found.chosen == _MINE else ""
+    key = (base, names, found.chosen, mine, asked.sort, asked.up, asked.after, *sorted(asked.filters.items()))
+    if key not in matching.drawn:
+        if len(matching.drawn) >= _ORDERS:
+            matching.drawn.clear()
+        matching.drawn[key] = site.at(request).part(
+            "queue_table.html", base=base, columns=COLUMNS, found=found, asked=asked, page=found.page,
+            filtered=any(asked.of(one) for one in FILTERS[1:]),
+        )  # fmt: skip
+    return matching.drawn[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +308,7 @@ class _Lines:
     known: dict[tuple[object, ...], Matching]
 
 
-def _shown(request: Request, how: Asked) -> Shown:
+def _shown(request: Request, how: Asked) -> tuple[Matching, Shown]:
     lines, names = _visible(request), bool(site.at(request).purpose(request))
     key = (how.of("q"), how.of("severity"), how.of("owner"), names)
     found = lines.known.get(key)
@@ -288,7 +316,7 @@ def _shown(request: Request, how: Asked) -> Shown:
         if len(lines.known) >= _FILTERS:
             lines.known.clear()
         found = lines.known[key] = matching(lines.every, how, names=names)
-    return of_matching(found, how, site.actor(request), len(lines.every))
+    return found, of_matching(found, how, site.actor(request), len(lines.every))
 
 
 def _visible(request: Request) -> _Lines:
@@ -306,20 +334,15 @@ def _visible(request: Request) -> _Lines:
     if person is None:
         return _Lines((), {})
     _, every, by_eyes = before
-    gives = {kind: may(person, permission) for kind, permission in _READ.items()}
-    key: object = person if person.rules else tuple(gives.values())
+    gives, eyes = {kind: may(person, permission) for kind, permission in _READ.items()}, site.eyes(request)
+    key: object = tuple(gives.values()) if eyes.all else person
     found = by_eyes.get(key)
     if found is None:
-        eyes = site.eyes(request)
         found = by_eyes[key] = _Lines([row for row in every if gives[row.kind] and seen(eyes, row)], {})
     return found
 
 
 _READ = {"incident": "incident.read", "alerts": "alert.read"}
-
-
-def _as_context(found: Shown) -> dict[str, Any]:
-    return {"found": found, "asked": found.asked, "page": found.page}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -182,10 +183,14 @@ class Site:
             )
         return answer
 
+    def part(self, template: str, **context: Any) -> Markup:
+        """Render a part of a page that has nothing of a session in it: it may be kept."""
+        return Markup(self.templates.get_template(template).render(context))  # noqa: S704 - it escapes
+
     def _count(self, request: Request) -> int:
         """Return how many open incidents whoever asks sees; counted once for each state of things."""
         person, view = whose(request), self.board.last_view
-        if person is None or not person.rules or eyes(request).all:
+        if person is None or eyes(request).all:
             return view.open
         known: tuple[object, dict[Person, int]] | None = self.once.get("count")
         if known is None or known[0] is not view:
