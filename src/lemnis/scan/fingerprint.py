@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from lemnis.contracts.findings import Finding
-from lemnis.contracts.ids import stable_id
+from lemnis.contracts.ids import digest, stable_id
 
+_LONGEST = 1_000_000
+"""More characters are not hashed for each of the many findings that may be in them."""
+_REGIONS = 8
 Source = Callable[[str], Sequence[str]]
 """Gives the lines of a file by its path; empty if there is no such file."""
 
@@ -21,8 +25,9 @@ def fingerprints(findings: Iterable[Finding], source: Source) -> Iterator[Findin
     vulnerable is the same finding.
     """
     seen: Counter[tuple[str, ...]] = Counter()
+    squeezed = lru_cache(_REGIONS)(lambda path, first, last: _code(source(path), first, last))
     for finding in sorted(findings, key=lambda one: (one.path, one.line, one.rule_id, one.resource)):
-        code = _code(source(finding.path), finding.line, finding.end_line) if finding.path else ""
+        code = squeezed(finding.path, finding.line, finding.end_line) if finding.path else ""
         key = (f"{finding.tool}:{finding.rule_id}", finding.path, code or _squeezed(finding.snippet))
         about = (_unversioned(finding.resource), *_package(finding))
         whole = (*key, *about) if any(about) else key
@@ -32,8 +37,9 @@ def fingerprints(findings: Iterable[Finding], source: Source) -> Iterator[Findin
 
 
 def _code(lines: Sequence[str], first: int, last: int) -> str:
-    """Return the code of a region without its spacing."""
-    return _squeezed(*lines[max(first - 1, 0) : last])
+    """Return the code of a region without its spacing; of what no person writes, its digest."""
+    code = _squeezed(*lines[max(first - 1, 0) : last])
+    return code if len(code) <= _LONGEST else digest(code.encode(errors="replace"))
 
 
 def _squeezed(*lines: str) -> str:

@@ -20,7 +20,7 @@ from lemnis.scan.losses import lost, tree
 from lemnis.scan.paths import absolute, dig, there, walk
 from lemnis.scan.places import relative, within
 from lemnis.scan.records import Maker, compile_record, paths_of
-from lemnis.scan.secrecy import discreet
+from lemnis.scan.secrecy import Discreet
 from lemnis.scan.values import texts, when
 
 __all__ = ["Read", "dig", "read", "relative"]
@@ -71,7 +71,7 @@ def read(
         prefix = f"{root.strip('/')}/" if root else ""
         placed = (_below(f, prefix) for f in findings) if prefix else findings
         return Read(
-            tuple(fingerprints((discreet(f, source) for f in placed), source)),
+            tuple(fingerprints(map(Discreet(source), placed), source)),
             None if found.examined is None else tuple(one.removeprefix(prefix) for one in found.examined),
             tuple(
                 one.replace(f"/{prefix}", "") if prefix else one for one in (*decoded.errors, *found.errors)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from lemnis.contracts.findings import Finding, Kind
@@ -19,25 +20,45 @@ _VALUES: Final = (
 _SHORT: Final = 6
 
 
-def discreet(finding: Finding, source: Callable[[str], Sequence[str]]) -> Finding:
+class Discreet:
+    """Makes findings such as may be kept; of the same lines the values are looked for once.
+
+    A file of one line can have a finding for every few characters of it.
+    """
+
+    def __init__(self, source: Callable[[str], Sequence[str]]) -> None:
+        """``source`` gives the lines of a file."""
+        self._source = source
+        self._tellers: dict[tuple[str, int, int], Callable[[str], str]] = {}
+
+    def __call__(self, finding: Finding) -> Finding:
+        """Return a finding as it may be kept, see ``discreet``."""
+        return discreet(finding, self._source, self._tellers)
+
+
+def discreet(
+    finding: Finding,
+    source: Callable[[str], Sequence[str]],
+    tellers: MutableMapping[tuple[str, int, int], Callable[[str], str]] | None = None,
+) -> Finding:
     """Return a finding as it may be kept: one about a secret without the code and the values in its lines.
 
     A weakness in code that is a secret (``CREDENTIALS``) is of that kind, whichever tool found it. Values are
     what is quoted or assigned in the lines, from six characters on; where there is no source, in what the
-    tool shows of it.
+    tool shows of it. ``tellers`` keeps what is known of lines that have been looked at.
     """
     if finding.kind is Kind.CODE and CREDENTIALS.intersection(finding.cwes):
         finding = replace(finding, kind=Kind.SECRET)
     if finding.kind is not Kind.SECRET:
         return finding
-    lines = source(finding.path)[max(finding.line - 1, 0) : finding.end_line] if finding.path else ()
-    found = sorted(set(_values("\n".join(lines) or finding.snippet)), key=len, reverse=True)
-
-    def told(words: str) -> str:
-        for value in found:
-            words = words.replace(value, "…")
-        return words
-
+    place = finding.path, finding.line, finding.end_line
+    told = tellers.get(place) if tellers is not None else None
+    if told is None:
+        lines = source(finding.path)[max(finding.line - 1, 0) : finding.end_line] if finding.path else ()
+        code = "\n".join(lines)
+        told = _teller(code or finding.snippet)
+        if code and tellers is not None:
+            tellers[place] = told
     return replace(
         finding,
         snippet="",
@@ -48,6 +69,19 @@ def discreet(finding: Finding, source: Callable[[str], Sequence[str]]) -> Findin
         resource=told(finding.resource),
         fix=told(finding.fix),
     )
+
+
+def _teller(code: str) -> Callable[[str], str]:
+    """Return what tells words without the values of some code."""
+    found = sorted(set(_values(code)), key=len, reverse=True)
+
+    @cache
+    def told(words: str) -> str:
+        for value in found:
+            words = words.replace(value, "…")
+        return words
+
+    return told
 
 
 def hidden(code: str) -> str:
