@@ -1,9 +1,11 @@
 from dataclasses import replace
 
+import jinja2
 import pytest
 from fastapi import routing
 
 from lemnis.app import coverage_now
+from lemnis.interfaces.web import templating
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,4 +30,31 @@ def _routes_are_read_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(routing._EffectiveRouteContext, "from_api_route", once)
+        yield
+
+
+class _Compiled(jinja2.BytecodeCache):
+    """What templates were compiled to, by their names and texts."""
+
+    def __init__(self):
+        self._known = {}
+
+    def load_bytecode(self, bucket):
+        bucket.code = self._known.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket):
+        self._known[bucket.key, bucket.checksum] = bucket.code
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_are_compiled_once():
+    """Each console compiles the templates of the pages that it shows, and nearly every test makes one."""
+    make, known = templating.Environment.__init__, _Compiled()
+
+    def made(self, folder):
+        make(self, folder)
+        self.bytecode_cache = known
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(templating.Environment, "__init__", made)
         yield
