@@ -234,6 +234,34 @@ def test_an_exception_is_asked_for_on_the_findings_page_and_approved_by_another(
     assert exemptions.granted(soc, app.library(soc)) == ([], [])
 
 
+def test_rules_know_what_an_exception_is_about_that_somebody_asked_for(soc):
+    """Who approves it decides on a finding of a service: rules may say whose."""
+    [name] = find(soc)
+    folder = soc.content / "policies/nobody_for_findings"
+    folder.mkdir(parents=True)
+    (folder / "policy.yaml").write_text("id: nobody_for_findings\ntitle: t\nstages: [access]\n")
+    (folder / "policy.rego").write_text(
+        "package lemnis.nobody_for_findings\n\nimport rego.v1\n\ndeny contains reason if {\n"
+        '    input.permission == "exception.approve"\n    input.about.severity != ""\n'
+        '    reason := {"message": "nobody approves this"}\n}\n'
+    )
+    ask = {"do": "ask", "policy": "new_findings_below_medium", "reason": "the list is fixed", "until": "2026-12-31"}
+
+    async def run():
+        made = built(soc)
+        ana, lee = joined(made, "ana", "developer", "analyst"), joined(made, "lee", "responder")
+        async with browser(made, cookie=ana) as one, browser(made, cookie=lee) as other:
+            await send(one, await one.get("/pipeline"), f"/pipeline/problem/{name}", **ask)
+            listed = await other.get("/pipeline/exceptions")
+            place = f"/pipeline/exceptions/new_findings_below_medium-{PRINTS[0]}"
+            return [await send(other, listed, place, do=what, reason="r" * 12) for what in ("approve", "refuse")]
+
+    for answer in asyncio.run(run()):
+        assert answer.status_code == 403
+        assert "nobody approves this" in answer.text
+    assert [one.name for one in exemptions.requests(soc, app.library(soc))]
+
+
 def test_exceptions_are_shown_by_what_is_left_and_what_is_wrong_is_told(soc):
     tell(soc, alert(1, entities=(Entity(EntityKind.HOST, "web-1"),)))
     folder = soc.content / "exceptions"

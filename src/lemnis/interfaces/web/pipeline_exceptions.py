@@ -118,9 +118,9 @@ def act(request: Request, form: Form) -> Response:
     here, who, person = site.at(request), site.actor(request), site.whose(request)
     name, what, reason = request.path_params["name"], form.get("do", ""), form.get("reason", "")
     library = app.library(here.workspace)
-    about: dict[str, Json] = {"kind": "exception", "id": name}
+    about = _about_what(here, name)
     if what == "renew":
-        demand(person, "finding.change", _about_what(here, name))
+        demand(person, "finding.change", about)
         exemptions.renew(here.workspace, library, name, actor=who, reason=reason, until=form.get("until", ""))
         told = "Asked for", "Somebody else approves it."
     elif what == "approve":
@@ -146,9 +146,14 @@ def act(request: Request, form: Form) -> Response:
 
 
 def _about_what(here: site.Site, name: str) -> dict[str, Json]:
-    """Return what rules may know of an exception: the service of what it is about, where that is known."""
-    mine = next((one.problems for one in known(here)[0] if one.name == name), ())
-    problems = [one for one in pipeline_findings.known(here).problems if one.id in mine]
+    """Return what rules may know of an exception: the service of what it is about, where that is known.
+
+    One that was asked for is about what it would be about: by that others approve it.
+    """
+    asked = (one.request for one in _requests(here) if one.name == name)
+    file = next((one.file for one in known(here)[0] if one.name == name), None) or next(asked, None)
+    every = pipeline_findings.known(here).problems
+    problems = [one for one in every if file is not None and exemptions.covers(file, one)]
     for _, about in findings_decisions.about(here.workspace, problems):
         return {**about, "kind": "exception", "id": name}
     return {"kind": "exception", "id": name}
@@ -157,12 +162,13 @@ def _about_what(here: site.Site, name: str) -> dict[str, Json]:
 def _refusable(request: Request, name: str) -> None:
     """Let whoever may approve refuse, and whoever asked take it back."""
     here = site.at(request)
-    asked = {
-        one.name: one.request for one in exemptions.requests(here.workspace, app.library(here.workspace))
-    }
-    mine = asked.get(name)
+    mine = next((one.request for one in _requests(here) if one.name == name), None)
     if mine is None or mine.owner != site.actor(request):
-        demand(site.whose(request), "exception.approve", {"kind": "exception", "id": name})
+        demand(site.whose(request), "exception.approve", _about_what(here, name))
+
+
+def _requests(here: site.Site) -> Sequence[Asked]:
+    return exemptions.requests(here.workspace, app.library(here.workspace))
 
 
 ROUTES = (
