@@ -319,23 +319,27 @@ def _shown(request: Request, how: Asked) -> tuple[Matching, Shown]:
     return found, of_matching(found, how, site.actor(request), len(lines.every))
 
 
+def everything(here: site.Site) -> tuple[list[Row], dict[object, _Lines]]:
+    """Return all lines there are, made once of what there is, and what was made of them for who looks."""
+    view = here.board.look()
+    before: tuple[View, list[Row], dict[object, _Lines]] | None = here.once.get("queue")
+    if before is None or before[0] is not view:
+        known: Known = here.once.setdefault("rows", {})
+        before = here.once["queue"] = view, rows(view, known), {}
+    return before[1], before[2]
+
+
 def _visible(request: Request) -> _Lines:
     """Return the lines that somebody sees: made once of what there is, and once for each who looks.
 
     People from whom no rule takes anything, and who may read the same kinds, see the same.
     """
     here, person = site.at(request), site.whose(request)
-    view = here.board.look()
-    before: tuple[View, list[Row], dict[object, _Lines]] | None = here.once.get("queue")
-    if before is None or before[0] is not view:
-        known: Known = here.once.setdefault("rows", {})
-        before = view, rows(view, known), {}
-        here.once["queue"] = before
+    every, by_eyes = everything(here)
     if person is None:
         return _Lines((), {})
-    _, every, by_eyes = before
     gives, eyes = {kind: may(person, permission) for kind, permission in _READ.items()}, site.eyes(request)
-    key: object = tuple(gives.values()) if eyes.all else person
+    key: object = tuple(gives.values()) if eyes.all else (person, person.rules)
     found = by_eyes.get(key)
     if found is None:
         found = by_eyes[key] = _Lines([row for row in every if gives[row.kind] and seen(eyes, row)], {})

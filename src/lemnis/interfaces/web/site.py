@@ -192,13 +192,14 @@ class Site:
         person, view = whose(request), self.board.last_view
         if person is None or eyes(request).all:
             return view.open
-        known: tuple[object, dict[Person, int]] | None = self.once.get("count")
+        known: tuple[object, dict[object, int]] | None = self.once.get("count")
         if known is None or known[0] is not view:
             known = self.once["count"] = view, {}
-        if person not in known[1]:
+        key = person, person.rules
+        if key not in known[1]:
             sees = eyes(request).sees
-            known[1][person] = sum(one.incident.open and sees(one) for one in view.standings)
-        return known[1][person]
+            known[1][key] = sum(one.incident.open and sees(one) for one in view.standings)
+        return known[1][key]
 
 
 class _Can:

@@ -21,6 +21,7 @@ from lemnis.interfaces.web import (
     pipeline_exceptions,
     pipeline_findings,
     posture,
+    queue,
     sources,
 )
 from lemnis.interfaces.web.site import Seen, Site
@@ -40,8 +41,8 @@ def begin(site: Site, access: Access | None = None) -> threading.Thread:
 
 def _warm(site: Site, access: Access | None) -> None:
     for step in (
-        _board, lambda one: _labels(one, access), _templates, _loop, sources.look, _entities, _pipeline,
-        _detections, _lake,
+        _board, queue.everything, lambda one: _labels(one, access), _templates, _loop, sources.look,
+        _entities, _pipeline, _detections, _lake,
     ):  # fmt: skip
         _tried(step, site)
 
