@@ -245,7 +245,12 @@ def test_rules_know_what_an_exception_is_about_that_somebody_asked_for(soc):
         '    input.permission == "exception.approve"\n    input.about.severity != ""\n'
         '    reason := {"message": "nobody approves this"}\n}\n'
     )
-    ask = {"do": "ask", "policy": "new_findings_below_medium", "reason": "the list is fixed", "until": "2026-12-31"}
+    ask = {
+        "do": "ask",
+        "policy": "new_findings_below_medium",
+        "reason": "the list is fixed",
+        "until": "2026-12-31",
+    }
 
     async def run():
         made = built(soc)
@@ -254,7 +259,9 @@ def test_rules_know_what_an_exception_is_about_that_somebody_asked_for(soc):
             await send(one, await one.get("/pipeline"), f"/pipeline/problem/{name}", **ask)
             listed = await other.get("/pipeline/exceptions")
             place = f"/pipeline/exceptions/new_findings_below_medium-{PRINTS[0]}"
-            return [await send(other, listed, place, do=what, reason="r" * 12) for what in ("approve", "refuse")]
+            return [
+                await send(other, listed, place, do=what, reason="r" * 12) for what in ("approve", "refuse")
+            ]
 
     for answer in asyncio.run(run()):
         assert answer.status_code == 403
