@@ -4,7 +4,7 @@ import shutil
 
 import orjson
 import pytest
-from test_watching import World
+from speaking import World
 
 from lemnis import app
 from lemnis.app import attest, feedback

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from test_watching import World
+from speaking import World
 
 from lemnis.app import ingest, init, watching
 from lemnis.contracts.clock import ManualClock, to_iso

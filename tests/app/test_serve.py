@@ -1,20 +1,16 @@
 """`lemnis serve` as a program: what is answered is in the lake, whatever ends it; settings that are wrong."""
 
 import os
-import queue
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
 import httpx
-import orjson
 import pytest
 import yaml
 from ingesting import syslog, trail
+from serving import Served, receiving_workspace, worked
 
 from lemnis import app
 from lemnis.app import serve
@@ -22,77 +18,13 @@ from lemnis.contracts.errors import ContentError, UsageError
 from lemnis.interfaces.cli import run as lemnis
 
 
-class Served:
-    """A running `lemnis serve --json`; its events are read as they come."""
-
-    def __init__(self, workspace, *options):
-        command = [
-            sys.executable,
-            "-c",
-            "from lemnis.interfaces.cli import main; main()",
-            "serve",
-            "--json",
-            "-w",
-            str(workspace.root),
-            *options,
-        ]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self._events = queue.Queue()
-        self._said = []
-        self._threads = [threading.Thread(target=self._read), threading.Thread(target=self._listen)]
-        for thread in self._threads:
-            thread.start()
-        self.seen = []
-
-    def _read(self):
-        for line in self.process.stdout:
-            self._events.put(orjson.loads(line))
-        self._events.put(None)
-
-    def _listen(self):
-        self._said += self.process.stderr
-
-    def wait(self, event, holds=lambda _: True):
-        """Return an event of this name for which it holds, and forget it."""
-        while True:
-            for found in self.seen:
-                if found["event"] == event and holds(found):
-                    self.seen.remove(found)
-                    return found
-            found = self._events.get(timeout=90)
-            assert found is not None, b"".join(self._said)[-3000:]
-            self.seen.append(found)
-
-    def end(self, number=signal.SIGTERM):
-        if self.process.poll() is None:
-            os.kill(self.process.pid, number)
-        code = self.process.wait(90)
-        for thread in self._threads:
-            thread.join()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return code, b"".join(self._said).decode()
-
-
 @pytest.fixture
 def workspace(tmp_path):
-    made = app.init(tmp_path / "workspace")
-    settings = {
-        "name": "w",
-        "transports": {"in": {"kind": "http", "port": 0}},
-        "admin": {"port": 0},
-        "workers": 1,
-    }
-    (made.root / "lemnis.yaml").write_text(yaml.safe_dump(settings))
-    return made
+    return receiving_workspace(tmp_path)
 
 
 def count(workspace):
     return app.lake(workspace).query("SELECT count(*) AS n FROM events").to_pylist()[0]["n"]
-
-
-def worked(source, accepted):
-    return lambda event: event["sources"].get(source, {}).get("accepted") == accepted
 
 
 def test_what_is_answered_is_queryable_and_survives_a_kill(workspace):

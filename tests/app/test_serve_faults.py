@@ -9,7 +9,7 @@ import httpx
 import pytest
 import yaml
 from ingesting import syslog
-from test_serve import Served, workspace  # noqa: F401 - a fixture
+from serving import Served, receiving_workspace
 
 from lemnis import app
 from lemnis.app import receiving
@@ -34,7 +34,12 @@ events:
 SECONDS = 5.0
 
 
-def write(workspace, source=BROKEN):  # noqa: F811 - no fixture
+@pytest.fixture
+def workspace(tmp_path):
+    return receiving_workspace(tmp_path)
+
+
+def write(workspace, source=BROKEN):
     folder = workspace.content / "sources" / "broken"
     folder.mkdir(parents=True)
     (folder / "source.yaml").write_text(source)
@@ -42,7 +47,7 @@ def write(workspace, source=BROKEN):  # noqa: F811 - no fixture
 
 
 @pytest.mark.slow
-def test_a_flood_of_what_cannot_be_read_and_a_port_that_is_taken_stall_nothing(workspace):  # noqa: F811
+def test_a_flood_of_what_cannot_be_read_and_a_port_that_is_taken_stall_nothing(workspace):
     write(workspace)
     flooded, stop = [], threading.Event()
     body = b'{"t": 1, "said": "' + os.urandom(500_000).hex().encode() + b'"}\n'
@@ -97,7 +102,7 @@ def test_a_flood_of_what_cannot_be_read_and_a_port_that_is_taken_stall_nothing(w
     assert app.lake(workspace).query(sql).to_pylist() == [{"name": "linux_syslog", "n": 200}]
 
 
-def test_a_source_whose_mapping_is_slow_or_raises_waits_alone(workspace, monkeypatch):  # noqa: F811
+def test_a_source_whose_mapping_is_slow_or_raises_waits_alone(workspace, monkeypatch):
     write(workspace, BROKEN.replace("options: {records_at: 7}", ""))
     whole, calls = mapping.Mapper.map, []
 
@@ -123,7 +128,7 @@ def test_a_source_whose_mapping_is_slow_or_raises_waits_alone(workspace, monkeyp
     assert not box.waiting()
 
 
-def test_what_is_poisoned_among_what_is_received_costs_only_itself(workspace):  # noqa: F811
+def test_what_is_poisoned_among_what_is_received_costs_only_itself(workspace):
     write(workspace, BROKEN.replace("options: {records_at: 7}", ""))
     good = [b'{"t": %d, "said": "word %d"}' % (1_762_200_000_000 + n, n) for n in range(60)]
     odd = [
@@ -155,7 +160,7 @@ def test_what_is_poisoned_among_what_is_received_costs_only_itself(workspace):  
 
 
 @pytest.mark.parametrize("defect", ["parser", "worker"])
-def test_a_source_that_cannot_even_be_looked_at_stops_no_worker(workspace, monkeypatch, caplog, defect):  # noqa: F811
+def test_a_source_that_cannot_even_be_looked_at_stops_no_worker(workspace, monkeypatch, caplog, defect):
     write(workspace)  # with options on which its parser fails
     box = receiving.inbox(workspace)
     box.append([Letter([Delivery("broken", "a", b'{"t": 1}\n{"t": 2}\n', key=str(n)) for n in range(3)])])

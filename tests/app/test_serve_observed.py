@@ -3,13 +3,19 @@
 import json
 
 import httpx
+import pytest
 from ingesting import syslog
 from prometheus_client.parser import text_string_to_metric_families
-from test_serve import Served, worked, workspace  # noqa: F401 - a fixture
+from serving import Served, receiving_workspace, worked
 
 from lemnis import app
 from lemnis.app import observing
 from lemnis.interfaces.cli import run as lemnis
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return receiving_workspace(tmp_path)
 
 
 def samples(url):
@@ -21,7 +27,7 @@ def samples(url):
     }
 
 
-def test_a_service_is_observed(workspace, monkeypatch):  # noqa: F811 - the fixture
+def test_a_service_is_observed(workspace, monkeypatch):
     monkeypatch.setenv("LEMNIS_LOG", "debug")
     served = Served(workspace, "--no-detect")
     try:
@@ -51,7 +57,7 @@ def test_a_service_is_observed(workspace, monkeypatch):  # noqa: F811 - the fixt
     assert whole.waits  # and when it was received is known
 
 
-def test_what_keeps_it_from_storing_is_a_reason(workspace, monkeypatch):  # noqa: F811 - the fixture
+def test_what_keeps_it_from_storing_is_a_reason(workspace, monkeypatch):
     app.lake(workspace)
     assert observing.unwell(workspace) == []
     monkeypatch.setattr(observing, "_LEAST_FREE", 1 << 60)
@@ -60,7 +66,7 @@ def test_what_keeps_it_from_storing_is_a_reason(workspace, monkeypatch):  # noqa
     ]  # fmt: skip
 
 
-def test_wrong_variables_are_told_before_anything_begins(workspace, monkeypatch, capsys):  # noqa: F811
+def test_wrong_variables_are_told_before_anything_begins(workspace, monkeypatch, capsys):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318")
     assert lemnis(["serve", "-w", str(workspace.root), "--no-detect"]) == 2
     assert "OTEL_EXPORTER_OTLP_ENDPOINT is 'collector:4318/v1/metrics'" in capsys.readouterr().err

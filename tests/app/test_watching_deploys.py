@@ -3,7 +3,7 @@
 import orjson
 import pyarrow as pa
 import pytest
-from test_watching import World
+from speaking import World
 
 from lemnis import app
 from lemnis.app import watching

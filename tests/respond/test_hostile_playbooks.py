@@ -6,7 +6,7 @@ import time
 import httpx
 import orjson
 import pytest
-from test_service import ROLES, STEPS, settle
+from settling import ROLES, STEPS, settle
 from vendor import site
 
 from lemnis.app import playbook_lint, respond_triggers

@@ -1,8 +1,8 @@
 """Who is waited for is told: by whom an approval is missing, and once each when it escalates, nears its end, is over."""
 
 import pytest
+from settling import APPROVAL, MINUTE, ROLES, STEPS, settle
 from simulated import cli
-from test_service import APPROVAL, MINUTE, ROLES, STEPS, settle
 from vendor import site
 
 from lemnis.app import playbook_lint, respond, respond_notices

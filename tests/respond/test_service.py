@@ -1,11 +1,11 @@
 """The service: approvals, timers, triggers, and what a process that begins anew takes up."""
 
 import asyncio
-import time
 
 import httpx
 import orjson
 import pytest
+from settling import APPROVAL, MINUTE, ROLES, STEPS, settle
 from vendor import outcomes, site
 
 from lemnis.app import pipeline, respond, respond_services, respond_triggers
@@ -20,26 +20,11 @@ from lemnis.contracts.ids import stable_id
 from lemnis.incidents import handling
 from lemnis.respond import records
 
-MINUTE = 60_000
-STEPS = '- {id: act, action: vendor.switch, for_each: host, with: {name: "{host}"}}'
-APPROVAL = "approval: {role: lead, quorum: 2, timeout_min: 60, escalate: {after_min: 10, role: boss}}\n"
-ROLES = "roles: {lead: [ana, ben], boss: [cleo]}\n"
-
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     with site(tmp_path / "ws", monkeypatch, more=ROLES) as made:
         yield made
-
-
-def settle(responder):
-    """Look until nothing is under way."""
-    for _ in range(200):
-        responder.step()
-        if not responder.busy and not responder.desk.woken and not responder.desk.approved:
-            return
-        time.sleep(0.02)
-    raise AssertionError("it never came to rest")
 
 
 def state(place, run):

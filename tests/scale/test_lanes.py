@@ -26,7 +26,7 @@ from lemnis.store.remote_letters import Letters
 from lemnis.testing.cluster import wait
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "app"))
-import test_deadletters as dead
+import acme_letters as dead
 
 pytestmark = pytest.mark.scale
 AT = 1_767_225_600_000
