@@ -94,17 +94,20 @@ def test_what_passes_is_sat_out(name, kind):
 
 @pytest.mark.parametrize("name", WRITES)
 def test_a_vendor_that_is_slow(name):
-    """It does what it is asked and answers too late."""
-    with stage(name, timeout_s=0.05, attempts=2) as one:
-        one.simulator.slow_s = 0.1
-        one.simulator.hostile = lambda asked: Fault("slow", done=True) if one.is_do(asked) else None
-        outcome = one.do()
-        if one.action.blind:
-            assert outcome.name == "failed"
-            assert told(one, outcome)
-        else:
-            assert (outcome.name, outcome.ours, outcome.reconciled) == ("done", True, True), outcome
+    """It does what it is asked and answers too late; on a busy machine what is read then may be late as well."""
+    for patience in (0.05, 0.5, 5.0):
+        with stage(name, timeout_s=patience, attempts=2) as one:
+            one.simulator.slow_s = 2 * patience
+            one.simulator.hostile = lambda asked: Fault("slow", done=True) if one.is_do(asked) else None
+            outcome = one.do()
+            if one.action.blind:
+                assert outcome.name == "failed"
+                assert told(one, outcome)
+                return
             assert len(one.world.changes()) == 1
+            if outcome.name == "done":
+                break
+    assert (outcome.name, outcome.ours, outcome.reconciled) == ("done", True, True), outcome
 
 
 def test_how_long_a_vendor_asks_to_wait_is_heeded_up_to_a_limit():
