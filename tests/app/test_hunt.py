@@ -93,7 +93,7 @@ def test_people_see_rules_counts_and_times(logs, rules, capsys):
     assert run(["hunt", str(logs), "--rules", str(rules)]) == 1
     shown = capsys.readouterr().out
     assert "Encoded" in shown
-    assert "1 matches of 1 rules in 2 records" in shown
+    assert "1 match of 1 rule in 2 records" in shown
 
 
 @pytest.mark.parametrize(

@@ -163,5 +163,6 @@ def test_the_table_shows_the_steps_and_steers_no_terminal():
     text = shown.get()
     assert "\x1b[2J" not in text
     assert all(
-        part in text for part in ("T1000", "█░░░ written", "██░░ tested", "████ proven", "1 rules carry no")
+        part in text
+        for part in ("T1000", "█░░░ written", "██░░ tested", "████ proven", "1 rule without a technique")
     )

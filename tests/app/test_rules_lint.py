@@ -203,7 +203,7 @@ def test_the_command_tells_errors_from_warnings(tmp_path, capsys):
     assert run(["rules", "lint", str(file)]) == 0
     said = capsys.readouterr()
     assert "rule.yml:10:5: no source" in "".join(said.err.split("\n"))
-    assert "1 findings in 1 rules, 0 of them errors" in said.out
+    assert "1 finding in 1 rule, 0 of them errors" in said.out
     assert run(["rules", "lint", str(file), "--strict", "--json"]) == 2
     line = json.loads(capsys.readouterr().out)
     assert (line["level"], line["check"], line["line"], line["column"]) == ("warning", "field", 10, 5)

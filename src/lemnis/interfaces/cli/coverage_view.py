@@ -118,7 +118,7 @@ def _summary(found: Coverage) -> Text:
     text = Text(f"{counted(len(found.techniques), 'technique')}: {counts}")
     if found.untagged:
         text.append(
-            f"\n{counted(len(found.untagged), 'rule')} carry no technique: "
+            f"\n{counted(len(found.untagged), 'rule')} without a technique: "
             f"{', '.join(map(in_line, found.untagged))}"
         )
     return text
