@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lemnis.app.access.service import Access
 
 LOG = logging.getLogger("lemnis.console")
+Step = Callable[[Site], object]
 
 
 def begin(site: Site, access: Access | None = None) -> threading.Thread:
@@ -40,24 +41,24 @@ def begin(site: Site, access: Access | None = None) -> threading.Thread:
 
 
 def _warm(site: Site, access: Access | None) -> None:
-    for step in (
-        _board, queue.everything, lambda one: _labels(one, access), _templates, _loop, sources.look,
-        _entities, _pipeline, _detections, _lake,
-    ):  # fmt: skip
+    """Read first what needs no board, while that is read: pages come as soon as it is there."""
+    before: tuple[Step, ...] = (lambda one: _labels(one, access), _templates, sources.look, _pipeline)
+    then: tuple[Step, ...] = (queue.everything, _loop, _entities, _detections, _lake)
+    reading = site.board.begin()
+    for step in before:
+        _tried(step, site)
+    reading.join()
+    for step in then:
         _tried(step, site)
 
 
-def _tried(step: Callable[[Site], object], site: Site) -> None:
+def _tried(step: Step, site: Site) -> None:
     try:
         step(site)
     except LemnisError as error:
         LOG.info("it is read when a page asks for it: %s", error)
     except Exception:
         LOG.exception("what pages show cannot be read")
-
-
-def _board(site: Site) -> None:
-    site.board.begin().join()
 
 
 def _templates(site: Site) -> None:
