@@ -2,17 +2,15 @@ import shutil
 import sys
 from pathlib import Path
 
-import orjson
 import pytest
 
 from lemnis import app
 from lemnis.app import lessons, scans
 from lemnis.contracts.clock import ManualClock
-from lemnis.interfaces.cli import run
 
 sys.path.insert(0, str(Path(__file__).parent))
 from telemetry import Logs, read_in, the_incident
-from world import AT, World, make_shop, make_workspace
+from world import AT, World, commands, make_shop, make_workspace
 
 
 @pytest.fixture(scope="session")
@@ -60,14 +58,4 @@ def scans_are_shared(scanned, monkeypatch):
 
 @pytest.fixture
 def lemnis(proposed, capsys):
-    world, written = proposed
-
-    def call(*arguments, expect=0):
-        capsys.readouterr()
-        code = run([*arguments, "--workspace", str(world.workspace.root)])
-        out, err = capsys.readouterr()
-        assert code == expect, err or out
-        return [orjson.loads(line) for line in out.splitlines()] if "--json" in arguments else out + err
-
-    call.world, call.written = world, written
-    return call
+    return commands(*proposed, capsys)

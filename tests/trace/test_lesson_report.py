@@ -1,24 +1,38 @@
 """``lesson report`` and the columns of ``lesson list``, on a journal that a story wrote."""
 
-import pytest
-from world import AT
+import shutil
 
+import pytest
+from world import AT, World, commands
+
+from lemnis import app
 from lemnis.app import gates, lesson_report, lessons
 from lemnis.app.proof import prove
+from lemnis.contracts.clock import ManualClock
+
+
+@pytest.fixture(scope="module")
+def once(told, tmp_path_factory):
+    """The lesson is merged; then the gate stops the hole once more, and lets the fix pass: made once."""
+    world, written = told
+    root = shutil.copytree(world.workspace.root, tmp_path_factory.mktemp("enforced") / "soc", symlinks=True)
+    workspace = app.open_workspace(root, clock=ManualClock(AT + 60_000))
+    assert prove(workspace, written.id).proven
+    workspace.clock.instant = AT + 120_000
+    lessons.merge(workspace, written.id, actor="ana")
+    for minutes, commit in ((5, "hole"), (25, "fix")):
+        workspace.clock.instant = AT + minutes * 60_000
+        gates.code(workspace, "build", world.shop, world.commits[commit])
+    return root
 
 
 @pytest.fixture
-def enforced(lemnis, monkeypatch):
-    """The lesson is merged; then the gate stops the hole once more, and lets the fix pass."""
+def enforced(told, once, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "250")
-    world = lemnis.world
-    assert prove(world.workspace, lemnis.written.id).proven
-    world.workspace.clock.instant = AT + 120_000
-    lessons.merge(world.workspace, lemnis.written.id, actor="ana")
-    for minutes, commit in ((5, "hole"), (25, "fix")):
-        world.workspace.clock.instant = AT + minutes * 60_000
-        gates.code(world.workspace, "build", world.shop, world.commits[commit])
-    return lemnis
+    world, written = told
+    copy = shutil.copytree(once, tmp_path / "soc", symlinks=True)
+    workspace = app.open_workspace(copy, clock=ManualClock(AT + 25 * 60_000))
+    return commands(World(workspace, world.shop, world.commits), written, capsys)
 
 
 def test_a_report_counts_what_the_gate_did(enforced):

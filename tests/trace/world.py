@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import orjson
 import pyarrow as pa
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,6 +14,7 @@ from lemnis.contracts.clock import ManualClock
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.journal import NewEntry
 from lemnis.graph import attestation
+from lemnis.interfaces.cli import run
 from lemnis.store.git import Repository
 
 AT = 1_764_000_000_000
@@ -190,3 +192,17 @@ class World:
 
 def follow(world, *alerts):
     return trace_alerts(world.workspace, "in-1", alerts or [alert()])
+
+
+def commands(world, written, capsys):
+    """Return what runs a command in a world and gives what it says: rows of JSON if asked for, else text."""
+
+    def call(*arguments, expect=0):
+        capsys.readouterr()
+        code = run([*arguments, "--workspace", str(world.workspace.root)])
+        out, err = capsys.readouterr()
+        assert code == expect, err or out
+        return [orjson.loads(line) for line in out.splitlines()] if "--json" in arguments else out + err
+
+    call.world, call.written = world, written
+    return call
