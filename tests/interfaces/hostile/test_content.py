@@ -15,6 +15,8 @@ from lemnis.contracts.errors import LemnisError
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
 )
+WITHIN_S = 60
+"""What is bounded ends long before, also where others keep the processors busy; what is not never does."""
 RULE = """\
 title: {title}
 id: 00000000-0000-4000-8000-000000000009
@@ -59,13 +61,13 @@ def test_a_rule_that_is_an_attack_is_told_what_is_wrong(made, name, do):
     dee = made.browser("dee")
     begun = time.monotonic()
     answer = dee.send("/detections/edit", do=do, name="forged_rule", text=TEXTS[name], days="365")
-    assert time.monotonic() - begun < 12
+    assert time.monotonic() - begun < WITHIN_S
     assert answer.status_code in {200, 303, 400, 409, 413}, answer.text[-400:]
     if do == "save":
         for path in ("/detection/forged_rule", f"{API}/rules/forged_rule"):
             begun = time.monotonic()
             assert dee.get(path).status_code in {200, 404, 422}, path
-            assert time.monotonic() - begun < 12
+            assert time.monotonic() - begun < WITHIN_S
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_a_rule_that_lies_in_the_workspace_fells_no_page(plain, name):
         answer = dee.get(path)
         assert answer.status_code in {200, 404, 422}, (path, answer.text[-300:])
         assert len(answer.content) < 3_000_000
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < WITHIN_S
 
 
 REGO = {
@@ -112,7 +114,7 @@ def test_a_rule_over_access_that_is_an_attack_lets_nobody_in(tmp_path, name):
         answer = made.join("ana", "analyst").call("GET", f"/incidents/{one}")
         made.end()
         assert answer.status_code == 403, answer.text
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < WITHIN_S
 
 
 def serving(soc):
