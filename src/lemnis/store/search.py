@@ -230,6 +230,7 @@ class Search:
         left, rests = self._most(), self._rests()
         try:
             for low, high in self._windows():
+                began = time.monotonic()
                 asked = self._insisting(partial(self._window, low, high, also, left))
                 if asked is not None:
                     table, columns = asked
@@ -242,7 +243,8 @@ class Search:
                 if not left:
                     self.more = self.more or (self._streams and not self._headed and low != self._oldest())
                     return
-                if time.monotonic() >= rests and low != self._oldest():
+                now = time.monotonic()  # the next one takes at least as long
+                if now + (now - began) >= rests and low != self._oldest():
                     self.rested = True
                     return
         except CancelledError:

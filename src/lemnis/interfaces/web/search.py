@@ -27,7 +27,7 @@ from lemnis.store.searching.completing import FieldInfo
 from lemnis.store.searching.veils import Veil
 
 LIMIT, TIMEOUT, BARS = 100, 20.0, 80
-_PAGE_S, _MORE_S = 0.4, 1.5
+_PAGE_S, _MORE_S = 0.4, 3.0
 """After so long a page shows what was found so far, and its part goes on with what is older."""
 _TEXTS = ("message", "raw_data", "unmapped")
 _AROUND = 40
