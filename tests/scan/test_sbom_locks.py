@@ -129,6 +129,16 @@ def test_development_packages_are_told():
     assert {one.name: one.scope for one in read.components} == {"pillow": "runtime", "pytest": "dev"}
 
 
+def test_a_package_without_a_name_is_told_and_those_beside_it_are_kept():
+    read = sbom_locks.read(
+        b'[[package]]\nversion = "1"\nsource = "registry+x"\n'
+        b'[[package]]\nname = "serde"\nversion = "1.0.0"\nsource = "registry+x"\n',
+        "Cargo.lock",
+    )
+    assert [(one.name, one.line) for one in read.components] == [("serde", 5)]
+    assert [str(one) for one in read.errors] == ["Cargo.lock:2: a package without a name"]
+
+
 def test_an_included_file_that_nobody_looks_at_is_said():
     read = sbom_locks.read(FILES["app/requirements.txt"][0].encode(), "app/requirements.txt")
     assert [str(one) for one in read.errors] == [

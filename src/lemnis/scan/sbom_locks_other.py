@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from lemnis.contracts.errors import Location, RecordError
 from lemnis.scan.sbom import Component, Sbom, made_purl, objects, of_json, text
 from lemnis.scan.sbom_locks_python import json_lines, of_toml
 from lemnis.scan.sbom_xml import Element, parse
@@ -75,12 +76,16 @@ def cargo_lock(whole: str, path: str) -> Sbom:
     """Read Cargo's lock: packages of a registry; those without a source are the workspace's own."""
     listed = list(objects(of_toml(whole, path).get("package")))
     lines = [whole.count("\n", 0, one.end()) + 2 for one in _CARGO_PACKAGE.finditer(whole)]
-    found, edges = [], {}
+    found, edges, errors = [], {}, []
     names: dict[str, list[str]] = {}
     for _, one in listed:
         names.setdefault(text(one.get("name")), []).append(text(one.get("version")))
     for number, one in listed:
         name, version = text(one.get("name")), text(one.get("version"))
+        line = lines[number - 1] if len(lines) >= number else 0
+        if not name:
+            errors.append(RecordError("a package without a name", at=Location(path, line or None)))
+            continue
         ref = f"{name} {version}"
         needs = one.get("dependencies")
         edges[ref] = tuple(
@@ -88,9 +93,8 @@ def cargo_lock(whole: str, path: str) -> Sbom:
         )
         if text(one.get("source")).startswith("registry+"):
             purl = made_purl("cargo", name, version)
-            line = lines[number - 1] if len(lines) >= number else 0
             found.append(Component(ref, name, version, purl, line=line))
-    return Sbom("Cargo.lock", tuple(found), edges)
+    return Sbom("Cargo.lock", tuple(found), edges, errors=tuple(errors))
 
 
 def _cargo_need(need: str, names: dict[str, list[str]]) -> list[str]:
