@@ -237,7 +237,7 @@ import os, signal, sys, threading
 from lemnis.interfaces.cli import run
 from lemnis.store.searching import windows
 backwards = windows.backwards
-def slowly(parts, start, end):
+def slowly(parts, start, end, rows):
     for number, window in enumerate(backwards(parts, start, end, 5)):
         if number == 1:
             os.kill(os.getpid(), signal.SIGINT)

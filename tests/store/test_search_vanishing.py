@@ -21,7 +21,7 @@ NOW = START + 20 * DAY
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     backwards = windows.backwards
-    monkeypatch.setattr(windows, "backwards", lambda parts, start, end: backwards(parts, start, end, 150))
+    monkeypatch.setattr(windows, "backwards", lambda *given: backwards(*given[:3], 150))
     store = lake(tmp_path)
     for first in range(4):
         store.append([batch(range(first, 1000, 4), step=STEP)])
