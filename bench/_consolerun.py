@@ -194,9 +194,12 @@ async def _person(  # noqa: PLR0917 - of one crowd
     while time.perf_counter() < until:
         name, path, _ = chance.choices(pages, weights)[0]
         began = time.perf_counter()
-        answer = await client.get(path, headers={"cookie": f"lemnis={cookie}"})
+        try:
+            answer = await client.get(path, headers={"cookie": f"lemnis={cookie}"})
+            asked.failed += answer.status_code != httpx.codes.OK
+        except httpx.HTTPError:
+            asked.failed += 1
         took = time.perf_counter() - began
         asked.seconds.append(took)
         asked.by_page.setdefault(name, []).append(took)
-        asked.failed += answer.status_code != httpx.codes.OK
         await asyncio.sleep(max(0.0, chance.uniform(*_THINKS_S) - took))

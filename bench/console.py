@@ -252,6 +252,11 @@ def users(bench: Bench) -> Iterator[Figure]:
     for share, target in ((50, None), (95, P95_MS), (99, None)):
         at = took[min(len(took) - 1, len(took) * share // 100)]
         yield Figure(f"users: {share} %", round(at), "ms", target, at_least=False)
+    plain = sorted(
+        1000 * one for name, some in asked.by_page.items() if not name.startswith("search:") for one in some
+    )
+    at = plain[min(len(plain) - 1, len(plain) * 95 // 100)]
+    yield Figure("users: 95 % of pages that search nothing", round(at), "ms", P95_MS, at_least=False)
     yield Figure("users: CPU of all processes, a page", round(1000 * cpu / len(took), 1), "ms")
     for name, some in sorted(asked.by_page.items()):
         yield Figure(f"users: {name}, median", round(1000 * statistics.median(some)), "ms")

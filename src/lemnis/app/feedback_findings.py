@@ -6,6 +6,7 @@ raises. Which exception is void is what the gates say, in their words.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -57,10 +58,36 @@ def prioritised(severity: Severity, *, exploited: bool, touched: Touched | None)
     return Priority(min(base + len(because) - 1, Priority.CRITICAL)), ", ".join(because)
 
 
+class Newest:
+    """The newest alert about each entity, for any number of threads: what was written since is read."""
+
+    def __init__(self, workspace: app.Workspace) -> None:
+        self._journal = app.journal(workspace)
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._known: dict[Entity, Touched] = {}
+
+    def look(self) -> Mapping[Entity, Touched]:
+        """Return what there is now."""
+        with self._lock:
+            newest = dict(self._known)
+            for entry in self._journal.entries(kind=_ALERT, after=self._seq):
+                payload: Mapping[str, Any] = entry.payload
+                for text in payload.get("entities", ()):
+                    entity = Entity.parse(str(text))
+                    one = Touched(int(payload.get("time", 0)), entry.subject, str(entity))
+                    newest[entity] = max(newest.get(entity, one), one)
+                self._seq = entry.seq
+            self._known = newest
+            return newest
+
+
 class Attacked:
     """What alerts of the last days were about, by the names under which scans know it."""
 
-    def __init__(self, workspace: app.Workspace, *, days: int = DAYS) -> None:
+    def __init__(self, workspace: app.Workspace, *, days: int = DAYS, alerts: Newest | None = None) -> None:
+        """``alerts`` is what was read of them before, if something was."""
+        self._alerts = alerts or Newest(workspace)
         self._workspace = workspace
         self._since = workspace.clock.now() - days * _DAY
 
@@ -93,16 +120,7 @@ class Attacked:
 
     @cached_property
     def _by_name(self) -> dict[str, Touched]:
-        newest: dict[Entity, Touched] = {}
-        for entry in app.journal(self._workspace).entries(kind=_ALERT):
-            payload: Mapping[str, Any] = entry.payload
-            at = int(payload.get("time", 0))
-            if at < self._since:
-                continue
-            for text in payload.get("entities", ()):
-                entity = Entity.parse(str(text))
-                one = Touched(at, entry.subject, str(entity))
-                newest[entity] = max(newest.get(entity, one), one)
+        newest = {entity: one for entity, one in self._alerts.look().items() if one.at >= self._since}
         found: dict[str, Touched] = {}
         for entity, one in newest.items():
             _newer(found, entity.value, one)

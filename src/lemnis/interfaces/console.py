@@ -25,6 +25,7 @@ from lemnis.interfaces.api import app as api
 from lemnis.interfaces.api import turns
 from lemnis.interfaces.api.guard import Guard, Rates
 from lemnis.interfaces.api.visitor import Trust
+from lemnis.store import databases
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -109,6 +110,7 @@ async def serve(one: Built, stop: asyncio.Event, *, listening: Listening) -> Non
 
         warming.begin(one.site, one.access)
     turns.bound()
+    databases.Threads.each = turns.CORES_EACH
     try:
         await server.run(stop, listening=listening)
     finally:

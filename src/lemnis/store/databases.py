@@ -99,12 +99,19 @@ def _left(key: _Key | None, base: duckdb.DuckDBPyConnection) -> None:
         gone.close()
 
 
+class Threads:
+    """In how many threads a query of this process works; None: in as many as there are cores."""
+
+    each: int | None = None
+
+
 def connect(settings: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     """Open a database in memory that says nothing on the standard output.
 
     In a process without a script, as those are that `multiprocessing` spawns, DuckDB draws how far it is.
     """
-    connection = duckdb.connect(config=dict(settings))
+    threads = {} if Threads.each is None else {"threads": Threads.each}
+    connection = duckdb.connect(config={**threads, **settings})
     connection.execute("SET enable_progress_bar = false")
     return connection
 

@@ -40,6 +40,30 @@ def test_what_is_labelled_goes_wherever_it_stands():
     assert shown["metadata"]["uid"] == "ev-1"
 
 
+_WORDS = st.sampled_from(["alice.b", "bob", "carol came", "alice.b and bob", "x", ""])
+
+
+@given(
+    parts=st.fixed_dictionaries(
+        {},
+        optional={
+            "actor": st.builds(lambda name: {"user": {"name": name}}, _WORDS),
+            "resources": st.lists(st.builds(lambda name: {"owner": {"name": name}}, _WORDS), max_size=2),
+            "message": _WORDS,
+            "raw_data": _WORDS,
+            "unmapped": st.builds(lambda name: {"actor": {"alternateId": name}}, _WORDS),
+            "severity_id": st.integers(0, 6),
+        },
+    ),
+    source=st.sampled_from(["okta", "plain", "other"]),
+)
+def test_a_part_of_an_event_is_shown_as_the_whole_shows_it(parts, source):
+    one = {"metadata": {"log_name": source}, "time": 1, **parts}
+    names = ("message", "raw_data", "unmapped", "severity_id")
+    whole = MASKER.event(one)
+    assert MASKER.some(one, names) == {name: whole[name] for name in (*names, "metadata") if name in whole}
+
+
 def test_unmapped_as_text_is_read():
     shown = MASKER.event(event(unmapped='{"actor":{"alternateId":"zed@x.example"}}', message="zed@x.example"))
     assert "zed" not in str(shown)

@@ -43,7 +43,9 @@ def built(staffed, tmp_path):
     """A console over a copy of that."""
     root, cookies = staffed
     made = guarding.console_of(app.open_workspace(shutil.copytree(root, tmp_path / "soc")))
-    made.access.idle_ms = made.access.lasts_ms  # since the sessions began, other tests may have run for an hour
+    made.access.idle_ms = (
+        made.access.lasts_ms
+    )  # since the sessions began, other tests may have run for an hour
     made.access.cookies = dict(cookies)
     return made
 

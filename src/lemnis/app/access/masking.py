@@ -115,6 +115,11 @@ class Masker:
             shown["evidences"] = [self._evidence(one, values) for one in shown["evidences"]]
         return self.document(shown, values)
 
+    def some(self, event: Mapping[str, Any], names: Iterable[str]) -> Any:
+        """Return what an event has at these names, as ``event`` gives it: for a row, without the rest."""
+        shown = {name: event[name] for name in (*names, "metadata") if name in event}
+        return self.event(shown, self.values(event))
+
     def _evidence(self, one: Any, values: Iterable[str]) -> Any:
         """Return a finding's evidence with the event in it as whoever looks sees that event."""
         event = _evidence(one)

@@ -69,7 +69,7 @@ def list_(
     found = findings_life.problems(
         using.workspace, resource=resource, severity=least, fixed=fixed, limit=_MOST
     )
-    stand = Stand(using.workspace, feedback_findings.Attacked(using.workspace))
+    stand = Stand(using.workspace, feedback_findings.Attacked(using.workspace, alerts=using.newest))
     wanted = person.name if owner == "me" else owner
 
     def holds(one: Problem) -> bool:
@@ -160,7 +160,7 @@ def _told(
     """Return a problem as this person sees it, and give the answer its tag."""
     one = findings_life.problem(using.workspace, id)
     words = {one.id: deciding.of(using.workspace, one.id)}
-    stand = Stand(using.workspace, feedback_findings.Attacked(using.workspace), words)
+    stand = Stand(using.workspace, feedback_findings.Attacked(using.workspace, alerts=using.newest), words)
     document: dict[str, Any] = sight(request, person, purpose, id).named(_document(one, stand))
     versioned(response, len(words[one.id]), document)
     return document

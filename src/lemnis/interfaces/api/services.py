@@ -21,6 +21,7 @@ from lemnis.app.access.personal import Personal
 from lemnis.app.access.seeing import Eyes
 from lemnis.app.access.service import Access
 from lemnis.app.board import Board
+from lemnis.app.feedback_findings import Newest
 from lemnis.content.schemas.console import Console
 from lemnis.contracts.errors import BusyError
 from lemnis.interfaces.api.running import Running
@@ -60,6 +61,11 @@ class Services:
     def lake(self) -> Lake:
         """Who sees which events."""
         return Lake(self.workspace)
+
+    @cached_property
+    def newest(self) -> Newest:
+        """The newest alerts: what was read of them before is not read again."""
+        return Newest(self.workspace)
 
     @cached_property
     def running(self) -> Running:

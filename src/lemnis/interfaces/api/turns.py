@@ -8,6 +8,7 @@ threads of a kind are taken waits, in order.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import Enum
 from typing import TypeVar, TypeVarTuple, Unpack
@@ -18,6 +19,7 @@ from anyio.lowlevel import RunVar
 
 Value = TypeVar("Value")
 Given = TypeVarTuple("Given")
+_CORES = os.cpu_count() or 1
 
 
 class Turn(Enum):
@@ -25,8 +27,10 @@ class Turn(Enum):
 
     KNOWING = ("knowing", 2)
     """To know who asks: each request begins so."""
-    PAGE = ("page", 4)
-    DEAR = ("dear", 4)
+    PAGE = ("page", 2)
+    CHANGE = ("change", 2)
+    """What a form asks to be done: it is written to the disk."""
+    DEAR = ("dear", min(4, max(2, _CORES)))
     """What the lake is asked for, and what else may take seconds."""
     SIGNING = ("signing", 4)
     """To hash passwords, and to ask providers elsewhere."""
@@ -35,6 +39,8 @@ class Turn(Enum):
 
 
 _LIMITS: RunVar[dict[Turn, CapacityLimiter]] = RunVar("lemnis.turns")
+CORES_EACH = max(1, _CORES // int(Turn.DEAR.value[1]))
+"""How many cores a search has, so that all that go on at once have what there is."""
 ROUTES = 12
 """In how many threads routes of the API are worked on that say nothing else."""
 

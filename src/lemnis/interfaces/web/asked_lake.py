@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,10 @@ class Sight:
     def event(self, event: Any) -> Any:
         """Return an event as they see it."""
         return event if self.masker is None else self.masker.event(event)
+
+    def some(self, event: Any, names: Sequence[str]) -> Any:
+        """Return what an event has at these names, as they see it."""
+        return event if self.masker is None else self.masker.some(event, names)
 
 
 def sight(request: Request, text: str = "", *, about: str = "") -> Sight:

@@ -22,10 +22,11 @@ from lemnis.interfaces.web import site
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.incident_known import known
 from lemnis.interfaces.web.keeping import Kept
+from lemnis.store.access import Account
 
 NOBODY = ""
 """The team of what is nobody's, or of somebody who is of no team."""
-_OTHERS = 100
+_OTHERS, _ACCOUNTS_S = 100, 5.0
 
 # -- what is shown, pure -----------------------------------------------------------------------------------
 
@@ -62,7 +63,9 @@ def by_team(tasks: Iterable[Task], teams: Mapping[str, str], now: int) -> list[T
 
 def tasks(request: Request, stands: Standing) -> list[TeamShown]:
     """Return an incident's tasks by team; people are of the first team of their accounts."""
-    accounts = request.state.access.tables.accounts()
+    tables = request.state.access.tables
+    kept: Kept[list[Account]] = site.at(request).keep("accounts", tables.accounts, _ACCOUNTS_S)
+    accounts = kept.get()
     named = {team: team for one in accounts for team in one.teams}
     named |= {one.team: one.team for one in stands.assets if one.team}
     people = {one.name: one.teams[0] for one in accounts if one.teams}

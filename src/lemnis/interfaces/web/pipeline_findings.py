@@ -168,13 +168,21 @@ def hidden(one: Line) -> Line:
 
 def known(here: site.Site) -> Known:
     """Return the problems that are there."""
-    found: Known = here.keep("problems", lambda: _known(here.workspace), FRESH_S).get()
+    found: Known = here.keep("problems", lambda: _known(here), FRESH_S).get()
     return found
 
 
-def _known(workspace: app.Workspace) -> Known:
-    attacked = feedback_findings.Attacked(workspace)
-    problems = findings_life.problems(workspace, limit=MOST)
+def newest_alerts(here: site.Site) -> feedback_findings.Newest:
+    """Return the newest alerts: what was read of them before is not read again."""
+    found: feedback_findings.Newest = here.once.setdefault(
+        "newest alerts", feedback_findings.Newest(here.workspace)
+    )
+    return found
+
+
+def _known(here: site.Site) -> Known:
+    attacked = feedback_findings.Attacked(here.workspace, alerts=newest_alerts(here))
+    problems = findings_life.problems(here.workspace, limit=MOST)
     lines = [line(one, attacked.problem(one)) for one in problems]
     said = (text for one in lines for text in (one.title, one.because, one.where, one.resource, one.fix))
     return Known(problems, lines, attacked, frozenset(naming.addressed(said)))
@@ -205,7 +213,7 @@ def finding(request: Request) -> Response:
     """Show one problem: what every tool says of it, how it came in, how to mend it, what was decided."""
     here = site.at(request)
     one = findings_life.problem(here.workspace, request.path_params["id"])
-    attacked = feedback_findings.Attacked(here.workspace)
+    attacked = feedback_findings.Attacked(here.workspace, alerts=newest_alerts(here))
     past = deciding.of(here.workspace, one.id)
     now = deciding.Stand(here.workspace, attacked, {one.id: past}).of(one)
     _, about = next(deciding.about(here.workspace, [one]))

@@ -30,6 +30,9 @@ LIMIT, TIMEOUT, BARS = 100, 20.0, 80
 _PAGE_S, _MORE_S = 0.4, 3.0
 """After so long a page shows what was found so far, and its part goes on with what is older."""
 _TEXTS = ("message", "raw_data", "unmapped")
+_SHOWN = (*_TEXTS, "severity_id")
+"""What a row tells of an event."""
+_SAVED, _SAVED_S = "saved searches", 5.0
 _AROUND = 40
 _ID = re.compile(r"(?:in|al)-[0-9a-f]{4,16}")
 _FEW_FIELDS, _TOP = 60, 10
@@ -108,7 +111,7 @@ def run(  # noqa: PLR0917 - of whom, what, when, who looks, and how far
         )  # fmt: skip
         if found.finds_events:
             hits = [
-                hit(replace(one, event=seen.event(one.event)), found.headings)
+                hit(replace(one, event=seen.some(one.event, _SHOWN)), found.headings)
                 for some in found.found()
                 for one in some
             ]
@@ -170,16 +173,20 @@ def page(request: Request) -> Response:
         spans=SPANS,
         again=again,
         further=_further(text, when, result, LIMIT),
-        saved=_saved(here.workspace),
+        saved=_saved(here),
         limit=LIMIT,
         pointed=pointed(text, result.column),
         formats=exporting.FORMATS,
     )
 
 
-def _saved(workspace: app.Workspace) -> list[tuple[str, str]]:
-    found, _ = searches.every(app.library(workspace))
-    return [(one.name, one.search.title) for one in found]
+def _saved(here: site.Site) -> list[tuple[str, str]]:
+    def read() -> list[tuple[str, str]]:
+        found, _ = searches.every(app.library(here.workspace))
+        return [(one.name, one.search.title) for one in found]
+
+    known: list[tuple[str, str]] = here.keep(_SAVED, read, _SAVED_S).get()
+    return known
 
 
 def more(request: Request) -> Response:
@@ -316,6 +323,7 @@ def save(request: Request, form: Form) -> Response:
     here = site.at(request)
     name, text = form.get("name", "").strip(), form.get("q", "")
     path = searches.save(here.workspace, name, text, title=form.get("title", "").strip()[:200])
+    here.forget(_SAVED)
     told = f"{path.relative_to(here.workspace.root)} in the workspace's content"
     return site.back(request, f"/search?{query({'q': f'@{name}'})}", f"The search {name} is kept", told)
 
@@ -326,8 +334,13 @@ def stop(request: Request, _form: Form) -> Response:
     return JSONResponse({"stopped": running_of(request).stop(person.id if person is not None else "")})
 
 
+def _turn(request: Request) -> Turn:
+    """Return what kind of work the page is: nothing is looked for before something is asked."""
+    return Turn.DEAR if request.query_params else Turn.PAGE
+
+
 ROUTES = (
-    site.shows("/search", page, "event.search", Turn.DEAR),
+    site.shows("/search", page, "event.search", _turn),
     site.shows("/search/more", more, "event.search", Turn.DEAR),
     site.shows("/search/bars", bars, "event.search", Turn.DEAR),
     site.shows("/search/fields", fields, "event.search", Turn.DEAR),

@@ -45,8 +45,8 @@ STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_FORM = 65_536
 """So many bytes a form may have."""
-_DEAR, _DEAR_EACH = 8, 4
-"""How much dear work goes on at once: of all, and of one person."""
+_DEAR, _DEAR_EACH = 32, 4
+"""How much dear work is begun or waited for at once: by all, and by one person."""
 _MOST_KEPT, _CONTENT_S = 200, 10.0
 ANYBODY = ""
 """In the place of a permission: whoever is signed in, for what is about themselves."""
@@ -336,17 +336,20 @@ class Does(Protocol):
         ...
 
 
-def shows(path: str, handler: Shows, permission: str, turn: Turn = Turn.PAGE) -> Route:
-    """Return a route of a page that people with a permission see.
+def shows(
+    path: str, handler: Shows, permission: str, turn: Turn | Callable[[Request], Turn] = Turn.PAGE
+) -> Route:
+    """Return a route of a page that people with a permission see; ``turn`` says what kind of work it is.
 
-    Of what is dear only so much goes on at once, of all and of one person; others are told so.
+    Of what is dear only so much is waited for at once, by all and by one person; others are told so.
     """
 
     async def endpoint(request: Request) -> Response:
         if whose(request) is None:
             return to_sign_in(request)
+        kind = turn if isinstance(turn, Turn) else turn(request)
         return await answered(
-            request, lambda: _permitted(request, permission, lambda: handler(request)), turn
+            request, lambda: _permitted(request, permission, lambda: handler(request)), kind
         )
 
     return Route(path, endpoint, methods=["GET"], name=path)
@@ -362,7 +365,7 @@ def does(path: str, handler: Does, permission: str) -> Route:
         if isinstance(form, Response):
             return form
         return await answered(
-            request, lambda: _permitted(request, permission, lambda: handler(request, form))
+            request, lambda: _permitted(request, permission, lambda: handler(request, form)), Turn.CHANGE
         )
 
     return Route(path, endpoint, methods=["POST"], name=f"{path} POST")

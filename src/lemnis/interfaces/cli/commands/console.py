@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 0.5
 """So long a page waits for what people work on, before it says that it is being read."""
-_SWITCH_S = 0.001
+_SWITCH_S = 0.0005
 """So long a thread keeps the others waiting: a page that is dear to make holds up others less."""
 
 
