@@ -100,26 +100,30 @@ class Browser:
             (painted,) = self._page.evaluate(_KEYS, ["a"])
         return painted / 1000, time.perf_counter() - began
 
-    def live(self, path: str, port: int, number: int) -> float:
-        """Send an event that a rule is about; return the seconds until the page shows its alert."""
-        name = f"live-{int(time.time()):x}-{number}"
+    def live(self, path: str, port: int, number: int, offset: int) -> float:
+        """Send an event that a rule is about; return the seconds until the page shows its alert.
+
+        ``offset`` is by how much (ms) the clock of the workspace is ahead.
+        """
+        now = int(time.time())
+        name = f"203.0.{now // 200 % 200}.{now % 200 + number}"
         if not self._page.url.endswith(path):
             self._page.goto(self._base + path)
             self._page.wait_for_selector("[data-live-state].on", timeout=30_000)
-        self._page.evaluate(f"globalThis.shown = ({_WATCH})({orjson.dumps(name).decode()})")
+        self._page.evaluate(f"void (globalThis.shown = ({_WATCH})({orjson.dumps(name).decode()}))")
         sent: list[float] = []
-        sender = threading.Thread(target=lambda: sent.append(_send(port, name)))
+        sender = threading.Thread(target=lambda: sent.append(_send(port, name, offset)))
         sender.start()
         shown: float = self._page.evaluate("globalThis.shown")
         sender.join()
         return shown / 1000 - sent[0]
 
 
-def _send(port: int, name: str) -> float:
+def _send(port: int, name: str, offset: int) -> float:
     """Send a request to a web server as its log tells it; return when (seconds since the epoch)."""
-    at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() + offset / 1000))
     record = {
-        "time_iso8601": at, "remote_addr": "198.51.100.7", "request_method": "GET",
+        "time_iso8601": at, "remote_addr": name, "request_method": "GET",
         "server_protocol": "HTTP/2.0", "request_uri": f"/.git/config?{name}", "status": 404,
         "body_bytes_sent": 0, "request_time": 0.001, "http_user_agent": "curl/8.11.0",
         "host": f"{name}.example.com", "request_id": name,

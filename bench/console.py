@@ -271,7 +271,7 @@ def live(bench: Bench) -> Iterator[Figure]:
             _ready(client, time.perf_counter())
         with _consolebrowser.browsing(served.base, cookie) as window:
             path = "/queue?show=alerts&sort=-last"
-            took = sorted(window.live(path, served.port, number) for number in range(_NEWS + 1))[:-1]
+            took = sorted(window.live(path, served.port, number, offset) for number in range(_NEWS + 1))[:-1]
     yield Figure(
         "live: event sent until its alert is shown, median",
         round(statistics.median(took), 2),
