@@ -25,8 +25,8 @@ _CORES = os.cpu_count() or 1
 class Turn(Enum):
     """A kind of work, and in how many threads it is done."""
 
-    KNOWING = ("knowing", 2)
-    """To know who asks: each request begins so."""
+    KNOWING = ("knowing", 8)
+    """To know who asks: each request begins so, and now and then waits for whoever writes to the database."""
     PAGE = ("page", 2)
     CHANGE = ("change", 2)
     """What a form asks to be done: it is written to the disk."""
