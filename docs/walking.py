@@ -18,6 +18,7 @@ from lemnis.interfaces.web.app import PAGES
 PARTS = {
     "/search/bars": "the histogram, put into the search",
     "/search/fields": "the fields, put into the search",
+    "/search/more": "what is further back, put into the search",
     "/search/complete": "JSON",
     "/search/export": "a file",
     "/posture/evidence/{id:path}": "a file",
