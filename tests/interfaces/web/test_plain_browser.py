@@ -84,6 +84,7 @@ def test_the_queue_is_worked_by_keys_alone_from_the_sign_in_on(soc, chromium):
         press("j")
         press("a")
         page.wait_for_selector("text=1 done")
+        page.wait_for_selector("tr[data-row][tabindex='0']")
         press("?")
         page.wait_for_selector("dialog[open]")
         press("Escape")

@@ -10,12 +10,13 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Header
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from lemnis.app.access.permissions import Person, may
 from lemnis.contracts.errors import BusyError, LemnisError, StrangerError
@@ -114,39 +115,51 @@ async def stream(
     hub: Hub = request.app.state.hub
     if hub.listening[person.id] >= _EACH or hub.listening.total() >= _MOST:
         raise BusyError("too many streams are open", retry_after_s=10, fix="close some")
-    return StreamingResponse(
-        _told(request, hub, person, last), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
-    )
+    hub.listening[person.id] += 1
+    return _Stream(
+        _told(request, hub, person, last), hub, person.id, media_type="text/event-stream",
+        headers={"x-accel-buffering": "no"},
+    )  # fmt: skip
+
+
+class _Stream(StreamingResponse):
+    """A stream that gives its place back when it is over, also where who asked had gone before it began."""
+
+    def __init__(self, told: AsyncIterator[bytes], hub: Hub, name: str, **how: Any) -> None:
+        super().__init__(told, **how)
+        self._hub, self._name = hub, name
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._hub.listening[self._name] -= 1
+            self._hub.listening += Counter()
 
 
 async def _told(request: Request, hub: Hub, person: Person, last: str) -> AsyncIterator[bytes]:
     using, loop = services(request), asyncio.get_running_loop()
-    hub.listening[person.id] += 1  # here, where it is sure to be taken back: some are gone before they begin
     begun = beat = looked = loop.time()
-    try:
-        head = await hub.begin()
-        seq = int(last) if last.isascii() and last.isdecimal() and int(last) <= head else head
-        yield b": begun\nretry: 2000\n\n"
-        while loop.time() - begun < _LASTS_S and not hub.over:
-            found, seq, missing = await hub.after(seq, _BEAT_S)
-            if missing:
-                yield b"event: lost\ndata: {}\n\n"
-            now = loop.time()
-            told = [(one, event) for one in found if (event := _event(one, person))]
-            # nothing is told to who is signed out meanwhile
-            if (told and now - looked >= _LOOKED_S) or now - beat >= _BEAT_S:
-                looked, known = now, await taken(Turn.HEARING, _still, request, using, person)
-                if known is None:
-                    return
-                person = known
-            for event in await _seen(using, person, told):
-                yield event
-            if now - beat >= _BEAT_S:
-                beat = now
-                yield b": beat\n\n"
-    finally:
-        hub.listening[person.id] -= 1
-        hub.listening += Counter()
+    head = await hub.begin()
+    seq = int(last) if last.isascii() and last.isdecimal() and int(last) <= head else head
+    yield b": begun\nretry: 2000\n\n"
+    while loop.time() - begun < _LASTS_S and not hub.over:
+        found, seq, missing = await hub.after(seq, _BEAT_S)
+        if missing:
+            yield b"event: lost\ndata: {}\n\n"
+        now = loop.time()
+        told = [(one, event) for one in found if (event := _event(one, person))]
+        # nothing is told to who is signed out meanwhile
+        if (told and now - looked >= _LOOKED_S) or now - beat >= _BEAT_S:
+            looked, known = now, await taken(Turn.HEARING, _still, request, using, person)
+            if known is None:
+                return
+            person = known
+        for event in await _seen(using, person, told):
+            yield event
+        if now - beat >= _BEAT_S:
+            beat = now
+            yield b": beat\n\n"
 
 
 async def _seen(using: Services, person: Person, told: list[tuple[Entry, bytes]]) -> list[bytes]:
