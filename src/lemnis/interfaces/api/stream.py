@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from lemnis.app.access.permissions import Person, may
 from lemnis.contracts.errors import BusyError, LemnisError, StrangerError
 from lemnis.contracts.journal import Entry
+from lemnis.interfaces.api.problem import problem
 from lemnis.interfaces.api.services import Services, services
 from lemnis.interfaces.api.turns import Turn, taken
 
@@ -39,6 +40,10 @@ _LOOKED_S = 1.0
 """For so long who listens is known to be still signed in."""
 
 
+def _too_many() -> BusyError:
+    return BusyError("too many streams are open", retry_after_s=10, fix="close some")
+
+
 class Hub:
     """The newest entries of the journal, read by one task while somebody listens."""
 
@@ -51,6 +56,10 @@ class Hub:
         self._beginning = asyncio.Lock()
         self.listening: Counter[str] = Counter()
         self.over = False
+
+    def full(self, name: str) -> bool:
+        """Say whether as many listen as may: of all, or under one name."""
+        return self.listening[name] >= _EACH or self.listening.total() >= _MOST
 
     async def end(self) -> None:
         """Let all streams end: the console stops."""
@@ -113,9 +122,8 @@ async def stream(
     if person is None:
         raise StrangerError("sign in first", fix="sign in, or send a token")
     hub: Hub = request.app.state.hub
-    if hub.listening[person.id] >= _EACH or hub.listening.total() >= _MOST:
-        raise BusyError("too many streams are open", retry_after_s=10, fix="close some")
-    hub.listening[person.id] += 1
+    if hub.full(person.id):
+        raise _too_many()
     return _Stream(
         _told(request, hub, person, last), hub, person.id, media_type="text/event-stream",
         headers={"x-accel-buffering": "no"},
@@ -123,13 +131,17 @@ async def stream(
 
 
 class _Stream(StreamingResponse):
-    """A stream that gives its place back when it is over, also where who asked had gone before it began."""
+    """A stream that takes its place when it begins and gives it back when it is over; one too many is told."""
 
     def __init__(self, told: AsyncIterator[bytes], hub: Hub, name: str, **how: Any) -> None:
         super().__init__(told, **how)
         self._hub, self._name = hub, name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._hub.full(self._name):  # others began meanwhile
+            await problem(_too_many())(scope, receive, send)
+            return
+        self._hub.listening[self._name] += 1
         try:
             await super().__call__(scope, receive, send)
         finally:
