@@ -131,7 +131,7 @@ async def stream(
 
 
 class _Stream(StreamingResponse):
-    """A stream that takes its place when it begins and gives it back when it is over; one too many is told."""
+    """A stream that takes a place when it begins, and gives it back at its end; one too many is told."""
 
     def __init__(self, told: AsyncIterator[bytes], hub: Hub, name: str, **how: Any) -> None:
         super().__init__(told, **how)
