@@ -259,13 +259,14 @@ def of_matching(found: Matching, how: Asked, me: str, every: int) -> Shown:
     counts = {**found.counts, _MINE: found.owners.get(me, 0) if me else 0}
     tabs = tuple(Tab(name, title, counts[name]) for name, (title, _) in TABS.items())
     key = (f"{chosen} {me}" if chosen == _MINE else chosen, how.sort, how.up)
-    if key not in found.in_order:
+    rows = found.in_order.get(key)
+    if rows is None:
         if len(found.in_order) >= _ORDERS:
             found.in_order.clear()
         some = [row for row in found.rows if TABS[chosen][1](row, me)]
-        found.in_order[key] = asking.ordered(some, COLUMNS, how)[0]
+        rows = found.in_order[key] = asking.ordered(some, COLUMNS, how)[0]
     _, understood = asking.ordered([], COLUMNS, how)
-    page = asking.paged(found.in_order[key], understood, SIZE)
+    page = asking.paged(rows, understood, SIZE)
     return Shown(tabs, chosen, page, understood, every - len(found.rows))
 
 
@@ -290,14 +291,15 @@ def _table(request: Request, matching: Matching, found: Shown, *, names: bool) -
     base, asked = str(request.scope.get("root_path", "")), found.asked
     mine = site.actor(request) if found.chosen == _MINE else ""
     key = (base, names, found.chosen, mine, asked.sort, asked.up, asked.after, *sorted(asked.filters.items()))
-    if key not in matching.drawn:
+    table = matching.drawn.get(key)  # others may let all of them go meanwhile
+    if table is None:
         if len(matching.drawn) >= _ORDERS:
             matching.drawn.clear()
-        matching.drawn[key] = site.at(request).part(
+        table = matching.drawn[key] = site.at(request).part(
             "queue_table.html", base=base, columns=COLUMNS, found=found, asked=asked, page=found.page,
             filtered=any(asked.of(one) for one in FILTERS[1:]),
         )  # fmt: skip
-    return matching.drawn[key]
+    return table
 
 
 @dataclass(frozen=True, slots=True)
