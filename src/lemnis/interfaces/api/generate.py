@@ -1,4 +1,7 @@
-"""Makes ``client.py`` of the API's description: ``python -m lemnis.interfaces.api.generate``."""
+"""Makes the client of the API's description: ``python -m lemnis.interfaces.api.generate``.
+
+Each resource has a module, of its routes and of the types that only they speak of.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,18 @@ from lemnis.app.access.service import Access
 from lemnis.content.schemas.console import Console
 from lemnis.interfaces.api import app as api
 
-TARGET = Path(__file__).parent / "client.py"
+TARGET = Path(__file__).parent / "client"
+_SHARED = "shared"
 _HEAD = '''\
-"""A typed client of the API, made by ``python -m lemnis.interfaces.api.generate``: change that."""
+"""{about}, made by ``python -m lemnis.interfaces.api.generate``: change that."""
+
+# ruff: noqa: E501, F401, RUF100 - lines and imports are the same for all resources
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired, TypedDict
-
-from lemnis.interfaces.api.calling import Caller
-
-# ruff: noqa: E501
-
 '''
+_TYPING = "from typing import Any, Literal, NotRequired, TypedDict\n\n"
+_CALLER = "from lemnis.interfaces.api.calling import Caller\n"
 _METHODS = ("get", "post", "put", "patch", "delete")
 _OURS = {"If-Match": "if_match", "Idempotency-Key": "key", "X-Purpose": "purpose"}
 
@@ -38,14 +40,60 @@ def described() -> dict[str, Any]:
         return api.build(workspace, Access(workspace), Console()).openapi()
 
 
-def generated(document: Mapping[str, Any]) -> str:
-    """Return the client's text. Pure."""
-    parts = [_HEAD]
-    for name, schema in sorted(document["components"]["schemas"].items()):
-        parts.append(_typed(_name(name), schema))
-    parts.append('class Client(Caller):\n    """The API\'s routes by their operations."""\n\n')
-    parts += _operations(document)
-    return "".join(parts).rstrip("\n") + "\n"
+def generated(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of the client's modules, by the names of their files. Pure."""
+    schemas = document["components"]["schemas"]
+    routes: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
+    for path, methods in sorted(document["paths"].items()):
+        for method in _METHODS:
+            if method in methods and path != "/stream":
+                routes.setdefault(methods[method]["tags"][0], []).append((path, method, methods[method]))
+    spoken = {tag: _reached(some, schemas) for tag, some in routes.items()}
+    homes = {name: [tag for tag, told in spoken.items() if name in told] for name in schemas}
+    home = {name: tags[0] if len(tags) == 1 else _SHARED for name, tags in homes.items()}
+    found = {f"{_SHARED}.py": _module("What several resources speak of", _types(schemas, home, _SHARED), "")}
+    for tag, some in routes.items():
+        others = sorted(_name(name) for name in spoken[tag] if home[name] == _SHARED)
+        used = f"from lemnis.interfaces.api.client.{_SHARED} import {', '.join(others)}\n" if others else ""
+        body = f'class {_name(tag)}Client(Caller):\n    """Routes of {tag} by their operations."""\n\n'
+        body += "".join(_operation(*one) for one in some)
+        found[f"{tag}.py"] = _module(f"Routes of {tag}", _types(schemas, home, tag) + body, _CALLER + used)
+    bases = ", ".join(f"{_name(tag)}Client" for tag in sorted(routes))
+    imports = "".join(
+        f"from lemnis.interfaces.api.client.{tag} import {_name(tag)}Client\n" for tag in sorted(routes)
+    )
+    whole = f'{imports}\n\nclass Client({bases}):\n    """All routes of the API by their operations."""\n'
+    return found | {"__init__.py": _HEAD.format(about="A typed client of the API") + whole}
+
+
+def _module(about: str, body: str, imports: str) -> str:
+    return f"{_HEAD.format(about=about)}{_TYPING}{imports}\n\n{body}".rstrip("\n") + "\n"
+
+
+def _types(schemas: Mapping[str, Any], home: Mapping[str, str], where: str) -> str:
+    return "".join(_typed(_name(name), one) for name, one in sorted(schemas.items()) if home[name] == where)
+
+
+def _reached(some: Any, schemas: Mapping[str, Any]) -> set[str]:
+    """Return the names of the schemas that routes speak of, and those that they speak of."""
+    found: set[str] = set()
+    left = list(_named(some))
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += _named(schemas[name])
+    return found
+
+
+def _named(part: Any) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"].rpartition("/")[2]
+        part = list(part.values())
+    if isinstance(part, list | tuple):
+        for one in part:
+            yield from _named(one)
 
 
 def _typed(name: str, schema: Mapping[str, Any]) -> str:
@@ -55,13 +103,6 @@ def _typed(name: str, schema: Mapping[str, Any]) -> str:
         kind = _type(one)
         lines.append(f"    {key}: {kind if key in needed else f'NotRequired[{kind}]'}\n")
     return "".join(lines) + "\n\n"
-
-
-def _operations(document: Mapping[str, Any]) -> Iterator[str]:
-    for path, methods in sorted(document["paths"].items()):
-        for method in _METHODS:
-            if method in methods and path != "/stream":
-                yield _operation(path, method, methods[method])
 
 
 def _operation(path: str, method: str, one: Mapping[str, Any]) -> str:
@@ -137,4 +178,6 @@ def _line(text: str) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(generated(described()), encoding="utf-8")
+    TARGET.mkdir(exist_ok=True)
+    for file, told in generated(described()).items():
+        (TARGET / file).write_text(told, encoding="utf-8")
