@@ -87,3 +87,48 @@ def test_a_rule_is_written_with_lint_and_completion_and_tried_without_leaving(so
         page.fill("#f-name", "who_logs_in")
         page.click("button[value=save]")
         page.wait_for_url("**/detection/who_logs_in")
+
+
+def test_an_answer_that_comes_late_leaves_what_was_chosen(soc, chromium):
+    with visiting(chromium, built(soc), "dee", "detection_engineer") as page:
+        page.goto(page.url.replace("/queue", "/detections/new"))
+        late = _held(page, "**/detections/complete")
+        page.fill("#f-text", RULE)
+        page.locator("#f-text").press_sequentially("w")
+        late(2)
+        page.wait_for_selector("#offers [role=option] >> text=what")
+        page.locator("#f-text").press_sequentially("h")
+        page.keyboard.press("ArrowDown")
+        assert page.inner_text("#offers [aria-selected=true]").startswith("what")
+        late(1)
+        page.wait_for_function("document.querySelectorAll('#offers [role=option]').length == 1")
+        assert page.inner_text("#offers [aria-selected=true]").startswith("what"), "it is chosen still"
+        page.keyboard.press("Enter")
+        assert page.input_value("#f-text") == RULE + "what"
+        page.locator("#f-text").press_sequentially("|ends")
+        late(5)
+        page.wait_for_selector("#offers [role=option] >> text=endswith")
+        page.locator("#f-text").press_sequentially("w")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        assert page.input_value("#f-text") == RULE + "what|endswith", "taken of a list of a letter ago"
+
+
+def _held(page, address):
+    """Hold all answers at an address; what comes back lets the newest go, when so many were asked for since."""
+    waiting = []
+
+    def hold(route):
+        waiting.append(route)
+
+    page.route(address, hold)
+
+    def go(count):
+        while len(waiting) < count:
+            page.wait_for_timeout(20)
+        for one in waiting[:-1]:
+            one.abort()
+        waiting.pop().continue_()
+        waiting.clear()
+
+    return go

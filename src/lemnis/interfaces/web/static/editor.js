@@ -1,11 +1,12 @@
 // The editor of rules: lines and lint while one writes, what may come next, and what it finds.
+import { offering } from "./offers.js";
 import { localise } from "./times.js";
 
 const form = document.querySelector("#rule");
 const area = document.querySelector("#f-text");
 const gutter = form.querySelector(".gutter");
 const said = form.querySelector("[data-lint]");
-const offers = form.querySelector("#offers");
+const list = form.querySelector("#offers");
 const csrf = form.querySelector("[name=csrf]").value;
 const QUIET = 350;
 const IDLE = 1500;
@@ -74,28 +75,9 @@ async function lint() {
 }
 
 // What may come next.
-let back = 0;
-let chosen = -1;
 let leaving = false;
-const options = () => [...offers.querySelectorAll("[role=option]")];
+const offers = offering(area, list, changed);
 const lineHeight = () => Number.parseFloat(getComputedStyle(area).lineHeight);
-function close() {
-  offers.hidden = true;
-  chosen = -1;
-  area.removeAttribute("aria-activedescendant");
-}
-function choose(n) {
-  const known = options();
-  chosen = (n + known.length) % known.length;
-  for (const [place, one] of known.entries()) one.setAttribute("aria-selected", String(place === chosen));
-  known[chosen].scrollIntoView({ block: "nearest" });
-  area.setAttribute("aria-activedescendant", known[chosen].id);
-}
-function take(text) {
-  area.setRangeText(text, area.selectionStart - back, area.selectionStart, "end");
-  close();
-  changed();
-}
 let completing = null;
 async function complete() {
   completing?.abort();
@@ -103,32 +85,17 @@ async function complete() {
   const at = area.selectionStart;
   const told = await asked(form.dataset.complete, { at: [...area.value.slice(0, at)].length }, mine.signal);
   if (at !== area.selectionStart || document.activeElement !== area) return;
-  ({ back } = told);
-  const typed = area.value.slice(at - back, at);
-  offers.replaceChildren(...told.offers.filter((one) => one.text !== typed).map((one, n) => {
-    const option = document.createElement("div");
-    option.id = `offer-${n}`;
-    option.role = "option";
-    option.ariaSelected = "false";
-    const text = document.createElement("span");
-    text.textContent = one.text;
-    const kind = document.createElement("span");
-    kind.className = "faint";
-    kind.textContent = one.kind;
-    option.append(text, kind);
-    option.addEventListener("pointerdown", (event) => { event.preventDefault(); take(one.text); });
-    return option;
-  }));
-  offers.hidden = !offers.children.length;
-  chosen = -1;
-  const before = area.value.slice(0, at).split("\n");
-  const top = area.offsetTop + before.length * lineHeight() - area.scrollTop + 8;
-  offers.style.top = `${Math.min(top, area.offsetTop + area.clientHeight)}px`;
+  const start = at - told.back;
+  const typed = area.value.slice(start, at);
+  offers.offer(told.offers.filter((one) => one.text !== typed), start);
+  const above = area.value.slice(0, at).split("\n");
+  const top = area.offsetTop + above.length * lineHeight() - area.scrollTop + 8;
+  list.style.top = `${Math.min(top, area.offsetTop + area.clientHeight)}px`;
   const wide = Number.parseFloat(getComputedStyle(area).fontSize) * 0.6;
-  const left = area.offsetLeft + (before.at(-1).length - back) * wide - area.scrollLeft;
-  offers.style.left = `${Math.max(0, Math.min(left, form.clientWidth - 280))}px`;
+  const left = area.offsetLeft + (above.at(-1).length - told.back) * wide - area.scrollLeft;
+  list.style.left = `${Math.max(0, Math.min(left, form.clientWidth - 280))}px`;
 }
-const quietly = () => complete().catch((error) => { if (error.name !== "AbortError") close(); });
+const quietly = () => complete().catch((error) => { if (error.name !== "AbortError") offers.close(); });
 
 // What it finds, while one writes.
 const live = form.querySelector("#f-live");
@@ -172,14 +139,11 @@ function changed() {
 live.addEventListener("change", changed);
 area.addEventListener("input", () => { changed(); quietly(); });
 area.addEventListener("scroll", () => { gutter.scrollTop = area.scrollTop; });
-area.addEventListener("blur", () => { close(); leaving = false; });
+area.addEventListener("blur", () => { offers.close(); leaving = false; });
 area.addEventListener("keydown", (event) => {
-  const open = !offers.hidden;
   if (event.key === " " && event.ctrlKey) quietly();
-  else if (open && event.key === "ArrowDown") choose(chosen + 1);
-  else if (open && event.key === "ArrowUp") choose(chosen < 0 ? -1 : chosen - 1);
-  else if (open && (event.key === "Enter" || event.key === "Tab") && chosen >= 0) take(options()[chosen].querySelector("span").textContent);
-  else if (event.key === "Escape") { close(); leaving = true; }
+  else if (event.key === "Escape") { completing?.abort(); offers.close(); leaving = true; }
+  else if (offers.key(event)) leaving = false;
   else if (event.key === "Tab" && !event.shiftKey && !leaving) area.setRangeText("  ", area.selectionStart, area.selectionEnd, "end");
   else { if (event.key !== "Tab") leaving = false; return; }
   event.preventDefault();

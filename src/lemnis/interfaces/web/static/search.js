@@ -1,9 +1,10 @@
 // Search: completion, brushing the histogram, statistics of fields.
+import { offering } from "./offers.js";
 import { load } from "./times.js";
 
 const q = document.querySelector("#q");
 const form = document.querySelector("#ask");
-const offers = document.querySelector("#offers");
+const list = document.querySelector("#offers");
 const parts = [...document.querySelectorAll("[data-load]")];
 
 // What is loaded may have a part itself: a search that goes on further back.
@@ -15,70 +16,29 @@ async function fill(part) {
 for (const part of parts) fill(part);
 
 // Completion.
+const offers = offering(q, list);
+const written = () => q.value.slice(0, q.selectionStart ?? q.value.length);
 let asked = 0;
-let chosen = -1;
-let last = "";
-const options = () => [...offers.querySelectorAll("[role=option]")];
-function close() {
-  offers.hidden = true;
-  q.setAttribute("aria-expanded", "false");
-  q.removeAttribute("aria-activedescendant");
-  chosen = -1;
-}
-function choose(n) {
-  const known = options();
-  if (!known.length) return;
-  chosen = (n + known.length) % known.length;
-  for (const [place, one] of known.entries()) one.setAttribute("aria-selected", String(place === chosen));
-  known[chosen].scrollIntoView({ block: "nearest" });
-  q.setAttribute("aria-activedescendant", known[chosen].id);
-}
-function take(text) {
-  const at = q.selectionStart ?? q.value.length;
-  const before = q.value.slice(0, at);
-  q.value = before.slice(0, before.length - last.length) + text + q.value.slice(at);
-  const end = before.length - last.length + text.length;
-  q.setSelectionRange(end, end);
-  close();
-}
 async function complete() {
   const mine = ++asked;
-  const text = q.value.slice(0, q.selectionStart ?? q.value.length);
+  const text = written();
   const answer = await fetch(`${q.dataset.complete}?${new URLSearchParams({ q: text })}`, { credentials: "same-origin" });
-  if (!answer.ok || mine !== asked || document.activeElement !== q) return;
+  if (!answer.ok) return;
   const told = await answer.json();
-  last = told.last;
-  offers.replaceChildren(...told.offers.map((one, n) => {
-    const option = document.createElement("div");
-    option.id = `offer-${n}`;
-    option.role = "option";
-    option.ariaSelected = "false";
-    const text = document.createElement("span");
-    text.textContent = one.text;
-    const kind = document.createElement("span");
-    kind.className = "faint";
-    kind.textContent = one.count ? `${one.kind} · ${one.count.toLocaleString("en-GB")}` : one.kind;
-    option.append(text, kind);
-    option.addEventListener("pointerdown", (event) => { event.preventDefault(); take(one.text); });
-    return option;
-  }));
-  offers.hidden = told.offers.length === 0;
-  q.setAttribute("aria-expanded", String(!offers.hidden));
-  chosen = -1;
+  if (mine !== asked || text !== written() || document.activeElement !== q) return;
+  const shown = told.offers.map(({ text, kind, count }) => ({ text, kind: count ? `${kind} · ${count.toLocaleString("en-GB")}` : kind }));
+  offers.offer(shown, text.length - told.last.length);
 }
+const quietly = () => complete().catch(offers.close);
 let waiting = 0;
-q.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => complete().catch(close), 120); });
-q.addEventListener("blur", close);
+q.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(quietly, 120); });
+q.addEventListener("blur", offers.close);
 q.addEventListener("keydown", (event) => {
-  if (offers.hidden) {
-    if (event.key === "ArrowDown" || (event.key === " " && event.ctrlKey)) complete().catch(close);
+  if (event.key === "Escape") { clearTimeout(waiting); asked += 1; }
+  if (!offers.key(event)) {
+    if (list.hidden && (event.key === "ArrowDown" || (event.key === " " && event.ctrlKey))) quietly();
     return;
   }
-  if (event.key === "ArrowDown") choose(chosen + 1);
-  else if (event.key === "ArrowUp") choose(chosen - 1);
-  else if (event.key === "Escape") close();
-  else if ((event.key === "Enter" || event.key === "Tab") && chosen >= 0) take(options()[chosen].querySelector("span").textContent);
-  else return;
   event.preventDefault();
   event.stopPropagation();
 });
@@ -192,18 +152,18 @@ if (wrong) {
 }
 
 // Fields: what they hold, and to add it to the query.
-const list = document.querySelector("[data-fields]");
+const fields = document.querySelector("[data-fields]");
 const like = document.querySelector("#f-like");
 let narrowing = 0;
 like?.addEventListener("input", () => {
   clearTimeout(narrowing);
-  narrowing = setTimeout(() => load(list, `${list.dataset.fields}&${new URLSearchParams({ like: like.value })}`), 150);
+  narrowing = setTimeout(() => load(fields, `${fields.dataset.fields}&${new URLSearchParams({ like: like.value })}`), 150);
 });
-list?.addEventListener("click", (event) => {
+fields?.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  if (button.dataset.field) load(list, `${list.dataset.fields}&${new URLSearchParams({ field: button.dataset.field })}`);
-  else if ("allFields" in button.dataset) load(list, list.dataset.fields);
+  if (button.dataset.field) load(fields, `${fields.dataset.fields}&${new URLSearchParams({ field: button.dataset.field })}`);
+  else if ("allFields" in button.dataset) load(fields, fields.dataset.fields);
   else if (button.dataset.add) {
     const value = button.dataset.value.replaceAll("\\", "\\\\").replaceAll('"', '\\"');
     const [filter, ...stages] = q.value.split("|");
