@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +16,18 @@ from lemnis.app.noise import PROTECTED, Noise
 from lemnis.app.noise_filter import Proposal
 from lemnis.app.rates import DAY
 from lemnis.content.library import Item, Library
-from lemnis.contracts.alerts import Verdict
+from lemnis.contracts.alerts import Entity, Verdict
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.incidents import Incident
-from lemnis.detect.rules import load_rules
+from lemnis.detect.rules import Rule, load_rules
 from lemnis.store.lakes import Readable
 
 WEEK, WEEKS = 7 * DAY, 12
 SECONDS = 20.0
 """So long the lake is looked at, for what an exception would take away."""
 _SHARED = 50
+Hides = Callable[[Rule, Entity, Iterable[str]], bool]
+"""Says of an entity, and of the fields in which a rule's events hold it, whether somebody does not see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +119,27 @@ def cost(
     days: float = 30,
     real: Collection[str] = (),
     seconds: float = SECONDS,
+    lake: Readable | None = None,
+    hides: Hides | None = None,
 ) -> Cost:
     """Replay one detection over the last days and measure exceptions from it; nothing is written.
 
-    ``real`` are the events of alerts that are open or judged real: none of them may be taken away.
+    ``real`` are the events of alerts that are open or judged real: none of them may be taken away. ``lake``
+    is what is looked at, such as what somebody sees; else all of the workspace's. No exception is proposed
+    for what ``hides`` says that they do not see.
     """
+    lake = lake or app.events(workspace)
     start = workspace.clock.now() - int(days * DAY)
     loaded = load_rules([item.manifest])
     detecting = detection(library, rules=[item.manifest])
-    half = _Bounded(app.events(workspace), time.monotonic() + seconds / 2)
+    half = _Bounded(lake, time.monotonic() + seconds / 2)
     found = noise.measure(half, detecting, loaded.rules, start=start)  # type: ignore[arg-type] # as much as is read
+    if hides is not None:
+        for one in found.values():
+            for entity in [entity for entity, names in one.fields.items() if hides(one.rule, entity, names)]:
+                del one.fields[entity]
     tried = noise_filter.candidates(found, owner=owner, now=workspace.clock.now())
-    rest = _Bounded(app.events(workspace), time.monotonic() + seconds / 2)
+    rest = _Bounded(lake, time.monotonic() + seconds / 2)
     measured = noise_filter.measured(rest, library, tried, real=real, start=start)  # type: ignore[arg-type] # the same
     return Cost(tuple(found.values()), best(measured), half.events, half.whole and rest.whole)
 

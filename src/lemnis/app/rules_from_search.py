@@ -40,6 +40,7 @@ from lemnis.store.searching.tree import Group, Node, Not, Query, Term, Where
 
 if TYPE_CHECKING:
     from lemnis.content.library import Library
+    from lemnis.store.lakes import Readable
     from lemnis.store.search import Search
     from lemnis.store.searching.veils import Veil
 
@@ -423,9 +424,12 @@ class Alike:
 
 def proven(
     workspace: app.Workspace, library: Library, query: str, text: str, *, since: str = "", until: str = "",
-    veil: Veil | None = None,
+    veil: Veil | None = None, lake: Readable | None = None,
 ) -> Alike:  # fmt: skip
-    """Run a search and a rule over the same time; raises InputError for a query or a time that is none."""
+    """Run a search and a rule over the same time; raises InputError for a query or a time that is none.
+
+    ``veil`` and ``lake`` are what whoever asks does not see, and what is left for the rule.
+    """
     whole, saved = searches.expand(workspace, query)
     parsed = pipes.parse(whole)
     asked = asking.asked(
@@ -433,7 +437,7 @@ def proven(
         until=until or saved.until, limit=trying.MOST, timeout=SECONDS, veil=veil,
     )  # fmt: skip
     found = {hit.uid for some in asked.found() for hit in some if _source(hit.event) != OWN}
-    tried = trying.tried(workspace, library, text, start=asked.start, end=asked.end)
+    tried = trying.tried(workspace, library, text, start=asked.start, end=asked.end, lake=lake)
     fired = {uid for one in tried.alerts for uid in one.event_uids}
     return alike(found, fired, whole=tried.whole and not asked.more)
 

@@ -28,6 +28,7 @@ from lemnis.incidents.findings import SOURCE as OWN
 
 if TYPE_CHECKING:
     from lemnis.content.library import Library
+    from lemnis.store.lakes import Readable
 
 DAY = 86_400_000
 MOST_TEXT = 60_000
@@ -83,10 +84,12 @@ def check(
 def tried(
     workspace: app.Workspace, library: Library, text: str, *, days: float = 7, start: int | None = None,
     end: int | None = None, seconds: float = SECONDS, known: Vocabulary | None = None,
+    lake: Readable | None = None,
 ) -> Tried:  # fmt: skip
     """Check a rule, and replay it over the last days, or over [start, end) (ms) where one of them is given.
 
-    Raises UsageError for a text that is too long.
+    ``lake`` is what it is tried on, such as what somebody sees; else all of the workspace's. Raises
+    UsageError for a text that is too long.
 
     Regular expressions are RE2's, which takes time in proportion to a text; of a rule that matches everything
     no more than ``MOST`` alerts are made.
@@ -99,7 +102,7 @@ def tried(
     found: list[Alert] = []
     signals: list[Signals] = []
     events, deadline, whole = 0, time.monotonic() + seconds, True
-    lake = app.events(workspace)
+    lake = lake or app.events(workspace)
     with _file(text) as path:
         detecting = detection(library, rules=[path])
         for batch in lake.scan(start=recent, end=end):
@@ -139,13 +142,15 @@ def compared(
     *,
     days: float = 7,
     seconds: float = SECONDS,
+    lake: Readable | None = None,
 ) -> Compared:
     """Replay two versions of a rule over the last days; raises ContentError where one cannot be used.
 
+    ``lake`` is what they are replayed on, such as what somebody sees; else all of the workspace's.
     Rules of a version are known by their ids: one that has another id is another rule.
     """
     since = workspace.clock.now() - int(days * DAY)
-    lake, deadline = app.events(workspace), time.monotonic() + seconds
+    lake, deadline = lake or app.events(workspace), time.monotonic() + seconds
     signals: tuple[list[Signals], list[Signals]] = ([], [])
     events, whole = 0, True
     with _file(before) as old, _file(after) as new:

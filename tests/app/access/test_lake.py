@@ -60,6 +60,9 @@ def sees(soc, *, strangers, teams=("shop",), rule=True):
     assert hosts == {one["device"]["hostname"] for one in every if lake.sees(person, one)}, (
         "one by one it is the same"
     )
+    batches = lake.shown(person, app.events(soc)).scan(3002)
+    read = [one["device"]["hostname"] for batch in batches for one in batch.table.to_pylist()]
+    assert sorted(read) == sorted(hosts), "and in what rules are tried on"
     counted = asking.search(soc, "class:authentication | stats count", since="2026-01-01", veil=veil).tables()
     assert sum(row["count"] for table in counted for row in table.to_pylist()) == len(hosts)
     assert sum(

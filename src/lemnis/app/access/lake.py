@@ -3,30 +3,35 @@
 An event belongs to the asset that it happened on, else to those that it came from and went to. Rules are
 asked once for each owner, team and service that there are (``event.search`` about ``kind: event``), and once
 for events of which nobody knows an owner; what they refuse becomes a filter over columns, which every search
-has, its counts and its joins too. Where no rule refuses anything, there is no filter.
+has, its counts and its joins too. Where no rule refuses anything, there is no filter. What reads batches
+(rules that are tried) reads a lake in which the others are not.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
+import pyarrow as pa
 
 from lemnis.app.access.masking import Masker
 from lemnis.app.access.permissions import Person
 from lemnis.app.access.seeing import Eyes, decided
+from lemnis.contracts.events import EventBatch
 from lemnis.contracts.ids import Json
 from lemnis.contracts.reference import ASSETS
 from lemnis.ocsf.findings import SOURCE
+from lemnis.store.columns import leaf
 from lemnis.store.searching.tree import Group, Node, Not, Term
 from lemnis.store.searching.veils import Veil
 
 if TYPE_CHECKING:
     from lemnis import app
     from lemnis.app.board import Board
+    from lemnis.store.lakes import Readable
 
 PERMISSION = "event.search"
 _EVERY_MS = 10_000
@@ -74,13 +79,14 @@ class Lake:
         """Say whether this person sees an event that is at hand."""
         if not person.rules:
             return True
-        every = self.owned()
-        mine = [one for one in every if one.id in _assets(event)]
-        host = str((event.get("device") or {}).get("hostname") or "").lower()
-        mine += [one for one in every if host and host in {name.lower() for name in one.hosts}]
-        return not any(
-            decided(person, PERMISSION, one.about()) for one in mine or [Owned("", (), "", "", "")]
-        )
+        host = (event.get("device") or {}).get("hostname")
+        return _Rows.of(person, self.owned()).sees(host, event.get("enrichments"))
+
+    def shown(self, person: Person, lake: Readable) -> Readable:
+        """Return a lake whose ``scan`` yields what this person sees; all else is as it is."""
+        if not person.rules or seen(person, self.owned()) is None:
+            return lake
+        return cast("Readable", _Shown(lake, _Rows.of(person, self.owned())))
 
     def _whole(self, person: Person, board: Board) -> bool:
         """Say whether somebody sees every incident; looked at once for each state of these."""
@@ -107,10 +113,71 @@ class Lake:
             return self._owned
 
 
-def _assets(event: Mapping[str, Any]) -> frozenset[str]:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Which events one person sees, by the assets that these name; decided once for each that are alike."""
+
+    person: Person
+    by_id: Mapping[str, Owned]
+    by_host: Mapping[str, Sequence[Owned]]
+    known: dict[tuple[str, frozenset[str]], bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, person: Person, every: Iterable[Owned]) -> _Rows:
+        by_id: dict[str, Owned] = {}
+        by_host: dict[str, list[Owned]] = {}
+        for one in every:
+            by_id[one.id] = one
+            for host in {name.lower() for name in one.hosts}:
+                by_host.setdefault(host, []).append(one)
+        return cls(person, by_id, by_host)
+
+    def sees(self, host: object, enrichments: Any) -> bool:
+        """Say whether an event on a host, enriched so, is seen."""
+        key = str(host or "").lower(), _assets(enrichments)
+        if key not in self.known:
+            mine = [self.by_id[one] for one in key[1] if one in self.by_id]
+            mine += self.by_host.get(key[0], ()) if key[0] else ()
+            some = mine or [Owned("", (), "", "", "")]
+            self.known[key] = not any(decided(self.person, PERMISSION, one.about()) for one in some)
+        return self.known[key]
+
+    def among(self, batch: EventBatch) -> EventBatch:
+        """Return the events of a batch that are seen."""
+        nothing = pa.nulls(len(batch))
+        hosts, told = (
+            (nothing if column is None else column).to_pylist()
+            for column in (leaf(batch.table, "device.hostname"), leaf(batch.table, "enrichments"))
+        )
+        keep = [self.sees(host, some) for host, some in zip(hosts, told, strict=True)]
+        if all(keep):
+            return batch
+        return EventBatch(batch.class_uid, batch.source, batch.origin, batch.table.filter(pa.array(keep)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A lake of which is read what one person sees."""
+
+    lake: Readable
+    rows: _Rows
+
+    def scan(self, *asked: Any, **more: Any) -> Iterator[EventBatch]:
+        """Yield the events that they see, in the order of the lake."""
+        for batch in self.lake.scan(*asked, **more):
+            some = self.rows.among(batch)
+            if len(some):
+                yield some
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else a lake has."""
+        return getattr(self.lake, name)
+
+
+def _assets(enrichments: Iterable[Any] | None) -> frozenset[str]:
     """Return the ids of the assets that an event happened on, else of all that it names. Pure."""
     found: dict[bool, set[str]] = {True: set(), False: set()}
-    for one in event.get("enrichments") or ():
+    for one in enrichments or ():
         if isinstance(one, Mapping) and one.get("type") == "asset":
             try:
                 told = orjson.loads(one.get("data") or "{}")

@@ -22,7 +22,8 @@ WITHHELD = "(withheld: personal data)"
 KINDS = frozenset({"user", "person", "identity"})
 """Kinds of entities that are people."""
 UNMAPPED = ("user.name", "user.full_name", "user.email_addr", "location.city")
-"""What is personal in events of sources whose mapping is not known, or passes events through."""
+"""What is personal in events of sources whose mapping is not known, or passes them through: ends of paths."""
+_UNMAPPED = [one.split(".") for one in UNMAPPED]
 _IDENTITY = ("id", "name", "full_name", "email", "manager")
 """What names somebody in that which is known of a user."""
 _KNOWN = frozenset(
@@ -80,7 +81,24 @@ class Masker:
         wanted = _bare(name).split(".")
         if wanted[0] in _TOLD:
             return True
-        return any(_within(wanted, path.split(".")) for path in self._every)
+        whole = (path.split(".") for path in self._every)
+        return any(_within(wanted, path) for path in whole) or any(
+            wanted[-len(path) :] == path for path in _UNMAPPED
+        )
+
+    def holds(self, source: str, names: Iterable[str]) -> bool:
+        """Say whether one of these fields, raw or at a path, is, holds or is part of what is personal."""
+        labels = self.labels.get(source)
+        known = [one.split(".") for one in (UNMAPPED if labels is None else labels.paths | labels.raw)]
+        for name in names:
+            wanted = _bare(name).split(".")
+            if name.lower() in {*_RAW, "unmapped", "message"} or name in _KNOWN:
+                return True
+            if any(_within(wanted, one) or wanted[: len(one)] == one for one in known):
+                return True
+            if labels is None and any(wanted[-len(one) :] == one for one in known):
+                return True
+        return False
 
     def values(self, event: Mapping[str, Any]) -> frozenset[str]:
         """Return the personal values in an event."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lemnis.app.access import second
-from lemnis.app.access.masking import Labels, Masker
+from lemnis.app.access.masking import KINDS, Labels, Masker
 from lemnis.app.access.permissions import Person, demand
 from lemnis.app.access.service import signatures
 from lemnis.contracts.errors import AccessError, UsageError
@@ -19,7 +19,11 @@ from lemnis.store.searching.tree import Aggregate, Eval, Join, Name, Term
 
 if TYPE_CHECKING:
     from lemnis.app.access.service import Access
+    from lemnis.app.noise_rule import Hides
     from lemnis.content.library import Library
+    from lemnis.contracts.alerts import Entity
+    from lemnis.detect.ruleset import Rule
+    from lemnis.store.lakes import Readable
 
 SHORTEST, LONGEST = 8, 300
 """How long a purpose is."""
@@ -99,6 +103,42 @@ class Personal:
                     f"{name} is or holds personal data",
                     fix="say for what purpose you need it, or leave it out",
                 )
+
+    def without(self, library: Library, lake: Readable, *texts: str) -> Readable:
+        """Return what rules are tried on by who sees no people: words are not looked for in names.
+
+        Raises AccessError for a rule that looks for a value where names stand: its hits would confirm it.
+        What is no rule asks nothing.
+        """
+        from lemnis.app.access import asked_rules
+        from lemnis.app.access.nameless import Nameless
+        from lemnis.detect.rules import compile_files
+        from lemnis.ingest.sources import Sources
+
+        masker, words = self.masker, set[str]()
+        for text in texts:
+            rules = compile_files([("rule.yml", text.encode("utf-8", "surrogatepass"))])
+            field = asked_rules.asked(rules, Sources.load(library).by_name.values(), masker)
+            if field:
+                raise AccessError(
+                    f"the rule looks for a value in {field}, which is or holds personal data",
+                    fix="say for what purpose you need it, or leave it out",
+                )
+            words |= asked_rules.words(rules)
+        return cast("Readable", Nameless(lake, masker, words)) if words else lake
+
+    def hides(self, library: Library) -> Hides:
+        """Return what says of an entity of a rule's alerts that it is, or stands in, personal data."""
+        from lemnis.app.access import asked_rules
+        from lemnis.ingest.sources import Sources
+
+        masker, sources = self.masker, tuple(Sources.load(library).by_name.values())
+
+        def hides(rule: Rule, entity: Entity, names: Iterable[str]) -> bool:
+            mine = asked_rules.seen_by(rule, sources)
+            return entity.kind in KINDS or any(asked_rules.holds(masker, mine, one, rule) for one in names)
+
+        return hides
 
 
 def labels(library: Library) -> dict[str, Labels]:

@@ -99,16 +99,20 @@ def try_(
     body: models.TryingRule, request: Request, person: Writer, using: Using, purpose: Purpose = ""
 ) -> models.TriedRule:
     """Check a rule, and say what it would have found in the last days: the newest hundred alerts."""
-    seen = sight(request, person, purpose)
+    seen, library = sight(request, person, purpose), app.library(using.workspace)
+    lake = using.lake.shown(person, app.events(using.workspace))
+    if seen.masker is not None:
+        lake = using.personal.without(library, lake, body.text)
     with using.slots.taken(person.id):
         found = trying.tried(
-            using.workspace, app.library(using.workspace), body.text, days=body.days, seconds=body.timeout
-        )
-    shown = [one for one in found.alerts if using.lake.sees(person, one.event)][:_SHOWN]
+            using.workspace, library, body.text, days=body.days, seconds=body.timeout,
+            lake=lake,
+        )  # fmt: skip
+    alerts = [seen.alert(export.alert(one)) for one in found.alerts[:_SHOWN]]
     return models.TriedRule(
         findings=[_finding(one) for one in found.findings], sound=found.sound, count=len(found.alerts),
         events=found.events, whole=found.whole,
-        alerts=[models.TriedAlert.model_validate(seen.alert(export.alert(one))) for one in shown],
+        alerts=[models.TriedAlert.model_validate(one) for one in alerts],
     )  # fmt: skip
 
 

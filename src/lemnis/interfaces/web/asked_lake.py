@@ -9,12 +9,14 @@ from typing import Any
 
 from starlette.requests import Request
 
+from lemnis import app
 from lemnis.app import searches
 from lemnis.app.access.lake import Lake
 from lemnis.app.access.masking import Masker
 from lemnis.contracts.errors import AccessError, InputError, NotFoundError
 from lemnis.interfaces.api.running import Running
 from lemnis.interfaces.web import site
+from lemnis.store.lakes import Readable
 from lemnis.store.query import Handle
 from lemnis.store.searching.veils import Veil
 
@@ -55,6 +57,18 @@ def lake(here: site.Site) -> Lake:
     """Return who sees which events."""
     found: Lake = here.once.setdefault("lake", Lake(here.workspace))
     return found
+
+
+def tries(request: Request, *rules: str) -> Readable:
+    """Return what rules are tried on: the lake as far as whoever asks sees it.
+
+    Raises AccessError for a rule (its text) whose hits would confirm a person, where they do not see people.
+    """
+    here, person = site.at(request), site.whose(request)
+    if person is None:
+        raise AccessError("nobody is signed in", fix="sign in")
+    seen = lake(here).shown(person, app.events(here.workspace))
+    return seen if here.purpose(request) else here.personal(request).without(here.library, seen, *rules)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from lemnis.contracts.errors import InputError, LemnisError, UsageError
 from lemnis.ingest.sources import Sources
 from lemnis.interfaces.api.turns import Turn
 from lemnis.interfaces.web import drawing, site
-from lemnis.interfaces.web.asked_lake import lake, sight
+from lemnis.interfaces.web.asked_lake import sight, tries
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.search_time import window
 from lemnis.interfaces.web.statuses import status_of
@@ -94,21 +94,20 @@ def _try(request: Request, form: Form, name: str, text: str) -> Response:
     if days not in DAYS:
         raise UsageError("a rule is tried on a day to a year")
     alike: Alike | None = None
+    shown_lake = tries(request, text)
     with here.slots.taken(person.id if person is not None else ""):
         seconds = _SOON_S if form.get("soon") else trying.SECONDS
         found = trying.tried(
-            here.workspace, here.library, text, days=float(days), seconds=seconds, known=_known(here)
-        )
+            here.workspace, here.library, text, days=float(days), seconds=seconds, known=_known(here),
+            lake=shown_lake,
+        )  # fmt: skip
         if query and found.sound and not form.get("soon"):
             seen = sight(request, query)
             alike = rules_from_search.proven(
                 here.workspace, here.library, query, text, since=form.get("since", ""),
-                until=form.get("until", ""), veil=seen.veil,
+                until=form.get("until", ""), veil=seen.veil, lake=shown_lake,
             )  # fmt: skip
-    shown = [
-        one for one in found.alerts[: 2 * SHOWN]
-        if person is not None and lake(here).sees(person, one.event)
-    ][:SHOWN]  # fmt: skip
+    shown = found.alerts[:SHOWN]
     entities = {entity for one in shown for entity in one.entities}
     also = frozenset[str]().union(*(site.personal_in(request, one.event) for one in shown))
     site.see(request, entities, about=name, also=also)

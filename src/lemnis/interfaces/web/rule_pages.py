@@ -14,12 +14,14 @@ from lemnis.app.board import View
 from lemnis.app.noise_rule import Cost, Week
 from lemnis.app.rules_versions import Line, RuleVersion
 from lemnis.app.trying import Compared
+from lemnis.content import yaml
 from lemnis.content.library import Item
-from lemnis.contracts.errors import ContentError, UsageError
+from lemnis.contracts.alerts import Entity
+from lemnis.contracts.errors import AccessError, ContentError, UsageError
 from lemnis.detect.rules import load_rules
 from lemnis.incidents import entries
 from lemnis.interfaces.web import detections, site
-from lemnis.interfaces.web.asked_lake import lake
+from lemnis.interfaces.web.asked_lake import tries
 from lemnis.interfaces.web.editor import DAYS
 from lemnis.interfaces.web.forms import Form
 
@@ -62,7 +64,7 @@ def versions(request: Request) -> Response:
     if asked.get("replay") and pair is not None:
         person = site.whose(request)
         with here.slots.taken(person.id if person is not None else ""):
-            found, wrong = _replayed(here, pair, float(days))
+            found, wrong = _replayed(request, pair, float(days))
     examples = (
         [] if found is None else [a for d in found.differences for a in (*d.gone_examples, *d.added_examples)]
     )
@@ -71,21 +73,21 @@ def versions(request: Request) -> Response:
         request, {*authors, *(entity for one in examples for entity in one.entities)}, about=name,
         also=frozenset[str]().union(*(site.personal_in(request, one.event) for one in examples)),
     )  # fmt: skip
-    person = site.whose(request)
-    unseen = {one.id for one in examples if person is None or not lake(here).sees(person, one.event)}
     return here.page(
         request, "versions.html", title=f"Versions of {name}", here="/detections", name=name, known=known,
         current=rules_versions.current(known, here.library, name), pair=pair, days=days, spans=DAYS,
-        found=found, wrong=wrong, unseen=unseen, there=name in here.library.items("detections"),
+        found=found, wrong=wrong, there=name in here.library.items("detections"),
     )  # fmt: skip
 
 
-def _replayed(here: site.Site, pair: Chosen, days: float) -> tuple[Compared | None, str]:
-    """Replay both versions; of one that cannot be used, say why."""
+def _replayed(request: Request, pair: Chosen, days: float) -> tuple[Compared | None, str]:
+    """Replay both versions; of those that cannot be, say why."""
+    here, both = site.at(request), (pair.before.text, pair.after.text)
     try:
-        return trying.compared(here.workspace, here.library, pair.before.text, pair.after.text, days=days), ""
-    except ContentError as error:
-        return None, error.what
+        seen = tries(request, *both)
+        return trying.compared(here.workspace, here.library, *both, days=days, lake=seen), ""
+    except (AccessError, ContentError) as error:
+        return None, f"{error.what}. {error.fix}" if error.fix else error.what
 
 
 def noisy(request: Request) -> Response:
@@ -97,14 +99,24 @@ def noisy(request: Request) -> Response:
     view = site.eyes(request).view(here.board.look())
     if request.query_params.get("look"):
         real = _real(request, view, keys)
+        seen = tries(request, yaml.read_text(item.manifest))
+        hides = None if here.purpose(request) else here.personal(request).hides(here.library)
         with here.slots.taken(person.id if person is not None else ""):
-            found = noise_rule.cost(here.workspace, here.library, item, owner=site.actor(request), real=real)
-    site.see(request, {one.entity for one in found.proposals} if found is not None else (), about=name)
+            found = noise_rule.cost(
+                here.workspace, here.library, item, owner=site.actor(request), real=real, lake=seen,
+                hides=hides,
+            )  # fmt: skip
+    site.see(request, _named(found) if found is not None else (), about=name)
     return here.page(
         request, "noise.html", title=f"Noise of {name}", here="/detections", name=name, now=now,
         weeks=weeks(view, keys, now), over=noise_rule.over(here.library, item), found=found,
         rate=rates(found) if found is not None else (),
     )  # fmt: skip
+
+
+def _named(found: Cost) -> set[Entity]:
+    """Return what the alerts are about: people among them may stand in what is proposed of others."""
+    return {entity for one in found.noise for entity in one.entities}
 
 
 def rates(found: Cost) -> tuple[tuple[str, int, str], ...]:
