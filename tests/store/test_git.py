@@ -170,3 +170,28 @@ def test_finds_the_commits_that_write_or_take_out_a_text(repository):
     assert [one.id for one in repository.touching("two")] == [first.id, second.id]
     assert [one.subject for one in repository.touching("TWO")] == ["second", "topic"]
     assert repository.touching("-S") == []
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Repository.commits, Repository.changed, Repository.files, Repository.links, Repository.submodules,
+        Repository.parents, Repository.cut, Repository.message, Repository.reachable,
+        lambda git, name: git.added("", name), lambda git, name: git.added(name, "HEAD"),
+        lambda git, name: git.read(name, "a.txt"), lambda git, name: git.blame(name, "a.txt", 1),
+        lambda git, name: git.patch("HEAD", name), lambda git, name: dict(git.tree(name)),
+    ],
+)  # fmt: skip
+def test_a_whole_hash_is_asked_for_as_any_other_name(repository, ask):
+    head = repository.resolve("HEAD")
+    blob = repository.files("HEAD")["a.txt"]
+    for name in (head, "0" * 40):  # of a file that is called as a commit is, git would be asked instead
+        (repository.path / f"{name}^{{commit}}").write_text("x")
+        (repository.path / name).write_text("x")
+    repository.run("tag", "--annotate", "--message=one", "v1", extra=IDENTITY)
+    tag = repository.run("rev-parse", "v1").decode().strip()
+    assert tag != head
+    assert ask(repository, head) == ask(repository, tag) == ask(repository, "HEAD")
+    for name in ("0" * 40, blob):
+        with pytest.raises(NotFoundError, match=f"no commit '{name}'"):
+            ask(repository, name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -33,7 +33,7 @@ _UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError, RecursionError)
 
 def through(folder: Path, items: Iterable[Item], make: Callable[[Item], Check]) -> tuple[Check, ...]:
     """Return the checks of items, as kept in a folder, else made and kept; raises as ``make`` does."""
-    known = _recalled(folder)
+    known = dict(_recalled(folder))
     found: dict[str, Check] = {}
     fresh = False
     for item in items:
@@ -62,14 +62,20 @@ def _made_by() -> str:
     return f"{lemnis.__version__} {tree_digest((path.name, path.read_bytes()) for path in files)}"
 
 
-def _recalled(folder: Path) -> dict[str, Check]:
+def _recalled(folder: Path) -> Mapping[str, Check]:
     try:
-        document = orjson.loads((folder / _FILE).read_bytes())
-        if document["version"] != _made_by():
-            return {}
-        return {key: _read(one) for key, one in document["checks"].items()}
+        return _checks((folder / _FILE).read_bytes(), _made_by())
     except _UNREADABLE:
         return {}
+
+
+@lru_cache(maxsize=1)
+def _checks(data: bytes, version: str) -> Mapping[str, Check]:
+    """Read the file; a process that asks again and again finds it as it was."""
+    document = orjson.loads(data)
+    if document["version"] != version:
+        return {}
+    return {key: _read(one) for key, one in document["checks"].items()}
 
 
 def _keep(folder: Path, checks: Mapping[str, Check]) -> None:

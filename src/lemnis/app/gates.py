@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -238,19 +239,31 @@ def document_of(
     rules: Sequence[Policy],
 ) -> dict[str, Any]:
     """Return the document of one commit at a stage, with its components if one of the ``rules`` asks."""
-    files = [
-        (status, path.encode(errors="surrogateescape").decode(errors="backslashreplace"))
-        for status, path in repository.changed(commit.id)
-    ]
+    files, added = _in_git(repository, commit.id, base)
     change = change_document(
         repository=name, commit=commit.id, base=base, author=commit.author, email=commit.email,
         subject=commit.subject, at=commit.at, files=files,
     )  # fmt: skip
-    added = threats.change(repository, commit.id, base).document()
     named = gate_components.of_commit(repository, commit.id) if gate_components.asked(rules, stage) else ()
     return code_document(
-        stage, change, report, known, facts=facts, threats=added, sbom=gate_components.documents(named)
+        stage, change, report, known, facts=facts, threats=added.document(),
+        sbom=gate_components.documents(named),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _in_git(
+    repository: Repository, commit: str, base: str
+) -> tuple[Sequence[tuple[str, str]], threats.Change]:
+    """Return (status, path) of the files that a commit changes, and what it adds to the attack surface.
+
+    Both are whole hashes: a proof asks the same of all history for each state of the content.
+    """
+    files = tuple(
+        (status, path.encode(errors="surrogateescape").decode(errors="backslashreplace"))
+        for status, path in repository.changed(commit)
     )
+    return files, threats.change(repository, commit, base)
 
 
 def _bases(stage: str, repository: Repository, commit: Commit, base: str) -> list[Commit]:

@@ -64,7 +64,7 @@ def prove(workspace: app.Workspace, lesson: str) -> Proof:
         case = Case(
             lesson=lesson,
             gate=written.lesson.gate,
-            rule_id=_rule_id(detection) or rule_id(lesson),
+            rule_id=(sampling.identity(detection).id if detection is not None else "") or rule_id(lesson),
             culprit=written.lesson.cause.change,
             commits=past.changes,
             again=past.again,
@@ -192,9 +192,12 @@ def _same(library: Library, detection: Item | None) -> Item | None:
     """Return the library's detection that is the lesson's, or says the same under another name or id."""
     if detection is None:
         return None
-    mine, number = sampling.logic(detection), _rule_id(detection)
+    mine = sampling.identity(detection)
     for item in library.items("detections").values():
-        if item.name == detection.name or _rule_id(item) == number or sampling.logic(item) == mine:
+        if item.name == detection.name:
+            return item
+        other = sampling.identity(item)
+        if other.id == mine.id or other.logic == mine.logic:
             return item
     return None
 
@@ -257,17 +260,6 @@ def _unscrubbed(detection: Item | None, given: Sequence[Given]) -> list[str]:
 
 def _item(library: Library, kind: str, name: str) -> Item | None:
     return library.items(kind).get(name)
-
-
-def _rule_id(item: Item | None) -> str:
-    """Return the id of a detection's rule; where it is several documents, that of its correlation."""
-    if item is None:
-        return ""
-    found = yaml.parse_all(yaml.read_text(item.manifest), str(item.manifest))
-    documents = sorted(
-        (one for one in found if isinstance(one, dict)), key=lambda one: "correlation" not in one
-    )
-    return str(documents[0].get("id", "")) if documents else ""
 
 
 def _write_down(workspace: app.Workspace, written: Written, proof: Proof) -> None:

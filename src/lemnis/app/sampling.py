@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import orjson
@@ -18,12 +20,30 @@ from lemnis.ingest.sources import Sources
 from lemnis.lessons.prove import SampleRun
 
 
-def logic(item: Item) -> bytes:
-    """Return what a detection looks for, whatever it is called: equal for rules that say the same."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells a detection from others: equal ids are one rule, equal logic says the same."""
+
+    id: str
+    """Of its rule; where it is several documents, of its correlation. Empty if it says none."""
+    logic: bytes
+    """What it looks for, whatever it is called."""
+
+
+def identity(item: Item) -> Identity:
+    """Return what tells a detection from others; raises ContentError where it cannot be read."""
+    return _identity(yaml.read_text(item.manifest), str(item.manifest))
+
+
+@lru_cache(maxsize=4096)
+def _identity(text: str, file: str) -> Identity:
+    """Each proof compares one rule with all others, twice."""
+    documents = [one for one in yaml.parse_all(text, file) if isinstance(one, dict)]
     parts = ("logsource", "detection", "correlation")
-    documents = yaml.parse_all(yaml.read_text(item.manifest), str(item.manifest))
-    asked = [[one.get(part) for part in parts] for one in documents if isinstance(one, dict)]
-    return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)  # YAML's ``off:``
+    asked = [[one.get(part) for part in parts] for one in documents]
+    logic = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)  # YAML's ``off:``
+    first = min(documents, key=lambda one: "correlation" not in one, default={})
+    return Identity(str(first.get("id", "")), logic)
 
 
 def run(

@@ -29,6 +29,7 @@ _HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 _PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames")
 # NUL ends a field: the one character that no name and no message can hold.
 _LOG = ("-z", "--topo-order", "--reverse", "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%at%x00%s")
+_WHOLE = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _NOTHING = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree without a file, which every repository knows."""
 
@@ -114,9 +115,22 @@ class Repository:
             raise NotFoundError(f"no commit {revision!r}", at=Location(str(self.path))) from error
         return found.decode().strip()
 
+    def _ask(self, revisions: Sequence[str], *arguments: str, after: Sequence[str] = ()) -> bytes:
+        """Run git on the commits that revisions name; raises NotFoundError for one that is not there.
+
+        A whole hash is not looked up before, which would take a process more: git does so itself.
+        """
+        names = [f"{one}^{{commit}}" if _WHOLE.fullmatch(one) else self.resolve(one) for one in revisions]
+        try:
+            return self.run(*arguments, *names, *after)
+        except InputError:
+            for one in revisions:
+                self.resolve(one)
+            raise
+
     def commits(self, revision: str = "HEAD") -> list[Commit]:
         """Return the commits that ``revision`` reaches, oldest first."""
-        return _commits(self.run("log", *_LOG, self.resolve(revision)))
+        return _commits(self._ask([revision], "log", *_LOG, after=("--",)))
 
     def holds(self, revision: str, commit: str) -> bool:
         """Say whether ``commit`` is ``revision`` or one of those that it builds on."""
@@ -161,46 +175,46 @@ class Repository:
 
     def changed(self, revision: str) -> list[tuple[str, str]]:
         """Return (status letter, path) of each file that a commit changed against its first parent."""
-        out = self.run(
-            "diff-tree", "--root", "--no-commit-id", "-r", "-z", "--name-status", "--no-renames", "-m",
-            "--first-parent", self.resolve(revision),
+        out = self._ask(
+            [revision], "diff-tree", "--root", "--no-commit-id", "-r", "-z", "--name-status", "--no-renames",
+            "-m", "--first-parent", after=("--",),
         )  # fmt: skip
         parts = out.decode(errors="surrogateescape").split("\0")[:-1]
         return list(zip(parts[::2], parts[1::2], strict=True))
 
     def added(self, base: str, revision: str) -> list[tuple[str, int, str]]:
         """Return (path, line, text) of each line that ``revision`` adds to ``base`` (empty: to nothing)."""
-        commit = self.resolve(revision)
-        ends = [self.resolve(base), commit] if base else [_NOTHING, commit]
-        out = self.run(
-            "diff", "--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames",
-            "--src-prefix=a/", "--dst-prefix=b/", *ends,
+        out = self._ask(
+            [base, revision] if base else [revision], "diff", "--unified=0", "--no-color", "--no-ext-diff",
+            "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/",
+            *(() if base else (_NOTHING,)), after=("--",),
         )  # fmt: skip
         return list(_added(out.decode(errors="replace")))
 
     def files(self, revision: str) -> dict[str, str]:
         """Return the regular files of a commit: path to blob id. Links and submodules are left out."""
-        out = self.run("ls-tree", "-r", "-z", "--full-tree", self.resolve(revision))
+        out = self._ask([revision], "ls-tree", "-r", "-z", "--full-tree")
         return {path: blob for mode, blob, path in _entries(out) if mode.startswith("100")}
 
     def links(self, revision: str) -> dict[str, str]:
         """Return the symbolic links of a commit: path to where it points."""
-        out = self.run("ls-tree", "-r", "-z", "--full-tree", self.resolve(revision))
+        out = self._ask([revision], "ls-tree", "-r", "-z", "--full-tree")
         found = {path: blob for mode, blob, path in _entries(out) if mode == "120000"}
         texts = self._blobs(list(found.values()))
         return {path: text.decode(errors="surrogateescape") for path, text in zip(found, texts, strict=True)}
 
     def submodules(self, revision: str) -> list[str]:
         """Return the paths of a commit at which other repositories are to be put."""
-        out = self.run("ls-tree", "-r", "-z", "--full-tree", self.resolve(revision))
+        out = self._ask([revision], "ls-tree", "-r", "-z", "--full-tree")
         return [path for mode, _, path in _entries(out) if mode == "160000"]
 
     def read(self, revision: str, path: str) -> bytes:
         """Return a file's bytes at a commit; raises NotFoundError."""
-        commit = self.resolve(revision)
+        name = revision if _WHOLE.fullmatch(revision) else self.resolve(revision)
         try:
-            return self.run("cat-file", "blob", f"{commit}:{path}")
+            return self.run("cat-file", "blob", f"{name}^{{commit}}:{path}")
         except InputError as error:
+            commit = self.resolve(name)
             raise NotFoundError(f"no such file at {commit[:12]}", at=Location(path)) from error
 
     def tree(self, revision: str) -> Iterator[tuple[str, bytes]]:
@@ -229,17 +243,10 @@ class Repository:
 
     def blame(self, revision: str, path: str, line: int) -> BlameLine:
         """Return the commit that introduced a line as it stands at ``revision``; raises InputError."""
-        commit = self.resolve(revision)
-        out = self.run(
-            "blame",
-            "--porcelain",
-            "--no-textconv",
-            "--ignore-revs-file=",
-            f"-L{line},{line}",
-            commit,
-            "--",
-            path,
-        )
+        out = self._ask(
+            [revision], "blame", "--porcelain", "--no-textconv", "--ignore-revs-file=", f"-L{line},{line}",
+            after=("--", path),
+        )  # fmt: skip
         rows = out.decode(errors="replace").splitlines()
         origin, number = rows[0].split()[:2]
         name = next((row[len("filename ") :] for row in rows if row.startswith("filename ")), path)
@@ -247,22 +254,20 @@ class Repository:
 
     def parents(self, revision: str) -> tuple[str, ...]:
         """Return a commit's parents, as far as they are here."""
-        return tuple(
-            self.run("rev-list", "--parents", "--max-count=1", self.resolve(revision)).decode().split()[1:]
-        )
+        out = self._ask([revision], "rev-list", "--parents", "--max-count=1", after=("--",))
+        return tuple(out.decode().split()[1:])
 
     def cut(self, revision: str) -> bool:
         """Say whether history ends at a commit because the rest was not fetched."""
-        commit = self.resolve(revision)
-        if self.parents(commit):
+        if self.parents(revision):
             return False
         # The commit itself names its parents, whether they are here or not.
-        return b"\nparent " in self.run("cat-file", "commit", commit).partition(b"\n\n")[0]
+        return b"\nparent " in self._ask([revision], "cat-file", "commit").partition(b"\n\n")[0]
 
     def message(self, revision: str) -> str:
         """Return a commit's whole message."""
-        commit = self.resolve(revision)
-        return self.run("show", "--no-patch", "--format=%B", commit).decode(errors="replace").strip()
+        out = self._ask([revision], "show", "--no-patch", "--format=%B", after=("--",))
+        return out.decode(errors="replace").strip()
 
     def reachable(self, revision: str) -> bool:
         """Say whether a branch or tag leads to a commit."""
@@ -284,7 +289,7 @@ class Repository:
 
     def patch(self, base: str, revision: str) -> str:
         """Return git's id of the changes from one commit to another; empty if there are none."""
-        diff = self.run("diff", *_PLAIN, self.resolve(base), self.resolve(revision))
+        diff = self._ask([base, revision], "diff", *_PLAIN, after=("--",))
         return self.run("patch-id", "--stable", data=diff).decode().partition(" ")[0]
 
     def copies(self, revision: str, path: str, most: int) -> tuple[str, ...]:
