@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from lemnis.content.library import Library
-    from lemnis.contracts.journal import Vault
+    from lemnis.contracts.journal import Unchanged, Vault
     from lemnis.store.journal import SqlJournal
     from lemnis.store.lake import Lake
     from lemnis.store.lakes import Readable
@@ -60,6 +60,8 @@ class Workspace:
     """Whether who asks for incidents waits until all alerts are grouped; a console has that done beside."""
     database: Engine | None = field(default=None, repr=False, compare=False)
     """The database, where it is open for as long as the process runs; else who needs it opens it."""
+    only: Unchanged | None = field(default=None, repr=False, compare=False)
+    """What a change is made on: its journal refuses what does not follow that."""
 
     def __reduce__(self) -> tuple[type[Workspace], tuple[Path, Clock, bool]]:
         """Leave the open database behind: another process opens its own."""
@@ -181,7 +183,7 @@ def journal(workspace: Workspace, *, on: Engine | None = None) -> SqlJournal:
     """Open the workspace's journal, on an engine that is open already if given."""
     from lemnis.store.journal import SqlJournal
 
-    return SqlJournal(on if on is not None else engine(workspace), workspace.clock)
+    return SqlJournal(on if on is not None else engine(workspace), workspace.clock, only=workspace.only)
 
 
 def lake(workspace: Workspace) -> Lake:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from lemnis import app
 from lemnis.app import findings_life
 from lemnis.contracts.clock import from_iso, to_iso
-from lemnis.contracts.errors import RefusedError, UsageError
+from lemnis.contracts.errors import RefusedError, StaleError, UsageError
 from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import Entry, NewEntry
 
@@ -202,12 +202,13 @@ def decide(
     ``until`` is the last day on which it counts (``YYYY-MM-DD``): accepting takes one, within a year. ``to``
     is who it is assigned to. With ``version`` it is refused if somebody decided since.
 
-    Raises NotFoundError; UsageError for what is missing or wrong; RefusedError where it does not follow.
+    Raises NotFoundError; UsageError for what is missing or wrong; RefusedError where it does not follow,
+    StaleError where somebody decided since.
     """
     one = findings_life.problem(workspace, name)
     known = of(workspace, one.id)
     if version is not None and version != len(known):
-        raise RefusedError("somebody decided on this meanwhile", fix="look at it again")
+        raise StaleError("somebody decided on this meanwhile", fix="look at it again")
     _check(word, known, one, reason=reason, to=to)
     payload: dict[str, Json] = {"decision": word.value}
     if until or word is Word.ACCEPT:
@@ -217,7 +218,8 @@ def decide(
     key = stable_id("fj", one.id, str(len(known)))
     entry = NewEntry(DECIDED, subject(one.id), key, payload, actor=actor, reason=reason.strip()[:MOST_REASON])
     if not app.journal(workspace).append(entry)[1]:
-        raise RefusedError("somebody decided on this at the same time", fix="look at it again")
+        kind = RefusedError if version is None else StaleError
+        raise kind("somebody decided on this at the same time", fix="look at it again")
     return one
 
 

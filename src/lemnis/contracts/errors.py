@@ -8,8 +8,9 @@ LemnisError
 │   ├── NotFoundError     a named thing (incident, source, workspace …) does not exist
 │   └── UsageError        arguments that do not fit together
 ├── RefusedError        exit 1: understood, and declined (policy, cap, approval, protection)
-│   └── AccessError       whoever asks may not do this
-│       └── StrangerError   nobody knows who asks: they have to sign in
+│   ├── AccessError       whoever asks may not do this
+│   │   └── StrangerError   nobody knows who asks: they have to sign in
+│   └── StaleError        it was to follow what is no more the last word
 ├── IntegrityError      exit 1: a hash, a signature or a chain does not hold
 └── ServiceError        exit 3: a needed service or tool is missing or failed
     └── BusyError         it takes no more for now: come again later
@@ -101,6 +102,10 @@ class AccessError(RefusedError):
 
 class StrangerError(AccessError):
     """Nobody knows who asks: they have to sign in."""
+
+
+class StaleError(RefusedError):
+    """Somebody changed meanwhile what a change was to follow."""
 
 
 class IntegrityError(LemnisError):

@@ -37,6 +37,17 @@ class NewEntry:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class Unchanged:
+    """What a change is made on: the last entry about these ``subjects`` (0: none) when it was looked at.
+
+    A journal that is given it writes about them only while that is so; what it writes is the last then.
+    """
+
+    subjects: frozenset[str]
+    last: int
+
+
 class Journal(Protocol):
     """Appends and reads entries; the same key is written once, whoever asks and however often."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -11,9 +11,9 @@ import orjson
 import sqlalchemy as sa
 
 from lemnis.contracts.clock import Clock
-from lemnis.contracts.errors import InputError, IntegrityError, Location
+from lemnis.contracts.errors import InputError, IntegrityError, Location, StaleError
 from lemnis.contracts.ids import Json, canonical, digest
-from lemnis.contracts.journal import Entry, NewEntry
+from lemnis.contracts.journal import Entry, NewEntry, Unchanged
 from lemnis.store.database import writing
 
 GENESIS = "sha256:" + "0" * 64
@@ -37,10 +37,11 @@ _COLUMNS = tuple(column.name for column in _JOURNAL.columns)
 class SqlJournal:
     """Implements ``contracts.journal.Journal`` on an engine of ``store.database.open_engine``."""
 
-    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
-        """``clock`` dates the entries."""
+    def __init__(self, engine: sa.Engine, clock: Clock, *, only: Unchanged | None = None) -> None:
+        """``clock`` dates the entries; ``only`` says of what they are to be written only while it stands."""
         self._engine = engine
         self._clock = clock
+        self._only = only
 
     def append(self, entry: NewEntry) -> tuple[Entry, bool]:
         """Write one entry durably; return it (or the earlier one of that key) and whether it is new."""
@@ -50,7 +51,7 @@ class SqlJournal:
         """Write several in one transaction: all of the new ones, or none.
 
         Raises InputError, and writes nothing, if a payload is not JSON (64-bit numbers, string keys,
-        valid Unicode).
+        valid Unicode); StaleError where somebody wrote about what they are ``only`` to follow.
         """
         rows, results = self._write(entries)
         read = {place: _entry(rows[place]) for place in dict(results)}
@@ -86,9 +87,19 @@ class SqlJournal:
                 results.append((len(rows), True))
                 rows.append((*row, previous))
             if len(rows) > there:
+                self._follow(connection, rows[there:])
                 new = [dict(zip(_COLUMNS, row, strict=True)) for row in rows[there:]]
                 connection.execute(sa.insert(_JOURNAL), new)
         return rows, results
+
+    def _follow(self, connection: sa.Connection, new: Sequence[_Row]) -> None:
+        """Raise StaleError unless what is to be written follows what was seen of its subjects."""
+        mine = [int(row[0]) for row in new if self._only is not None and row[3] in self._only.subjects]
+        if self._only is None or not mine:
+            return
+        if _last(connection, self._only.subjects) != self._only.last:
+            raise StaleError("it changed meanwhile", fix="look at it again")
+        self._only.last = mine[-1]
 
     def entries(
         self, *, kind: str | None = None, subject: str | None = None, after: int = 0, bare: bool = False
@@ -140,9 +151,8 @@ class SqlJournal:
 
     def last(self, subjects: Sequence[str]) -> int:
         """Return the number of the last entry about any of these; 0 if there is none."""
-        query = sa.select(sa.func.max(_JOURNAL.c.seq)).where(_JOURNAL.c.subject.in_(subjects))
         with self._engine.connect() as connection:
-            return int(connection.execute(query).scalar_one() or 0)
+            return _last(connection, subjects)
 
     def hashes(self, up_to: int) -> Iterator[str]:
         """Yield the hashes of the first entries in order; raises IntegrityError where one is missing."""
@@ -346,6 +356,11 @@ _LAST = sa.select(_JOURNAL.c.seq, _JOURNAL.c.hash).order_by(_JOURNAL.c.seq.desc(
 def _head(connection: sa.Connection) -> tuple[int, str]:
     row = connection.execute(_LAST).first()
     return (int(row[0]), str(row[1])) if row else (0, GENESIS)
+
+
+def _last(connection: sa.Connection, subjects: Iterable[str]) -> int:
+    query = sa.select(sa.func.max(_JOURNAL.c.seq)).where(_JOURNAL.c.subject.in_(list(subjects)))
+    return int(connection.execute(query).scalar_one() or 0)
 
 
 def _by_key(connection: sa.Connection, keys: Sequence[str]) -> dict[str, Entry]:

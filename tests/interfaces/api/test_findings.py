@@ -1,5 +1,7 @@
 """Findings over the API: listed by how they stand, decided on by whoever may, once, and nobody overtaken."""
 
+import threading
+
 import anyio
 import guarding
 import pytest
@@ -97,6 +99,33 @@ def test_nobody_is_overtaken_and_what_is_sent_twice_is_done_once(made, soc, prob
 
     anyio.run(work)
     assert [one.word.value for one in deciding.of(soc, problems[0])] == ["accept", "reopen"]
+
+
+def test_of_two_decisions_at_once_one_is_made(made, soc, problems, monkeypatch):
+    meet, real, said = threading.Barrier(2), deciding._check, []
+
+    def check(*given, **more):
+        meet.wait(10)
+        real(*given, **more)
+
+    monkeypatch.setattr(deciding, "_check", check)
+
+    async def work():
+        async with asking(made) as sam:
+            tag = (await sam.get(f"/findings/{problems[0]}")).headers["etag"]
+
+            async def one(word):
+                body = {"decision": word, "reason": "r"}
+                place = f"/findings/{problems[0]}/decisions"
+                said.append((await sam.post(place, json=body, headers={"if-match": tag})).status_code)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(one, "fixed")
+                group.start_soon(one, "false_positive")
+
+    anyio.run(work)
+    assert sorted(said) == [201, 412]
+    assert len(deciding.of(soc, problems[0])) == 1
 
 
 def test_several_are_decided_on_at_once_each_answered_on_its_own(made, soc, problems):

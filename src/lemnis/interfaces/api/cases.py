@@ -9,6 +9,7 @@ from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lemnis.app import Workspace
 from lemnis.app import cases as working
 from lemnis.app.access.permissions import Person, demand
 from lemnis.app.access.seeing import about_incident
@@ -27,8 +28,8 @@ from lemnis.interfaces.api.routing import (
     Limit,
     Purpose,
     Using,
+    following,
     router,
-    unchanged,
     versioned,
 )
 from lemnis.interfaces.api.services import Services, Sight, sight
@@ -81,7 +82,7 @@ def add(
     mine(using, body.incident, person, "incident.change")
     return _changed(
         using, id, request, response, person, if_match,
-        lambda: working.add(using.workspace, id, body.incident, actor=person.name, reason=body.reason),
+        lambda there: working.add(there, id, body.incident, actor=person.name, reason=body.reason),
     )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def remove(
     """Take an incident out of a case."""
     return _changed(
         using, id, request, response, person, if_match,
-        lambda: working.remove(using.workspace, id, incident, actor=person.name, reason=body.reason),
+        lambda there: working.remove(there, id, incident, actor=person.name, reason=body.reason),
     )  # fmt: skip
 
 
@@ -106,7 +107,7 @@ def note(
     """Write a note to a case."""
     return _changed(
         using, id, request, response, person, "",
-        lambda: working.note(using.workspace, id, body.text, actor=person.name),
+        lambda there: working.note(there, id, body.text, actor=person.name),
     )  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def assign(
     """Give a case an owner."""
     return _changed(
         using, id, request, response, person, if_match,
-        lambda: working.assign(using.workspace, id, body.owner, actor=person.name),
+        lambda there: working.assign(there, id, body.owner, actor=person.name),
     )  # fmt: skip
 
 
@@ -130,7 +131,7 @@ def close(
     """Close a case; refused while incidents in it are open."""
     return _changed(
         using, id, request, response, person, if_match,
-        lambda: working.close(using.workspace, id, actor=person.name, reason=body.reason),
+        lambda there: working.close(there, id, actor=person.name, reason=body.reason),
         "incident.close",
     )  # fmt: skip
 
@@ -143,7 +144,7 @@ def reopen(
     """Open a closed case again."""
     return _changed(
         using, id, request, response, person, if_match,
-        lambda: working.reopen(using.workspace, id, actor=person.name, reason=body.reason),
+        lambda there: working.reopen(there, id, actor=person.name, reason=body.reason),
     )  # fmt: skip
 
 
@@ -159,16 +160,13 @@ def _find(using: Services, id: str, person: Person) -> Case:
 
 def _changed(
     using: Services, id: str, request: Request, response: Response, person: Person, if_match: str,
-    change: Callable[[], Case], permission: str = "incident.change",
+    change: Callable[[Workspace], Case], permission: str = "incident.change",
 ) -> Any:  # fmt: skip
     """Change a case if this person may, of all of its incidents, and nobody changed it meanwhile."""
     found = _find(using, id, person)
     for name in found.incidents:
         demand(person, permission, about_incident(using.board.standing(name)))
-    refused = unchanged(if_match, using.journal.last([id]))
-    if refused is not None:
-        return refused
-    told = _told(using, change(), sight(request, person, "", id))
+    told = _told(using, change(following(using, if_match, [id])), sight(request, person, "", id))
     versioned(response, told.version, told.model_dump())
     return told
 

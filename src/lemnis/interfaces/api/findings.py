@@ -112,9 +112,7 @@ def decide(
     """
     one = _mine(using, id, person)
     known = len(deciding.of(using.workspace, one.id))
-    refused = unchanged(if_match, known)
-    if refused is not None:
-        return refused
+    unchanged(if_match, known)
     _decide(using, one, body, person, version=known if if_match else None)
     return _told(using, one.id, request, response, person, "")
 

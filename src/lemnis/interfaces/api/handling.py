@@ -16,7 +16,7 @@ from lemnis.contracts.alerts import Entity
 from lemnis.contracts.errors import UsageError
 from lemnis.contracts.handling import TaskState
 from lemnis.interfaces.api import models
-from lemnis.interfaces.api.incidents import Changer, Id, Reader, after, find, mine, people
+from lemnis.interfaces.api.incidents import Changer, Id, Reader, after, find, following_of, mine, people
 from lemnis.interfaces.api.routing import (
     IdempotencyKey,
     IfMatch,
@@ -24,7 +24,6 @@ from lemnis.interfaces.api.routing import (
     Using,
     allowed,
     router,
-    unchanged,
 )
 from lemnis.interfaces.api.services import Services, sight
 
@@ -40,13 +39,12 @@ def add_task(
 ) -> Any:  # fmt: skip
     """Write down something to do, by whom, until when (a time, or `4h`)."""
     one = mine(using, id, person, "incident.change")
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is None:
-        incidents_handling.add_task(
-            using.workspace, id, body.title, actor=person.name, assignee=_who(body.assignee, person),
-            due=_due(using, body.due),
-        )  # fmt: skip
-    return refused or after(using, id, request, response, person)
+    workspace = following_of(using, if_match, one)
+    incidents_handling.add_task(
+        workspace, id, body.title, actor=person.name, assignee=_who(body.assignee, person),
+        due=_due(using, body.due),
+    )  # fmt: skip
+    return after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/tasks/{task}", response_model=models.Incident)
@@ -56,15 +54,14 @@ def change_task(
 ) -> Any:  # fmt: skip
     """Take a task (`assignee: me, state: doing`), do or drop it, give it to somebody, or set its date."""
     one = mine(using, id, person, "incident.change")
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is None:
-        incidents_handling.change_task(
-            using.workspace, id, task, actor=person.name, reason=body.reason,
-            state=None if body.state is None else TaskState(body.state),
-            assignee=None if body.assignee is None else _who(body.assignee, person),
-            due=_due(using, body.due),
-        )  # fmt: skip
-    return refused or after(using, id, request, response, person)
+    workspace = following_of(using, if_match, one)
+    incidents_handling.change_task(
+        workspace, id, task, actor=person.name, reason=body.reason,
+        state=None if body.state is None else TaskState(body.state),
+        assignee=None if body.assignee is None else _who(body.assignee, person),
+        due=_due(using, body.due),
+    )  # fmt: skip
+    return after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/links", status_code=201, response_model=models.Incident)
@@ -74,12 +71,11 @@ def add_link(
 ) -> Any:  # fmt: skip
     """Write down where more about an incident is: a ticket, a pull request, a page."""
     one = mine(using, id, person, "incident.change")
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is None:
-        incidents_handling.add_link(
-            using.workspace, id, body.url, actor=person.name, kind=body.kind or "", title=body.title
-        )
-    return refused or after(using, id, request, response, person)
+    workspace = following_of(using, if_match, one)
+    incidents_handling.add_link(
+        workspace, id, body.url, actor=person.name, kind=body.kind or "", title=body.title
+    )
+    return after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/links/remove", response_model=models.Incident)
@@ -89,10 +85,9 @@ def remove_link(
 ) -> Any:  # fmt: skip
     """Take a link away; that it was there stays in the timeline."""
     one = mine(using, id, person, "incident.change")
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is None:
-        incidents_handling.remove_link(using.workspace, id, body.url, actor=person.name, reason=body.reason)
-    return refused or after(using, id, request, response, person)
+    workspace = following_of(using, if_match, one)
+    incidents_handling.remove_link(workspace, id, body.url, actor=person.name, reason=body.reason)
+    return after(using, id, request, response, person)
 
 
 # -- which alerts are one incident -------------------------------------------------------------------------
@@ -106,13 +101,9 @@ def merge(
     """Merge two incidents; the answer is the one that they are then, that of the earlier alert."""
     one = mine(using, id, person, "incident.change")
     mine(using, body.other, person, "incident.change")
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is not None:
-        return refused
+    workspace = following_of(using, if_match, one)
     with using.slots.taken(person.id):
-        made = incidents_grouping.merge(
-            using.workspace, id, body.other, actor=person.name, reason=body.reason
-        )
+        made = incidents_grouping.merge(workspace, id, body.other, actor=person.name, reason=body.reason)
     return after(using, made.id, request, response, person)
 
 
@@ -124,12 +115,10 @@ def split(
     """Part alerts from an incident: these, all of a rule, all about an entity; the answer is the new one."""
     one = mine(using, id, person, "incident.change")
     entities = [_entity(text) for text in body.entities]
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is not None:
-        return refused
+    workspace = following_of(using, if_match, one)
     with using.slots.taken(person.id):
         made = incidents_grouping.split(
-            using.workspace, id, alerts=body.alerts, rules=body.rules, entities=entities, actor=person.name,
+            workspace, id, alerts=body.alerts, rules=body.rules, entities=entities, actor=person.name,
             reason=body.reason,
         )  # fmt: skip
     return after(using, made.id, request, response, person)

@@ -9,8 +9,8 @@ from fastapi import Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lemnis.app import Workspace, incidents_timeline
 from lemnis.app import incidents as working
-from lemnis.app import incidents_timeline
 from lemnis.app.access.masking import KINDS
 from lemnis.app.access.permissions import Person, demand, may
 from lemnis.app.access.seeing import about_incident
@@ -34,8 +34,8 @@ from lemnis.interfaces.api.routing import (
     Purpose,
     Using,
     allowed,
+    following,
     router,
-    unchanged,
     versioned,
 )
 from lemnis.interfaces.api.services import Services, sight
@@ -159,10 +159,9 @@ def assign(
 ) -> Any:  # fmt: skip
     """Give an incident an owner."""
     one = mine(using, id, person, "incident.change")
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is None:
-        working.assign(using.workspace, id, body.owner, actor=person.name)
-    return refused or after(using, id, request, response, person)
+    workspace = following_of(using, if_match, one)
+    working.assign(workspace, id, body.owner, actor=person.name)
+    return after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/acknowledge", response_model=models.Incident)
@@ -172,10 +171,9 @@ def acknowledge(
 ) -> Any:  # fmt: skip
     """Take an incident into work; it is one's own if nobody has it."""
     one = mine(using, id, person, "incident.change")
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is None:
-        working.acknowledge(using.workspace, id, actor=person.name, reason=body.reason)
-    return refused or after(using, id, request, response, person)
+    workspace = following_of(using, if_match, one)
+    working.acknowledge(workspace, id, actor=person.name, reason=body.reason)
+    return after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/move", response_model=models.Incident)
@@ -185,11 +183,10 @@ def move(
 ) -> Any:  # fmt: skip
     """Move an incident to another status; refused where that does not follow from where it is."""
     one = mine(using, id, person, "incident.change")
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is None:
-        to = IncidentStatus[body.status.upper()]
-        working.transition(using.workspace, id, to, actor=person.name, reason=body.reason)
-    return refused or after(using, id, request, response, person)
+    workspace = following_of(using, if_match, one)
+    to = IncidentStatus[body.status.upper()]
+    working.transition(workspace, id, to, actor=person.name, reason=body.reason)
+    return after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/close", response_model=models.Incident)
@@ -199,11 +196,10 @@ def close(
 ) -> Any:  # fmt: skip
     """Close an incident with a verdict; refused without a review where the settings require one."""
     one = mine(using, id, person, "incident.close")
-    refused = unchanged(if_match, using.board.last(one.incident))
-    if refused is None:
-        verdict = Verdict[body.verdict.upper()]
-        working.close(using.workspace, id, verdict, actor=person.name, reason=body.reason)
-    return refused or after(using, id, request, response, person)
+    workspace = following_of(using, if_match, one)
+    verdict = Verdict[body.verdict.upper()]
+    working.close(workspace, id, verdict, actor=person.name, reason=body.reason)
+    return after(using, id, request, response, person)
 
 
 @ROUTER.post("/incidents/{id}/notes", status_code=201, response_model=models.Incident)
@@ -249,6 +245,11 @@ def mine(using: Services, id: str, person: Person, permission: str) -> Standing:
     working.refuse_merged(one.incident)
     demand(person, permission, about_incident(one))
     return one
+
+
+def following_of(using: Services, tag: str, one: Standing) -> Workspace:
+    """Return the workspace for a change of an incident, if it is as the tag says; raises StaleError."""
+    return following(using, tag, [one.incident.id, *one.incident.merged_from])
 
 
 def after(using: Services, id: str, request: Request, response: Response, person: Person) -> Any:

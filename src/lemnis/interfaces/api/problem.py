@@ -17,6 +17,7 @@ from lemnis.contracts.errors import (
     LemnisError,
     NotFoundError,
     RefusedError,
+    StaleError,
     StrangerError,
 )
 
@@ -26,6 +27,7 @@ _STATUS: tuple[tuple[type[LemnisError], int, str], ...] = (
     (StrangerError, 401, "stranger"),
     (AccessError, 403, "not-allowed"),
     (NotFoundError, 404, "not-found"),
+    (StaleError, 412, "changed-meanwhile"),
     (RefusedError, 409, "refused"),
     (InputError, 422, "bad-input"),
     (IntegrityError, 500, "broken"),

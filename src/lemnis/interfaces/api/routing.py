@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
@@ -13,8 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from lemnis.app import Workspace
 from lemnis.app.access.permissions import Person
-from lemnis.contracts.errors import LemnisError, RefusedError, UsageError
+from lemnis.contracts.errors import LemnisError, RefusedError, StaleError, UsageError
+from lemnis.contracts.journal import Unchanged
 from lemnis.interfaces.api.guard import require
 from lemnis.interfaces.api.paging import MOST, USUAL
 from lemnis.interfaces.api.problem import MEDIA, problem
@@ -161,14 +164,23 @@ def _again(before: Answered, asked: str) -> Response:
     )  # fmt: skip
 
 
-def unchanged(given: str, version: int) -> Response | None:
-    """Return the refusal where somebody changed meanwhile what a request is about; None if nobody did."""
-    if not given or given == "*":
-        return None
+def unchanged(given: str, version: int) -> None:
+    """Raise StaleError where somebody changed meanwhile what a request is about."""
     known = {one.strip().removeprefix("W/").strip('"').partition("-")[0] for one in given.split(",")}
-    if str(version) in known:
-        return None
-    return problem(status=412, title="it changed meanwhile", fix="look at it again")
+    if given and given != "*" and str(version) not in known:
+        raise StaleError("it changed meanwhile", fix="look at it again")
+
+
+def following(using: Services, given: str, subjects: Sequence[str]) -> Workspace:
+    """Return the workspace for a change of what the journal says of these, if it is as the tag says.
+
+    Raises StaleError if it is not. Where it is no more when the change is written, the journal raises it.
+    """
+    version = using.journal.last(subjects)
+    unchanged(given, version)
+    if not given or given == "*":
+        return using.workspace
+    return replace(using.workspace, only=Unchanged(frozenset(subjects), version))
 
 
 def versioned(response: Response, version: int, document: Any) -> None:
@@ -179,5 +191,5 @@ def versioned(response: Response, version: int, document: Any) -> None:
 
 __all__ = [
     "ERRORS", "After", "IdempotencyKey", "IfMatch", "LemnisError", "Limit", "Purpose", "TaggedRoute", "Using",
-    "allowed", "router", "unchanged", "versioned",
+    "allowed", "following", "router", "unchanged", "versioned",
 ]  # fmt: skip
