@@ -156,8 +156,8 @@ class Asked:
     heard: int = 0
 
 
-Pages = Sequence[tuple[str, str, int]]
-"""Pages that people look at: name, path, how often."""
+Pages = Sequence[tuple[str, Sequence[str], int]]
+"""Pages that people look at: name, paths of which each is as likely, how often."""
 
 
 async def crowd(base: str, people: Sequence[str], pages: Pages, seconds: float) -> Asked:
@@ -192,7 +192,8 @@ async def _person(  # noqa: PLR0917 - of one crowd
     weights = [often for *_, often in pages]
     await asyncio.sleep(chance.uniform(0, _THINKS_S[1]))
     while time.perf_counter() < until:
-        name, path, _ = chance.choices(pages, weights)[0]
+        name, paths, _ = chance.choices(pages, weights)[0]
+        path = chance.choice(paths)
         began = time.perf_counter()
         try:
             answer = await client.get(path, headers={"cookie": f"lemnis={cookie}"})

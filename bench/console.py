@@ -40,15 +40,20 @@ _DAY = 86_400_000
 _KEYS = tuple("jxjxkxjj" * 10)
 _FEWEST = 0.05
 _BUSY = "ws000.corp.example.com"
+_HOSTS = tuple(f"ws{number:03}.corp.example.com" for number in range(1, 200))
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A page: its name, its address, how often people look at it (0: never among the 50)."""
+    """A page: its name, its address, how often people look at it (0: never among the 50).
+
+    Of 50 people each looks at it or at one of ``others``, by chance.
+    """
 
     name: str
     path: str
     often: int = 0
+    others: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -87,11 +92,12 @@ def shown(client: httpx.Client, end: int) -> list[Shown]:
     search = client.get("/search", params={"q": "", "span": "7d"}).text
     queue = client.get("/queue").text
     alone = client.get("/queue?show=alerts").text
-    incident, alert = _link(queue, "incident"), _link(alone, "alert")
+    (incident, *incidents), (alert, *alerts) = _links(queue, "incident"), _links(alone, "alert")
     found = [
         Shown("loop", "/", 3), Shown("queue", "/queue", 8), Shown("queue, closed", "/queue?show=closed", 1),
-        Shown("queue, filtered by a word", "/queue?q=ws01", 2), Shown("incident", incident, 6),
-        Shown("trace of an incident", f"{incident}/trace"), Shown("alert", alert, 2),
+        Shown("queue, filtered by a word", "/queue?q=ws01", 2),
+        Shown("incident", incident, 6, tuple(incidents)),
+        Shown("trace of an incident", f"{incident}/trace"), Shown("alert", alert, 2, tuple(alerts)),
         Shown("search", "/search", 1), Shown("entity: a busy host", f"/entity?name=host%3A{_BUSY}", 2),
         Shown("detections", "/detections", 1), Shown("pipeline", "/pipeline", 1),
         Shown("posture", "/posture"), Shown("playbooks", "/playbooks", 1),
@@ -106,22 +112,24 @@ def shown(client: httpx.Client, end: int) -> list[Shown]:
     )  # fmt: skip
     for name, text, often in asks:
         asked = f"q={quote(text)}&{when}"
-        found.append(Shown(f"search: {name}", f"/search?{asked}", often))
+        others = tuple(
+            f"/search?q={quote(text.replace(_BUSY, one))}&{when}" for one in _HOSTS if _BUSY in text
+        )
+        found.append(Shown(f"search: {name}", f"/search?{asked}", often, others))
         found.append(Shown(f"search: {name}, histogram", f"/search/bars?{asked}"))
     found.append(Shown("search: three weeks, a host", f"/search?q={quote(asks[2][1])}&span=all"))
     found.append(Shown("search: three weeks, histogram", "/search/bars?q=&span=all"))
     found.append(Shown("search: fields", f"/search/fields?q=&{when}"))
     found.append(Shown("search: completion", "/search/complete?q=device."))
-    if event := _link(search, "event"):
-        found.append(Shown("event", event, 1))
-    if rule := _link(client.get("/detections").text, "detection"):
-        found.append(Shown("detection", rule))
+    if events := _links(search, "event"):
+        found.append(Shown("event", events[0], 1, tuple(events[1:])))
+    if rules := _links(client.get("/detections").text, "detection"):
+        found.append(Shown("detection", rules[0]))
     return found
 
 
-def _link(text: str, kind: str) -> str:
-    found = re.search(rf'href="(/{kind}/[^"]+)"', text)
-    return found[1] if found else ""
+def _links(text: str, kind: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(rf'href="(/{kind}/[^"]+)"', text)))
 
 
 def pages(bench: Bench) -> Iterator[Figure]:
@@ -241,7 +249,7 @@ def users(bench: Bench) -> Iterator[Figure]:
             known = bench.known or shown(client, bench.there().end)
             for one in known:  # what a first visit costs is measured in `pages`
                 _timed(client, one.path)
-        mix = [(one.name, one.path, one.often) for one in known if one.often]
+        mix = [(one.name, (one.path, *one.others), one.often) for one in known if one.often]
         cpu = served.cpu
         asked = asyncio.run(_consolerun.crowd(served.base, people, mix, bench.users_s))
         cpu = served.cpu - cpu

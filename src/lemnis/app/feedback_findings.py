@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
 from lemnis import app
@@ -125,8 +126,10 @@ class Attacked:
         for entity, one in newest.items():
             _newer(found, entity.value, one)
         look = Living(self._workspace)
-        running = [pair for pair in newest.items() if pair[0].kind in RUNNING] if look.knows else []
-        for entity, one in sorted(running, key=lambda pair: pair[1], reverse=True)[:_ENTITIES]:
+        running = (pair for pair in newest.items() if pair[0].kind in RUNNING) if look.knows else ()
+        some = nlargest(_ENTITIES, running, key=lambda pair: pair[1].at)
+        look.foresee(entity for entity, _ in some)
+        for entity, one in some:
             for where, name in look.called([entity], one.at):
                 _newer(found, name, Touched(one.at, one.alert, str(where)))
         return found

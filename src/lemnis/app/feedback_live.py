@@ -71,13 +71,17 @@ class Living:
         some = (one for one in incident.entities if one.kind in RUNNING)
         return self.of(tuple(islice(some, _ENTITIES)), incident.last_event)
 
-    def foresee(self, incidents: Iterable[Incident]) -> None:
-        """Read at once what leaves the entities of incidents that will be asked about."""
+    def foresee(self, entities: Iterable[Entity]) -> None:
+        """Read at once what leaves entities that will be asked about, and what these lead to."""
+        here = list({one: None for one in entities if one.kind in RUNNING})
+        for _ in range(_DEPTH):
+            here = [one for one in here if one not in self._edges][:_REACHED]
+            here = list({edge.target: None for edge in self._leaving(here, None)})
+
+    def foresee_incidents(self, incidents: Iterable[Incident]) -> None:
+        """Read at once what leaves the entities of incidents, if there are findings to tell of."""
         if self._any:
-            here = list({one: None for i in incidents for one in i.entities if one.kind in RUNNING})
-            for _ in range(_DEPTH):
-                here = [one for one in here if one not in self._edges][:_REACHED]
-                here = list({edge.target: None for edge in self._leaving(here, None)})
+            self.foresee(entity for one in incidents for entity in one.entities)
 
     def of(self, entities: Sequence[Entity], at: int) -> tuple[Live, ...]:
         """Return the open findings that live in entities as of an instant (ms)."""

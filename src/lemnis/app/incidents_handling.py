@@ -100,7 +100,7 @@ class Desk:
 
     def foresee(self, incidents: Iterable[Incident]) -> None:
         """Read at once what weighing these incidents will ask of the graph."""
-        self._living.foresee(incidents)
+        self._living.foresee_incidents(incidents)
 
     def weigh(self, incident: Incident, handling: Handling = NOTHING) -> Weighed:
         """Return how severe and urgent an incident is."""

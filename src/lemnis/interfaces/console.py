@@ -25,7 +25,7 @@ from lemnis.interfaces.api import app as api
 from lemnis.interfaces.api import turns
 from lemnis.interfaces.api.guard import Guard, Rates
 from lemnis.interfaces.api.visitor import Trust
-from lemnis.store import databases
+from lemnis.store import answers, databases
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _HOUR, _MINUTE = 3_600_000, 60_000
 _TRY_S = 0.5
+_KEPT_ANSWERS = 64 << 20
+"""So many bytes of what the lake answered are kept for who asks the same."""
 API = "/api/v1"
 Listening = Callable[[str, int], None]
 
@@ -111,6 +113,7 @@ async def serve(one: Built, stop: asyncio.Event, *, listening: Listening) -> Non
         warming.begin(one.site, one.access)
     turns.bound()
     databases.Threads.each = turns.CORES_EACH
+    answers.KEPT.most = _KEPT_ANSWERS
     try:
         await server.run(stop, listening=listening)
     finally:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from lemnis.contracts.errors import IntegrityError, Location, UsageError
-from lemnis.store import spots
+from lemnis.store import deadlines, spots
 from lemnis.store.columns import conform, merge_schemas
 from lemnis.store.databases import SETTINGS, Database, connect, lock
 from lemnis.store.spots import Spot
@@ -282,10 +282,8 @@ def _limited(connection: duckdb.DuckDBPyConnection, timeout: float, handle: Hand
         expired.set()
         connection.interrupt()
 
-    timer = threading.Timer(timeout, stop)
-    timer.start()
     try:
-        with handle.over(connection):
+        with deadlines.before(timeout, stop), handle.over(connection):
             yield
     except duckdb.InterruptException as error:
         if not expired.is_set():
@@ -301,9 +299,6 @@ def _limited(connection: duckdb.DuckDBPyConnection, timeout: float, handle: Hand
         ) from error
     except duckdb.Error as error:
         raise _refused(error) from error
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
@@ -365,12 +360,9 @@ def _scan(
     placed: bool = False,
 ) -> str:
     """Return the SELECT of the rows in the spool and in files, of the spooled ones' schema, and their day."""
-    memory = f"{name}__spooled"
-    connection.register(memory, spooled)
-    about = connection.view(memory)
-    columns = dict(zip(about.columns, map(str, about.types), strict=True))
+    columns = _types(spooled.schema)
     nowhere = ", CAST(NULL AS VARCHAR) AS _file, CAST(NULL AS BIGINT) AS _row" if placed else ""
-    parts = [f'SELECT *, {_DAY} AS day{nowhere} FROM "{memory}"']  # noqa: S608 - the lake's own name
+    parts = list[str]()
     read = partial(_read, columns=columns, placed=placed)
     whole: dict[bool, list[Spot]] = {True: [], False: []}
     for file in files:
@@ -379,9 +371,19 @@ def _scan(
         elif file.ranges:
             parts.append(read([file.path], by_day=_by_day(file.path), ranges=file.ranges))
     parts += [read(paths, by_day=by_day) for by_day, paths in whole.items() if paths]
-    if len(parts) > 1 and isinstance(spooled, pa.Table) and not spooled.num_rows:
-        del parts[0]
+    if not parts or not isinstance(spooled, pa.Table) or spooled.num_rows:
+        memory = f"{name}__spooled"
+        connection.register(memory, spooled)
+        parts.insert(0, f'SELECT *, {_DAY} AS day{nowhere} FROM "{memory}"')  # noqa: S608 - the lake's own name
     return " UNION ALL ".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _types(schema: pa.Schema) -> Mapping[str, str]:
+    """Return the columns of a schema with the types that they have in DuckDB."""
+    with closing(_reader().cursor()) as connection:
+        about = connection.from_arrow(schema.empty_table())
+        return dict(zip(about.columns, map(str, about.types), strict=True))
 
 
 def _read(

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lemnis.contracts.errors import InputError, UsageError
-from lemnis.store import footers, query
+from lemnis.store import answers, footers, query
 from lemnis.store.columns import conform, leaf
 from lemnis.store.databases import Database
 from lemnis.store.lakes import Readable, Snapshot
@@ -351,6 +351,14 @@ class Search:
         return self._asked(relations, *test, limit)
 
     def _asked(self, relations: Mapping[str, Relation], sql: str, values: list[Any], limit: int) -> pa.Table:
+        if self.handle.cancelled:
+            raise CancelledError
+        ask = partial(self._answered, relations, sql, values, limit)
+        return answers.known(relations, sql, values, limit, ask)
+
+    def _answered(
+        self, relations: Mapping[str, Relation], sql: str, values: list[Any], limit: int
+    ) -> pa.Table:
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise self._late()
