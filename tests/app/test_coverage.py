@@ -11,7 +11,7 @@ from lived import DAY
 from lemnis import app
 from lemnis.app import coverage, lessons
 from lemnis.app.coverage import Covering, gathered
-from lemnis.app.coverage_attack import Known, order, read_attack, tags
+from lemnis.app.coverage_attack import Known, order, read_attack, shipped, tags
 from lemnis.content.library import Library, builtin_root
 from lemnis.contracts.errors import InputError
 from lemnis.contracts.journal import NewEntry
@@ -226,3 +226,28 @@ def test_the_real_bundle_knows_the_built_in_rules_techniques(tmp_path):
     )
     assert len(found.techniques) > 3
     assert [one.id for one in found.techniques if not one.name] == []
+
+
+def test_what_is_known_without_a_bundle_is_what_attack_says(tmp_path):
+    if not BUNDLE.is_file():
+        pytest.skip("no shared/data beside this checkout")
+    subprocess.run(["tar", "--zstd", "-xf", BUNDLE, "-C", tmp_path, "enterprise-attack.json"], check=True)
+    whole = read_attack(tmp_path / "enterprise-attack.json")
+    known = shipped()
+    assert known.names == {one: name for one, name in whole.names.items() if one not in whole.withdrawn}
+    assert {one: set(tactics) for one, tactics in known.tactics.items()} == {
+        one: set(tactics) for one, tactics in whole.tactics.items() if one not in whole.withdrawn
+    }
+
+
+def test_a_technique_stands_where_attack_has_it_and_not_under_each_tactic_of_a_rule():
+    rule = Covering(
+        "r", "1", "R", ("T1033", "T1190", "T9999"), ("execution", "initial-access"), frozenset({"written"})
+    )
+    found = gathered([rule], shipped())
+    assert [one.id for one in found.under("discovery")] == ["T1033"]
+    assert [one.id for one in found.under("initial-access")] == ["T1190", "T9999"], (
+        "one that is not known, by its rule"
+    )
+    assert [one.id for one in found.under("execution")] == ["T9999"]
+    assert found.total["initial-access"] == 22

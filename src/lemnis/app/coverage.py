@@ -6,8 +6,8 @@ rule fired on what really came in (a replay over the lake), or a lesson that it 
 steps build on each other: a rule has come as far as it has without a gap, and a technique as far as its best
 rule.
 
-Tactics are those of the rules' own tags, so that nothing else is needed; a STIX bundle of ATT&CK, where one
-is given, says names, tactics and what was withdrawn.
+A technique stands under the tactics that ATT&CK has it under, and one that is not known under those of the
+rules' tags. A STIX bundle of another version of ATT&CK says also what was withdrawn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow as pa
 from lemnis import app
 from lemnis.app import rules_test
 from lemnis.app.correlation import replayed as correlated
-from lemnis.app.coverage_attack import Known, order, read_attack, tags
+from lemnis.app.coverage_attack import Known, order, read_attack, shipped, tags
 from lemnis.app.detection import detection, times
 from lemnis.app.exceptions_report import Progress, quiet
 from lemnis.app.lesson_states import PROVED
@@ -119,7 +119,7 @@ def coverage(
 
     Raises InputError for a file that is no ATT&CK bundle.
     """
-    known = read_attack(attack) if attack is not None else Known()
+    known = read_attack(attack) if attack is not None else shipped()
     library, cache = library or Library.open(workspace.content), workspace.state / "cache"
     items = library.items("detections")
     loaded = load_rules([item.manifest for item in items.values()], cache=cache)

@@ -1,10 +1,16 @@
-"""ATT&CK as rules name it by their tags, and as its own STIX bundle has it, where one is given."""
+"""ATT&CK as rules name it by their tags, as Lemnis knows it, and as its own STIX bundle has it.
+
+Which techniques there are, what they are called and under which tactics they stand is of MITRE ATT&CK,
+Enterprise 18.1.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +33,7 @@ _MAX_BUNDLE = 500_000_000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """ATT&CK as a bundle has it: names, tactics, and techniques that were revoked or deprecated."""
+    """Techniques by their ids: names, tactics, and which were revoked or deprecated."""
 
     names: Mapping[str, str] = field(default_factory=dict)
     tactics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -39,6 +45,18 @@ def tags(rule: Rule | Correlation) -> tuple[tuple[str, ...], tuple[str, ...]]:
     techniques = [found[1].upper() for tag in rule.tags if (found := _TECHNIQUE.fullmatch(tag))]
     tactics = [found[1].lower().replace("_", "-") for tag in rule.tags if (found := _TACTIC.fullmatch(tag))]
     return tuple(dict.fromkeys(techniques)), tuple(dict.fromkeys(tactics))
+
+
+@cache
+def shipped() -> Known:
+    """Return the techniques that Lemnis knows without a bundle: those of ATT&CK 18.1 that stand."""
+    told: dict[str, list[str]] = orjson.loads(
+        resources.files("lemnis.detect").joinpath("attack.json").read_bytes()
+    )
+    return Known(
+        {number: name for number, (name, *_) in told.items()},
+        {number: tuple(tactics) for number, (_, *tactics) in told.items()},
+    )
 
 
 def read_attack(path: Path) -> Known:

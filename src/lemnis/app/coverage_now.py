@@ -15,7 +15,7 @@ from lemnis import app
 from lemnis.app import coverage
 from lemnis.app.apart import apart
 from lemnis.app.coverage import Coverage, Covering
-from lemnis.app.coverage_attack import Known, tags
+from lemnis.app.coverage_attack import shipped, tags
 from lemnis.app.watching import whole_sources
 from lemnis.content.library import Library
 from lemnis.contracts.correlations import Correlation
@@ -83,7 +83,7 @@ def look(
                 frozenset(state for state, one in holds.items() if one),
             )
         )
-    found = coverage.gathered(covering, Known(), loaded.problems)
+    found = coverage.gathered(covering, shipped(), loaded.problems)
     return Now(found, tuple(covering), frozenset(one.name for one in covering if "fed" in one.holds))
 
 

@@ -43,6 +43,7 @@ class Cell:
     """A technique in the matrix."""
 
     id: str
+    name: str
     state: str
     rules: int
     href: str
@@ -51,9 +52,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Tactic:
-    """A column of the matrix."""
+    """A column of the matrix; ``of`` is how many techniques ATT&CK has there, 0 where that is not known."""
 
     title: str
+    of: int
     cells: tuple[Cell, ...]
 
 
@@ -62,9 +64,11 @@ def matrix(found: Coverage, base: str = "") -> list[Tactic]:
     return [
         Tactic(
             words(tactic),
+            found.total.get(tactic, 0),
             tuple(
                 Cell(
                     one.id,
+                    one.name,
                     one.state,
                     len(one.rules),
                     f"{base}/detections?{query({'technique': one.id})}#rules",
