@@ -3,17 +3,20 @@
 A busy machine is no failure, so Hypothesis sets no deadline for an example. The console is made before a test
 sets a width, because it keeps the one that it is made with. What is read or compiled of a text is remembered:
 nearly every test asks for the content that ships with Lemnis, and all of it says the same each time. So are the
-tables that the migrations make: running them takes ten times as long as writing down what comes of it. Temporary
+digests of its files, and the signatures of commands, which take longer to read than most commands to run. So are
+the tables that the migrations make: running them takes ten times as long as writing down what comes of it. Temporary
 folders are in memory where there is enough: nothing is to survive a power cut there, and each fsync takes
 milliseconds on a disk.
 """
 
+import gc
 import os
 import shutil
-from functools import cache, wraps
+from functools import cache, lru_cache, wraps
 from pathlib import Path
 
 import sqlalchemy as sa
+import typer
 from hypothesis import settings
 
 os.environ.pop("COLUMNS", None)
@@ -21,7 +24,9 @@ os.environ.pop("COLUMNS", None)
 import lemnis.interfaces.cli.output  # noqa: F401 - see above
 from lemnis.app import checks, rules_fields
 from lemnis.content import library, yaml
+from lemnis.contracts import ids
 from lemnis.detect import rules
+from lemnis.interfaces import cli
 from lemnis.store import database
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it are made as safely as elsewhere
@@ -31,6 +36,14 @@ if (
     and not os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC  # some tests put programs there
 ):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+gc.set_threshold(*cli._SELDOM)  # as each command does
+
+
+def pytest_collection_finish():
+    """What was collected stays to the end: no need to look for garbage in it again and again."""
+    gc.freeze()
+
 
 settings.register_profile("lemnis", deadline=None)
 settings.load_profile("lemnis")
@@ -116,5 +129,7 @@ def _migrate_once(engine):
 
 yaml.load, library.Item.read, library.Library._discover = _load_once, _read_once, _discover_once
 rules_fields.sample_fields, database._migrate = _sample_fields_once, _migrate_once
+ids._hex = lru_cache(8_192)(ids._hex)
+typer.main.get_params_from_function = cache(typer.main.get_params_from_function)
 rules.compile_file = cache(rules.compile_file)
 checks.looked_at = cache(checks.looked_at)

@@ -49,7 +49,7 @@ def test_tables_are_by_class_partitioned_by_day_sorted_and_readable_by_others(tm
     table = pa.parquet.read_table(day, partitioning=None)
     assert table.column("time").to_pylist() == [START + 3 * 60_000, START + 5 * 60_000]
     meta = pa.parquet.read_metadata(day)
-    assert meta.row_group(0).column(0).compression == "ZSTD"
+    assert meta.row_group(0).column(0).compression == "SNAPPY"
     assert delta_rows(tmp_path, "authentication").num_rows == 1
     assert {s.name: s.rows for s in store.status()} == {"authentication": 1, "process_activity": 4}
 

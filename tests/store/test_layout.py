@@ -51,6 +51,21 @@ def test_what_is_alike_lies_together():
     assert hosts == sorted(hosts)
 
 
+def test_zstd_is_not_set_up_for_a_few_rows_that_are_soon_rewritten():
+    def codec(count, *, final):
+        sink = pa.BufferOutputStream()
+        delta.write_rows(sink, [made([(n, "h", "r", ["a"]) for n in range(count)])], final=final)
+        group = pq.read_metadata(pa.BufferReader(sink.getvalue())).row_group(0)
+        (one,) = {group.column(n).compression for n in range(group.num_columns)}
+        return one
+
+    assert [codec(64, final=False), codec(65, final=False), codec(1, final=True)] == [
+        "SNAPPY",
+        "ZSTD",
+        "ZSTD",
+    ]
+
+
 def test_columns_are_encoded_by_what_is_in_them():
     sink = pa.BufferOutputStream()
     delta.write_rows(sink, [made([(n, "h", f"record {n}", ["a"]) for n in range(100)])], final=True)

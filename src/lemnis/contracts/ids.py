@@ -31,5 +31,9 @@ def stable_id(kind: str, *parts: str) -> str:
 
 def tree_digest(files: Iterable[tuple[str, bytes]]) -> str:
     """Digest a set of (relative path, bytes): the content digest. Order does not matter."""
-    lines = sorted(f"{path}\0{hashlib.sha256(data).hexdigest()}\n" for path, data in files)
+    lines = sorted(f"{path}\0{_hex(data)}\n" for path, data in files)
     return digest("".join(lines).encode())
+
+
+def _hex(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -6,7 +6,8 @@ a power cut left torn is taken away, because the spool still holds its rows.
 
 The log entry also says, as the application transaction ``lemnis-spool``, up to which spool segment the table
 holds the rows, so the two can be compared after a crash. Format: the Delta protocol's reader version 1,
-writer version 2; partitioned by ``day``; Parquet with zstd.
+writer version 2; partitioned by ``day``; Parquet with zstd, or Snappy for a flush of few rows
+(``store.layout``).
 """
 
 from __future__ import annotations
@@ -142,12 +143,17 @@ class Table:
     ) -> pa.Table:
         """Read the rows of some files in [start, end), in the table's schema, in no particular order."""
         low, high = (-FAR if start is None else start), (FAR if end is None else end)
+        schema = self.schema
+        parts = [conform(self._rows(file, low, high), schema) for file in files]
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def _rows(self, file: DataFile, low: int, high: int) -> pa.Table:
+        """Read the rows of one file in [low, high); to look for them is slow where they are all of it."""
+        if low <= file.first and file.last < high:
+            with spots.parquet(self.absolute(file)) as whole:
+                return whole.read()
         bounds = (pc.field("time") >= low) & (pc.field("time") < high)
-        parts = [
-            conform(spots.read_table(self.absolute(file), filters=bounds, partitioning=None), self.schema)
-            for file in files
-        ]
-        return pa.concat_tables(parts) if parts else self.schema.empty_table()
+        return spots.read_table(self.absolute(file), filters=bounds, partitioning=None)
 
     def column(self, path: str) -> Iterator[pa.Table]:
         """Yield one column, by its dotted path, file by file."""

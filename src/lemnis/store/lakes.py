@@ -52,6 +52,13 @@ class Snapshot:
     table: delta.Table | None
     spooled: pa.Table
 
+    def reaches(self, start: int, end: int) -> bool:
+        """Say whether there may be a row in [start, end) (ms); no file is read for that."""
+        if self.table is not None and self.table.files(start=start, end=end):
+            return True
+        times = self.spooled.column("time").to_numpy()
+        return bool(((times >= start) & (times < end)).any())
+
 
 class TableSet(Protocol):
     """The tables of a lake, for whoever keeps them: compaction, retention, sweeping, checks, history.

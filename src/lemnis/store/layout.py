@@ -1,7 +1,7 @@
 """How rows lie in the lake's Parquet files: their order, and how each column is encoded and compressed.
 
 A flush writes lightly, because it is in the way of what comes in; compaction writes what stays. The files are
-plain Parquet: dictionaries, delta encodings and zstd, which other engines read. Measured in ADR 0037.
+plain Parquet: dictionaries, delta encodings, zstd and Snappy, which other engines read. Measured in ADR 0037.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _PAGE_BYTES = 2 << 20
 _DICTIONARY_BYTES = 8 << 20
 _LIGHT, _DENSE, _RECORD = 1, 3, 9
 """Levels of zstd: for a file that is soon rewritten, for one that stays, and for records in it."""
+_FEW = 64
+"""Up to so many rows, a file that is soon rewritten is compressed by Snappy: to set up zstd for each column
+takes as long as all else of writing and reading it."""
 _UNIQUE = frozenset({"metadata.uid", "raw_data"})
 """Each value occurs once: a dictionary of them would be filled in vain."""
 _SAMPLE, _OWN = 16_384, 0.8
@@ -48,9 +51,10 @@ def options(some: pa.Table, *, final: bool) -> dict[str, Any]:
             dictionaries.append(path)
         dense = _RECORD if path in _RECORDS else _DENSE
         levels[path] = dense if final else _LIGHT
+    few = not final and some.num_rows <= _FEW
     return {
-        "compression": "zstd",
-        "compression_level": levels,
+        "compression": "snappy" if few else "zstd",
+        "compression_level": None if few else levels,
         "use_dictionary": dictionaries,
         "column_encoding": encodings,
         "data_page_size": _PAGE_BYTES,
