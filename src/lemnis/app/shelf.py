@@ -12,7 +12,7 @@ from lemnis import app
 from lemnis.content import yaml
 from lemnis.content.library import Library
 from lemnis.content.schemas.lesson import Lesson
-from lemnis.contracts.errors import IntegrityError, NotFoundError
+from lemnis.contracts.errors import ContentError, IntegrityError, Location, NotFoundError
 from lemnis.contracts.ids import tree_digest
 from lemnis.store.git import Repository
 
@@ -78,7 +78,10 @@ def find(workspace: app.Workspace, lesson: str) -> Written:
     text = git.read(commit, file).decode(errors="replace")
     out = git.run("log", "--diff-filter=A", "--format=%H %P", commit, "--", file).decode().splitlines()
     if not out or len(out[-1].split()) < 2:  # noqa: PLR2004 - a commit and its parent
-        raise NotFoundError(f"lesson {lesson} has nothing before it: it is not proposed on a base")
+        raise ContentError(
+            f"lesson {lesson} has nothing before it: it is not proposed on a base", at=Location(file),
+            fix="commit the workspace first, and propose it anew",
+        )  # fmt: skip
     first, base = out[-1].split()[:2]
     return Written(
         lesson, branch, commit, first, base, file in head,

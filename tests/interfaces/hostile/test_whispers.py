@@ -11,6 +11,7 @@ from lemnis import app
 from lemnis.app import cases, incidents, respond
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.clock import ManualClock
+from lemnis.contracts.errors import ContentError, NotFoundError, RefusedError, ServiceError
 
 NAME, OTHER, THIRD = "magdalena.k", "ottokar.w", "theodora.z"
 ASKS = {
@@ -56,8 +57,10 @@ def made(tmp_path_factory):
     planned = respond.plan(soc, "ask", made.one, actor="boss")
     respond.approve(soc, planned.plan.digest, actor="chief", reason="yes")
     respond.run(soc, planned.plan.digest, actor="boss")
+    made.plan, made.ran = planned.plan.digest, next(iter(respond.runs(soc))).id
     made.case = case.id
     made.join("ana", *sorted(made.access.rights.roles))
+    made.join("ria", *sorted(made.access.rights.roles))
     made.join("pia", "privacy_officer", "analyst")
     yield made
     made.end()
@@ -109,6 +112,59 @@ def test_our_own_words_stay_where_people_are_called_like_them(made, ana):
     for tag in re.findall(r"<(?:svg|rect|g|section|h2|label|input|button)\b[^>]*>", text):
         bare = re.sub(r'(?:title|aria-label|value)="[^"]*"', "", tag)
         assert "person~" not in bare, tag
+
+
+ERRORS = (
+    (ServiceError(f"GET /users/{NAME} answered 500 {NAME} is locked", fix=f"unlock {NAME}"), True),
+    (RefusedError(f"{NAME} is protected"), True),
+    (ContentError(f"no action for {NAME}"), True),
+    (NotFoundError("no playbook 'ask' here"), False),
+)
+
+
+@pytest.mark.parametrize(("error", "names"), ERRORS, ids=[type(one).__name__ for one, _ in ERRORS])
+def test_errors_name_nobody_whom_their_page_would_not(made, monkeypatch, error, names):
+    """What an action answered, or why it is refused, may name whom it is about."""
+
+    def fails(*_, **__):
+        raise error
+
+    for name in ("plan", "approve", "plan_undo", "cancel"):
+        monkeypatch.setattr(respond, name, fails)
+    pages = (
+        (f"/incident/{made.one}/plan", {"playbook": "ask"}),
+        (f"/plan/{made.plan.removeprefix('sha256:')}", {"do": "approve", "digest": made.plan, "reason": "x"}),
+        (f"/run/{made.ran}", {"do": "undo"}),
+    )  # fmt: skip
+    calls = (
+        ("/plans", {"playbook": "ask", "incident": made.one}), (f"/plans/{made.plan}/approve", {"digest": made.plan, "reason": "x"}),
+        (f"/runs/{made.ran}/undo", {}), (f"/runs/{made.ran}/cancel", {"reason": "x"}),
+    )  # fmt: skip
+    ana, pia = made.browser("ana"), made.browser("ria")
+    ana.send("/purpose", purpose="")
+    pia.send("/purpose", purpose="who came in at night")
+    for path, form in pages:
+        hidden, seen = ana.send(path, **form), pia.send(path, **form)
+        assert hidden.status_code == seen.status_code >= 400
+        assert NAME not in hidden.text
+        assert ("person~" in hidden.text) is names
+        assert (NAME in seen.text) is names
+    for path, body in calls:
+        hidden = ana.call("POST", path, body)
+        assert hidden.status_code >= 400, hidden.text
+        assert NAME not in hidden.text
+        assert ("person~" in hidden.text) is names
+        assert (NAME in ana.call("POST", path, body, **{"x-purpose": "who came in"}).text) is names
+
+
+def test_errors_about_what_was_given_tell_no_guess_right(made, ana):
+    """Else whoever sends a name is told by a pseudonym that it was one."""
+    for name in (NAME, "wilhelmina.k"):
+        page = ana.send(f"/incident/{made.one}/plan", playbook=name)
+        assert name in page.text
+        assert "person~" not in page.text.partition("<main")[2]
+        answer = ana.call("POST", "/plans", {"playbook": "no", "incident": made.one, "inputs": {name: "x"}})
+        assert "person~" not in answer.text
 
 
 def test_the_journal_names_nobody_of_a_case_and_gives_no_hash_to_guess_by(made, ana):

@@ -21,7 +21,7 @@ from consoled import (
 )
 
 from lemnis import app
-from lemnis.app import incidents
+from lemnis.app import incidents, lessons
 from lemnis.app.access import accounts
 from lemnis.app.access.seeing import Eyes
 from lemnis.app.board import Board
@@ -35,6 +35,7 @@ from lemnis.contracts.alerts import (
     Verdict,
 )
 from lemnis.contracts.clock import to_iso
+from lemnis.contracts.errors import ContentError, IntegrityError, Location, NotFoundError, ServiceError
 from lemnis.incidents import entries as writing
 from lemnis.interfaces.web import site
 
@@ -316,6 +317,34 @@ def test_what_there_is_not_is_told(soc):
     for path, answer in asyncio.run(run()).items():
         assert answer.status_code == 404, path
         assert "There is no such thing" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (NotFoundError("no lesson 'one'", fix="there are: other"), 404, "the page of lessons lists them"),
+        (ContentError("no title", at=Location("lesson.yaml", 3)), 400, "lesson.yaml:3: no title"),
+        (IntegrityError("a name that leads outside"), 500, "a name that leads outside"),
+        (ServiceError("git is not installed"), 503, "git is not installed"),
+    ],
+)
+def test_a_lesson_that_cannot_be_read_is_not_one_that_there_is_not(soc, monkeypatch, error, status, told):
+    def show(*_):
+        raise error
+
+    monkeypatch.setattr(lessons, "show", show)
+
+    async def run():
+        made = built(soc)
+        async with browser(made, cookie=joined(made, "ana", "responder")) as ana:
+            page = await ana.get("/lesson/one")
+            return page, await ana.get("/api/v1/lessons/one")
+
+    page, answer = asyncio.run(run())
+    assert page.status_code == status
+    assert told in page.text
+    assert answer.status_code == (422 if status == 400 else status)
+    assert "other" not in answer.text
 
 
 def test_static_files_may_be_kept_for_ever_and_nothing_else_is_served(soc):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,6 +35,7 @@ from lemnis.interfaces.api import (
     rules,
     sources,
     stream,
+    unnamed,
 )
 from lemnis.interfaces.api.problem import problem
 from lemnis.interfaces.api.routing import ERRORS
@@ -92,10 +94,10 @@ def _operation(route: APIRoute) -> str:
     return f"{route.name.rstrip('_')}_{route.endpoint.__module__.rpartition('.')[2]}"
 
 
-async def _told(_request: Request, error: Exception) -> Response:
-    return (
-        problem(error) if isinstance(error, LemnisError) else problem(status=500, title="a defect of Lemnis")
-    )
+async def _told(request: Request, error: Exception) -> Response:
+    if not isinstance(error, LemnisError):
+        return problem(status=500, title="a defect of Lemnis")
+    return problem(error, hide=await run_in_threadpool(unnamed.hiding, request, error))
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from lemnis.app import lessons
 from lemnis.app.access.permissions import Person
 from lemnis.app.access.seeing import shown as seeable
 from lemnis.app.lessons import State
+from lemnis.contracts.errors import LemnisError, NotFoundError
 from lemnis.interfaces.api import models
 from lemnis.interfaces.api.paging import Page, paged
 from lemnis.interfaces.api.routing import USUAL_LIMIT, After, Limit, Purpose, Using, allowed, router
@@ -43,8 +44,14 @@ def list_(
 @ROUTER.get("/lessons/{id}")
 def show(id: Id, request: Request, person: Reader, using: Using, purpose: Purpose = "") -> models.Lesson:
     """Show a lesson: its cause, and the last verdict on it."""
-    found = lessons.show(using.workspace, id)
-    seeable(using.eyes(person).incident(found.written.lesson.incident))
+    eyes = using.eyes(person)
+    try:
+        found = lessons.show(using.workspace, id)
+    except LemnisError as error:  # of one that cannot be read nobody knows whose incident it is of
+        if isinstance(error, NotFoundError) or not eyes.all:
+            raise NotFoundError(f"no lesson {id!r}", fix="GET /lessons lists them") from error
+        raise
+    seeable(eyes.incident(found.written.lesson.incident))
     proof = dict(found.proved.payload) if found.proved is not None else None
     seen = sight(request, person, purpose, id)
     return models.Lesson.model_validate(_document(found, seen, {"proof": proof}))

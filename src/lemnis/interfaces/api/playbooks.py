@@ -18,7 +18,7 @@ from lemnis.contracts.clock import to_iso
 from lemnis.contracts.errors import NotFoundError, UsageError
 from lemnis.contracts.journal import Entry
 from lemnis.contracts.response import node_json
-from lemnis.interfaces.api import models
+from lemnis.interfaces.api import models, unnamed
 from lemnis.interfaces.api.paging import Page, paged
 from lemnis.interfaces.api.routing import (
     USUAL_LIMIT,
@@ -67,6 +67,7 @@ def plan(
 ) -> models.Plan:  # fmt: skip
     """Say exactly what a playbook would do about an incident: targets are read, nothing is changed."""
     shown_to(using.eyes(person).incident(body.incident))
+    unnamed.about(request, body.incident)
     demand(person, "playbook.plan", about_incident(using.board.find(body.incident)))
     with using.slots.taken(person.id):
         made = respond.plan(

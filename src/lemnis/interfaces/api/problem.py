@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -44,16 +44,17 @@ def problem(
     fix: str = "",
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
+    hide: Callable[[str], str] | None = None,
 ) -> Response:
     """Return an error as a response: of an error of ours, or of a status and a title.
 
-    ``type`` is a word that stays; ``title`` and ``fix`` are for people.
+    ``type`` is a word that stays; ``title`` and ``fix`` are for people. ``hide`` takes names out of both.
     """
     kind, sent = "failed", dict(headers or {})
     document: dict[str, Any] = dict(more or {})
     if error is not None:
         status, kind = next(((s, k) for type_, s, k in _STATUS if isinstance(error, type_)), (503, "failed"))
-        title, fix = error.what, error.fix
+        title, fix = (hide(text) if hide is not None else text for text in (error.what, error.fix))
         if error.at is not None and isinstance(error, InputError):
             document["where"] = str(error.at)
         if isinstance(error, BusyError):

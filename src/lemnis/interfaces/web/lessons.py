@@ -99,10 +99,7 @@ def lesson(request: Request) -> Response:
     """Show one lesson: its cause, its change set, the proof."""
     here = site.at(request)
     name = request.path_params["id"]
-    try:
-        state = lessons.show(here.workspace, name)
-    except LemnisError as error:
-        raise NotFoundError(f"no lesson {name!r}", fix="the page of lessons lists them") from error
+    state = _state(request, name)
     seeable(site.eyes(request).incident(state.written.lesson.incident))
     proof: Mapping[str, Any] = state.proved.payload if state.proved else {}
     site.see(request, _people(here, state), about=name)
@@ -111,6 +108,19 @@ def lesson(request: Request) -> Response:
         one=state.written.lesson, proof=proof, review=_review(state), failed=here.kept_word(f"proof:{name}"),
         proving=here.kept_word(f"proving:{name}"),
     )  # fmt: skip
+
+
+def _state(request: Request, name: str) -> lessons.State:
+    """Return a lesson; raises NotFoundError, which names no other, and what keeps it from being read.
+
+    Of one that cannot be read nobody knows whose incident it is of: that it is there is told to who sees all.
+    """
+    try:
+        return lessons.show(site.at(request).workspace, name)
+    except LemnisError as error:
+        if isinstance(error, NotFoundError) or not site.eyes(request).all:
+            raise NotFoundError(f"no lesson {name!r}", fix="the page of lessons lists them") from error
+        raise
 
 
 def _people(here: site.Site, state: lessons.State) -> set[str]:
@@ -140,7 +150,9 @@ def act(request: Request, form: Form) -> Response:
     """Prove a lesson, or merge one that is proven."""
     here, who = site.at(request), site.actor(request)
     name = request.path_params["id"]
-    _demand(request, lessons.show(here.workspace, name).written.lesson.incident)
+    state = _state(request, name)
+    _demand(request, state.written.lesson.incident)
+    site.hide(request, _people(here, state))
     if form.get("do") == "merge":
         lessons.merge(here.workspace, name, actor=who)
         here.forget("lessons")

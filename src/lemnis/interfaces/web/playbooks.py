@@ -244,6 +244,7 @@ def _see(request: Request, incident: str) -> Mapping[str, Any]:
         raise NotFoundError(f"no incident {incident!r}", fix="plan from the incident's page")
     stands = site.at(request).board.find(incident)
     shown(site.eyes(request).incident(stands.incident.id))
+    site.hide(request, stands.incident.entities)
     return about_incident(stands)
 
 
@@ -304,6 +305,7 @@ def act_on_plan(request: Request, form: Form) -> Response:
     here, who = site.at(request), site.actor(request)
     planned, entry = records.find_plan(app.journal(here.workspace), request.path_params["digest"])
     shown(site.eyes(request).plan(planned.plan.digest, planned.plan.incident_id, entry.actor))
+    site.hide(request, _named(here, planned), _targets(planned))
     digest = planned.plan.digest
     about = site.eyes(request).about("plan", digest, planned.plan.incident_id, entry.actor)
     place = f"/plan/{digest.removeprefix('sha256:')}"
@@ -361,6 +363,8 @@ def act_on_run(request: Request, form: Form) -> Response:
     here, who = site.at(request), site.actor(request)
     one: Run = records.find_run(app.journal(here.workspace), request.path_params["id"])
     shown(site.eyes(request).run(one))
+    planned, _ = records.find_plan(app.journal(here.workspace), one.plan)
+    site.hide(request, _named(here, planned), _targets(planned))
     about = site.eyes(request).about("run", one.id, one.incident_id, one.actor)
     what = form.get("do", "")
     reason = form.get("reason", "")[:2000]
@@ -375,8 +379,8 @@ def act_on_run(request: Request, form: Form) -> Response:
         return site.back(request, f"/run/{one.id}", "It will do nothing more")
     if what == "undo":
         demand(site.whose(request), "playbook.plan", about)
-        planned = respond.plan_undo(here.workspace, one.id, actor=who)
-        return site.back(request, f"/plan/{planned.plan.digest.removeprefix('sha256:')}")
+        back = respond.plan_undo(here.workspace, one.id, actor=who)
+        return site.back(request, f"/plan/{back.plan.digest.removeprefix('sha256:')}")
     raise UsageError("a run is answered, cancelled or undone")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from lemnis.content.library import Library
 from lemnis.contracts.errors import (
     AccessError,
     BusyError,
+    ContentError,
+    InputError,
     LemnisError,
     NotFoundError,
 )
@@ -48,6 +51,8 @@ MOST_FORM = 65_536
 _DEAR, _DEAR_EACH = 32, 4
 """How much dear work is begun or waited for at once: by all, and by one person."""
 _MOST_KEPT, _CONTENT_S = 200, 10.0
+_ECHOED = 3
+"""What is shorter is no name that is hidden."""
 ANYBODY = ""
 """In the place of a permission: whoever is signed in, for what is about themselves."""
 _THEMES = frozenset({"light", "dark"})
@@ -317,6 +322,17 @@ def see(
     return masker
 
 
+def hide(request: Request, entities: Iterable[object], also: Iterable[str] = ()) -> None:
+    """Let nothing that is told from here on, errors too, name these, unless who looks said what for.
+
+    Nothing is written down: a page that shows them calls ``see``.
+    """
+    here = at(request)
+    masker = None if here.purpose(request) else here.personal(request).masker
+    values = set() if masker is None else {*masker.of_entities(map(str, entities)), *also}
+    words.HIDES.set(masker.hiding(values) if masker is not None else None)
+
+
 def personal_in(request: Request, event: Mapping[str, Any]) -> frozenset[str]:
     """Return what in an event is personal by the labels of its source."""
     return at(request).personal(request).masker.values(event)
@@ -364,6 +380,7 @@ def does(path: str, handler: Does, permission: str) -> Route:
         form = await read_form(request)
         if isinstance(form, Response):
             return form
+        request.state.form = form
         return await answered(
             request, lambda: _permitted(request, permission, lambda: handler(request, form)), Turn.CHANGE
         )
@@ -399,12 +416,19 @@ def _permitted(request: Request, permission: str, handler: Callable[[], Response
 async def answered(request: Request, work: Callable[[], Response], turn: Turn = Turn.PAGE) -> Response:
     """Do the work beside the event loop; what is wrong is told as a page."""
     person = whose(request)
+
+    def told() -> Response:
+        try:
+            return work()
+        except LemnisError as error:  # here, where it is known whom the page would have hidden
+            return trouble(request, error)
+
+    if turn is not Turn.DEAR:
+        return await taken(turn, told)
     try:
-        if turn is not Turn.DEAR:
-            return await taken(turn, work)
         with at(request).slots.taken(person.id if person is not None else ""):
-            return await taken(turn, work)
-    except LemnisError as error:
+            return await taken(turn, told)
+    except BusyError as error:
         wrong = error
     return await taken(Turn.PAGE, trouble, request, wrong)
 
@@ -413,13 +437,29 @@ def trouble(request: Request, error: LemnisError) -> Response:
     """Return the page that tells of an error."""
     where = f"{error.at}: " if error.at and not isinstance(error, NotFoundError) else ""
     answer = at(request).page(
-        request, "trouble.html", status=status_of(error), title=TITLES[status_of(error)],
-        what=f"{where}{error.what}", fix=error.fix,
+        request, "trouble.html", status=status_of(error), title=words.Ours(TITLES[status_of(error)]),
+        what=_unechoed(request, error, f"{where}{error.what}"), fix=_unechoed(request, error, error.fix),
         again=isinstance(error, BusyError) and request.method == "GET",
     )  # fmt: skip
     if isinstance(error, BusyError):
         answer.headers["retry-after"] = f"{error.retry_after_s:.0f}"
     return answer
+
+
+def _unechoed(request: Request, error: LemnisError, text: str) -> str:
+    """Return what an error says without people; what was typed stays, or a guess would be told to be right.
+
+    That is of errors about what was given; others have what they name from elsewhere.
+    """
+    if not isinstance(error, InputError) or isinstance(error, ContentError):
+        return text
+    form = getattr(request.state, "form", None) or {}
+    given = {*map(str, request.path_params.values()), *request.query_params.values(), *form.values()}
+    typed = sorted((one for one in given if len(one) >= _ECHOED), key=lambda one: -len(one))
+    if not typed:
+        return text
+    parts = re.split(f"({'|'.join(map(re.escape, typed))})", text)
+    return words.Ours("".join(part if n % 2 else words.masked(part) for n, part in enumerate(parts)))
 
 
 def _refused(request: Request, status: int, what: str, fix: str) -> Response:
