@@ -31,13 +31,13 @@ def test_an_exploited_vulnerability_in_the_image_is_told_and_counts(workspace, c
     runs(workspace)
     scanned(workspace, vulnerable())
     after = weighed(workspace)
-    told = f"CVE-2021-44228 known exploited, live in image:{DIGEST}"
+    told = f"CVE-2021-44228: known exploited, live in image:{DIGEST}"
     assert (after.points, after.live, after.risk) == (80, (told,), before.risk + 25)
     assert f"{told} 25" in after.priority_because
     [one] = incidents.incidents(workspace)
     for command in ("show", "explain"):
         assert run(["incident", command, one.id, "-w", str(workspace.root)]) == 0
-        assert "CVE-2021-44228 known exploited" in capsys.readouterr().out
+        assert "CVE-2021-44228: known exploited" in capsys.readouterr().out
 
 
 def test_only_what_is_open_counts_and_was_there_then(workspace):
@@ -49,7 +49,7 @@ def test_only_what_is_open_counts_and_was_there_then(workspace):
     assert len(weighed(workspace).live) == 1
     scanned(workspace, vulnerable(suppression=Suppression("external", "no")), vulnerable("b", cve="CVE-2"))
     scanned(workspace, vulnerable("b", cve="CVE-2"))
-    assert [one.split()[0] for one in weighed(workspace).live] == ["CVE-2"]
+    assert [one.split(":")[0] for one in weighed(workspace).live] == ["CVE-2"]
     scanned(workspace)
     assert weighed(workspace).live == ()
 
@@ -59,7 +59,7 @@ def test_what_the_code_has_that_it_was_built_from_counts_too(workspace):
     runs(workspace)
     scanned(workspace, vulnerable(exploited=False, severity=Severity.CRITICAL), resource="shop")
     assert weighed(workspace).live == (
-        f"CVE-2021-44228 critical, live in image:{DIGEST} (open in shop, which it was built from)",
+        f"CVE-2021-44228: critical, live in image:{DIGEST} (open in shop, which it was built from)",
     )
 
 
@@ -72,7 +72,7 @@ def test_of_a_commit_that_was_scanned_only_its_own_findings_count(workspace):
     report = scanned(workspace, vulnerable(), resource="other")
     pipeline.into_lake(workspace, report, resource="shop", revision=commit.value)
     assert weighed(workspace).live == (
-        f"CVE-2021-44228 known exploited, live in image:{DIGEST} (found in its commit 9f9f9f9f9f9f)",
+        f"CVE-2021-44228: known exploited, live in image:{DIGEST} (found in its commit 9f9f9f9f9f9f)",
     )
 
 

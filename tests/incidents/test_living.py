@@ -36,9 +36,9 @@ def test_the_gravest_counts_once_and_every_one_says_why():
     assert living(found, (), LivePolicy()) == (
         25,
         (
-            f"CVE-2021-44228 known exploited, live in {IMAGE}",
-            f"CVE-2024-1 critical, live in {IMAGE}",
-            f"CVE-2024-2 high, live in {IMAGE}",
+            f"CVE-2021-44228: known exploited, live in {IMAGE}",
+            f"CVE-2024-1: critical, live in {IMAGE}",
+            f"CVE-2024-2: high, live in {IMAGE}",
         ),
     )
     assert living(found[2:], (), LivePolicy())[0] == 10
@@ -47,7 +47,7 @@ def test_the_gravest_counts_once_and_every_one_says_why():
 
 def test_the_very_weakness_counts_most_whatever_its_severity():
     found = [live("subprocess with shell", Severity.LOW, cwes=(78,), through="found in its commit 9f2c")]
-    told = "subprocess with shell the weakness that the alerts are about"
+    told = "subprocess with shell: the weakness that the alerts are about"
     said = f"{told}, live in {IMAGE} (found in its commit 9f2c)"
     assert living(found, ["attack.t1059.004"], LivePolicy()) == (30, (said,))
     assert living(found, ["attack.t1499"], LivePolicy()) == (0, ())

@@ -174,7 +174,8 @@ class Weighed:
     """How severe and urgent an incident is, and why: what each part adds, or who decided otherwise.
 
     ``risk`` is that of the riskiest entity with what lives there added, and ``live`` are the sentences that
-    say what does.
+    say what does. ``parts`` are what the points come from, none where a person decided; ``step`` is from how
+    many on which priority begins, the next one if there is one.
     """
 
     severity: Severity
@@ -184,6 +185,8 @@ class Weighed:
     points: int
     risk: int = 0
     live: tuple[str, ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,4 +71,4 @@ def _sentence(one: Live, *, same: bool) -> str:
         *(["the weakness that the alerts are about"] if same else []),
     ]
     through = f" ({one.through})" if one.through else ""
-    return f"{one.name} {', '.join(what[1:] or what)}, live in {one.where}{through}"
+    return f"{one.name.rstrip('.')}: {', '.join(what[1:] or what)}, live in {one.where}{through}"

@@ -36,7 +36,7 @@ def weigh(
     tags = {tag for group in incident.groups for tag in group.tags}
     of_live, told = living(live, tags, policy.priority.live)
     if of_live:
-        points, parts = points + of_live, [*parts, f"{told[0]} {of_live}"]
+        points, parts = points + of_live, [*parts, (told[0], of_live)]
     total = risk[1] + of_live
     if handling.priority is not None:
         said = handling.priority
@@ -45,8 +45,9 @@ def weigh(
         return Weighed(severity, why_severe, of_people, decided, points, total, told)
     reached = [name for name in ("medium", "high", "critical") if points >= policy.priority.levels[name]]
     priority = Priority[reached[-1].upper()] if reached else Priority.LOW
-    because = f"{points} points ({', '.join(parts)}); " + _steps(policy.priority, points)
-    return Weighed(severity, why_severe, priority, because, points, total, told)
+    step = _steps(policy.priority, points)
+    because = f"{points} points ({', '.join(f'{what} {count}' for what, count in parts)}); {step}"
+    return Weighed(severity, why_severe, priority, because, points, total, told, tuple(parts), step)
 
 
 def _severity(
@@ -66,23 +67,23 @@ def _severity(
 
 def _points(
     incident: Incident, known: list[Asset], worst: Asset | None, risk: tuple[str, int], policy: PriorityPolicy
-) -> tuple[int, list[str]]:
+) -> tuple[int, list[tuple[str, int]]]:
     level = incident.severity.name.lower()
     total = _of(policy.severity, level)
-    parts = [f"{level} {total}"]
+    parts = [(level, total)]
     criticality = (worst.criticality if worst else "") or "unknown"
     of_asset = _of(policy.criticality, criticality)
     if of_asset:
         named = f"{worst.id} is {criticality}" if worst and worst.criticality else "no asset's worth is known"
-        parts.append(f"{named} {of_asset}")
+        parts.append((named, of_asset))
     privileged = next((one for one in known if one.privileged), None)
     of_account = policy.privileged if privileged else 0
     if of_account and privileged:
-        parts.append(f"{privileged.id} is privileged {of_account}")
+        parts.append((f"{privileged.id} is privileged", of_account))
     entity, amount = risk
     of_risk = max((points for least, points in policy.risk.items() if amount >= least), default=0)
     if of_risk:
-        parts.append(f"risk {amount}{f' of {entity}' if entity else ''} {of_risk}")
+        parts.append((f"risk {amount}{f' of {entity}' if entity else ''}", of_risk))
     return total + of_asset + of_account + of_risk, parts
 
 

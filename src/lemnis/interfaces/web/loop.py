@@ -18,7 +18,7 @@ from lemnis.interfaces.web import drawing, site
 from lemnis.interfaces.web.keeping import Kept
 from lemnis.interfaces.web.sources import FRESH_S as SLOWER_S
 from lemnis.interfaces.web.sources import whole
-from lemnis.interfaces.web.words import query
+from lemnis.interfaces.web.words import query, units
 
 _TITLES: Mapping[str, str] = {name: name.capitalize() for name in looking.STAGES}
 _PLACES: Mapping[str, str] = {
@@ -62,10 +62,10 @@ def stages(found: Loop, chosen: str, base: str = "") -> list[StageShown]:
             _TITLES[one.name],
             f"{base}/?{query({'stage': one.name})}#stuck",
             one.flow,
-            one.unit,
+            units(one.flow, one.unit),
             one.stuck,
             one.stuck_unit,
-            one.told,
+            tuple((units(count, what), count) for what, count in one.told),
             tuple(_thing(thing, base) for thing in one.things),
             one.name == chosen,
         )

@@ -96,6 +96,12 @@ def number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
 
 
+def units(count: int, several: str) -> str:
+    """Return what is counted as one or several are called: ``1 scan``, ``2 scans`` (without the number)."""
+    first, blank, rest = several.partition(" ")
+    return f"{first.removesuffix('s')}{blank}{rest}" if count == 1 else several
+
+
 def about(value: float) -> str:
     """Return a count in little room: 1.2 k, 3.4 M."""
     if value < _K:
