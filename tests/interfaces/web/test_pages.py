@@ -319,6 +319,22 @@ def test_what_there_is_not_is_told(soc):
         assert "There is no such thing" in answer.text
 
 
+def test_an_alert_leads_to_its_events_at_their_time(soc):
+    """To look for an event by its id alone reads the whole lake."""
+    times = {"first": START - 5_000, "last": START + 60_000, "count": 2}
+    tell(soc, alert(7, event_uids=("ev-7", "ev-8"), **times))
+
+    async def run():
+        made = built(soc)
+        async with browser(made, cookie=joined(made, "ana", "analyst")) as ana:
+            return html.unescape((await ana.get(f"/alert/al-{7:016x}")).text)
+
+    text = asyncio.run(run())
+    assert f'"/event/ev-7?at={START}"' in text
+    for uid in ("ev-7", "ev-8"):
+        assert f'"/event/{uid}?at={START - 5_000}&to={START + 60_000}"' in text
+
+
 @pytest.mark.parametrize(
     ("error", "status", "told"),
     [

@@ -141,19 +141,25 @@ def test_an_event_is_found_by_its_id_wherever_it_is_said_to_be(soc, monkeypatch)
             found = [await ana.get(link)]
             at_once = list(spans)
             bare = link.partition("?")[0]
+            spans.clear()
+            found += [await ana.get(f"{bare}?at={START}&to={START + EVENTS * 1000}")]
+            within = list(spans)
             told = ("", "0", "1", str(START), "x", "9" * 30, "253402300799999")
             found += [await ana.get(f"{bare}?at={at}") for at in told]
+            found += [await ana.get(f"{bare}?at={at}&to={to}") for at in told for to in told]
             return (
                 found,
                 at_once,
+                within,
                 [await ana.get(f"/event/ev-nothing?at={START}"), await ana.get("/event/ev-nothing")],
             )
 
-    found, at_once, missing = asyncio.run(run())
+    found, at_once, within, missing = asyncio.run(run())
     assert [answer.status_code for answer in found] == [200] * len(found)
     assert [len(answer.text) > 0 and f"{EVENTS - 2:016x}" in answer.text for answer in found] == [True] * len(
         found
     )
     at = START + (EVENTS - 2) * 1000
     assert at_once == [(to_iso(at), to_iso(at + 1))], "it is looked for there alone"
+    assert within == [(to_iso(START), to_iso(START + EVENTS * 1000 + 1))]
     assert [answer.status_code for answer in missing] == [404, 404]

@@ -272,6 +272,8 @@ def test_a_moment_leads_to_what_it_tells_of():
         TimelineItem(1, 2, "alert", "x", "al-1", severity=Severity.HIGH, detail={"count": 9})
     )
     assert (told.href, told.count, told.severity) == ("/alert/al-1", 9, 4)
+    for kind in ("event", "deploy"):
+        assert incidents.moment(TimelineItem(7, 9, kind, "x", "ev-1")).href == "/event/ev-1?at=7"
     assert incidents.moment(TimelineItem(1, 2, "note", "x", "nt", "ana")).actor == "ana"
     assert incidents.moment(TimelineItem(1, 2, "note", "x", "nt", "lemnis")).href == ""
 

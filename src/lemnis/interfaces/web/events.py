@@ -72,13 +72,17 @@ def entry_of(event: Mapping[str, Any]) -> str:
     return str(found[0].get("name", "")) if isinstance(found[0], Mapping) else ""
 
 
-def find(workspace: app.Workspace, uid: str, veil: Veil, at: int | None = None) -> Mapping[str, Any]:
+def find(
+    workspace: app.Workspace, uid: str, veil: Veil, at: int | None = None, to: int | None = None
+) -> Mapping[str, Any]:
     """Return an event by its id; raises NotFoundError, also for one that whoever looks does not see.
 
-    ``at`` (ms) is when it was, as far as that is known: it is looked for there first.
+    ``at`` (ms) is when it was, as far as that is known, or it was in [``at``, ``to``]: it is looked for there
+    first.
     """
     quoted = uid.replace("\\", "\\\\").replace('"', '\\"')
-    there = [] if at is None or at >= LAST else [(to_iso(at), to_iso(at + 1))]
+    last = at if to is None or at is None or to < at else to
+    there = [] if at is None or last is None or last >= LAST else [(to_iso(at), to_iso(last + 1))]
     for since, until in (*there, ("", "")):
         asked = asking.search(
             workspace, f'uid:"{quoted}"', since=since, until=until, limit=1, timeout=20, veil=veil
@@ -94,7 +98,8 @@ def page(request: Request) -> Response:
     uid = str(request.path_params["uid"])
     person = site.whose(request)
     veil = Veil() if person is None else lake(here).veil(person, None, here.board)
-    event = find(here.workspace, uid, veil, instant(request.query_params.get("at", "")))
+    span = (instant(request.query_params.get(name, "")) for name in ("at", "to"))
+    event = find(here.workspace, uid, veil, *span)
     known: tuple[Entity, ...] = entities(int(event.get("class_uid", 0)), event)
     masker = site.see(request, known, about=uid, also=site.personal_in(request, event))
     event = event if masker is None else masker.event(event)

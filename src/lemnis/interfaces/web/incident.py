@@ -65,7 +65,7 @@ def moment(item: TimelineItem) -> Moment:
     if item.kind == "alert":
         href = f"/alert/{item.reference}"
     elif item.kind in {"event", "deploy"} and item.reference:
-        href = f"/event/{item.reference}"
+        href = f"/event/{item.reference}?at={item.time}"
     return Moment(
         item.time, item.kind, item.title, "" if item.actor == "lemnis" else item.actor,
         str(detail.get("source", "")), int(item.severity), count if isinstance(count, int) else 1, href,
