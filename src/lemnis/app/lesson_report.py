@@ -30,6 +30,8 @@ _RUNS = frozenset(
 )  # fmt: skip
 """Kinds that are exposed to a cause; images and containers of it come and go with what runs."""
 _YEAR = 365.25
+_TELLING = 7.0
+"""Of fewer days nothing is said about a year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +188,17 @@ def summary(whole: Report) -> list[str]:
     return [
         f"gate precision: {told(whole.precision)} of the blocks that came to an end were right",
         f"escape rate before the gates: {told(before)} of sightings only where it runs; after: {told(after)}",
-        *(
-            f"{one.name}: came again {one.again} times in {one.days:,.3g} days"
-            + ("" if one.rate is None else f", {one.rate:.3g} a year ({one.low:.3g} to {one.high:.3g}, 95 %)")
-            for one in whole.causes
-        ),
+        *(f"{one.name}: {_came_again(one)}" for one in whole.causes),
     ]
+
+
+def _came_again(one: Cause) -> str:
+    """Say how often a cause came again; by the year only where that many days say something of one."""
+    often = {0: "never", 1: "once"}.get(one.again, f"{one.again:,} times")
+    text = f"came again {often} in {f'{one.days:,.0f} days' if one.days >= _TELLING else 'less than a week'}"
+    if one.rate is None or one.days < _TELLING:
+        return text
+    return f"{text}, {one.rate:.3g} times a year ({one.low:.3g} to {one.high:.3g}, 95 %)"
 
 
 def markdown(whole: Report) -> str:

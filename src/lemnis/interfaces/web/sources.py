@@ -44,8 +44,8 @@ COLUMNS: tuple[Column[Row], ...] = (
     Column("name", "Source", lambda row: row.name),
     Column("state", "State", lambda row: (row.state == "living", row.state)),
     Column("rate", "An hour", lambda row: row.rate, up=False, numeric=True),
-    Column("lag", "Late, half and 99 %", lambda row: row.p99 or -1, up=False, numeric=True),
-    Column("rejected", "Not taken", lambda row: row.rejected, up=False, numeric=True),
+    Column("lag", "Lag, median / 99 %", lambda row: row.p99 or -1, up=False, numeric=True),
+    Column("rejected", "Rejected", lambda row: row.rejected, up=False, numeric=True),
     Column("blind", "Blind rules", lambda row: row.blind, up=False, numeric=True),
     Column("last", "Newest", lambda row: row.last or 0, up=False),
 )
