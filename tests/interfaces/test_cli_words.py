@@ -76,6 +76,26 @@ def test_ingest_says_which_files_held_nothing_new(tmp_path, capsys):
     assert "conn.log holds no record that was not read before" in capsys.readouterr().err
 
 
+def test_ingest_leaves_out_what_lies_beside_logs_and_is_none(tmp_path, capsys):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "conn.log").write_text(CONN, encoding="utf-8")
+    for name in ("LICENSE", "LICENSE.txt", "notes.md", "README"):
+        (folder / name).write_text("Permission is granted to nobody.\n", encoding="utf-8")
+    place = ["--workspace", str(tmp_path / "soc")]
+    assert run(["init", str(tmp_path / "soc")]) == 0
+    assert run(["ingest", "auto", str(folder), *place, "--json"]) == 0
+    told = capsys.readouterr()
+    assert '{"read":1,"accepted":1,"rejected":0,"duplicates":0}' in told.out
+    assert "left out, because it is no log: 4 files: LICENSE, LICENSE.txt, README, notes.md\n" in told.err
+    assert run(["ingest", "auto", str(folder), *place]) == 0
+    assert "holds no record" not in capsys.readouterr().err
+    assert run(["ingest", "auto", str(folder / "LICENSE"), *place]) == 2, "who names it means it"
+    (folder / "strange.txt").write_text("what is this\n", encoding="utf-8")
+    assert run(["ingest", "auto", str(folder), *place]) == 2, "what may be a log is told to be unknown"
+    assert "no source recognises it" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_empty_holds_no_record(tmp_path, capsys):
     assert run(["init", str(tmp_path / "w")]) == 0
     (tmp_path / "empty").mkdir()

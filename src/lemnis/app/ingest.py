@@ -76,13 +76,17 @@ class Refreshing(Watcher, Protocol):
 
 @dataclass(slots=True)
 class Totals:
-    """What was read, and what became of it: ``read`` is the sum of the other three."""
+    """What was read, and what became of it: ``read`` is the sum of the other three.
+
+    ``left`` are files that lay beside logs and were left out: by their names they are none.
+    """
 
     read: int = 0
     accepted: int = 0
     rejected: int = 0
     duplicates: int = 0
     files: int = 0
+    left: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[Reject] = field(default_factory=list)
 
@@ -113,6 +117,7 @@ class Ingest:
     totals: Totals = field(default_factory=Totals)
     faults: dict[str, str] = field(default_factory=dict)
     """What could not be read on, by the names of the files, and why: it was not acknowledged."""
+    _given: frozenset[Path] = field(init=False, default=frozenset())
     _lake: Lake = field(init=False)
     _normalising: Normalising = field(init=False)
     _enriching: Enriching = field(init=False)
@@ -136,6 +141,7 @@ class Ingest:
         for path in paths:
             if str(path) != STDIN and not path.exists():
                 raise NotFoundError("no such file or folder", at=Location(str(path)))
+        self._given = frozenset(paths)
         for files in joining.grouped(walk(paths)):
             with ExitStack() as opened:
                 for stream in self._by_themselves(self._opened(files, opened)):
@@ -237,6 +243,7 @@ class Ingest:
         While lake or journal cannot be used, nothing is acknowledged, and it is tried again.
         """
         compiled.load()
+        self._given = frozenset(paths)
         following = _Following(self, paths)
         wait = _WAIT_S[0]
         try:
@@ -304,7 +311,10 @@ class Ingest:
         source = self._named or self._normalising.sources.recognise(stream)
         if source is None:
             reason = reading.unreadable(stream)
-            if reason != "" and whole:
+            file = Path(stream.name)
+            if reason is None and file not in self._given and reading.no_log(file):
+                self._leave(stream.name)
+            elif reason != "" and whole:
                 self._refuse(stream, reason or reading.UNRECOGNISED)
             return
         self.totals.files += 1
@@ -350,6 +360,11 @@ class Ingest:
         totals.duplicates += done.duplicates
         totals.rejected += done.rejected
         totals.reject(rejects)
+
+    def _leave(self, name: str) -> None:
+        """Note that a file is no log."""
+        if name not in self.totals.left:
+            self.totals.left.append(name)
 
     def _refuse(self, stream: Stream, reason: str) -> None:
         """Put on record that a file could not be read at all."""

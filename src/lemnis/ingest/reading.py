@@ -24,6 +24,11 @@ AUTO = "auto"
 _SHOWN = 300
 _NOT_TEXT = re.compile(r"^not UTF-(?:8|16)(?: at byte \d+)?")
 UNRECOGNISED = "no source recognises it; name one"
+_PAPERS = frozenset({
+    "authors", "changelog", "changes", "citation", "contributing", "copying", "licence", "license", "notice",
+    "readme",
+})  # fmt: skip
+_PAPER_ENDS = frozenset({".adoc", ".docx", ".md", ".pdf", ".rst"})
 
 
 def open_path(
@@ -118,6 +123,11 @@ def defect(error: BaseException) -> bool:
     What panics in a library written in Rust is no ``Exception`` in Python.
     """
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def no_log(file: Path) -> bool:
+    """Say by a file's name whether it lies beside logs and is none: a licence, a description. Pure."""
+    return file.suffix.lower() in _PAPER_ENDS or file.name.partition(".")[0].lower() in _PAPERS
 
 
 def unreadable(stream: Stream) -> str | None:

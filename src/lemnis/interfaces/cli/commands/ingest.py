@@ -20,6 +20,7 @@ from lemnis.interfaces.cli.output import (
 )
 
 _BAD_INPUT = 2
+_NAMED = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +40,8 @@ def ingest(
 ) -> None:
     """Read logs into the lake: what is new since the last time, each record mapped to OCSF or rejected.
 
-    Files may be compressed (.gz, .zst). With `auto`, each file's source is recognised. Rejected records are
+    Files may be compressed (.gz, .zst). With `auto`, each file's source is recognised, and what lies beside
+    logs in a folder and is none by its name (a licence, a description) is left out. Rejected records are
     kept in the table `rejects` with their reason. Events are acknowledged with the place they were read to,
     so it can be stopped, killed and started again at any time. Exit code 2 if any record was rejected.
 
@@ -83,7 +85,11 @@ def ingest(
     if totals.rejected > len(totals.examples):
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in totals.reasons.most_common(10))
         warn(f"{counted(totals.rejected, 'record')} rejected: {reasons}")
-    for path in paths if not totals.read and not totals.rejected else ():
+    if totals.left:
+        names = ", ".join(sorted({Path(file).name for file in totals.left})[:_NAMED])
+        more = " …" if len(totals.left) > _NAMED else ""
+        warn(f"left out, because it is no log: {counted(len(totals.left), 'file')}: {names}{more}")
+    for path in paths if not totals.read and not totals.rejected and not totals.left else ():
         empty = not path.stat().st_size if path.is_file() else path.is_dir() and not any(path.iterdir())
         warn(f"{path} holds no record{'' if empty else ' that was not read before'}")
     if json:
