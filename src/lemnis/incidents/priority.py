@@ -70,7 +70,7 @@ def _points(
 ) -> tuple[int, list[tuple[str, int]]]:
     level = incident.severity.name.lower()
     total = _of(policy.severity, level)
-    parts = [(level, total)]
+    parts = [(f"severity {level}", total)]
     criticality = (worst.criticality if worst else "") or "unknown"
     of_asset = _of(policy.criticality, criticality)
     if of_asset:

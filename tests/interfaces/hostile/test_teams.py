@@ -1,6 +1,7 @@
 """Between teams: under a rule, nothing of what another team's incidents are is told, counted, found or done."""
 
 import asyncio
+import re
 import shutil
 from contextlib import contextmanager
 
@@ -219,15 +220,20 @@ def test_what_is_kept_for_some_is_not_shown_to_others_or_for_ever(made):
     """A page's figures are kept for a while: for whoever sees the same, and as things stand then."""
 
     outside = made.browser("outside")
-    before = outside.get("/").text
+
+    def loop():
+        """The page, without how far the journal was when it was made."""
+        return re.sub(r"after=\d+", "after=", outside.get("/").text)
+
+    before = loop()
     accounts.change(made.access, "outside", actor="root", teams=["soc"])
     try:
-        assert outside.get("/").text != before
+        assert loop() != before
         assert SECRET in outside.get("/queue").text
     finally:
         accounts.change(made.access, "outside", actor="root", teams=["shop"])
     assert SECRET not in outside.get("/queue").text
-    assert outside.get("/").text == before
+    assert loop() == before
 
 
 def test_rules_hold_over_the_api_as_on_pages(made):
