@@ -5,16 +5,7 @@ import pytest
 from fastapi import routing
 
 from lemnis.app import coverage_now
-from lemnis.content.library import Library
 from lemnis.interfaces.web import templating
-
-_passing = coverage_now.passing
-
-
-@pytest.fixture(scope="session")
-def rules_were_tested():
-    """Consoles that tests start as processes find it kept: each would run them beside, for seconds of CPU."""
-    _passing(Library.open())
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,13 +6,11 @@ import signal
 import sys
 
 import httpx
-import pytest
 
 from lemnis import app
 from lemnis.app.console_process import ConsoleProcess
 
 
-@pytest.mark.usefixtures("rules_were_tested")
 def test_the_console_comes_back_and_ends_with_its_parent(tmp_path):
     root = app.init(tmp_path / "soc").root
     (root / "lemnis.yaml").write_text("name: soc\nconsole: {port: 0}\n")

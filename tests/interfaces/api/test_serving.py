@@ -25,7 +25,6 @@ from lemnis.interfaces.api.calling import ApiError
 from lemnis.interfaces.api.client import Client
 from lemnis.testing import certificates
 
-pytestmark = pytest.mark.usefixtures("rules_were_tested")
 PASSWORD = "a lemniscate turns twice"
 LEMNIS = (sys.executable, "-c", "from lemnis.interfaces.cli import main; main()")
 
