@@ -25,7 +25,7 @@ def served(made):
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
     try:
-        assert there.wait(30)
+        assert there.wait(90)
         yield place["port"]
     finally:
         place["loop"].call_soon_threadsafe(place["stop"].set)

@@ -10,6 +10,7 @@ from listened import served
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE = 90_000
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
@@ -52,6 +53,7 @@ def test_nothing_of_it_runs(tmp_path):
         context.add_cookies([{"name": "lemnis", "value": ana.cookie, "url": f"http://127.0.0.1:{port}"}])
         context.add_init_script(WATCH)
         page = context.new_page()
+        page.set_default_timeout(PATIENCE)
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("dialog", lambda dialog: (errors.append("dialog"), dialog.dismiss()))
@@ -62,10 +64,12 @@ def test_nothing_of_it_runs(tmp_path):
         for path in paths:
             page.goto("about:blank")  # so that what the page before would load again aborts nothing
             page.goto(path, wait_until="load")
-            page.wait_for_selector("[aria-busy=true]", state="detached", timeout=60_000)
+            page.wait_for_selector("[aria-busy=true]", state="detached")
             if page.locator("#q").count():
-                page.locator("#q").fill("message:zq")
-                page.wait_for_timeout(400)
+                with page.expect_response("**/search/complete?*") as offered:
+                    page.locator("#q").fill("message:zq")
+                offered.value.finished()
+                page.wait_for_timeout(100)  # for it to be shown
             if found := [*page.evaluate(FOUND), *errors]:
                 seen[path] = found
             errors.clear()

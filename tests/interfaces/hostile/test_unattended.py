@@ -48,7 +48,7 @@ def test_a_session_that_is_used_goes_on(plain):
 
 def test_scripts_say_what_nobody_asked_for(plain):
     ana = plain.join("ana", "analyst")
-    for name in ("console.js", "replay.js"):
+    for name in ("live.js", "replay.js"):
         assert "x-lemnis-unasked" in ana.get(f"/static/{name}").text, name
 
 

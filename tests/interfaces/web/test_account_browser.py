@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from browsing import pytestmark, served, visiting  # noqa: F401 - what this file is marked by
+from browsing import PATIENCE, another, fresh, pytestmark, served, visiting  # noqa: F401 - what this file is marked by
 from consoled import PASSWORD, built, joined, workspace
 
 from lemnis.app.access import accounts
@@ -34,6 +34,7 @@ def test_a_passkey_is_added_signs_in_and_is_removed(soc, chromium):
     with served(made) as base:
         context = chromium.new_context()
         page = context.new_page()
+        page.set_default_timeout(PATIENCE)
         device = context.new_cdp_session(page)
         device.send("WebAuthn.enable")
         device.send("WebAuthn.addVirtualAuthenticator", {"options": KEY})
@@ -60,11 +61,26 @@ def test_a_passkey_is_added_signs_in_and_is_removed(soc, chromium):
         context.close()
 
 
+def test_a_passkey_is_asked_for_once_at_a_time(soc, chromium):
+    begun = []
+    with served(built(soc)) as base:
+        page = fresh(chromium)
+        page.route("**/session/passkey/begin", lambda route: begun.append(route))  # noqa: PLW0108 - Playwright marks it
+        page.goto(f"{base.replace('127.0.0.1', 'localhost')}/sign-in")
+        page.evaluate("for (const _ of [1, 2]) document.querySelector('[data-passkey] button').click()")
+        page.wait_for_timeout(300)
+        assert len(begun) == 1, "a second challenge would make the answer to the first worthless"
+        begun[0].abort()
+        page.wait_for_selector("[data-passkey] button:enabled")
+        assert page.locator("[data-passkey] [role=status]").inner_text() == "Failed to fetch"
+        page.close()
+
+
 def test_where_a_host_has_no_name_it_is_said_why_there_is_no_passkey(soc, chromium):
     made = built(soc)
     joined(made, "ana", "analyst")
     with served(made) as base:
-        page = chromium.new_page()
+        page = fresh(chromium)
         signed_in(page, base)
         page.wait_for_selector("text=Passkeys are bound to a name")
         page.click("a[href*='//localhost']")
@@ -113,13 +129,15 @@ def test_light_and_dark_narrow_and_wide_all_opened_axe_finds_nothing(soc, chromi
         page.goto(f"{base}/me")
         look("me")
         page.fill("#f-second-password", PASSWORD)
-        page.click("button[value=second-begin]")
+        with another(page):
+            page.click("button[value=second-begin]")
         page.wait_for_selector("#f-code")
         look("a secret")
         page.goto(f"{base}/people")
         look("people")
         page.goto(f"{base}/people/{other}")
         look("a person")
-        page.click("button[value=reset]")
+        with another(page):
+            page.click("button[value=reset]")
         page.wait_for_selector("#h-link")
         look("a link")

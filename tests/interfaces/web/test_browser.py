@@ -1,7 +1,7 @@
 """The console in a real browser: the system's Chromium, driven by Playwright, over a server that listens."""
 
 import pytest
-from browsing import pytestmark, visiting  # noqa: F401 - what this file is marked by
+from browsing import another, pytestmark, settled, visiting  # noqa: F401 - what this file is marked by
 from consoled import alert, built, incident, workspace
 
 from lemnis import app
@@ -42,8 +42,9 @@ def test_triage_by_keyboard(soc, chromium):
         page.keyboard.press("c")
         page.select_option("#f-verdict", "false_positive")
         page.fill("#f-reason", "a drill")
-        page.locator("button[value=close]").click()
-        page.wait_for_selector("text=2 done")
+        with another(page):
+            page.locator("button[value=close]").click()
+        assert page.locator("text=2 done").count() == 1
         assert page.locator("tr[data-row]").count() == 3
         known = {name: incidents.by_id(app.journal(soc), name) for name in names}
         page.keyboard.press("j")
@@ -58,21 +59,26 @@ def test_a_key_in_the_queue_is_answered_at_once(soc, chromium):
     for n in range(1, 51):
         incident(soc, alert(n, entities=(Entity(EntityKind.HOST, f"web-{n}"),), rule=f"r{n}", at=n * 1000))
     with visiting(chromium, built(soc), "ana", "analyst") as page:
-        took = page.evaluate(
+        took, idle = page.evaluate(
             """async () => {
                 const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
-                const took = [];
+                const shown = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+                const median = (some) => some.sort((a, b) => a - b)[some.length >> 1];
+                const [took, idle] = [[], []];
                 for (let n = 0; n < 40; n++) {
-                    const began = performance.now();
+                    let began = performance.now();
                     press(n % 2 ? "x" : "j");
-                    await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+                    await shown();
                     took.push(performance.now() - began);
+                    began = performance.now();
+                    await shown();
+                    idle.push(performance.now() - began);
                 }
-                return took.sort((a, b) => a - b);
+                return [median(took), median(idle)];
             }"""
         )
         assert page.locator("tr[aria-selected=true]").count() == 20
-        assert took[len(took) // 2] < 50, took
+        assert took - idle < 50, "beyond what a busy machine takes to show nothing new"
 
 
 def test_what_others_do_is_shown_without_losing_the_place(soc, chromium):
@@ -88,7 +94,7 @@ def test_what_others_do_is_shown_without_losing_the_place(soc, chromium):
         other = next(name for name in names if name != at)
         found: Incident = incidents.assign(soc, other, "lee", actor="lee")
         assert found.owner == "lee"
-        page.wait_for_selector("td:has-text('lee')", timeout=5_000)
+        page.wait_for_selector("td:has-text('lee')")
         assert page.evaluate("document.activeElement.dataset.row") == at
         assert page.locator(f"input[value='{at}']").is_checked()
 
@@ -102,6 +108,7 @@ def test_a_histogram_is_brushed_and_a_query_completed(soc, chromium, monkeypatch
     capsys.readouterr()
     with visiting(chromium, built(soc), "ana", "analyst") as page:
         page.goto(page.url.replace("/queue", "/search?q=source:logins&span=all"))
+        settled(page)  # what comes later would move the bars
         bars = page.wait_for_selector("[data-brush] svg")
         assert page.locator("text=40 events. Drag").count() == 1
         box = bars.bounding_box()
@@ -111,7 +118,7 @@ def test_a_histogram_is_brushed_and_a_query_completed(soc, chromium, monkeypatch
         page.mouse.move(box["x"] + box["width"] / 2, y, steps=4)
         page.mouse.up()
         page.wait_for_url("**from=*")
-        page.wait_for_selector("[data-brush] svg")
+        settled(page)
         assert 10 <= page.locator("tr[data-row]").count() <= 30
         page.fill("#q", "")
         page.locator("#q").press_sequentially("sou")
@@ -128,6 +135,7 @@ def test_a_rule_is_edited_and_tried(soc, chromium):
     with visiting(chromium, built(soc), "dee", "detection_engineer") as page:
         page.goto(page.url.replace("/queue", "/detections"))
         page.click("a:has-text('New')")
+        page.wait_for_url("**/detections/new")
         page.fill(
             "#f-text", page.input_value("#f-text").replace("condition: selection", "condition: nothing")
         )
@@ -167,11 +175,12 @@ def test_a_playbook_is_planned_run_and_its_question_answered(soc, chromium):
         page.wait_for_url("**/plan/*")
         assert page.locator("text=It only reads").count() == 1
         page.click("button[value=run]")
-        page.wait_for_url("**/run/*", timeout=60_000)
-        page.wait_for_selector("h2:has-text('Is it real?')", timeout=30_000)
+        page.wait_for_url("**/run/*")
+        page.wait_for_selector("h2:has-text('Is it real?')")
         page.fill("input[name=reason]", "seen by eye")
-        page.click("button[value=yes]")
-        page.wait_for_selector("text=Answered yes")
+        with another(page):
+            page.click("button[value=yes]")
+        assert page.locator("text=Answered yes").count() == 1
         assert page.locator("h2:has-text('Is it real?')").count() == 0
     (said,) = (one for one in app.journal(soc).entries() if one.kind == waiting.ANSWERED)
     assert (said.actor, said.reason) == ("rae", "seen by eye")
@@ -180,10 +189,11 @@ def test_a_playbook_is_planned_run_and_its_question_answered(soc, chromium):
 def test_the_first_load_is_small_and_asks_no_other_host(soc, chromium):
     incident(soc, alert(1))
     with visiting(chromium, built(soc), "ana", "analyst") as page:
-        sizes, hosts = [], set()
-        page.on("response", lambda answer: (sizes.append(len(answer.body())), hosts.add(answer.url.split("/")[2]))
-                if "stream" not in answer.url else None)  # fmt: skip
-        page.goto(page.url, wait_until="load")
-        page.wait_for_timeout(200)
-        assert 10_000 < sum(sizes) < 500_000
-        assert hosts == {page.url.split("/")[2]}
+        page.goto(page.url)
+        page.wait_for_selector(".live.on")
+        loaded = page.evaluate(
+            """["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind))
+                .map((one) => [one.name, one.decodedBodySize])"""
+        )
+        assert 10_000 < sum(size for _, size in loaded) < 500_000
+        assert {address.split("/")[2] for address, _ in loaded} == {page.url.split("/")[2]}

@@ -1,15 +1,15 @@
 """The pipeline in a real browser: findings decided on by keyboard, a replay watched, and ended by leaving."""
 
 import threading
-import time
 
 import pytest
-from browsing import pytestmark, visiting  # noqa: F401 - what this file is marked by
-from consoled import START, built, workspace
+from browsing import PATIENCE, another, mark, marked, pytestmark, served, visit, visiting  # noqa: F401 - what this file is marked by
+from consoled import START, built, joined, workspace
 from findings_kept import find
 
 from lemnis.app import findings_decisions as deciding
 from lemnis.app import gate_trial
+from lemnis.app.access import accounts
 from lemnis.app.gate_trial import Outcome, Tried
 from lemnis.contracts.findings import Effect
 from lemnis.interfaces.web import running
@@ -40,8 +40,14 @@ def test_findings_are_chosen_and_decided_on_by_keyboard(soc, chromium):
         page.keyboard.type("data of a test")
         page.keyboard.press("Enter")
         assert page.url.endswith("/pipeline"), "Enter beside several buttons decides nothing"
-        page.click("button[value=false_positive]")
-        page.wait_for_selector("text=2 done")
+        page.keyboard.press("Escape")
+        page.keyboard.press("?")
+        page.wait_for_selector("dialog[open]")
+        page.keyboard.press("Escape")
+        assert page.locator("[data-bulk-count]").inner_text() == "2", "what closes a dialog does no more"
+        with another(page):
+            page.click("button[value=false_positive]")
+        assert page.locator("text=2 done").count() == 1
         assert page.locator("tr[data-row]").count() == 2
         page.keyboard.press("j")
         page.keyboard.press("Enter")
@@ -54,10 +60,9 @@ def test_a_replay_is_watched_and_ends_when_its_page_is_left(soc, chromium, monke
 
     def slow(*_given, tell, **_more):
         try:
-            for n in range(1, 400):
-                tell(n, 400)
-                time.sleep(0.05)
-                if go.is_set():
+            for n in range(1, 100_000):
+                tell(min(n, 399), 400)
+                if go.wait(0.05):
                     return Tried(
                         (Outcome("commit:a", "a", START, Effect.DENY, Effect.ALLOW, (), ()),), "sha256:0"
                     )
@@ -70,14 +75,36 @@ def test_a_replay_is_watched_and_ends_when_its_page_is_left(soc, chromium, monke
     with visiting(chromium, built(soc), "ana", "detection_engineer", onward="/pipeline") as page:
         page.goto(page.url.removesuffix("/pipeline") + REPLAY)
         page.click("button[value=replay]")
-        page.wait_for_selector("text=/^[1-9][0-9] of 400/")
+        page.wait_for_selector("text=/^[1-9][0-9]+ of 400/")
         page.click("nav[aria-label=Pipeline] >> text=Exceptions")
         page.wait_for_url("**/pipeline/exceptions")
-        assert ended.wait(10)
+        assert ended.wait(PATIENCE / 1000)
         page.goto(page.url.removesuffix("/pipeline/exceptions") + REPLAY)
         page.wait_for_selector("text=nobody looked any more")
         page.click("button[value=replay]")
         page.wait_for_selector("progress")
+        mark(page)
         go.set()
         page.wait_for_selector(".flows")
-        assert page.locator("tr[data-row]").count() == 1
+        assert page.locator("tr[data-row][tabindex='0']").count() == 1
+        assert marked(page), "what somebody writes beside it stays"
+
+
+def test_a_replay_that_is_watched_without_a_session_leads_to_the_sign_in(soc, chromium, monkeypatch):
+    go = threading.Event()
+
+    def slow(*_given, tell, **_more):
+        while not go.wait(0.05):
+            tell(1, 400)
+
+    monkeypatch.setattr(gate_trial, "commits", slow)
+    made = built(soc)
+    joined(made, "ana", "detection_engineer")
+    try:
+        with served(made) as base, visit(chromium, base, "ana", REPLAY) as page:
+            page.click("button[value=replay]")
+            page.wait_for_selector("progress")
+            made.access.tables.end(account=accounts.find(made.access, "ana").id)
+            page.wait_for_url("**/sign-in?**")
+    finally:
+        go.set()

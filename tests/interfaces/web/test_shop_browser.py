@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from browsing import axe, mark, marked, pytestmark, served, visit  # noqa: F401 - what this file is marked by
+from browsing import axe, fresh, mark, marked, pytestmark, served, visit  # noqa: F401 - what this file is marked by
 from consoled import built, joined
 from rich.console import Console
 
@@ -300,7 +300,7 @@ def test_every_page_can_be_used_by_everybody(told, chromium):
     _, invitation = accounts.add(made.access, "lee", ["analyst"], actor="root")
     script, wrong = axe(), {}
     with served(made) as base:
-        page = chromium.new_page(bypass_csp=True)
+        page = fresh(chromium, bypass_csp=True)
         for address in ("/sign-in", f"/welcome/{invitation.secret}"):
             page.goto(base + address)
             wrong[address] = faults(page, script)

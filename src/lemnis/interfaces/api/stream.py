@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -113,6 +113,7 @@ async def stream(
     last: Annotated[
         str, Header(alias="Last-Event-ID", max_length=20, description="Go on after this event.")
     ] = "",
+    after: Annotated[str, Query(max_length=20, include_in_schema=False)] = "",
 ) -> StreamingResponse:
     """Send what happens as it happens: events ``alert``, ``incident`` and ``run``, with kind and subject.
 
@@ -125,7 +126,7 @@ async def stream(
     if hub.full(person.id):
         raise _too_many()
     return _Stream(
-        _told(request, hub, person, last), hub, person.id, media_type="text/event-stream",
+        _told(request, hub, person, last or after), hub, person.id, media_type="text/event-stream",
         headers={"x-accel-buffering": "no"},
     )  # fmt: skip
 

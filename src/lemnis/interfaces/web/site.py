@@ -177,7 +177,7 @@ class Site:
             "address": _address(request),
             "purpose": self.purpose(request) if person is not None else "",
             "said": told(request),
-            "live": self.stream if person is not None else "",
+            "live": self._live(request) if person is not None else "",
             "can": _Can(person),
         }
         text = self.templates.get_template(template).render(known | context)
@@ -187,6 +187,11 @@ class Site:
                 _SAID, path=f"{known['base']}/", httponly=True, samesite="lax", secure=_secure(request)
             )
         return answer
+
+    def _live(self, request: Request) -> str:
+        """Return the address of what happens after what a page shows: a browser may ask for it late."""
+        since: int | None = getattr(request.state, "since", None)
+        return f"{self.stream}?after={since}" if self.stream and since is not None else self.stream
 
     def part(self, template: str, **context: Any) -> Markup:
         """Render a part of a page that has nothing of a session in it: it may be kept."""
@@ -364,9 +369,12 @@ def shows(
         if whose(request) is None:
             return to_sign_in(request)
         kind = turn if isinstance(turn, Turn) else turn(request)
-        return await answered(
-            request, lambda: _permitted(request, permission, lambda: handler(request)), kind
-        )
+
+        def work() -> Response:
+            request.state.since = at(request).board.seq  # before anything is read
+            return handler(request)
+
+        return await answered(request, lambda: _permitted(request, permission, work), kind)
 
     return Route(path, endpoint, methods=["GET"], name=path)
 

@@ -1,10 +1,9 @@
 // What every page has: times in the viewer's zone, light and dark, the menu, keys, rows by keyboard, live updates.
+import { FIELDS, listening, written } from "./live.js";
 import { localise } from "./times.js";
 
 const base = document.body.dataset.base ?? "";
 const query = (selector, within = document) => within.querySelector(selector);
-// What nobody asked for does not keep a session from its end.
-const UNASKED = { "x-lemnis-unasked": "1" };
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
 localise();
@@ -40,8 +39,8 @@ function step(by) {
   const from = at >= 0 ? at : known.findIndex((row) => row.tabIndex === 0) - (by > 0 ? 1 : -1);
   place(known[Math.max(0, Math.min(known.length - 1, from + by))]);
 }
-const first = rows()[0];
-if (first) first.tabIndex = 0;
+const reachable = () => { for (const row of rows().slice(0, 1)) row.tabIndex = 0; };
+reachable();
 
 const PAGES = { l: "/", q: "/queue", s: "/search", d: "/detections", p: "/pipeline", r: "/playbooks", o: "/sources", e: "/lessons" };
 let going = 0;
@@ -69,67 +68,44 @@ addEventListener("keydown", (event) => {
 });
 query("[data-keys]")?.addEventListener("click", () => query("#keys").showModal());
 
-// Live: what changed on the server is shown without losing the place. A part of the page says what it is fed by.
+// Live updates; a table that was drawn anew has a row in the order of tabs, as before.
 const source = document.body.dataset.live;
-const state = query("[data-live-state]");
-if (source && "EventSource" in globalThis) {
-  let stream = null;
-  let due = 0;
-  const refresh = async () => {
-    due = 0;
-    const parts = all("[data-part]");
-    if (!parts.length || document.hidden) return;
-    const answer = await fetch(location.href, { headers: { accept: "text/html", ...UNASKED }, credentials: "same-origin" });
-    if (answer.redirected) return over();
-    if (!answer.ok) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of parts) swap(part, fresh.querySelector(`[data-part="${part.dataset.part}"]`));
-    for (const count of all("[data-count]")) {
-      const now = fresh.querySelector(`[data-count="${count.dataset.count}"]`);
-      if (now) count.textContent = now.textContent;
-    }
-  };
-  const soon = () => { due ||= setTimeout(() => refresh().catch(() => {}), 250); };
-  // Who is signed out is shown nothing any more; what they were writing stays, to be kept elsewhere.
-  const written = () => all("textarea, input:not([type=hidden], [type=checkbox])").some((field) => field.value !== field.defaultValue);
-  const over = () => { if (!written()) location.reload(); };
-  // A browser gives a stream up for good that is refused once: it is tried again unless the session is over.
-  const again = async () => {
-    const answer = await fetch(`${base}/api/v1/me`, { headers: UNASKED, credentials: "same-origin" });
-    if (answer.status === 401) over();
-    else listen();
-  };
-  function listen() {
-    stream = new EventSource(source);
-    stream.onopen = () => { state.hidden = false; state.classList.add("on"); };
-    stream.onerror = () => {
-      state.classList.remove("on");
-      if (stream.readyState === EventSource.CLOSED) setTimeout(() => again().catch(listen), 10_000);
-    };
-    for (const kind of ["alert", "incident", "run", "lost"]) stream.addEventListener(kind, soon);
+if (source && "EventSource" in globalThis) listening(source);
+addEventListener("swapped", () => { if (!query("tr[data-row][tabindex='0']")) reachable(); });
+
+// What is being worked out beside the page is asked for again, unless somebody writes in it or is on their way to another.
+const AGAIN = 2_000, GONE = 60_000;
+if (query("[data-again]")) {
+  let timer = 0;
+  const wait = (ms) => { clearTimeout(timer); timer = setTimeout(look, ms); };
+  const busy = () => document.activeElement.matches(FIELDS) || query("dialog[open]") || written();
+  const look = () => (busy() ? wait(AGAIN) : location.reload());
+  addEventListener("beforeunload", () => wait(GONE));
+  wait(AGAIN);
+}
+
+// A form is sent once, also by two keys in a row; it is free again where no other page came of it.
+const SENT = 20_000;
+function free() {
+  for (const one of all("[data-sent]")) {
+    delete one.dataset.sent;
+    if (one.matches("button")) one.disabled = false;
   }
-  listen();
-  addEventListener("pagehide", () => stream.close());
 }
-
-const shown = new WeakMap();
-function swap(part, fresh) {
-  if (!fresh || fresh.innerHTML === shown.get(part)) return;
-  const chosen = new Set(all("input[data-choose]:checked", part).map((box) => box.value));
-  const at = document.activeElement?.closest?.("tr[data-row]")?.dataset.row;
-  if (part.contains(document.activeElement) && document.activeElement.matches("input:not([type=checkbox]), textarea, select")) return;
-  shown.set(part, fresh.innerHTML);
-  part.replaceChildren(...fresh.childNodes);
-  localise(part);
-  for (const box of all("input[data-choose]", part)) box.checked = chosen.has(box.value);
-  part.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
-  if (at) place(query(`tr[data-row="${CSS.escape(at)}"]`));
-}
-
-// What is being worked out beside the page is asked for again.
-if (query("[data-again]")) setTimeout(() => location.reload(), 2000);
-
-// A form that wants a word before it is sent.
-for (const form of all("form[data-once]")) {
-  form.addEventListener("submit", () => { for (const button of all("button", form)) setTimeout(() => { button.disabled = true; }); });
-}
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+  if ("sent" in form.dataset) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "";
+  setTimeout(() => {
+    for (const button of all("button:not(:disabled)", form)) {
+      button.dataset.sent = "";
+      button.disabled = true;
+    }
+  });
+  setTimeout(free, SENT);
+});
+addEventListener("pageshow", (event) => { if (event.persisted) free(); });

@@ -18,7 +18,6 @@ function tick() {
     one.textContent = left < 0 ? `late by ${span(-left)}` : `${span(left)} left`;
   }
 }
-if (document.querySelector("[data-left]")) {
-  tick();
-  setInterval(tick, SECOND);
-}
+tick();
+setInterval(tick, SECOND);
+addEventListener("swapped", tick);

@@ -73,14 +73,25 @@ function why(error) {
   return error.message;
 }
 
+// A device is asked once at a time. Where it went well, the button stays as it is: another page comes.
+async function once(button, said, work) {
+  button.disabled = true;
+  said.textContent = "The browser asks you for the passkey.";
+  try {
+    await work();
+  } catch (error) {
+    said.textContent = why(error);
+    button.disabled = false;
+  }
+}
+
 const can = "PublicKeyCredential" in globalThis;
 const within = document.querySelector("[data-passkey]");
 if (within && can) {
   const form = document.querySelector("form[action$='/sign-in']");
+  const [button, said] = [within.querySelector("button"), within.querySelector("[role=status]")];
   within.hidden = false;
-  within.querySelector("button").addEventListener("click", () => {
-    signIn(form).catch((error) => { within.querySelector("[role=status]").textContent = why(error); });
-  });
+  button.addEventListener("click", () => once(button, said, () => signIn(form)));
 }
 const adding = document.querySelector("[data-passkey-add]");
 if (adding && can) {
@@ -89,10 +100,6 @@ if (adding && can) {
   document.querySelector("[data-passkey-none]").hidden = true;
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const said = form.querySelector("[role=status]");
-    const button = form.querySelector("button");
-    said.textContent = "The browser asks you for the passkey.";
-    button.disabled = true;
-    add(form).catch((error) => { said.textContent = why(error); }).finally(() => { button.disabled = false; });
+    once(form.querySelector("button"), form.querySelector("[role=status]"), () => add(form));
   });
 }

@@ -12,6 +12,7 @@ if (form?.querySelector("[data-bulk]")) {
   });
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=checkbox]), textarea, select")) return;
+    if (document.querySelector("dialog[open]")) return;
     const box = document.activeElement?.closest?.("tr[data-row]")?.querySelector("input[data-choose]");
     if (event.key === "x" && box) box.checked = !box.checked;
     else if (event.key === "Escape") for (const other of boxes()) other.checked = false;

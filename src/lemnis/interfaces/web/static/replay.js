@@ -6,11 +6,17 @@ const part = document.querySelector("[data-replay]");
 
 async function look() {
   const answer = await fetch(part.dataset.going, { headers: { accept: "text/html", "x-lemnis-unasked": "1" }, credentials: "same-origin" });
-  if (!answer.ok) throw new Error(answer.statusText);
+  if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-replay]");
-  if (!fresh.dataset.going) {
-    location.replace(part.dataset.going);
+  if (!fresh) { // nobody is signed in any more
+    location.reload();
+    return;
+  }
+  if (!fresh.dataset.going) { // what is written beside it stays
     delete part.dataset.going;
+    part.replaceChildren(...fresh.childNodes);
+    localise(part);
+    part.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
     return;
   }
   const bar = part.querySelector("progress");

@@ -18,11 +18,21 @@ export function localise(within = document) {
   }
 }
 
+// What the server has no place for at the moment is asked for again when it says.
+const TRIES = 15;
+async function patiently(address) {
+  for (let left = TRIES; ; left--) {
+    const answer = await fetch(address, { credentials: "same-origin" });
+    if (answer.status !== 429 || !left) return answer;
+    await new Promise((done) => { setTimeout(done, 1000 * Number(answer.headers.get("retry-after")) || 2000); });
+  }
+}
+
 // A part of a page that takes a while is asked for once the page is there.
 export async function load(part, address) {
   part.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(address, { credentials: "same-origin" });
+    const answer = await patiently(address);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!answer.ok) throw new Error(fresh.querySelector("[role=alert]")?.textContent.trim() ?? answer.statusText);
     part.replaceChildren(...fresh.body.childNodes);
