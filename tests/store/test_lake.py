@@ -448,3 +448,35 @@ def test_sqlite_says_full_sync(tmp_path):
     with store._spool._connection() as db:
         assert db.execute("PRAGMA synchronous").fetchone()[0] == 2
         assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_a_scan_of_some_columns_is_the_scan_without_the_others(tmp_path):
+    store = lake(tmp_path)
+    store.append([batch(range(40))])
+    store.flush()
+    store.append([batch(range(40, 60), source="other", schema=PROCESS.remove(5))])
+    store.flush()
+    store.append([batch(range(60, 70))])
+    span = {"start": START + 5 * 60_000, "end": START + 65 * 60_000}
+    for given in ({}, span):
+        whole = list(store.scan(1007, **given))
+        some = list(store.scan(1007, **given, columns=("actor", "raw_data", "no_such")))
+        kept = ["time", "metadata", "raw_data", "actor"]
+        assert [one.table.select([n for n in one.table.column_names if n in kept]) for one in whole] == [
+            one.table for one in some
+        ]
+        assert sum(map(len, some)) == (60 if given else 70)
+
+
+def test_a_snapshot_says_where_there_may_be_rows(tmp_path):
+    store = lake(tmp_path)
+    store.append([batch([5])])
+    store.flush()
+    store.append([batch([2880])])
+    now = store.snapshots()["process_activity"]
+    flushed, waiting = START + 5 * 60_000, START + 2880 * 60_000
+    assert now.reaches(flushed, flushed + 1)
+    assert now.reaches(waiting, waiting + 1)
+    assert not now.reaches(flushed + 1, waiting)
+    assert not now.reaches(waiting + 1, waiting + 10**9)
+    assert not now.reaches(0, flushed)

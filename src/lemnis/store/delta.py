@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice, pairwise
@@ -39,7 +39,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from lemnis.contracts.errors import InputError, IntegrityError, LemnisError, Location
 from lemnis.store import deltalog, durable, layout, spots
-from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, sort_events
+from lemnis.store.columns import MS_A_DAY, conform, merge_schemas, narrowed, sort_events
 from lemnis.store.spots import Spot
 
 APP = "lemnis-spool"
@@ -139,21 +139,31 @@ class Table:
         return self.folder / file.path
 
     def read(
-        self, files: Sequence[DataFile], *, start: int | None = None, end: int | None = None
+        self,
+        files: Sequence[DataFile],
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        columns: Collection[str] | None = None,
     ) -> pa.Table:
-        """Read the rows of some files in [start, end), in the table's schema, in no particular order."""
+        """Read the rows of some files in [start, end), in the table's schema, in no particular order.
+
+        Of ``columns``, if they are given, only those that the table has are read.
+        """
         low, high = (-FAR if start is None else start), (FAR if end is None else end)
-        schema = self.schema
-        parts = [conform(self._rows(file, low, high), schema) for file in files]
+        schema = narrowed(self.schema, columns)
+        names = None if columns is None else frozenset(schema.names)
+        parts = [conform(self._rows(file, low, high, names), schema) for file in files]
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
-    def _rows(self, file: DataFile, low: int, high: int) -> pa.Table:
+    def _rows(self, file: DataFile, low: int, high: int, names: Collection[str] | None) -> pa.Table:
         """Read the rows of one file in [low, high); to look for them is slow where they are all of it."""
-        if low <= file.first and file.last < high:
-            with spots.parquet(self.absolute(file)) as whole:
-                return whole.read()
+        with spots.parquet(self.absolute(file)) as whole:
+            there = None if names is None else [one for one in whole.schema_arrow.names if one in names]
+            if low <= file.first and file.last < high:
+                return whole.read(columns=there)
         bounds = (pc.field("time") >= low) & (pc.field("time") < high)
-        return spots.read_table(self.absolute(file), filters=bounds, partitioning=None)
+        return spots.read_table(self.absolute(file), filters=bounds, partitioning=None, columns=there)
 
     def column(self, path: str) -> Iterator[pa.Table]:
         """Yield one column, by its dotted path, file by file."""
@@ -408,8 +418,11 @@ def newest(folder: Spot) -> int:
     return deltalog.newest(folder)
 
 
-def recover(folder: Path, synced: int) -> int:
-    """Bring a table's log onto the device, after a crash too; return its last whole version, -1 if none.
+def recover(folder: Path, synced: int) -> tuple[int, Table | None]:
+    """Bring a table's log onto the device, after a crash too.
+
+    Return its last whole version, -1 if none, and the table, if there is one; raises IntegrityError if its
+    log is bad all the same.
 
     Versions up to ``synced`` are known to be there. From the first later one that a power cut left torn or
     missing, versions are removed: their rows are still in the spool. So are checkpoints, which only repeat
@@ -417,7 +430,7 @@ def recover(folder: Path, synced: int) -> int:
     """
     log = folder / "_delta_log"
     if not log.is_dir():
-        return -1
+        return -1, None
     last = synced
     for version, path in deltalog.versions(folder):
         if version <= synced:
@@ -427,15 +440,15 @@ def recover(folder: Path, synced: int) -> int:
         else:
             path.unlink()
     _sync_log(folder, synced)
+    for path in folder.rglob(f"{durable.UNFINISHED}*"):
+        path.unlink()
     try:
-        open_table(folder)
+        return last, open_table(folder)
     except IntegrityError:
         for path in [log / "_last_checkpoint", *log.glob("*.checkpoint*.parquet")]:
             path.unlink(missing_ok=True)
         durable.sync(log)
-    for path in folder.rglob(f"{durable.UNFINISHED}*"):
-        path.unlink()
-    return last
+    return last, open_table(folder)
 
 
 def _whole(path: Spot) -> bool:

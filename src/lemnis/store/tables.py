@@ -89,8 +89,7 @@ class Tables:
             name = folder.name
             with self.spool.reading() as spool:
                 synced, last, known = spool.synced(name), spool.last(), spool.schema(name)
-            whole = delta.recover(folder, synced)
-            table = delta.open_table(folder)
+            whole, table = delta.recover(folder, synced)
             if table is None:
                 continue
             with self.spool.writing() as spool:
