@@ -96,7 +96,7 @@ def test_other_formats_say_the_same(command, tmp_path, suffix):
 def test_a_complete_import_with_a_wrong_row_changes_nothing(workspace, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("id,addresses\na,10.0.0.1\nb,ten\n")
-    with pytest.raises(InputError, match=r"1 rows are wrong, the first: addresses\.0: .*ten"):
+    with pytest.raises(InputError, match=r"wrong: 1 row, the first: addresses\.0: .*ten"):
         tables.load(workspace, "assets", path, as_of=0, complete=True)
     assert tables.changes(workspace) == []
 

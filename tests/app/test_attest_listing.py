@@ -61,7 +61,7 @@ def test_what_tells_of_failed_tests_does_not_hold_and_bare_statements_prove_noth
     assert total == 2
     assert [(one.kind, one.holds) for one in found] == [("sbom", Holds.UNTRUSTED), ("tests", Holds.INVALID)]
     assert found[1].digest == name
-    assert found[1].why == "1 tests failed"
+    assert found[1].why == "1 test failed"
 
 
 def test_what_was_altered_is_lost_and_what_never_was_is_not_found(soc, tmp_path):

@@ -73,7 +73,7 @@ def test_failed_tests_and_incomplete_scans_count_as_invalid(workspace, key, tmp_
     junit = tmp_path / "junit.xml"
     junit.write_text(JUNIT.format("<failure/>"))
     assert command(workspace, key, "tests", junit) == 0
-    assert attest.statements(workspace, IMAGE)["tests"] == ("invalid", "1 tests failed")
+    assert attest.statements(workspace, IMAGE)["tests"] == ("invalid", "1 test failed")
     lame = ScanHealth("trivy", "1", Health.UNKNOWN, 0, ("no data",), 5, rules="sha256:1", data_until=AT)
     predicate = statements.scan_predicate(ScanReport((), (lame,)), now=AT)
     attest.state(workspace, "scan", image=IMAGE, key=key, predicate=predicate)

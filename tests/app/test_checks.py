@@ -169,7 +169,7 @@ def test_health_and_exit_code_say_what_was_not_judged(tmp_path, monkeypatch):
         ("aws_ebs_unencrypted", "main.tf", 2, 1)
     ]
     again = runner.invoke(build(), ["scan", ".", "--tool", "lemnis_modules"])  # kept, and told all the same
-    assert "1 values known only later and not judged" in " ".join(again.stdout.split())
+    assert "1 value known only later and not judged" in " ".join(again.stdout.split())
     assert again.exit_code == 3
     (tmp_path / "main.tf").write_text('resource "aws_sns_topic" "b" {\n  kms_master_key_id = var.e\n}\n')
     low = runner.invoke(build(), ["scan", ".", "--tool", "lemnis_modules"])

@@ -114,7 +114,7 @@ def test_older_data_do_not_replace_newer_ones_by_chance(root, source, tmp_path):
 def test_probabilities_without_a_date_are_of_unknown_age_unless_told(root, tmp_path):
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress(b"CVE-2024-0001;0.5;0.9\n", mtime=0))
     done = feeds.pull(root, "epss", [str(tmp_path / "e.csv.gz")], now=NOW)
-    assert (done.feed.told(NOW), done.feed.old(NOW)) == ("1 entries, of unknown age", True)
+    assert (done.feed.told(NOW), done.feed.old(NOW)) == ("1 entry, of unknown age", True)
     told = feeds.pull(root, "epss", [str(tmp_path / "e.csv.gz")], now=NOW, until=NOW - DAY)
     assert (told.feed.age(NOW), told.feed.old(NOW)) == (DAY, False)
 
@@ -190,7 +190,7 @@ def server():
 def test_an_address_is_fetched(root, server):
     done = feeds.pull(root, "kev", [f"{server}/kev.json"], now=NOW)
     assert done.feed.manifest.sources == (f"{server}/kev.json",)
-    assert done.feed.told(NOW).startswith("1 entries, as of 2024-01-01")
+    assert done.feed.told(NOW).startswith("1 entry, as of 2024-01-01")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_draft_has_facts_only_in_their_order(ask, incident):  # noqa: F811
 
 def test_a_recorded_review_is_shown_exported_and_its_actions_are_tasks(at, ask, incident, form):  # noqa: F811
     said = ask("incident", "review", incident, "--from", form())
-    assert "2 contributing causes, 1 actions" in said.out
+    assert "2 contributing causes, 1 action\n" in said.out
     ask("incident", "review", incident, "--from", form())
     [entry] = app.journal(at).entries(kind=incidents_review.REVIEW)
     assert (entry.subject, entry.actor) == (incident, "ana")

@@ -316,7 +316,7 @@ def test_the_command_line(history, tmp_path):
     assert (done["hits"], done["complete"]) == (1, True)
     shown = lemnis("retro", "--indicator", lived.ATTACKER, *options, code=1)
     assert "ip:198" in shown
-    assert "1 of 1 indicators were seen" in shown
+    assert "1 of 1 indicator seen" in shown
     assert lemnis("retro", "--indicator", "192.0.2.99", "--json", *options, code=0)
     listed.write_text(f"{lived.ATTACKER}\nhash:nonsense\n")
     assert lemnis("retro", "--indicators", listed, "--json", *options, code=2)

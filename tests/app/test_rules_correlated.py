@@ -178,7 +178,7 @@ def test_a_sequence_that_was_ended_has_not_fired(explained):
     assert explained(kind, first, second)[0] == 0
     code, _, said = explained(kind, first, ("192.0.2.1", "18:01:00", "third"), second)
     assert code == 1
-    assert has(said, "+ third matched (ends it): 1 times: 2")
+    assert has(said, "+ third matched (ends it): 1 time: 2")
     assert has(said, "- ended by third: 2; 2025-11-24T18:01:00")
 
 

@@ -117,7 +117,7 @@ def test_copies_same_ids_and_same_logic_are_told(found):
 def test_log_sources_that_nothing_serves_are_told_once_each(found):
     odd = RULE.replace("product: windows, category: process_creation", "product: mainframe")
     (one,) = found(odd, odd.replace("7a01", "7a02").replace("/x", "/q"))
-    assert one[3].endswith("product mainframe (nor that of 1 rules more)")
+    assert one[3].endswith("product mainframe (nor that of 1 rule more)")
 
 
 def test_parts_of_rules_need_not_say_everything(found):

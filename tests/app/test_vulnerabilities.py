@@ -98,7 +98,7 @@ def test_what_is_not_covered_makes_the_scan_unknown(folder, data):
     assert (len(found), health.state, health.files) == (2, Health.UNKNOWN, 3)
     assert health.errors == (
         "poetry.lock: no TOML: Invalid value",
-        "npm: 1 components, no advisories of it in the data",
+        "npm: 1 component, no advisories of it in the data",
         "requirements-dev.txt:1 demo: without a version",
     )
 
@@ -108,7 +108,7 @@ def test_modules_are_told_by_the_module_file_where_there_is_one(folder, data):
     (folder / "go.mod").write_text("module m\n\nrequire example.com/a v1.0.0\n")
     (folder / "go.sum").write_text("example.com/b v1.0.0 h1:x=\n")
     _, health = look(folder, data)
-    assert (health.files, health.errors) == (2, ("Go: 1 components, no advisories of it in the data",))
+    assert (health.files, health.errors) == (2, ("Go: 1 component, no advisories of it in the data",))
 
 
 def vex(status="not_affected"):

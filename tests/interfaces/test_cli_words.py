@@ -4,7 +4,7 @@ import pytest
 
 from lemnis.interfaces.cli import run
 from lemnis.interfaces.cli.commands.hunt import _readable
-from lemnis.interfaces.cli.output import console, counted
+from lemnis.interfaces.cli.output import console, counted, spoken
 from lemnis.interfaces.cli.search_view import class_of, show_answer
 
 RULE = """\
@@ -29,6 +29,12 @@ CONN = (
 )  # fmt: skip
 def test_one_is_one(number, what, said):
     assert counted(number, what) == said
+
+
+def test_what_a_service_tells_of_itself_is_counted():
+    facts = {"rules": 1, "problems": 2, "waiting": 0, "port": 1, "host": "here"}
+    told = {"rules": "1 rule", "problems": "2 problems", "waiting": "0 deliveries", "port": 1, "host": "here"}
+    assert spoken(facts) == told
 
 
 @pytest.mark.parametrize(

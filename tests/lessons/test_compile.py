@@ -63,7 +63,7 @@ def test_what_it_costs_is_declared():
     cost = content.load(text, Lesson).cost
     assert (cost.commits_stopped_wrongly, cost.alerts_added) == (("c" * 40,), 2)
     points = "\n".join(review(dear))
-    assert "1 changes wrongly: cccccccccccc" in points
+    assert "1 change wrongly: cccccccccccc" in points
     assert "2 alerts outside the attack" in points
 
 

@@ -84,7 +84,7 @@ def test_what_cannot_be_evaluated_is_refused_with_its_place(body, line, column, 
         ('deny contains "a" if { x := [1,\n}', 4, 1, "expected a value"),
         ('deny contains "a" if {\n  1 == 1\n  + 1 == 2\n}', 5, 3, "expected a value"),
         ('deny contains "a', 3, 15, "unexpected"),
-        ('deny contains sprintf("%s %s", ["a"])', 3, 15, "2 verbs and 1 values"),
+        ('deny contains sprintf("%s %s", ["a"])', 3, 15, "2 verbs and 1 value"),
         ("import data.lemnis.y\ndeny contains 1", 1, 9, "own package"),
     ],
 )

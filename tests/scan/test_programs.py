@@ -202,7 +202,7 @@ def test_a_scanner_that_failed_looked_at_nothing_that_it_does_not_name(tmp_path)
     )  # fmt: skip
     [health] = run(tmp_path, [failing]).health
     assert (health.state, health.files) == (Health.UNKNOWN, 0)
-    assert health.errors == ("exit code 1: odd: no network", "looked at none of 1 files")
+    assert health.errors == ("exit code 1: odd: no network", "looked at none of 1 file")
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_rows_that_are_twice_or_unknown_or_of_another_day(folder):
     report = check(store.tables)
     assert [one.kind for one in report.findings] == ["row-day", "uid-twice", "uid-twice", "uid-unknown"]
     assert "foreign.parquet" in report.findings[1].what
-    assert report.findings[3].what.startswith("1 events")
+    assert report.findings[3].what.startswith("1 event ")
 
 
 def test_strays_are_noted_and_harm_nothing(folder):

@@ -16,6 +16,7 @@ from lemnis import app
 from lemnis.app.assets_reading import Reading
 from lemnis.app.enriching import Enriching, reference
 from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import InputError, NotFoundError
 from lemnis.contracts.events import EventBatch, Reject
 from lemnis.contracts.reference import ALWAYS, ASSETS, FOREVER, IDENTITIES, NETWORKS, TABLES
@@ -107,7 +108,7 @@ def load(
     if complete and reading.rejects:
         first = reading.rejects[0]
         raise InputError(
-            f"{len(reading.rejects)} rows are wrong, the first: {first.reason}", at=first.at,
+            f"wrong: {counted(len(reading.rejects), 'row')}, the first: {first.reason}", at=first.at,
             fix="correct them, or leave out --complete: nothing was changed",
         )  # fmt: skip
     done: list[Merged] = []

@@ -19,6 +19,7 @@ import pyarrow as pa
 from lemnis import app
 from lemnis.contracts.alerts import Alert, Entity, Severity
 from lemnis.contracts.correlations import SIGNALS, Correlation, join
+from lemnis.contracts.counting import counted
 from lemnis.contracts.detection import Frame, Match
 from lemnis.contracts.events import EventBatch
 from lemnis.contracts.ids import Json, canonical, stable_id
@@ -108,7 +109,7 @@ class Correlating:
 def cuts(cut: Mapping[str, int]) -> list[str]:
     """Say of how many events lists of values were cut."""
     return [
-        f"{count:,} events had more values in a field than correlation {key} looks at"
+        f"{counted(count, 'event')} had more values in a field than correlation {key} looks at"
         for key, count in sorted(cut.items())
         if count
     ]

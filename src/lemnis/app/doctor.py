@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lemnis import app
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import LemnisError, NotFoundError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _settings(workspace: app.Workspace) -> str:
     }
     missing = sorted(name for name in wanted if name not in os.environ)
     absent = f", not set: {', '.join(missing)}" if missing else ""
-    return f"{len(builders)} builders, {len(loaded.connections)} connections{absent}"
+    return f"{counted(len(builders), 'builder')}, {counted(len(loaded.connections), 'connection')}{absent}"
 
 
 def _journal(workspace: app.Workspace) -> str:

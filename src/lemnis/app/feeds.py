@@ -20,6 +20,7 @@ from lemnis import app
 from lemnis.app import feeds_bundle, feeds_download, feeds_sources
 from lemnis.app.feeds_bundle import Manifest
 from lemnis.contracts.clock import span, to_iso
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import (
     ContentError,
     InputError,
@@ -70,7 +71,7 @@ class Feed:
         count = sum(self.manifest.entries.values())
         age = self.age(now)
         old = "of unknown age" if age is None else f"as of {to_iso(now - age)[:10]}, {span(age)} old"
-        return f"{count:,} entries, {old}"
+        return f"{counted(count, 'entry')}, {old}"
 
     def old(self, now: int) -> bool:
         """Say whether the data are too old to go by, or of unknown age."""

@@ -20,6 +20,7 @@ from lemnis import app
 from lemnis.content import yaml
 from lemnis.contracts.alerts import Entity, EntityKind
 from lemnis.contracts.clock import to_iso
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import ContentError, InputError, Location, RecordError, UsageError
 from lemnis.contracts.ids import Json
 from lemnis.contracts.ids import digest as digest_of
@@ -76,8 +77,8 @@ class Account:
             return f"{self.name}: not collected"
         late = ", late: nothing ended" if self.late else ""
         return (
-            f"{self.name}: {self.kind}{of}: {self.read:,} objects, {self.edges:,} statements, "
-            f"{self.new:,} new, {self.ended:,} ended{late}"
+            f"{self.name}: {self.kind}{of}: {counted(self.read, 'object')}, "
+            f"{counted(self.edges, 'statement')}, {self.new:,} new, {self.ended:,} ended{late}"
         )
 
     def document(self) -> dict[str, Json]:

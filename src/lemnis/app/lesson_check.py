@@ -22,6 +22,7 @@ from lemnis.app.trace import trace
 from lemnis.content import yaml
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.lesson import Lesson
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import ContentError, IntegrityError, LemnisError, NotFoundError, RefusedError
 from lemnis.contracts.findings import Decision, Effect
 from lemnis.contracts.ids import Json, canonical, digest, tree_digest
@@ -170,7 +171,7 @@ def _gate(workspace: app.Workspace, library: Library, lesson: Lesson) -> tuple[S
     if not mine:
         by = f", by {', '.join(decision.exceptions)}" if decision.exceptions else ""
         return "broken", f"it lets {lesson.cause.change[:19]} pass, which brought the cause in{by}"
-    return "holds", f"{len(cases)} tests; {lesson.cause.change[:19]} is refused"
+    return "holds", f"{counted(len(cases), 'test')}; {lesson.cause.change[:19]} is refused"
 
 
 def _decision(workspace: app.Workspace, library: Library, lesson: Lesson) -> Decision:
@@ -203,7 +204,10 @@ def _detection(
         return "broken", "it does not alert on the incident's events in the lake"
     if min(hits) > attack.first:
         return "broken", f"it alerts {min(hits) - attack.first} ms after the first alert of the incident"
-    return "holds", f"{len(hits)} alerts on the incident's events, {attack.first - min(hits)} ms early"
+    return (
+        "holds",
+        f"{counted(len(hits), 'alert')} on the incident's events, {attack.first - min(hits)} ms early",
+    )
 
 
 def _proof(workspace: app.Workspace, library: Library, lesson: Lesson) -> tuple[State, str]:
@@ -223,7 +227,7 @@ def _proof(workspace: app.Workspace, library: Library, lesson: Lesson) -> tuple[
     stated = lesson_seal.opened(workspace, last)
     if not mine:
         return "unknown", f"its files were changed since it was proven: `lemnis lesson prove {lesson.id}`"
-    return "holds", f"signed, {len(stated['checks'])} checks"
+    return "holds", f"signed, {counted(len(stated['checks']), 'check')}"
 
 
 def _files(library: Library, lesson: Lesson) -> str:

@@ -25,6 +25,7 @@ from lemnis.app.rates import DAY
 from lemnis.content.library import Item, Library
 from lemnis.content.schemas.rule_exception import KIND
 from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.counting import counted
 from lemnis.contracts.events import EventBatch
 from lemnis.detect.matcher import Matcher
 from lemnis.detect.rules import Rule, load_rules
@@ -62,7 +63,9 @@ class Proposal:
     def against(self) -> str:
         """Say why it should not be taken, or nothing."""
         if self.real:
-            return f"it would take away {self.real} alerts of incidents that are open or judged real"
+            return (
+                f"it would take away {counted(self.real, 'alert')} of incidents that are open or judged real"
+            )
         if not self.removed:
             return "it takes nothing away"
         if self.hidden > WIDE * self.events:

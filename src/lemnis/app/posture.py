@@ -22,6 +22,7 @@ from lemnis.app import checks as asking
 from lemnis.content.library import Library
 from lemnis.contracts.alerts import Severity
 from lemnis.contracts.clock import SystemClock
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import Location, UsageError
 from lemnis.contracts.findings import Finding, Health, Kind, ScanHealth, ScanReport
 from lemnis.contracts.ids import Json, canonical, stable_id
@@ -197,7 +198,7 @@ def _unseen(name: str, several: Sequence[Judged], fix: str) -> Finding:
         fingerprint="", tool=TOOL, rule_id=UNJUDGED, severity=Severity.INFORMATIONAL, path="", line=0,
         end_line=0, title="settings that could not be read were not judged", kind=Kind.CONFIG,
         confidence="high", resource=name,
-        message=f"{len(names)} checks could not look: {', '.join(names[:_NAMED])}{more}",
+        message=f"{counted(len(names), 'check')} could not look: {', '.join(names[:_NAMED])}{more}",
         fix=fix,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 from lemnis.app.rules_mutation import Mutated
 from lemnis.app.rules_test import CaseResult, Tested
+from lemnis.contracts.counting import counted
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SCORE = "mutation score"
@@ -55,11 +56,11 @@ def _cases(tested: Tested) -> Iterator[_Outcome]:
 
 def _why(case: CaseResult) -> str:
     if case.raw != case.ocsf:
-        return f"{case.raw} matches on raw records, {case.ocsf} on the OCSF events made of them"
+        return f"{counted(case.raw, 'match')} on raw records, {case.ocsf} on the OCSF events made of them"
     if not case.fires:
-        return f"it must be silent, and matched {case.raw} times"
-    wanted = "it must fire" if case.wanted is None else f"it must match {case.wanted} times"
-    return f"{wanted}, and matched {case.raw} times"
+        return f"it must be silent, and matched {counted(case.raw, 'time')}"
+    wanted = "it must fire" if case.wanted is None else f"it must match {counted(case.wanted, 'time')}"
+    return f"{wanted}, and matched {counted(case.raw, 'time')}"
 
 
 def _score(result: Mutated, minimum: float) -> _Outcome:

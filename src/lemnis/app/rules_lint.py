@@ -18,6 +18,7 @@ from lemnis.app.rules_listed import cases
 from lemnis.app.rules_schema import Finding, document_findings
 from lemnis.app.rules_test import read_sample
 from lemnis.content.library import Item, Library
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import ContentError, LemnisError, Location, NotFoundError, UnsupportedError
 from lemnis.detect import Rule, RuleSet, load_rules
 from lemnis.detect.atoms import atoms_of
@@ -126,7 +127,7 @@ class _Pack:
             if not self.known.of(*rule.logsource):
                 found[rule.logsource].append(rule)
         for first, *more in found.values():
-            what = _unserved(first) + (f" (nor that of {len(more)} rules more)" if more else "")
+            what = _unserved(first) + (f" (nor that of {counted(len(more), 'rule')} more)" if more else "")
             yield Finding("logsource", what, self.place(first, "logsource"), _SERVE, warning=True)
 
     def place(self, rule: Rule, *path: str) -> Location:

@@ -12,6 +12,7 @@ import numpy as np
 
 from lemnis.contracts.clock import to_iso
 from lemnis.contracts.correlations import SEPARATOR, Correlation, split
+from lemnis.contracts.counting import counted
 from lemnis.correlate import sigma_counts
 from lemnis.correlate.held import Held
 from lemnis.correlate.incremental import Correlator, Told
@@ -90,7 +91,7 @@ def nearest(one: Correlation, correlator: Correlator, told: Sequence[Told], know
         parts += (_episode(look, episode) for episode in mine[:_SHOWN])
     elif len(look.rows):
         parts += _missed(look)
-    return Step(asked(one), bool(mine), f"{len(mine)} times" if mine else "", tuple(parts))
+    return Step(asked(one), bool(mine), counted(len(mine), "time") if mine else "", tuple(parts))
 
 
 def asked(one: Correlation) -> str:
@@ -132,7 +133,7 @@ def _reference(look: _Look, place: int) -> Step:
     ref = look.one.references[place]
     mine = np.flatnonzero(look.rows.ref == place)
     count = len(np.unique(look.rows.uid[mine]))
-    value = f"{count} times: {look.events(look.rows, mine.tolist())}" if count else "never"
+    value = f"{counted(count, 'time')}: {look.events(look.rows, mine.tolist())}" if count else "never"
     ends = " (ends it)" if place >= look.one.others else ""
     return Step(f"{ref.name} matched{ends}", count > 0, value)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from lemnis.content.library import Library
 from lemnis.content.schemas.source import LoadedSource
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import Location, NotFoundError
 from lemnis.contracts.events import RawBatch, Reject
 from lemnis.ingest import parsers, reading
@@ -307,7 +308,7 @@ def _lean(value: Any) -> Any:
 def _difference(golden: Any, found: Any) -> str:
     """Say where what was found first differs from what should be."""
     if not isinstance(golden, list) or len(golden) != len(found):
-        return f"{len(found)} events, golden has {len(golden)}"
+        return f"{counted(len(found), 'event')}, golden has {len(golden)}"
     for number, (want, have) in enumerate(zip(golden, found, strict=True), 1):
         for path, old, new in _changes(want, have, ""):
             return f"event {number}: {path} is {_short(new)}, golden has {_short(old)}"

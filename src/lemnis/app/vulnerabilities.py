@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from lemnis import __version__, app
 from lemnis.app import feeds
 from lemnis.contracts.clock import Clock, SystemClock
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import InputError, LemnisError, Location, RecordError
 from lemnis.contracts.findings import Finding, Health, ScanHealth
 from lemnis.contracts.ids import canonical, digest, stable_id
@@ -181,7 +182,7 @@ def _names(part: sbom.Sbom) -> frozenset[str]:
 def _doubts(outcome: Outcome) -> Iterator[str]:
     """Yield what could not be looked at: of each kind how many, and the first of them."""
     for ecosystem, count in sorted(outcome.uncovered.items()):
-        yield f"{ecosystem}: {count} components, no advisories of it in the data"
+        yield f"{ecosystem}: {counted(count, 'component')}, no advisories of it in the data"
     if outcome.unversioned:
         yield f"{_listed(_place(one) for one in outcome.unversioned)}: without a version"
     reasons: dict[str, list[str]] = {}

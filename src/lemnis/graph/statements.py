@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lemnis.contracts.clock import to_iso
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import IntegrityError, Location
 from lemnis.contracts.findings import Health, ScanReport
 from lemnis.contracts.ids import Json
@@ -142,7 +143,11 @@ def _tests(predicate: Mapping[str, Any]) -> str:
     if predicate.get("result") == "PASSED":
         return ""
     failed = predicate.get("failedTests")
-    return f"{len(failed)} tests failed" if isinstance(failed, list) and failed else "the tests did not pass"
+    return (
+        f"{counted(len(failed), 'test')} failed"
+        if isinstance(failed, list) and failed
+        else "the tests did not pass"
+    )
 
 
 def _gate(predicate: Mapping[str, Any]) -> str:

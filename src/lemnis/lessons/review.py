@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lemnis.contracts.counting import counted
 from lemnis.lessons.compile import Facts, by_weakness
 
 
@@ -27,7 +28,7 @@ def review(facts: Facts) -> list[str]:
     ]
     if gate.wrongly:
         points.append(
-            f"{owner}: the gate would have stopped {len(gate.wrongly)} changes wrongly: "
+            f"{owner}: the gate would have stopped {counted(len(gate.wrongly), 'change')} wrongly: "
             + ", ".join(commit[:12] for commit in gate.wrongly)
         )
     if detection.other_hits:

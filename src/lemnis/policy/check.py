@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import orjson
 
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import ContentError, UnsupportedError
 from lemnis.policy.document import DOCUMENTS, Shape
 from lemnis.policy.functions_texts import pattern
@@ -286,7 +287,10 @@ class _Checker:
             )
         values = term.arguments[1] if len(term.arguments) > 1 else None
         if isinstance(values, Items) and len(values.items) != len(verbs):
-            self._fail(f"sprintf has {len(verbs)} verbs and {len(values.items)} values", term.at)
+            self._fail(
+                f"sprintf has {counted(len(verbs), 'verb')} and {counted(len(values.items), 'value')}",
+                term.at,
+            )
 
     def _binary(self, term: Binary, scope: Scope) -> None:
         if term.operator == ":=":

@@ -11,6 +11,7 @@ from pathlib import Path
 from lemnis.content.schemas.scanner import Scanner
 from lemnis.contracts import scanning
 from lemnis.contracts.clock import from_iso
+from lemnis.contracts.counting import counted
 from lemnis.contracts.findings import Finding, Health, ScanHealth
 from lemnis.scan import programs
 from lemnis.scan.fingerprint import fingerprints
@@ -143,7 +144,7 @@ def _trust(outcomes: Sequence[Outcome], files: Sequence[str]) -> tuple[list[str]
         return errors, len(files) if len(reads) == len(outcomes) else 0
     seen = {name for one in reads for name in one.examined or ()}
     if not seen:
-        return [*errors, f"looked at none of {len(files)} files"], 0
+        return [*errors, f"looked at none of {counted(len(files), 'file')}"], 0
     told = "\n".join(errors)
     left = [name for name in sorted(set(files) - seen) if name not in told]
     return [*errors, *(f"{name}: not looked at" for name in left)], len(seen)

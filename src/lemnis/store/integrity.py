@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lemnis.contracts.counting import counted
 from lemnis.contracts.errors import InputError, IntegrityError, LemnisError
 from lemnis.store import delta, deltalog, rows, spots
 from lemnis.store.columns import MS_A_DAY, Keys, merge_schemas, uid_keys
@@ -352,7 +353,7 @@ class _Checking:
             with self.tables.spool.writing() as spool:
                 unknown += len(spool.unknown(distinct[start : start + _CHUNK]))
         if unknown:
-            what = f"{unknown} events are not known by their uids: sent again, they would be there twice"
+            what = f"{counted(unknown, 'event')} not known by uid: sent again, there would be two of each"
             self.add("uid-unknown", what, at="spool.db")
 
     def lists(self) -> None:

@@ -44,7 +44,7 @@ def lines(*rows):
 def test_an_image_contains_its_packages_and_they_depend_on_others(space, give):
     told = give(BOM)
     assert (told.kind, told.edges) == ("sbom", 3)
-    assert told.notes == ("1 components have no package URL and were left out",)
+    assert told.notes == ("left out, for want of a package URL: 1 component",)
     graph = Graph(app.engine(space))
     assert {e.target.value for e in graph.edges_from(one(f"image:{A}"))} == {LOG4J, "pkg:maven/x/api@1"}
     (depends,) = graph.edges_from(one(f"package:{LOG4J}"))

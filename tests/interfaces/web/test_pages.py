@@ -427,7 +427,7 @@ def test_a_detection_is_written_tried_on_the_lake_and_kept(soc, monkeypatch, tmp
     rule, broken, tried, refused, strange, kept, shown = asyncio.run(run())
     assert "Drawn from the search: login" in rule
     assert "cannot be used" in broken.text
-    assert "1 alerts in 5 events" in tried.text, tried.text
+    assert "1 alert in 5 events" in tried.text, tried.text
     assert (refused.status_code, strange.status_code) == (409, 400)
     assert kept.status_code == 303
     assert (soc.content / "detections" / "login_three" / "rule.yml").read_text() == rule

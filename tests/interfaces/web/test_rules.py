@@ -86,7 +86,7 @@ def test_a_search_becomes_a_rule_that_finds_the_same_events(soc):
     assert "Drawn from the search, for events of logins" in page.text
     assert "product: logins" in text
     assert "the same events" in tried.text
-    assert "1 alerts in 5 events" in tried.text
+    assert "1 alert in 5 events" in tried.text
 
 
 def test_lint_and_what_may_come_next_are_told_while_one_writes(soc):

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from lemnis.contracts.alerts import Entity, EntityKind
+from lemnis.contracts.counting import counted
 from lemnis.graph.collect import Collected, Gatherer
 
 METHOD: Final = "sbom"
@@ -68,7 +69,7 @@ def collect(
             if source is not None and target is not None and source != target:
                 said.say(source, "depends_on", target, f"dependency {ref}")
     if unnamed:
-        said.notes.append(f"{unnamed:,} components have no package URL and were left out")
+        said.notes.append(f"left out, for want of a package URL: {counted(unnamed, 'component')}")
     return said.done()
 
 

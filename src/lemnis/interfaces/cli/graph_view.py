@@ -107,7 +107,7 @@ def stats(found: Tally, at: int | None) -> None:
     )
     edges = counted(found.edges, "edge")
     show_table(f"{edges}, {as_of(at)}", ("relation", "method", "strength", "edges"), rows)
-    console.print(f"{found.evidence:,} pieces of evidence")
+    console.print(f"{counted(found.evidence, 'piece')} of evidence")
     if any(not one.known for one in found.said):
         console.print("[dim]* nothing is followed through a relation that is not known: docs/graph.md[/]")
 

@@ -102,7 +102,7 @@ def _trouble(one: Watched) -> Text:
     for why in one.why:
         text.append(f"{in_line(where)}: ", "bold").append(f"{visible(why)}\n")
     for reason, count in list(one.reasons.items())[:_SHOWN] if one.state == "rejecting" else ():
-        text.append(f"  rejected {count:,} times: {in_line(reason)}\n", "dim")
+        text.append(f"  rejected {counted(count, 'time')}: {in_line(reason)}\n", "dim")
     for drift in one.health.drift.found[:_SHOWN]:
         text.append(f"  {drift.change}: {in_line(drift.field)}: {drift.why}\n", "dim")
     if one.health.drift.found:

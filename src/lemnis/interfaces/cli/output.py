@@ -19,9 +19,11 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from lemnis.contracts.counting import counted as counted  # noqa: PLC0414 - commands take it from here
 from lemnis.contracts.errors import LemnisError
 
 _TIME = re.compile(r"(\d{4,}-\d\d-\d\d)T(\d\d:\d\d:\d\d\S*)")
+_COUNTS = {"rules": "rule", "problems": "problem", "waiting": "delivery"}
 _WHOLE = frozenset({"id", "uid"})
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -39,15 +41,11 @@ def in_line(text: str) -> str:
     return visible(text).replace("\n", "\\n")
 
 
-def counted(number: int, what: str) -> str:
-    """Return how many there are of something that is named as one is: ``1 row``, ``1,200 entries``."""
-    if number == 1:
-        return f"1 {what}"
-    if what.endswith("ch"):
-        return f"{number:,} {what}es"
-    if what.endswith("y") and not what.endswith("ay"):
-        return f"{number:,} {what[:-1]}ies"
-    return f"{number:,} {what}s"
+def spoken(facts: Mapping[str, object]) -> dict[str, object]:
+    """Return what a service tells of itself as people write it: what is counted with what it is."""
+    told = {name: counted(number, _COUNTS[name]) for name, number in facts.items()
+            if name in _COUNTS and isinstance(number, int)}  # fmt: skip
+    return {**facts, **told}
 
 
 class _Seen(RenderHook):

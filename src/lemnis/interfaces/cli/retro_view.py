@@ -157,6 +157,6 @@ def show_run(done: Run, hits: str) -> None:
     if done.ended:
         left = done.of - done.looked - done.known
         console.print(
-            f"not everything was looked at: {done.ended}; {left:,} events are left for --resume, and what "
-            "correlations say waits for them", markup=False,
+            f"not everything was looked at: {done.ended}; {counted(left, 'event')} left for --resume, and "
+            "what correlations say waits for them", markup=False,
         )  # fmt: skip

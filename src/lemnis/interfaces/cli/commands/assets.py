@@ -97,7 +97,7 @@ def import_(
     for reject in done.rejects[:_SHOWN]:
         warn(f"{reject.at}: {reject.reason}")
     if len(done.rejects) > _SHOWN:
-        warn(f"{len(done.rejects) - _SHOWN:,} more rows were refused")
+        warn(f"refused: {counted(len(done.rejects) - _SHOWN, 'more row')}")
     if done.ignored:
         warn(f"columns that say nothing to us: {', '.join(done.ignored[:_SHOWN])}")
     if json:

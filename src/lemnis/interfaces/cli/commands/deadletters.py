@@ -75,16 +75,18 @@ def rejects(
         for one in found.groups
     )  # fmt: skip
     columns = ("source", "reason", "records", "can be replayed", "first", "last", "for example")
-    show_table(f"{sum(one.count for one in found.groups):,} records were not taken", columns, rows)
+    show_table(f"not taken: {counted(sum(one.count for one in found.groups), 'record')}", columns, rows)
     if raw:
         for one in found.groups:
             for letter in one.examples:
                 console.print(f"{letter.at}: {_begin(letter.raw)}", markup=False)
     for (name, why), count in aside.items():
-        warn(f"{count:,} whole deliveries of {name} were put aside: {why} (`lemnis sources replay {name}`)")
+        whole = counted(count, "whole delivery")
+        warn(f"put aside: {whole} of {name}: {why} (`lemnis sources replay {name}`)")
     for name, count in forgotten.items():
         if count:
-            warn(f"{count:,} older records of {name or '(unknown)'} were forgotten, for age or want of room")
+            older = counted(count, "older record")
+            warn(f"forgotten, for age or want of room: {older} of {name or '(unknown)'}")
 
 
 def _told(one: DeadGroup, forgotten: int, *, raw: bool) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def replay(
         )
         if counts["deliveries"]:
             console.print(
-                f"{counts['deliveries']:,} deliveries are in the inbox again: `lemnis serve` works on them"
+                f"in the inbox again: {counted(counts['deliveries'], 'delivery')}; `lemnis serve` works on it"
             )
         if done.left:
             warn(f"{done.left:,} have no record that could be tried: ingest their files again")

@@ -204,8 +204,9 @@ def _replay(
         for one in done.commits if one.decision.effect is not Effect.ALLOW
     ]  # fmt: skip
     title = (
-        f"{sums['changes']} changes: {sums['stopped']} stopped ({sums['mended_later']} mended later, "
-        f"{sums['still_there']} still there), {sums['unknown']} unknown, {sums['seconds']} s"
+        f"{counted(int(sums['changes']), 'change')}: {sums['stopped']} stopped "
+        f"({sums['mended_later']} mended later, {sums['still_there']} still there), "
+        f"{sums['unknown']} unknown, {sums['seconds']} s"
     )
     show_table(title, ("commit", "decision", "subject", "mended later", "still there"), rows)
 

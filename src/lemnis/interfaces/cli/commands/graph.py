@@ -285,7 +285,7 @@ def import_(
     for reject in found.rejects[:_SHOWN]:
         warn(f"{reject.at}: {reject.reason}")
     if len(found.rejects) > _SHOWN:
-        warn(f"{len(found.rejects) - _SHOWN:,} more lines were refused")
+        warn(f"refused: {counted(len(found.rejects) - _SHOWN, 'more line')}")
     done = found.loaded
     if json:
         emit(
@@ -357,7 +357,7 @@ def tidy(json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     if json:
         emit({"nodes": nodes, "evidence": evidence})
     else:
-        console.print(f"{counted(nodes, 'entity')} and {evidence:,} pieces of evidence removed")
+        console.print(f"{counted(nodes, 'entity')} and {counted(evidence, 'piece')} of evidence removed")
 
 
 def _opened(workspace: Path | None, at: str, *, ever: bool) -> tuple[apps.Workspace, int | None]:

@@ -339,9 +339,8 @@ def _pack(
         emit({"package": str(made.path), "bytes": made.size, "evidence": made.evidence,
               "entries": made.entries, "key": made.keyid})  # fmt: skip
         return
-    what = (
-        f"{made.evidence} pieces of evidence, {counted(made.entries, 'entry')}, {counted(made.size, 'byte')}"
-    )
+    pieces = f"{counted(made.evidence, 'piece')} of evidence"
+    what = f"{pieces}, {counted(made.entries, 'entry')}, {counted(made.size, 'byte')}"
     console.print(f"{made.path}: {what}", markup=False)
     console.print(f"signed by {made.keyid}: tell whoever gets it, on another way", markup=False)
 

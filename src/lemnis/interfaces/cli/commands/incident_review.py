@@ -10,7 +10,7 @@ import typer
 from lemnis.interfaces.cli.actor import ActorOption, actor_name
 from lemnis.interfaces.cli.commands.incident import IncidentArgument
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, emit
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, console, counted, emit
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +48,8 @@ def review(
             raise UsageError("--from records a review, --out writes a draft", fix="give one of them")
         made = incidents_review.record(opened, incident, source, actor=actor_name(actor))
         if not json:
-            count = f"{len(made.contributing_causes)} contributing causes, {len(made.actions)} actions"
+            causes = counted(len(made.contributing_causes), "contributing cause")
+            count = f"{causes}, {counted(len(made.actions), 'action')}"
             console.print(f"the review of {made.incident} is recorded: {count}", markup=False)
             return
     if json:

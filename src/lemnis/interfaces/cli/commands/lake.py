@@ -282,12 +282,12 @@ def _show_plan(planned: Planned, *, json: bool) -> None:
         for one in losses[:_DAYS_SHOWN]
     )  # fmt: skip
     columns = ("table", "day", "source", "rows go", "raw blanked", "about", "held", "kept for")
-    show_table(f"{sum(one.rows for one in losses):,} rows are past their time", columns, rows)
+    show_table(f"past their time: {counted(sum(one.rows for one in losses), 'row')}", columns, rows)
     if len(losses) > _DAYS_SHOWN:
         warn(f"{counted(len(losses) - _DAYS_SHOWN, 'more day')} and sources are not shown; --json lists all")
     held = sum(one.held for one in losses)
     if held:
-        warn(f"{held:,} rows are past their time, and are held: {', '.join(planned.holds)}")
+        warn(f"past their time, and held: {counted(held, 'row')}, by {', '.join(planned.holds)}")
 
 
 def _told(one: Loss) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from lemnis.interfaces.cli.output import (
     JsonOption,
     WorkspaceOption,
     console,
+    counted,
     emit,
     messages,
     show_table,
@@ -168,9 +169,10 @@ def show_proof(found: Proof) -> None:
     table.add_row("the cause at the gate", *(_effect(str(side["cause"])) for side in (old, new)))
     table.add_row("changes stopped", *(str(side["changes_stopped"]) for side in (old, new)))
     console.print(table)
+    changes, added = counted(history["changes"], "change"), counted(history["alerts_added"], "alert")
     console.print(
-        f"  {history['changes']} changes replayed: {history['stopped']} stopped by the lesson, "
-        f"{history['stopped_wrongly']} of them wrongly; {history['alerts_added']} alerts added besides"
+        f"  {changes} replayed: {history['stopped']} stopped by the lesson, "
+        f"{history['stopped_wrongly']} of them wrongly; {added} added besides"
     )
     for how in ("rightly", "wrongly"):
         if commits := history[f"commits_stopped_{how}"]:

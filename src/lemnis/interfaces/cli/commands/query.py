@@ -263,7 +263,7 @@ def _saved(workspace: Workspace, *, json: bool) -> None:
             (one.name, one.search.title, one.search.query, "yes" if one.search.schedule else "")
             for one in found
         )
-        show_table(f"{len(found)} saved searches", ("name", "title", "query", "scheduled"), rows)
+        show_table(counted(len(found), "saved search"), ("name", "title", "query", "scheduled"), rows)
     for error in wrong:
         report(error)
     if wrong:

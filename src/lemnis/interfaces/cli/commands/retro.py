@@ -217,7 +217,7 @@ def _by_indicators(asked: _Asked, files: Sequence[Path], values: Sequence[str]) 
     _show(asked, done, [view.sighting_document(one) for one in seen] if asked.json else len(seen))
     if not asked.json:
         view.show_sightings(seen)
-        view.show_run(done, f"{len(seen):,} of {len(known.indicators):,} indicators were seen{told}")
+        view.show_run(done, f"{len(seen):,} of {counted(len(known.indicators), 'indicator')} seen{told}")
     return 2 if known.problems else int(bool(seen))
 
 

@@ -240,7 +240,7 @@ def import_(
     for error in done.errors[:_MOST_TOLD]:
         warn(error)
     if len(done.errors) > _MOST_TOLD:
-        warn(f"and {len(done.errors) - _MOST_TOLD} more parts that cannot be read")
+        warn(f"and {counted(len(done.errors) - _MOST_TOLD, 'more part')} that cannot be read")
     for one in done.unknown:
         warn(one)
     if json:
@@ -291,7 +291,7 @@ def _show(report: ScanReport, inventory: Mapping[str, int], absent: Mapping[str,
 def _unjudged(health: ScanHealth) -> str:
     """Say how much a tool could not judge."""
     values = sum(one.count for one in health.unjudged)
-    return f", {values} values known only later and not judged" if values else ""
+    return f", {counted(values, 'value')} known only later and not judged" if values else ""
 
 
 def _where(finding: Finding) -> str:

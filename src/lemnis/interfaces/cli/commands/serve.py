@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lemnis.contracts.errors import UsageError
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, counted, emit, in_line, messages
+from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, counted, emit, in_line, messages, spoken
 
 if TYPE_CHECKING:
     from lemnis.app.serve import Serving
@@ -133,7 +133,7 @@ class _Lines:
     def hear(self, event: str, facts: dict[str, Any]) -> None:
         said = _LINES.get(event)
         if said is not None:
-            messages.print(in_line(said.format(**facts)), markup=False)
+            messages.print(in_line(said.format(**spoken(facts))), markup=False)
 
     async def run(self) -> None:
         if not messages.is_terminal:
@@ -171,7 +171,7 @@ _LINES = {
     "listening": "{transport} listens at {host} port {port}",
     "admin": "health and metrics at http://{host}:{port}",
     "console": "the console is at {url} {welcome}",
-    "ready": "a worker is ready: {rules} rules, {problems} problems in the content",
+    "ready": "a worker is ready: {rules}, {problems} in the content",
     "failed": "{transport}: {problem}",
-    "stopped": "stopped; {waiting} deliveries wait for the next start",
+    "stopped": "stopped; left for the next start: {waiting}",
 }

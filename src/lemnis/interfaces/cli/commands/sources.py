@@ -187,7 +187,7 @@ def new(
     console.print(Text(f"time: {', '.join(made.time)}"))
     console.print(Text(f"mapped: {made.mapped} of {counted(made.records, 'record')} of {sample}"))
     for reason, count in made.rejects.items():
-        warn(f"{count} records are rejected: {reason}")
+        warn(f"{counted(count, 'record')} rejected: {reason}")
     if made.unmapped:
         console.print(Text(f"in `unmapped`: {', '.join(made.unmapped)}"))
     for one in made.checks:

@@ -126,7 +126,7 @@ def explain(
             show_table(title, ("what", "said"), explaining.lines(one))
         if found.passed:
             rows = ((one.id, "undecided" if one.undecided else "no", one.why) for one in found.passed)
-            show_table(f"{len(found.passed)} other advisories", ("id", "about it", "why"), rows)
+            show_table(counted(len(found.passed), "other advisory"), ("id", "about it", "why"), rows)
         console.print(_aged(found.until))
     for problem in found.problems:
         warn(problem)

@@ -12,7 +12,15 @@ import typer
 
 from lemnis.contracts.errors import UsageError
 from lemnis.interfaces.cli.groups import group
-from lemnis.interfaces.cli.output import JsonOption, WorkspaceOption, emit, in_line, messages, show_table
+from lemnis.interfaces.cli.output import (
+    JsonOption,
+    WorkspaceOption,
+    emit,
+    in_line,
+    messages,
+    show_table,
+    spoken,
+)
 
 if TYPE_CHECKING:
     from lemnis.app.cluster.service import Service
@@ -24,7 +32,7 @@ AdminOption = Annotated[
 _LINES = {
     "listening": "{transport} listens at {host} port {port}",
     "admin": "health and metrics at http://{host}:{port}",
-    "ready": "ready: {rules} rules, {problems} problems in the content",
+    "ready": "ready: {rules}, {problems} in the content",
     "standby": "another correlator works; this one stands by",
     "lane": "{stream} is worked on after message {done}",
     "failed": "{transport}: {problem}",
@@ -130,7 +138,7 @@ def _serve(service: Service, admin: str, *, json: bool) -> None:
             emit({"event": event, "role": service.role, **facts})
             sys.stdout.flush()
         elif event in _LINES:
-            messages.print(in_line(_LINES[event].format(**facts)), markup=False)
+            messages.print(in_line(_LINES[event].format(**spoken(facts))), markup=False)
 
     service.heard.append(heard)
     asyncio.run(_run(service, where))
