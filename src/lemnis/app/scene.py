@@ -16,15 +16,16 @@ from lemnis.graph.process_tree import Container, Started, Tree, container_of
 from lemnis.graph.requests import AFTER, BEFORE, Behind, Request, behind
 from lemnis.store.columns import leaf
 from lemnis.store.lakes import Readable
+from lemnis.store.leaves import selected
 from lemnis.store.rows import table_name, uids
 
 REACH = 30 * 86_400_000  # ms: how long before an alert a container may have been started
 LASTS = 600_000  # ms: how long after its start what a process starts is of one piece with it
 _FILE_ACTIVITY = 1001
-_TOLD = frozenset({
-    "time", "metadata", "device", "process", "actor", "activity_id", "status_id", "unmapped",
-})  # fmt: skip
-"""The attributes by which a process, and the container that it ran in, are known."""
+_NAMED = ("device", "process", "actor")
+_CONNECTED = ("device", "actor", "dst_endpoint")
+_REQUESTED = ("device", "src_endpoint", "http_request")
+"""Those by which a process is named, a connection, and a request."""
 _AT_ONCE, _ROWS = 5 * 86_400_000, 1_000_000
 """So many milliseconds of processes are read at once, and so many rows at most."""
 
@@ -136,13 +137,13 @@ def look(lake: Readable, alerts: Sequence[Alert]) -> Scene:
 def _of_hosts(lake: Readable, hosts: Collection[str], start: int, end: int) -> Iterator[pa.Table]:
     """Yield what processes of some hosts did, by time, some days at once: the lake skips all other hosts.
 
-    Of the columns only those that tell of processes are read.
+    Only what tells of processes is read of them.
     """
     name = table_name(observed.PROCESS_ACTIVITY)
     now = lake.snapshots().get(name) if hosts else None
     if now is None or "device" not in now.schema.names:
         return
-    columns = ", ".join(f'"{one}"' for one in now.schema.names if one in _TOLD)
+    columns = selected(now.schema, observed.OF_PROCESSES)
     known = [one for one in sorted(hosts) if one]
     either = [f"device.hostname IN ({', '.join('?' * len(known))})"] if known else []
     either += ["device.hostname IS NULL"] if "" in hosts else []
@@ -181,7 +182,7 @@ def _processes(
         (NETWORK_ACTIVITY, "actor.process.pid"),
         (_FILE_ACTIVITY, "actor.process.pid"),
     ):
-        for batch in lake.scan(kind, start=first, end=last + 1):
+        for batch in lake.scan(kind, start=first, end=last + 1, columns=_NAMED):
             chosen = batch.table.filter(pc.is_in(uids(batch.table), pa.array(list(wanted), pa.string())))
             for uid, host, pid, at in _rows(chosen, path):
                 if pid is not None:
@@ -195,10 +196,12 @@ def _rows(table: pa.Table, path: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _connections(lake: Readable, hosts: Collection[str], first: int, last: int) -> Iterator[Reached]:
-    for batch in lake.scan(NETWORK_ACTIVITY, start=first - BEFORE, end=last + AFTER + 1):
+    start, end = first - BEFORE, last + AFTER + 1
+    for batch in lake.scan(NETWORK_ACTIVITY, start=start, end=end, columns=_CONNECTED):
         yield from reached(observed.on_hosts(batch.table, hosts))
 
 
 def _requests(lake: Readable, first: int, last: int) -> Iterator[Request]:
-    for batch in lake.scan(observed.HTTP_ACTIVITY, start=first - BEFORE, end=last + AFTER):
+    start, end = first - BEFORE, last + AFTER
+    for batch in lake.scan(observed.HTTP_ACTIVITY, start=start, end=end, columns=_REQUESTED):
         yield from observed.requests(batch.table)

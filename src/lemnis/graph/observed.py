@@ -28,6 +28,9 @@ _CONTAINER = (
     "metadata.uid", "time", "activity_id", "device.hostname", "process.pid", "process.container.uid",
     "process.container.image.name", "process.container.image.uid", "process.container.name", "unmapped",
 )  # fmt: skip
+_MARKS = ("activity_id", "status_id", "process.container.uid", "process.path")
+OF_PROCESSES = tuple(dict.fromkeys((*_STARTED, *_CONTAINER, *_MARKS)))
+"""The attributes of Process Activity that are read."""
 _WORKLOADS = (
     ("workload.name", "workload.namespace"), ("process.pod.workload", "process.pod.namespace"),
 )  # fmt: skip
@@ -52,8 +55,7 @@ def started(table: pa.Table) -> Iterator[Started]:
 
     What names its container and no program is the runtime's word of a container, not of a process.
     """
-    paths = ("activity_id", "status_id", "process.container.uid", "process.path")
-    marks = zip(*(_column(table, path) for path in paths), strict=True)
+    marks = zip(*(_column(table, path) for path in _MARKS), strict=True)
     wanted = [
         activity == _LAUNCH and status != _FAILURE and (container is None or program is not None)
         for activity, status, container, program in marks

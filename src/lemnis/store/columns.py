@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,11 @@ def _merge_fields(
             field.type if known is None else merge_types(known, field.type, path + field.name, widen=widen)
         )
     return [pa.field(name, kind) for name, kind in merged.items()]
+
+
+def narrowed(schema: pa.Schema, columns: Collection[str] | None) -> pa.Schema:
+    """Return the columns of a schema that are among these; all of them if there are none given."""
+    return schema if columns is None else pa.schema([field for field in schema if field.name in columns])
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -239,14 +239,16 @@ class Lake:
         start: int | None = None,
         end: int | None = None,
         source: str | None = None,
+        columns: Collection[str] | None = None,
     ) -> Iterator[EventBatch]:
         """Yield the events with ``time`` in [start, end) as they are now, in an order that never varies.
 
         It goes through the days (busy ones by hour), in each through classes and sources; a batch is of one
         class and one source, sorted by (time, uid), of at most 65,536 rows. Neither order nor batches depend
-        on when and how the rows were written, flushed or compacted. Raises GoneError for a file that is lost.
+        on when and how the rows were written, flushed or compacted. With ``columns`` only these attributes
+        are read, besides ``time`` and ``metadata``. Raises GoneError for a file that is lost.
         """
-        yield from in_order(partial(self._by_class, class_uid), start, end, source)
+        yield from in_order(partial(self._by_class, class_uid), start, end, source, columns)
 
     def _by_class(self, class_uid: int | None) -> dict[int, Snapshot]:
         """Return the tables of events as they are now, or one of them, by class."""

@@ -20,7 +20,7 @@ import pyarrow as pa
 from lemnis.contracts.events import Appended, Cursor, EventBatch
 from lemnis.contracts.watching import History
 from lemnis.store import delta, query
-from lemnis.store.columns import MS_A_DAY, by_source, conform, sort_events
+from lemnis.store.columns import MS_A_DAY, by_source, conform, narrowed, sort_events
 from lemnis.store.spots import Spot
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lemnis.store.spool import Backlog, Spool
 
 _BATCH_ROWS = 65_536
+_ORDERS = ("time", "metadata")
 _BUSY_DAY = 1_000_000
 
 
@@ -145,9 +146,9 @@ class Readable(Protocol):
 
     def scan(
         self, class_uid: int | None = None, *, start: int | None = None, end: int | None = None,
-        source: str | None = None,
+        source: str | None = None, columns: Collection[str] | None = None,
     ) -> Iterator[EventBatch]:  # fmt: skip
-        """Yield the events with ``time`` in [start, end), in an order that never varies."""
+        """Yield the events with ``time`` in [start, end), or some columns, in an order that never varies."""
         ...
 
     def snapshots(self) -> dict[str, Snapshot]:
@@ -200,19 +201,25 @@ class Readable(Protocol):
 
 
 def in_order(
-    looked_up: Callable[[], Mapping[int, Snapshot]], start: int | None, end: int | None, source: str | None
+    looked_up: Callable[[], Mapping[int, Snapshot]],
+    start: int | None,
+    end: int | None,
+    source: str | None,
+    columns: Collection[str] | None = None,
 ) -> Iterator[EventBatch]:
     """Yield the events of snapshots, by class: days after days (busy ones by hour), classes, sources, time.
 
     A batch is of one class and one source, of at most 65,536 rows; neither order nor batches depend on how
     the rows lie in files. Where files go meanwhile, because compaction or retention removed them, it goes on
-    with the tables as they are then; raises GoneError for one that is missing in these, too.
+    with the tables as they are then; raises GoneError for one that is missing in these, too. With ``columns``
+    these alone are read, and what events are ordered by.
     """
     snapshots = dict(looked_up())
+    kept = None if columns is None else frozenset({*columns, *_ORDERS})
 
     def read(number: int, low: int, high: int) -> pa.Table:
         try:
-            return _read(snapshots[number], low, high)
+            return _read(snapshots[number], low, high, kept)
         except OSError as error:
             gone = _gone(snapshots[number], low, high)
             if gone is None:
@@ -253,13 +260,14 @@ def statuses(tables: Iterable[tuple[str, delta.Table]]) -> list[TableStatus]:
     return found
 
 
-def _read(snap: Snapshot, low: int, high: int) -> pa.Table:
+def _read(snap: Snapshot, low: int, high: int, columns: Collection[str] | None) -> pa.Table:
     """Return a snapshot's rows in [low, high), unsorted."""
+    schema = narrowed(snap.schema, columns)
     times = snap.spooled.column("time").to_numpy()
-    parts = [snap.spooled.filter(pa.array((times >= low) & (times < high)))]
+    parts = [snap.spooled.select(schema.names).filter(pa.array((times >= low) & (times < high)))]
     if snap.table:
         files = snap.table.files(start=low, end=high)
-        parts.append(conform(snap.table.read(files, start=low, end=high), snap.schema))
+        parts.append(conform(snap.table.read(files, start=low, end=high, columns=columns), schema))
     return pa.concat_tables(parts)
 
 

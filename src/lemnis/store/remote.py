@@ -171,7 +171,7 @@ class RemoteLake:
 
     def scan(
         self, class_uid: int | None = None, *, start: int | None = None, end: int | None = None,
-        source: str | None = None,
+        source: str | None = None, columns: Collection[str] | None = None,
     ) -> Iterator[EventBatch]:  # fmt: skip
         """Yield the events with ``time`` in [start, end), as ``Lake.scan`` does, which see."""
 
@@ -180,7 +180,7 @@ class RemoteLake:
             return {uid: snap for uid, snap in found.items() if class_uid in (None, uid)}
 
         with failing(self._bucket):
-            yield from in_order(chosen, start, end, source)
+            yield from in_order(chosen, start, end, source, columns)
 
     def snapshots(self) -> dict[str, Snapshot]:
         """Return every table of events as it is at this moment, for queries that must see the same."""

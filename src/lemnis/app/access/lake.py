@@ -163,7 +163,8 @@ class _Shown:
     rows: _Rows
 
     def scan(self, *asked: Any, **more: Any) -> Iterator[EventBatch]:
-        """Yield the events that they see, in the order of the lake."""
+        """Yield the events that they see, in the order of the lake; whole: any attribute may matter."""
+        more.pop("columns", None)
         for batch in self.lake.scan(*asked, **more):
             some = self.rows.among(batch)
             if len(some):

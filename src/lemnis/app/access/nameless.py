@@ -34,7 +34,8 @@ class Nameless:
     words: Collection[str]
 
     def scan(self, *asked: Any, **more: Any) -> Iterator[EventBatch]:
-        """Yield the events of the lake, in its order."""
+        """Yield the events of the lake, in its order; whole: any attribute may matter."""
+        more.pop("columns", None)
         for batch in self.lake.scan(*asked, **more):
             yield self._bare(batch)
 

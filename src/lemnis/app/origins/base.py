@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lemnis import app
 from lemnis.app.scene import Scene, Seen
@@ -21,7 +20,8 @@ from lemnis.graph.store import Graph
 from lemnis.lessons.prevent.base import Traced
 from lemnis.store.git import Repository
 from lemnis.store.lakes import Readable
-from lemnis.store.rows import uids
+from lemnis.store.rows import table_class
+from lemnis.store.searching.fields import quote
 
 NOTHING = Traced()
 """What is known of a cause where nothing is."""
@@ -180,14 +180,23 @@ def events(lake: Readable, alerts: Sequence[Alert]) -> list[Event]:
     if not by:
         return []
     first, last = min(one.began for one in alerts), max(one.ended for one in alerts)
-    wanted = pa.array(list(by), pa.string())
     found = [
-        Event(row["metadata"]["uid"], row["time"], batch.class_uid, batch.source,
+        Event(row["metadata"]["uid"], row["time"], table_class(name), row["metadata"]["log_name"],
               tuple(by[row["metadata"]["uid"]]), row)
-        for batch in lake.scan(start=first, end=last + 1)
-        for row in batch.table.filter(pc.is_in(uids(batch.table), wanted)).to_pylist()
+        for name, snapshot in lake.snapshots().items()
+        if "class_uid" in snapshot.schema.names and snapshot.reaches(first, last + 1)
+        for row in _named(lake, name, by, first, last + 1).to_pylist()
     ]  # fmt: skip
     return sorted(found, key=lambda one: (one.at, one.uid))
+
+
+def _named(lake: Readable, name: str, wanted: Collection[str], start: int, end: int) -> pa.Table:
+    """Return the events of a table that have these uids: of the others only their uids are read."""
+    sql = (
+        f"SELECT * EXCLUDE day FROM {quote(name)} "  # noqa: S608 - the lake's own name
+        "WHERE time >= ? AND time < ? AND list_contains(?, metadata.uid)"
+    )
+    return lake.query(sql, parameters=[start, end, list(wanted)], limit=len(wanted), start=start, end=end)
 
 
 def at_path(row: Any, path: str) -> Any:
