@@ -44,6 +44,7 @@ class Environment(jinja2.Environment):
             number=words.number,
             about=words.about,
             lasting=words.lasting,
+            counted=words.counted,
             masked=words.masked,
             ours=Ours,
             percent=words.percent,
