@@ -75,13 +75,6 @@ class Lake:
             return Veil(only=only)
         return Veil(masker.paths, masker.raw, only)
 
-    def sees(self, person: Person, event: Mapping[str, Any]) -> bool:
-        """Say whether this person sees an event that is at hand."""
-        if not person.rules:
-            return True
-        host = (event.get("device") or {}).get("hostname")
-        return _Rows.of(person, self.owned()).sees(host, event.get("enrichments"))
-
     def shown(self, person: Person, lake: Readable) -> Readable:
         """Return a lake whose ``scan`` yields what this person sees; all else is as it is."""
         if not person.rules or seen(person, self.owned()) is None:
