@@ -25,6 +25,13 @@ SERVER = Path(sysconfig.get_path("scripts")) / "nats-server"
 pytestmark = pytest.mark.skipif(not SERVER.exists(), reason="nats-server is not installed")
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried again, or waited for in vain, is so at once: nothing here is about how long that takes."""
+    for name in ("_AGAIN_S", "_FETCH_S"):
+        monkeypatch.setattr(f"lemnis.ingest.transports.nats.{name}", 0.1)
+
+
 class Server:
     """A JetStream server that can be killed and begun again where it was."""
 
