@@ -99,12 +99,22 @@ def test_a_rule_that_asks_who_nobody_is_is_tried(ana, detection):
     assert "What it would have found" in tried(ana, rule(detection)).text
 
 
-def test_the_right_is_taken_beside_the_purpose(spoilt):
-    dee = spoilt.join("dee", "detection_engineer")
-    text = rule(NAMING[0])
-    answer = dee.call("POST", "/rules/try", {"text": text, "days": 365}, **{"x-purpose": PURPOSE})
-    assert answer.status_code == 403
-    assert tried(dee, text).status_code == 403
+def test_the_right_is_taken_beside_the_purpose(tmp_path):
+    """Of somebody who may write rules, and may not see people whatever they say it is for."""
+    soc = app.init(tmp_path / "soc", clock=ManualClock(from_iso("2026-05-28")))
+    role = soc.content / "roles" / "writer.yaml"
+    role.parent.mkdir(parents=True, exist_ok=True)
+    role.write_text("{title: Writer, description: Writes rules., includes: [viewer], permissions: [rule.change]}")
+    made = attacked(soc)
+    try:
+        wil = made.join("wil", "writer")
+        text = rule(NAMING[0])
+        answer = wil.call("POST", "/rules/try", {"text": text, "days": 365}, **{"x-purpose": PURPOSE})
+        assert answer.status_code == 403
+        assert tried(wil, text).status_code == 403
+        assert tried(wil, rule(NAMELESS[0])).status_code == 200
+    finally:
+        made.end()
 
 
 def test_a_search_by_people_is_not_counted_by_either(ana):
