@@ -10,6 +10,7 @@ from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 from markupsafe import Markup
 
+from lemnis.contracts.counting import counted
 from lemnis.interfaces.web import words
 from lemnis.interfaces.web.words import Ours
 
@@ -44,7 +45,7 @@ class Environment(jinja2.Environment):
             number=words.number,
             about=words.about,
             lasting=words.lasting,
-            counted=words.counted,
+            counted=counted,
             masked=words.masked,
             ours=Ours,
             percent=words.percent,

@@ -98,18 +98,8 @@ def number(value: float | None) -> str:
 
 def units(count: int, several: str) -> str:
     """Return what is counted as one or several are called: ``scan`` or ``scans``, ``image attested``."""
-    if count != 1:
-        return several
-    parts = several.split(" ")
-    place = max(n for n, part in enumerate(parts) if part.endswith("s"))
-    one = parts[place]
-    parts[place] = f"{one[:-3]}y" if one.endswith("ies") else one[:-1]
-    return " ".join(parts)
-
-
-def counted(count: int, several: str) -> str:
-    """Return how many there are of what several are called: ``1 entry``, ``1,200 entries``."""
-    return f"{number(count)} {units(count, several)}"
+    first, blank, rest = several.partition(" ")
+    return f"{first.removesuffix('s')}{blank}{rest}" if count == 1 else several
 
 
 def about(value: float) -> str:
