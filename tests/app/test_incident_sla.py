@@ -81,7 +81,7 @@ def test_serve_writes_them_down(at, clock, monkeypatch, caplog):  # noqa: F811
     async def serve():
         stop = asyncio.Event()
         task = asyncio.create_task(incidents_sla.keep(at, stop))
-        for _ in range(200):
+        for _ in range(1_200):
             await asyncio.sleep(0.05)
             if told(at, BREACHED):
                 break

@@ -10,7 +10,7 @@ ROLES = "roles: {lead: [ana, ben], boss: [cleo]}\n"
 
 def settle(responder):
     """Look until nothing is under way."""
-    for _ in range(200):
+    for _ in range(3_000):
         responder.step()
         if not responder.busy and not responder.desk.woken and not responder.desk.approved:
             return

@@ -64,7 +64,7 @@ def test_answers_are_bounded(echo, monkeypatch):
 def test_slow_answers_end(echo):
     echo.delay = 1
     with Client("c", echo.url) as client, pytest.raises(CallError) as caught:
-        client.send(Rendered("GET", "/"), timeout=0.05)
+        client.send(Rendered("GET", "/"), timeout=0.4)
     assert not caught.value.unsent
 
 

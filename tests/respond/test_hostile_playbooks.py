@@ -119,7 +119,10 @@ def test_a_defect_in_one_step_does_not_end_response(place, monkeypatch, caplog):
         async def keep():
             stop = asyncio.Event()
             task = asyncio.create_task(responder.keep(stop))
-            await asyncio.sleep(1.2)
+            async with asyncio.timeout(60):
+                while "a defect" not in caplog.text:  # noqa: ASYNC110 - nothing else tells of it
+                    await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
             assert not task.done()
             stop.set()
             await task

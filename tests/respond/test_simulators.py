@@ -89,7 +89,7 @@ def test_in_a_process_of_their_own(tmp_path):
     command = [sys.executable, "-m", "lemnis.testing", "kubernetes", "aws"]
     child = subprocess.Popen([*command, "--port-file", str(ports), "--world", str(world)])
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 90
         while not ports.exists() and time.monotonic() < end:
             time.sleep(0.02)
         where = orjson.loads(ports.read_bytes())
@@ -98,4 +98,4 @@ def test_in_a_process_of_their_own(tmp_path):
         assert httpx.post(where["aws"]).status_code == 403
     finally:
         child.send_signal(signal.SIGTERM)
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
