@@ -147,7 +147,7 @@ def test_retention_is_planned_done_and_written_down(lemnis, root):
     assert ended["payload"]["purposes"][0]["basis"] == ""
     assert {one["name"]: one["basis"] for one in ended["payload"]["purposes"]}["security_monitoring"]
     assert lemnis("lake", "history", "--json")[0]["facts"]["lemnis.run"] == done["run"]
-    assert "0 rows are past" in lemnis("lake", "retain")
+    assert "past their time: 0 rows" in lemnis("lake", "retain")
     assert lemnis("lake", "check", "--deep", "--json")[-1]["ok"]
     assert not any(
         "message 1 " in p.read_bytes().decode("latin-1")
@@ -194,7 +194,7 @@ def test_a_hold_holds_until_it_is_released(lemnis, root):
     assert (plan["held"], plan["holds"]) == (8, ["case-7"])
     assert [one["holds"] for one in losses if one["held"]] == [["case-7"]] * 2
     lemnis("lake", "retain")
-    assert "are held: case-7" in lemnis.err
+    assert "by case-7" in lemnis.err
     assert count(lemnis) == {"n": 48, "raw": 28}
     lemnis("lake", "hold", "release", "nosuch", "--reason", "x", code=2)
     lemnis("lake", "hold", "release", "case-7", "--reason", "closed", "--as", "counsel")
