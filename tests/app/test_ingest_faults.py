@@ -153,7 +153,7 @@ def following(run, *paths):
 
 
 def until(holds):
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)

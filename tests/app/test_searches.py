@@ -275,7 +275,7 @@ def test_the_service_asks_what_is_due_and_ends_what_runs(workspace):
         stop.set()
         await keeping
 
-    asyncio.run(asyncio.wait_for(serve(), 30))
+    asyncio.run(asyncio.wait_for(serve(), 120))
     handle = Handle()
     handle.cancel()
     put(workspace, name="another")

@@ -48,7 +48,7 @@ def elsewhere():
     yield ["nsenter", "-t", str(keeper.pid), "-U", "-n", "--preserve-credentials"]
     keeper.stdin.close()
     keeper.stdout.close()
-    keeper.wait(10)
+    keeper.wait(60)
 
 
 CONNECT = textwrap.dedent("""\
@@ -194,9 +194,11 @@ def test_the_kernel_lets_a_block_go_by_itself(elsewhere):
     code = text.replace(f"minutes * {minute}", "minutes * 3_000")
     agent = Host("host://web-1", [*elsewhere, sys.executable, "-c", code])
     body = orjson.dumps({"mark": "m", "minutes": 1})
+    begun = time.monotonic()
     assert agent.send(Rendered("PUT", "/blocks/203.0.113.5", body=body), timeout=10).status == 201
-    assert agent.send(Rendered("GET", "/blocks/203.0.113.5"), timeout=10).status == 200
-    until = time.monotonic() + 20
+    stands = agent.send(Rendered("GET", "/blocks/203.0.113.5"), timeout=10).status == 200
+    assert stands or time.monotonic() - begun > 3, "a busy machine may look after its end"
+    until = time.monotonic() + 60
     while agent.send(Rendered("GET", "/blocks/203.0.113.5"), timeout=10).status != 404:
         assert time.monotonic() < until
         time.sleep(0.2)

