@@ -37,7 +37,8 @@ _WATCH = """(wanted) => new Promise((done) => {
   if (!look()) new MutationObserver((_, it) => { if (look()) it.disconnect(); })
     .observe(document.body, {childList: true, subtree: true, characterData: true});
 })"""
-_READY = "!document.querySelector('main [aria-busy=true], main .loading')"
+_UNREADY = "main [aria-busy=true]:visible, main .loading:visible"
+"""Not asked for by a function that is polled: the pages' own policy lets no text become one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Browser:
         """Open a page and wait until all of it is there."""
         began = time.perf_counter()
         self._page.goto(self._base + path, wait_until="domcontentloaded")
-        self._page.wait_for_function(_READY, timeout=60_000)
+        self._page.wait_for_selector(_UNREADY, state="detached", timeout=60_000)
         whole = time.perf_counter() - began
         usable, painted = self._page.evaluate(_USABLE)
         return Seen(max(usable, painted) / 1000, painted / 1000, whole)
@@ -77,7 +78,7 @@ class Browser:
         wire: list[float] = []
         session.on("Network.loadingFinished", lambda told: wire.append(told["encodedDataLength"]))
         self._page.goto(self._base + path, wait_until="load")
-        self._page.wait_for_function(_READY, timeout=60_000)
+        self._page.wait_for_selector(_UNREADY, state="detached", timeout=60_000)
         self._page.wait_for_timeout(300)
         plain = self._page.evaluate(
             "() => ['resource', 'navigation'].flatMap((kind) => performance.getEntriesByType(kind))"
