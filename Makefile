@@ -19,8 +19,9 @@ demo: setup
 # Bytecode is kept: each process that a test starts would compile all of Lemnis anew.
 test slow scale: export PYTHONDONTWRITEBYTECODE :=
 
+# A worker more than there are cores: tests often wait for processes and timers.
 test: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not scale and not slow"
+	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist worksteal -m "not scale and not slow"
 
 # Campaigns that kill again and again, and what else takes a minute a test.
 slow: setup

@@ -131,7 +131,10 @@ def test_priority_adds_up_alerts_assets_accounts_and_risk_and_says_how(work, pol
     one = work.view()
     plain = weigh(one, NOTHING, [], ("", 0), policy)
     assert (plain.priority, plain.points, plain.severity) == (Priority.HIGH, 55, Severity.HIGH)
-    assert plain.priority_because == "55 points (severity high 45, no asset's worth is known 10); critical from 90"
+    assert (
+        plain.priority_because
+        == "55 points (severity high 45, no asset's worth is known 10); critical from 90"
+    )
     assets = [Asset("host:db", "pay-db", "critical"), Asset("user:eve", "eve", privileged=True)]
     grave = weigh(one, NOTHING, assets, ("user:eve", 250), policy)
     assert (grave.priority, grave.points, grave.severity) == (Priority.CRITICAL, 115, Severity.CRITICAL)

@@ -104,7 +104,9 @@ def test_the_right_is_taken_beside_the_purpose(tmp_path):
     soc = app.init(tmp_path / "soc", clock=ManualClock(from_iso("2026-05-28")))
     role = soc.content / "roles" / "writer.yaml"
     role.parent.mkdir(parents=True, exist_ok=True)
-    role.write_text("{title: Writer, description: Writes rules., includes: [viewer], permissions: [rule.change]}")
+    role.write_text(
+        "{title: Writer, description: Writes rules., includes: [viewer], permissions: [rule.change]}"
+    )
     made = attacked(soc)
     try:
         wil = made.join("wil", "writer")
