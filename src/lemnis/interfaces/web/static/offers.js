@@ -43,7 +43,18 @@ export function offering(field, list, taken) {
     made.addEventListener("pointerdown", (event) => { event.preventDefault(); take(text); });
     return made;
   }
+  // What does not have what was written since goes at once: the list that is shown may be of a letter ago.
+  function narrow() {
+    if (list.hidden) return;
+    const typed = field.value.slice(start, field.selectionStart).toLowerCase();
+    const before = chosen < 0 ? null : options()[chosen];
+    for (const one of options()) if (!said(one).toLowerCase().includes(typed)) one.remove();
+    none();
+    if (before?.isConnected) choose(options().indexOf(before));
+    show(options().length > 0);
+  }
   field.addEventListener("pointerdown", close);
+  field.addEventListener("input", narrow);
   return {
     close,
     // An answer that comes after something was chosen leaves it chosen, if it still has it.
