@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lemnis import app
-from lemnis.app import shelf, trying
+from lemnis.app import own_content, shelf, trying
 from lemnis.content import yaml
 from lemnis.content.library import Library
-from lemnis.contracts.errors import BusyError, NotFoundError, RefusedError, UsageError
+from lemnis.contracts.errors import NotFoundError, RefusedError, UsageError
 from lemnis.contracts.ids import Json, stable_id
 from lemnis.contracts.journal import NewEntry
 from lemnis.store import durable
@@ -25,7 +25,6 @@ CHANGED, PROPOSED = "rule.changed", "rule.proposed"
 PREFIX = "rule/"
 """How branches of proposals begin."""
 _ID = re.compile(r"(?m)^id:[ \t]*['\"]?([0-9a-fA-F-]{36})\b")
-_NAME = re.compile(r"[a-z][a-z0-9_]{2,80}")
 
 
 class ChangedError(RefusedError):
@@ -51,7 +50,7 @@ def save(workspace: app.Workspace, name: str, text: str, *, of: str, actor: str,
     ``of`` is the tag of the text that it takes the place of, empty for a new detection. Raises UsageError for
     a name that cannot be one, RefusedError for a rule that has an error, ChangedError where it is another.
     """
-    with durable.exclusive(_lock(workspace)):
+    with durable.exclusive(own_content.lock(workspace)):
         library = Library.open(workspace.content)
         _demand(library, name, text, of)
         path = _inside(workspace, name)
@@ -75,7 +74,8 @@ def propose(workspace: app.Workspace, name: str, text: str, *, of: str, actor: s
     branch = f"{PREFIX}{name}-{tag_of(text)[:8]}"
     commit = git.write_branch(
         branch, "HEAD", {str(path.relative_to(root)): data for path, data in files.items()},
-        f"Detection {name}: {reason or 'proposed'}\n", author=_author(actor), at=workspace.clock.now(),
+        f"Detection {name}: {reason or 'proposed'}\n", author=own_content.author(actor),
+        at=workspace.clock.now(),
     )  # fmt: skip
     _tell(workspace, PROPOSED, name, text, of, actor, reason, {"branch": branch, "commit": commit})
     return branch
@@ -83,7 +83,7 @@ def propose(workspace: app.Workspace, name: str, text: str, *, of: str, actor: s
 
 def _demand(library: Library, name: str, text: str, of: str) -> None:
     """Raise what keeps a text from taking the place of another."""
-    if not _NAME.fullmatch(name):
+    if not own_content.NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a detection's name", fix="small letters, digits and _")
     try:
         text.encode()
@@ -123,23 +123,7 @@ def _files(library: Library, path: Path, name: str, text: str) -> dict[Path, byt
 
 
 def _inside(workspace: app.Workspace, name: str) -> Path:
-    """Return where a detection's rule lies; raises UsageError where links lead out of the content."""
-    root = workspace.content.resolve()
-    path = root / KIND / (name if _NAME.fullmatch(name) else "") / trying.RULE
-    if path.resolve() != path:
-        raise UsageError(f"{name!r} is, or lies behind, a link", fix="put a folder in its place")
-    return path
-
-
-def _lock(workspace: app.Workspace) -> Path:
-    if not workspace.state.is_dir():
-        raise BusyError("the workspace has no state yet", retry_after_s=1, fix="run `lemnis init`")
-    return workspace.state / "rules.lock"
-
-
-def _author(actor: str) -> str:
-    plain = re.sub(r"[^\w.-]+", "-", actor) or "somebody"
-    return f"{plain} <{plain}@lemnis.invalid>"
+    return own_content.inside(workspace, KIND, name, trying.RULE)
 
 
 def _tell(  # noqa: PLR0917 - the parts of an entry

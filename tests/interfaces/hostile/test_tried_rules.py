@@ -1,5 +1,8 @@
 """A rule that is tried, compared or measured confirms nobody, and counts nothing that whoever tries does not see."""
 
+import html
+import re
+
 import orjson
 import pytest
 import yaml
@@ -243,6 +246,34 @@ def test_no_exception_is_proposed_for_what_is_not_seen(teams):
     assert "ottokar" in whole.get(page).text
     assert "magdalena" in some.get(page).text
     assert not [name for name in hidden if name in some.get(page).text]
+
+
+def test_what_is_proposed_can_be_made_an_exception_as_the_page_offers_it(teams):
+    """And it may be of that detection only, whoever writes the form."""
+    some = teams.browser("sue")
+    some.send("/purpose", purpose="")
+    page = some.get("/detection/a_login_refused/noise?look=1").text
+    form = page[page.index('action="/detection/a_login_refused/except"') :]
+    name, until, text = (
+        html.unescape(re.search(rf'name="{field}"[^>]*? value="([^"]*)"', form)[1])
+        for field in ("name", "until", "text")
+    )
+    assert OURS in text
+    told = {"text": text, "name": name, "until": until, "reason": "it is our own gateway", "do": "propose"}
+    answer = some.send("/detection/a_login_refused/except", **told)
+    assert answer.status_code == 303
+    (entry,) = app.journal(teams.workspace).entries(kind="exception.proposed")
+    assert entry.payload["name"] == name
+    for field, value in (
+        ("text", text.replace("00000000-0000-4000-8000-0000000000ab", "any")),
+        ("until", "2099-01-01"),
+        ("name", "../x"),
+    ):
+        assert some.send("/detection/a_login_refused/except", **told | {field: value}).status_code in {
+            400,
+            403,
+            409,
+        }
 
 
 def test_a_rule_that_names_somebody_is_not_replayed_from_its_pages_either(teams):

@@ -57,10 +57,10 @@ def repository_of(soc):
     return Repository.create(soc.root).commit_all("Rules", author=app.AUTHOR, at=soc.clock.now())
 
 
-def visit(soc, role, work):
+def visit(soc, role, work, name="dee"):
     async def run():
         made = built(soc)
-        async with browser(made, cookie=joined(made, "dee", role)) as one:
+        async with browser(made, cookie=joined(made, name, role)) as one:
             return await work(one)
 
     return asyncio.run(run())
@@ -261,3 +261,49 @@ def test_a_search_that_goes_on_is_ended_by_who_began_it(soc):
     stopped, forged = visit(soc, "analyst", work)
     assert stopped.json() == {"stopped": 0}
     assert forged.status_code == 403
+
+
+EXCEPTION = """\
+title: 'The third login: not for what nobody minds'
+logsource: {product: logins}
+filter:
+  rules: [11111111-1111-4111-8111-111111111111]
+  selection: {what: login 3}
+  condition: not selection
+x-lemnis: {owner: dee, expires: '2026-10-01', reason: 'PROPOSED, to be confirmed'}
+"""
+
+
+def test_an_exception_is_made_of_what_would_help(kept):
+    path = kept.content / "exceptions" / "nobody_minds" / "filter.yml"
+    given = {
+        "text": EXCEPTION,
+        "name": "nobody_minds",
+        "until": "2026-12-31",
+        "reason": "nobody minds the third login",
+    }
+
+    async def reads(vic):
+        page = await vic.get("/detection/third_login/noise")
+        return await send(vic, page, "/detection/third_login/except", do="keep", **given)
+
+    assert visit(kept, "viewer", reads, "vic").status_code == 403
+    assert not path.exists()
+
+    async def work(dee):
+        page = await dee.get("/detection/third_login/noise")
+        short = await send(dee, page, "/detection/third_login/except", do="keep", **given | {"reason": "so"})
+        proposed = await send(dee, page, "/detection/third_login/except", do="propose", **given)
+        before = path.exists()
+        done = await send(dee, page, "/detection/third_login/except", do="keep", **given)
+        return short, proposed, before, done, await dee.get("/detection/third_login/noise")
+
+    short, proposed, before, done, shown = visit(kept, "detection_engineer", work)
+    assert short.status_code == 400
+    assert (proposed.status_code, done.status_code) == (303, 303)
+    assert done.headers["location"] == "/detection/third_login/noise"
+    assert not before
+    assert [one for one in repository(kept).branches() if one.startswith("exception/nobody_minds-")]
+    assert "nobody minds the third login" in path.read_text()
+    assert "nobody_minds" in shown.text
+    assert "2026-12-31" in shown.text

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lemnis.app import noise, noise_rule, rules_versions, trying
+from lemnis.app import exceptions_saving, noise, noise_rule, rules_versions, trying
 from lemnis.app.access import naming
 from lemnis.app.board import View
 from lemnis.app.noise_rule import Cost, Week
@@ -26,6 +29,8 @@ from lemnis.interfaces.web.editor import DAYS
 from lemnis.interfaces.web.forms import Form
 
 _REAL = 2_000
+_DAYS, _LONGEST = 90, 80
+"""For how many days an exception is proposed, and how long its name may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,33 @@ def noisy(request: Request) -> Response:
         request, "noise.html", title=f"Noise of {name}", here="/detections", name=name, now=now,
         weeks=weeks(view, keys, now), over=noise_rule.over(here.library, item), found=found,
         rate=rates(found) if found is not None else (),
+        called={one.text: called(name, one.entity) for one in found.proposals} if found is not None else {},
+        until=datetime.fromtimestamp(now / 1000, UTC).date() + timedelta(days=_DAYS),
     )  # fmt: skip
+
+
+def called(detection: str, entity: Entity) -> str:
+    """Return what an exception may be called. Pure."""
+    about = re.sub(r"[^a-z0-9]+", "_", f"{entity.kind} {entity.value}".lower()).strip("_")
+    return f"{detection}_not_for_{about}"[:_LONGEST].rstrip("_")
+
+
+def except_(request: Request, form: Form) -> Response:
+    """Keep an exception from a detection, or propose it."""
+    here, of = site.at(request), request.path_params["name"]
+    name, text = form.get("name", "").strip(), form.get("text", "")
+    told: Mapping[str, str] = {
+        "of": of, "until": form.get("until", ""), "why": form.get("reason", ""), "actor": site.actor(request),
+    }  # fmt: skip
+    where = f"/detection/{quote(of)}/noise"
+    if form.get("do") == "propose":
+        branch = exceptions_saving.propose(here.workspace, name, text, **told)
+        said = f"On the branch {branch}: nothing that runs was changed. Merge it when it was reviewed."
+        return site.back(request, where, "The exception is proposed", said)
+    path = exceptions_saving.save(here.workspace, name, text, **told)
+    here.forget("library")
+    kept = path.relative_to(here.workspace.root.resolve())
+    return site.back(request, where, "The exception is kept", f"{kept}: commit it, so that others see it.")
 
 
 def _named(found: Cost) -> set[Entity]:
@@ -172,5 +203,6 @@ def test(request: Request, _form: Form) -> Response:
 ROUTES = (
     site.shows("/detection/{name}/versions", versions, "rule.read"),
     site.shows("/detection/{name}/noise", noisy, "rule.read"),
+    site.does("/detection/{name}/except", except_, "rule.change"),
     site.does("/detection/{name}/test", test, "rule.read"),
 )
