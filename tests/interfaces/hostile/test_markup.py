@@ -28,7 +28,7 @@ def pages(spoilt):
         "/detection/evil_rule", "/detection/broken", "/detection/evil_rule/edit", "/playbook/keep_and_ask",
         f"/lesson/{marked.LESSON}", "/source/okta", "/incident/in-0000000000000001", "/lessons",
         "/incident/in-0000000000000003", "/alert/al-0000000000000001", "/alert/al-0000000000000004",
-        "/incident/in-0000000000000001/trace", "/queue?show=alerts", "/entity?name=host:web-1", "/search?q=%40evil",
+        "/incident/in-0000000000000001/trace?whole=1", "/queue?show=alerts", "/entity?name=host:web-1", "/search?q=%40evil",
     ):  # fmt: skip
         found[path] = settled(ana, path)
     return found

@@ -37,7 +37,7 @@ def test_nothing_of_it_runs(tmp_path):
         "/", "/queue", "/queue?show=alerts", "/incident/in-0000000000000001", "/alert/al-0000000000000001", "/search?span=all",
         "/search?q=zq&span=all", "/detections", "/detection/evil_rule", "/detection/evil_rule/edit", "/pipeline", "/playbooks",
         "/playbook/keep_and_ask", "/sources", "/source/okta", "/lessons", f"/lesson/{marked.LESSON}", "/posture", "/people", "/me",
-        "/entity?name=host:web-1", "/incident/in-0000000000000001/trace", f"/search?q={marked.LINE}", "/nothing",
+        "/entity?name=host:web-1", "/incident/in-0000000000000001/trace?whole=1", f"/search?q={marked.LINE}", "/nothing",
     ]  # fmt: skip
     for start in ("/pipeline", "/playbooks", "/search?span=all"):
         inside = {

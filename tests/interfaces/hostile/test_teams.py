@@ -118,7 +118,7 @@ def test_no_page_tells_of_another_teams_incidents(made):
 def test_no_address_of_a_page_leads_there_either(made):
     outside, inside = made.browser("outside"), made.browser("inside")
     own = {
-        f"/incident/{made.theirs}", f"/incident/{made.theirs}/trace", f"/incident/{made.theirs}/trace?part=1",
+        f"/incident/{made.theirs}", f"/incident/{made.theirs}/trace", f"/incident/{made.theirs}/trace?part=1", f"/incident/{made.theirs}/trace?whole=1",
         "/alert/al-0000000000000001", "/alert/al-0000000000000003", f"/plan/{made.plan.removeprefix('sha256:')}",
         f"/run/{made.ran}", f"/lesson/{marked.LESSON}",
     }  # fmt: skip

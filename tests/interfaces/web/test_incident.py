@@ -8,10 +8,12 @@ from consoled import HOST, alert, browser, built, joined, send, tell, workspace
 
 from lemnis import app
 from lemnis.app import cases, incidents, incidents_evidence, incidents_handling, incidents_review
+from lemnis.app.scene import look
+from lemnis.app.trace import Trace
 from lemnis.contracts.alerts import Entity, EntityKind, Severity
 from lemnis.contracts.handling import Task, TaskState
 from lemnis.incidents import verifier
-from lemnis.interfaces.web import incident_review, incident_work
+from lemnis.interfaces.web import incident_review, incident_trace, incident_work
 
 HOUR = 3_600_000
 RULE = """package lemnis.hidden
@@ -255,3 +257,31 @@ def test_who_may_not_see_the_other_merges_nothing_into_it(soc):
     assert (offered, still) == (True, False)
     assert merged.status_code == 403
     assert not incidents.get(soc, other).merged_into
+
+
+def test_a_trace_is_looked_for_when_its_part_is_asked_for_and_then_shown_at_once(soc, monkeypatch):
+    name, _ = two(soc)
+    asked = []
+
+    def looked(_workspace, incident):
+        asked.append(incident)
+        return Trace(incident, look(None, ()), ())
+
+    monkeypatch.setattr(incident_trace.tracing, "trace", looked)
+
+    async def steps(ana, _made):
+        path = f"/incident/{name}/trace"
+        first = await ana.get(path)
+        before = len(asked)
+        part = await ana.get(f"{path}?part=1")
+        again = await ana.get(path)
+        return first, before, part, again, await ana.get(f"{path}?whole=1")
+
+    first, before, part, again, whole = visit(soc, steps)
+    assert f'data-load="/incident/{name}/trace?part=1"' in first.text
+    assert 'href="?whole=1"' in first.text, "where no script runs"
+    assert before == 0
+    for page in (part, again, whole):
+        assert "There is no way back yet" in page.text
+        assert "data-load" not in page.text
+    assert asked == [name]

@@ -212,7 +212,7 @@ def test_what_is_logged_never_becomes_a_part_of_the_page(soc):
             await send(ana, page, f"/incident/{name}", do="task", title=EVIL, assignee=EVIL)
             await send(ana, page, "/queue/views", name=EVIL, query=EVIL)
             paths = [
-                "/queue", f"/incident/{name}", f"/incident/{name}/trace", "/alert/al-0000000000000001", "/",
+                "/queue", f"/incident/{name}", f"/incident/{name}/trace?whole=1", "/alert/al-0000000000000001", "/",
                 "/entity?name=host:" + EVIL.replace("\u202e", ""), "/search?q=" + EVIL, "/queue?q=" + EVIL,
                 "/queue?sort=" + EVIL, "/pipeline?q=" + EVIL, "/detections?technique=" + EVIL, "/event/" + EVIL,
                 "/incident/" + EVIL.replace("/", ""), "/sign-in?next=" + EVIL, "/welcome/x" + EVIL.replace("/", ""),

@@ -102,16 +102,19 @@ def walked(found: Iterable[ChainShown]) -> set[str]:
 
 
 def trace(request: Request) -> Response:
-    """Show from where an incident came: to the line of code and its owner. It is looked for when asked."""
+    """Show from where an incident came: to the line of code and its owner.
+
+    It takes a while to look for: a page that has it not at hand loads it as its part.
+    """
     here = site.at(request)
     one = known(request).incident
     last = here.board.last(one)
     kept: Kept[Trace] = here.keep(
         f"trace:{one.id}:{last}", lambda: tracing.trace(here.workspace, one.id), 600
     )
-    why, found = "", []
+    why, found, waits = "", [], _turn(request) is Turn.PAGE and not kept.there
     try:
-        found = chains(kept.get())
+        found = [] if waits else chains(kept.get())
     except NotFoundError as error:
         why = str(error)
     site.see(request, {*map(str, one.entities), *walked(found)}, about=one.id)
@@ -124,7 +127,13 @@ def trace(request: Request) -> Response:
         one=one,
         chains=found,
         why=why,
+        waits=waits,
     )
 
 
-ROUTES = (site.shows("/incident/{id}/trace", trace, "incident.read", Turn.DEAR),)
+def _turn(request: Request) -> Turn:
+    """Return what kind of work it is: the page alone looks for nothing, unless all of it is asked for."""
+    return Turn.DEAR if {"part", "whole"} & request.query_params.keys() else Turn.PAGE
+
+
+ROUTES = (site.shows("/incident/{id}/trace", trace, "incident.read", _turn),)

@@ -29,11 +29,16 @@ class Kept(Generic[Value]):
     used: float = 0.0
     """When it was asked for last."""
 
+    @property
+    def there(self) -> bool:
+        """Whether it is given at once."""
+        return self._value is not None and self._made is not None and self.clock() - self._made < self.seconds
+
     def get(self) -> Value:
         """Return the value: that at hand while it is young, or while someone else works on a newer one."""
         self.used = self.clock()
-        if self._value is not None and self._made is not None and self.clock() - self._made < self.seconds:
-            return self._value
+        if self.there:
+            return self._known()
         free = self._lock.acquire(blocking=self._value is None)
         if not free:
             return self._known()
