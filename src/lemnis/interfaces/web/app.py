@@ -39,7 +39,8 @@ from lemnis.interfaces.web import (
     site,
     sources,
 )
-from lemnis.interfaces.web.site import STATIC, Site
+from lemnis.interfaces.web.site import Site
+from lemnis.interfaces.web.static_files import STATIC
 
 LOG = logging.getLogger("lemnis.console")
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
@@ -29,8 +28,6 @@ from lemnis.content.library import Library
 from lemnis.contracts.errors import (
     AccessError,
     BusyError,
-    ContentError,
-    InputError,
     LemnisError,
     NotFoundError,
 )
@@ -38,21 +35,20 @@ from lemnis.contracts.ids import Json
 from lemnis.interfaces.api.services import Slots
 from lemnis.interfaces.api.turns import Turn, taken
 from lemnis.interfaces.web import words
+from lemnis.interfaces.web.echoes import unechoed
 from lemnis.interfaces.web.forms import Form
 from lemnis.interfaces.web.keeping import Kept
 from lemnis.interfaces.web.menu import menu
+from lemnis.interfaces.web.static_files import asset
 from lemnis.interfaces.web.statuses import TITLES, status_of
 from lemnis.interfaces.web.templating import Environment
 
-STATIC = Path(__file__).parent / "static"
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_FORM = 65_536
 """So many bytes a form may have."""
 _DEAR, _DEAR_EACH = 32, 4
 """How much dear work is begun or waited for at once: by all, and by one person."""
 _MOST_KEPT, _CONTENT_S = 200, 10.0
-_ECHOED = 3
-"""What is shorter is no name that is hidden."""
 ANYBODY = ""
 """In the place of a permission: whoever is signed in, for what is about themselves."""
 _THEMES = frozenset({"light", "dark"})
@@ -220,13 +216,6 @@ class _Can:
 
     def __call__(self, permission: str, about: Mapping[str, Json] | None = None) -> bool:
         return may(self._person, permission, about)
-
-
-@cache
-def asset(name: str) -> str:
-    """Return the address of a static file: it changes with the file, so that it may be kept for ever."""
-    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
-    return f"/static/{name}?v={digest}"
 
 
 def whose(request: Request) -> Person | None:
@@ -446,28 +435,12 @@ def trouble(request: Request, error: LemnisError) -> Response:
     where = f"{error.at}: " if error.at and not isinstance(error, NotFoundError) else ""
     answer = at(request).page(
         request, "trouble.html", status=status_of(error), title=words.Ours(TITLES[status_of(error)]),
-        what=_unechoed(request, error, f"{where}{error.what}"), fix=_unechoed(request, error, error.fix),
+        what=unechoed(request, error, f"{where}{error.what}"), fix=unechoed(request, error, error.fix),
         again=isinstance(error, BusyError) and request.method == "GET",
     )  # fmt: skip
     if isinstance(error, BusyError):
         answer.headers["retry-after"] = f"{error.retry_after_s:.0f}"
     return answer
-
-
-def _unechoed(request: Request, error: LemnisError, text: str) -> str:
-    """Return what an error says without people; what was typed stays, or a guess would be told to be right.
-
-    That is of errors about what was given; others have what they name from elsewhere.
-    """
-    if not isinstance(error, InputError) or isinstance(error, ContentError):
-        return text
-    form = getattr(request.state, "form", None) or {}
-    given = {*map(str, request.path_params.values()), *request.query_params.values(), *form.values()}
-    typed = sorted((one for one in given if len(one) >= _ECHOED), key=lambda one: -len(one))
-    if not typed:
-        return text
-    parts = re.split(f"({'|'.join(map(re.escape, typed))})", text)
-    return words.Ours("".join(part if n % 2 else words.masked(part) for n, part in enumerate(parts)))
 
 
 def _refused(request: Request, status: int, what: str, fix: str) -> Response:
