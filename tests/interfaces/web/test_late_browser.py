@@ -85,7 +85,8 @@ def test_an_older_answer_that_comes_last_is_not_shown(soc, names, chromium):
         route, answer = held[0]
         route.fulfill(response=answer)
         until(page, lambda: len(ended) == 2)
-        page.wait_for_selector("td:has-text('kim')", timeout=3_000)
+        page.wait_for_selector("td:has-text('kim')")
+        assert page.locator("td:has-text('lee')").count() == 0
 
 
 @pytest.mark.parametrize("how", ["busy", "cut off"])
@@ -118,8 +119,10 @@ def test_what_happens_before_a_page_listens_is_shown(soc, names, chromium):
         until(page, lambda: held)
         incidents.assign(soc, names[0], "lee", actor="lee")
         page.wait_for_timeout(600)  # a stream that begins now begins after it
+        assert page.locator("td:has-text('lee')").count() == 0
         held[0].continue_()
         page.wait_for_selector("td:has-text('lee')")
+        assert page.locator("td:has-text('lee')").count() == 1
 
 
 def test_what_is_written_and_where_one_is_stays_when_a_part_is_drawn_anew(soc, names, chromium):

@@ -106,5 +106,7 @@ def test_a_replay_that_is_watched_without_a_session_leads_to_the_sign_in(soc, ch
             page.wait_for_selector("progress")
             made.access.tables.end(account=accounts.find(made.access, "ana").id)
             page.wait_for_url("**/sign-in?**")
+            assert page.locator("progress").count() == 0
+            assert page.locator("input[type=password]").is_visible(), "and not a page that asks for ever"
     finally:
         go.set()
